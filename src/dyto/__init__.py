@@ -1,0 +1,1 @@
+"""Training-free video understanding on stock Hugging Face transformers."""

@@ -1,0 +1,63 @@
+"""Everything that can go wrong, as one tree of exceptions.
+
+::
+
+    DytoError
+    ├── VideoError          a video cannot be read, or not completely
+    ├── ModelError          a checkpoint cannot be loaded, or a request does not fit the model
+    ├── DatasetError        a question file or a results folder is not what it should be
+    ├── JudgeError          the judge of open-ended answers cannot be reached or understood
+    ├── ConfigError         an unknown name, key or value: a mistake of usage
+    └── MissingExtraError   an optional dependency is needed and not installed
+
+Every message says what was found, what was expected, and what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DytoError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class VideoError(DytoError):
+    """A video cannot be read, or not completely."""
+
+
+class ModelError(DytoError):
+    """A checkpoint cannot be loaded, or a request does not fit the model."""
+
+
+class DatasetError(DytoError):
+    """A question file or a results folder is not what it should be."""
+
+
+class JudgeError(DytoError):
+    """The judge of open-ended answers cannot be reached or understood."""
+
+
+class ConfigError(DytoError, ValueError):
+    """An unknown name, key or value: a mistake of usage."""
+
+
+class MissingExtraError(DytoError, ImportError):
+    """An optional dependency is needed and not installed."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(f"{what} needs {package}, which is not installed: pip install 'dyto[{extra}]'")
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigError:
+    """The error for an unknown name: it names the nearest known one and lists them all.
+
+    Example:
+        >>> print(unknown("preset", "relaese", ["release", "finest"]))
+        unknown preset 'relaese': did you mean 'release'? Known: finest, release
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return ConfigError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")
