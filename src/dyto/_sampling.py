@@ -1,0 +1,208 @@
+"""Which frames of a video are taken, and how large they are kept: arithmetic, without any file."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dyto.errors import ConfigError, VideoError, unknown
+
+SAMPLINGS = ("uniform", "iframes")
+DEFAULT_NUM_FRAMES = 100
+
+
+def uniform_indices(total: int, num: int) -> NDArray[np.int64]:
+    """Spread `num` indices evenly over `total` frames, as DyTo's release does.
+
+    Args:
+        total: number of frames there are.
+        num: number of frames wanted. With `total <= num` every frame is given once.
+
+    Returns:
+        (min(total, num),) int64, strictly increasing.
+
+    Raises:
+        ConfigError: `total` or `num` is below 1.
+
+    Source: the frame sampling of the released code of DyTo (arXiv 2411.14401); rounding is half to even.
+
+    Example:
+        >>> uniform_indices(10, 4).tolist()
+        [1, 3, 6, 8]
+        >>> uniform_indices(3, 100).tolist()
+        [0, 1, 2]
+    """
+    if total < 1 or num < 1:
+        raise ConfigError(f"found {num} of {total} frames to sample: give at least 1 of at least 1")
+    if total <= num:
+        return np.arange(total, dtype=np.int64)
+    segment = (total - 1) / num
+    edges = np.array([round(segment * i) for i in range(num + 1)], dtype=np.int64)
+    return (edges[:-1] + edges[1:]) // 2
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When every frame of a source is shown, in presentation order.
+
+    Attributes:
+        seconds: (F,) float64, from the first frame on.
+        stop: the second at which the last frame ends.
+        tick: the resolution of the source's clock in seconds.
+        intra: (F,) bool, whether a frame is coded without reference to others; None where that means nothing.
+    """
+
+    seconds: NDArray[np.float64]
+    stop: float
+    tick: float = 0.0
+    intra: NDArray[np.bool_] | None = None
+
+    @classmethod
+    def steady(cls, count: int, fps: float) -> Timeline:
+        """`count` frames at a fixed rate."""
+        return cls(np.arange(count) / fps, count / fps)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a source: how many frames, from where to where, of which kind."""
+
+    num_frames: int | None = None
+    fps: float | None = None
+    start: float | None = None
+    end: float | None = None
+    sampling: str = "uniform"
+
+    def __post_init__(self) -> None:
+        if self.sampling not in SAMPLINGS:
+            raise unknown("sampling", self.sampling, SAMPLINGS)
+        if self.num_frames is not None and self.fps is not None:
+            raise ConfigError(
+                f"found num_frames={self.num_frames} and fps={self.fps:g}, expected one: leave one out"
+            )
+        if self.num_frames is not None and self.num_frames < 1:
+            raise ConfigError(f"found num_frames={self.num_frames}, expected 1 or more: ask for some")
+        if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
+            raise ConfigError(f"found fps={self.fps}, expected a number above 0: give e.g. fps=2")
+        for name, value in (("start", self.start), ("end", self.end)):
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise ConfigError(
+                    f"found {name}={value}, expected 0 or more: give seconds from the first frame"
+                )
+        if self.end is not None and self.end <= (self.start or 0.0):
+            raise ConfigError(
+                f"found a clip from {self.start or 0:g} s to {self.end:g} s, expected start < end: "
+                "exchange or widen them"
+            )
+
+    def choose(self, timeline: Timeline, name: str) -> tuple[NDArray[np.int64], int]:
+        """Pick frames from a timeline.
+
+        Returns:
+            The chosen positions, (T,) int64 strictly increasing, and the number of frames in the clip.
+
+        Raises:
+            VideoError: no frame lies in the clip, or none of the kind asked for.
+        """
+        start, end = self.start or 0.0, math.inf if self.end is None else self.end
+        inside = (timeline.seconds >= start) & (timeline.seconds < end)  # (F,)
+        total = int(inside.sum())
+        if total == 0:
+            raise VideoError(
+                f"{name}: no frame begins between {start:g} s and {end:g} s, expected a clip inside the "
+                f"{len(timeline.seconds)} frames from 0 s to {timeline.stop:.2f} s: change start or end"
+            )
+        if self.sampling == "iframes":
+            if timeline.intra is None:
+                raise ConfigError(
+                    f"{name}: found sampling='iframes' for pictures, expected a video file: use 'uniform'"
+                )
+            inside &= timeline.intra
+        pool = np.flatnonzero(inside)  # (P,)
+        if pool.size == 0:
+            raise VideoError(
+                f"{name}: found no intra frame between {start:g} s and {min(end, timeline.stop):g} s: "
+                "widen the clip or use sampling='uniform'"
+            )
+        if self.fps is None:
+            return pool[uniform_indices(pool.size, self.num_frames or DEFAULT_NUM_FRAMES)], total
+        # The first instant start + k / fps at which each frame is on the screen; a clock of coarse ticks rounds
+        # to the nearest, hence half a tick of tolerance.
+        first = np.ceil((timeline.seconds[pool] - timeline.tick / 2 - start) * self.fps - 1e-6)
+        first[0] = 0
+        last = max(math.ceil((min(end, timeline.stop) - start) * self.fps - 1e-6), 1)
+        return pool[np.diff(first, append=last) > 0], total
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The size frames are kept in: `size` exactly, or no side above `max_side`, or as they are."""
+
+    size: int | tuple[int, int] | None = None
+    max_side: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.max_side is not None:
+            raise ConfigError(
+                f"found size={self.size}, max_side={self.max_side}, expected one: leave one out"
+            )
+        if self.size is not None:
+            sides = (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
+            if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+                raise ConfigError(f"found size={self.size}, expected pixels: give a side or (height, width)")
+        if self.max_side is not None and self.max_side < 1:
+            raise ConfigError(f"found max_side={self.max_side}, expected 1 or more: give e.g. max_side=336")
+
+    def shape(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) that a picture of this size is kept in."""
+        if self.size is not None:
+            return (self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1])
+        if self.max_side is None or max(height, width) <= self.max_side:
+            return height, width
+        scale = self.max_side / max(height, width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+@dataclass
+class Reel:
+    """Collects the chosen frames, each resized as it arrives: only one is ever held in its full size."""
+
+    wanted: NDArray[np.int64]
+    fit: Fit
+    name: str
+    source_size: tuple[int, int] = (0, 0)
+    data: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0, 0, 3), np.uint8))
+
+    def __post_init__(self) -> None:
+        self.rows = {int(position): row for row, position in enumerate(self.wanted)}
+        self.left = set(self.rows)
+
+    def put(self, position: int, picture: NDArray[np.uint8]) -> None:
+        """Keep the frame at `position` of the source, (H, W, 3), if it is wanted."""
+        height, width = self.fit.shape(*picture.shape[:2])
+        if len(self.left) == len(self.rows):  # the first picture says how much room is needed
+            self.source_size = (picture.shape[0], picture.shape[1])
+            self.data = self._room(height, width)
+        if self.data.shape[1:3] != (height, width):
+            raise VideoError(
+                f"{self.name}: frame {position} is {height}x{width}, expected {self.data.shape[1]}x"
+                f"{self.data.shape[2]} like those before it: pass size=(height, width) to make all alike"
+            )
+        if picture.shape[:2] != (height, width):
+            picture = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+        self.data[self.rows[position]] = picture
+        self.left.discard(position)
+
+    def _room(self, height: int, width: int) -> NDArray[np.uint8]:
+        try:
+            return np.empty((len(self.rows), height, width, 3), np.uint8)
+        except MemoryError as err:
+            gigabytes = len(self.rows) * height * width * 3 / 1e9
+            raise VideoError(
+                f"{self.name}: {len(self.rows)} frames of {height}x{width} need {gigabytes:.1f} GB, expected what "
+                "fits into memory: pass size, max_side or fewer frames"
+            ) from err

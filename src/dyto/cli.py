@@ -1,0 +1,315 @@
+"""The command line: `dyto ask`, `dyto list` and what other modules add."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import logging
+import sys
+from collections.abc import Generator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dyto.errors import ConfigError, DytoError, unknown
+
+if TYPE_CHECKING:
+    from dyto.answer import Answer
+    from dyto.pipeline import VideoQA
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+app = typer.Typer(
+    name="dyto",
+    help="Ask questions about videos, with image models and without training. Unofficial implementation of DyTo.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+STAGE_WORDS = {
+    "load": "loading the model",
+    "decode": "reading the video",
+    "strategy": "encoding the frames",
+    "prefill": "reading the tokens",
+    "generate": "answering",
+}
+
+
+class Sampling(str, enum.Enum):
+    """How frames are chosen."""
+
+    uniform = "uniform"
+    iframes = "iframes"
+
+
+Video = Annotated[Path, typer.Argument(help="A video file, or a folder of pictures.", show_default=False)]
+Question = Annotated[str, typer.Argument(help="What you want to know.", show_default=False)]
+Choices = Annotated[
+    list[str] | None,
+    typer.Option(help="Options of a multiple choice question: --choices 'a cat' 'a dog'.", metavar="A B ..."),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(help="A name of `dyto list models`, a folder, or a hub name. [default: $DYTO_MODEL or tiny]"),
+]
+Strategy = Annotated[str, typer.Option(help="A name of `dyto list strategies`.")]
+Preset = Annotated[str | None, typer.Option(help="A name of `dyto list presets`.", show_default=False)]
+Budget = Annotated[
+    int | None, typer.Option(help="Most visual tokens. [default: the published one, scaled to the model]")
+]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and the library's log.")] = False,
+) -> None:
+    """Ask questions about videos, with image models and without training. Unofficial implementation of DyTo."""
+    if show_version:
+        out.print(f"dyto {version('dyto')}")
+        raise typer.Exit
+
+
+@app.command()
+def ask(
+    video: Video,
+    question: Question,
+    choices: Choices = None,
+    model: Model = None,
+    strategy: Strategy = "dyto",
+    preset: Preset = None,
+    budget: Budget = None,
+    num_frames: Annotated[int | None, typer.Option(help="Frames to sample. [default: 100]")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames to sample per second, instead of a number.")] = None,
+    start: Annotated[float | None, typer.Option(help="Begin here, seconds.")] = None,
+    end: Annotated[float | None, typer.Option(help="End before here, seconds.")] = None,
+    sampling: Annotated[
+        Sampling, typer.Option(help="uniform, or only the codec's intra frames (faster on long files).")
+    ] = Sampling.uniform,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Answer from what can be read of a broken file.")
+    ] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N. [default: cuda if there is one]")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    attention: Annotated[str | None, typer.Option(help="sdpa, eager or flash_attention_2.")] = None,
+    rope_scaling_factor: Annotated[
+        float | None, typer.Option(help="Let the prompt take this many times the model's context.")
+    ] = None,
+    prompt: Annotated[str | None, typer.Option(help="A prompt of `dyto list prompts`, or a text file.")] = None,
+    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of the answer.")] = 128,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")] = False,
+    save_keyframes: Annotated[
+        Path | None, typer.Option(help="Save a picture of the key frames.", metavar="FILE.png")
+    ] = None,
+) -> None:
+    """Answer a question about a video."""
+    from dyto.strategies import build_strategy
+
+    chosen = build_strategy(strategy, preset=preset, token_budget=budget)
+    options = {"num_frames": num_frames, "fps": fps, "start": start, "end": end}
+    wanted: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+    wanted |= {"sampling": sampling.value, "allow_partial": allow_partial}
+    with err.status(STAGE_WORDS["load"]) as status:
+        from dyto.pipeline import VideoQA
+
+        check_video(video)
+        qa = VideoQA.from_pretrained(
+            model,
+            chosen,
+            revision=revision,
+            device=device,
+            dtype=dtype,
+            attn_implementation=attention,
+            rope_scaling_factor=rope_scaling_factor,
+            **{"choice_prompt" if choices else "prompt": prompt},
+        )
+        qa.on_stage = lambda stage: status.update(STAGE_WORDS.get(stage, stage))
+        if as_json:
+            answer = qa.ask(video, question, choices=choices, max_new_tokens=max_new_tokens, **wanted)
+        else:
+            pieces = qa.stream(video, question, choices=choices, max_new_tokens=max_new_tokens, **wanted)
+            answer = print_stream(pieces, status)
+    if save_keyframes:
+        from dyto.sheet import save_keyframe_sheet
+
+        save_keyframe_sheet(save_keyframes, video, answer.keyframes, **wanted)
+    if as_json:
+        document = {"model": qa.model.name, "strategy": describe(chosen), **answer.to_dict()}
+        sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        print_answer(answer, qa, choices, save_keyframes)
+
+
+def check_video(video: Path) -> None:
+    """Fail on a video that is not there before a model is loaded."""
+    from dyto.errors import VideoError
+
+    if not video.exists():
+        raise VideoError(f"video {video} does not exist: give a video file or a folder of pictures")
+
+
+def print_stream(pieces: Generator[str, None, Answer], status: Any) -> Answer:
+    """Print an answer as it is written and return it."""
+    while True:
+        try:
+            piece = next(pieces)
+        except StopIteration as done:
+            out.print()
+            answer: Answer = done.value
+            return answer
+        status.stop()
+        out.print(piece, end="", markup=False, style="bold")
+
+
+def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None, sheet: Path | None) -> None:
+    """Print what an answer rests on, for a person."""
+    if choices is not None:
+        named = f"({chr(65 + answer.choice)}) {choices[answer.choice]}" if answer.choice is not None else "none"
+        out.print(f"choice      {named}", markup=False)
+    times = "  ".join(f"{second:.1f}s" for second in answer.keyframes.seconds)
+    out.print(f"key frames  {len(answer.keyframes)}: {times}")
+    budget = "no budget" if answer.token_budget is None else f"budget {answer.token_budget}"
+    out.print(f"tokens      {answer.uncompressed_tokens} -> {answer.num_visual_tokens} ({budget})")
+    out.print("seconds     " + "  ".join(f"{stage} {s:.2f}" for stage, s in answer.to_dict()["seconds"].items()))
+    out.print(f"model       {qa.model.name} on {qa.model.device}, {str(qa.model.dtype).removeprefix('torch.')}")
+    if sheet:
+        out.print(f"saved       {sheet}", markup=False)
+    for warning in answer.warnings:
+        err.print(f"note: {warning}", style="yellow", markup=False)
+
+
+def describe(strategy: Any) -> dict[str, Any]:
+    """A strategy as JSON-ready values: its name and its fields."""
+    fields = dataclasses.asdict(strategy) if dataclasses.is_dataclass(strategy) else {}
+    return {"name": getattr(strategy, "name", type(strategy).__name__), **fields}
+
+
+@app.command("list")
+def list_names(
+    what: Annotated[str, typer.Argument(help="models, strategies, presets or prompts.", show_default=False)],
+) -> None:
+    """List the names that other commands take."""
+    if what not in LISTS:
+        raise unknown("list", what, LISTS)
+    columns, rows = LISTS[what]()
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+
+
+def _models() -> tuple[list[str], list[list[str]]]:
+    from dyto.models.catalog import CATALOG
+
+    rows = [
+        [name, f"{entry.size:.1f} GB" if entry.size else "none", entry.licence, entry.source or "-", entry.note]
+        for name, entry in CATALOG.items()
+    ]
+    return ["model", "download", "licence", "hub name", "note"], rows
+
+
+def _strategies() -> tuple[list[str], list[list[str]]]:
+    from dyto.strategies import STRATEGIES
+
+    rows = []
+    for name, kind in STRATEGIES.items():
+        options = ", ".join(field.name for field in dataclasses.fields(kind)) or "-"
+        rows.append([name, (kind.__doc__ or "").partition("\n")[0], options])
+    return ["strategy", "what it does", "options"], rows
+
+
+def _presets() -> tuple[list[str], list[list[str]]]:
+    from dyto.strategies import PRESETS, DyTo
+
+    rows = []
+    for name, preset in PRESETS.items():
+        made = DyTo.preset(name)
+        rows.append([name, made.partition, str(made.max_keyframes), str(made.reference_budget), preset.note])
+    return ["preset", "partition", "key frames", "budget", "note"], rows
+
+
+def _prompts() -> tuple[list[str], list[list[str]]]:
+    from dyto.prompts import PROMPTS
+
+    rows = [[p.name, "multiple choice" if p.takes_choices else "open"] for p in PROMPTS.values()]
+    return ["prompt", "for"], rows
+
+
+LISTS = {"models": _models, "strategies": _strategies, "presets": _presets, "prompts": _prompts}
+
+
+def spread_choices(argv: Sequence[str]) -> list[str]:
+    """Let `--choices` take several values: each gets a `--choices` of its own, as the parser wants it.
+
+    Example:
+        >>> spread_choices(["ask", "v.mp4", "q?", "--choices", "a", "b", "--json"])
+        ['ask', 'v.mp4', 'q?', '--choices', 'a', '--choices', 'b', '--json']
+    """
+    spread: list[str] = []
+    inside = False
+    for word in argv:
+        if word.startswith("--"):
+            inside = word == "--choices"
+            if not inside:
+                spread.append(word)
+        elif inside:
+            spread += ["--choices", word]
+        else:
+            spread.append(word)
+    return spread
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line; errors become one line and an exit code (2 for usage, 1 otherwise)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, format="%(name)s: %(message)s")
+    if not debug:
+        logging.getLogger("transformers").setLevel(logging.ERROR)
+    sys.exit(run(words, debug))
+
+
+def run(words: list[str], debug: bool) -> int:
+    """Run one command and return its exit code."""
+    words = spread_choices([word for word in words if word != "--debug"])
+    try:
+        code = app(words, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as usage:
+        usage.show()
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        err.print("dyto: interrupted")
+        return 130
+    except BrokenPipeError:
+        return 1
+    except DytoError as error:
+        if debug:
+            raise
+        err.print(f"dyto: {error}", style="red", markup=False)
+        return 2 if isinstance(error, ConfigError) else 1
+    except Exception as error:
+        if debug:
+            raise
+        err.print(
+            f"dyto: unexpected {type(error).__name__}: {error} (run again with --debug to see where)",
+            style="red",
+            markup=False,
+        )
+        return 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""From nested partitions to key frames (DyTo, section 3.2 of the paper, and its released code)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from dyto.finch import IntArray
+
+PARTITIONS = ("second-finest", "finest", "coarsest")
+MEMBERS = ("middle", "first")
+
+RELEASE_QUOTAS = ((6, 12),)
+"""Up to 6 clusters share 12 frames; more clusters give one frame each."""
+
+
+def choose_partition(partitions: Sequence[IntArray], which: str = "second-finest") -> IntArray:
+    """Pick one level of the hierarchy.
+
+    Args:
+        partitions: Partitions, finest first, as `dyto.finch.tw_finch` returns them; at least one.
+        which: "second-finest" (the release), "finest" or "coarsest". Where there is only one, that one.
+
+    Returns:
+        (T,) int64 labels.
+
+    Raises:
+        ValueError: No partition, or an unknown name.
+    """
+    if not partitions:
+        raise ValueError("no partition given, expected at least one")
+    if which not in PARTITIONS:
+        raise ValueError(f"partition {which!r}, expected one of {', '.join(PARTITIONS)}")
+    level = {"finest": 0, "second-finest": 1, "coarsest": len(partitions) - 1}[which]
+    return partitions[min(level, len(partitions) - 1)]
+
+
+def pick_frames(
+    labels: npt.ArrayLike,
+    quotas: Sequence[tuple[int, int]] = RELEASE_QUOTAS,
+    member: str = "middle",
+) -> IntArray:
+    """Pick the key frames of a partition, before any cap.
+
+    With K clusters, the first quota `(most, frames)` with K <= most gives each cluster its first
+    `frames // K` frames (all of them if it has fewer). Past all quotas every cluster gives one frame: the
+    member at position `size // 2`, or the last of a cluster of one or two.
+
+    Args:
+        labels: (T,) cluster of each frame, in presentation order.
+        quotas: Pairs (number of clusters up to which it holds, frames to share), ascending.
+        member: The single frame of a cluster past all quotas: "middle" as above, or "first".
+
+    Returns:
+        Sorted int64 indices of the key frames.
+
+    Raises:
+        ValueError: `labels` is empty or not one-dimensional, or `member` is unknown.
+
+    Source:
+        The released selection rule; `quotas=((6, 12), (12, 24))` is the reconstruction for 34B.
+
+    Example:
+        >>> pick_frames([0, 0, 0, 1, 1]).tolist()                  # 2 clusters share 12 frames
+        [0, 1, 2, 3, 4]
+        >>> pick_frames([0, 0, 0, 1, 1, 2, 3, 4, 5, 6]).tolist()   # 7 clusters, one frame each
+        [1, 4, 5, 6, 7, 8, 9]
+    """
+    label = np.asarray(labels)
+    if label.ndim != 1 or not len(label):
+        raise ValueError(f"labels have shape {label.shape}, expected (T,) with T >= 1")
+    if member not in MEMBERS:
+        raise ValueError(f"member {member!r}, expected one of {', '.join(MEMBERS)}")
+    _, label, size = np.unique(label, return_inverse=True, return_counts=True)
+    order = np.argsort(label, kind="stable")  # cluster by cluster, in time order inside each
+    starts = np.cumsum(size) - size
+    for most, frames in quotas:
+        if len(size) <= most:
+            rank = np.arange(len(label)) - np.repeat(starts, size)  # position inside its cluster
+            return np.sort(order[rank < max(1, frames // len(size))])
+    if member == "first":
+        position = np.zeros_like(size)
+    else:
+        position = np.where(size > 2, size // 2, size - 1)
+    return np.sort(order[starts + position])
+
+
+def thin(indices: npt.ArrayLike, most: int) -> IntArray:
+    """Thin a sorted list of frames evenly, keeping the first and, from two on, the last.
+
+    Args:
+        indices: Sorted frame indices.
+        most: How many may stay, at least 1.
+
+    Returns:
+        The indices at `int(linspace(0, n - 1, most))`, or all of them if there are no more than `most`.
+
+    Raises:
+        ValueError: `most` is below 1.
+
+    Example:
+        >>> thin(range(10), 4).tolist()
+        [0, 3, 6, 9]
+    """
+    if most < 1:
+        raise ValueError(f"at most {most} frames asked for, expected at least 1")
+    kept = np.asarray(indices, dtype=np.int64)
+    if len(kept) <= most:
+        return kept
+    return kept[np.linspace(0, len(kept) - 1, most).astype(np.int64)]

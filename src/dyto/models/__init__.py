@@ -1,0 +1,9 @@
+"""Model families on stock transformers: one adapter each, found by the `model_type` of a checkpoint."""
+
+from __future__ import annotations
+
+from dyto.models.base import Prefix, VideoModel
+from dyto.models.catalog import CATALOG, ModelEntry
+from dyto.models.loading import load_model
+
+__all__ = ["CATALOG", "ModelEntry", "Prefix", "VideoModel", "load_model"]

@@ -1,0 +1,348 @@
+"""What every model family offers to the pipeline, and the text side that they share.
+
+A family implements the vision side (`encode`) and says where its parts are; prompts, prefix reuse, batches,
+streaming and RoPE scaling are the same for all that stock transformers feeds with `inputs_embeds`.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from transformers import DynamicCache, GenerationConfig
+
+from dyto.errors import ConfigError, ModelError
+from dyto.features import FrameFeatures
+from dyto.prompts import IMAGE
+
+if TYPE_CHECKING:
+    from dyto.video import Frames
+
+CACHE_BYTES = 4 << 30
+"""Room for the repeated prefix caches of a batch of questions; decides the batch size where none is given."""
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Prompt text and video, read once by the language model and reusable for any number of questions.
+
+    Attributes:
+        embeds: (1, P, D) embeddings of the text before the video and of the video.
+        cache: Keys and values of these P positions.
+        scaled: Whether its positions are RoPE-scaled.
+    """
+
+    embeds: Tensor
+    cache: DynamicCache
+    scaled: bool
+
+    def __len__(self) -> int:
+        return self.embeds.shape[1]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A prompt as token ids: what comes before the video, (P,), and after it, (S,)."""
+
+    before: Tensor
+    after: Tensor
+
+
+class VideoModel(ABC):
+    """One checkpoint of one family.
+
+    Attributes:
+        name: As the user gave it.
+        model: The stock transformers model.
+        tokenizer: The stock tokenizer; it holds `<image>` as one token.
+        chat: The chat format its prompts take, a key of `dyto.prompts.PROMPT_PAIRS`.
+        image_size: Height and width to which frames are resized before the tower, pixels.
+        num_patches: Patches per frame, N.
+        rope_factor: How many times the original context may be used; 1 for no scaling.
+        notices: What a reader of any of its answers should know.
+    """
+
+    image_size: tuple[int, int]
+    num_patches: int
+
+    def __init__(
+        self, name: str, model: Any, tokenizer: Any, *, chat: str, rope_factor: float = 1.0, notices: Sequence[str] = ()
+    ) -> None:
+        self.name = name
+        self.model = model
+        self.tokenizer = tokenizer
+        self.chat = chat
+        self.notices = tuple(notices)
+        if IMAGE not in tokenizer.get_vocab():
+            tokenizer.add_tokens([IMAGE], special_tokens=True)
+        self._image_id: int = tokenizer.convert_tokens_to_ids(IMAGE)
+        self._rope = RopeScaling(self._language_model(), rope_factor)
+        self.rope_factor = rope_factor
+
+    @abstractmethod
+    def encode(
+        self, images: Frames | Sequence[npt.NDArray[np.uint8]], *, attention_layer: int | None = None
+    ) -> FrameFeatures:
+        """Encode frames, or any pictures, for a strategy.
+
+        Args:
+            images: Frames, or uint8 (H, W, 3) pictures of any size.
+            attention_layer: Layer of the tower whose attention to the patches is wanted, too.
+
+        Returns:
+            Their features; patches are projected only when asked for.
+        """
+
+    @abstractmethod
+    def _language_model(self) -> Any:
+        """The decoder that holds `rotary_emb`."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the language model's input goes."""
+        device: torch.device = self.model.get_input_embeddings().weight.device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        dtype: torch.dtype = self.model.dtype
+        return dtype
+
+    @property
+    def context_length(self) -> int:
+        """Positions that prompt, video and answer may take together."""
+        return int(self._rope.original_context * self.rope_factor)
+
+    def tokenize(self, before: str, after: str) -> Encoded:
+        """Turn the two sides of a filled prompt into token ids.
+
+        Args:
+            before: Text before the video.
+            after: Text after it.
+
+        Returns:
+            The ids on the model's device, with the beginning-of-text token where the tokenizer has one.
+        """
+        ids = self.tokenizer(before + IMAGE + after, return_tensors="pt").input_ids[0].to(self.device)
+        place = (ids == self._image_id).nonzero().flatten()
+        if len(place) != 1:
+            raise ConfigError(f"the prompt holds {IMAGE!r} {len(place)} times, expected it once")
+        split = int(place[0])
+        return Encoded(ids[:split], ids[split + 1 :])
+
+    def check_fit(self, prompt: Encoded, video: int, max_new_tokens: int) -> bool:
+        """Check that a question fits, and tell whether its positions must be scaled.
+
+        Args:
+            prompt: The tokenized prompt.
+            video: Number of visual tokens.
+            max_new_tokens: Most tokens of the answer.
+
+        Returns:
+            True if the original context is exceeded and RoPE scaling makes room.
+
+        Raises:
+            ModelError: It does not fit.
+        """
+        text = len(prompt.before) + len(prompt.after)
+        need = text + video + max_new_tokens
+        if need > self.context_length:
+            advice = "lower token_budget or max_new_tokens"
+            if self.rope_factor == 1.0 and need <= 2 * self._rope.original_context and self._rope.possible:
+                advice += ", or set rope_scaling_factor 2"
+            raise ModelError(
+                f"prompt {text} + video {video} + new {max_new_tokens} = {need} tokens, "
+                f"but the context is {self.context_length}: {advice}"
+            )
+        return need > self._rope.original_context
+
+    @torch.inference_mode()
+    def prefill(self, before: Tensor, video: Tensor, *, scaled: bool = False) -> Prefix:
+        """Read the text before the video, and the video, once.
+
+        Args:
+            before: (P,) token ids.
+            video: (L, D) visual tokens.
+            scaled: As `check_fit` says.
+
+        Returns:
+            The prefix, for `generate`.
+        """
+        embed = self.model.get_input_embeddings()
+        embeds = torch.cat([embed(before), video.to(self.device, self.dtype)])[None]  # (1, P + L, D)
+        cache = DynamicCache(config=self.model.config.get_text_config())
+        mask = torch.ones(embeds.shape[:2], dtype=torch.int64, device=self.device)
+        with self._rope.active(scaled):
+            self.model(inputs_embeds=embeds, attention_mask=mask, past_key_values=cache, use_cache=True,
+                       logits_to_keep=1)
+        return Prefix(embeds, cache, scaled)
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        prefix: Prefix,
+        after: Sequence[Tensor],
+        *,
+        max_new_tokens: int,
+        batch_size: int | None = None,
+        streamer: Any = None,
+        stop: Callable[[], bool] | None = None,
+        **sampling: Any,
+    ) -> list[str]:
+        """Answer questions about one prefix, greedily unless told otherwise.
+
+        Args:
+            prefix: What `prefill` made; it is left as it was.
+            after: For each question the (S,) token ids that follow the video.
+            max_new_tokens: Most tokens of an answer.
+            batch_size: Questions at a time; None for as many as memory sensibly holds.
+            streamer: A transformers streamer, for a single question.
+            stop: Asked after each token; True ends the answer.
+            **sampling: Further generation options of transformers, such as `do_sample` and `temperature`.
+
+        Returns:
+            One text per question, without special tokens.
+        """
+        size = batch_size or self._batch_size(prefix)
+        texts: list[str] = []
+        for start in range(0, len(after), size):
+            ids = self._generate_batch(
+                prefix, after[start : start + size], max_new_tokens, streamer, stop, sampling
+            )
+            texts += self.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        return [text.strip() for text in texts]
+
+    def _batch_size(self, prefix: Prefix) -> int:
+        each = sum(t.nbytes for layer in prefix.cache.layers for t in (layer.keys, layer.values))
+        return int(min(16, max(1, CACHE_BYTES // each)))
+
+    def _generate_batch(
+        self,
+        prefix: Prefix,
+        after: Sequence[Tensor],
+        max_new_tokens: int,
+        streamer: Any,
+        stop: Callable[[], bool] | None,
+        sampling: dict[str, Any],
+    ) -> Tensor:
+        """(Q, n) ids of the answers. Shorter questions are padded between video and question, mask 0."""
+        count, longest = len(after), max(len(ids) for ids in after)
+        shape = (count, len(prefix) + longest)
+        mask = torch.ones(shape, dtype=torch.int64, device=self.device)
+        padded = torch.zeros(count, longest, dtype=torch.int64, device=self.device)
+        for row, ids in enumerate(after):
+            padded[row, longest - len(ids) :] = ids
+            mask[row, len(prefix) : shape[1] - len(ids)] = 0
+        question = self.model.get_input_embeddings()(padded)  # (Q, S, D)
+        embeds = torch.cat([prefix.embeds.expand(count, -1, -1), question], 1)  # (Q, P + L + S, D)
+        cache = copy.deepcopy(prefix.cache)
+        if count > 1:
+            cache.batch_repeat_interleave(count)
+        extra: dict[str, Any] = {"stopping_criteria": [lambda ids, scores, **_: _stopped(ids, stop)]} if stop else {}
+        with self._rope.active(prefix.scaled):
+            ids = self.model.generate(
+                inputs_embeds=embeds,
+                attention_mask=mask,
+                past_key_values=cache,
+                generation_config=self._generation_config(max_new_tokens, sampling),
+                streamer=streamer,
+                **extra,
+            )
+        answer: Tensor = ids
+        return answer
+
+    def _generation_config(self, max_new_tokens: int, sampling: dict[str, Any]) -> GenerationConfig:
+        own = self.model.generation_config
+        eos = own.eos_token_id if own.eos_token_id is not None else self.tokenizer.eos_token_id
+        first_eos = eos[0] if isinstance(eos, list) else eos
+        pad = own.pad_token_id if own.pad_token_id is not None else self.tokenizer.pad_token_id
+        return GenerationConfig(
+            max_new_tokens=max_new_tokens,
+            eos_token_id=eos,
+            pad_token_id=first_eos if pad is None else pad,
+            bos_token_id=own.bos_token_id,
+            **{"do_sample": False, **sampling},
+        )
+
+
+def _stopped(ids: Tensor, stop: Callable[[], bool]) -> Tensor:
+    return torch.full((len(ids),), stop(), dtype=torch.bool, device=ids.device)
+
+
+class RopeScaling:
+    """NTK scaling of the rotary base, fixed for the whole longer context.
+
+    Positions are scaled only while a prompt that exceeds the original context is read and answered; the base is
+    then that of `factor` times the original context, whatever has been asked before, so that a kept prefix
+    gives the same answers as a fresh one.
+
+    Source: dynamic NTK scaling as in transformers, its length set to `factor * original`; see `docs/method.md`.
+    """
+
+    def __init__(self, language_model: Any, factor: float) -> None:
+        config = language_model.config
+        self.original_context: int = config.max_position_embeddings
+        self._rotary = language_model.rotary_emb
+        parameters = getattr(config, "rope_parameters", None) or {}
+        self.possible = parameters.get("rope_type", "default") == "default"
+        self._lock = threading.RLock()
+        self._scaled: Tensor | None = None
+        if factor < 1:
+            raise ConfigError(f"rope_scaling_factor is {factor}, expected 1 (none) or more")
+        if factor > 1:
+            if not self.possible:
+                raise ConfigError(
+                    f"rope_scaling_factor {factor} given, but this checkpoint scales its positions already "
+                    f"({parameters['rope_type']}): leave it out"
+                )
+            self._scaled = ntk_inv_freq(self._rotary.inv_freq, parameters["rope_theta"], factor)
+
+    @contextmanager
+    def active(self, scaled: bool) -> Iterator[None]:
+        """Scale positions inside the block, if asked to."""
+        if not scaled or self._scaled is None:
+            yield
+            return
+        with self._lock:
+            original = self._rotary.inv_freq
+            self._rotary.inv_freq = self._scaled.to(original.device)
+            try:
+                yield
+            finally:
+                self._rotary.inv_freq = original
+
+
+def ntk_inv_freq(inv_freq: Tensor, theta: float, factor: float) -> Tensor:
+    """Inverse frequencies of RoPE for a context `factor` times as long.
+
+    The base becomes theta * (factor * s - (factor - 1)) ** (d / (d - 2)) with s = factor, the length relative to
+    the original context.
+
+    Args:
+        inv_freq: (d / 2,) of the original context.
+        theta: Its base.
+        factor: Above 1.
+
+    Returns:
+        (d / 2,) float32.
+
+    Example:
+        >>> import torch
+        >>> original = 10000.0 ** (-torch.arange(0, 8, 2) / 8)
+        >>> ntk_inv_freq(original, 10000.0, 2.0)[0].item()      # the fastest does not change
+        1.0
+    """
+    dim = 2 * len(inv_freq)
+    base = theta * (factor * factor - (factor - 1)) ** (dim / (dim - 2))
+    exponent = torch.arange(0, dim, 2, dtype=torch.float32, device=inv_freq.device) / dim
+    return 1.0 / base**exponent

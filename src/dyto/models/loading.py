@@ -1,0 +1,286 @@
+"""From a name to a model: short names, local folders and hub names, in either of LLaVA's layouts."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, PreTrainedConfig
+from transformers.utils import cached_file
+
+from dyto.errors import ConfigError, MissingExtraError, ModelError, unknown
+from dyto.models.base import VideoModel
+from dyto.models.catalog import CATALOG, real_models_hint
+from dyto.models.pixels import Normalization
+
+logger = logging.getLogger(__name__)
+
+ADAPTERS: dict[str, str] = {
+    "llava_next": "dyto.models.llava_next:LlavaNext",
+}
+"""The adapter for each `model_type` of a config; imported when it is needed."""
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+ATTENTION = ("sdpa", "eager", "flash_attention_2")
+LARGE = 2 << 30
+"""Weights of more bytes than this, in float32, are loaded in bfloat16 on a CPU as well."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How weights are loaded.
+
+    Attributes:
+        revision: Branch, tag or commit of a hub name.
+        device: Where the model runs.
+        dtype: Of the weights; None to choose by device and size.
+        attention: Attention implementation of transformers; None for its default (SDPA).
+    """
+
+    revision: str | None
+    device: torch.device
+    dtype: torch.dtype | None
+    attention: str | None
+
+    def pick_dtype(self, parameters: int) -> torch.dtype:
+        """float32 for a small model on a CPU, otherwise bfloat16, or float16 where the GPU lacks it."""
+        if self.dtype is not None:
+            return self.dtype
+        if self.device.type == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.float32 if 4 * parameters <= LARGE else torch.bfloat16
+
+
+def load_model(
+    name: str | Path | None = None,
+    *,
+    revision: str | None = None,
+    device: str | None = None,
+    dtype: str | torch.dtype | None = None,
+    attn_implementation: str | None = None,
+    rope_scaling_factor: float | None = None,
+) -> VideoModel:
+    """Load a model.
+
+    Args:
+        name: A short name of `dyto.models.CATALOG`, a folder, or a hub name ("owner/model"). None takes the
+            environment variable DYTO_MODEL, or "tiny".
+        revision: Branch, tag or commit of a hub name.
+        device: As torch names it; None for a CUDA device if there is one.
+        dtype: "float32", "bfloat16" or "float16"; None to choose by device and size.
+        attn_implementation: "sdpa" (default), "eager" or "flash_attention_2".
+        rope_scaling_factor: How many times the original context may be used; None or 1 for no scaling.
+
+    Returns:
+        The adapter of the model's family. Remote code is never run and pickled weights are never read.
+
+    Raises:
+        ConfigError: An unknown name or option.
+        ModelError: The checkpoint cannot be found or read, or weights are missing.
+    """
+    text = str(name or os.environ.get("DYTO_MODEL") or "tiny")
+    placement = Placement(revision, _device(device), _dtype(dtype), _attention(attn_implementation))
+    factor = 1.0 if rope_scaling_factor is None else float(rope_scaling_factor)
+    if text == "tiny":
+        return _load_tiny(placement, factor)
+    return _load(text, _locate(text), placement, factor, ())
+
+
+def _load_tiny(placement: Placement, factor: float) -> VideoModel:
+    """The model that ships with the package; where it is not trained yet, one with random weights."""
+    shipped = files("dyto") / "checkpoints" / "tiny"
+    hint = f"the bundled model knows synthetic shapes only; {real_models_hint()}"
+    if (shipped / "config.json").is_file():
+        return _load("tiny", str(shipped), placement, factor, (hint,))
+    from dyto.models.tiny import build_model, save_tiny
+
+    notice = "the bundled model has random weights (built from seed 0): its answers mean nothing"
+    with tempfile.TemporaryDirectory(prefix="dyto-tiny-") as folder:
+        save_tiny(build_model(seed=0), folder)
+        return _load("tiny", folder, placement, factor, (notice, hint))
+
+
+def _locate(text: str) -> str:
+    """The folder or hub name that a name stands for."""
+    if text in CATALOG:
+        return CATALOG[text].source
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return str(path)
+    if path.exists():
+        raise ModelError(f"model {text} is a file, expected a folder with config.json and *.safetensors")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", text) and not text.startswith((".", "~")):
+        return text
+    if os.sep in text or text.startswith((".", "~")):
+        raise ModelError(f"model folder {text} does not exist: give a folder, a hub name or a name of "
+                         "`dyto list models`")
+    raise unknown("model", text, CATALOG)
+
+
+def _load(name: str, source: str, placement: Placement, factor: float, notices: tuple[str, ...]) -> VideoModel:
+    from dyto.models import original_llava
+
+    config = read_config(source, placement.revision)
+    if original_llava.is_original(config):
+        source = original_llava.download(source, placement.revision)
+        model_config, key_mapping = original_llava.stock_config(source, config), original_llava.KEY_MAPPING
+    else:
+        model_config, key_mapping = None, None
+    model_type = model_config.model_type if model_config else config.get("model_type")
+    if model_type not in ADAPTERS:
+        raise ModelError(
+            f"model {name} is of type {model_type!r}, expected one of {', '.join(sorted(ADAPTERS))}: "
+            "see `dyto list models`"
+        )
+    module, adapter = ADAPTERS[model_type].split(":")
+    family: type[VideoModel] = getattr(importlib.import_module(module), adapter)
+    model = load_weights(_stock_class(model_type), source, placement, model_config, key_mapping)
+    tokenizer = load_tokenizer(source, placement.revision)
+    return family(
+        name,
+        model,
+        tokenizer,
+        normalization=read_normalization(source, placement.revision),
+        chat=chat_format(model.config, tokenizer),
+        rope_factor=factor,
+        notices=notices,
+    )
+
+
+def _stock_class(model_type: str) -> Any:
+    """The stock class for a model type, without the Auto classes and what they import."""
+    from transformers import LlavaNextForConditionalGeneration
+
+    return {"llava_next": LlavaNextForConditionalGeneration}[model_type]
+
+
+def read_config(source: str, revision: str | None) -> dict[str, Any]:
+    """The config.json of a folder or hub name, as it stands there."""
+    config, _ = _tell(source, PreTrainedConfig.get_config_dict, source, revision=revision)
+    if not config:
+        raise ModelError(f"model {source} has no config.json, expected a checkpoint of transformers or of LLaVA")
+    found: dict[str, Any] = config
+    return found
+
+
+def load_weights(
+    stock: Any, source: str, placement: Placement, config: Any = None, key_mapping: dict[str, str] | None = None
+) -> Any:
+    """Load safetensors into a stock class and refuse a checkpoint that lacks weights."""
+    with torch.device("meta"):
+        parameters = sum(p.numel() for p in stock(config or stock.config_class.from_pretrained(source)).parameters())
+    options: dict[str, Any] = {"config": config, "key_mapping": key_mapping}
+    model, report = _tell(
+        source,
+        stock.from_pretrained,
+        source,
+        revision=placement.revision,
+        dtype=placement.pick_dtype(parameters),
+        attn_implementation=placement.attention,
+        use_safetensors=True,
+        output_loading_info=True,
+        **{key: value for key, value in options.items() if value is not None},
+    )
+    for problem in ("missing_keys", "mismatched_keys"):
+        keys = sorted(str(key) for key in report[problem])
+        if keys:
+            raise ModelError(
+                f"checkpoint {source} has {len(keys)} {problem.removesuffix('_keys')} weights (first: {keys[0]}), "
+                "expected all of them: download it again, or take a complete one"
+            )
+    if report["unexpected_keys"]:
+        logger.info("%s holds %d weights that the model does not use", source, len(report["unexpected_keys"]))
+    return model.to(placement.device).eval()
+
+
+def load_tokenizer(source: str, revision: str | None) -> Any:
+    """The tokenizer of a checkpoint."""
+    try:
+        return _tell(source, AutoTokenizer.from_pretrained, source, revision=revision)
+    except ImportError as err:
+        raise MissingExtraError(f"the tokenizer of {source}", "sentencepiece and protobuf", "original") from err
+
+
+def read_normalization(source: str, revision: str | None) -> Normalization:
+    """Mean and standard deviation of the image processor; CLIP's where a checkpoint has none."""
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        path = cached_file(
+            source,
+            name,
+            revision=revision,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+        if path is None:
+            continue
+        settings = json.loads(Path(path).read_text(encoding="utf-8"))
+        settings = settings.get("image_processor", settings)
+        if "image_mean" in settings and "image_std" in settings:
+            return Normalization(tuple(settings["image_mean"]), tuple(settings["image_std"]))
+    return Normalization()
+
+
+def chat_format(config: Any, tokenizer: Any) -> str:
+    """The chat format of a checkpoint, by what its config, tokenizer and language model say."""
+    own = getattr(config, "dyto_prompt", None)
+    if own:
+        return str(own)
+    if "<|im_start|>" in tokenizer.get_vocab():
+        return "chatml"
+    return "mistral" if config.get_text_config().model_type == "mistral" else "vicuna"
+
+
+def _tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a loader of transformers; what it complains of becomes one line."""
+    try:
+        return load(*args, **kwargs)
+    except ImportError:
+        raise
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as err:
+        said = next((line.strip() for line in str(err).splitlines() if line.strip()), type(err).__name__)
+        raise ModelError(
+            f"model {source} cannot be loaded ({said}), expected config.json, a tokenizer and *.safetensors: "
+            "check the folder, or the name and the network"
+        ) from err
+    except Exception as err:
+        if type(err).__module__.partition(".")[0] not in ("safetensors", "safetensors_rust", "httpx", "huggingface_hub"):
+            raise
+        raise ModelError(f"model {source} cannot be loaded ({err}): download it again") from err
+
+
+def _device(device: str | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+    except RuntimeError as err:
+        raise ConfigError(f"device {device!r} is unknown, expected cpu, cuda or cuda:N") from err
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device {device!r} asked for, but this machine has {torch.cuda.device_count()} CUDA devices: use cpu"
+        )
+    return found
+
+
+def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    if dtype is None or isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype not in DTYPES:
+        raise unknown("dtype", dtype, DTYPES)
+    return DTYPES[dtype]
+
+
+def _attention(name: str | None) -> str | None:
+    if name is not None and name not in ATTENTION:
+        raise unknown("attention implementation", name, ATTENTION)
+    return name

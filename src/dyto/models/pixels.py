@@ -1,0 +1,55 @@
+"""Pictures on their way to a tower: resized, normalised, on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from dyto.finch import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from dyto.video import Frames
+
+Pictures = Sequence[npt.NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Mean and standard deviation per channel, of values 0 to 1; the defaults are CLIP's."""
+
+    mean: tuple[float, ...] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, ...] = (0.26862954, 0.26130258, 0.27577711)
+
+    def apply(self, pixels: npt.NDArray[np.uint8], device: torch.device, dtype: torch.dtype) -> Tensor:
+        """Normalise uint8 (B, H, W, 3) to (B, 3, H, W) on a device."""
+        x = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()  # (B, 3, H, W)
+        mean = torch.tensor(self.mean, device=device)[:, None, None] * 255
+        std = torch.tensor(self.std, device=device)[:, None, None] * 255
+        return ((x - mean) / std).to(dtype)
+
+
+def as_pictures(images: Frames | Pictures) -> tuple[Pictures, IntArray, FloatArray]:
+    """Pictures with their frame numbers and seconds; pictures that are no frames are just numbered."""
+    if hasattr(images, "indices"):
+        return list(images.data), images.indices, images.seconds
+    number = np.arange(len(images), dtype=np.int64)
+    return images, number, number.astype(np.float64)
+
+
+def resize_pictures(pictures: Pictures, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Resize pictures to (height, width), bicubic, the aspect ignored: uint8 (B, H, W, 3)."""
+    height, width = size
+    resized = [
+        picture
+        if picture.shape[:2] == size
+        else np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+        for picture in pictures
+    ]
+    return np.stack(resized)

@@ -1,0 +1,353 @@
+"""Ask a video a question: the whole method on one screen.
+
+Frames are sampled, a strategy turns them into tokens, a language model answers::
+
+    frames = sample_frames(path, num_frames=100)     # uint8 (T, H, W, 3), seconds
+    tokens = strategy(frames, model.encode)          # (L, D), L <= token_budget
+    text = model.generate(prefix, question)          # stock transformers
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+
+from dyto.answer import Answer
+from dyto.choices import parse_choice
+from dyto.errors import ConfigError
+from dyto.features import FrameFeatures, VisualTokens
+from dyto.models.base import Encoded, Prefix, VideoModel
+from dyto.models.loading import load_model
+from dyto.prompts import Prompt, get_prompt, prompt_for
+from dyto.strategies import Strategy, build_strategy
+from dyto.streaming import stream_text
+from dyto.timing import Stopwatch
+from dyto.video import Frames, VideoSource, sample_frames
+
+Video: TypeAlias = "VideoSource | Frames | VisualTokens"
+"""What can be asked about: a file, a folder of pictures, arrays, sampled frames, or tokens encoded before."""
+
+
+class VideoQA:
+    """A model, a strategy and the way questions are put; videos come with the calls.
+
+    The prefix of the video asked about last (its keys and values) is kept, so that a further question about the
+    same `VisualTokens` costs neither encoding nor prefill. `forget` frees it. One object serves one thread.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> qa = dyto.VideoQA.from_pretrained("tiny")
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 64, 64, 3), dtype=np.uint8)
+        >>> answer = qa.ask(video, "what is shown ?", max_new_tokens=4)
+        >>> answer.num_visual_tokens <= 230
+        True
+    """
+
+    def __init__(
+        self,
+        model: VideoModel,
+        strategy: Strategy | str = "dyto",
+        *,
+        prompt: str | Path | Prompt | None = None,
+        choice_prompt: str | Path | Prompt | None = None,
+    ) -> None:
+        """Put a loaded model and a strategy together.
+
+        Args:
+            model: As `dyto.models.load_model` returns it, or an adapter of your own.
+            strategy: A strategy, or the name of one.
+            prompt: Template for open questions: a name, a file or a `Prompt`; None for the model's own.
+            choice_prompt: Template for multiple choice, likewise.
+        """
+        self.model = model
+        self.strategy: Strategy = build_strategy(strategy) if isinstance(strategy, str) else strategy
+        self._prompts = (_prompt(prompt, model, False), _prompt(choice_prompt, model, True))
+        self._kept: tuple[VisualTokens, str, bool, Prefix] | None = None
+        self.on_stage: Callable[[str], None] | None = None
+        """Told the name of each stage as it begins, to show progress."""
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path | None = None,
+        strategy: Strategy | str = "dyto",
+        *,
+        revision: str | None = None,
+        device: str | None = None,
+        dtype: str | torch.dtype | None = None,
+        attn_implementation: str | None = None,
+        rope_scaling_factor: float | None = None,
+        prompt: str | Path | Prompt | None = None,
+        choice_prompt: str | Path | Prompt | None = None,
+    ) -> VideoQA:
+        """Load a model and put it together with a strategy.
+
+        Args:
+            model: A short name ("tiny", "llava-next-vicuna-7b", ...), a folder or a hub name. None takes the
+                environment variable DYTO_MODEL, or "tiny".
+            strategy: A strategy, or the name of one.
+            revision: Branch, tag or commit of a hub name.
+            device: As torch names it; None for a CUDA device if there is one.
+            dtype: "float32", "bfloat16" or "float16"; None to choose.
+            attn_implementation: "sdpa", "eager" or "flash_attention_2"; None to choose.
+            rope_scaling_factor: Lets prompt, video and answer take this many times the original context.
+            prompt: Template for open questions.
+            choice_prompt: Template for multiple choice.
+
+        Raises:
+            ConfigError: An unknown name or option.
+            ModelError: The checkpoint cannot be loaded.
+        """
+        chosen = build_strategy(strategy) if isinstance(strategy, str) else strategy
+        loaded = load_model(
+            model,
+            revision=revision,
+            device=device,
+            dtype=dtype,
+            attn_implementation=attn_implementation,
+            rope_scaling_factor=rope_scaling_factor,
+        )
+        return cls(loaded, chosen, prompt=prompt, choice_prompt=choice_prompt)
+
+    # --- from a video to tokens -------------------------------------------------------------------------
+
+    def encode(self, video: Video, *, question: str | None = None, **sampling: Any) -> VisualTokens:
+        """Turn a video into the tokens that the language model reads; reusable for any number of questions.
+
+        Args:
+            video: A file, a folder of pictures, an array (T, H, W, 3), a list of pictures, or `Frames`.
+            question: For a strategy that looks at the question.
+            **sampling: Options of `dyto.sample_frames`: `num_frames` or `fps`, `start`, `end`, `sampling`,
+                `allow_partial`.
+
+        Returns:
+            The tokens; those passed in come back as they are.
+
+        Raises:
+            VideoError: The video cannot be read.
+            ConfigError: A budget or option that cannot be met.
+        """
+        if isinstance(video, VisualTokens):
+            if sampling:
+                raise ConfigError(f"sampling options {', '.join(sampling)} given with tokens encoded before")
+            return video
+        watch = Stopwatch(self.model.device, self.on_stage)
+        if not isinstance(video, Frames) or sampling:
+            with watch.stage("decode"):
+                video = sample_frames(video, size=self.model.image_size, **sampling)
+
+        def encode(images: Any, *, attention_layer: int | None = None) -> FrameFeatures:
+            with watch.stage("encode"):
+                features = self.model.encode(images, attention_layer=attention_layer)
+            return dataclasses.replace(features, load_patches=watch.timed("encode", features.load_patches))
+
+        with watch.stage("strategy"):
+            tokens = self.strategy(video, encode, question)
+        seconds = {**watch.seconds, **tokens.stages}
+        spent = sum(seconds.get(name, 0.0) for name in ("encode", "select"))
+        seconds["merge"] = max(0.0, seconds.pop("strategy") - spent)
+        return dataclasses.replace(tokens, stages=seconds, warnings=(*tokens.warnings, *video.warnings))
+
+    # --- from tokens to answers -------------------------------------------------------------------------
+
+    def ask(
+        self,
+        video: Video,
+        question: str,
+        *,
+        choices: Sequence[str] | None = None,
+        max_new_tokens: int = 128,
+        generation: dict[str, Any] | None = None,
+        **sampling: Any,
+    ) -> Answer:
+        """Ask one question.
+
+        Args:
+            video: A video as in `encode`, or tokens encoded before.
+            question: The question.
+            choices: Options of a multiple choice question.
+            max_new_tokens: Most tokens of the answer.
+            generation: Generation options of transformers, such as `do_sample`; greedy by default.
+            **sampling: As in `encode`.
+
+        Returns:
+            The answer; `choice` is the index of the option it names, or None if it names none.
+
+        Raises:
+            VideoError: The video cannot be read.
+            ModelError: The question does not fit the context.
+            ConfigError: An empty question, or options that cannot be met.
+        """
+        self._fill(question, choices)  # a question that cannot be asked fails before the video is read
+        tokens = self.encode(video, question=question if self.uses_question else None, **sampling)
+        return self.ask_many(
+            tokens, [question], choices=[choices], max_new_tokens=max_new_tokens, generation=generation
+        )[0]
+
+    def ask_many(
+        self,
+        video: Video,
+        questions: Sequence[str],
+        *,
+        choices: Sequence[Sequence[str] | None] | None = None,
+        max_new_tokens: int = 128,
+        batch_size: int | None = None,
+        generation: dict[str, Any] | None = None,
+        **sampling: Any,
+    ) -> list[Answer]:
+        """Ask several questions about one video, which is encoded and read by the language model once.
+
+        The answers are those of asking one by one. For a strategy that looks at the question, each question has
+        an encoding of its own.
+
+        Args:
+            video: A video as in `encode`, or tokens encoded before.
+            questions: The questions.
+            choices: For each question its options, or None.
+            max_new_tokens: Most tokens of an answer.
+            batch_size: Questions answered at a time; None for as many as memory sensibly holds.
+            generation: As in `ask`.
+            **sampling: As in `encode`.
+
+        Returns:
+            One answer per question, in their order. The seconds of shared stages are stated in each.
+        """
+        if isinstance(questions, str):
+            raise ConfigError("questions is one text, expected a list of them: use ask for one")
+        options = [None] * len(questions) if choices is None else list(choices)
+        if len(options) != len(questions):
+            raise ConfigError(f"{len(questions)} questions, but choices for {len(options)}")
+        _check_max_new_tokens(max_new_tokens)
+        filled = [self._fill(question, choice) for question, choice in zip(questions, options, strict=True)]
+        if self.uses_question and not isinstance(video, VisualTokens) and len(questions) > 1:
+            frames = video if isinstance(video, Frames) else self._frames(video, sampling)
+            return [
+                self.ask(frames, q, choices=c, max_new_tokens=max_new_tokens, generation=generation)
+                for q, c in zip(questions, options, strict=True)
+            ]
+        question = questions[0] if self.uses_question and questions else None
+        tokens = self.encode(video, question=question, **sampling)
+        prompts = [self.model.tokenize(before, after) for before, after in filled]
+        groups: dict[tuple[str, bool], list[int]] = {}
+        for index, prompt in enumerate(prompts):
+            scaled = self.model.check_fit(prompt, len(tokens), max_new_tokens)
+            groups.setdefault((filled[index][0], scaled), []).append(index)
+        answers: list[Answer | None] = [None] * len(prompts)
+        for (before, scaled), members in groups.items():
+            watch = Stopwatch(self.model.device, self.on_stage)
+            with watch.stage("prefill"):
+                prefix = self._prefix(tokens, before, scaled, prompts[members[0]])
+            with watch.stage("generate"):
+                texts = self.model.generate(
+                    prefix,
+                    [prompts[index].after for index in members],
+                    max_new_tokens=max_new_tokens,
+                    batch_size=batch_size,
+                    **(generation or {}),
+                )
+            for index, text in zip(members, texts, strict=True):
+                answers[index] = self._answer(tokens, text, options[index], watch.seconds)
+        return [answer for answer in answers if answer is not None]
+
+    def stream(
+        self,
+        video: Video,
+        question: str,
+        *,
+        choices: Sequence[str] | None = None,
+        max_new_tokens: int = 128,
+        generation: dict[str, Any] | None = None,
+        **sampling: Any,
+    ) -> Generator[str, None, Answer]:
+        """Ask one question and yield the answer piece by piece, as it is written.
+
+        Args:
+            video: As in `ask`; the other arguments too.
+            question: The question.
+            choices: Options of a multiple choice question.
+            max_new_tokens: Most tokens of the answer.
+            generation: As in `ask`.
+            **sampling: As in `encode`.
+
+        Yields:
+            Pieces of text.
+
+        Returns:
+            The same answer as `ask` gives, as the value of the generator (`answer = yield from ...`).
+        """
+        _check_max_new_tokens(max_new_tokens)
+        before, after = self._fill(question, choices)
+        tokens = self.encode(video, question=question if self.uses_question else None, **sampling)
+        prompt = self.model.tokenize(before, after)
+        scaled = self.model.check_fit(prompt, len(tokens), max_new_tokens)
+        watch = Stopwatch(self.model.device, self.on_stage)
+        with watch.stage("prefill"):
+            prefix = self._prefix(tokens, before, scaled, prompt)
+        with watch.stage("generate"):
+            text = yield from stream_text(
+                self.model, prefix, prompt.after, max_new_tokens=max_new_tokens, **(generation or {})
+            )
+        return self._answer(tokens, text, choices, watch.seconds)
+
+    def forget(self) -> None:
+        """Free the kept prefix of the video asked about last."""
+        self._kept = None
+
+    @property
+    def uses_question(self) -> bool:
+        """Whether the strategy looks at the question, so that no encoding serves two questions."""
+        return bool(getattr(self.strategy, "uses_question", False))
+
+    def _frames(self, video: VideoSource, sampling: dict[str, Any]) -> Frames:
+        return sample_frames(video, size=self.model.image_size, **sampling)
+
+    def _fill(self, question: str, choices: Sequence[str] | None) -> tuple[str, str]:
+        return self._prompts[choices is not None].fill(question, choices)
+
+    def _prefix(self, tokens: VisualTokens, before: str, scaled: bool, prompt: Encoded) -> Prefix:
+        """The prefix of a video, kept from the question before where it is the same."""
+        kept = self._kept
+        if kept is None or kept[0] is not tokens or kept[1:3] != (before, scaled):
+            self._kept = None  # free the old one before the new one is made
+            self._kept = kept = (
+                tokens,
+                before,
+                scaled,
+                self.model.prefill(prompt.before, tokens.data, scaled=scaled),
+            )
+        return kept[3]
+
+    def _answer(
+        self, tokens: VisualTokens, text: str, choices: Sequence[str] | None, seconds: dict[str, float]
+    ) -> Answer:
+        text = self._prompts[choices is not None].answer_start + text
+        stages = {**dict.fromkeys(("decode", "encode", "select", "merge"), 0.0), **tokens.stages, **seconds}
+        return Answer(
+            text=text,
+            choice=None if choices is None else parse_choice(text, choices),
+            keyframes=tokens.keyframes,
+            num_visual_tokens=len(tokens),
+            token_budget=tokens.budget,
+            uncompressed_tokens=tokens.uncompressed,
+            seconds={**stages, "total": sum(stages.values())},
+            warnings=(*self.model.notices, *tokens.warnings),
+        )
+
+
+def _prompt(prompt: str | Path | Prompt | None, model: VideoModel, choices: bool) -> Prompt:
+    if prompt is None:
+        return prompt_for(model.chat, choices)
+    chosen = prompt if isinstance(prompt, Prompt) else get_prompt(prompt)
+    if chosen.takes_choices != choices:
+        wanted = "multiple choice, with {choices}" if choices else "open questions, without {choices}"
+        raise ConfigError(f"prompt {chosen.name!r} given where one for {wanted}, is expected")
+    return chosen
+
+
+def _check_max_new_tokens(max_new_tokens: int) -> None:
+    if max_new_tokens < 1:
+        raise ConfigError(f"max_new_tokens is {max_new_tokens}, expected at least 1")

@@ -1,0 +1,172 @@
+"""Named prompt templates, and the chat formats they are built from.
+
+A prompt is a text with exactly one `<image>`, which the video's tokens replace, with `{question}` and, for
+multiple choice, `{choices}`. It ends with the beginning of the answer, which the model continues. The names are
+the published `CONV_MODE` values; the sentences are our own, with the same structure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dyto.choices import format_choices
+from dyto.errors import ConfigError, unknown
+
+IMAGE = "<image>"
+
+CHAT_FORMATS: dict[str, tuple[str, str]] = {
+    "vicuna": ("USER: ", " ASSISTANT:"),
+    "mistral": ("[INST] ", " [/INST]"),
+    "chatml": (
+        "<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\n",
+        "<|im_end|><|im_start|>assistant\n",
+    ),
+}
+"""What stands before and after the user's words in each chat format."""
+
+_OPEN = (
+    "<image>\nThe pictures above are frames of one video, in the order in which they were filmed. "
+    "Watch what happens from the first to the last, then answer the question about the video.\n"
+    "Question: {question}"
+)
+_CHOICE = (
+    "<image>\nThe pictures above are frames of one video, in the order in which they were filmed. "
+    "Watch what happens from the first to the last, then pick the one option that answers the question "
+    "about the video best.\nQuestion: {question}\nOptions:\n{choices}"
+)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A template.
+
+    Attributes:
+        name: Under which it is known.
+        text: The whole prompt with `<image>`, `{question}` and, for multiple choice, `{choices}`.
+        separator: What stands between the options.
+    """
+
+    name: str
+    text: str
+    separator: str = "\n"
+
+    def __post_init__(self) -> None:
+        for mark in (IMAGE, "{question}"):
+            if self.text.count(mark) != 1:
+                raise ConfigError(
+                    f"prompt {self.name!r} has {self.text.count(mark)} times {mark}, expected it exactly once"
+                )
+
+    @property
+    def takes_choices(self) -> bool:
+        """Whether it is for multiple choice."""
+        return "{choices}" in self.text
+
+    @property
+    def answer_start(self) -> str:
+        """The part of the prompt that already belongs to the answer: an opening bracket, or nothing."""
+        return "(" if self.text.endswith("(") else ""
+
+    def fill(self, question: str, choices: Sequence[str] | None = None) -> tuple[str, str]:
+        """The text before and after the video.
+
+        Args:
+            question: The question; it must not hold `<image>`.
+            choices: The options, for a template that takes them.
+
+        Raises:
+            ConfigError: An empty question, a reserved mark in it, or choices that do not go with the template.
+
+        Example:
+            >>> PROMPTS["tiny"].fill("what color is the star ?")
+            ('USER: ', '\\nwhat color is the star ? ASSISTANT:')
+        """
+        if not question.strip():
+            raise ConfigError("the question is empty, expected a text: ask something about the video")
+        if self.takes_choices != (choices is not None):
+            needs = "needs choices" if self.takes_choices else "takes no choices"
+            raise ConfigError(f"prompt {self.name!r} {needs}: see `dyto list prompts` for the others")
+        options = format_choices(choices, separator=self.separator) if choices is not None else ""
+        for what, text in (("question", question), ("choices", options)):
+            if IMAGE in text:
+                raise ConfigError(
+                    f"the {what} holds {IMAGE!r}, which marks the video's place: write it another way"
+                )
+        before, after = self.text.split(IMAGE)
+        # one pass over the template, so that braces in a question stay what they are
+        return _substitute(before, question, options), _substitute(after, question, options)
+
+
+def _substitute(text: str, question: str, options: str) -> str:
+    parts = []
+    for piece in text.split("{question}"):
+        parts.append(options.join(piece.split("{choices}")))
+    return question.strip().join(parts)
+
+
+def _chat(name: str, chat: str, body: str, start: str) -> Prompt:
+    before, after = CHAT_FORMATS[chat]
+    gap = "" if after.endswith("\n") else " "
+    return Prompt(name, f"{before}{body}{after}{gap}{start}")
+
+
+_ANSWER, _BEST = "Answer: In the video,", "Answer: Best option:("
+
+PROMPTS: dict[str, Prompt] = {
+    prompt.name: prompt
+    for prompt in (
+        _chat("image_seq_v3", "vicuna", _OPEN, _ANSWER),
+        _chat("image_seq_mistral_v3", "mistral", _OPEN, _ANSWER),
+        _chat("image_seq_34b_v3", "chatml", _OPEN, _ANSWER),
+        _chat("multiple_choice_allvideo_v4", "vicuna", _CHOICE, _BEST),
+        _chat("multiple_choice_allvideo_mistral_v4", "mistral", _CHOICE, _BEST),
+        _chat("multiple_choice_allvideo_34b_v4", "chatml", _CHOICE, _BEST),
+        Prompt("tiny", "USER: <image>\n{question} ASSISTANT:"),
+        Prompt("tiny_choice", "USER: <image>\n{question} {choices} ASSISTANT:", separator=" "),
+    )
+}
+"""Every template by its name."""
+
+PROMPT_PAIRS: dict[str, tuple[str, str]] = {
+    "vicuna": ("image_seq_v3", "multiple_choice_allvideo_v4"),
+    "mistral": ("image_seq_mistral_v3", "multiple_choice_allvideo_mistral_v4"),
+    "chatml": ("image_seq_34b_v3", "multiple_choice_allvideo_34b_v4"),
+    "tiny": ("tiny", "tiny_choice"),
+}
+"""The templates for open questions and for multiple choice that go with each chat format."""
+
+
+def get_prompt(name: str | Path) -> Prompt:
+    """Find a template by name, or read one from a file.
+
+    Args:
+        name: One of `PROMPTS`, or the path of a UTF-8 text file that holds a whole prompt with `<image>`,
+            `{question}` and, for multiple choice, `{choices}`. A line break at its very end is ignored.
+
+    Raises:
+        ConfigError: Neither a known name nor a readable file, or a text without its marks.
+    """
+    if str(name) in PROMPTS:
+        return PROMPTS[str(name)]
+    path = Path(name)
+    if path.is_file():
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as err:
+            raise ConfigError(f"prompt file {path} cannot be read as UTF-8 text: {err}") from err
+        return Prompt(path.name, text.removesuffix("\n"))
+    if path.suffix or len(path.parts) > 1:
+        raise ConfigError(f"prompt file {path} does not exist: give a text file, or one of {', '.join(PROMPTS)}")
+    raise unknown("prompt", str(name), PROMPTS)
+
+
+def prompt_for(chat: str, choices: bool) -> Prompt:
+    """The template that goes with a chat format.
+
+    Args:
+        chat: "vicuna", "mistral", "chatml" or "tiny".
+        choices: Whether the question is multiple choice.
+    """
+    return PROMPTS[PROMPT_PAIRS[chat][int(choices)]]

@@ -1,0 +1,93 @@
+"""Uniform frames, untouched: the control that every comparison needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from dyto.errors import ConfigError
+from dyto.features import FrameFeatures, KeyFrames, Sources, VisualTokens
+from dyto.finch import IntArray
+from dyto.strategies.base import Encode, resolve_budget
+
+if TYPE_CHECKING:
+    from dyto.video import Frames
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """As many uniformly spaced frames as fit whole into the budget, all their tokens in raster order.
+
+    Attributes:
+        token_budget: Most visual tokens in all. None: 3680, scaled to the tower's patches.
+        reference_budget: The published budget for 576 patches per frame.
+    """
+
+    token_budget: int | None = None
+    reference_budget: int = 3680
+
+    name: ClassVar[str] = "uniform"
+    uses_question: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        resolve_budget(self.token_budget, self.reference_budget, 1)
+
+    def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
+        """Encode the frames that fit and keep them whole; the question is not looked at.
+
+        Returns:
+            min(T, budget // N) * N tokens.
+
+        Raises:
+            ConfigError: Not even one frame fits the budget.
+        """
+        first = encode(frames[:1])  # tells how many patches a frame has
+        n = first.num_patches
+        budget = resolve_budget(self.token_budget, self.reference_budget, n)
+        if budget < n:
+            raise ConfigError(
+                f"token budget {budget}, but one whole frame has {n} tokens: raise the budget to at least {n} "
+                "or take a strategy that merges"
+            )
+        positions = spread(len(frames), budget // n)
+        features = first if len(frames) == 1 else encode(frames[positions])
+        return whole_frames(features, positions, budget, uncompressed=len(frames) * n)
+
+
+@dataclass(frozen=True)
+class Concat:
+    """All tokens of all sampled frames: no compression, and no budget but the model's context."""
+
+    name: ClassVar[str] = "concat"
+    uses_question: ClassVar[bool] = False
+
+    def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
+        """Encode the sampled frames and keep everything."""
+        features = encode(frames)
+        return whole_frames(features, np.arange(len(frames)), None, len(frames) * features.num_patches)
+
+
+def spread(total: int, count: int) -> IntArray:
+    """Positions of `count` frames spread over `total`, as frames are sampled from a video."""
+    from dyto.video import uniform_indices
+
+    return np.asarray(uniform_indices(total, count), dtype=np.int64)
+
+
+def whole_frames(
+    features: FrameFeatures, positions: IntArray, budget: int | None, uncompressed: int
+) -> VisualTokens:
+    """The untouched tokens of frames, which stood at `positions` among those sampled."""
+    n = features.num_patches
+    owners = np.tile(np.arange(n, dtype=np.int64), (len(features), 1))  # (K, N)
+    return VisualTokens(
+        data=features.patches().flatten(0, 1),
+        keyframes=KeyFrames(features.indices, features.seconds, positions),
+        keyframe=np.repeat(np.arange(len(features)), n),
+        sources=Sources.from_owners(owners, n),
+        grid=features.grid,
+        budget=budget,
+        uncompressed=uncompressed,
+    )

@@ -1,0 +1,61 @@
+"""Wall time per stage, waiting for the accelerator where there is one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class Stopwatch:
+    """Adds up the seconds spent in named stages.
+
+    Example:
+        >>> watch = Stopwatch()
+        >>> with watch.stage("decode"):
+        ...     pass
+        >>> list(watch.seconds)
+        ['decode']
+    """
+
+    def __init__(
+        self, device: torch.device | str = "cpu", on_stage: Callable[[str], None] | None = None
+    ) -> None:
+        self.device = torch.device(device)
+        self.on_stage = on_stage
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a block, waiting for work still queued on the device before and after it."""
+        if self.on_stage:
+            self.on_stage(name)
+        start = self._now()
+        try:
+            yield
+        finally:
+            self.add(name, self._now() - start)
+
+    def timed(self, name: str, function: Callable[[In], Out]) -> Callable[[In], Out]:
+        """The function, timed as a stage whenever it is called."""
+
+        def call(value: In) -> Out:
+            with self.stage(name):
+                return function(value)
+
+        return call
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add seconds measured elsewhere."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()

@@ -1,0 +1,217 @@
+"""Video input: frames as pixels, with their numbers and times.
+
+``sample_frames`` reads a video file, a folder of images, an array or a list of pictures and gives `Frames`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dyto._decode import read_video
+from dyto._pictures import IMAGE_SUFFIXES, Picture, gather, images_of, readable
+from dyto._sampling import Fit, Reel, Request, Timeline, uniform_indices
+from dyto.errors import ConfigError, VideoError
+
+__all__ = ["Frames", "VideoSource", "sample_frames", "uniform_indices"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Frames:
+    """Frames sampled from a video, with where and when they were.
+
+    Attributes:
+        data: (T, H, W, 3) uint8 RGB.
+        indices: (T,) int64 numbers of the frames in the source, counted from 0 in presentation order.
+        seconds: (T,) float64 presentation times, from the first frame of the source on.
+        source_size: (height, width) in the source, upright.
+        total: number of frames that were there to choose from; 0 stands for as many as there are here.
+        source: where they come from, if that has a name.
+        warnings: what a reader of the result should know, one line each.
+
+    Raises:
+        VideoError: the parts do not fit together.
+
+    Example:
+        >>> pixels = np.zeros((2, 4, 6, 3), np.uint8)
+        >>> Frames(pixels, np.array([0, 5]), np.array([0.0, 0.2]), source_size=(480, 640), total=10)
+        Frames(2 of 10, 4x6 from 480x640, 0.00 s to 0.20 s)
+    """
+
+    data: NDArray[np.uint8]
+    indices: NDArray[np.int64]
+    seconds: NDArray[np.float64]
+    source_size: tuple[int, int]
+    total: int = 0
+    source: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape, count = self.data.shape, len(self.data)
+        if self.data.dtype != np.uint8 or len(shape) != 4 or shape[-1] != 3 or 0 in shape:
+            raise VideoError(
+                f"found frames {shape} of {self.data.dtype}, expected (T, H, W, 3) of uint8, none of them 0: "
+                "convert them, and take one frame at least"
+            )
+        object.__setattr__(self, "indices", np.asarray(self.indices, np.int64))
+        object.__setattr__(self, "seconds", np.asarray(self.seconds, np.float64))
+        object.__setattr__(self, "total", self.total or count)
+        if self.indices.shape != (count,) or self.seconds.shape != (count,):
+            raise VideoError(
+                f"found {count} frames, indices {self.indices.shape} and seconds {self.seconds.shape}, "
+                f"expected ({count},) of both: give one for each frame"
+            )
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, which: slice | Sequence[int] | NDArray[np.int64]) -> Frames:
+        if isinstance(which, (int, np.integer)):
+            raise TypeError(f"frames[{which}] needs a slice or a list; the picture is frames.data[{which}]")
+        pick = which if isinstance(which, (slice, np.ndarray)) else np.asarray(which, np.int64)
+        return Frames(
+            self.data[pick], self.indices[pick], self.seconds[pick],
+            self.source_size, self.total, self.source, self.warnings,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        (count, height, width, _), (full_height, full_width) = self.data.shape, self.source_size
+        source = f"{self.source}: " if self.source else ""
+        return (
+            f"Frames({source}{count} of {self.total}, {height}x{width} from {full_height}x{full_width}, "
+            f"{self.seconds[0]:.2f} s to {self.seconds[-1]:.2f} s)"
+        )
+
+
+VideoSource = str | os.PathLike[str] | NDArray[np.uint8] | Sequence[Image.Image | NDArray[np.uint8]] | Frames
+
+
+def sample_frames(
+    source: VideoSource,
+    *,
+    num_frames: int | None = None,
+    fps: float | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    size: int | tuple[int, int] | None = None,
+    max_side: int | None = None,
+    sampling: str = "uniform",
+    allow_partial: bool = False,
+    source_fps: float = 1.0,
+) -> Frames:
+    """Sample frames of a video, numbered by what decodes, in presentation order.
+
+    Args:
+        source: a video file (mp4, mkv, mov, avi, webm, gif, ...), a folder of images (in natural order), an
+            array (T, H, W, 3) of uint8 RGB, a list of PIL images or (H, W, 3) arrays, or `Frames` to sample again.
+        num_frames: how many frames to spread over the clip, 100 unless `fps` is given. A clip of fewer frames
+            gives each once.
+        fps: instead of `num_frames`, take the frame shown at each of the instants start + k / fps; a frame shown
+            at several of them is taken once.
+        start: second at which the clip begins, counted from the first frame of the video.
+        end: second before which the clip ends.
+        size: side, or (height, width), to resize every frame to, its aspect ignored.
+        max_side: shrink every frame, its aspect kept, so that neither side is longer.
+        sampling: "uniform", or "iframes" for intra frames only, far quicker to reach in a long video.
+        allow_partial: take what can be read of a broken file, and say so in `warnings`.
+        source_fps: frames per second of a folder, an array or a list, which have no times of their own.
+
+    Returns:
+        Frames: (T, H, W, 3) uint8, resized with PIL's bicubic filter one by one as they are decoded.
+
+    Raises:
+        VideoError: the source cannot be read, or the clip does not lie in it.
+        ConfigError: an argument is out of its range, or two exclude each other.
+
+    Example:
+        >>> video = np.zeros((10, 48, 64, 3), np.uint8)
+        >>> frames = sample_frames(video, num_frames=4, max_side=32, source_fps=5)
+        >>> frames.data.shape, frames.indices.tolist(), frames.seconds.tolist()
+        ((4, 24, 32, 3), [1, 3, 6, 8], [0.2, 0.6, 1.2, 1.6])
+    """
+    request, fit = Request(num_frames, fps, start, end, sampling), Fit(size, max_side)
+    if isinstance(source, Frames):
+        return _resample(source, request, fit)
+    if not source_fps > 0:
+        raise ConfigError(
+            f"found source_fps={source_fps}, expected a number above 0: give e.g. source_fps=25"
+        )
+    if not isinstance(source, (str, os.PathLike)):
+        return _sample_pictures(_pictures_in(source), request, fit, source_fps, allow_partial)
+    path = _existing(source)
+    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+        images = images_of(path) if path.is_dir() else [path]
+        return _sample_pictures(images, request, fit, source_fps, allow_partial, str(path))
+    take = read_video(path, request, fit, allow_partial)
+    reel, seconds = take.reel, take.timeline.seconds[take.reel.wanted]
+    return Frames(reel.data, reel.wanted, seconds, reel.source_size, take.total, str(path), take.warnings)
+
+
+def _existing(source: str | os.PathLike[str]) -> Path:
+    """The path of a source, which is there and can be read."""
+    text = os.fspath(source)
+    if "://" in text:
+        raise VideoError(f"{text} is an address, expected a local file: download it first and give its path")
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise VideoError(f"{text} does not exist, expected a video or a folder of images: check the path")
+    if not os.access(path, os.R_OK):
+        raise VideoError(f"{text} may not be read, expected permission to: change it (chmod +r)")
+    if not path.is_dir() and not path.is_file():
+        raise VideoError(f"{text} is neither file nor folder, expected one: save the video to a file first")
+    if path.is_file() and path.stat().st_size == 0:
+        raise VideoError(f"{text} is empty (0 bytes), expected a video: get it again")
+    return path
+
+
+def _pictures_in(source: NDArray[np.uint8] | Sequence[Image.Image | NDArray[np.uint8]]) -> Sequence[Picture]:
+    if isinstance(source, np.ndarray):
+        if source.ndim != 4:
+            raise VideoError(f"found an array {source.shape}, expected (T, H, W, 3) of uint8: fit its axes")
+        source = list(source)
+    if not isinstance(source, Sequence) or not all(isinstance(p, (Image.Image, np.ndarray)) for p in source):
+        raise VideoError(
+            f"found {type(source).__name__}, expected a path, an array (T, H, W, 3) of uint8, a list of PIL "
+            "images or arrays, or Frames: convert it to one of them"
+        )
+    if not source:
+        raise VideoError("found no pictures, expected one or more: give a list or an array that is not empty")
+    return source
+
+
+def _sample_pictures(
+    pictures: Sequence[Picture],
+    request: Request,
+    fit: Fit,
+    fps: float,
+    allow_partial: bool,
+    source: str | None = None,
+) -> Frames:
+    name = source or "pictures"
+    positions, errors = readable(pictures) if allow_partial else (list(range(len(pictures))), [])
+    if not positions:
+        raise VideoError(f"{name}: none of {len(pictures)} pictures can be read; the first: {errors[0]}")
+    timeline = Timeline.steady(len(positions), fps)
+    wanted, total = request.choose(timeline, name)
+    reel = Reel(wanted, fit, name)
+    gather(pictures, positions, reel)
+    numbers = np.asarray(positions)[wanted]
+    return Frames(reel.data, numbers, numbers / fps, reel.source_size, total, source, tuple(errors))
+
+
+def _resample(frames: Frames, request: Request, fit: Fit) -> Frames:
+    """Sample frames that were already sampled; numbers and times stay those of their source."""
+    timeline = Timeline(frames.seconds, float(frames.seconds[-1]) + 1e-6)
+    wanted, _ = request.choose(timeline, frames.source or "frames")
+    reel = Reel(wanted, fit, frames.source or "frames")
+    gather(list(frames.data), range(len(frames)), reel)
+    return Frames(
+        reel.data, frames.indices[wanted], frames.seconds[wanted],
+        frames.source_size, frames.total, frames.source, frames.warnings,
+    )  # fmt: skip
