@@ -1,4 +1,4 @@
-"""Does a video file end before its container says it does? Read from the outermost structure alone.
+"""A video file as a container: opening it, its packets, and whether it is whole.
 
 Decoders conceal a missing tail, headers round durations, and sound may outlast the pictures; the sizes that
 the outermost boxes declare are exact.
@@ -7,11 +7,67 @@ the outermost boxes declare are exact.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from dyto.errors import VideoError
+
 EBML, SEGMENT = 0x1A45DFA3, 0x18538067
+BOXES = tuple(b"ftyp moov mdat free skip wide moof mfra sidx styp udta uuid meta pnot".split())
 TS_PACKET = 188
+TEXT_FORMATS = ("hls", "dash", "concat", "sdp", "rtsp", "tty")  # text that FFmpeg would take for a video
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file and its main video stream; local files only, whatever a playlist may name."""
+    try:
+        container = av.open(
+            str(path.absolute()), metadata_errors="ignore", options={"protocol_whitelist": "file"}
+        )
+    except av.FFmpegError as err:
+        raise VideoError(
+            f"{path.name} cannot be opened: {reason(err)}; expected mp4, mkv, mov, avi, webm or gif: "
+            "check that it is one and was copied whole"
+        ) from err
+    with container:
+        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+        if not streams or container.format.name in TEXT_FORMATS:
+            found = ", ".join(sorted({s.type for s in container.streams})) or "no stream"
+            raise VideoError(
+                f"{path.name} has no pictures: found {found} ({container.format.name}), expected a video "
+                "stream: give another file"
+            )
+        stream = streams[0]
+        if stream.codec_context is None:
+            raise VideoError(
+                f"{path.name}: no decoder for its video stream, expected H.264, HEVC, VP9, AV1 or the like: "
+                "convert it with ffmpeg"
+            )
+        stream.thread_type = "AUTO"
+        yield container, stream
+
+
+def reason(err: av.FFmpegError) -> str:
+    """What FFmpeg says, without its number and function."""
+    return (err.strerror or type(err).__name__).lower()
+
+
+def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
+    """The packets of a stream from here on, without the empty ones that mark its end or a dropped frame."""
+    while True:
+        try:
+            yield from (packet for packet in container.demux(stream) if packet.size)
+            return
+        except IndexError:  # PyAV's, over a packet of a stream that appears in mid-file: go on after it
+            continue
 
 
 def missing_bytes(path: Path) -> int:
@@ -31,11 +87,10 @@ def missing_bytes(path: Path) -> int:
             return max(0, _matroska_end(file) - size)
         if head[:4] == b"RIFF" and head[8:] == b"AVI ":
             return max(0, _riff_end(file, size) - size)
-        if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+        if head[4:8] in BOXES:
             return max(0, _boxes_end(file, size) - size)
         if head[:4] == b"GIF8":
-            file.seek(max(0, size - 16))
-            return int(b";" not in file.read())
+            return 0 if _gif_is_whole(file) else 1
         file.seek(TS_PACKET)
         if head[:1] == b"G" and file.read(1) == b"G":
             return -size % TS_PACKET
@@ -50,9 +105,7 @@ def _boxes_end(file: BinaryIO, size: int) -> int:
         length, kind = struct.unpack(">I4s", file.read(8))
         if length == 1 and at + 16 <= size:
             length = struct.unpack(">Q", file.read(8))[0]
-        if length == 0 or not kind.isascii():  # 0: up to the end of the file; else: padding, no box
-            return size
-        if length < 8:
+        if length < 8 or kind not in BOXES:  # 0 means up to the end; what is no box is padding
             return size
         at += length
     return at
@@ -68,6 +121,26 @@ def _riff_end(file: BinaryIO, size: int) -> int:
             return size
         at += 8 + length
     return at
+
+
+def _gif_is_whole(file: BinaryIO) -> bool:
+    """Whether the blocks of a GIF file go on up to its trailer."""
+
+    def table(flags: int) -> None:  # a table of 2 ** (n + 1) colours, where there is one
+        file.seek(3 << ((flags & 7) + 1) if flags & 0x80 else 0, 1)
+
+    head = file.read(13)
+    table(head[10] if len(head) == 13 else 0)
+    while kind := file.read(1):
+        if kind == b";":
+            return True
+        if kind == b",":  # a picture: place and size, colours, code size
+            place = file.read(9)
+            table(place[8] if len(place) == 9 else 0)
+        file.seek(1, 1)  # the code size of a picture, the label of an extension
+        while (length := file.read(1)) not in (b"", b"\0"):
+            file.seek(length[0], 1)
+    return False
 
 
 def _matroska_end(file: BinaryIO) -> int:

@@ -1,15 +1,15 @@
 """Reading chosen frames of a video file with PyAV.
 
 One demuxing pass gives an index of all packets. Where it can be trusted to stand for the frames, only the
-stretches from a key frame to a wanted frame are decoded. Where it cannot, or where what comes out is not what it
-promised, a pass over everything says what the frames are.
+stretches from a key frame to a wanted frame are decoded. Where it cannot, or where what comes out is not what
+it promised, a pass over everything says what the frames are.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -18,24 +18,22 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from dyto._container import missing_bytes
-from dyto._sampling import Fit, Reel, Request, Timeline
+from dyto._container import missing_bytes, opened, packets_of, reason
+from dyto._sampling import Fit, Reel, Request, Timeline, fill_times
 from dyto.errors import VideoError
 
 log = logging.getLogger(__name__)
 
-# Where one packet is one picture and carries its true presentation time. AVI knows decoding times only; older
-# codecs pack several pictures into a packet or leave some out, and cost little to decode.
-TRUSTED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts")
+# Where one packet is one picture, carries its true presentation time and can be sought. AVI knows decoding
+# times only, MPEG-TS may split a picture into two fields; older codecs pack several pictures into a packet or
+# leave some out, and cost little to decode.
+INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 TRUSTED_CODECS = ("h264", "hevc", "av1", "vp8", "vp9", "mjpeg", "prores")
-SEEKABLE_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # those that carry an index to seek by
 SEEK_BYTES = 1 << 20  # reading past less than this is as quick as seeking
-TEXT_FORMATS = ("hls", "dash", "concat", "sdp", "rtsp", "tty")  # text that FFmpeg would take for a video
 VP8_SHOWN = 0x10
 
 
@@ -65,17 +63,20 @@ def read_video(path: Path, request: Request, fit: Fit, allow_partial: bool) -> T
     Raises:
         VideoError: it is no video, it is broken, or the clip does not lie in it.
     """
-    missing = missing_bytes(path)
-    index = Index.scan(path)
-    if index.trusted and not missing:
-        wanted, total = request.choose(index.timeline, path.name)
-        reel = Reel(wanted, fit, path.name)
-        try:
-            _read_stretches(path, index, reel)
-            return Take(reel, index.timeline, total)
-        except (_IndexBroken, av.FFmpegError) as err:
-            log.info("%s: decoding every frame, since its index does not hold: %s", path.name, err)
-    return _read_through(path, index, request, fit, missing, allow_partial)
+    try:
+        missing = missing_bytes(path)
+        index = Index.scan(path)
+        if index.trusted and not missing:
+            wanted, total = request.choose(index.timeline, path.name)
+            reel = Reel(wanted, fit, path.name)
+            try:
+                _read_stretches(path, index, reel)
+                return Take(reel, index.timeline, total, request.notes(index.timeline))
+            except (_IndexBroken, av.FFmpegError) as err:
+                log.info("%s: decoding every frame, since its index does not hold: %s", path.name, err)
+        return _read_through(path, index, request, fit, missing, allow_partial)
+    except (av.FFmpegError, OSError, MemoryError) as err:
+        raise VideoError(f"{path.name} cannot be read: {err}; expected a video: check or convert it") from err
 
 
 @dataclass
@@ -102,11 +103,11 @@ class Index:
     def scan(cls, path: Path) -> Index:
         """Demux a file once, decoding nothing."""
         rows: list[tuple[int, int, bool, bool, int]] = []
-        with _opened(path) as (container, stream):
+        with opened(path) as (container, stream):
             codec, base = stream.codec_context.name, stream.time_base or Fraction(1, 1000)
-            trusted = codec in TRUSTED_CODECS and container.format.name in TRUSTED_FORMATS
+            trusted = codec in TRUSTED_CODECS and container.format.name in INDEXED_FORMATS
             try:
-                for packet in _packets(container, stream):
+                for packet in packets_of(container, stream):
                     trusted &= packet.pts is not None and not packet.is_corrupt
                     time = next((time for time in (packet.pts, packet.dts) if time is not None), len(rows))
                     hidden = packet.is_discard or (codec == "vp8" and not bytes(packet)[0] & VP8_SHOWN)
@@ -135,11 +136,10 @@ class Index:
             # A picture shown before the key frame it follows in the file leans on the group before, too.
             groups = np.searchsorted(keys, packet, "right")
             first = int(keys[min(groups, np.searchsorted(self.pts[keys], self.pts[packet], "right")) - 1])
-            if found and first <= found[-1][1] + 1:
-                before = found.pop()
-                found.append((min(before[0], first), packet, before[2] | {packet}))
-            else:
-                found.append((first, packet, {packet}))
+            asked = {packet}
+            while found and first <= found[-1][1] + 1:
+                first, asked = min(first, found[-1][0]), asked | found.pop()[2]
+            found.append((first, packet, asked))
         return found
 
 
@@ -163,12 +163,12 @@ def _timeline(
 def _read_stretches(path: Path, index: Index, reel: Reel) -> None:
     """Decode from key frames to wanted frames only, in one pass over the file."""
     numbers = {int(index.pts[packet]): number for number, packet in enumerate(index.order)}
-    with _opened(path) as (container, stream):
-        packets, to_rgb, at = _packets(container, stream), _ToRgb(), 0
+    with opened(path) as (container, stream):
+        packets, to_rgb, at = packets_of(container, stream), _ToRgb(), 0
         for first, last, wanted in index.stretches(reel.wanted):
-            if container.format.name in SEEKABLE_FORMATS and index.end[first] - index.end[at] > SEEK_BYTES:
+            if index.end[first] - index.end[at] > SEEK_BYTES:
                 container.seek(int(index.pts[first]), stream=stream)
-                packets = _packets(container, stream)
+                packets = packets_of(container, stream)
             before = -1
             for frame in _stretch(stream, packets, index, first, last, wanted):
                 number = numbers.get(frame.pts, -1)
@@ -187,6 +187,9 @@ def _stretch(
 ) -> Iterator[av.VideoFrame]:
     """Decode the packets from `first` to `last`, passing over those before."""
     context, at = stream.codec_context, first - 1
+    # In H.264 a picture that no other leans on need not be decoded for the sake of the others. (In HEVC the
+    # flag speaks of one temporal layer only.)
+    skipped = "NONREF" if context.name == "h264" else "DEFAULT"
     for packet in packets:
         found = index.position.get(packet.pts, -1)
         if found < first and at < first:
@@ -194,8 +197,7 @@ def _stretch(
         at += 1
         if found != at:
             raise _IndexBroken(f"packet {at} was not found again")
-        # A picture that no other leans on need not be decoded for the sake of the others.
-        context.skip_frame = "DEFAULT" if at in wanted else "NONREF"
+        context.skip_frame = "DEFAULT" if at in wanted else skipped
         yield from context.decode(packet)
         if at == last:
             break
@@ -210,14 +212,14 @@ def _read_through(
     guess = np.empty(0, np.int64)
     with suppress(VideoError):
         guess, _ = request.choose(index.timeline, path.name)
-    while True:
+    for _ in range(3):
         reel = Reel(guess, fit, path.name)
         timeline, found = _roll(path, index, reel)
         count = len(timeline.seconds)
         damage = found[0] if found else f"{missing} bytes or more are missing at its end" if missing else ""
         if not count:
             raise VideoError(
-                f"{path.name}: found {damage or 'no frames'}, expected pictures that decode: get the file again"
+                f"{path.name}: found {damage or 'no frames'}, expected pictures: get the file again"
             )
         readable = f"{count} frames up to {timeline.seconds[-1]:.2f} s could be read ({damage})"
         if damage and not allow_partial:
@@ -227,9 +229,10 @@ def _read_through(
             )
         wanted, total = request.choose(timeline, path.name)
         if np.array_equal(wanted, guess):
-            warnings = (f"{path.name} is broken: only {readable}",) if damage else ()
+            warnings = (f"{path.name} is broken: only {readable}",) if damage else request.notes(timeline)
             return Take(reel, timeline, total, warnings)
         guess = wanted
+    raise VideoError(f"{path.name} decodes differently each time, expected the same frames: convert it")
 
 
 def _roll(path: Path, index: Index, reel: Reel) -> tuple[Timeline, list[str]]:
@@ -238,7 +241,7 @@ def _roll(path: Path, index: Index, reel: Reel) -> tuple[Timeline, list[str]]:
     intra: list[bool] = []
     damage: list[str] = []
     last = 0
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         to_rgb = _ToRgb()
         for frame in _frames(container, stream, int(np.argmax(index.key)) if index.key.size else 0, damage):
             if len(times) in reel.rows:
@@ -247,19 +250,16 @@ def _roll(path: Path, index: Index, reel: Reel) -> tuple[Timeline, list[str]]:
             intra.append(bool(frame.key_frame))
             last = frame.duration or 0
         base = stream.time_base or Fraction(1, 1000)
-        if None in times:  # a bare stream without a clock: nothing is left but the rate it claims
-            base, last = 1 / (stream.guessed_rate or stream.average_rate or Fraction(25)), 1
-    # Where times tell of decoding, as in AVI, they come out mixed; the frames are in order, so sort the times.
-    known = np.sort([time for time in times if time is not None]).astype(np.int64)
-    ticks = known - known[:1] if known.size == len(times) else np.arange(len(times))
-    return _timeline(ticks, last, base, np.array(intra, dtype=bool)), damage
+        rate = stream.guessed_rate or stream.average_rate or Fraction(25)
+    ticks = fill_times(times, float(1 / (rate * base)))
+    return _timeline(ticks - ticks[:1], last, base, np.array(intra, dtype=bool)), damage
 
 
 def _frames(
     container: InputContainer, stream: VideoStream, begin: int, damage: list[str]
 ) -> Iterator[av.VideoFrame]:
     """Decode all packets from the one at `begin` on, noting in `damage` what cannot be."""
-    packets = _packets(container, stream)
+    packets = packets_of(container, stream)
     for _ in range(begin):  # before the first key frame: a recording that begins in the middle
         next(packets, None)
     packet: av.Packet | None
@@ -267,7 +267,7 @@ def _frames(
         try:
             packet = next(packets, None)
         except av.FFmpegError as err:
-            damage.append(_reason(err))
+            damage.append(reason(err))
             packet = None
         if packet is not None and packet.is_corrupt:
             damage.append("a packet is cut short")
@@ -275,14 +275,9 @@ def _frames(
         try:
             yield from stream.codec_context.decode(packet)
         except av.FFmpegError as err:
-            damage.append(_reason(err))
+            damage.append(reason(err))
         if packet is None:
             return
-
-
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
-    """The packets of a stream from here on, without the empty ones that mark its end or a dropped frame."""
-    return (packet for packet in container.demux(stream) if packet.size)
 
 
 class _ToRgb:
@@ -294,38 +289,3 @@ class _ToRgb:
     def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         pixels = self.reformatter.reformat(frame, format="rgb24").to_ndarray()  # (H, W, 3)
         return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its main video stream; local files only, whatever a playlist may name."""
-    try:
-        container = av.open(
-            str(path.absolute()), metadata_errors="ignore", options={"protocol_whitelist": "file"}
-        )
-    except av.FFmpegError as err:
-        raise VideoError(
-            f"{path.name} cannot be opened: {_reason(err)}; expected mp4, mkv, mov, avi, webm or gif: "
-            "check that it is one and was copied whole"
-        ) from err
-    with container:
-        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-        if not streams or container.format.name in TEXT_FORMATS:
-            found = ", ".join(sorted({s.type for s in container.streams})) or "no stream"
-            raise VideoError(
-                f"{path.name} has no pictures: found {found} ({container.format.name}), expected a video "
-                "stream: give another file"
-            )
-        stream = streams[0]
-        if stream.codec_context is None:
-            raise VideoError(
-                f"{path.name}: no decoder for its video stream, expected H.264, HEVC, VP9, AV1 or the like: "
-                "convert it with ffmpeg"
-            )
-        stream.thread_type = "AUTO"
-        yield container, stream
-
-
-def _reason(err: av.FFmpegError) -> str:
-    """What FFmpeg says, without its number and function."""
-    return (err.strerror or type(err).__name__).lower()

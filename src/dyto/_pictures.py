@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
+import struct
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dyto._sampling import Reel
 from dyto.errors import VideoError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+
+_PILLOW_ERRORS = (
+    OSError, ValueError, SyntaxError, EOFError, MemoryError, struct.error, Image.DecompressionBombError,
+)  # fmt: skip
 
 Picture = Image.Image | NDArray[np.uint8] | Path
 
@@ -57,6 +63,14 @@ def readable(pictures: Sequence[Picture]) -> tuple[list[int], list[str]]:
     return good, errors
 
 
+def check(pictures: Sequence[Picture]) -> None:
+    """Look at the head of every image file: one that is none is told of even where it is not chosen."""
+    for picture in pictures:
+        if isinstance(picture, Path):
+            with _telling(str(picture)), Image.open(picture):
+                pass
+
+
 def gather(pictures: Sequence[Picture], positions: Sequence[int], reel: Reel) -> None:
     """Put the pictures that the reel wants on it; `positions` says which picture each frame is."""
     for frame in sorted(reel.left):
@@ -84,18 +98,24 @@ def pixels_of(picture: Picture, position: int) -> NDArray[np.uint8]:
             )
         return np.ascontiguousarray(picture)
     if isinstance(picture, Image.Image):
-        return _rgb(picture)
+        with _telling(f"frame {position}"):
+            return _rgb(picture)
+    with _telling(str(picture)), Image.open(picture) as image:
+        return _rgb(image)
+
+
+@contextmanager
+def _telling(name: str) -> Iterator[None]:
+    """Turn whatever Pillow raises over a picture into one error that names it."""
     try:
         with warnings.catch_warnings():
-            # Large pictures are welcome; at twice this size Pillow refuses them still.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(picture) as image:
-                return _rgb(image)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as err:
-        reason = "not an image" if isinstance(err, Image.UnidentifiedImageError) else str(err)
-        raise VideoError(
-            f"{picture} cannot be read: {reason}; expected an image: replace or remove it"
-        ) from err
+            warnings.simplefilter(
+                "ignore"
+            )  # of odd metadata and of large pictures; far larger ones are errors
+            yield
+    except _PILLOW_ERRORS as err:
+        reason = "not an image" if isinstance(err, UnidentifiedImageError) else " ".join(str(err).split())
+        raise VideoError(f"{name} cannot be read: {reason}; expected an image: replace or remove it") from err
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,7 +33,7 @@ def uniform_indices(total: int, num: int) -> NDArray[np.int64]:
 
     Example:
         >>> uniform_indices(10, 4).tolist()
-        [1, 3, 6, 8]
+        [1, 3, 5, 8]
         >>> uniform_indices(3, 100).tolist()
         [0, 1, 2]
     """
@@ -43,6 +44,24 @@ def uniform_indices(total: int, num: int) -> NDArray[np.int64]:
     segment = (total - 1) / num
     edges = np.array([round(segment * i) for i in range(num + 1)], dtype=np.int64)
     return (edges[:-1] + edges[1:]) // 2
+
+
+def fill_times(times: Sequence[int | None], step: float) -> NDArray[np.int64]:
+    """Times for frames in presentation order, of which some have none; `step` is the usual distance.
+
+    Known times come out mixed where they tell of decoding, as in AVI: the frames are in order, so they are sorted.
+
+    Example:
+        >>> fill_times([None, 10, 30, None, 50, None], step=9.6).tolist()
+        [0, 10, 30, 40, 50, 60]
+    """
+    places = np.array([place for place, time in enumerate(times) if time is not None], dtype=np.int64)
+    known = np.sort([time for time in times if time is not None])
+    every = np.arange(len(times))
+    if not places.size:
+        return np.rint(every * step).astype(np.int64)
+    before, after = np.minimum(every - places[0], 0), np.maximum(every - places[-1], 0)
+    return np.rint(np.interp(every, places, known) + (before + after) * step).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -99,6 +118,12 @@ class Request:
                 "exchange or widen them"
             )
 
+    def notes(self, timeline: Timeline) -> tuple[str, ...]:
+        """What to tell about a clip that reaches more than a second beyond the end of the video."""
+        if self.end is None or self.end <= timeline.stop + 1:
+            return ()
+        return (f"the clip was to end at {self.end:g} s, but the video ends at {timeline.stop:.2f} s",)
+
     def choose(self, timeline: Timeline, name: str) -> tuple[NDArray[np.int64], int]:
         """Pick frames from a timeline.
 
@@ -130,8 +155,8 @@ class Request:
             )
         if self.fps is None:
             return pool[uniform_indices(pool.size, self.num_frames or DEFAULT_NUM_FRAMES)], total
-        # The first instant start + k / fps at which each frame is on the screen; a clock of coarse ticks rounds
-        # to the nearest, hence half a tick of tolerance.
+        # The first instant start + k / fps at which each frame is on the screen; a clock of coarse ticks
+        # rounds to the nearest, hence half a tick of tolerance.
         first = np.ceil((timeline.seconds[pool] - timeline.tick / 2 - start) * self.fps - 1e-6)
         first[0] = 0
         last = max(math.ceil((min(end, timeline.stop) - start) * self.fps - 1e-6), 1)
@@ -203,6 +228,6 @@ class Reel:
         except MemoryError as err:
             gigabytes = len(self.rows) * height * width * 3 / 1e9
             raise VideoError(
-                f"{self.name}: {len(self.rows)} frames of {height}x{width} need {gigabytes:.1f} GB, expected what "
-                "fits into memory: pass size, max_side or fewer frames"
+                f"{self.name}: {len(self.rows)} frames of {height}x{width} need {gigabytes:.1f} GB, expected "
+                "what fits into memory: pass size, max_side or fewer frames"
             ) from err

@@ -101,8 +101,11 @@ def _announced_letter(text: str) -> str | None:
         r"(?:\s+(?:is|would be|should be))?(?:\s+(?:option|choice))?\s*:?\s*"
         r"(?:[(\[]\s*([A-Za-z])\s*[)\]]|([A-Z])(?![\w'])(?!\s+[a-z]))"
     )
-    found = {(match[1] or match[2]).upper() for match in re.finditer(pattern, text, flags=re.IGNORECASE)
-             if match[1] or match[2].isupper()}
+    found = {
+        (match[1] or match[2]).upper()
+        for match in re.finditer(pattern, text, flags=re.IGNORECASE)
+        if match[1] or match[2].isupper()
+    }
     return found.pop() if len(found) == 1 else None
 
 

@@ -6,16 +6,15 @@ import dataclasses
 import enum
 import json
 import logging
+import os
 import sys
 from collections.abc import Generator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from dyto.errors import ConfigError, DytoError, unknown
 
@@ -59,12 +58,12 @@ Choices = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option(help="A name of `dyto list models`, a folder, or a hub name. [default: $DYTO_MODEL or tiny]"),
+    typer.Option(help="A name of `dyto list models`, a folder, or a hub name. Default: $DYTO_MODEL or tiny."),
 ]
 Strategy = Annotated[str, typer.Option(help="A name of `dyto list strategies`.")]
 Preset = Annotated[str | None, typer.Option(help="A name of `dyto list presets`.", show_default=False)]
 Budget = Annotated[
-    int | None, typer.Option(help="Most visual tokens. [default: the published one, scaled to the model]")
+    int | None, typer.Option(help="Most visual tokens. Default: the published one, scaled to the model.")
 ]
 
 
@@ -88,8 +87,10 @@ def ask(
     strategy: Strategy = "dyto",
     preset: Preset = None,
     budget: Budget = None,
-    num_frames: Annotated[int | None, typer.Option(help="Frames to sample. [default: 100]")] = None,
-    fps: Annotated[float | None, typer.Option(help="Frames to sample per second, instead of a number.")] = None,
+    num_frames: Annotated[int | None, typer.Option(help="Frames to sample. Default: 100.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames to sample per second, instead of a number.")
+    ] = None,
     start: Annotated[float | None, typer.Option(help="Begin here, seconds.")] = None,
     end: Annotated[float | None, typer.Option(help="End before here, seconds.")] = None,
     sampling: Annotated[
@@ -99,15 +100,21 @@ def ask(
         bool, typer.Option("--allow-partial", help="Answer from what can be read of a broken file.")
     ] = False,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N. [default: cuda if there is one]")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:N. Default: cuda if there is one.")
+    ] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     attention: Annotated[str | None, typer.Option(help="sdpa, eager or flash_attention_2.")] = None,
     rope_scaling_factor: Annotated[
         float | None, typer.Option(help="Let the prompt take this many times the model's context.")
     ] = None,
-    prompt: Annotated[str | None, typer.Option(help="A prompt of `dyto list prompts`, or a text file.")] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="A prompt of `dyto list prompts`, or a text file.")
+    ] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Most tokens of the answer.")] = 128,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")
+    ] = False,
     save_keyframes: Annotated[
         Path | None, typer.Option(help="Save a picture of the key frames.", metavar="FILE.png")
     ] = None,
@@ -174,14 +181,20 @@ def print_stream(pieces: Generator[str, None, Answer], status: Any) -> Answer:
 def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None, sheet: Path | None) -> None:
     """Print what an answer rests on, for a person."""
     if choices is not None:
-        named = f"({chr(65 + answer.choice)}) {choices[answer.choice]}" if answer.choice is not None else "none"
+        named = (
+            f"({chr(65 + answer.choice)}) {choices[answer.choice]}" if answer.choice is not None else "none"
+        )
         out.print(f"choice      {named}", markup=False)
     times = "  ".join(f"{second:.1f}s" for second in answer.keyframes.seconds)
     out.print(f"key frames  {len(answer.keyframes)}: {times}")
     budget = "no budget" if answer.token_budget is None else f"budget {answer.token_budget}"
     out.print(f"tokens      {answer.uncompressed_tokens} -> {answer.num_visual_tokens} ({budget})")
-    out.print("seconds     " + "  ".join(f"{stage} {s:.2f}" for stage, s in answer.to_dict()["seconds"].items()))
-    out.print(f"model       {qa.model.name} on {qa.model.device}, {str(qa.model.dtype).removeprefix('torch.')}")
+    out.print(
+        "seconds     " + "  ".join(f"{stage} {s:.2f}" for stage, s in answer.to_dict()["seconds"].items())
+    )
+    out.print(
+        f"model       {qa.model.name} on {qa.model.device}, {str(qa.model.dtype).removeprefix('torch.')}"
+    )
     if sheet:
         out.print(f"saved       {sheet}", markup=False)
     for warning in answer.warnings:
@@ -190,7 +203,8 @@ def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None, she
 
 def describe(strategy: Any) -> dict[str, Any]:
     """A strategy as JSON-ready values: its name and its fields."""
-    fields = dataclasses.asdict(strategy) if dataclasses.is_dataclass(strategy) else {}
+    is_instance = dataclasses.is_dataclass(strategy) and not isinstance(strategy, type)
+    fields = dataclasses.asdict(strategy) if is_instance else {}
     return {"name": getattr(strategy, "name", type(strategy).__name__), **fields}
 
 
@@ -202,17 +216,23 @@ def list_names(
     if what not in LISTS:
         raise unknown("list", what, LISTS)
     columns, rows = LISTS[what]()
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*row)
-    out.print(table)
+    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
+    for style, row in [("bold", columns), *((None, row) for row in rows)]:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        out.print(line.rstrip(), style=style, markup=False)
 
 
 def _models() -> tuple[list[str], list[list[str]]]:
     from dyto.models.catalog import CATALOG
 
     rows = [
-        [name, f"{entry.size:.1f} GB" if entry.size else "none", entry.licence, entry.source or "-", entry.note]
+        [
+            name,
+            f"{entry.size:.1f} GB" if entry.size else "none",
+            entry.licence,
+            entry.source or "-",
+            entry.note,
+        ]
         for name, entry in CATALOG.items()
     ]
     return ["model", "download", "licence", "hub name", "note"], rows
@@ -283,17 +303,14 @@ def run(words: list[str], debug: bool) -> int:
     """Run one command and return its exit code."""
     words = spread_choices([word for word in words if word != "--debug"])
     try:
-        code = app(words, standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.ClickException as usage:
-        usage.show()
-        return 2
-    except (KeyboardInterrupt, click.Abort):
+        app(words, prog_name="dyto")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except KeyboardInterrupt:
         err.print("dyto: interrupted")
         return 130
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it has left
         return 1
     except DytoError as error:
         if debug:
@@ -303,12 +320,14 @@ def run(words: list[str], debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
+        said = " ".join(str(error).split())
         err.print(
-            f"dyto: unexpected {type(error).__name__}: {error} (run again with --debug to see where)",
+            f"dyto: unexpected {type(error).__name__}: {said} (run again with --debug to see where)",
             style="red",
             markup=False,
         )
         return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -54,15 +54,15 @@ def tw_finch(features: npt.ArrayLike | torch.Tensor, *, temporal: bool = True) -
     labels = np.arange(frames, dtype=np.int64)  # every frame its own cluster, to begin with
     partitions: list[IntArray] = []
     count = frames
+    # Every cluster is joined with another, so each round at least halves their number: the published rules for a
+    # round that merges none, or just one, never come to bear.
     while count > 1:
         links = _first_neighbours(*_representatives(x, labels, count), temporal=temporal)
         labels = _connected_components(links)[labels]
-        previous, count = count, int(labels.max()) + 1
-        if partitions and (count == 1 or count >= previous):
-            break  # the new partition says nothing
+        count = int(labels.max()) + 1
+        if partitions and count == 1:
+            break  # one cluster of everything says nothing
         partitions.append(labels)
-        if len(partitions) > 1 and previous - count == 1:
-            break
     return partitions
 
 

@@ -158,7 +158,9 @@ def get_prompt(name: str | Path) -> Prompt:
             raise ConfigError(f"prompt file {path} cannot be read as UTF-8 text: {err}") from err
         return Prompt(path.name, text.removesuffix("\n"))
     if path.suffix or len(path.parts) > 1:
-        raise ConfigError(f"prompt file {path} does not exist: give a text file, or one of {', '.join(PROMPTS)}")
+        raise ConfigError(
+            f"prompt file {path} does not exist: give a text file, or one of {', '.join(PROMPTS)}"
+        )
     raise unknown("prompt", str(name), PROMPTS)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dyto._decode import read_video
-from dyto._pictures import IMAGE_SUFFIXES, Picture, gather, images_of, readable
+from dyto._pictures import IMAGE_SUFFIXES, Picture, check, gather, images_of, readable
 from dyto._sampling import Fit, Reel, Request, Timeline, uniform_indices
 from dyto.errors import ConfigError, VideoError
 
@@ -108,12 +108,13 @@ def sample_frames(
     """Sample frames of a video, numbered by what decodes, in presentation order.
 
     Args:
-        source: a video file (mp4, mkv, mov, avi, webm, gif, ...), a folder of images (in natural order), an
-            array (T, H, W, 3) of uint8 RGB, a list of PIL images or (H, W, 3) arrays, or `Frames` to sample again.
-        num_frames: how many frames to spread over the clip, 100 unless `fps` is given. A clip of fewer frames
-            gives each once.
-        fps: instead of `num_frames`, take the frame shown at each of the instants start + k / fps; a frame shown
-            at several of them is taken once.
+        source: a video file (mp4, mkv, mov, avi, webm, gif, ...), a folder of images (in natural order),
+            an array (T, H, W, 3) of uint8 RGB, a list of PIL images or (H, W, 3) arrays, or `Frames` to
+            sample again.
+        num_frames: how many frames to spread over the clip, 100 unless `fps` is given. A clip of fewer
+            frames gives each once.
+        fps: instead of `num_frames`, take the frame shown at each of the instants start + k / fps; a frame
+            shown at several of them is taken once.
         start: second at which the clip begins, counted from the first frame of the video.
         end: second before which the clip ends.
         size: side, or (height, width), to resize every frame to, its aspect ignored.
@@ -133,7 +134,7 @@ def sample_frames(
         >>> video = np.zeros((10, 48, 64, 3), np.uint8)
         >>> frames = sample_frames(video, num_frames=4, max_side=32, source_fps=5)
         >>> frames.data.shape, frames.indices.tolist(), frames.seconds.tolist()
-        ((4, 24, 32, 3), [1, 3, 6, 8], [0.2, 0.6, 1.2, 1.6])
+        ((4, 24, 32, 3), [1, 3, 5, 8], [0.2, 0.6, 1.0, 1.6])
     """
     request, fit = Request(num_frames, fps, start, end, sampling), Fit(size, max_side)
     if isinstance(source, Frames):
@@ -194,7 +195,11 @@ def _sample_pictures(
     source: str | None = None,
 ) -> Frames:
     name = source or "pictures"
-    positions, errors = readable(pictures) if allow_partial else (list(range(len(pictures))), [])
+    positions, errors = list(range(len(pictures))), list[str]()
+    if allow_partial:
+        positions, errors = readable(pictures)
+    else:
+        check(pictures)
     if not positions:
         raise VideoError(f"{name}: none of {len(pictures)} pictures can be read; the first: {errors[0]}")
     timeline = Timeline.steady(len(positions), fps)
@@ -202,7 +207,8 @@ def _sample_pictures(
     reel = Reel(wanted, fit, name)
     gather(pictures, positions, reel)
     numbers = np.asarray(positions)[wanted]
-    return Frames(reel.data, numbers, numbers / fps, reel.source_size, total, source, tuple(errors))
+    warnings = (*errors, *request.notes(timeline))
+    return Frames(reel.data, numbers, numbers / fps, reel.source_size, total, source, warnings)
 
 
 def _resample(frames: Frames, request: Request, fit: Fit) -> Frames:

@@ -14,14 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from transformers import DynamicCache, GenerationConfig
 
 from dyto.errors import ConfigError, ModelError
 from dyto.features import FrameFeatures
+from dyto.models.pixels import Normalization, Pictures
 from dyto.prompts import IMAGE
 
 if TYPE_CHECKING:
@@ -64,6 +63,7 @@ class VideoModel(ABC):
         name: As the user gave it.
         model: The stock transformers model.
         tokenizer: The stock tokenizer; it holds `<image>` as one token.
+        normalization: Mean and deviation of the tower's input.
         chat: The chat format its prompts take, a key of `dyto.prompts.PROMPT_PAIRS`.
         image_size: Height and width to which frames are resized before the tower, pixels.
         num_patches: Patches per frame, N.
@@ -75,11 +75,20 @@ class VideoModel(ABC):
     num_patches: int
 
     def __init__(
-        self, name: str, model: Any, tokenizer: Any, *, chat: str, rope_factor: float = 1.0, notices: Sequence[str] = ()
+        self,
+        name: str,
+        model: Any,
+        tokenizer: Any,
+        *,
+        normalization: Normalization,
+        chat: str,
+        rope_factor: float = 1.0,
+        notices: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.model = model
         self.tokenizer = tokenizer
+        self.normalization = normalization
         self.chat = chat
         self.notices = tuple(notices)
         if IMAGE not in tokenizer.get_vocab():
@@ -89,9 +98,7 @@ class VideoModel(ABC):
         self.rope_factor = rope_factor
 
     @abstractmethod
-    def encode(
-        self, images: Frames | Sequence[npt.NDArray[np.uint8]], *, attention_layer: int | None = None
-    ) -> FrameFeatures:
+    def encode(self, images: Frames | Pictures, *, attention_layer: int | None = None) -> FrameFeatures:
         """Encode frames, or any pictures, for a strategy.
 
         Args:
@@ -183,8 +190,13 @@ class VideoModel(ABC):
         cache = DynamicCache(config=self.model.config.get_text_config())
         mask = torch.ones(embeds.shape[:2], dtype=torch.int64, device=self.device)
         with self._rope.active(scaled):
-            self.model(inputs_embeds=embeds, attention_mask=mask, past_key_values=cache, use_cache=True,
-                       logits_to_keep=1)
+            self.model(
+                inputs_embeds=embeds,
+                attention_mask=mask,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
         return Prefix(embeds, cache, scaled)
 
     @torch.inference_mode()
@@ -223,7 +235,7 @@ class VideoModel(ABC):
         return [text.strip() for text in texts]
 
     def _batch_size(self, prefix: Prefix) -> int:
-        each = sum(t.nbytes for layer in prefix.cache.layers for t in (layer.keys, layer.values))
+        each = sum(layer.keys.nbytes + layer.values.nbytes for layer in prefix.cache.layers)
         return int(min(16, max(1, CACHE_BYTES // each)))
 
     def _generate_batch(
@@ -248,7 +260,9 @@ class VideoModel(ABC):
         cache = copy.deepcopy(prefix.cache)
         if count > 1:
             cache.batch_repeat_interleave(count)
-        extra: dict[str, Any] = {"stopping_criteria": [lambda ids, scores, **_: _stopped(ids, stop)]} if stop else {}
+        extra: dict[str, Any] = (
+            {"stopping_criteria": [lambda ids, scores, **_: _stopped(ids, stop)]} if stop else {}
+        )
         with self._rope.active(prefix.scaled):
             ids = self.model.generate(
                 inputs_embeds=embeds,

@@ -34,7 +34,10 @@ CATALOG: dict[str, ModelEntry] = {
         "llava-hf/llava-v1.6-34b-hf", 69.5, "Apache-2.0", "the paper's 34B model (Yi)"
     ),
     "llava-v1.6-vicuna-7b": ModelEntry(
-        "liuhaotian/llava-v1.6-vicuna-7b", 14.1, "Llama 2 Community License", "the same in the original layout"
+        "liuhaotian/llava-v1.6-vicuna-7b",
+        14.1,
+        "Llama 2 Community License",
+        "the same in the original layout",
     ),
     "llava-v1.6-mistral-7b": ModelEntry(
         "liuhaotian/llava-v1.6-mistral-7b", 15.1, "Apache-2.0", "the same in the original layout"

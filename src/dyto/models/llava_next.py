@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from dyto.errors import ConfigError
 from dyto.features import FrameFeatures
 from dyto.models.base import VideoModel
-from dyto.models.pixels import Normalization, as_pictures, resize_pictures
+from dyto.models.pixels import Pictures, as_pictures, resize_pictures
 
 if TYPE_CHECKING:
     from dyto.video import Frames
@@ -32,14 +30,13 @@ class LlavaNext(VideoModel):
     with. The summary of a frame is its CLS token after the projector.
     """
 
-    def __init__(self, name: str, model: Any, tokenizer: Any, *, normalization: Normalization, **kwargs: Any) -> None:
+    def __init__(self, name: str, model: Any, tokenizer: Any, **kwargs: Any) -> None:
         super().__init__(name, model, tokenizer, **kwargs)
         vision = model.config.vision_config
         side = vision.image_size
         self.image_size = (side, side)
         self.grid = (side // vision.patch_size, side // vision.patch_size)
         self.num_patches = self.grid[0] * self.grid[1]
-        self.normalization = normalization
         layer = model.config.vision_feature_layer
         self._layers: tuple[int, ...] = (layer,) if isinstance(layer, int) else tuple(layer)
 
@@ -47,9 +44,7 @@ class LlavaNext(VideoModel):
         return self.model.model.language_model
 
     @torch.inference_mode()
-    def encode(
-        self, images: Frames | Sequence[npt.NDArray[np.uint8]], *, attention_layer: int | None = None
-    ) -> FrameFeatures:
+    def encode(self, images: Frames | Pictures, *, attention_layer: int | None = None) -> FrameFeatures:
         """See `VideoModel.encode`.
 
         Only CLS of every frame and, later, the patches asked for are projected. Tower output of more than
@@ -79,7 +74,7 @@ class LlavaNext(VideoModel):
 
     def _tower(
         self,
-        pictures: Sequence[npt.NDArray[np.uint8]] | npt.NDArray[np.uint8],
+        pictures: Pictures,
         attention_layer: int | None,
         keep_bytes: int | None = KEEP_BYTES,
     ) -> tuple[Tensor, Tensor | None]:

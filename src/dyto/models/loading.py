@@ -8,7 +8,8 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, PreTrainedConfig
 from transformers.utils import cached_file
+from transformers.utils import logging as hf_logging
 
 from dyto.errors import ConfigError, MissingExtraError, ModelError, unknown
 from dyto.models.base import VideoModel
@@ -101,13 +103,26 @@ def _load_tiny(placement: Placement, factor: float) -> VideoModel:
     shipped = files("dyto") / "checkpoints" / "tiny"
     hint = f"the bundled model knows synthetic shapes only; {real_models_hint()}"
     if (shipped / "config.json").is_file():
-        return _load("tiny", str(shipped), placement, factor, (hint,))
+        with no_progress_bars():
+            return _load("tiny", str(shipped), placement, factor, (hint,))
     from dyto.models.tiny import build_model, save_tiny
 
     notice = "the bundled model has random weights (built from seed 0): its answers mean nothing"
-    with tempfile.TemporaryDirectory(prefix="dyto-tiny-") as folder:
+    with tempfile.TemporaryDirectory(prefix="dyto-tiny-") as folder, no_progress_bars():
         save_tiny(build_model(seed=0), folder)
         return _load("tiny", folder, placement, factor, (notice, hint))
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Silence the bars of transformers for what takes no time."""
+    shown = hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            hf_logging.enable_progress_bar()
 
 
 def _locate(text: str) -> str:
@@ -122,12 +137,15 @@ def _locate(text: str) -> str:
     if re.fullmatch(r"[\w.-]+/[\w.-]+", text) and not text.startswith((".", "~")):
         return text
     if os.sep in text or text.startswith((".", "~")):
-        raise ModelError(f"model folder {text} does not exist: give a folder, a hub name or a name of "
-                         "`dyto list models`")
+        raise ModelError(
+            f"model folder {text} does not exist: give a folder, a hub name or a name of `dyto list models`"
+        )
     raise unknown("model", text, CATALOG)
 
 
-def _load(name: str, source: str, placement: Placement, factor: float, notices: tuple[str, ...]) -> VideoModel:
+def _load(
+    name: str, source: str, placement: Placement, factor: float, notices: tuple[str, ...]
+) -> VideoModel:
     from dyto.models import original_llava
 
     config = read_config(source, placement.revision)
@@ -145,7 +163,7 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
     module, adapter = ADAPTERS[model_type].split(":")
     family: type[VideoModel] = getattr(importlib.import_module(module), adapter)
     model = load_weights(_stock_class(model_type), source, placement, model_config, key_mapping)
-    tokenizer = load_tokenizer(source, placement.revision)
+    tokenizer = load_tokenizer(source, placement.revision, model.config)
     return family(
         name,
         model,
@@ -168,17 +186,25 @@ def read_config(source: str, revision: str | None) -> dict[str, Any]:
     """The config.json of a folder or hub name, as it stands there."""
     config, _ = _tell(source, PreTrainedConfig.get_config_dict, source, revision=revision)
     if not config:
-        raise ModelError(f"model {source} has no config.json, expected a checkpoint of transformers or of LLaVA")
+        raise ModelError(
+            f"model {source} has no config.json, expected a checkpoint of transformers or of LLaVA"
+        )
     found: dict[str, Any] = config
     return found
 
 
 def load_weights(
-    stock: Any, source: str, placement: Placement, config: Any = None, key_mapping: dict[str, str] | None = None
+    stock: Any,
+    source: str,
+    placement: Placement,
+    config: Any = None,
+    key_mapping: dict[str, str] | None = None,
 ) -> Any:
     """Load safetensors into a stock class and refuse a checkpoint that lacks weights."""
     with torch.device("meta"):
-        parameters = sum(p.numel() for p in stock(config or stock.config_class.from_pretrained(source)).parameters())
+        parameters = sum(
+            p.numel() for p in stock(config or stock.config_class.from_pretrained(source)).parameters()
+        )
     options: dict[str, Any] = {"config": config, "key_mapping": key_mapping}
     model, report = _tell(
         source,
@@ -203,12 +229,14 @@ def load_weights(
     return model.to(placement.device).eval()
 
 
-def load_tokenizer(source: str, revision: str | None) -> Any:
-    """The tokenizer of a checkpoint."""
+def load_tokenizer(source: str, revision: str | None, config: Any) -> Any:
+    """The tokenizer of a checkpoint; the stock config stands in for that of the original layout."""
     try:
-        return _tell(source, AutoTokenizer.from_pretrained, source, revision=revision)
+        return _tell(source, AutoTokenizer.from_pretrained, source, revision=revision, config=config)
     except ImportError as err:
-        raise MissingExtraError(f"the tokenizer of {source}", "sentencepiece and protobuf", "original") from err
+        raise MissingExtraError(
+            f"the tokenizer of {source}", "sentencepiece and protobuf", "original"
+        ) from err
 
 
 def read_normalization(source: str, revision: str | None) -> Normalization:
@@ -253,7 +281,12 @@ def _tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> A
             "check the folder, or the name and the network"
         ) from err
     except Exception as err:
-        if type(err).__module__.partition(".")[0] not in ("safetensors", "safetensors_rust", "httpx", "huggingface_hub"):
+        if type(err).__module__.partition(".")[0] not in (
+            "safetensors",
+            "safetensors_rust",
+            "httpx",
+            "huggingface_hub",
+        ):
             raise
         raise ModelError(f"model {source} cannot be loaded ({err}): download it again") from err
 

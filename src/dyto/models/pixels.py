@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from dyto.finch import FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from dyto.video import Frames
+from dyto.video import Frames
 
 Pictures = Sequence[npt.NDArray[np.uint8]]
 
@@ -37,7 +34,7 @@ class Normalization:
 
 def as_pictures(images: Frames | Pictures) -> tuple[Pictures, IntArray, FloatArray]:
     """Pictures with their frame numbers and seconds; pictures that are no frames are just numbered."""
-    if hasattr(images, "indices"):
+    if isinstance(images, Frames):
         return list(images.data), images.indices, images.seconds
     number = np.arange(len(images), dtype=np.int64)
     return images, number, number.astype(np.float64)

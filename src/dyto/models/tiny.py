@@ -115,7 +115,10 @@ def build_processor() -> LlavaNextProcessor:
     """
     size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
     images = LlavaNextImageProcessorPil(
-        size={"shortest_edge": IMAGE_SIZE}, crop_size=size, image_grid_pinpoints=PINPOINTS, do_convert_rgb=True
+        size={"shortest_edge": IMAGE_SIZE},
+        crop_size=size,
+        image_grid_pinpoints=PINPOINTS,
+        do_convert_rgb=True,
     )
     return LlavaNextProcessor(
         image_processor=images,
@@ -142,7 +145,7 @@ def build_config() -> LlavaNextConfig:
         hidden_size=128,
         intermediate_size=512,
         num_hidden_layers=5,
-        num_attention_heads=4,
+        num_attention_heads=2,
         image_size=IMAGE_SIZE,
         patch_size=PATCH_SIZE,
         projection_dim=128,

@@ -136,7 +136,9 @@ class DyTo:
         try:
             with watch.stage("select"):
                 positions = keyframes.thin(self.select_keyframes(features.summary), budget)
-            data, owners = self._merge(features, positions, min(features.num_patches, budget // len(positions)))
+            data, owners = self._merge(
+                features, positions, min(features.num_patches, budget // len(positions))
+            )
         except ValueError as err:
             raise ModelError(f"the vision tower gave unusable features: {err}; try another dtype") from err
         per_frame = len(data) // len(positions)
@@ -163,7 +165,12 @@ class DyTo:
         for start in range(0, len(positions), step):
             chunk = slice(start, start + step)
             data[chunk], owners[chunk] = merge.merge_with_owners(
-                features.patches(positions[chunk]), keep, self.reduce, self.split, self.order, self.metric_groups
+                features.patches(positions[chunk]),
+                keep,
+                self.reduce,
+                self.split,
+                self.order,
+                self.metric_groups,
             )
         return data.flatten(0, 1), owners
 
@@ -187,5 +194,7 @@ PRESETS: dict[str, Preset] = {
         {"quotas": ((6, 12), (12, 24)), "max_keyframes": 50, "reference_budget": 7200},
         "our reconstruction of the paper's 34B setting (Z = 7200)",
     ),
-    "finest": Preset({"partition": "finest"}, "the finest partition: catches short scenes that release misses"),
+    "finest": Preset(
+        {"partition": "finest"}, "the finest partition: catches short scenes that release misses"
+    ),
 }

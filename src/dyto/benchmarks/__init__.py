@@ -1,0 +1,72 @@
+"""The benchmarks, one declarative file each.
+
+Example:
+    >>> get("nextqa").title
+    'NExT-QA'
+"""
+
+from __future__ import annotations
+
+from dyto.benchmarks.activitynet import ACTIVITYNET
+from dyto.benchmarks.base import Benchmark, Sample
+from dyto.benchmarks.egoschema import EGOSCHEMA
+from dyto.benchmarks.intentqa import INTENTQA
+from dyto.benchmarks.msrvtt import MSRVTT
+from dyto.benchmarks.msvd import MSVD
+from dyto.benchmarks.mvbench import MVBENCH
+from dyto.benchmarks.nextqa import NEXTQA
+from dyto.benchmarks.star import STAR
+from dyto.benchmarks.synthetic import SYNTHETIC, SYNTHETIC_OPEN
+from dyto.benchmarks.tgif import TGIF
+from dyto.benchmarks.vcgbench import CONSISTENCY, GENERIC, TEMPORAL
+from dyto.benchmarks.videomme import VIDEOMME, VIDEOMME_SUBTITLES
+from dyto.errors import unknown
+
+__all__ = ["BENCHMARKS", "GROUPS", "Benchmark", "Sample", "expand", "get"]
+
+BENCHMARKS: dict[str, Benchmark] = {
+    benchmark.name: benchmark
+    for benchmark in (
+        MSVD,
+        MSRVTT,
+        TGIF,
+        ACTIVITYNET,
+        NEXTQA,
+        EGOSCHEMA,
+        INTENTQA,
+        STAR,
+        VIDEOMME,
+        VIDEOMME_SUBTITLES,
+        MVBENCH,
+        GENERIC,
+        TEMPORAL,
+        CONSISTENCY,
+        SYNTHETIC,
+        SYNTHETIC_OPEN,
+    )
+}
+
+GROUPS: dict[str, tuple[str, ...]] = {"vcgbench": ("generic", "temporal", "consistency")}
+
+
+def get(name: str) -> Benchmark:
+    """The benchmark of that name.
+
+    Raises:
+        ConfigError: There is none; the message names the nearest.
+    """
+    if name not in BENCHMARKS:
+        raise unknown("benchmark", name, BENCHMARKS)
+    return BENCHMARKS[name]
+
+
+def expand(name: str) -> tuple[str, ...]:
+    """The names that a name stands for: "vcgbench" is three question files.
+
+    Example:
+        >>> expand("vcgbench")
+        ('generic', 'temporal', 'consistency')
+    """
+    if name not in BENCHMARKS and name not in GROUPS:
+        raise unknown("benchmark", name, [*BENCHMARKS, *GROUPS])
+    return GROUPS.get(name, (name,))

@@ -1,0 +1,172 @@
+"""What a benchmark is: questions about videos, and where the public files keep them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+Kind = Literal["open", "choice", "generative"]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question (VCGBench's consistency: a pair of them) about one video.
+
+    Args:
+        video: Name of the video, as the prepared question file has it.
+        questions: The question; two of them where both are asked and judged together.
+        question_id: The public file's id. It may repeat, and is never used as a key.
+        answer: The true answer, as text.
+        candidates: The options of a multiple choice question, else empty.
+        answer_number: Index of the right option; None where the file gives only the answer's text.
+        type: The public file's own label of the kind of question.
+        start: Begin of the clip in seconds, where the question is about a part of a longer video.
+        end: End of the clip in seconds.
+        extra: What the public file says besides, such as a duration class or a domain.
+        place: Position in the question file, from 0.
+        line: Line (CSV) or record (JSON, parquet), from 1, for messages.
+        problems: What contradicts itself in this row; it is asked and scored all the same.
+        broken: Why this row cannot be asked or scored at all; empty if it can.
+
+    Example:
+        >>> Sample("clip", ("What happens?",), "q1", "nothing", place=12).key[:7]
+        '000012-'
+    """
+
+    video: str
+    questions: tuple[str, ...]
+    question_id: str
+    answer: str
+    candidates: tuple[str, ...] = ()
+    answer_number: int | None = None
+    type: str = ""
+    start: float | None = None
+    end: float | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    place: int = 0
+    line: int = 0
+    problems: tuple[str, ...] = ()
+    broken: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """Place and content together: repeated ids lose nothing, and an edited row is another row."""
+        content = (
+            *(self.video, self.questions, self.question_id, self.answer, self.candidates),
+            *(self.answer_number, self.start, self.end),
+        )
+        digest = hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
+        return f"{self.place:06d}-{digest[:16]}"
+
+    @property
+    def clip(self) -> tuple[str, float | None, float | None]:
+        """What has to be decoded for this question; samples that share it share one encoding."""
+        return self.video, self.start, self.end
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A dataset, declared.
+
+    Args:
+        name: What is typed: "nextqa".
+        title: What is printed: "NExT-QA".
+        kind: "choice" (scored by option), "open" (judged yes or no and 0 to 5) or "generative" (judged 0 to
+            5).
+        prepared: The prepared question file (for "open": questions and answers) under the folder of them.
+        videos: Folder of the videos under the folder of all data.
+        columns: Columns that the public file must have.
+        sample: One row of the public file to a `Sample`; place and line are filled in by the reader.
+        source: Where the public file comes from.
+        groupings: Breakdowns of the report: a name, and the function from a sample to its group.
+        aspects: What the judge rates: "match" for open questions, VCGBench's five aspects otherwise.
+        rows: Number of rows of the public file; another number is a subset, and the report says so.
+        note: What a reader of the figures must know, such as that the rows are a validation split.
+        subfolders: Folders under `videos` to look in besides.
+        prefixes: What may stand before a video's name on disk.
+        folder_fps: Frames per second of a video that comes as a folder of frames.
+        subtitles: Folder of `.srt` files under the folder of all data, if the questions come with them.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    prepared: tuple[str, ...]
+    videos: str
+    columns: tuple[str, ...]
+    sample: Callable[[Row], Sample]
+    source: str
+    groupings: Mapping[str, Callable[[Sample], str]] = field(default_factory=dict)
+    aspects: tuple[str, ...] = ()
+    rows: int | None = None
+    note: str = ""
+    subfolders: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ("",)
+    subtitles: str = ""
+    folder_fps: float = 1.0
+
+
+def by_type(names: Mapping[str, str], *, prefix: int | None = None) -> Callable[[Sample], str]:
+    """A grouping by the type label, or by its first characters, under readable names.
+
+    Example:
+        >>> causal = by_type({"C": "causal"}, prefix=1)
+        >>> causal(Sample("v", ("why?",), "1", "so", type="CW"))
+        'causal'
+    """
+    return lambda sample: names.get(sample.type[:prefix], sample.type or "none")
+
+
+def by_extra(key: str) -> Callable[[Sample], str]:
+    """A grouping by something that the public file says besides.
+
+    Example:
+        >>> by_extra("domain")(Sample("v", ("why?",), "1", "so", extra={"domain": "Sports"}))
+        'Sports'
+    """
+    return lambda sample: str(sample.extra.get(key) or "none")
+
+
+def open_sample(row: Row) -> Sample:
+    """The row of an open-ended question file in the IG-VLM project's columns.
+
+    Example:
+        >>> open_sample({"video_name": "v", "question": "who?", "question_id": "1", "answer": "a man"}).answer
+        'a man'
+    """
+    return Sample(
+        video=row["video_name"],
+        questions=(row["question"],),
+        question_id=row["question_id"],
+        answer=row["answer"],
+        type=row.get("question_type", ""),
+    )
+
+
+def choice_sample(row: Row) -> Sample:
+    """The row of a multiple choice question file in the IG-VLM project's columns (`a0` .. `a4`).
+
+    Example:
+        >>> row = {"video_name": "v", "question": "who?", "question_id": "1", "answer": "b"}
+        >>> row |= {"a0": "a", "a1": "b"}
+        >>> choice_sample(row).candidates
+        ('a', 'b')
+    """
+    candidates = tuple(row[column] for column in sorted(row) if column in ("a0", "a1", "a2", "a3", "a4"))
+    number = row.get("answer_number")
+    if number is not None:
+        number = int(number) if number.isdecimal() else -1
+    return Sample(
+        video=f"{row['video_name']}.mp4",
+        questions=(row["question"],),
+        question_id=row["question_id"],
+        answer=row["answer"],
+        candidates=candidates,
+        answer_number=number,
+        type=row.get("question_type", ""),
+    )

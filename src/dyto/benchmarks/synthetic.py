@@ -1,0 +1,28 @@
+"""The synthetic world: coloured shapes whose truth is known, asked by options and for free answers."""
+
+from dataclasses import replace
+
+from dyto.benchmarks.base import Benchmark, by_extra, choice_sample, open_sample
+
+SYNTHETIC = Benchmark(
+    name="synthetic",
+    title="Synthetic world",
+    kind="choice",
+    prepared=("Synthetic/val_qa.json",),
+    videos="multiple_choice_qa/Synthetic/video",
+    columns=("video_name", "question", "question_id", "answer", "a0", "a1"),
+    sample=choice_sample,
+    source="dyto synth benchmark",
+    groupings={"type": lambda s: s.type, "regime": by_extra("regime")},
+)
+SYNTHETIC_OPEN = replace(
+    SYNTHETIC,
+    name="synthetic-open",
+    title="Synthetic world (free answers)",
+    kind="open",
+    prepared=("Synthetic_Zero_Shot_QA/val_q.json", "Synthetic_Zero_Shot_QA/val_a.json"),
+    videos="video_qa/Synthetic_Zero_Shot_QA/videos",
+    columns=("video_name", "question", "question_id", "answer"),
+    sample=open_sample,
+    aspects=("match",),
+)

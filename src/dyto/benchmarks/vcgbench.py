@@ -1,0 +1,36 @@
+"""VCGBench (Video-ChatGPT): free descriptions of ActivityNet videos, judged in five aspects."""
+
+from dataclasses import replace
+
+from dyto.benchmarks.base import Benchmark, Row, Sample, open_sample
+
+FILE = "VCGBench/Video-ChatGPT-{}_val_qa.json"
+
+
+def sample(row: Row) -> Sample:
+    """One row; the name loses its `v_`. The second way of asking comes from consistency's second file."""
+    questions = [row[column] for column in ("question", "second_question") if column in row]
+    name = row["video_name"].removeprefix("v_")
+    return replace(open_sample(row), video=name, questions=tuple(questions), type="")
+
+
+def declare(name: str, file: str, aspects: tuple[str, ...], rows: int) -> Benchmark:
+    """One of the three question files."""
+    return Benchmark(
+        name=name,
+        title=f"VCGBench {name}",
+        kind="generative",
+        prepared=(FILE.format(file),),
+        videos="video_qa/Activitynet_Zero_Shot_QA/all_test",
+        columns=("video_name", "question", "question_id", "answer"),
+        sample=sample,
+        source=f"{name.title()}_QA of the IG-VLM project (Maaz et al., ACL 2024)",
+        aspects=aspects,
+        rows=rows,
+        prefixes=("v_", ""),
+    )
+
+
+GENERIC = declare("generic", "generic", ("correctness", "detail", "context"), 1996)
+TEMPORAL = declare("temporal", "temporal_understanding", ("temporal",), 499)
+CONSISTENCY = declare("consistency", "consistency", ("consistency",), 499)

@@ -1,0 +1,39 @@
+"""Video-MME: 900 videos of seconds to an hour, three questions each, without and with subtitles."""
+
+from dataclasses import replace
+
+from dyto.benchmarks.base import Benchmark, Row, Sample, by_extra
+
+
+def sample(row: Row) -> Sample:
+    """One row of the parquet or JSON file; the options lose their "A. ", the letter becomes a number."""
+    options = tuple(o.partition(". ")[2] if o[1:3] == ". " else o for o in map(str, row["options"]))
+    number = "ABCDEFGH".find(str(row["answer"]).strip()[:1] or "?")
+    return Sample(
+        video=f"{row['videoID']}.mp4",
+        questions=(row["question"],),
+        question_id=row["question_id"],
+        answer=options[number] if 0 <= number < len(options) else str(row["answer"]),
+        candidates=options,
+        answer_number=number if 0 <= number < len(options) else None,
+        type=row["task_type"],
+        extra={key: row[key] for key in ("duration", "domain", "sub_category") if key in row},
+    )
+
+
+VIDEOMME = Benchmark(
+    name="videomme",
+    title="Video-MME",
+    kind="choice",
+    prepared=("VideoMME/val_qa.json",),
+    videos="multiple_choice_qa/VideoMME/video",
+    columns=("videoID", "question_id", "duration", "domain", "task_type", "question", "options", "answer"),
+    sample=sample,
+    source="the dataset's parquet file, or JSON of the same columns (Fu et al., CVPR 2025)",
+    groupings={"duration": by_extra("duration"), "domain": by_extra("domain"), "type": lambda s: s.type},
+    rows=2700,
+)
+SUBTITLES = "multiple_choice_qa/VideoMME/subtitle"
+VIDEOMME_SUBTITLES = replace(
+    VIDEOMME, name="videomme-subtitles", title="Video-MME with subtitles", subtitles=SUBTITLES
+)

@@ -1,0 +1,165 @@
+"""All questions about one clip, put to the model: from what was loaded to the rows of its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from dyto.answer import Answer
+from dyto.benchmarks import Benchmark, Sample
+from dyto.errors import ConfigError, DytoError, ModelError, unknown
+from dyto.evaluation.cache import TokenCache
+from dyto.evaluation.likelihood import OptionScorer
+from dyto.evaluation.loading import Loaded, Unavailable
+from dyto.evaluation.rows import Row, answered, unanswered
+from dyto.evaluation.subtitles import with_subtitles
+from dyto.features import VisualTokens
+from dyto.pipeline import VideoQA
+from dyto.prompts import prompt_for
+from dyto.video import Frames
+
+SCORINGS = ("letter", "likelihood")
+
+
+class Asker:
+    """Puts samples to a model.
+
+    Args:
+        qa: Model and strategy.
+        benchmark: Whose samples they are.
+        cache: Where the tokens of a clip are kept, if they are.
+        max_new_tokens: Most tokens of an answer.
+        scoring: Multiple choice by the "letter" that the model writes, or by the options' "likelihood".
+        subtitles: Folder of `.srt` files, for questions that come with what is said.
+    """
+
+    def __init__(
+        self,
+        qa: VideoQA,
+        benchmark: Benchmark,
+        cache: TokenCache | None,
+        max_new_tokens: int,
+        scoring: str,
+        subtitles: Path | None,
+    ) -> None:
+        if scoring not in SCORINGS:
+            raise unknown("scoring", scoring, SCORINGS)
+        if scoring == "likelihood" and benchmark.kind != "choice":
+            raise ConfigError(
+                f"scoring by likelihood needs options, and {benchmark.title} has none: leave it out"
+            )
+        self._qa, self._benchmark, self._cache = qa, benchmark, cache
+        self._max_new_tokens = max_new_tokens
+        self._subtitles = subtitles
+        self._scorer = (
+            OptionScorer(qa.model, prompt_for(qa.model.chat, False)) if scoring == "likelihood" else None
+        )
+
+    def rows(
+        self, samples: Sequence[Sample], video: Loaded | Unavailable, seconds: dict[str, float]
+    ) -> list[Row]:
+        """One row for every sample of a clip.
+
+        Args:
+            samples: The samples, all of one clip.
+            video: What was loaded of it.
+            seconds: Filled with the seconds of each stage.
+
+        Raises:
+            ConfigError: A setting that no clip can meet.
+        """
+        broken = [unanswered(self._benchmark, s, "bad_row", s.broken) for s in samples if s.broken]
+        usable = [sample for sample in samples if not sample.broken]
+        if isinstance(video, Unavailable):
+            return broken + [unanswered(self._benchmark, s, video.status, video.reason) for s in usable]
+        try:
+            content = self._encode(video, seconds)
+        except (ModelError, torch.OutOfMemoryError) as err:
+            return broken + [unanswered(self._benchmark, s, "failed", _reason(err)) for s in usable]
+        try:
+            rows = self._ask(usable, content, seconds)
+        except (DytoError, torch.OutOfMemoryError):  # at least one of them cannot be asked: find out which
+            rows = [row for sample in usable for row in self._ask_alone(sample, content, seconds)]
+        self._qa.forget()
+        return broken + rows
+
+    def _encode(self, video: Loaded, seconds: dict[str, float]) -> Frames | VisualTokens:
+        seconds["decode"] = video.decode_seconds
+        if isinstance(video.content, VisualTokens):
+            return replace(video.content, data=video.content.data.to(self._qa.model.device))
+        if self._qa.uses_question:
+            return video.content
+        tokens = self._qa.encode(video.content)
+        seconds.update(tokens.stages)
+        if self._cache is not None and video.cache_key is not None:
+            self._cache.save(video.cache_key, tokens)
+        return tokens
+
+    def _ask(
+        self, samples: Sequence[Sample], content: Frames | VisualTokens, seconds: dict[str, float]
+    ) -> list[Row]:
+        asked = [self._questions(sample, content) for sample in samples]
+        if self._scorer is not None:
+            found = [[self._by_likelihood(s, q[0][0], content)] for s, q in zip(samples, asked, strict=True)]
+        else:
+            flat = [
+                (text, s.candidates or None) for s, q in zip(samples, asked, strict=True) for text in q[0]
+            ]
+            texts, choices = [text for text, _ in flat], [choice for _, choice in flat]
+            answers = iter(
+                self._qa.ask_many(content, texts, choices=choices, max_new_tokens=self._max_new_tokens)
+            )
+            found = [[next(answers) for _ in questions] for questions, _ in asked]
+        for stage in ("prefill", "generate"):
+            seconds[stage] = seconds.get(stage, 0.0) + (found[0][0].seconds.get(stage, 0.0) if found else 0.0)
+        return [
+            answered(self._benchmark, sample, answers, note=note, known=self._qa.model.notices)
+            for sample, answers, (_, note) in zip(samples, found, asked, strict=True)
+        ]
+
+    def _ask_alone(
+        self, sample: Sample, content: Frames | VisualTokens, seconds: dict[str, float]
+    ) -> list[Row]:
+        try:
+            return self._ask([sample], content, seconds)
+        except ModelError as err:
+            status, reason = "does_not_fit", _reason(err)
+        except (DytoError, torch.OutOfMemoryError) as err:
+            status = "bad_row" if isinstance(err, ConfigError) else "failed"
+            reason = _reason(err)
+        return [unanswered(self._benchmark, sample, status, reason)]
+
+    def _questions(self, sample: Sample, content: Frames | VisualTokens) -> tuple[list[str], str]:
+        """The texts to ask, and a note for the record where subtitles were wanted and there are none."""
+        if self._subtitles is None:
+            return list(sample.questions), ""
+        shown = content.keyframes.seconds if isinstance(content, VisualTokens) else content.seconds
+        path = self._subtitles / f"{Path(sample.video).stem}.srt"
+        question, note = with_subtitles(sample.questions[0], path, shown.tolist())
+        return [question], note
+
+    def _by_likelihood(self, sample: Sample, question: str, content: Frames | VisualTokens) -> Answer:
+        assert self._scorer is not None
+        own = question if self._qa.uses_question else None
+        tokens = self._qa.encode(content, question=own)
+        scores = self._scorer.scores(tokens, question, sample.candidates)
+        choice = max(range(len(scores)), key=scores.__getitem__)
+        return Answer(
+            text=sample.candidates[choice],
+            choice=choice,
+            keyframes=tokens.keyframes,
+            num_visual_tokens=len(tokens),
+            token_budget=tokens.budget,
+            uncompressed_tokens=tokens.uncompressed,
+            seconds={},
+            warnings=tokens.warnings,
+        )
+
+
+def _reason(err: Exception) -> str:
+    if isinstance(err, torch.OutOfMemoryError):
+        return "out of memory on the accelerator, also for this question alone: lower token_budget"
+    return str(err)

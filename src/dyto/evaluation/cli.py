@@ -1,0 +1,263 @@
+"""The commands `dyto eval`, `dyto prepare` and `dyto report`; `register` adds them to the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dyto.errors import ConfigError
+from dyto.evaluation.progress import Bars
+
+if TYPE_CHECKING:
+    from dyto.evaluation.prepare import Prepared
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Name = Annotated[str, typer.Argument(help="A benchmark, such as nextqa or vcgbench.", show_default=False)]
+Text = str | None
+Folder = Annotated[Path, typer.Option(help="Folder for everything that is written.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of the evaluation to a command line."""
+    app.command("eval")(evaluate_command)
+    app.command("prepare")(prepare_command)
+    app.command("report")(report_command)
+
+
+def prepare_command(
+    name: Name,
+    qa_file: Annotated[
+        Path, typer.Option(help="The public file as downloaded (MVBench, VCGBench: its folder).")
+    ],
+    gt_dir: Annotated[Path, typer.Option("--out", help="Folder of all prepared question files.")] = Path(
+        "playground/gt_qa_files"
+    ),
+    encoding: Annotated[Text, typer.Option(help="Of the file. [default: UTF-8, or as its mark says]")] = None,
+) -> None:
+    """Write a benchmark's question file in the layout that this field shares."""
+    from dyto.evaluation.prepare import prepare
+
+    for done in prepare(name, qa_file, out=gt_dir, encoding=encoding):
+        show_prepared(done)
+
+
+def show_prepared(done: Prepared) -> None:
+    """Print what preparation wrote, and the rows that contradict themselves."""
+    for complaint in done.complaints:
+        err.print(f"{done.benchmark.title}, {complaint}", style="yellow", markup=False)
+    files = ", ".join(map(str, done.paths))
+    out.print(
+        f"{done.benchmark.title}: {done.rows} questions about {done.videos} videos -> {files}", markup=False
+    )
+    if done.benchmark.rows not in (None, done.rows):
+        err.print(
+            f"note: the public file of {done.benchmark.title} has {done.benchmark.rows} rows", style="yellow"
+        )
+
+
+def evaluate_command(
+    name: Name,
+    qa_file: Annotated[
+        Path | None, typer.Option(help="Question file, public or prepared. [default: the prepared one]")
+    ] = None,
+    gt_dir: Annotated[Path, typer.Option(help="Folder of prepared question files.")] = Path(
+        "playground/gt_qa_files"
+    ),
+    data_dir: Annotated[Path, typer.Option(help="Folder of all videos.")] = Path("playground/data"),
+    video_dir: Annotated[
+        Path | None, typer.Option(help="Folder of these videos, where they lie elsewhere.")
+    ] = None,
+    model: Annotated[Text, typer.Option(help="A short name, a folder or a hub name. [default: tiny]")] = None,
+    revision: Annotated[Text, typer.Option(help="Branch, tag or commit of a hub model.")] = None,
+    device: Annotated[Text, typer.Option(help="One device. [default: all GPUs, or the CPU]")] = None,
+    dtype: Annotated[Text, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    attention: Annotated[Text, typer.Option(help="sdpa, eager or flash_attention_2.")] = None,
+    strategy: Annotated[str, typer.Option(help="A name of `dyto list strategies`.")] = "dyto",
+    preset: Annotated[Text, typer.Option(help="A name of `dyto list presets`.")] = None,
+    budget: Annotated[
+        int | None, typer.Option(help="Most visual tokens. [default: the published one]")
+    ] = None,
+    num_frames: Annotated[int | None, typer.Option(help="Frames to sample. [default: 100]")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames to sample per second, instead.")] = None,
+    sampling: Annotated[str, typer.Option(help="uniform or iframes.")] = "uniform",
+    allow_partial: Annotated[bool, typer.Option(help="Ask about what can be read of a broken file.")] = False,
+    prompt: Annotated[Text, typer.Option(help="A prompt of `dyto list prompts`, or a text file.")] = None,
+    rope_scaling_factor: Annotated[
+        float | None, typer.Option(help="Let the prompt take this many times the model's context.")
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of an answer.")] = 128,
+    scoring: Annotated[str, typer.Option(help="Multiple choice by letter, or by likelihood.")] = "letter",
+    limit: Annotated[int | None, typer.Option(help="Only the first so many questions.")] = None,
+    shard: Annotated[str, typer.Option(help="i/n: only every n-th video, from the i-th on.")] = "1/1",
+    workers: Annotated[
+        int | None, typer.Option(help="Processes. [default: one for every visible GPU]")
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="Keep encoded videos in this folder.")] = None,
+    cache_gb: Annotated[float, typer.Option(help="Most disk space for them, GiB.")] = 50.0,
+    judge: Annotated[str, typer.Option(help="auto, openai, offline or none.")] = "auto",
+    judge_model: Annotated[str, typer.Option(help="The judge's model.")] = "gpt-3.5-turbo-0125",
+    judge_prompts: Annotated[
+        Path | None, typer.Option(help="A YAML file in the place of our prompts.")
+    ] = None,
+    judge_concurrency: Annotated[int, typer.Option(help="Requests to the judge at once.")] = 16,
+    yes: Annotated[bool, typer.Option("--yes", help="Pay the judge without asking.")] = False,
+    run_name: Annotated[
+        Text, typer.Option("--name", help="Of the run. [default: made of its settings]")
+    ] = None,
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for everything that is written.")] = Path(
+        "outputs"
+    ),
+    retry_failed: Annotated[bool, typer.Option(help="Ask again what was not answered before.")] = False,
+    encoding: Annotated[Text, typer.Option(help="Of the question file.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The results as JSON on stdout, nothing else.")
+    ] = False,
+) -> None:
+    """Run a benchmark, from where an earlier run stopped; score it, and compare with the paper."""
+    from dyto.benchmarks import expand
+    from dyto.evaluation.evaluate import Judging
+    from dyto.evaluation.settings import Settings
+
+    frames = {"num_frames": num_frames or (None if fps else 100), "fps": fps, "sampling": sampling}
+    settings = [
+        Settings(
+            benchmark=part,
+            qa_file=qa_file,
+            gt_dir=gt_dir,
+            data_dir=data_dir,
+            video_dir=video_dir,
+            model=model,
+            revision=revision,
+            device=device,
+            dtype=dtype,
+            attention=attention,
+            rope_scaling_factor=rope_scaling_factor,
+            strategy=strategy,
+            preset=preset,
+            options={} if budget is None else {"token_budget": budget},
+            prompt=prompt,
+            sampling={key: v for key, v in frames.items() if v} | {"allow_partial": allow_partial},
+            max_new_tokens=max_new_tokens,
+            scoring=scoring,
+            limit=limit,
+            shard=parse_shard(shard),
+            workers=workers,
+            cache_dir=cache,
+            cache_gib=cache_gb,
+            name=run_name,
+            folders={"out": out_dir},
+            encoding=encoding,
+        )
+        for part in expand(name)
+    ]
+    judging = Judging(judge, judge_model, judge_prompts, judge_concurrency)
+    found = run_all(settings, judging, pay=yes, retry_failed=retry_failed)
+    if as_json:
+        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
+    else:
+        show(found)
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read "i/n".
+
+    Example:
+        >>> parse_shard("2/8")
+        (2, 8)
+    """
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal()):
+        raise ConfigError(f"shard {text!r}, expected i/n, such as 1/4 for the first of four")
+    return int(index), int(count)
+
+
+def run_all(
+    settings: Sequence[Any], judging: Any, *, pay: bool, retry_failed: bool = False
+) -> list[dict[str, Any]]:
+    """Run several benchmarks one after another, with progress on stderr; the results of each."""
+    from dyto.evaluation.evaluate import Hooks, evaluate
+
+    found = []
+    for setting in settings:
+        if retry_failed:
+            dropped = setting.run_folders().forget_unanswered()
+            err.print(f"{setting.spec.title}: asking {dropped} unanswered questions again")
+        if judging.resolved == "offline" and setting.spec.kind != "choice":
+            err.print(OFFLINE_NOTE, style="yellow")
+        with Bars(err, setting.spec.title) as bars:
+
+            def spend(bill: Any, judge: str, bars: Bars = bars) -> bool:
+                with bars.paused():
+                    err.print(f"judge {judge}: {bill}", markup=False)
+                    return pay or not sys.stdin.isatty() or typer.confirm("Go on?", err=True)
+
+            hooks = Hooks(asking=bars.asking, judging=bars.judging, spend=spend)
+            found.append(evaluate(setting, judging, hooks=hooks))
+        where = setting.run_folders().artifacts
+        unfinished = (
+            "" if found[-1]["complete"] else "; other shards are still missing, nothing is judged yet"
+        )
+        err.print(f"{setting.spec.title}: {where}{unfinished}", markup=False)
+    return found
+
+
+WIDE = 200
+OFFLINE_NOTE = (
+    "note: no OPENAI_API_KEY or OPENAI_BASE_URL is set, so answers are judged offline by exact match after "
+    "normalisation. That is stricter than the paper's judge, and its figures do not compare."
+)
+
+
+def report_command(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Results folders, or folders above them.", show_default="outputs"),
+    ] = None,
+    out_dir: Annotated[
+        Path | None,
+        typer.Option("--out", help="Where report.md, .csv and .json go. [default: the first folder]"),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The report as JSON on stdout, nothing else.")
+    ] = False,
+) -> None:
+    """Print and write what runs have shown, beside the paper's numbers."""
+    from dyto.evaluation.report import find_results, table, write_report
+
+    places = folders or [Path("outputs")]
+    found = find_results(places)
+    paths = write_report(found, out_dir or places[0])
+    if as_json:
+        sys.stdout.write(json.dumps(table(found), ensure_ascii=False) + "\n")
+    else:
+        show(found)
+    err.print(f"written: {', '.join(map(str, paths))}", markup=False)
+
+
+def show(found: Sequence[Mapping[str, Any]]) -> None:
+    """Print results as a table, and below it what a reader must know."""
+    from dyto.evaluation.report import interval_text, notes_of, table
+
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("benchmark", "config", "group"):
+        grid.add_column(heading, overflow="fold")
+    for heading in ("measure", "value (95 %)", "n", "coverage", "of all", "paper"):
+        grid.add_column(heading, no_wrap=True, justify="left" if heading == "measure" else "right")
+    for line in table(found):
+        cells = [line["benchmark"], line["config"], line["group"], line["measure"], interval_text(line)]
+        numbers = (line["questions"], line["coverage"], line["unanswered_as_wrong"], line["paper"])
+        grid.add_row(*cells, *("–" if n is None else f"{n:.4g}" for n in numbers))
+    if not out.is_terminal:
+        out.width = WIDE
+    out.print(grid)
+    for note in dict.fromkeys(note for results in found for note in notes_of(results)):
+        out.print(f"- {note}", markup=False)

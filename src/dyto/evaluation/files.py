@@ -1,0 +1,64 @@
+"""Writing files so that a reader, or a crash, never meets half of one."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from dyto.errors import DatasetError
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all; what was there before stays until the new one is on disk.
+
+    Raises:
+        DatasetError: The disk is full, or the folder cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as err:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise cannot_write(path, err) from err
+
+
+def cannot_write(path: Path, err: OSError) -> DatasetError:
+    """The error for a disk that is full or a folder that may not be written."""
+    return DatasetError(
+        f"cannot write {path}: {err.strerror or err}. Everything recorded before is safe: "
+        "make room (or name another folder) and give the same command again"
+    )
+
+
+def dump_json(value: Any) -> str:
+    """JSON for a file that people read: indented, keys in the order given, text not escaped."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def dump_line(value: Any) -> str:
+    """One line of a JSON lines file."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def dump_lines(values: Iterable[Any]) -> str:
+    """A JSON lines file."""
+    return "".join(map(dump_line, values))
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

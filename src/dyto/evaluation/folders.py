@@ -1,0 +1,170 @@
+"""The folders of one run: a benchmark under one configuration."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dyto.errors import DatasetError
+from dyto.evaluation.files import dump_json, dump_lines, write_atomic
+from dyto.evaluation.journal import Claims, Journal
+from dyto.evaluation.rows import ANSWERED, rank
+
+
+@dataclass(frozen=True)
+class RunFolders:
+    """Where a run keeps what.
+
+    Args:
+        artifacts: Predictions, results, configuration, manifest; under it `rows/`, the journal.
+        verdicts: What the judge said.
+        verdict_cache: Verdicts by content, shared by all runs under one output folder.
+        logs: What the run did, with seconds.
+
+    Example:
+        >>> RunFolders.under("outputs", "nextqa", "tiny-release").artifacts.as_posix()
+        'outputs/artifacts/nextqa/tiny-release'
+    """
+
+    artifacts: Path
+    verdicts: Path
+    verdict_cache: Path
+    logs: Path
+
+    @classmethod
+    def under(
+        cls,
+        out: str | Path,
+        benchmark: str,
+        name: str,
+        *,
+        artifacts: str | Path | None = None,
+        verdicts: str | Path | None = None,
+        logs: str | Path | None = None,
+    ) -> RunFolders:
+        """The folders under one output folder, or under separate ones for each purpose."""
+        temp = Path(verdicts or Path(out, "eval_save_dir"))
+        return cls(
+            artifacts=Path(artifacts or Path(out, "artifacts"), benchmark, name),
+            verdicts=temp / benchmark / name,
+            verdict_cache=temp / "cache",
+            logs=Path(logs or Path(out, "logs"), benchmark, name),
+        )
+
+    @property
+    def predictions(self) -> Path:
+        """All rows, sorted by their place in the question file."""
+        return self.artifacts / "predictions.jsonl"
+
+    def journal(self) -> Journal:
+        """The rows as they are recorded."""
+        return Journal(self.artifacts / "rows", rank=rank)
+
+    def claims(self) -> Claims:
+        """Who works on which video."""
+        return Claims(self.artifacts / "locks" / "videos.lock")
+
+    @contextmanager
+    def alone(self, what: str, *, seconds: float = 1.0, shared: bool = False) -> Iterator[None]:
+        """Be the only process that does something here, or (shared) one of those that do it together.
+
+        Raises:
+            DatasetError: Another process is at it, and still is after some seconds.
+        """
+        with Claims(self.artifacts / "locks" / f"{what}.lock") as claims:
+            give_up = time.monotonic() + seconds
+            while not claims.take(0, shared=shared):
+                if time.monotonic() > give_up:
+                    raise DatasetError(
+                        f"another process is {what} in {self.artifacts}: wait until it is done"
+                    )
+                time.sleep(0.05)
+            yield
+
+    def settle(self, config: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+        """Make the folder this configuration's, or check that it is already.
+
+        Args:
+            config: Everything that decides what the rows are.
+            manifest: What is needed to repeat the run; one of another machine or version is noted beside it.
+
+        Raises:
+            DatasetError: The folder holds rows of another configuration; the message names every difference.
+        """
+        path = self.artifacts / "config.json"
+        with self.alone("starting", seconds=60.0):
+            wanted = json.loads(json.dumps(config))
+            if path.exists():
+                differences = list(_differences(read_json(path), wanted))
+                if differences:
+                    raise DatasetError(
+                        f"{self.artifacts} holds results of another configuration: {'; '.join(differences)}. "
+                        "Give this run another --name, or delete that folder"
+                    )
+            else:
+                write_atomic(path, dump_json(wanted))
+            self._note_manifest(json.loads(json.dumps(manifest)))
+
+    def _note_manifest(self, manifest: dict[str, Any]) -> None:
+        path = self.artifacts / "manifest.json"
+        if not path.exists():
+            write_atomic(path, dump_json(manifest))
+            return
+        noted = read_json(path)
+        also = noted.pop("also_run_with", [])
+        changed = {key: value for key, value in manifest.items() if noted.get(key) != value}
+        if changed and changed not in also:
+            write_atomic(path, dump_json(noted | {"also_run_with": [*also, changed]}))
+
+    def forget_unanswered(self) -> int:
+        """Drop the rows of samples that were not answered, so that they are asked again.
+
+        Returns:
+            How many.
+
+        Raises:
+            DatasetError: Another process is at work in this folder.
+        """
+        with self.alone("asking"):
+            old = sorted((self.artifacts / "rows").glob("*.jsonl"))
+            with self.journal() as journal:
+                journal.refresh()
+                rows = list(journal.rows().values())
+                keep = [row for row in rows if row["status"] == ANSWERED]
+                journal.append(keep)
+            for path in old:  # only now: a crash before this line leaves everything as it was
+                path.unlink()
+        return len(rows) - len(keep)
+
+    def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write all rows into one file, sorted by place: the same for the same rows, whoever wrote them."""
+        write_atomic(self.predictions, dump_lines(sorted(rows, key=lambda row: (row["place"], row["key"]))))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of ours.
+
+    Raises:
+        DatasetError: The file is missing or damaged.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
+        raise DatasetError(f"{path} cannot be read: {err}; is this a results folder of `dyto eval`?") from err
+    if not isinstance(value, dict):
+        raise DatasetError(f"{path} holds {type(value).__name__}, expected an object")
+    return value
+
+
+def _differences(there: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key in sorted({*there, *wanted}):
+        old, new = there.get(key), wanted.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            yield f"{prefix}{key} was {old!r} and is now {new!r}"

@@ -1,0 +1,224 @@
+"""An append-only record that many processes share and no crash spoils.
+
+A journal is a folder. Every process that writes has a file of its own in it, so that lines never interleave,
+and writes whole lines. A line torn by a crash or a full disk is recognised and counts as not written.
+`Claims` keeps two processes from doing the same work at once; the operating system drops them with the
+process, however it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from dyto.errors import ConfigError
+from dyto.evaluation.files import cannot_write, dump_line
+
+SYNC_SECONDS = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+class Journal:
+    """Rows in a folder, one line each, found again by their `key`.
+
+    Args:
+        folder: The folder; it is made when the first row is written.
+        rank: Which of two rows with one key counts: the lower rank, then the smaller line. Whatever the
+            order in which processes wrote, the outcome is the same.
+
+    Example:
+        >>> import tempfile
+        >>> with Journal(Path(tempfile.mkdtemp())) as journal:
+        ...     journal.append([{"key": "a", "n": 1}])
+        ...     sorted(journal.refresh())
+        ['a']
+    """
+
+    def __init__(self, folder: Path, *, rank: Callable[[Mapping[str, Any]], int] = lambda row: 0) -> None:
+        self.folder = folder
+        self._rank = rank
+        self._rows: dict[str, tuple[int, str]] = {}
+        self._offsets: dict[Path, int] = {}
+        self._file: int | None = None
+        self._path = folder
+        self._size = 0
+        self._synced = time.monotonic()
+
+    def refresh(self) -> set[str]:
+        """Read what has been written since the last call, by anybody.
+
+        Returns:
+            The keys of all rows.
+        """
+        for path in sorted(self.folder.glob("*.jsonl")):
+            self._read(path)
+        return set(self._rows)
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """All rows by key, as of the last `refresh`."""
+        return {key: json.loads(line) for key, (_, line) in self._rows.items()}
+
+    def rank_of(self, key: str) -> int | None:
+        """The rank of a key's row, as of the last `refresh`; None if there is no row."""
+        return self._rows[key][0] if key in self._rows else None
+
+    def _read(self, path: Path) -> None:
+        offset = self._offsets.get(path, 0)
+        if path.stat().st_size <= offset:
+            return
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+        whole = data.rfind(b"\n") + 1  # what follows is torn, or still being written
+        self._offsets[path] = offset + whole
+        for raw in data[:whole].splitlines():
+            row = _parse(raw)
+            if row is None:
+                logger.warning("%s: a damaged line of %d bytes is ignored and done again", path, len(raw))
+                continue
+            entry = (self._rank(row), raw.decode())
+            self._rows[row["key"]] = min(entry, self._rows.get(row["key"], entry))
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write rows to this process's own file, all of them in one go.
+
+        Raises:
+            DatasetError: The disk is full; the file is cut back to its last whole line.
+        """
+        data = "".join(map(dump_line, rows)).encode()
+        if not data:
+            return
+        try:
+            if self._file is None:
+                self._open()
+            assert self._file is not None
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._file, view) :]
+            self._size += len(data)
+            if time.monotonic() - self._synced > SYNC_SECONDS:
+                self.sync()
+        except OSError as err:
+            if self._file is not None:
+                os.ftruncate(self._file, self._size)
+            raise cannot_write(self._path, err) from err
+
+    def _open(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._path = self.folder / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
+
+    def sync(self) -> None:
+        """Wait until everything written is on the disk."""
+        if self._file is not None:
+            os.fsync(self._file)
+        self._synced = time.monotonic()
+
+    def close(self) -> None:
+        """Sync and close this process's file."""
+        if self._file is not None:
+            self.sync()
+            os.close(self._file)
+            self._file = None
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _parse(raw: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(raw)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("key"), str) else None
+
+
+class Claims:
+    """Who works on what: byte i of a lock file stands for piece i of the work.
+
+    Locks belong to the process and vanish with it, also after SIGKILL. They hold between machines where the
+    file system supports POSIX locks (local disks, NFS 4); where it does not, work may be done twice, and
+    nothing is lost.
+
+    Raises:
+        ConfigError: The operating system has no POSIX locks.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import fcntl
+        except ImportError as err:
+            raise ConfigError(
+                "evaluation needs POSIX file locks, which Windows has not: run it in WSL"
+            ) from err
+        self._fcntl = fcntl
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+
+    def take(self, index: int, *, shared: bool = False) -> bool:
+        """Claim a piece, alone or together with others that share it; False if another process holds it."""
+        mode = self._fcntl.LOCK_SH if shared else self._fcntl.LOCK_EX
+        try:
+            self._fcntl.lockf(self._file, mode | self._fcntl.LOCK_NB, 1, index)
+        except (BlockingIOError, PermissionError):
+            return False
+        except OSError as err:
+            logger.warning("no file locks here (%s): two runs at once may do some work twice", err.strerror)
+        return True
+
+    def release(self, index: int) -> None:
+        """Give a piece back."""
+        self._fcntl.lockf(self._file, self._fcntl.LOCK_UN, 1, index)
+
+    def close(self) -> None:
+        """Give everything back."""
+        os.close(self._file)
+
+    def __enter__(self) -> Claims:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def pieces(claims: Claims, indices: Iterable[int], is_open: Callable[[int], bool]) -> Iterator[int | None]:
+    """Claim one open piece after another until none is left.
+
+    Args:
+        claims: The lock file.
+        indices: All pieces, in the order in which they shall be done.
+        is_open: Whether a piece is not done yet, by anybody, as of now.
+
+    Yields:
+        A piece that is claimed and still open, which the caller releases when it is done; or None where
+        others hold all that is open, so that the caller can do something else, or sleep, before asking again.
+    """
+    todo = list(indices)
+    while todo:
+        held_by_others = []
+        for index in todo:
+            if not claims.take(index):
+                held_by_others.append(index)
+            elif is_open(index):
+                yield index
+            else:
+                claims.release(index)
+        todo = held_by_others
+        if todo:
+            yield None

@@ -1,0 +1,175 @@
+"""The judge of open-ended answers: any OpenAI-compatible endpoint, through the official client."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from dyto.errors import JudgeError, MissingExtraError
+from dyto.evaluation.verdicts import Verdict, parse_verdict
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+DEFAULT_MODEL = "gpt-3.5-turbo-0125"
+_MAX_REPLY_TOKENS = 100
+_REMINDER = "That was not the JSON object asked for. Reply with that object only."
+
+logger = logging.getLogger(__name__)
+
+Messages = Sequence[Mapping[str, str]]
+
+
+class Judge:
+    """A chat model that gives verdicts.
+
+    Environment: `OPENAI_API_KEY`, `OPENAI_ORG`, `OPENAI_BASE_URL`.
+
+    Args:
+        model: The model's name at the endpoint.
+        timeout: Seconds after which a silent endpoint counts as failed.
+        attempts: How often one request is sent before it counts as failed.
+        asks: How often a case is put before its reply counts as no verdict.
+        backoff: Seconds before the second attempt; doubled for every further one, up to a minute.
+        give_up_after: Number of requests in a row that fail in all attempts before the whole judging stops.
+
+    Raises:
+        MissingExtraError: The client is not installed.
+        JudgeError: There is neither a key nor an endpoint.
+    """
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        timeout: float = 60.0,
+        attempts: int = 6,
+        asks: int = 3,
+        backoff: float = 1.0,
+        give_up_after: int = 8,
+    ) -> None:
+        base_url = os.environ.get("OPENAI_BASE_URL") or None
+        key = os.environ.get("OPENAI_API_KEY") or ("none" if base_url else "")
+        if not key:
+            raise JudgeError(
+                "the judge has no key: set OPENAI_API_KEY (or OPENAI_BASE_URL for a server of your own), "
+                "or judge offline with --judge offline"
+            )
+        self.model = model
+        self.name = f"{model} at {base_url}" if base_url else model
+        self._attempts, self._asks, self._backoff = attempts, asks, backoff
+        self._client = _client(key, base_url, timeout)
+        self._failed_in_a_row = 0
+        self._give_up_after = give_up_after
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+
+    def __call__(self, messages: Messages, aspect: str) -> Verdict:
+        """One case, until there is a verdict or it has been put often enough.
+
+        Raises:
+            JudgeError: The endpoint refuses us, or fails again and again.
+        """
+        talk: list[Mapping[str, str]] = list(messages)
+        reply = ""
+        for _ in range(self._asks):
+            try:
+                reply = self._send(talk)
+            except _RequestFailedError as err:
+                return Verdict(reason=str(err))
+            verdict = parse_verdict(reply, aspect)
+            if verdict is not None:
+                return verdict
+            talk = [*messages, {"role": "assistant", "content": reply or "(nothing)"}]
+            talk.append({"role": "user", "content": _REMINDER})
+        return Verdict(reason=f"no verdict in {self._asks} replies", reply=reply)
+
+    def stop(self) -> None:
+        """Let no further request be sent."""
+        self._stop.set()
+
+    def _send(self, messages: Messages) -> str:
+        """One request with retries; the reply's text, empty if the endpoint said nothing."""
+        import openai
+
+        why, sent = "", cast("Any", list(messages))
+        for attempt in range(self._attempts):
+            if self._stop.is_set():
+                raise JudgeError("judging was stopped")
+            try:
+                completion: Any = self._client.chat.completions.create(
+                    model=self.model, messages=sent, temperature=0, max_tokens=_MAX_REPLY_TOKENS
+                )
+                reply = _text(completion)
+                self._failed_in_a_row = 0
+                return reply
+            except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as err:
+                raise JudgeError(
+                    f"the judge {self.name} refuses us: {_short(err)}; check key, model, endpoint"
+                ) from err
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as err:
+                self._count_failure(_short(err))
+                raise _RequestFailedError(f"refused: {_short(err)}") from err
+            except openai.RateLimitError as err:
+                if err.code == "insufficient_quota":
+                    raise JudgeError(f"the judge's quota is used up: {_short(err)}") from err
+                why, pause = _short(err), _retry_after(err)
+            except (
+                openai.APIError,
+                ValueError,
+            ) as err:  # 5xx, no connection, timeout, a body that is no JSON
+                why, pause = _short(err), None
+            logger.info("judge, attempt %d of %d: %s", attempt + 1, self._attempts, why)
+            if attempt + 1 < self._attempts:
+                delay = min(60.0, self._backoff * 2**attempt) * random.uniform(0.8, 1.2)
+                self._stop.wait(delay if pause is None else pause)
+        self._count_failure(why)
+        raise _RequestFailedError(f"no reply in {self._attempts} attempts: {why}")
+
+    def _count_failure(self, why: str) -> None:
+        with self._lock:
+            self._failed_in_a_row += 1
+            if self._failed_in_a_row >= self._give_up_after:
+                raise JudgeError(
+                    f"the judge {self.name} failed {self._failed_in_a_row} times in a row, last: {why}. "
+                    "All verdicts so far are kept: give the same command again when it is back"
+                )
+
+
+class _RequestFailedError(Exception):
+    """One request cannot be answered; others may."""
+
+
+def _client(key: str, base_url: str | None, timeout: float) -> OpenAI:
+    try:
+        import openai
+    except ImportError as err:
+        raise MissingExtraError("The judge of open-ended answers", "openai", "judge") from err
+    organization = os.environ.get("OPENAI_ORG") or None
+    return openai.OpenAI(
+        api_key=key, base_url=base_url, organization=organization, timeout=timeout, max_retries=0
+    )
+
+
+def _text(completion: Any) -> str:
+    choices = getattr(completion, "choices", None)
+    if not isinstance(choices, list):
+        raise ValueError(f"the endpoint sent no chat completion, but {str(completion)[:80]!r}")
+    return str(choices[0].message.content or "") if choices and choices[0].message else ""
+
+
+def _short(err: Exception) -> str:
+    status = getattr(err, "status_code", None)
+    text = " ".join(str(err).split())[:160] or type(err).__name__
+    return f"HTTP {status}: {text}" if status and str(status) not in text else text
+
+
+def _retry_after(err: Any) -> float | None:
+    try:
+        return min(60.0, max(0.0, float(err.response.headers["retry-after"])))
+    except (KeyError, ValueError):
+        return None

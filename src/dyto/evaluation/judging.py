@@ -1,0 +1,79 @@
+"""Many cases to one judge: concurrent, resumable, each verdict paid for once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+
+from dyto.evaluation.journal import Journal
+from dyto.evaluation.judge import Judge
+from dyto.evaluation.judge_prompts import JudgePrompt
+from dyto.evaluation.verdicts import Case, Verdict, request_key
+
+Verdicts = dict[tuple[str, str], Verdict]
+
+
+def judge_cases(
+    cases: Sequence[Case],
+    judge: Judge,
+    prompts: Mapping[str, JudgePrompt],
+    cache: Journal,
+    *,
+    concurrency: int = 16,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Verdicts:
+    """Verdicts for all cases; what the cache holds is not asked again, what is new goes into it at once.
+
+    Args:
+        cases: What to judge.
+        judge: Who judges.
+        prompts: By aspect.
+        cache: Verdicts by content, of this and of earlier runs.
+        concurrency: Requests under way at once.
+        progress: Called with the number of new replies, and of those to come in all.
+
+    Returns:
+        A verdict for every (sample, aspect). Those without one carry the reason and are not cached, so that
+        the next run asks again.
+
+    Raises:
+        JudgeError: The endpoint refuses us or fails again and again; all verdicts so far are in the cache.
+    """
+    cache.refresh()
+    verdicts = {key: Verdict.from_row(row) for key, row in cache.rows().items()}
+    keys, fresh = [], {}
+    for case in cases:
+        messages = prompts[case.aspect].messages(case.values)
+        keys.append(request_key(judge.name, messages))
+        if keys[-1] not in verdicts:
+            fresh[keys[-1]] = (messages, case.aspect)
+
+    work, running, done = iter(fresh.items()), dict[Future[Verdict], str](), 0
+    with ThreadPoolExecutor(concurrency) as pool:
+        try:
+            while True:
+                for key, request in islice(work, 2 * concurrency - len(running)):
+                    running[pool.submit(judge, *request)] = key
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    key = running.pop(future)
+                    verdicts[key] = _keep(cache, key, future.result())
+                    done += 1
+                    progress(done, len(fresh))
+        except BaseException:  # also Ctrl-C: send nothing more, but keep what has been paid for
+            judge.stop()
+            for future in wait(running).done:
+                if future.exception() is None:
+                    _keep(cache, running[future], future.result())
+            raise
+        finally:
+            cache.sync()
+    return {(case.sample, case.aspect): verdicts[key] for case, key in zip(cases, keys, strict=True)}
+
+
+def _keep(cache: Journal, key: str, verdict: Verdict) -> Verdict:
+    if verdict.scored:
+        cache.append([verdict.to_row(key)])
+    return verdict

@@ -1,0 +1,110 @@
+"""The question files of this field's shared layout: samples to records and back.
+
+Open-ended benchmarks have two lists, questions and answers, where the i-th answer belongs to the i-th
+question; the others have one list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dyto.benchmarks import Benchmark, Sample
+from dyto.errors import DatasetError
+from dyto.evaluation.tables import read_rows
+
+Record = dict[str, Any]
+_CHOICE_KEYS = ("task_name", "video_name", "question_id", "question", "answer_number", "candidates", "answer")
+_OWN_KEYS = (*_CHOICE_KEYS, "type", "start", "end")
+
+
+def to_records(benchmark: Benchmark, samples: Sequence[Sample]) -> list[list[Record]]:
+    """The prepared file's contents, one list for each path in `benchmark.prepared`."""
+    if benchmark.kind == "choice":
+        return [[_choice_record(benchmark, sample) for sample in samples]]
+    if benchmark.kind == "generative":
+        return [[_question_record(sample) | {"answer": sample.answer} for sample in samples]]
+    answers = [{"answer": s.answer, "type": _number(s.type), "question_id": s.question_id} for s in samples]
+    return [[_question_record(sample) for sample in samples], answers]
+
+
+def _question_record(sample: Sample) -> Record:
+    question = sample.questions[0] if len(sample.questions) == 1 else list(sample.questions)
+    record = {"video_name": sample.video, "question_id": sample.question_id, "question": question}
+    return record | dict(sample.extra)
+
+
+def _choice_record(benchmark: Benchmark, sample: Sample) -> Record:
+    values = (
+        *(benchmark.prepared[0].partition("/")[0], sample.video, sample.question_id, sample.questions[0]),
+        *(sample.answer_number, list(sample.candidates), sample.answer),
+    )
+    record: Record = dict(zip(_CHOICE_KEYS, values, strict=True))
+    optional = {"type": sample.type or None, "start": sample.start, "end": sample.end}
+    return record | {key: value for key, value in optional.items() if value is not None} | dict(sample.extra)
+
+
+def _number(label: str) -> int | str:
+    return int(label) if label.isdecimal() else label
+
+
+def read_prepared(benchmark: Benchmark, path: Path, encoding: str | None = None) -> list[Sample]:
+    """Samples from a prepared file.
+
+    Args:
+        benchmark: The benchmark that the file belongs to.
+        path: The file; for open-ended benchmarks the one with the questions. The answers lie beside it.
+        encoding: As in `read_rows`.
+
+    Raises:
+        DatasetError: The file is damaged, or there are more questions than answers, or fewer.
+    """
+    rows = read_rows(path, columns=("video_name", "question_id", "question"), encoding=encoding)
+    if benchmark.kind != "open":
+        return [from_record(record, place, line) for place, (line, record) in enumerate(rows)]
+    beside = path.with_name(Path(benchmark.prepared[1]).name)
+    answers = read_rows(beside, columns=("question_id", "answer"), encoding=encoding)
+    if len(answers) != len(rows):
+        raise DatasetError(
+            f"{len(rows)} questions in {path}, but {len(answers)} answers in {beside.name}: "
+            "the i-th answer must belong to the i-th question; prepare both again"
+        )
+    return [
+        from_record(dict(answer) | record, place, line, _id_problem(record, answer))
+        for place, ((line, record), (_, answer)) in enumerate(zip(rows, answers, strict=True))
+    ]
+
+
+def _id_problem(question: Mapping[str, Any], answer: Mapping[str, Any]) -> tuple[str, ...]:
+    if question["question_id"] == answer["question_id"]:
+        return ()
+    return (f"the question's id is {question['question_id']!r}, its answer's {answer['question_id']!r}",)
+
+
+def from_record(record: Mapping[str, Any], place: int, line: int, problems: tuple[str, ...] = ()) -> Sample:
+    """One sample from one record of the shared layout.
+
+    Example:
+        >>> record = {"video_name": "v", "question_id": "7", "question": ["a?", "b?"], "answer": "c"}
+        >>> from_record(record, 0, 1).questions
+        ('a?', 'b?')
+    """
+    question = record["question"]
+    questions = tuple(map(str, question)) if isinstance(question, list) else (str(question),)
+    number = record.get("answer_number")
+    return Sample(
+        video=str(record["video_name"]),
+        questions=questions,
+        question_id=str(record["question_id"]),
+        answer=str(record.get("answer", "")),
+        candidates=tuple(map(str, record.get("candidates") or ())),
+        answer_number=number if isinstance(number, int) else None,
+        type=str(record.get("type", "")),
+        start=record.get("start"),
+        end=record.get("end"),
+        extra={key: value for key, value in record.items() if key not in _OWN_KEYS},
+        place=place,
+        line=line,
+        problems=problems,
+    )

@@ -1,0 +1,76 @@
+"""Multiple choice by likelihood: which option the language model would most readily write as the answer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+
+from dyto.features import VisualTokens
+from dyto.models.base import Prefix, VideoModel
+from dyto.prompts import Prompt
+
+
+class OptionScorer:
+    """Scores options as answers to an open question; the video is read once for all questions about it.
+
+    Args:
+        model: The model.
+        prompt: A template for open questions; the options do not stand in it.
+    """
+
+    def __init__(self, model: VideoModel, prompt: Prompt) -> None:
+        self._model = model
+        self._prompt = prompt
+        self._kept: tuple[VisualTokens, bool, Prefix] | None = None
+
+    @torch.inference_mode()
+    def scores(self, tokens: VisualTokens, question: str, options: Sequence[str]) -> list[float]:
+        """Mean log-likelihood per token of each option, written after the prompt.
+
+        Args:
+            tokens: The video.
+            question: The question.
+            options: The options.
+
+        Returns:
+            One number for each option; the largest is the answer.
+
+        Raises:
+            ModelError: Prompt, video and option together do not fit the context.
+        """
+        before, after = self._prompt.fill(question)
+        asked = self._model.tokenize(before, after)
+        written = [self._model.tokenize(before, f"{after} {option.strip()}").after for option in options]
+        scaled = self._model.check_fit(asked, len(tokens), max(map(len, written)) - len(asked.after))
+        prefix = self._prefix(tokens, asked.before, scaled)
+        return [self._score(prefix, asked.after, ids) for ids in written]
+
+    def _prefix(self, tokens: VisualTokens, before: torch.Tensor, scaled: bool) -> Prefix:
+        if self._kept is None or self._kept[0] is not tokens or self._kept[1] != scaled:
+            self._kept = None  # free the old one before the new one is made
+            self._kept = (tokens, scaled, self._model.prefill(before, tokens.data, scaled=scaled))
+        return self._kept[2]
+
+    def _score(self, prefix: Prefix, asked: torch.Tensor, ids: torch.Tensor) -> float:
+        """Mean log-likelihood of what `ids` has beyond the prompt that they share with `asked`."""
+        shared = min(len(asked), len(ids) - 1)
+        while shared and not torch.equal(asked[:shared], ids[:shared]):
+            shared -= 1  # the option's first letters may have joined the prompt's last token
+        logits = _logits(self._model, prefix, ids)  # (S, V)
+        likely = logits[shared - 1 : -1].float().log_softmax(-1)  # (n, V)
+        return float(likely.gather(1, ids[shared:, None]).mean())
+
+
+def _logits(model: VideoModel, prefix: Prefix, ids: torch.Tensor) -> torch.Tensor:
+    """(S, V) what the model expects after each of `ids` (S,), behind a prefix that stays as it is."""
+    length = len(prefix) + len(ids)
+    with model._rope.active(prefix.scaled):
+        out = model.model(
+            inputs_embeds=model.model.get_input_embeddings()(ids)[None],  # (1, S, D)
+            attention_mask=torch.ones(1, length, dtype=torch.int64, device=model.device),
+            past_key_values=copy.deepcopy(prefix.cache),
+        )
+    logits: torch.Tensor = out.logits[0]
+    return logits

@@ -1,0 +1,99 @@
+"""From a sample to what the model is asked about: frames, or tokens encoded in an earlier run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dyto.benchmarks import Benchmark, Sample
+from dyto.errors import DatasetError, VideoError
+from dyto.evaluation.cache import TokenCache
+from dyto.evaluation.videos import Clip, find_clip
+from dyto.features import VisualTokens
+from dyto.video import Frames, sample_frames
+
+_CUT_SLACK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """Why there is nothing to ask about."""
+
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A video, ready to be asked about.
+
+    Args:
+        content: Sampled frames, or their tokens where an earlier run left them.
+        cache_key: Under which the tokens are kept; None without a cache.
+        decode_seconds: What decoding took.
+    """
+
+    content: Frames | VisualTokens
+    cache_key: str | None = None
+    decode_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Finds and decodes the video of a sample.
+
+    Args:
+        benchmark: The benchmark.
+        folders: Where its videos may lie, see `dyto.evaluation.videos.video_folders`.
+        size: Height and width that the model wants.
+        sampling: Options of `dyto.sample_frames`.
+        cache: Tokens of earlier runs, if they are kept.
+    """
+
+    benchmark: Benchmark
+    folders: list[Path]
+    size: tuple[int, int]
+    sampling: Mapping[str, Any]
+    cache: TokenCache | None = None
+
+    def find(self, sample: Sample) -> Clip | None:
+        """Where the sample's video lies; None if it is missing or its name is not safe."""
+        try:
+            return find_clip(self.folders, self.benchmark, sample)
+        except DatasetError:
+            return None
+
+    def load(self, sample: Sample) -> Loaded | Unavailable:
+        """Decode the sample's video; whatever is wrong with it becomes the reason for the record."""
+        try:
+            clip = find_clip(self.folders, self.benchmark, sample)
+        except DatasetError as err:
+            return Unavailable("unsafe_name", str(err))
+        if clip is None:
+            return Unavailable("missing_video", f"{sample.video} is in none of the video folders")
+        key = self.cache.key(clip.path, clip.start, clip.end, self.sampling) if self.cache else None
+        tokens = self.cache.load(key) if self.cache and key else None
+        if tokens is not None:
+            return Loaded(tokens, key)
+        try:
+            start = time.perf_counter()
+            frames = self._decode(clip)
+            return Loaded(frames, key, time.perf_counter() - start)
+        except (VideoError, OSError) as err:
+            return Unavailable("undecodable", str(err).replace(str(clip.path), sample.video))
+
+    def _decode(self, clip: Clip) -> Frames:
+        """The clip's frames; a file no longer than the clip that begins after its end was cut already."""
+        options = {"size": self.size, "source_fps": self.benchmark.folder_fps, **self.sampling}
+        try:
+            return sample_frames(clip.path, start=clip.start, end=clip.end, **options)
+        except VideoError:
+            if not clip.start or clip.end is None:
+                raise
+            whole = sample_frames(clip.path, **options)
+            if whole.seconds[-1] > clip.end - clip.start + _CUT_SLACK_SECONDS:
+                raise
+            return whole

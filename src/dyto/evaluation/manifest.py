@@ -1,0 +1,112 @@
+"""What identifies a run, and what is needed to repeat it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import torch
+
+from dyto.evaluation.questions import Questions
+from dyto.pipeline import VideoQA
+
+PACKAGES = ("dyto", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pillow", "av")
+_SAMPLES_PER_TENSOR = 256
+
+
+def weights_fingerprint(model: torch.nn.Module) -> str:
+    """A hash of evenly spaced values of every weight: equal for equal weights, in whatever files they came.
+
+    Args:
+        model: The model; weights that were offloaded to disk count by name and shape only.
+
+    Returns:
+        16 hexadecimal digits.
+
+    Example:
+        >>> a, b = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+        >>> weights_fingerprint(a) == weights_fingerprint(a), weights_fingerprint(a) == weights_fingerprint(b)
+        (True, False)
+    """
+    digest = sha256()
+    for name, weight in sorted(model.named_parameters()):
+        digest.update(f"{name} {tuple(weight.shape)}".encode())
+        if weight.device.type != "meta":
+            flat = weight.detach().flatten()
+            step = max(1, len(flat) // _SAMPLES_PER_TENSOR)
+            digest.update(flat[::step][:_SAMPLES_PER_TENSOR].float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def describe_strategy(strategy: object) -> dict[str, Any]:
+    """A strategy's name and all its fields, as JSON-ready values.
+
+    Example:
+        >>> from dyto.strategies import Uniform
+        >>> describe_strategy(Uniform(token_budget=99))["token_budget"]
+        99
+    """
+    name = getattr(strategy, "name", None) or getattr(strategy, "__qualname__", type(strategy).__qualname__)
+    if not dataclasses.is_dataclass(strategy) or isinstance(strategy, type):
+        return {"name": str(name)}
+    return {"name": str(name)} | dataclasses.asdict(strategy)
+
+
+def run_config(
+    questions: Questions, qa: VideoQA, *, revision: str | None, prompt: str, scoring: str, **options: Any
+) -> dict[str, Any]:
+    """Everything that decides what the rows of a run are.
+
+    Args:
+        questions: The question file.
+        qa: Model and strategy.
+        revision: Of the model, where one was asked for.
+        prompt: Text of the prompt's template.
+        scoring: How multiple choice is decided.
+        **options: Further settings, such as `num_frames`.
+    """
+    return {
+        "benchmark": questions.benchmark.name,
+        "questions": questions.digest,
+        "model": qa.model.name,
+        "revision": revision,
+        "weights": weights_fingerprint(qa.model.model),
+        "dtype": str(qa.model.dtype).removeprefix("torch."),
+        "rope_scaling_factor": qa.model.rope_factor,
+        "strategy": describe_strategy(qa.strategy),
+        "prompt": prompt,
+        "scoring": scoring,
+        **options,
+    }
+
+
+def run_manifest(questions: Questions, qa: VideoQA, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Config, versions, machine and question file: what it takes to repeat a run."""
+    device = qa.model.device
+    return {
+        "config": dict(config),
+        "question_file": {
+            "path": str(questions.path),
+            "sha256": questions.file_sha256,
+            "rows": len(questions.samples),
+        },
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{device} {platform.machine()}",
+        "notices": list(qa.model.notices),
+        "attention": str(getattr(qa.model.model.config, "_attn_implementation", None)),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {package: _version(package) for package in PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,194 @@
+"""The questions of a benchmark, from the public file as downloaded or from a prepared one."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from dyto.benchmarks import Benchmark, Sample
+from dyto.errors import DatasetError
+from dyto.evaluation.layout import from_record, read_prepared
+from dyto.evaluation.tables import TOO_MANY_CELLS, Rows, read_rows, require_columns
+
+_VCGBENCH = {"generic": "Generic_QA.csv", "temporal": "Temporal_QA.csv", "consistency": "Consistency_QA1.csv"}
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The samples of one question file, and which file that was.
+
+    Args:
+        benchmark: The benchmark.
+        samples: One for every row, in the file's order.
+        path: The file, or the folder of files.
+        file_sha256: Hash of the bytes that were read.
+    """
+
+    benchmark: Benchmark
+    samples: tuple[Sample, ...]
+    path: Path
+    file_sha256: str
+
+    @property
+    def digest(self) -> str:
+        """Hash of all rows' identities: equal for the public file and for the file prepared from it."""
+        return sha256("\n".join(sample.key for sample in self.samples).encode()).hexdigest()[:16]
+
+
+def read_questions(benchmark: Benchmark, path: str | Path, *, encoding: str | None = None) -> Questions:
+    """Read a question file.
+
+    Args:
+        benchmark: Whose questions they are.
+        path: The public file as downloaded (MVBench and VCGBench: their folder), or a prepared one.
+        encoding: Of a text file, if it is neither UTF-8 nor marked.
+
+    Returns:
+        One sample for every row. A row that contradicts itself carries its `problems`; one that cannot be
+        asked or scored carries the reason in `broken`.
+
+    Raises:
+        DatasetError: The file is missing, empty, damaged, differently encoded, or another benchmark's.
+    """
+    path = Path(path)
+    files = _files(benchmark, path)
+    samples: list[Sample]
+    if files[0].suffix == ".json" and _is_prepared(files[0], encoding):
+        samples = read_prepared(benchmark, files[0], encoding)
+    elif benchmark.name == "consistency":
+        samples = _convert(benchmark, _paired(benchmark, files, encoding))
+    else:
+        samples = _convert(benchmark, _tagged(benchmark, files, encoding))
+    samples = [check(benchmark, sample) for sample in samples]
+    digest = sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return Questions(benchmark, tuple(samples), path, digest.hexdigest())
+
+
+def _files(benchmark: Benchmark, path: Path) -> list[Path]:
+    """The files behind a path: one, a pair (consistency), or a folder of them (MVBench)."""
+    if benchmark.name == "consistency" and path.suffix == ".csv":
+        path = path.parent
+    if path.is_dir():
+        prepared = path / Path(benchmark.prepared[0]).name
+        if prepared.is_file():
+            path = prepared
+        elif benchmark.name in _VCGBENCH:
+            path = path / _VCGBENCH[benchmark.name]
+        else:
+            files = sorted(path.glob("*.json"))
+            if not files or benchmark.name != "mvbench":
+                raise DatasetError(
+                    f"{path} is a folder without {prepared.name}: give the question file of "
+                    f"{benchmark.title} ({benchmark.source})"
+                )
+            return files
+    if not path.is_file():
+        raise DatasetError(
+            f"no question file of {benchmark.title} at {path}: prepare it with `dyto prepare "
+            f"{benchmark.name} --qa-file F`, or name it with --qa-file ({benchmark.source})"
+        )
+    if path.name == _VCGBENCH["consistency"]:
+        return [path, path.with_name("Consistency_QA2.csv")]
+    if benchmark.kind == "open" and path.name == Path(benchmark.prepared[0]).name:
+        return [path, path.with_name(Path(benchmark.prepared[1]).name)]
+    return [path]
+
+
+def _is_prepared(path: Path, encoding: str | None) -> bool:
+    return "video_name" in read_rows(path, encoding=encoding)[0][1]
+
+
+def _tagged(benchmark: Benchmark, files: list[Path], encoding: str | None) -> Rows:
+    """All rows of all files; MVBench's records learn their task, and a nested Video-MME file is laid flat."""
+    rows: Rows = []
+    for file in files:
+        nested = benchmark.name.startswith("videomme") and file.suffix == ".json"
+        found = read_rows(file, columns=() if nested else benchmark.columns, encoding=encoding)
+        if nested:
+            found = list(_flat(found))
+            require_columns(file, found[0][1], benchmark.columns)
+        rows += [(line, {"task": file.stem, "index": line - 1} | row) for line, row in found]
+    return rows
+
+
+def _flat(rows: Rows) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Questions nested in their video's record, as in the dataset's own answer template, one row each."""
+    for line, row in rows:
+        shared = {key: value for key, value in row.items() if key != "questions"}
+        shared.setdefault("videoID", shared.get("video_id", ""))
+        for question in row.get("questions", [{}]):
+            yield line, shared | question
+
+
+def _paired(benchmark: Benchmark, files: list[Path], encoding: str | None) -> Rows:
+    """Consistency: the i-th rows of both files ask the same in two ways; a lone row keeps its place."""
+    first, second = (read_rows(file, columns=benchmark.columns, encoding=encoding) for file in files)
+    rows: Rows = []
+    for i in range(max(len(first), len(second))):
+        line, row = first[i] if i < len(first) else second[i]
+        other = second[i][1] if i < len(second) else {}
+        row = row if i < len(first) else row | {"question": ""}
+        same = all(row[key] == other.get(key) for key in ("video_name", "question_id"))
+        if other and not same:
+            row = row | {TOO_MANY_CELLS: f"the second file has {other['question_id']!r} in this place"}
+        rows.append((line, row | {"second_question": other.get("question", "")}))
+    return rows
+
+
+def _convert(benchmark: Benchmark, rows: Rows) -> list[Sample]:
+    """Rows to samples; a row that its benchmark cannot read is kept in its place, with the reason."""
+    samples = []
+    for place, (line, row) in enumerate(rows):
+        try:
+            sample = benchmark.sample(row)
+            sample = replace(
+                sample, question_id=str(sample.question_id), questions=tuple(map(str, sample.questions))
+            )
+        except (KeyError, TypeError, ValueError) as err:
+            loose = {key: json.dumps(row.get(key, ""), default=str) for key in ("question", "question_id")}
+            sample = from_record({"video_name": ""} | loose, place, line)
+            sample = replace(sample, broken=f"unreadable row: {type(err).__name__}: {err}")
+        problem = (str(row[TOO_MANY_CELLS]),) if TOO_MANY_CELLS in row else ()
+        samples.append(replace(sample, place=place, line=line, problems=sample.problems + problem))
+    return samples
+
+
+def check(benchmark: Benchmark, sample: Sample) -> Sample:
+    """Say what contradicts itself in a row (`problems`), and what makes it impossible to use (`broken`)."""
+    problems = list(sample.problems)
+    broken = sample.broken
+    number, options = sample.answer_number, sample.candidates
+    if not broken and not all(question.strip() for question in sample.questions):
+        broken = "the question is empty"
+    elif not broken and not sample.video.strip():
+        broken = "no video is named"
+    elif not broken and not sample.answer.strip():
+        broken = "there is no true answer"
+    for clip_end in (sample.start, sample.end):
+        number_given = isinstance(clip_end, (int, float)) and math.isfinite(clip_end)
+        if clip_end is not None and not number_given and not broken:
+            broken = f"start {sample.start!r} and end {sample.end!r} are no seconds"
+    if not broken and sample.start is not None and sample.end is not None and sample.start >= sample.end:
+        broken = f"the clip ends at {sample.end} s, before it begins at {sample.start} s"
+    if benchmark.kind == "choice" and not broken:
+        problems += [f"candidate {text!r} stands {n} times" for text, n in Counter(options).items() if n > 1]
+        if len(options) < 2 or not all(option.strip() for option in options):
+            broken = f"{len(options)} candidates, {sum(not o.strip() for o in options)} of them empty"
+        elif number is not None and 0 <= number < len(options):
+            if options[number] != sample.answer:
+                problems.append(f"answer {sample.answer!r}, but candidate {number} is {options[number]!r}")
+        elif sample.answer in options:
+            if number is not None:
+                problems.append(f"answer number {number} of {len(options)} candidates; the text decides")
+            number = options.index(sample.answer)
+        else:
+            broken = f"the answer {sample.answer!r} is none of the candidates, its number is {number}"
+    return replace(sample, problems=tuple(problems), broken=broken, answer_number=number)

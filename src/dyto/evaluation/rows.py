@@ -1,0 +1,77 @@
+"""What is recorded for every sample: exactly one row, with an answer or with the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dyto.answer import Answer
+from dyto.benchmarks import Benchmark, Sample
+
+Row = dict[str, Any]
+
+ANSWERED = "answered"
+STATUSES = (ANSWERED, "does_not_fit", "undecodable", "failed", "unsafe_name", "bad_row", "missing_video")
+"""Of two rows for one sample, the one whose status comes first counts: a video that was found later wins."""
+
+
+def rank(row: Mapping[str, Any]) -> int:
+    """Which of two rows for one sample counts: the lower.
+
+    Example:
+        >>> rank({"status": "answered"}) < rank({"status": "missing_video"})
+        True
+    """
+    return STATUSES.index(row["status"])
+
+
+def answered(
+    benchmark: Benchmark,
+    sample: Sample,
+    answers: Sequence[Answer],
+    *,
+    note: str = "",
+    known: Sequence[str] = (),
+) -> Row:
+    """The row of a sample that was answered; seconds, which vary from run to run, are logged elsewhere.
+
+    Args:
+        benchmark: The benchmark.
+        sample: The sample.
+        answers: The answer; for consistency, two of them.
+        note: What was done differently for this sample.
+        known: Warnings that hold for all answers of the model and need not stand in every row.
+    """
+    texts = [answer.text for answer in answers]
+    keyframes = answers[0].keyframes
+    return _row(benchmark, sample) | {
+        "status": ANSWERED,
+        "reason": note,
+        "pred": texts[0] if len(texts) == 1 else texts,
+        "choice": answers[0].choice,
+        "visual_tokens": answers[0].num_visual_tokens,
+        "keyframes": keyframes.indices.tolist(),
+        "keyframe_seconds": [round(second, 3) for second in keyframes.seconds.tolist()],
+        "warnings": [text for text in answers[0].warnings if text not in known],
+    }
+
+
+def unanswered(benchmark: Benchmark, sample: Sample, status: str, reason: str) -> Row:
+    """The row of a sample that was not answered, and why."""
+    return _row(benchmark, sample) | {"status": status, "reason": reason, "pred": None, "choice": None}
+
+
+def _row(benchmark: Benchmark, sample: Sample) -> Row:
+    questions = list(sample.questions)
+    row: Row = {
+        "key": sample.key,
+        "place": sample.place,
+        "video_name": sample.video,
+        "question_id": sample.question_id,
+        "question": questions[0] if len(questions) == 1 else questions,
+        "answer": sample.answer,
+        "groups": {name: group(sample) for name, group in benchmark.groupings.items()},
+    }
+    if benchmark.kind == "choice":
+        row |= {"candidates": list(sample.candidates), "answer_number": sample.answer_number}
+    return row

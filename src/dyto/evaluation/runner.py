@@ -1,0 +1,138 @@
+"""The runner: every sample of a question file ends as exactly one recorded row.
+
+Samples are grouped by clip. A clip is decoded, encoded and read by the language model once for all its
+questions, while the next one is already being decoded. Rows go to a journal as they come, so that a run may
+be killed at any moment; clips are claimed, so that any number of processes may work in one folder.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from dyto.benchmarks import Benchmark, Sample
+from dyto.evaluation.asking import Asker
+from dyto.evaluation.folders import RunFolders
+from dyto.evaluation.journal import Journal, pieces
+from dyto.evaluation.loading import Loaded, Loader, Unavailable
+from dyto.evaluation.questions import Questions
+from dyto.evaluation.rows import STATUSES
+from dyto.evaluation.timings import Timings
+from dyto.pipeline import VideoQA
+
+IDLE_SECONDS = 0.2
+MISSING_RANK = STATUSES.index("missing_video")
+Group: TypeAlias = tuple[int, list[Sample]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one process has to do.
+
+    Args:
+        questions: The question file.
+        folders: Where rows are recorded.
+        loader: Where videos come from.
+        max_new_tokens: Most tokens of an answer.
+        scoring: Multiple choice by the "letter" that the model writes, or by the options' "likelihood".
+        limit: Only the first so many questions of the file; None for all.
+        shard: (i, n): only every n-th clip, from the i-th on, counted from 1.
+        subtitles: Folder of `.srt` files, for a benchmark that has them.
+    """
+
+    questions: Questions
+    folders: RunFolders
+    loader: Loader
+    max_new_tokens: int = 128
+    scoring: str = "letter"
+    limit: int | None = None
+    shard: tuple[int, int] = (1, 1)
+    subtitles: Path | None = None
+
+    @property
+    def benchmark(self) -> Benchmark:
+        """Whose questions they are."""
+        return self.questions.benchmark
+
+    @property
+    def selected(self) -> Sequence[Sample]:
+        """The samples to be asked, before shards."""
+        return self.questions.samples[: self.limit]
+
+    def groups(self) -> list[Group]:
+        """This shard's clips with their samples. A clip's number is its place in the whole file."""
+        numbers: dict[tuple[str, float | None, float | None], int] = {}
+        for sample in self.questions.samples:
+            numbers.setdefault(sample.clip, len(numbers))
+        members: dict[int, list[Sample]] = {}
+        for sample in self.selected:
+            members.setdefault(numbers[sample.clip], []).append(sample)
+        index, count = self.shard
+        return sorted(members.items())[index - 1 :: count]
+
+
+def run(task: Task, qa: VideoQA, *, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
+    """Ask everything that is not recorded yet, and wait for what other processes are asking.
+
+    Args:
+        task: What to do.
+        qa: Model and strategy.
+        progress: Called with the number of samples recorded and the number of all in this shard.
+
+    Raises:
+        DatasetError: The disk is full; what was recorded before is safe.
+        ConfigError: A setting that cannot work, such as a budget below what the strategy needs.
+    """
+    groups = dict(task.groups())
+    keys = {sample.key for members in groups.values() for sample in members}
+    asker = Asker(qa, task.benchmark, task.loader.cache, task.max_new_tokens, task.scoring, task.subtitles)
+    with (
+        task.folders.journal() as journal,
+        task.folders.claims() as claims,
+        Timings(task.folders.logs) as timings,
+        ThreadPoolExecutor(1) as decoder,
+    ):
+
+        def still_open(samples: Sequence[Sample]) -> list[Sample]:
+            return [sample for sample in samples if _is_open(journal, task.loader, sample)]
+
+        def is_open(index: int) -> bool:
+            journal.refresh()
+            return bool(still_open(groups[index]))
+
+        def finish(index: int, video: Future[Loaded | Unavailable]) -> None:
+            with timings.clip(groups[index][0].video) as seconds:
+                rows = asker.rows(groups[index], video.result(), seconds)
+            wanted = {sample.key for sample in still_open(groups[index])}
+            journal.append(row for row in rows if row["key"] in wanted)
+            claims.release(index)
+            progress(len(keys & journal.refresh()), len(keys))
+
+        progress(len(keys & journal.refresh()), len(keys))
+        coming: deque[tuple[int, Future[Loaded | Unavailable]]] = deque()
+        for index in pieces(claims, groups, is_open):
+            if index is not None:
+                coming.append((index, decoder.submit(_load, task.loader, groups[index])))
+            if coming and (index is None or len(coming) > 1):
+                finish(*coming.popleft())
+            elif index is None:
+                time.sleep(IDLE_SECONDS)
+        while coming:
+            finish(*coming.popleft())
+        progress(len(keys & journal.refresh()), len(keys))
+
+
+def _is_open(journal: Journal, loader: Loader, sample: Sample) -> bool:
+    """Whether a sample has no row yet, or only one that says its video is missing, and now it is there."""
+    found = journal.rank_of(sample.key)
+    return found is None or (found == MISSING_RANK and loader.find(sample) is not None)
+
+
+def _load(loader: Loader, samples: Sequence[Sample]) -> Loaded | Unavailable:
+    usable = [sample for sample in samples if not sample.broken]
+    return loader.load(usable[0]) if usable else Unavailable("bad_row", "nothing can be asked about it")

@@ -1,0 +1,170 @@
+"""What a run is told: one object, plain enough to be handed to another process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dyto.benchmarks import Benchmark, get
+from dyto.errors import ConfigError, DatasetError
+from dyto.evaluation.cache import TokenCache
+from dyto.evaluation.folders import RunFolders
+from dyto.evaluation.loading import Loader
+from dyto.evaluation.manifest import run_config, run_manifest
+from dyto.evaluation.prepare import GT_QA_DIR
+from dyto.evaluation.questions import Questions, read_questions
+from dyto.evaluation.runner import Task
+from dyto.evaluation.videos import video_folders
+from dyto.pipeline import VideoQA
+from dyto.prompts import get_prompt, prompt_for
+from dyto.strategies import build_strategy
+
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One benchmark under one configuration.
+
+    Args:
+        benchmark: Its name.
+        qa_file: The question file, public or prepared; None for the prepared one under `gt_dir`.
+        gt_dir: Folder of prepared question files.
+        data_dir: Folder of all videos.
+        video_dir: Folder of this benchmark's videos, where they lie elsewhere.
+        model: As `VideoQA.from_pretrained` takes it; None for the default.
+        revision: Of a hub name.
+        device: One device for all workers; None for all that are there.
+        dtype: Of the weights; None to choose.
+        attention: Attention implementation; None to choose.
+        rope_scaling_factor: As `VideoQA.from_pretrained` takes it.
+        strategy: Name of the strategy.
+        preset: Of the strategy.
+        options: Fields of the strategy that differ from its defaults.
+        prompt: Name or file of the prompt template; None for the model's own.
+        sampling: Options of `dyto.sample_frames`.
+        max_new_tokens: Most tokens of an answer.
+        scoring: Multiple choice by "letter" or "likelihood".
+        limit: Only the first so many questions.
+        shard: (i, n): every n-th video, from the i-th on.
+        workers: Processes on this machine; None for one for every visible GPU.
+        cache_dir: Where encoded videos are kept; None to keep none.
+        cache_gib: Most disk space for them.
+        name: Of the run's folder; None to make one from the settings.
+        folders: Output folders, as `RunFolders.under` takes them.
+        encoding: Of the question file.
+    """
+
+    benchmark: str
+    qa_file: Path | None = None
+    gt_dir: Path = GT_QA_DIR
+    data_dir: Path = Path("playground/data")
+    video_dir: Path | None = None
+    model: str | None = None
+    revision: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+    attention: str | None = None
+    rope_scaling_factor: float | None = None
+    strategy: str = "dyto"
+    preset: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    prompt: str | None = None
+    sampling: Mapping[str, Any] = field(default_factory=lambda: {"num_frames": 100})
+    max_new_tokens: int = 128
+    scoring: str = "letter"
+    limit: int | None = None
+    shard: tuple[int, int] = (1, 1)
+    workers: int | None = None
+    cache_dir: Path | None = None
+    cache_gib: float = 50.0
+    name: str | None = None
+    folders: Mapping[str, Any] = field(default_factory=lambda: {"out": "outputs"})
+    encoding: str | None = None
+
+    def __post_init__(self) -> None:
+        index, count = self.shard
+        if not 1 <= index <= count:
+            raise ConfigError(f"shard {index}/{count}, expected i/n with i from 1 to n, such as 1/4")
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit {self.limit}, expected at least 1: leave it out to ask everything")
+
+    @property
+    def spec(self) -> Benchmark:
+        """The benchmark."""
+        return get(self.benchmark)
+
+    def run_folders(self) -> RunFolders:
+        """Where the run keeps what."""
+        return RunFolders.under(benchmark=self.benchmark, name=self.name or self._name(), **self.folders)
+
+    def _name(self) -> str:
+        model = (self.model or os.environ.get("DYTO_MODEL") or "tiny").rstrip("/").rpartition("/")[2]
+        frames = f"{self.sampling['num_frames']}frms" if self.sampling.get("num_frames") else "fps"
+        strategy = self.preset or self.strategy
+        options = [f"{value}" for value in self.options.values()]
+        scoring = [] if self.scoring == "letter" else [self.scoring]
+        return "-".join([model, strategy, *options, frames, *scoring])
+
+    def questions(self) -> Questions:
+        """Read the question file."""
+        return read_questions(
+            self.spec, self.qa_file or self.gt_dir / self.spec.prepared[0], encoding=self.encoding
+        )
+
+    def videos(self) -> list[Path]:
+        """The folders of videos; raises a `DatasetError` where there are none."""
+        return video_folders(self.spec, data_dir=self.data_dir, video_dir=self.video_dir)
+
+    def has_videos(self) -> bool:
+        """Whether there is a folder of videos."""
+        try:
+            return bool(self.videos())
+        except DatasetError:
+            return False
+
+    def load(self, device: str | None) -> VideoQA:
+        """Load model and strategy onto a device."""
+        takes_choices = self.spec.kind == "choice"
+        return VideoQA.from_pretrained(
+            self.model,
+            build_strategy(self.strategy, preset=self.preset, **self.options),
+            revision=self.revision,
+            device=device,
+            dtype=self.dtype,
+            attn_implementation=self.attention,
+            rope_scaling_factor=self.rope_scaling_factor,
+            **{"choice_prompt" if takes_choices else "prompt": self.prompt},
+        )
+
+    def task(self, questions: Questions, qa: VideoQA) -> Task:
+        """Settle the run's folder, and say what there is to do in it.
+
+        Raises:
+            DatasetError: The folder holds another configuration's results, or there are no videos.
+        """
+        spec, folders = self.spec, self.run_folders()
+        prompt = get_prompt(self.prompt) if self.prompt else prompt_for(qa.model.chat, spec.kind == "choice")
+        sampling = {key: value for key, value in self.sampling.items() if value is not None}
+        config = run_config(
+            questions,
+            qa,
+            revision=self.revision,
+            prompt=prompt.text,
+            scoring=self.scoring,
+            max_new_tokens=self.max_new_tokens,
+            **sampling,
+        )
+        folders.settle(config, run_manifest(questions, qa, config))
+        cache = None
+        if self.cache_dir is not None:
+            what = {key: config[key] for key in ("model", "weights", "dtype", "strategy")}
+            cache = TokenCache(self.cache_dir, max_bytes=int(self.cache_gib * _GIB), identity=what)
+        subtitles = self.data_dir / spec.subtitles if spec.subtitles else None
+        loader = Loader(spec, self.videos(), qa.model.image_size, sampling, cache)
+        return Task(
+            questions, folders, loader, self.max_new_tokens, self.scoring, self.limit, self.shard, subtitles
+        )

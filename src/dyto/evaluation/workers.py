@@ -1,0 +1,110 @@
+"""One process for every accelerator; they share the run's folder and need no other word to each other."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import torch
+
+from dyto import errors
+from dyto.errors import DytoError, ModelError
+from dyto.evaluation.questions import Questions
+from dyto.evaluation.runner import run
+from dyto.evaluation.settings import Settings
+
+POLL_SECONDS = 1.0
+
+Progress = Callable[[int, int], None]
+
+
+def worker_devices(settings: Settings) -> list[str | None]:
+    """The device of every worker: all visible GPUs, or as many processes as were asked for.
+
+    Example:
+        >>> worker_devices(Settings("nextqa", device="cpu", workers=2))
+        ['cpu', 'cpu']
+    """
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if settings.device is not None:
+        return [settings.device] * (settings.workers or 1)
+    count = settings.workers or max(1, len(gpus))
+    return [gpus[i % len(gpus)] if gpus else None for i in range(count)]
+
+
+def ask_all(settings: Settings, questions: Questions, progress: Progress) -> None:
+    """Ask everything that is open, in this process or in several.
+
+    Raises:
+        DytoError: What went wrong; rows recorded before are safe.
+    """
+    folders = settings.run_folders()
+    devices = worker_devices(settings)
+    with folders.alone("asking", seconds=10.0, shared=True):
+        if len(devices) == 1:
+            qa = settings.load(devices[0])
+            run(settings.task(questions, qa), qa, progress=progress)
+        else:
+            _run_processes(settings, questions, devices, progress)
+
+
+def _run_processes(
+    settings: Settings, questions: Questions, devices: list[str | None], progress: Progress
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    complaints: Any = context.SimpleQueue()
+    threads = max(1, torch.get_num_threads() // len(devices))
+    workers = [
+        context.Process(
+            target=_worker, args=(settings, device, threads, os.getpid(), complaints), daemon=True
+        )
+        for device in devices
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        _watch(settings, questions, workers, progress)
+    finally:
+        for worker in workers:
+            worker.terminate()
+    if not complaints.empty():
+        kind, text = complaints.get()
+        raise getattr(errors, kind, DytoError)(text)
+    dead = [
+        f"{device or 'cpu'} ({w.exitcode})" for w, device in zip(workers, devices, strict=True) if w.exitcode
+    ]
+    if len(dead) == len(workers):
+        raise ModelError(f"all workers died: {', '.join(dead)}; rows are safe, give the same command again")
+
+
+def _watch(
+    settings: Settings, questions: Questions, workers: Sequence[BaseProcess], progress: Progress
+) -> None:
+    keys = {sample.key for sample in questions.samples[: settings.limit]}
+    with settings.run_folders().journal() as journal:
+        while any(worker.is_alive() for worker in workers):
+            progress(len(keys & journal.refresh()), len(keys))
+            for worker in workers:
+                worker.join(POLL_SECONDS / len(workers))
+        progress(len(keys & journal.refresh()), len(keys))
+
+
+def _worker(settings: Settings, device: str | None, threads: int, parent: int, complaints: Any) -> None:
+    """What a worker process does; it stops between two videos when its parent is gone."""
+    torch.set_num_threads(threads)
+
+    def check_parent(done: int, total: int) -> None:
+        if os.getppid() != parent:
+            raise SystemExit(1)
+
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            qa = settings.load(device)
+            run(settings.task(settings.questions(), qa), qa, progress=check_parent)
+    except DytoError as err:
+        complaints.put((type(err).__name__, str(err)))
+        raise SystemExit(1) from err

@@ -1,0 +1,309 @@
+"""The published commands of the evaluation: `run_inference.py` and `scripts/data/prepare_*_qa_file.py`.
+
+A value of `SCRIPT` looks like a shell command. It is a name in a table; nothing is ever handed to a shell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from dyto.errors import ConfigError, DytoError, unknown
+
+if TYPE_CHECKING:
+    from dyto.evaluation.settings import Settings
+
+_SINGLE = (
+    "msvd",
+    "msrvtt",
+    "tgif",
+    "activitynet",
+    "nextqa",
+    "egoschema",
+    "intentqa",
+    "star",
+    "videomme",
+    "mvbench",
+)
+SCRIPTS: dict[str, tuple[str, ...]] = {
+    "run_eval_videoqabench": ("msvd", "msrvtt", "tgif", "activitynet"),
+    "run_eval_multiplechoiceqabench": ("nextqa", "egoschema", "intentqa", "star", "videomme", "mvbench"),
+    "run_eval_generativebench": ("generic", "temporal", "consistency"),
+    **{
+        f"run_eval_{name}": (name,)
+        for name in (*_SINGLE, "generic", "temporal", "consistency", "synthetic", "synthetic-open")
+    },
+}
+"""What each value of SCRIPT stands for."""
+
+DEFAULTS: dict[str, Any] = {
+    "SCRIPT": None,
+    "CUDA_VISIBLE_DEVICES": None,
+    "CONFIG_NAME": "auto",
+    "DATA_DIR": "playground/data",
+    "GT_QA_DIR": "playground/gt_qa_files",
+    "MODEL_PATH": "liuhaotian/llava-v1.6-vicuna-7b",
+    "OUTPUT_DIR": "outputs/artifacts",
+    "TEMP_DIR": "outputs/eval_save_dir",
+    "CONV_MODE": None,
+    "NUM_FRAMES": 100,
+    "INPUT_STRUCTURE": "image_seq",
+    "IMAGE_ASPECT_RATIO": "resize",
+    "TEMPORAL_AGGREGATION": "spatial_tome_finch_dynamic_all_frms",
+    "ROPE_SCALING_FACTOR": None,
+    "SAVE_DIR": "outputs/logs",
+    "PRESET": None,
+    "TOKEN_BUDGET": None,
+    "MAX_NEW_TOKENS": 128,
+}
+"""The keys of a config; the last three are ours. None means that the library chooses."""
+
+_RELEASE = "spatial_tome_finch_dynamic_all_frms"
+_SLOWFAST = re.compile(r"slowfast-slow_(\d+)frms_(\w+)-fast_(\d+)x(\d+)")
+_ONLY = {"INPUT_STRUCTURE": ("image_seq",), "IMAGE_ASPECT_RATIO": ("resize",)}
+_NUMBERS: dict[str, Callable[[Any], Any]] = {
+    "NUM_FRAMES": int,
+    "ROPE_SCALING_FACTOR": float,
+    "TOKEN_BUDGET": int,
+    "MAX_NEW_TOKENS": int,
+}
+
+
+def script_benchmarks(value: object) -> tuple[str, ...]:
+    """The benchmarks that a value of SCRIPT stands for, with or without "bash scripts/" and ".sh".
+
+    Example:
+        >>> script_benchmarks("bash scripts/run_eval_generativebench.sh")
+        ('generic', 'temporal', 'consistency')
+    """
+    name = str(value).strip().removeprefix("bash ").strip().removeprefix("scripts/").removesuffix(".sh")
+    if name not in SCRIPTS:
+        raise unknown("SCRIPT", name, SCRIPTS)
+    return SCRIPTS[name]
+
+
+def aggregation_strategy(value: object) -> tuple[str, dict[str, Any]]:
+    """The strategy that a value of TEMPORAL_AGGREGATION stands for, and its fields.
+
+    Args:
+        value: A published value or a strategy's own name; False and None stand for no aggregation.
+
+    Raises:
+        ConfigError: An unknown value; the nearest known one is named.
+
+    Example:
+        >>> aggregation_strategy("spatial_tome_finch_dynamic_all_frms")
+        ('dyto', {})
+    """
+    from dyto.strategies import STRATEGIES
+
+    text = str(value).strip().lower()
+    if text in ("none", "false", "concat"):
+        return "concat", {}
+    if text == _RELEASE:
+        return "dyto", {}
+    match = _SLOWFAST.fullmatch(text)
+    if match and "slowfast" in STRATEGIES:
+        frames, pool, height, width = match.groups()
+        return "slowfast", {
+            "slow_frames": int(frames),
+            "slow_pool": pool,
+            "fast_grid": (int(height), int(width)),
+        }
+    if text not in STRATEGIES:
+        raise unknown("TEMPORAL_AGGREGATION", text, [_RELEASE, "none", "false", *STRATEGIES])
+    return text, {}
+
+
+def read_config(path: str | Path) -> list[dict[str, Any]]:
+    """Read a config: one dict of all keys for each value of SCRIPT.
+
+    Args:
+        path: A YAML file. A list has one value for each SCRIPT; a single value goes to all of them.
+
+    Raises:
+        ConfigError: No YAML, an unknown key or value (the nearest is named), or a list of another length.
+    """
+    try:
+        given = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
+        raise ConfigError(f"config {path} cannot be read as YAML: {err}") from err
+    if not isinstance(given, dict):
+        raise ConfigError(
+            f"config {path} holds {type(given).__name__}, expected keys such as SCRIPT and MODEL_PATH"
+        )
+    for key in given:
+        if key not in DEFAULTS:
+            raise unknown(f"key of {path}", key, DEFAULTS)
+    if not given.get("SCRIPT"):
+        raise ConfigError(f"config {path} names no SCRIPT, expected one of {', '.join(SCRIPTS)}")
+    scripts = given["SCRIPT"] if isinstance(given["SCRIPT"], list) else [given["SCRIPT"]]
+    spread = {key: _spread(path, key, value, len(scripts)) for key, value in {**DEFAULTS, **given}.items()}
+    return [
+        {key: _checked(path, key, values[i]) for key, values in spread.items()} for i in range(len(scripts))
+    ]
+
+
+def _spread(path: str | Path, key: str, value: object, count: int) -> list[object]:
+    if not isinstance(value, list):
+        return [value] * count
+    if len(value) != count:
+        raise ConfigError(
+            f"{path}: {key} has {len(value)} values, but SCRIPT has {count}: give one for each, or just one"
+        )
+    return value
+
+
+def _checked(path: str | Path, key: str, value: Any) -> Any:
+    """One value of one key, converted; a value that does not fit is an error."""
+    from dyto.prompts import get_prompt
+    from dyto.strategies import PRESETS
+
+    if key in _ONLY and value not in _ONLY[key]:
+        raise unknown(f"{key} in {path}:", value, _ONLY[key])
+    if key in _NUMBERS and value is not None:
+        try:
+            number = _NUMBERS[key](value)
+        except (TypeError, ValueError) as err:
+            raise ConfigError(f"{path}: {key} is {value!r}, expected a number") from err
+        if number < 1 or number != float(value):
+            raise ConfigError(f"{path}: {key} is {value!r}, expected at least 1, and whole where it counts")
+        return number
+    if key == "SCRIPT":
+        script_benchmarks(value)
+    elif key == "TEMPORAL_AGGREGATION":
+        aggregation_strategy(value)
+    elif key == "CONV_MODE" and value is not None:
+        get_prompt(str(value))
+    elif key == "PRESET" and value is not None and value not in PRESETS:
+        raise unknown("PRESET", value, PRESETS)
+    elif key not in _NUMBERS and value is not None and not isinstance(value, (str, int)):
+        raise ConfigError(f"{path}: {key} is {value!r}, expected a text")
+    return value
+
+
+def config_settings(
+    config: Mapping[str, Any], name: str, *, video_dir: Path | None = None, limit: int | None = None
+) -> list[Settings]:
+    """The runs that one SCRIPT of a config stands for.
+
+    Args:
+        config: As `read_config` gives it.
+        name: Of the results folder where CONFIG_NAME is "auto".
+        video_dir: Where the videos lie, if not under DATA_DIR.
+        limit: Only the first so many questions.
+    """
+    from dyto.evaluation.settings import Settings
+
+    strategy, options = aggregation_strategy(config["TEMPORAL_AGGREGATION"])
+    if config["TOKEN_BUDGET"] is not None:
+        options["token_budget"] = config["TOKEN_BUDGET"]
+    folders = {"artifacts": config["OUTPUT_DIR"], "verdicts": config["TEMP_DIR"], "logs": config["SAVE_DIR"]}
+    return [
+        Settings(
+            benchmark=benchmark,
+            gt_dir=Path(config["GT_QA_DIR"]),
+            data_dir=Path(config["DATA_DIR"]),
+            video_dir=video_dir,
+            model=str(config["MODEL_PATH"]),
+            rope_scaling_factor=config["ROPE_SCALING_FACTOR"],
+            strategy=strategy,
+            preset=config["PRESET"],
+            options=options,
+            prompt=config["CONV_MODE"],
+            sampling={"num_frames": config["NUM_FRAMES"]},
+            max_new_tokens=config["MAX_NEW_TOKENS"],
+            limit=limit,
+            name=name if config["CONFIG_NAME"] == "auto" else str(config["CONFIG_NAME"]),
+            folders={"out": "outputs", **folders},
+        )
+        for benchmark in script_benchmarks(config["SCRIPT"])
+    ]
+
+
+def run_inference(argv: Sequence[str] | None = None) -> int:
+    """`run_inference.py`: run all benchmarks of a config, score them, and show the report; the exit code."""
+    parser = argparse.ArgumentParser(prog="run_inference.py", description="Run the benchmarks of a config.")
+    parser.add_argument(
+        "--exp_config", "--exp-config", required=True, type=Path, help="a YAML file, see cfgs/"
+    )
+    parser.add_argument("--video-dir", "--video_dir", type=Path, help="folder of the videos, if not DATA_DIR")
+    parser.add_argument("--limit", type=int, help="only the first so many questions of each benchmark")
+    parser.add_argument("--judge", default="auto", help="auto, openai, offline or none")
+    given = parser.parse_args(argv)
+    return _guarded(lambda: _run_config(given.exp_config, given.video_dir, given.limit, given.judge))
+
+
+def _run_config(path: Path, video_dir: Path | None, limit: int | None, judge: str) -> None:
+    from dyto.evaluation.cli import run_all, show
+    from dyto.evaluation.evaluate import Judging
+
+    configs = read_config(path)
+    gpus = {str(config["CUDA_VISIBLE_DEVICES"]) for config in configs} - {"None"}
+    if len(gpus) > 1:
+        raise ConfigError(f"{path}: CUDA_VISIBLE_DEVICES has different values, expected one for all scripts")
+    for gpu in gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # before anything touches a GPU
+    runs = [
+        run
+        for config in configs
+        for run in _present(config_settings(config, path.stem, video_dir=video_dir, limit=limit))
+    ]
+    for run in runs:  # a file that is missing is said now, and not after days
+        run.questions()
+        run.videos()
+    show(run_all(runs, Judging(judge), pay=True))
+
+
+def _present(runs: list[Settings]) -> list[Settings]:
+    """The runs of one SCRIPT; of several, those of which nothing is there are announced and left out."""
+    absent = [
+        run for run in runs if not (run.gt_dir / run.spec.prepared[0]).exists() and not run.has_videos()
+    ]
+    if len(absent) == len(runs):
+        return runs  # the error names what is missing
+    for run in absent:
+        sys.stderr.write(f"{run.spec.title}: neither questions nor videos are there, left out\n")
+    return [run for run in runs if run not in absent]
+
+
+def prepare_qa_file(name: str, argv: Sequence[str] | None = None) -> int:
+    """`scripts/data/prepare_*_qa_file.py`: prepare one benchmark's question file; the exit code."""
+    option = "--qa_folder" if name == "vcgbench" else "--qa_file"
+    parser = argparse.ArgumentParser(description=f"Prepare the question file of {name}.")
+    parser.add_argument(option, option.replace("_", "-"), dest="source", required=True, type=Path)
+    parser.add_argument(
+        "--out", default="playground/gt_qa_files", type=Path, help="folder of all prepared files"
+    )
+    given = parser.parse_args(argv)
+    return _guarded(lambda: _prepare(name, given.source, given.out))
+
+
+def _prepare(name: str, source: Path, out: Path) -> None:
+    from dyto.evaluation.cli import show_prepared
+    from dyto.evaluation.prepare import prepare
+
+    for done in prepare(name, source, out=out):
+        show_prepared(done)
+
+
+def _guarded(work: Callable[[], None]) -> int:
+    """Errors become one line and an exit code: 2 for usage, 1 otherwise."""
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    try:
+        work()
+    except DytoError as err:
+        sys.stderr.write(f"dyto: {err}\n")
+        return 2 if isinstance(err, ConfigError) else 1
+    except KeyboardInterrupt:
+        sys.stderr.write("dyto: interrupted; give the same command again to go on\n")
+        return 130
+    return 0

@@ -1,0 +1,61 @@
+"""Fixtures that several tests share: the bundled model, a small clip, and the shared data where it is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+import dyto
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of golden files, question files and real clips."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no shared test data at {SHARED}")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def tiny() -> dyto.models.VideoModel:
+    """The bundled model, loaded once; tests must not change it."""
+    return dyto.load_model("tiny", device="cpu")
+
+
+@pytest.fixture
+def qa(tiny) -> dyto.VideoQA:
+    return dyto.VideoQA(tiny)
+
+
+def scenes(lengths=(9, 14, 7, 20, 4, 11), size=(64, 96), seed=3) -> np.ndarray:
+    """(T, H, W, 3) uint8: coloured scenes of unequal lengths, a bright square moving through each."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for length in lengths:
+        background = rng.integers(0, 200, 3)
+        for step in range(length):
+            frame = np.full((*size, 3), background, np.uint8)
+            x = (step * 4) % (size[1] - 12)
+            frame[20:32, x : x + 12] = 255 - background
+            frames.append(frame)
+    return np.stack(frames)
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory) -> Path:
+    """A real H.264 file of 65 frames at 10 per second."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"g": "12"})
+        pixels = scenes()
+        stream.height, stream.width = pixels.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for frame in pixels:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return path

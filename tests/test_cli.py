@@ -1,0 +1,169 @@
+"""The command line: output for people and programs, errors, exit codes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from dyto.cli import run
+
+
+def dyto(capsys, *words):
+    """Run a command in this process: exit code, stdout, stderr."""
+    code = run([str(word) for word in words], debug=False)
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_an_answer_for_a_person(capsys, clip):
+    code, out, err = dyto(capsys, "ask", clip, "what is there ?", "--max-new-tokens", 4)
+    assert code == 0
+    for word in ("key frames", "tokens      2340 -> ", "(budget 230)", "seconds     decode", "tiny on"):
+        assert word in out
+    assert "synthetic shapes only" in err
+    assert "synthetic shapes only" not in out
+
+
+def test_an_answer_for_a_program_is_one_document(clip):
+    command = [sys.executable, "-m", "dyto.cli", "ask", str(clip), "which ?", "--choices", "red", "dark blue",
+               "--json", "--max-new-tokens", "4", "--budget", "100"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    document = json.loads(done.stdout)
+    assert set(document) == {
+        "answer",
+        "choice",
+        "model",
+        "strategy",
+        "keyframes",
+        "tokens",
+        "seconds",
+        "warnings",
+    }
+    assert document["model"] == "tiny"
+    assert document["strategy"]["name"] == "dyto"
+    assert document["strategy"]["token_budget"] == 100
+    assert document["choice"] in (None, 0, 1)
+    assert document["tokens"]["uncompressed"] == 2340
+    assert document["tokens"]["budget"] == 100
+    assert document["tokens"]["used"] <= 100
+    assert set(document["seconds"]) == {"decode", "encode", "select", "merge", "prefill", "generate", "total"}
+    assert set(document["keyframes"][0]) == {"index", "second"}
+    assert document["warnings"]
+
+
+def test_choices_take_what_follows_them(capsys, clip):
+    code, out, _ = dyto(
+        capsys, "ask", "--choices", "a", "b", "--json", clip, "which ?", "--max-new-tokens", 2
+    )
+    assert code == 0
+    assert json.loads(out)["choice"] in (None, 0, 1)
+
+
+def test_options_of_sampling_and_strategy(capsys, clip):
+    code, out, _ = dyto(
+        capsys, "ask", clip, "q", "--json", "--start", 1, "--end", 3, "--fps", 5, "--strategy", "uniform",
+        "--budget", 72, "--max-new-tokens", 1,
+    )  # fmt: skip
+    assert code == 0
+    document = json.loads(out)
+    assert document["tokens"] == {"uncompressed": 360, "budget": 72, "used": 72}
+    assert all(1 <= frame["second"] < 3 for frame in document["keyframes"])
+    code, out, _ = dyto(capsys, "ask", clip, "q", "--json", "--sampling", "iframes", "--max-new-tokens", 1)
+    assert json.loads(out)["tokens"]["uncompressed"] == 6 * 36  # 65 frames in groups of 12
+    code, out, _ = dyto(capsys, "ask", clip, "q", "--json", "--preset", "finest", "--max-new-tokens", 1)
+    assert json.loads(out)["strategy"]["partition"] == "finest"
+
+
+def test_key_frames_are_saved_as_a_picture(capsys, clip, tmp_path):
+    sheet = tmp_path / "sheet.png"
+    code, out, _ = dyto(capsys, "ask", clip, "q", "--save-keyframes", sheet, "--max-new-tokens", 1)
+    assert code == 0
+    assert str(sheet) in out
+    with Image.open(sheet) as picture:
+        assert picture.size[0] > 96
+        assert picture.size[1] > 64
+    code, _, err = dyto(capsys, "ask", clip, "q", "--save-keyframes", tmp_path / "x" / "sheet.png")
+    assert code == 2
+    assert "sheet.png" in err
+
+
+def test_a_folder_of_frames(capsys, tmp_path):
+    for number in range(5):
+        Image.new("RGB", (20, 16), (number * 40, 0, 0)).save(tmp_path / f"frame{number}.png")
+    code, out, _ = dyto(capsys, "ask", tmp_path, "q", "--json", "--max-new-tokens", 1)
+    assert code == 0
+    assert json.loads(out)["tokens"]["uncompressed"] == 5 * 36
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["ask", "missing.mp4", "q"], 1, "missing.mp4 does not exist"),
+        (["ask", "CLIP", ""], 2, "question is empty"),
+        (["ask", "CLIP", "q", "--strategy", "unifrm"], 2, "did you mean 'uniform'"),
+        (["ask", "CLIP", "q", "--preset", "relase"], 2, "did you mean 'release'"),
+        (["ask", "CLIP", "q", "--model", "tny"], 2, "did you mean 'tiny'"),
+        (["ask", "CLIP", "q", "--model", "./nowhere"], 1, "does not exist"),
+        (["ask", "CLIP", "q", "--budget", "0"], 2, "expected at least 1"),
+        (["ask", "CLIP", "q", "--strategy", "uniform", "--budget", "35"], 2, "at least 36"),
+        (["ask", "CLIP", "q", "--choices", "one"], 2, "expected 2 to 26"),
+        (["ask", "CLIP", "q", "--max-new-tokens", "5000"], 1, "but the context is"),
+        (["ask", "CLIP", "q", "--start", "99"], 1, "99"),
+        (["ask", "CLIP", "q", "--num-frames", "3", "--fps", "2"], 2, "fps"),
+        (["ask", "CLIP", "q", "--num-frames", "0"], 2, "num_frames"),
+        (["ask", "TEXT", "q"], 1, "TEXT"),
+        (["ask", "EMPTY", "q"], 1, "EMPTY"),
+        (["ask", "FOLDER", "q"], 1, "FOLDER"),
+        (["ask", "CLIP"], 2, "Missing argument"),
+        (["ask", "CLIP", "q", "--sampling", "random"], 2, "random"),
+        (["ask", "CLIP", "q", "--num-frames", "many"], 2, "--num-frames"),
+        (["ask", "CLIP", "q", "--frames", "3"], 2, "No such option"),
+        (["list", "modles"], 2, "did you mean 'models'"),
+        (["aks"], 2, "No such command"),
+    ],
+)
+def test_bad_input_is_one_line_and_an_exit_code(capsys, clip, tmp_path, words, code, message):
+    places = {
+        "CLIP": clip,
+        "TEXT": tmp_path / "TEXT.mp4",
+        "EMPTY": tmp_path / "EMPTY.mp4",
+        "FOLDER": tmp_path / "FOLDER",
+    }
+    places["TEXT"].write_text("not a video")
+    places["EMPTY"].touch()
+    places["FOLDER"].mkdir()
+    got, out, err = dyto(capsys, *[places.get(word, word) for word in words])
+    assert got == code
+    assert out == ""
+    assert message in err.replace("\n", " ")
+    assert "Traceback" not in err
+    if code == 1:
+        assert len(err.strip().splitlines()) == 1
+
+
+def test_debug_shows_the_traceback(clip):
+    command = [sys.executable, "-m", "dyto.cli", "ask", "missing.mp4", "q", "--debug"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [("models", ["llava-next-34b", "69.5 GB", "Llama 2 Community License"]), ("strategies", ["dyto", "uniform"]),
+     ("presets", ["paper-34b", "7200"]), ("prompts", ["image_seq_v3"])],
+)  # fmt: skip
+def test_names_are_listed(capsys, what, words):
+    code, out, _ = dyto(capsys, "list", what)
+    assert code == 0
+    assert all(word in out for word in words)
+
+
+def test_help_and_version(capsys):
+    code, out, _ = dyto(capsys, "--help")
+    assert code == 0
+    assert "ask" in out
+    code, out, _ = dyto(capsys, "--version")
+    assert out.startswith("dyto ")

@@ -1,0 +1,147 @@
+"""TW-FINCH: golden partitions, properties, and every edge case of the specification."""
+
+import numpy as np
+import pytest
+import torch
+
+from dyto.finch import cluster_counts, tw_finch
+
+
+def canonical(labels):
+    """Labels renamed in the order of their first appearance."""
+    names = {}
+    return [names.setdefault(int(label), len(names)) for label in labels]
+
+
+def walk(frames, dim=16, seed=0):
+    """Features that drift: the kind a video gives."""
+    rng = np.random.default_rng(seed)
+    return np.cumsum(rng.normal(size=(frames, dim)), 0) + 3 * rng.normal(size=dim)
+
+
+def test_partitions_equal_the_golden_files(shared):
+    golden = np.load(shared / "golden" / "keyframes.npz")
+    cases = {key.split("_")[0] for key in golden.files}
+    assert len(cases) >= 12
+    for case in cases:
+        partitions = tw_finch(golden[f"{case}_features"])
+        expected = golden[f"{case}_partitions"].T
+        assert cluster_counts(partitions) == golden[f"{case}_counts"].tolist()
+        assert [canonical(p) for p in partitions] == [canonical(p) for p in expected]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 5, 17, 64, 100, 333])
+def test_partitions_are_nested_and_ever_coarser(frames):
+    partitions = tw_finch(walk(frames))
+    assert partitions
+    for labels in partitions:
+        assert labels.shape == (frames,)
+        assert canonical(labels) == labels.tolist()  # numbered by first appearance
+    for fine, coarse in zip(partitions, partitions[1:], strict=False):
+        assert coarse.max() < fine.max()
+        assert len(set(zip(fine.tolist(), coarse.tolist(), strict=True))) == fine.max() + 1
+
+
+@pytest.mark.parametrize("frames", [3, 8, 30, 100])
+@pytest.mark.parametrize("temporal", [True, False])
+def test_the_first_partition_is_the_definition_followed_literally(frames, temporal):
+    x = walk(frames, seed=frames)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    neighbour = []
+    for i in range(frames):
+        best = None
+        for j in range(frames):
+            if i == j:
+                continue
+            d = max(1 - float(unit[i] @ unit[j]), 1e-6) * (abs(i - j) / frames if temporal else 1)
+            if best is None or d < best[0]:
+                best = (d, j)
+        neighbour.append(best[1])
+    groups = [{i} for i in range(frames)]
+    for i, j in enumerate(neighbour):
+        a = next(g for g in groups if i in g)
+        b = next(g for g in groups if j in g)
+        if a is not b:
+            groups.remove(b)
+            a |= b
+    expected = np.empty(frames, int)
+    for label, group in enumerate(groups):
+        expected[list(group)] = label
+    assert canonical(tw_finch(x, temporal=temporal)[0]) == canonical(expected)
+
+
+def test_one_frame_is_one_cluster():
+    assert [p.tolist() for p in tw_finch(np.ones((1, 4)))] == [[0]]
+
+
+def test_two_frames_are_one_cluster():
+    assert [p.tolist() for p in tw_finch(np.eye(2))] == [[0, 0]]
+
+
+def test_identical_frames_are_grouped_by_time_with_ties_to_the_earlier_frame():
+    # every frame's nearest is the one before it (the first one's the one after): one chain, one cluster
+    assert [p.tolist() for p in tw_finch(np.ones((7, 3)))] == [[0] * 7]
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_rounding_noise_does_not_split_identical_frames(scale):
+    rng = np.random.default_rng(5)
+    x = np.repeat(rng.normal(size=(4, 512)), 11, axis=0) * scale
+    noisy = x * (1 + 1e-9 * rng.normal(size=x.shape))
+    assert [p.tolist() for p in tw_finch(noisy)] == [p.tolist() for p in tw_finch(x)]
+    assert cluster_counts(tw_finch(x))[0] == 4
+
+
+def test_equal_gaps_in_time_tie_whatever_the_number_of_frames():
+    # one shared direction: distances are gaps alone, and each frame must join the one before it
+    for frames in range(2, 130):
+        assert cluster_counts(tw_finch(np.ones((frames, 2)))) == [1]
+
+
+def test_zero_vectors_are_at_distance_one_from_everything():
+    x = np.zeros((6, 4))
+    x[:3, 0] = 1  # three alike, then three zeros
+    assert tw_finch(x)[0].tolist() == [0, 0, 0, 0, 0, 0]  # a zero's nearest is its neighbour in time
+    x[3:, 1] = 1
+    assert tw_finch(x)[0].tolist() == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_are_errors_that_name_the_frame(bad):
+    x = walk(5)
+    x[3, 1] = bad
+    with pytest.raises(ValueError, match="1 of 5 frames hold NaN or infinity .the first is frame 3"):
+        tw_finch(x)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (4,), (4, 0), (2, 3, 4)])
+def test_other_shapes_are_errors(shape):
+    with pytest.raises(ValueError, match="expected \\(T, D\\)"):
+        tw_finch(np.zeros(shape))
+
+
+def test_arrays_and_tensors_of_any_kind_give_the_same():
+    x = np.round(walk(60) * 8) / 8  # exact in bfloat16's exponent range and float32
+    expected = [p.tolist() for p in tw_finch(x)]
+    for same in (x.tolist(), x.astype(np.float32), torch.tensor(x), torch.tensor(x, requires_grad=True)):
+        assert [p.tolist() for p in tw_finch(same)] == expected
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_same_on_a_gpu():
+    x = torch.tensor(walk(100), dtype=torch.float32)
+    assert [p.tolist() for p in tw_finch(x.cuda())] == [p.tolist() for p in tw_finch(x)]
+
+
+def test_every_round_at_least_halves_the_clusters():
+    # which is why the published rules for a round that merges one cluster or none never come to bear
+    for seed in range(100):
+        counts = [40, *cluster_counts(tw_finch(walk(40, dim=3, seed=seed)))]
+        assert all(fine >= 2 * coarse for fine, coarse in zip(counts, counts[1:], strict=False))
+
+
+def test_a_single_cluster_is_returned_only_where_nothing_finer_was_found():
+    for seed in range(100):
+        counts = cluster_counts(tw_finch(walk(12, dim=3, seed=seed)))
+        assert counts == [1] or counts[-1] > 1

@@ -1,0 +1,120 @@
+"""Makers of small video files whose frames carry their own number, and a reader of that number."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+ROWS, COLUMNS, BLOCK = 4, 5, 16
+HEIGHT, WIDTH = ROWS * BLOCK, COLUMNS * BLOCK
+RATE = 10
+
+
+def picture(number: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+    """A frame with `number` in 16 black and white blocks; of its four corners only the first is white."""
+    bits = [number >> i & 1 for i in range(16)]
+    cells = [1, *bits[:3], 0, *bits[3:13], 0, *bits[13:], 0]
+    grid = np.array(cells, np.uint8).reshape(ROWS, COLUMNS) * 255
+    rows, columns = np.arange(height) * ROWS // height, np.arange(width) * COLUMNS // width
+    return np.repeat(grid[rows][:, columns, None], 3, axis=-1)
+
+
+def number_in(frame: np.ndarray) -> int:
+    """The number a frame carries, at whatever size; fails if the frame is turned or mirrored."""
+    height, width = frame.shape[:2]
+    rows = (2 * np.arange(ROWS) + 1) * height // (2 * ROWS)
+    columns = (2 * np.arange(COLUMNS) + 1) * width // (2 * COLUMNS)
+    cells = (frame[rows][:, columns].mean(axis=-1) > 127).astype(int).ravel().tolist()
+    assert (cells[0], cells[4], cells[15], cells[19]) == (1, 0, 0, 0), "the frame is not upright"
+    bits = [*cells[1:4], *cells[5:15], *cells[16:19]]
+    return sum(bit << i for i, bit in enumerate(bits))
+
+
+def numbers_in(data: np.ndarray) -> list[int]:
+    return [number_in(frame) for frame in data]
+
+
+def write_video(
+    path: Path,
+    count: int = 30,
+    *,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    times: Sequence[int] | None = None,
+    gop: int = 12,
+    size: tuple[int, int] = (HEIGHT, WIDTH),
+    turns: int = 0,
+    options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
+    container_format: str | None = None,
+    sound_seconds: float = 0,
+    noise: int = 0,
+) -> Path:
+    """Encode frames 0 to count - 1, 10 a second or at `times` in ms, turned left `turns` times."""
+    random = np.random.default_rng(0)
+    with av.open(str(path), "w", format=container_format, options=container_options or {}) as container:
+        stream = container.add_stream(codec, rate=RATE, options=options or {})
+        stream.height, stream.width = size if turns % 2 == 0 else size[::-1]
+        stream.pix_fmt = pix_fmt
+        stream.codec_context.gop_size = gop
+        base = Fraction(1, RATE) if times is None else Fraction(1, 1000)
+        if times is not None:
+            stream.codec_context.time_base = stream.time_base = base
+        sound = container.add_stream("aac", rate=8000, layout="mono") if sound_seconds else None
+        for number in range(count):
+            pixels = np.ascontiguousarray(np.rot90(picture(number, *size), turns))
+            if noise:
+                grain = random.integers(-noise, noise, pixels.shape)
+                pixels = (pixels.astype(int) + grain).clip(0, 255).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = number if times is None else times[number], base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        if sound is not None:
+            write_sound(container, sound, sound_seconds)
+    return path
+
+
+def write_sound(container: av.container.OutputContainer, stream: av.AudioStream, seconds: float) -> None:
+    """Mux silence."""
+    for start in range(0, int(seconds * 8000), 1024):
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 8000, start, Fraction(1, 8000)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+
+
+def turn_right(path: Path, turns: int) -> Path:
+    """Write into the header of an MP4 that it is to be shown turned right by `turns` quarters."""
+    data = bytearray(path.read_bytes())
+    cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[turns % 4]
+    matrix = struct.pack(">9i", cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30)
+    at = data.index(b"tkhd") + 44
+    data[at : at + len(matrix)] = matrix
+    path.write_bytes(data)
+    return path
+
+
+def add_hidden_pictures(path: Path, out: Path) -> Path:
+    """Copy a VP8 file, with a picture that is decoded and not shown before every key frame but the first."""
+    with av.open(str(path)) as source, av.open(str(out), "w") as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        before = None
+        for packet in source.demux(video=0):
+            if not packet.size:
+                continue
+            data = bytes(packet)
+            if packet.is_keyframe and before is not None:
+                hidden = av.Packet(bytes([before[0] & ~0x10]) + before[1:])
+                hidden.time_base = packet.time_base
+                hidden.pts = hidden.dts = packet.pts - 5
+                hidden.stream = stream
+                copy.mux(hidden)
+            before, packet.stream = data, stream
+            copy.mux(packet)
+    return out
