@@ -26,11 +26,7 @@ def forge_model(seed=0, context=2048, text=None, prompt="tiny"):
     config.dyto_prompt = prompt
     if text == "mistral":
         config.text_config = MistralConfig(
-            **{
-                k: v
-                for k, v in config.text_config.to_dict().items()
-                if k not in ("model_type", "architectures")
-            },
+            **{k: v for k, v in config.text_config.to_dict().items() if k not in ("model_type", "architectures")},
             sliding_window=None,
         )
     config.text_config.max_position_embeddings = context

@@ -54,9 +54,7 @@ def test_an_answer_for_a_program_is_one_document(clip):
 
 
 def test_choices_take_what_follows_them(capsys, clip):
-    code, out, _ = dyto(
-        capsys, "ask", "--choices", "a", "b", "--json", clip, "which ?", "--max-new-tokens", 2
-    )
+    code, out, _ = dyto(capsys, "ask", "--choices", "a", "b", "--json", clip, "which ?", "--max-new-tokens", 2)
     assert code == 0
     assert json.loads(out)["choice"] in (None, 0, 1)
 

@@ -31,9 +31,7 @@ def test_without_cls_the_mean_patch_is_the_summary_and_says_so():
 
 
 def test_arrays_do_as_well_and_times_can_be_given():
-    wrapped = FrameFeatures.from_projected(
-        features().numpy(), indices=[0, 4, 8, 9, 30], seconds=[0, 1, 2, 3, 9.5]
-    )
+    wrapped = FrameFeatures.from_projected(features().numpy(), indices=[0, 4, 8, 9, 30], seconds=[0, 1, 2, 3, 9.5])
     assert wrapped.indices[4] == 30
     assert wrapped.seconds[4] == 9.5
 

@@ -12,7 +12,7 @@ FLOORS = [
     {"finch", "merge", "timing", "choices", "_pictures", "_sampling", "_container", "_decode"},
     {"keyframes", "features", "prompts", "video"},
     {"strategies", "models"},
-    {"answer", "streaming", "sheet"},
+    {"answer", "streaming", "sheet", "listing"},
     {"pipeline"},
     {"synthetic", "benchmarks"},
     {"evaluation"},
@@ -61,7 +61,7 @@ def test_the_mathematics_knows_neither_transformers_nor_videos():
     for name in ("finch", "keyframes", "merge"):
         tree = ast.parse((SRC / f"{name}.py").read_text())
         imported = {
-            (node.module or "").split(".")[0] if isinstance(node, ast.ImportFrom) else node.names[0].name
+            (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name).split(".")[0]
             for node in ast.walk(tree)
             if isinstance(node, (ast.Import, ast.ImportFrom))
         }
@@ -70,7 +70,6 @@ def test_the_mathematics_knows_neither_transformers_nor_videos():
 
 
 def test_what_is_public_is_what_is_listed():
-    assert sorted(dyto.__all__, key=str.lower) == sorted(dyto.__all__, key=str.lower)
     for name in dyto.__all__:
         assert getattr(dyto, name).__doc__, f"dyto.{name} says nothing about itself"
     code = ast.parse((SRC / "__init__.py").read_text())

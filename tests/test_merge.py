@@ -133,9 +133,8 @@ def test_ties_go_to_the_lower_index():
     x[..., 0] = 1.0
     x[0, :, 1] = torch.arange(8) * 0.0  # all alike: every score is 1
     plan = match_tokens(similarity_metric(x), r=2)
-    assert plan.merged.tolist() == [[0, 1]]
     assert plan.kept.tolist() == [[2, 3, 4, 5, 6, 7]]
-    assert plan.target.tolist() == [[2, 2]]
+    assert plan.owner.tolist() == [[2, 2, 0, 1, 2, 3, 4, 5]]  # 0 and 1 went into 4, the first b
 
 
 def test_frames_do_not_influence_one_another():
@@ -167,6 +166,15 @@ def test_half_precision_keeps_its_dtype_and_comes_near(dtype, reduce):
     wide, same = merge_with_owners(x.float(), 30, reduce=reduce)
     assert torch.equal(owners, same)
     torch.testing.assert_close(merged.float(), wide, rtol=1e-2, atol=1e-2)
+
+
+def test_tokens_can_be_written_where_they_are_wanted():
+    x = tokens()
+    for keep in (64, 40, 10):
+        out = torch.zeros(3, keep, 64)
+        merged, _ = merge_with_owners(x, keep, out=out)
+        assert merged.data_ptr() == out.data_ptr()
+        assert torch.equal(out, merge_tokens(x, keep))
 
 
 def test_the_input_is_left_as_it_was():

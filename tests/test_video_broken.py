@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import av
@@ -14,7 +15,7 @@ from dyto._container import missing_bytes
 from dyto.errors import VideoError
 from dyto.video import sample_frames
 
-from video_files import numbers_in, picture, write_sound, write_video
+from video_files import numbers_in, picture, remux, write_sound, write_video
 
 FASTSTART = {"container_options": {"movflags": "faststart"}, "options": {"bf": "0"}}
 KINDS = {
@@ -99,9 +100,7 @@ def test_damage_in_the_middle_is_noticed_where_it_matters(tmp_path):
 
 
 def test_a_recording_that_begins_in_the_middle_of_a_group_is_no_damage(tmp_path):
-    video = write_video(
-        tmp_path / "tuned-in.ts", 60, container_format="mpegts", gop=20, options={"sc_threshold": "0"}
-    )
+    video = write_video(tmp_path / "tuned-in.ts", 60, container_format="mpegts", gop=20, options={"sc_threshold": "0"})
     data = video.read_bytes()
     at = 188 * (len(data) // 188 // 6)
     video.write_bytes(data[: 188 * 3] + data[at:])
@@ -109,6 +108,25 @@ def test_a_recording_that_begins_in_the_middle_of_a_group_is_no_damage(tmp_path)
     assert numbers_in(frames.data) == list(range(20, 60))
     assert frames.seconds[0] == 0
     assert frames.warnings == ()
+
+
+def test_what_comes_before_the_first_key_frame_is_no_damage(tmp_path):
+    options = {"codec": "libvpx", "options": {"deadline": "realtime", "cpu-used": "8"}}
+    video = write_video(tmp_path / "vp8.webm", **options)
+    late = remux(video, tmp_path / "late.webm", lambda packets: packets[5:])
+    frames = sample_frames(late)
+    assert numbers_in(frames.data) == list(range(12, 30))
+    assert frames.warnings == ()
+
+
+def test_a_playlist_under_the_name_of_a_video_reaches_no_network(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        text = f"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:{server.getsockname()[1]}/a.ts\n#EXT-X-ENDLIST\n"
+        error_of(write_bytes(tmp_path / "list.mp4", text.encode()))
+        error_of(write_bytes(tmp_path / "list.m3u8", text.encode()))
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 def write_audio(path: Path) -> Path:
@@ -136,10 +154,6 @@ HOSTILE = {
     "head of matroska": (lambda tmp: write_bytes(tmp / "head.mkv", b"\x1a\x45\xdf\xa3"), "cannot be opened"),
     "head of mp4": (lambda tmp: write_bytes(tmp / "head.mp4", b"\0\0\0\x14ftypisom"), "cannot be opened"),
     "audio": (lambda tmp: write_audio(tmp / "audio.mp4"), "no pictures: found audio"),
-    "playlist": (
-        lambda tmp: write_bytes(tmp / "list.mp4", b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n"),
-        "list.mp4",
-    ),
     "address": (lambda tmp: "https://example.com/clip.mp4", "download it first"),
     "device": (lambda tmp: "/dev/null", "neither file nor folder"),
     "empty folder": (lambda tmp: folder(tmp / "none"), "0 files and no image"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +13,8 @@ import numpy as np
 ROWS, COLUMNS, BLOCK = 4, 5, 16
 HEIGHT, WIDTH = ROWS * BLOCK, COLUMNS * BLOCK
 RATE = 10
+
+Stored = tuple[bytes, int, bool]  # a packet: its data, its presentation time, whether it is a key frame
 
 
 def picture(number: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
@@ -100,21 +102,32 @@ def turn_right(path: Path, turns: int) -> Path:
     return path
 
 
-def add_hidden_pictures(path: Path, out: Path) -> Path:
-    """Copy a VP8 file, with a picture that is decoded and not shown before every key frame but the first."""
+def remux(path: Path, out: Path, edit: Callable[[list[Stored]], list[Stored]]) -> Path:
+    """Copy the video packets of a file, as `edit` changes them; times are in ticks of the file."""
     with av.open(str(path)) as source, av.open(str(out), "w") as copy:
         stream = copy.add_stream_from_template(source.streams.video[0])
-        before = None
-        for packet in source.demux(video=0):
-            if not packet.size:
-                continue
-            data = bytes(packet)
-            if packet.is_keyframe and before is not None:
-                hidden = av.Packet(bytes([before[0] & ~0x10]) + before[1:])
-                hidden.time_base = packet.time_base
-                hidden.pts = hidden.dts = packet.pts - 5
-                hidden.stream = stream
-                copy.mux(hidden)
-            before, packet.stream = data, stream
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        for data, time, key in edit([(bytes(p), p.pts, p.is_keyframe) for p in packets]):
+            packet = av.Packet(data)
+            packet.time_base, packet.stream = packets[0].time_base, stream
+            packet.pts = packet.dts = time
+            packet.is_keyframe = key
             copy.mux(packet)
     return out
+
+
+def with_hidden_pictures(packets: list[Stored]) -> list[Stored]:
+    """VP8 packets, with a picture that is decoded and not shown before every key frame but the first."""
+    out: list[Stored] = []
+    for data, time, key in packets:
+        if key and out:
+            before = out[-1][0]
+            out.append((bytes([before[0] & ~0x10]) + before[1:], time - 5, False))
+        out.append((data, time, key))
+    return out
+
+
+def stamped_in_decoding_order(packets: list[Stored]) -> list[Stored]:
+    """Packets with B-frames whose times were lost and made up again, as happens on the way out of AVI."""
+    times = sorted(time for _, time, _ in packets)
+    return [(data, time, key) for (data, _, key), time in zip(packets, times, strict=True)]

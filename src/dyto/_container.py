@@ -29,9 +29,7 @@ TEXT_FORMATS = ("hls", "dash", "concat", "sdp", "rtsp", "tty")  # text that FFmp
 def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its main video stream; local files only, whatever a playlist may name."""
     try:
-        container = av.open(
-            str(path.absolute()), metadata_errors="ignore", options={"protocol_whitelist": "file"}
-        )
+        container = av.open(str(path.absolute()), metadata_errors="ignore", options={"protocol_whitelist": "file"})
     except av.FFmpegError as err:
         raise VideoError(
             f"{path.name} cannot be opened: {reason(err)}; expected mp4, mkv, mov, avi, webm or gif: "

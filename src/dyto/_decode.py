@@ -150,9 +150,7 @@ def _orderly(pts: NDArray[np.int64], key: NDArray[np.bool_], shown: NDArray[np.b
     return bool((pts[shown] >= pts[0]).all() and (np.diff(pts[key]) > 0).all())
 
 
-def _timeline(
-    ticks: NDArray[np.int64], last: int, base: Fraction, intra: NDArray[np.bool_] | None = None
-) -> Timeline:
+def _timeline(ticks: NDArray[np.int64], last: int, base: Fraction, intra: NDArray[np.bool_] | None = None) -> Timeline:
     """Seconds from ticks since the first frame; a last frame of unknown length lasts as long as most do."""
     seconds = ticks * base.numerator / base.denominator
     if last <= 0 and ticks.size > 1:
@@ -173,7 +171,7 @@ def _read_stretches(path: Path, index: Index, reel: Reel) -> None:
             for frame in _stretch(stream, packets, index, first, last, wanted):
                 number = numbers.get(frame.pts, -1)
                 if number <= before:
-                    raise _IndexBroken(f"the frame at {frame.time} s comes out of turn")
+                    raise _IndexBroken(f"the frame at tick {frame.pts} comes out of turn")
                 if number in reel.left:
                     reel.put(number, to_rgb(frame))
                 before = number
@@ -205,9 +203,7 @@ def _stretch(
     context.flush_buffers()
 
 
-def _read_through(
-    path: Path, index: Index, request: Request, fit: Fit, missing: int, allow_partial: bool
-) -> Take:
+def _read_through(path: Path, index: Index, request: Request, fit: Fit, missing: int, allow_partial: bool) -> Take:
     """Decode every frame. What the packets promise is a guess; where it was wrong, a second pass follows."""
     guess = np.empty(0, np.int64)
     with suppress(VideoError):
@@ -218,9 +214,7 @@ def _read_through(
         count = len(timeline.seconds)
         damage = found[0] if found else f"{missing} bytes or more are missing at its end" if missing else ""
         if not count:
-            raise VideoError(
-                f"{path.name}: found {damage or 'no frames'}, expected pictures: get the file again"
-            )
+            raise VideoError(f"{path.name}: found {damage or 'no frames'}, expected pictures: get the file again")
         readable = f"{count} frames up to {timeline.seconds[-1]:.2f} s could be read ({damage})"
         if damage and not allow_partial:
             raise VideoError(
@@ -255,9 +249,7 @@ def _roll(path: Path, index: Index, reel: Reel) -> tuple[Timeline, list[str]]:
     return _timeline(ticks - ticks[:1], last, base, np.array(intra, dtype=bool)), damage
 
 
-def _frames(
-    container: InputContainer, stream: VideoStream, begin: int, damage: list[str]
-) -> Iterator[av.VideoFrame]:
+def _frames(container: InputContainer, stream: VideoStream, begin: int, damage: list[str]) -> Iterator[av.VideoFrame]:
     """Decode all packets from the one at `begin` on, noting in `damage` what cannot be."""
     packets = packets_of(container, stream)
     for _ in range(begin):  # before the first key frame: a recording that begins in the middle

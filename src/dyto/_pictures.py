@@ -109,9 +109,7 @@ def _telling(name: str) -> Iterator[None]:
     """Turn whatever Pillow raises over a picture into one error that names it."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # of odd metadata and of large pictures; far larger ones are errors
+            warnings.simplefilter("ignore")  # of odd metadata and of large pictures; far larger ones are errors
             yield
     except _PILLOW_ERRORS as err:
         reason = "not an image" if isinstance(err, UnidentifiedImageError) else " ".join(str(err).split())

@@ -49,7 +49,7 @@ def uniform_indices(total: int, num: int) -> NDArray[np.int64]:
 def fill_times(times: Sequence[int | None], step: float) -> NDArray[np.int64]:
     """Times for frames in presentation order, of which some have none; `step` is the usual distance.
 
-    Known times come out mixed where they tell of decoding, as in AVI: the frames are in order, so they are sorted.
+    Known times come out mixed where they tell of decoding, as in AVI; the frames are in order, so sort them.
 
     Example:
         >>> fill_times([None, 10, 30, None, 50, None], step=9.6).tolist()
@@ -100,18 +100,14 @@ class Request:
         if self.sampling not in SAMPLINGS:
             raise unknown("sampling", self.sampling, SAMPLINGS)
         if self.num_frames is not None and self.fps is not None:
-            raise ConfigError(
-                f"found num_frames={self.num_frames} and fps={self.fps:g}, expected one: leave one out"
-            )
+            raise ConfigError(f"found num_frames={self.num_frames} and fps={self.fps:g}, expected one: leave one out")
         if self.num_frames is not None and self.num_frames < 1:
             raise ConfigError(f"found num_frames={self.num_frames}, expected 1 or more: ask for some")
         if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
             raise ConfigError(f"found fps={self.fps}, expected a number above 0: give e.g. fps=2")
         for name, value in (("start", self.start), ("end", self.end)):
             if value is not None and not (math.isfinite(value) and value >= 0):
-                raise ConfigError(
-                    f"found {name}={value}, expected 0 or more: give seconds from the first frame"
-                )
+                raise ConfigError(f"found {name}={value}, expected 0 or more: give seconds from the first frame")
         if self.end is not None and self.end <= (self.start or 0.0):
             raise ConfigError(
                 f"found a clip from {self.start or 0:g} s to {self.end:g} s, expected start < end: "
@@ -156,10 +152,10 @@ class Request:
         if self.fps is None:
             return pool[uniform_indices(pool.size, self.num_frames or DEFAULT_NUM_FRAMES)], total
         # The first instant start + k / fps at which each frame is on the screen; a clock of coarse ticks
-        # rounds to the nearest, hence half a tick of tolerance.
+        # rounds to the nearest, hence half a tick of tolerance, and one for the sum that ends the video.
         first = np.ceil((timeline.seconds[pool] - timeline.tick / 2 - start) * self.fps - 1e-6)
         first[0] = 0
-        last = max(math.ceil((min(end, timeline.stop) - start) * self.fps - 1e-6), 1)
+        last = max(math.ceil((min(end, timeline.stop - timeline.tick) - start) * self.fps - 1e-6), 1)
         return pool[np.diff(first, append=last) > 0], total
 
 
@@ -172,9 +168,7 @@ class Fit:
 
     def __post_init__(self) -> None:
         if self.size is not None and self.max_side is not None:
-            raise ConfigError(
-                f"found size={self.size}, max_side={self.max_side}, expected one: leave one out"
-            )
+            raise ConfigError(f"found size={self.size}, max_side={self.max_side}, expected one: leave one out")
         if self.size is not None:
             sides = (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
             if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):

@@ -38,9 +38,7 @@ def format_choices(choices: Sequence[str], *, separator: str = "\n") -> str:
     for letter, choice in zip(LETTERS, choices, strict=False):
         if not choice.strip():
             raise ConfigError(f"choice ({letter}) is empty, expected a text: give every choice some words")
-    return separator.join(
-        f"({letter}) {choice.strip()}" for letter, choice in zip(LETTERS, choices, strict=False)
-    )
+    return separator.join(f"({letter}) {choice.strip()}" for letter, choice in zip(LETTERS, choices, strict=False))
 
 
 def parse_choice(text: str, choices: Sequence[str]) -> int | None:

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from dyto.errors import ConfigError, DytoError, unknown
+from dyto.errors import ConfigError, DytoError
+from dyto.evaluation.cli import register as register_evaluation
+from dyto.synthetic.cli import app as synthetic_app
 
 if TYPE_CHECKING:
     from dyto.answer import Answer
@@ -88,9 +90,7 @@ def ask(
     preset: Preset = None,
     budget: Budget = None,
     num_frames: Annotated[int | None, typer.Option(help="Frames to sample. Default: 100.")] = None,
-    fps: Annotated[
-        float | None, typer.Option(help="Frames to sample per second, instead of a number.")
-    ] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames to sample per second, instead of a number.")] = None,
     start: Annotated[float | None, typer.Option(help="Begin here, seconds.")] = None,
     end: Annotated[float | None, typer.Option(help="End before here, seconds.")] = None,
     sampling: Annotated[
@@ -100,21 +100,15 @@ def ask(
         bool, typer.Option("--allow-partial", help="Answer from what can be read of a broken file.")
     ] = False,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda or cuda:N. Default: cuda if there is one.")
-    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N. Default: cuda if there is one.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     attention: Annotated[str | None, typer.Option(help="sdpa, eager or flash_attention_2.")] = None,
     rope_scaling_factor: Annotated[
         float | None, typer.Option(help="Let the prompt take this many times the model's context.")
     ] = None,
-    prompt: Annotated[
-        str | None, typer.Option(help="A prompt of `dyto list prompts`, or a text file.")
-    ] = None,
+    prompt: Annotated[str | None, typer.Option(help="A prompt of `dyto list prompts`, or a text file.")] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Most tokens of the answer.")] = 128,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")] = False,
     save_keyframes: Annotated[
         Path | None, typer.Option(help="Save a picture of the key frames.", metavar="FILE.png")
     ] = None,
@@ -122,36 +116,77 @@ def ask(
     """Answer a question about a video."""
     from dyto.strategies import build_strategy
 
-    chosen = build_strategy(strategy, preset=preset, token_budget=budget)
     options = {"num_frames": num_frames, "fps": fps, "start": start, "end": end}
-    wanted: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
-    wanted |= {"sampling": sampling.value, "allow_partial": allow_partial}
+    ask_and_print(
+        video,
+        question,
+        choices=choices,
+        model=model,
+        strategy=build_strategy(strategy, preset=preset, token_budget=budget),
+        prompt=prompt,
+        max_new_tokens=max_new_tokens,
+        sampling={
+            **{key: value for key, value in options.items() if value is not None},
+            "sampling": sampling.value,
+            "allow_partial": allow_partial,
+        },
+        as_json=as_json,
+        save_keyframes=save_keyframes,
+        revision=revision,
+        device=device,
+        dtype=dtype,
+        attn_implementation=attention,
+        rope_scaling_factor=rope_scaling_factor,
+    )
+
+
+def ask_and_print(
+    video: Path,
+    question: str,
+    *,
+    strategy: Any,
+    sampling: dict[str, Any],
+    model: str | None = None,
+    choices: list[str] | None = None,
+    prompt: str | None = None,
+    max_new_tokens: int = 128,
+    as_json: bool = False,
+    save_keyframes: Path | None = None,
+    **loading: Any,
+) -> None:
+    """Answer one question and print it, as the commands do.
+
+    Args:
+        video: A video file, or a folder of pictures.
+        question: The question.
+        strategy: A strategy.
+        sampling: Options of `dyto.sample_frames`.
+        model: As `dyto.load_model` takes it.
+        choices: Options of a multiple choice question.
+        prompt: A template by name, or a file.
+        max_new_tokens: Most tokens of the answer.
+        as_json: Print one JSON document and nothing else.
+        save_keyframes: Where to save a picture of the key frames.
+        **loading: Further options of `dyto.load_model`.
+    """
     with err.status(STAGE_WORDS["load"]) as status:
         from dyto.pipeline import VideoQA
 
         check_video(video)
-        qa = VideoQA.from_pretrained(
-            model,
-            chosen,
-            revision=revision,
-            device=device,
-            dtype=dtype,
-            attn_implementation=attention,
-            rope_scaling_factor=rope_scaling_factor,
-            **{"choice_prompt" if choices else "prompt": prompt},
-        )
+        template: dict[str, Any] = {"choice_prompt" if choices else "prompt": prompt}
+        qa = VideoQA.from_pretrained(model, strategy, **template, **loading)
         qa.on_stage = lambda stage: status.update(STAGE_WORDS.get(stage, stage))
         if as_json:
-            answer = qa.ask(video, question, choices=choices, max_new_tokens=max_new_tokens, **wanted)
+            answer = qa.ask(video, question, choices=choices, max_new_tokens=max_new_tokens, **sampling)
         else:
-            pieces = qa.stream(video, question, choices=choices, max_new_tokens=max_new_tokens, **wanted)
+            pieces = qa.stream(video, question, choices=choices, max_new_tokens=max_new_tokens, **sampling)
             answer = print_stream(pieces, status)
     if save_keyframes:
         from dyto.sheet import save_keyframe_sheet
 
-        save_keyframe_sheet(save_keyframes, video, answer.keyframes, **wanted)
+        save_keyframe_sheet(save_keyframes, video, answer.keyframes, **sampling)
     if as_json:
-        document = {"model": qa.model.name, "strategy": describe(chosen), **answer.to_dict()}
+        document = {"model": qa.model.name, "strategy": describe(strategy), **answer.to_dict()}
         sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
     else:
         print_answer(answer, qa, choices, save_keyframes)
@@ -181,20 +216,14 @@ def print_stream(pieces: Generator[str, None, Answer], status: Any) -> Answer:
 def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None, sheet: Path | None) -> None:
     """Print what an answer rests on, for a person."""
     if choices is not None:
-        named = (
-            f"({chr(65 + answer.choice)}) {choices[answer.choice]}" if answer.choice is not None else "none"
-        )
+        named = f"({chr(65 + answer.choice)}) {choices[answer.choice]}" if answer.choice is not None else "none"
         out.print(f"choice      {named}", markup=False)
     times = "  ".join(f"{second:.1f}s" for second in answer.keyframes.seconds)
     out.print(f"key frames  {len(answer.keyframes)}: {times}")
     budget = "no budget" if answer.token_budget is None else f"budget {answer.token_budget}"
     out.print(f"tokens      {answer.uncompressed_tokens} -> {answer.num_visual_tokens} ({budget})")
-    out.print(
-        "seconds     " + "  ".join(f"{stage} {s:.2f}" for stage, s in answer.to_dict()["seconds"].items())
-    )
-    out.print(
-        f"model       {qa.model.name} on {qa.model.device}, {str(qa.model.dtype).removeprefix('torch.')}"
-    )
+    out.print("seconds     " + "  ".join(f"{stage} {s:.2f}" for stage, s in answer.to_dict()["seconds"].items()))
+    out.print(f"model       {qa.model.name} on {qa.model.device}, {str(qa.model.dtype).removeprefix('torch.')}")
     if sheet:
         out.print(f"saved       {sheet}", markup=False)
     for warning in answer.warnings:
@@ -213,59 +242,13 @@ def list_names(
     what: Annotated[str, typer.Argument(help="models, strategies, presets or prompts.", show_default=False)],
 ) -> None:
     """List the names that other commands take."""
-    if what not in LISTS:
-        raise unknown("list", what, LISTS)
-    columns, rows = LISTS[what]()
+    from dyto.listing import table
+
+    columns, rows = table(what)
     widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
     for style, row in [("bold", columns), *((None, row) for row in rows)]:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         out.print(line.rstrip(), style=style, markup=False)
-
-
-def _models() -> tuple[list[str], list[list[str]]]:
-    from dyto.models.catalog import CATALOG
-
-    rows = [
-        [
-            name,
-            f"{entry.size:.1f} GB" if entry.size else "none",
-            entry.licence,
-            entry.source or "-",
-            entry.note,
-        ]
-        for name, entry in CATALOG.items()
-    ]
-    return ["model", "download", "licence", "hub name", "note"], rows
-
-
-def _strategies() -> tuple[list[str], list[list[str]]]:
-    from dyto.strategies import STRATEGIES
-
-    rows = []
-    for name, kind in STRATEGIES.items():
-        options = ", ".join(field.name for field in dataclasses.fields(kind)) or "-"
-        rows.append([name, (kind.__doc__ or "").partition("\n")[0], options])
-    return ["strategy", "what it does", "options"], rows
-
-
-def _presets() -> tuple[list[str], list[list[str]]]:
-    from dyto.strategies import PRESETS, DyTo
-
-    rows = []
-    for name, preset in PRESETS.items():
-        made = DyTo.preset(name)
-        rows.append([name, made.partition, str(made.max_keyframes), str(made.reference_budget), preset.note])
-    return ["preset", "partition", "key frames", "budget", "note"], rows
-
-
-def _prompts() -> tuple[list[str], list[list[str]]]:
-    from dyto.prompts import PROMPTS
-
-    rows = [[p.name, "multiple choice" if p.takes_choices else "open"] for p in PROMPTS.values()]
-    return ["prompt", "for"], rows
-
-
-LISTS = {"models": _models, "strategies": _strategies, "presets": _presets, "prompts": _prompts}
 
 
 def spread_choices(argv: Sequence[str]) -> list[str]:
@@ -302,8 +285,21 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(words: list[str], debug: bool) -> int:
     """Run one command and return its exit code."""
     words = spread_choices([word for word in words if word != "--debug"])
+    return report_errors(lambda: app(words, prog_name="dyto"), debug)
+
+
+def report_errors(command: Callable[[], Any], debug: bool) -> int:
+    """Run a command; what goes wrong becomes one line on stderr and an exit code.
+
+    Args:
+        command: What to run.
+        debug: Let errors through, with their tracebacks.
+
+    Returns:
+        0, 2 for a mistake of usage, 130 for an interruption, 1 otherwise.
+    """
     try:
-        app(words, prog_name="dyto")
+        command()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:
@@ -329,6 +325,9 @@ def run(words: list[str], debug: bool) -> int:
         return 1
     return 0
 
+
+register_evaluation(app)
+app.add_typer(synthetic_app)
 
 if __name__ == "__main__":
     main()

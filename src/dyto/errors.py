@@ -59,8 +59,6 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigError:
     """
     names = sorted(known)
     asked = str(name).lower()
-    near = difflib.get_close_matches(asked, names, n=1, cutoff=0.5) or [
-        n for n in names if asked and asked in n
-    ]
+    near = difflib.get_close_matches(asked, names, n=1, cutoff=0.5) or [n for n in names if asked and asked in n]
     hint = f"did you mean {near[0]!r}? " if near else ""
     return ConfigError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")

@@ -15,7 +15,7 @@ from torch import Tensor
 from dyto.finch import FloatArray, IntArray
 
 PatchLoader = Callable[[Tensor], Tensor]
-"""Takes (K,) int64 positions of frames and returns their projected patches, (K, N, D)."""
+"""Takes (K,) int64 positions of frames, on the CPU, and returns their projected patches, (K, N, D)."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,10 +70,9 @@ class FrameFeatures:
         Returns:
             (K, N, D) in raster order.
         """
-        device = self.summary.device
         if positions is None:
             positions = np.arange(len(self), dtype=np.int64)
-        return self.load_patches(torch.as_tensor(positions, dtype=torch.int64, device=device))
+        return self.load_patches(torch.as_tensor(positions, dtype=torch.int64, device="cpu"))
 
     @classmethod
     def from_projected(
@@ -107,9 +106,7 @@ class FrameFeatures:
         """
         x = torch.as_tensor(features)
         if x.ndim != 3 or x.shape[1] <= int(has_cls):
-            raise ValueError(
-                f"features have shape {tuple(x.shape)}, expected (T, {'1 + ' if has_cls else ''}N, D)"
-            )
+            raise ValueError(f"features have shape {tuple(x.shape)}, expected (T, {'1 + ' if has_cls else ''}N, D)")
         patches = x[:, 1:] if has_cls else x  # (T, N, D)
         n = patches.shape[1]
         if grid is None:
@@ -121,11 +118,16 @@ class FrameFeatures:
         return cls(
             summary=x[:, 0] if has_cls else patches.mean(1),
             grid=grid,
-            load_patches=lambda positions: patches[positions],
+            load_patches=lambda positions: _rows(patches, positions),
             indices=number,
             seconds=number.astype(np.float64) if seconds is None else np.asarray(seconds, np.float64),
             summary_source="CLS" if has_cls else "mean patch",
         )
+
+
+def _rows(x: Tensor, positions: Tensor) -> Tensor:
+    """Some rows of a tensor; a single one without a copy."""
+    return x[int(positions) :][:1] if len(positions) == 1 else x[positions.to(x.device)]
 
 
 @dataclass(frozen=True)
@@ -243,6 +245,4 @@ class VisualTokens:
             token: Position in `data`, 0 .. L-1.
         """
         lo, hi = np.searchsorted(self.sources.token, [token, token + 1])
-        return list(
-            zip(self.sources.keyframe[lo:hi].tolist(), self.sources.patch[lo:hi].tolist(), strict=True)
-        )
+        return list(zip(self.sources.keyframe[lo:hi].tolist(), self.sources.patch[lo:hi].tolist(), strict=True))

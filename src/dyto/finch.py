@@ -51,14 +51,14 @@ def tw_finch(features: npt.ArrayLike | torch.Tensor, *, temporal: bool = True) -
     if frames == 1:
         return [np.zeros(1, dtype=np.int64)]
 
+    products = _inner_products(x)  # all that is ever needed of the features
     labels = np.arange(frames, dtype=np.int64)  # every frame its own cluster, to begin with
     partitions: list[IntArray] = []
     count = frames
     # Every cluster is joined with another, so each round at least halves their number: the published rules for a
     # round that merges none, or just one, never come to bear.
     while count > 1:
-        links = _first_neighbours(*_representatives(x, labels, count), temporal=temporal)
-        labels = _connected_components(links)[labels]
+        labels = _connected_components(_first_neighbours(products, labels, count, temporal))[labels]
         count = int(labels.max()) + 1
         if partitions and count == 1:
             break  # one cluster of everything says nothing
@@ -80,27 +80,32 @@ def _as_matrix(features: npt.ArrayLike | torch.Tensor) -> FloatArray:
     return x
 
 
-def _representatives(x: FloatArray, labels: IntArray, count: int) -> tuple[FloatArray, IntArray, IntArray]:
-    """The mean features of each cluster, and its mean time as an exact fraction (sum of indices, size)."""
+def _inner_products(x: FloatArray) -> FloatArray:
+    """(T, T), exactly symmetric. By torch: numpy's threads stall where other work shares the cores."""
+    rows = torch.from_numpy(x)
+    products = (rows @ rows.T).numpy()
+    return (products + products.T) / 2
+
+
+def _first_neighbours(products: FloatArray, labels: IntArray, count: int, temporal: bool) -> IntArray:
+    """For each cluster the index of its nearest other cluster; ties go to the lower index.
+
+    Clusters are compared by the means of their original members, whose inner products are means of `products`.
+    """
     size = np.bincount(labels, minlength=count)  # (K,)
-    time_sum = np.zeros(count, dtype=np.int64)
-    np.add.at(time_sum, labels, np.arange(len(labels)))
-    if count == len(x):
-        return x, time_sum, size
     order = np.argsort(labels, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(size)[:-1]])
-    means = np.add.reduceat(x[order], starts, axis=0) / size[:, None]  # (K, D)
-    return means, time_sum, size
-
-
-def _first_neighbours(means: FloatArray, time_sum: IntArray, size: IntArray, *, temporal: bool) -> IntArray:
-    """For each cluster the index of its nearest other cluster; ties go to the lower index."""
-    norm = np.linalg.norm(means, axis=1, keepdims=True)
-    unit = np.divide(means, norm, out=np.zeros_like(means), where=norm > 0)
-    distance = np.maximum(1.0 - unit @ unit.T, MIN_DISTANCE)  # (K, K)
+    starts = np.cumsum(size) - size
+    if count < len(labels):
+        rows = np.add.reduceat(products[order], starts, axis=0)  # (K, T)
+        products = np.add.reduceat(rows[:, order], starts, axis=1)  # (K, K), times the sizes: cosines do not care
+    norm = np.sqrt(np.maximum(products.diagonal(), 0))  # (K,)
+    scale = norm[:, None] * norm[None, :]
+    cosine = np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)
+    distance = np.maximum(1.0 - cosine, MIN_DISTANCE)  # (K, K)
     if temporal:
         # |mean time i - mean time j| over one common denominator: equal gaps give equal floats. The factor
         # 1 / T of the papers is the same for all and left out.
+        time_sum = np.add.reduceat(order, starts)  # (K,)
         gap = np.abs(time_sum[:, None] * size[None, :] - time_sum[None, :] * size[:, None])
         distance *= gap / (size[:, None] * size[None, :])
     np.fill_diagonal(distance, np.inf)

@@ -6,6 +6,7 @@ A value of `SCRIPT` looks like a shell command. It is a name in a table; nothing
 from __future__ import annotations
 
 import argparse
+import difflib
 import logging
 import os
 import re
@@ -137,19 +138,17 @@ def read_config(path: str | Path) -> list[dict[str, Any]]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
         raise ConfigError(f"config {path} cannot be read as YAML: {err}") from err
     if not isinstance(given, dict):
-        raise ConfigError(
-            f"config {path} holds {type(given).__name__}, expected keys such as SCRIPT and MODEL_PATH"
-        )
+        raise ConfigError(f"config {path} holds {type(given).__name__}, expected keys such as SCRIPT and MODEL_PATH")
     for key in given:
         if key not in DEFAULTS:
-            raise unknown(f"key of {path}", key, DEFAULTS)
+            near = difflib.get_close_matches(str(key).upper(), DEFAULTS, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ConfigError(f"unknown key {key!r} in {path}: {hint}Known: {', '.join(DEFAULTS)}")
     if not given.get("SCRIPT"):
         raise ConfigError(f"config {path} names no SCRIPT, expected one of {', '.join(SCRIPTS)}")
     scripts = given["SCRIPT"] if isinstance(given["SCRIPT"], list) else [given["SCRIPT"]]
     spread = {key: _spread(path, key, value, len(scripts)) for key, value in {**DEFAULTS, **given}.items()}
-    return [
-        {key: _checked(path, key, values[i]) for key, values in spread.items()} for i in range(len(scripts))
-    ]
+    return [{key: _checked(path, key, values[i]) for key, values in spread.items()} for i in range(len(scripts))]
 
 
 def _spread(path: str | Path, key: str, value: object, count: int) -> list[object]:
@@ -232,9 +231,7 @@ def config_settings(
 def run_inference(argv: Sequence[str] | None = None) -> int:
     """`run_inference.py`: run all benchmarks of a config, score them, and show the report; the exit code."""
     parser = argparse.ArgumentParser(prog="run_inference.py", description="Run the benchmarks of a config.")
-    parser.add_argument(
-        "--exp_config", "--exp-config", required=True, type=Path, help="a YAML file, see cfgs/"
-    )
+    parser.add_argument("--exp_config", "--exp-config", required=True, type=Path, help="a YAML file, see cfgs/")
     parser.add_argument("--video-dir", "--video_dir", type=Path, help="folder of the videos, if not DATA_DIR")
     parser.add_argument("--limit", type=int, help="only the first so many questions of each benchmark")
     parser.add_argument("--judge", default="auto", help="auto, openai, offline or none")
@@ -265,9 +262,7 @@ def _run_config(path: Path, video_dir: Path | None, limit: int | None, judge: st
 
 def _present(runs: list[Settings]) -> list[Settings]:
     """The runs of one SCRIPT; of several, those of which nothing is there are announced and left out."""
-    absent = [
-        run for run in runs if not (run.gt_dir / run.spec.prepared[0]).exists() and not run.has_videos()
-    ]
+    absent = [run for run in runs if not (run.gt_dir / run.spec.prepared[0]).exists() and not run.has_videos()]
     if len(absent) == len(runs):
         return runs  # the error names what is missing
     for run in absent:
@@ -280,9 +275,7 @@ def prepare_qa_file(name: str, argv: Sequence[str] | None = None) -> int:
     option = "--qa_folder" if name == "vcgbench" else "--qa_file"
     parser = argparse.ArgumentParser(description=f"Prepare the question file of {name}.")
     parser.add_argument(option, option.replace("_", "-"), dest="source", required=True, type=Path)
-    parser.add_argument(
-        "--out", default="playground/gt_qa_files", type=Path, help="folder of all prepared files"
-    )
+    parser.add_argument("--out", default="playground/gt_qa_files", type=Path, help="folder of all prepared files")
     given = parser.parse_args(argv)
     return _guarded(lambda: _prepare(name, given.source, given.out))
 

@@ -24,62 +24,59 @@ class MergePlan:
 
     Attributes:
         kept: (B, m) input position of every output token, in output order.
-        merged: (B, r) input positions of the tokens merged away, best match first.
-        target: (B, r) output position each of them goes to.
+        owner: (B, n) output position of every input token, kept or merged away.
+        a: Which of the n input positions were looking for a partner; only these are merged away.
     """
 
     kept: Tensor
-    merged: Tensor
-    target: Tensor
+    owner: Tensor
+    a: slice
 
-    def owners(self) -> Tensor:
-        """(B, m + r) output position of every input token."""
-        batch, m = self.kept.shape
-        owner = self.kept.new_empty(batch, m + self.merged.shape[1])
-        owner.scatter_(1, self.kept, torch.arange(m, device=owner.device).expand(batch, m))
-        return owner.scatter_(1, self.merged, self.target)
-
-    def apply(self, x: Tensor, reduce: str = "max", sizes: Tensor | None = None) -> Tensor:
+    def apply(self, x: Tensor, reduce: str = "max", sizes: Tensor | None = None, out: Tensor | None = None) -> Tensor:
         """Merge a tensor along the plan.
 
         Args:
-            x: (B, m + r, D) tokens.
+            x: (B, n, D) tokens.
             reduce: "max" elementwise; "mean" of the tokens that meet in this round; "weighted-mean" by `sizes`.
-            sizes: (B, m + r) how many patches each token already stands for; for "weighted-mean".
+            sizes: (B, n) how many patches each token already stands for; for "weighted-mean".
+            out: (B, m, D) contiguous, to write to.
 
         Returns:
             (B, m, D), the dtype of `x`.
         """
-        batch, n, dim = x.shape
-        m, r = self.kept.shape[1], self.merged.shape[1]
+        batch, m = self.kept.shape
+        dim = x.shape[2]
         frame = torch.arange(batch, device=x.device)[:, None]
-        flat = x.reshape(batch * n, dim)
-        out = flat.index_select(0, (self.kept + frame * n).flatten())  # (B * m, D)
-        if r == 0:
-            return out.view(batch, m, dim)
-        moved = flat.index_select(0, (self.merged + frame * n).flatten())  # (B * r, D)
-        target = (self.target + frame * m).flatten()  # (B * r,)
+        rows = (self.kept + frame * x.shape[1]).flatten()  # (B * m,)
+        flat = None if out is None else out.view(batch * m, dim)
+        kept = torch.index_select(x.flatten(0, 1), 0, rows, out=flat)  # (B * m, D)
+        if x.shape[1] == m:
+            return kept.view(batch, m, dim)
+        moved = x[:, self.a].flatten(0, 1)  # (B * |a|, D); an unmerged a meets itself, which changes nothing
+        target = (self.owner[:, self.a] + frame * m).flatten()  # (B * |a|,)
         if reduce == "max":
-            out.scatter_reduce_(0, target[:, None].expand_as(moved), moved, "amax")
-            return out.view(batch, m, dim)
-        weight = torch.ones(batch, n, device=x.device) if reduce == "mean" or sizes is None else sizes.float()
-        kept_weight = weight.gather(1, self.kept).flatten()
-        moved_weight = weight.gather(1, self.merged).flatten()
-        total = self._sum(kept_weight[:, None], moved_weight[:, None], target)
+            kept.scatter_reduce_(0, target[:, None].expand_as(moved), moved, "amax")
+            return kept.view(batch, m, dim)
+        weight = torch.ones(batch, x.shape[1], device=x.device)
+        if reduce == "weighted-mean" and sizes is not None:
+            weight = sizes.float()
+        merged = self.kept.new_ones(batch, x.shape[1], dtype=torch.bool).scatter_(1, self.kept, False)
+        moved_weight = (weight * merged)[:, self.a].flatten()[:, None]  # an unmerged a counts once: it is kept
+        kept_weight = weight.gather(1, self.kept).flatten()[:, None]
         accurate = torch.promote_types(x.dtype, torch.float32)
-        merged = self._sum(
-            out.to(accurate) * kept_weight[:, None], moved.to(accurate) * moved_weight[:, None], target
-        )
-        return (merged / total).to(x.dtype).view(batch, m, dim)
+        total = self._sum(kept_weight, moved_weight, target)
+        added = self._sum(kept.to(accurate) * kept_weight, moved.to(accurate) * moved_weight, target)
+        return kept.copy_(added / total).view(batch, m, dim)
 
-    def _sum(self, out: Tensor, moved: Tensor, target: Tensor) -> Tensor:
-        """Add `moved` (B * r, D) into the rows `target` of `out` (B * m, D), in an order that never varies."""
-        if out.device.type == "cpu":
-            return out.index_add(0, target, moved)
+    def _sum(self, kept: Tensor, moved: Tensor, target: Tensor) -> Tensor:
+        """Add `moved` (B * |a|, D) into the rows `target` of `kept` (B * m, D), in an order that never varies."""
+        if kept.device.type == "cpu":
+            return kept.index_add(0, target, moved)
         batch, m = self.kept.shape  # elsewhere index_add adds in any order; a matrix product does not
-        chosen = self.target[:, None, :] == torch.arange(m, device=out.device)[:, None]  # (B, m, r)
-        added = chosen.to(out.dtype) @ moved.view(batch, -1, moved.shape[1])
-        return out + added.view_as(out)
+        place = torch.arange(m, device=kept.device)[:, None]
+        chosen = self.owner[:, None, self.a] == place  # (B, m, |a|)
+        added = chosen.to(kept.dtype) @ moved.view(batch, -1, moved.shape[1])
+        return kept + added.view_as(kept)
 
 
 def match_tokens(metric: Tensor, r: int, split: str = "halves", order: str = "release") -> MergePlan:
@@ -96,22 +93,28 @@ def match_tokens(metric: Tensor, r: int, split: str = "halves", order: str = "re
 
     Returns:
         The plan.
+
+    Raises:
+        ValueError: A vector holds NaN.
     """
-    n = metric.shape[1]
+    batch, n, _ = metric.shape
     index = torch.arange(n, device=metric.device)
-    a, b = (index[: n // 2], index[n // 2 :]) if split == "halves" else (index[0::2], index[1::2])
+    a, b = (slice(0, n // 2), slice(n // 2, n)) if split == "halves" else (slice(0, n, 2), slice(1, n, 2))
     scores = metric[:, a] @ metric[:, b].transpose(1, 2)  # (B, |a|, |b|)
-    best = scores.amax(2)  # (B, |a|)
-    place = torch.arange(len(b), device=metric.device)
-    nearest = torch.where(scores == best[..., None], place, len(b)).amin(2)  # first b that attains the best
+    best, nearest = scores.max(2)  # (B, |a|), the first of equal ones
+    if not torch.isfinite(best).all():
+        raise ValueError("tokens hold NaN or infinity and cannot be compared")
     ranking = torch.sort(best, dim=1, descending=True, stable=True).indices  # (B, |a|)
-    unmerged = a[ranking[:, r:]]  # (B, |a| - r)
-    kept = torch.cat([unmerged, b.expand(len(metric), -1)], 1)  # (B, n - r)
-    target = nearest.gather(1, ranking[:, :r]) + unmerged.shape[1]  # (B, r)
+    unmerged = index[a][ranking[:, r:]]  # (B, |a| - r)
+    kept = torch.cat([unmerged, index[b].expand(batch, -1)], 1)  # (B, n - r)
     if order == "raster":
-        kept, position = kept.sort(1)
-        target = position.argsort(1).gather(1, target)
-    return MergePlan(kept=kept, merged=a[ranking[:, :r]], target=target)
+        kept = kept.sort(1).values
+    owner = torch.empty(batch, n, dtype=torch.int64, device=metric.device)
+    owner.scatter_(1, kept, index[: n - r].expand(batch, -1))
+    merged = ranking[:, :r]
+    partner = index[b][nearest.gather(1, merged)]  # (B, r) input position of the b they go to
+    owner.scatter_(1, index[a][merged], owner.gather(1, partner))
+    return MergePlan(kept=kept, owner=owner, a=a)
 
 
 def similarity_metric(x: Tensor, groups: int = METRIC_GROUPS) -> Tensor:
@@ -139,12 +142,21 @@ def merge_with_owners(
     split: str = "halves",
     order: str = "release",
     groups: int = METRIC_GROUPS,
+    out: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Merge as `merge_tokens` does, and say where each token went.
 
+    Args:
+        x: As the further arguments, see `merge_tokens`.
+        keep: Tokens to keep per frame.
+        reduce: How merged tokens combine.
+        split: Who is matched with whom.
+        order: Order of the output.
+        groups: Slices of the features that the metric averages.
+        out: (B, min(keep, N), D) contiguous, to write the tokens to.
+
     Returns:
-        (B, keep', D) merged tokens and (B, N) int64, the output position of each input token, where
-        keep' = min(keep, N).
+        (B, min(keep, N), D) merged tokens and (B, N) int64, the output position of each input token.
 
     Raises:
         ValueError: As `merge_tokens`.
@@ -152,16 +164,15 @@ def merge_with_owners(
     _check(x, keep, reduce, split, order)
     batch, n, _ = x.shape
     owner = torch.arange(n, device=x.device).expand(batch, n)
+    if n <= keep:
+        return (x if out is None else out.copy_(x)), owner
     sizes = None
     while n > keep:
         r = min(n - keep, n // 2)
-        metric = similarity_metric(x, groups)
-        if not torch.isfinite(metric).all():
-            raise ValueError("tokens hold NaN or infinity and cannot be compared")
-        plan = match_tokens(metric, r, split, order)
-        x = plan.apply(x, reduce, sizes)
-        owner = plan.owners().gather(1, owner)
+        plan = match_tokens(similarity_metric(x, groups), r, split, order)
         n -= r
+        x = plan.apply(x, reduce, sizes, out if n == keep else None)
+        owner = plan.owner.gather(1, owner)
         if reduce == "weighted-mean":
             sizes = torch.zeros(batch, n, device=x.device).scatter_add_(
                 1, owner, torch.ones(owner.shape, device=x.device)

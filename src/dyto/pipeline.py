@@ -224,7 +224,7 @@ class VideoQA:
         _check_max_new_tokens(max_new_tokens)
         filled = [self._fill(question, choice) for question, choice in zip(questions, options, strict=True)]
         if self.uses_question and not isinstance(video, VisualTokens) and len(questions) > 1:
-            frames = video if isinstance(video, Frames) else self._frames(video, sampling)
+            frames = sample_frames(video, size=self.model.image_size, **sampling)
             return [
                 self.ask(frames, q, choices=c, max_new_tokens=max_new_tokens, generation=generation)
                 for q, c in zip(questions, options, strict=True)
@@ -301,9 +301,6 @@ class VideoQA:
     def uses_question(self) -> bool:
         """Whether the strategy looks at the question, so that no encoding serves two questions."""
         return bool(getattr(self.strategy, "uses_question", False))
-
-    def _frames(self, video: VideoSource, sampling: dict[str, Any]) -> Frames:
-        return sample_frames(video, size=self.model.image_size, **sampling)
 
     def _fill(self, question: str, choices: Sequence[str] | None) -> tuple[str, str]:
         return self._prompts[choices is not None].fill(question, choices)

@@ -91,9 +91,7 @@ class Prompt:
         options = format_choices(choices, separator=self.separator) if choices is not None else ""
         for what, text in (("question", question), ("choices", options)):
             if IMAGE in text:
-                raise ConfigError(
-                    f"the {what} holds {IMAGE!r}, which marks the video's place: write it another way"
-                )
+                raise ConfigError(f"the {what} holds {IMAGE!r}, which marks the video's place: write it another way")
         before, after = self.text.split(IMAGE)
         # one pass over the template, so that braces in a question stay what they are
         return _substitute(before, question, options), _substitute(after, question, options)
@@ -158,9 +156,7 @@ def get_prompt(name: str | Path) -> Prompt:
             raise ConfigError(f"prompt file {path} cannot be read as UTF-8 text: {err}") from err
         return Prompt(path.name, text.removesuffix("\n"))
     if path.suffix or len(path.parts) > 1:
-        raise ConfigError(
-            f"prompt file {path} does not exist: give a text file, or one of {', '.join(PROMPTS)}"
-        )
+        raise ConfigError(f"prompt file {path} does not exist: give a text file, or one of {', '.join(PROMPTS)}")
     raise unknown("prompt", str(name), PROMPTS)
 
 

@@ -33,10 +33,7 @@ def save_keyframe_sheet(path: Path, video: Any, keyframes: KeyFrames, **sampling
     frames = sample_frames(video, max_side=TILE, **sampling)[keyframes.positions]
     sheet = contact_sheet(
         [Image.fromarray(pixels) for pixels in frames.data],
-        [
-            f"{second:.1f} s  (frame {index})"
-            for index, second in zip(frames.indices, frames.seconds, strict=True)
-        ],
+        [f"{second:.1f} s  (frame {index})" for index, second in zip(frames.indices, frames.seconds, strict=True)],
     )
     try:
         sheet.save(path)

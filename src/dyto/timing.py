@@ -24,9 +24,7 @@ class Stopwatch:
         ['decode']
     """
 
-    def __init__(
-        self, device: torch.device | str = "cpu", on_stage: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, device: torch.device | str = "cpu", on_stage: Callable[[str], None] | None = None) -> None:
         self.device = torch.device(device)
         self.on_stage = on_stage
         self.seconds: dict[str, float] = {}

@@ -140,9 +140,7 @@ def sample_frames(
     if isinstance(source, Frames):
         return _resample(source, request, fit)
     if not source_fps > 0:
-        raise ConfigError(
-            f"found source_fps={source_fps}, expected a number above 0: give e.g. source_fps=25"
-        )
+        raise ConfigError(f"found source_fps={source_fps}, expected a number above 0: give e.g. source_fps=25")
     if not isinstance(source, (str, os.PathLike)):
         return _sample_pictures(_pictures_in(source), request, fit, source_fps, allow_partial)
     path = _existing(source)

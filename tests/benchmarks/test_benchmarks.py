@@ -110,10 +110,7 @@ def test_a_sample_is_known_by_its_place_and_its_content():
     for change in ({"place": 2}, {"questions": ("r?",)}, {"answer": "b"}, {"video": "w"}, {"start": 1.0}):
         keys.add(
             dyto.benchmarks.Sample(
-                **(
-                    {"video": "v", "questions": ("q?",), "question_id": "1", "answer": "a", "place": 1}
-                    | change
-                )
+                **({"video": "v", "questions": ("q?",), "question_id": "1", "answer": "a", "place": 1} | change)
             ).key
         )
     assert len(keys) == 6

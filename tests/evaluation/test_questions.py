@@ -103,7 +103,7 @@ def test_line_numbers_count_lines_and_not_rows(tmp_path):
 def test_json_that_is_cut_off_or_no_list_is_an_error(tmp_path):
     with pytest.raises(DatasetError, match="no valid JSON at line 1"):
         nextqa(tmp_path, '[{"video_name": "a"', name="val_qa.json")
-    with pytest.raises(DatasetError, match="holds dict, expected a list"):
+    with pytest.raises(DatasetError, match=r"holds dict, expected a list"):
         nextqa(tmp_path, "{}", name="val_qa.json")
     with pytest.raises(ConfigError, match=r"ends in '.txt'"):
         nextqa(tmp_path, "x", name="q.txt")
@@ -118,9 +118,7 @@ def test_more_questions_than_answers_is_an_error(tmp_path):
 
 
 def test_an_answer_of_another_id_is_reported_and_kept(tmp_path):
-    (tmp_path / "val_q.json").write_text(
-        json.dumps([{"video_name": "a", "question_id": "1", "question": "who?"}])
-    )
+    (tmp_path / "val_q.json").write_text(json.dumps([{"video_name": "a", "question_id": "1", "question": "who?"}]))
     (tmp_path / "val_a.json").write_text(json.dumps([{"answer": "x", "question_id": "2"}]))
     (sample,) = read_questions(get("msvd"), tmp_path / "val_q.json").samples
     assert sample.problems == ("the question's id is '1', its answer's '2'",)
@@ -187,5 +185,5 @@ def test_consistency_rows_that_do_not_belong_together_are_reported(tmp_path):
 
 
 def test_a_folder_of_another_benchmark_is_an_error(tmp_path):
-    with pytest.raises(DatasetError, match="folder without val_qa.json"):
+    with pytest.raises(DatasetError, match=r"folder without val_qa\.json"):
         read_questions(get("nextqa"), tmp_path)

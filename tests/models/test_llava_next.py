@@ -10,9 +10,9 @@ from transformers import DynamicCache
 
 import dyto
 from dyto.models import llava_next
-from dyto.models.base import ntk_inv_freq
 from dyto.models.llava_next import LlavaNext
 from dyto.models.pixels import Normalization
+from dyto.models.rope import ntk_inv_freq
 from dyto.models.tiny import build_processor, build_tokenizer
 
 from forge import forge_model
@@ -49,13 +49,9 @@ def test_features_are_those_of_the_stock_tower_and_projector(model):
     pictures = video(20)  # more than one chunk would be tested with CHUNK_FRAMES below
     stock = model.model.model
     squares = [Image.fromarray(p).resize((84, 84), Image.Resampling.BICUBIC) for p in pictures]
-    pixels = (
-        build_processor().image_processor(squares, return_tensors="pt").pixel_values[:, 0]
-    )  # the base tile
+    pixels = build_processor().image_processor(squares, return_tensors="pt").pixel_values[:, 0]  # the base tile
     with torch.no_grad():
-        expected = stock.multi_modal_projector(
-            stock.vision_tower(pixels, output_hidden_states=True).hidden_states[-2]
-        )
+        expected = stock.multi_modal_projector(stock.vision_tower(pixels, output_hidden_states=True).hidden_states[-2])
     features = model.encode(list(pictures))
     torch.testing.assert_close(features.summary, expected[:, 0], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(features.patches([2, 19]), expected[[2, 19], 1:], rtol=1e-4, atol=1e-4)
@@ -217,9 +213,16 @@ def test_sampling_options_of_transformers_are_passed_on(model):
     tokens = qa.encode(video())
     torch.manual_seed(0)
     drawn = {
-        qa.ask(
-            tokens, QUESTIONS[0], max_new_tokens=8, generation={"do_sample": True, "temperature": 3.0}
-        ).text
+        qa.ask(tokens, QUESTIONS[0], max_new_tokens=8, generation={"do_sample": True, "temperature": 3.0}).text
         for _ in range(4)
     }
     assert len(drawn) > 1
+
+
+def test_logits_behind_a_kept_prefix_equal_one_plain_pass(model):
+    tokens = dyto.VideoQA(model).encode(video())
+    prompt = model.tokenize(*dyto.prompts.PROMPTS["tiny"].fill(QUESTIONS[1]))
+    prefix = model.prefill(prompt.before, tokens.data)
+    logits = model.logits(prefix, prompt.after)
+    assert logits.shape == (len(prompt.after), model.model.config.text_config.vocab_size)
+    torch.testing.assert_close(logits[-1], stock_logits(model, prefix, prompt.after), rtol=1e-5, atol=1e-5)

@@ -196,9 +196,7 @@ def test_eager_attention_gives_the_same_answer(stock):
 
 def test_mean_and_deviation_are_the_checkpoints(stock, original, tmp_path):
     assert read_normalization(str(original), None).mean[0] == 0.48145466  # none there: CLIP's
-    (tmp_path / "preprocessor_config.json").write_text(
-        '{"image_mean": [0.5, 0.5, 0.5], "image_std": [1, 1, 1]}'
-    )
+    (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5], "image_std": [1, 1, 1]}')
     assert read_normalization(str(tmp_path), None).mean == (0.5, 0.5, 0.5)
     assert read_normalization(str(stock), None).std[2] == 0.27577711
 

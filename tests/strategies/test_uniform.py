@@ -26,9 +26,7 @@ def video(count=20):
     return Frames(np.zeros((count, 4, 4, 3), np.uint8), np.arange(count) * 3, np.arange(count) / 2, (4, 4))
 
 
-@pytest.mark.parametrize(
-    ("budget", "whole"), [(9, 1), (17, 1), (18, 2), (54, 6), (55, 6), (180, 20), (999, 20)]
-)
+@pytest.mark.parametrize(("budget", "whole"), [(9, 1), (17, 1), (18, 2), (54, 6), (55, 6), (180, 20), (999, 20)])
 def test_as_many_whole_frames_as_fit(budget, whole):
     tokens = Uniform(token_budget=budget)(video(), Eye())
     assert len(tokens) == whole * 9 <= budget

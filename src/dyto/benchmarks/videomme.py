@@ -34,6 +34,4 @@ VIDEOMME = Benchmark(
     rows=2700,
 )
 SUBTITLES = "multiple_choice_qa/VideoMME/subtitle"
-VIDEOMME_SUBTITLES = replace(
-    VIDEOMME, name="videomme-subtitles", title="Video-MME with subtitles", subtitles=SUBTITLES
-)
+VIDEOMME_SUBTITLES = replace(VIDEOMME, name="videomme-subtitles", title="Video-MME with subtitles", subtitles=SUBTITLES)

@@ -48,19 +48,13 @@ class Asker:
         if scoring not in SCORINGS:
             raise unknown("scoring", scoring, SCORINGS)
         if scoring == "likelihood" and benchmark.kind != "choice":
-            raise ConfigError(
-                f"scoring by likelihood needs options, and {benchmark.title} has none: leave it out"
-            )
+            raise ConfigError(f"scoring by likelihood needs options, and {benchmark.title} has none: leave it out")
         self._qa, self._benchmark, self._cache = qa, benchmark, cache
         self._max_new_tokens = max_new_tokens
         self._subtitles = subtitles
-        self._scorer = (
-            OptionScorer(qa.model, prompt_for(qa.model.chat, False)) if scoring == "likelihood" else None
-        )
+        self._scorer = OptionScorer(qa.model, prompt_for(qa.model.chat, False)) if scoring == "likelihood" else None
 
-    def rows(
-        self, samples: Sequence[Sample], video: Loaded | Unavailable, seconds: dict[str, float]
-    ) -> list[Row]:
+    def rows(self, samples: Sequence[Sample], video: Loaded | Unavailable, seconds: dict[str, float]) -> list[Row]:
         """One row for every sample of a clip.
 
         Args:
@@ -98,20 +92,14 @@ class Asker:
             self._cache.save(video.cache_key, tokens)
         return tokens
 
-    def _ask(
-        self, samples: Sequence[Sample], content: Frames | VisualTokens, seconds: dict[str, float]
-    ) -> list[Row]:
+    def _ask(self, samples: Sequence[Sample], content: Frames | VisualTokens, seconds: dict[str, float]) -> list[Row]:
         asked = [self._questions(sample, content) for sample in samples]
         if self._scorer is not None:
             found = [[self._by_likelihood(s, q[0][0], content)] for s, q in zip(samples, asked, strict=True)]
         else:
-            flat = [
-                (text, s.candidates or None) for s, q in zip(samples, asked, strict=True) for text in q[0]
-            ]
+            flat = [(text, s.candidates or None) for s, q in zip(samples, asked, strict=True) for text in q[0]]
             texts, choices = [text for text, _ in flat], [choice for _, choice in flat]
-            answers = iter(
-                self._qa.ask_many(content, texts, choices=choices, max_new_tokens=self._max_new_tokens)
-            )
+            answers = iter(self._qa.ask_many(content, texts, choices=choices, max_new_tokens=self._max_new_tokens))
             found = [[next(answers) for _ in questions] for questions, _ in asked]
         for stage in ("prefill", "generate"):
             seconds[stage] = seconds.get(stage, 0.0) + (found[0][0].seconds.get(stage, 0.0) if found else 0.0)
@@ -120,9 +108,7 @@ class Asker:
             for sample, answers, (_, note) in zip(samples, found, asked, strict=True)
         ]
 
-    def _ask_alone(
-        self, sample: Sample, content: Frames | VisualTokens, seconds: dict[str, float]
-    ) -> list[Row]:
+    def _ask_alone(self, sample: Sample, content: Frames | VisualTokens, seconds: dict[str, float]) -> list[Row]:
         try:
             return self._ask([sample], content, seconds)
         except ModelError as err:

@@ -81,9 +81,7 @@ class TokenCache:
             "source_keyframe": tokens.sources.keyframe,
             "source_patch": tokens.sources.patch,
         }
-        header = {
-            name: getattr(tokens, name) for name in ("grid", "budget", "uncompressed", "summary_source")
-        }
+        header = {name: getattr(tokens, name) for name in ("grid", "budget", "uncompressed", "summary_source")}
         header["warnings"] = list(tokens.warnings)
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
         tensors["data"] = tokens.data.detach().cpu().contiguous()

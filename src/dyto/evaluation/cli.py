@@ -35,9 +35,7 @@ def register(app: typer.Typer) -> None:
 
 def prepare_command(
     name: Name,
-    qa_file: Annotated[
-        Path, typer.Option(help="The public file as downloaded (MVBench, VCGBench: its folder).")
-    ],
+    qa_file: Annotated[Path, typer.Option(help="The public file as downloaded (MVBench, VCGBench: its folder).")],
     gt_dir: Annotated[Path, typer.Option("--out", help="Folder of all prepared question files.")] = Path(
         "playground/gt_qa_files"
     ),
@@ -55,13 +53,9 @@ def show_prepared(done: Prepared) -> None:
     for complaint in done.complaints:
         err.print(f"{done.benchmark.title}, {complaint}", style="yellow", markup=False)
     files = ", ".join(map(str, done.paths))
-    out.print(
-        f"{done.benchmark.title}: {done.rows} questions about {done.videos} videos -> {files}", markup=False
-    )
+    out.print(f"{done.benchmark.title}: {done.rows} questions about {done.videos} videos -> {files}", markup=False)
     if done.benchmark.rows not in (None, done.rows):
-        err.print(
-            f"note: the public file of {done.benchmark.title} has {done.benchmark.rows} rows", style="yellow"
-        )
+        err.print(f"note: the public file of {done.benchmark.title} has {done.benchmark.rows} rows", style="yellow")
 
 
 def evaluate_command(
@@ -69,13 +63,9 @@ def evaluate_command(
     qa_file: Annotated[
         Path | None, typer.Option(help="Question file, public or prepared. [default: the prepared one]")
     ] = None,
-    gt_dir: Annotated[Path, typer.Option(help="Folder of prepared question files.")] = Path(
-        "playground/gt_qa_files"
-    ),
+    gt_dir: Annotated[Path, typer.Option(help="Folder of prepared question files.")] = Path("playground/gt_qa_files"),
     data_dir: Annotated[Path, typer.Option(help="Folder of all videos.")] = Path("playground/data"),
-    video_dir: Annotated[
-        Path | None, typer.Option(help="Folder of these videos, where they lie elsewhere.")
-    ] = None,
+    video_dir: Annotated[Path | None, typer.Option(help="Folder of these videos, where they lie elsewhere.")] = None,
     model: Annotated[Text, typer.Option(help="A short name, a folder or a hub name. [default: tiny]")] = None,
     revision: Annotated[Text, typer.Option(help="Branch, tag or commit of a hub model.")] = None,
     device: Annotated[Text, typer.Option(help="One device. [default: all GPUs, or the CPU]")] = None,
@@ -83,9 +73,7 @@ def evaluate_command(
     attention: Annotated[Text, typer.Option(help="sdpa, eager or flash_attention_2.")] = None,
     strategy: Annotated[str, typer.Option(help="A name of `dyto list strategies`.")] = "dyto",
     preset: Annotated[Text, typer.Option(help="A name of `dyto list presets`.")] = None,
-    budget: Annotated[
-        int | None, typer.Option(help="Most visual tokens. [default: the published one]")
-    ] = None,
+    budget: Annotated[int | None, typer.Option(help="Most visual tokens. [default: the published one]")] = None,
     num_frames: Annotated[int | None, typer.Option(help="Frames to sample. [default: 100]")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames to sample per second, instead.")] = None,
     sampling: Annotated[str, typer.Option(help="uniform or iframes.")] = "uniform",
@@ -98,29 +86,19 @@ def evaluate_command(
     scoring: Annotated[str, typer.Option(help="Multiple choice by letter, or by likelihood.")] = "letter",
     limit: Annotated[int | None, typer.Option(help="Only the first so many questions.")] = None,
     shard: Annotated[str, typer.Option(help="i/n: only every n-th video, from the i-th on.")] = "1/1",
-    workers: Annotated[
-        int | None, typer.Option(help="Processes. [default: one for every visible GPU]")
-    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes. [default: one for every visible GPU]")] = None,
     cache: Annotated[Path | None, typer.Option(help="Keep encoded videos in this folder.")] = None,
     cache_gb: Annotated[float, typer.Option(help="Most disk space for them, GiB.")] = 50.0,
     judge: Annotated[str, typer.Option(help="auto, openai, offline or none.")] = "auto",
     judge_model: Annotated[str, typer.Option(help="The judge's model.")] = "gpt-3.5-turbo-0125",
-    judge_prompts: Annotated[
-        Path | None, typer.Option(help="A YAML file in the place of our prompts.")
-    ] = None,
+    judge_prompts: Annotated[Path | None, typer.Option(help="A YAML file in the place of our prompts.")] = None,
     judge_concurrency: Annotated[int, typer.Option(help="Requests to the judge at once.")] = 16,
     yes: Annotated[bool, typer.Option("--yes", help="Pay the judge without asking.")] = False,
-    run_name: Annotated[
-        Text, typer.Option("--name", help="Of the run. [default: made of its settings]")
-    ] = None,
-    out_dir: Annotated[Path, typer.Option("--out", help="Folder for everything that is written.")] = Path(
-        "outputs"
-    ),
+    run_name: Annotated[Text, typer.Option("--name", help="Of the run. [default: made of its settings]")] = None,
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for everything that is written.")] = Path("outputs"),
     retry_failed: Annotated[bool, typer.Option(help="Ask again what was not answered before.")] = False,
     encoding: Annotated[Text, typer.Option(help="Of the question file.")] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="The results as JSON on stdout, nothing else.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The results as JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Run a benchmark, from where an earlier run stopped; score it, and compare with the paper."""
     from dyto.benchmarks import expand
@@ -180,9 +158,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     return int(index), int(count)
 
 
-def run_all(
-    settings: Sequence[Any], judging: Any, *, pay: bool, retry_failed: bool = False
-) -> list[dict[str, Any]]:
+def run_all(settings: Sequence[Any], judging: Any, *, pay: bool, retry_failed: bool = False) -> list[dict[str, Any]]:
     """Run several benchmarks one after another, with progress on stderr; the results of each."""
     from dyto.evaluation.evaluate import Hooks, evaluate
 
@@ -203,9 +179,7 @@ def run_all(
             hooks = Hooks(asking=bars.asking, judging=bars.judging, spend=spend)
             found.append(evaluate(setting, judging, hooks=hooks))
         where = setting.run_folders().artifacts
-        unfinished = (
-            "" if found[-1]["complete"] else "; other shards are still missing, nothing is judged yet"
-        )
+        unfinished = "" if found[-1]["complete"] else "; other shards are still missing, nothing is judged yet"
         err.print(f"{setting.spec.title}: {where}{unfinished}", markup=False)
     return found
 
@@ -226,9 +200,7 @@ def report_command(
         Path | None,
         typer.Option("--out", help="Where report.md, .csv and .json go. [default: the first folder]"),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="The report as JSON on stdout, nothing else.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Print and write what runs have shown, beside the paper's numbers."""
     from dyto.evaluation.report import find_results, table, write_report

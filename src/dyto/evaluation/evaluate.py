@@ -56,9 +56,7 @@ class Judging:
         """The kind, with "auto" decided."""
         if self.kind != "auto":
             return self.kind
-        return (
-            "openai" if os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL") else "offline"
-        )
+        return "openai" if os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL") else "offline"
 
 
 @dataclass(frozen=True)
@@ -76,9 +74,7 @@ class Hooks:
     spend: Callable[[Estimate, str], bool] = lambda estimate, judge: True
 
 
-def evaluate(
-    settings: Settings, judging: Judging | None = None, *, hooks: Hooks | None = None
-) -> dict[str, Any]:
+def evaluate(settings: Settings, judging: Judging | None = None, *, hooks: Hooks | None = None) -> dict[str, Any]:
     """Run a benchmark, from where an earlier run of the same configuration stopped.
 
     Args:
@@ -152,16 +148,10 @@ def judge_run(
         with folders.alone("judging"), Journal(folders.verdict_cache) as cache:
             bill = estimate(to_judge, prompts, name, cache.refresh())
             if bill.calls and not hooks.spend(bill, name):
-                raise JudgeError(
-                    f"not judged: {bill}. The predictions are kept; judge them with the same command"
-                )
+                raise JudgeError(f"not judged: {bill}. The predictions are kept; judge them with the same command")
             verdicts = judge_cases(
                 to_judge, judge, prompts, cache, concurrency=judging.concurrency, progress=hooks.judging
             )
-    lines = [
-        {"key": key, "aspect": aspect, "judge": name, **asdict(v)} for (key, aspect), v in verdicts.items()
-    ]
-    write_atomic(
-        folders.verdicts / "verdicts.jsonl", dump_lines(sorted(lines, key=lambda v: (v["key"], v["aspect"])))
-    )
+    lines = [{"key": key, "aspect": aspect, "judge": name, **asdict(v)} for (key, aspect), v in verdicts.items()]
+    write_atomic(folders.verdicts / "verdicts.jsonl", dump_lines(sorted(lines, key=lambda v: (v["key"], v["aspect"]))))
     return verdicts, name

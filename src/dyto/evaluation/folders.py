@@ -80,9 +80,7 @@ class RunFolders:
             give_up = time.monotonic() + seconds
             while not claims.take(0, shared=shared):
                 if time.monotonic() > give_up:
-                    raise DatasetError(
-                        f"another process is {what} in {self.artifacts}: wait until it is done"
-                    )
+                    raise DatasetError(f"another process is {what} in {self.artifacts}: wait until it is done")
                 time.sleep(0.05)
             yield
 

@@ -133,9 +133,7 @@ class Journal:
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
 
@@ -162,9 +160,7 @@ class Claims:
         try:
             import fcntl
         except ImportError as err:
-            raise ConfigError(
-                "evaluation needs POSIX file locks, which Windows has not: run it in WSL"
-            ) from err
+            raise ConfigError("evaluation needs POSIX file locks, which Windows has not: run it in WSL") from err
         self._fcntl = fcntl
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -191,9 +187,7 @@ class Claims:
     def __enter__(self) -> Claims:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
 

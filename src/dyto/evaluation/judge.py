@@ -150,9 +150,7 @@ def _client(key: str, base_url: str | None, timeout: float) -> OpenAI:
     except ImportError as err:
         raise MissingExtraError("The judge of open-ended answers", "openai", "judge") from err
     organization = os.environ.get("OPENAI_ORG") or None
-    return openai.OpenAI(
-        api_key=key, base_url=base_url, organization=organization, timeout=timeout, max_retries=0
-    )
+    return openai.OpenAI(api_key=key, base_url=base_url, organization=organization, timeout=timeout, max_retries=0)
 
 
 def _text(completion: Any) -> str:

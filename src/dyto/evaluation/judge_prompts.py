@@ -76,12 +76,10 @@ PROMPTS: dict[str, JudgePrompt] = {
         "correct answer describes and stay with its main theme."
     ),
     "temporal": _rated(
-        "Rate the prediction's grasp of time: things should happen in the order in which the correct answer "
-        "has them."
+        "Rate the prediction's grasp of time: things should happen in the order in which the correct answer has them."
     ),
     "consistency": JudgePrompt(
-        _ROLE
-        + "Here the same is asked twice in different words. Rate how consistent the two predictions are "
+        _ROLE + "Here the same is asked twice in different words. Rate how consistent the two predictions are "
         "with each other and with the correct answer: they should not contradict one another.",
         "First question: {question}\nSecond question: {question2}\nCorrect answer: {answer}\n"
         "Prediction for the first: {prediction}\nPrediction for the second: {prediction2}\n\n" + _SCORE_ONLY,

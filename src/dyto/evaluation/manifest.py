@@ -94,9 +94,7 @@ def run_manifest(questions: Questions, qa: VideoQA, config: Mapping[str, Any]) -
             "sha256": questions.file_sha256,
             "rows": len(questions.samples),
         },
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"{device} {platform.machine()}",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} {platform.machine()}",
         "notices": list(qa.model.notices),
         "attention": str(getattr(qa.model.model.config, "_attn_implementation", None)),
         "python": platform.python_version(),

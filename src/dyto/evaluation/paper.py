@@ -16,9 +16,7 @@ from dyto.strategies import build_strategy
 @cache
 def paper_numbers() -> dict[str, Any]:
     """The data file: figures by setting and benchmark, and how a setting is recognised."""
-    numbers: dict[str, Any] = json.loads(
-        files("dyto.evaluation").joinpath("paper_numbers.json").read_text("utf-8")
-    )
+    numbers: dict[str, Any] = json.loads(files("dyto.evaluation").joinpath("paper_numbers.json").read_text("utf-8"))
     return numbers
 
 
@@ -49,9 +47,7 @@ def setting_of(config: Mapping[str, Any]) -> str | None:
 
 def _described(name: str, preset: str | None = None) -> dict[str, Any] | None:
     try:
-        described: dict[str, Any] = json.loads(
-            json.dumps(describe_strategy(build_strategy(name, preset=preset)))
-        )
+        described: dict[str, Any] = json.loads(json.dumps(describe_strategy(build_strategy(name, preset=preset))))
     except ConfigError:  # a strategy of the paper's table that is not built in
         return None
     return described

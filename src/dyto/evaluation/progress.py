@@ -29,9 +29,7 @@ class Bars:
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
         )
-        self._progress = Progress(
-            *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
-        )
+        self._progress = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
         self._tasks: dict[str, TaskID] = {}
         self._start: dict[str, tuple[float, int]] = {}
         self._printed = time.monotonic()
@@ -72,7 +70,5 @@ class Bars:
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
         self._progress.stop()

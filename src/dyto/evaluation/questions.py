@@ -149,9 +149,7 @@ def _convert(benchmark: Benchmark, rows: Rows) -> list[Sample]:
     for place, (line, row) in enumerate(rows):
         try:
             sample = benchmark.sample(row)
-            sample = replace(
-                sample, question_id=str(sample.question_id), questions=tuple(map(str, sample.questions))
-            )
+            sample = replace(sample, question_id=str(sample.question_id), questions=tuple(map(str, sample.questions)))
         except (KeyError, TypeError, ValueError) as err:
             loose = {key: json.dumps(row.get(key, ""), default=str) for key in ("question", "question_id")}
             sample = from_record({"video_name": ""} | loose, place, line)

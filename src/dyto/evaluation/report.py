@@ -37,8 +37,7 @@ def find_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
     files = sorted({file for path in paths for file in path.rglob("results.json")})
     if not files:
         raise DatasetError(
-            f"no results.json below {', '.join(map(str, paths))}: run `dyto eval BENCHMARK` first, "
-            "or name its --out"
+            f"no results.json below {', '.join(map(str, paths))}: run `dyto eval BENCHMARK` first, or name its --out"
         )
     return [read_json(file) for file in files]
 
@@ -86,16 +85,9 @@ def vcgbench_mean(all_results: Sequence[Results]) -> Iterator[Line]:
     for config in dict.fromkeys(results["config"] for results in all_results):
         parts = [r for r in all_results if r["config"] == config and r["benchmark"] in GROUPS["vcgbench"]]
         scores = {
-            aspect: r["measures"][aspect]["value"]
-            for r in parts
-            for aspect in _VCG_ASPECTS
-            if aspect in r["measures"]
+            aspect: r["measures"][aspect]["value"] for r in parts for aspect in _VCG_ASPECTS if aspect in r["measures"]
         }
-        if (
-            len(parts) != len(GROUPS["vcgbench"])
-            or None in scores.values()
-            or len(scores) != len(_VCG_ASPECTS)
-        ):
+        if len(parts) != len(GROUPS["vcgbench"]) or None in scores.values() or len(scores) != len(_VCG_ASPECTS):
             continue
         setting = parts[0]["setting"] if all(map(_comparable, parts)) else None
         yield dict.fromkeys(COLUMNS) | {
@@ -154,25 +146,18 @@ def notes_of(results: Results) -> list[str]:
     run = f"{results['title']}, {results['config']}"
     notes = [f"{benchmark.title}: {benchmark.note}."] if benchmark.note else []
     if benchmark.rows not in (None, results["questions"]):
-        notes.append(
-            f"{run}: {results['questions']} questions, a part of the public file's {benchmark.rows}."
-        )
+        notes.append(f"{run}: {results['questions']} questions, a part of the public file's {benchmark.rows}.")
     if results["unanswered"]:
-        why = ", ".join(
-            f"{count} {status.replace('_', ' ')}" for status, count in results["unanswered"].items()
-        )
+        why = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in results["unanswered"].items())
         notes.append(f"{run}: not answered: {why}.")
     if results["unparsed"]:
-        notes.append(f"{run}: {len(results['unparsed'])} answers named no option; they count as wrong.")
+        count = len(results["unparsed"])
+        notes.append(f"{run}: {count} of the answers named no option and count{'s' * (count == 1)} as wrong.")
     if results["unscored"]:
-        notes.append(
-            f"{run}: {len(results['unscored'])} verdicts are missing; asked again by the same command."
-        )
+        notes.append(f"{run}: {len(results['unscored'])} verdicts are missing; asked again by the same command.")
     if results["judge"]:
         paper_judge = paper_numbers()["judge"]
-        differs = (
-            "" if results["judge"] == paper_judge else f"; the paper's was {paper_judge}, so do not compare"
-        )
+        differs = "" if results["judge"] == paper_judge else f"; the paper's was {paper_judge}, so do not compare"
         notes.append(f"{run}: judged by {results['judge']}{differs}.")
     elif benchmark.kind != "choice":
         notes.append(f"{run}: not judged yet.")

@@ -107,9 +107,7 @@ def _figures(rows: Sequence[Row], values: Values, total: int, top: float) -> dic
             groups[grouping][group].append(row)
     return _figure(rows, values, total, top) | {
         "groups": {
-            grouping: {
-                name: _figure(members, values, len(members), top) for name, members in sorted(by.items())
-            }
+            grouping: {name: _figure(members, values, len(members), top) for name, members in sorted(by.items())}
             for grouping, by in groups.items()
         }
     }

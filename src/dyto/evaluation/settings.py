@@ -111,9 +111,7 @@ class Settings:
 
     def questions(self) -> Questions:
         """Read the question file."""
-        return read_questions(
-            self.spec, self.qa_file or self.gt_dir / self.spec.prepared[0], encoding=self.encoding
-        )
+        return read_questions(self.spec, self.qa_file or self.gt_dir / self.spec.prepared[0], encoding=self.encoding)
 
     def videos(self) -> list[Path]:
         """The folders of videos; raises a `DatasetError` where there are none."""
@@ -165,6 +163,4 @@ class Settings:
             cache = TokenCache(self.cache_dir, max_bytes=int(self.cache_gib * _GIB), identity=what)
         subtitles = self.data_dir / spec.subtitles if spec.subtitles else None
         loader = Loader(spec, self.videos(), qa.model.image_size, sampling, cache)
-        return Task(
-            questions, folders, loader, self.max_new_tokens, self.scoring, self.limit, self.shard, subtitles
-        )
+        return Task(questions, folders, loader, self.max_new_tokens, self.scoring, self.limit, self.shard, subtitles)

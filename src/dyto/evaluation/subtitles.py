@@ -33,9 +33,7 @@ def parse_srt(text: str) -> list[Subtitle]:
         times = _TIMES.search(block)
         if times:
             spoken = re.sub(r"<[^>]*>", "", block[times.end() :])
-            found.append(
-                Subtitle(_seconds(times.groups()[:4]), _seconds(times.groups()[4:]), " ".join(spoken.split()))
-            )
+            found.append(Subtitle(_seconds(times.groups()[:4]), _seconds(times.groups()[4:]), " ".join(spoken.split())))
     return [line for line in found if line.text]
 
 

@@ -31,9 +31,7 @@ def read_rows(path: Path, *, columns: Sequence[str] = (), encoding: str | None =
         MissingExtraError: A parquet file, and pyarrow is not installed.
     """
     if not path.is_file():
-        raise DatasetError(
-            f"no question file at {path}: give the path of the file as downloaded, or prepare it"
-        )
+        raise DatasetError(f"no question file at {path}: give the path of the file as downloaded, or prepare it")
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         rows = _parquet(path)
@@ -62,9 +60,7 @@ def read_text(path: Path, encoding: str | None = None) -> str:
     try:
         return raw.decode(encoding)
     except LookupError as err:
-        raise ConfigError(
-            f"unknown encoding {encoding!r}: utf-8, latin-1 and cp1252 are common ones"
-        ) from err
+        raise ConfigError(f"unknown encoding {encoding!r}: utf-8, latin-1 and cp1252 are common ones") from err
     except UnicodeDecodeError as err:
         at = f"byte {raw[err.start]:#04x} in line {raw.count(10, 0, err.start) + 1}"
         raise DatasetError(
@@ -113,13 +109,9 @@ def _json(path: Path, text: str) -> Rows:
         else:
             records = json.loads(text) if text.strip() else []
     except json.JSONDecodeError as err:
-        raise DatasetError(
-            f"{path} is no valid JSON at line {err.lineno}: {err.msg}; was it cut off?"
-        ) from err
+        raise DatasetError(f"{path} is no valid JSON at line {err.lineno}: {err.msg}; was it cut off?") from err
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise DatasetError(
-            f"{path} holds {type(records).__name__}, expected a list of objects, one per question"
-        )
+        raise DatasetError(f"{path} holds {type(records).__name__}, expected a list of objects, one per question")
     return list(enumerate(records, 1))
 
 

@@ -92,9 +92,7 @@ def parse_verdict(reply: str, aspect: str) -> Verdict | None:
 def _fields(text: str) -> tuple[str | None, float | None]:
     """`pred` and `score` of a JSON object or Python dict, without evaluating anything."""
     pred = re.search(r"""["']?\bpred\b["']?\s*:\s*["']?(yes|no)\b""", text, re.IGNORECASE)
-    score = re.search(
-        r"""["']?\bscore\b["']?\s*:\s*["']?(-?\d+(?:\.\d+)?)["']?\s*[,}]""", text, re.IGNORECASE
-    )
+    score = re.search(r"""["']?\bscore\b["']?\s*:\s*["']?(-?\d+(?:\.\d+)?)["']?\s*[,}]""", text, re.IGNORECASE)
     return (pred[1].lower() if pred else None), (float(score[1]) if score else None)
 
 
@@ -106,9 +104,7 @@ def exact_match(case: Case) -> Verdict:
         'yes'
     """
     answer = normalise(case.values["answer"])
-    same = all(
-        normalise(case.values[key]) == answer for key in ("prediction", "prediction2") if key in case.values
-    )
+    same = all(normalise(case.values[key]) == answer for key in ("prediction", "prediction2") if key in case.values)
     return Verdict(pred="yes" if same else "no", score=None, reply="exact match")
 
 
@@ -151,9 +147,7 @@ class Estimate:
         )
 
 
-def estimate(
-    cases: Sequence[Case], prompts: Mapping[str, JudgePrompt], judge: str, known: set[str]
-) -> Estimate:
+def estimate(cases: Sequence[Case], prompts: Mapping[str, JudgePrompt], judge: str, known: set[str]) -> Estimate:
     """Count the calls and tokens to come, before a single one is made."""
     keys: dict[str, int] = {}
     for case in cases:

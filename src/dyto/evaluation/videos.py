@@ -94,14 +94,13 @@ def _names(sample: Sample) -> Iterator[tuple[str, bool]]:
     if sample.start is None and sample.end is None:
         yield stem, True
         return
-    tail = f"_{_seconds(sample.start)}_{_seconds(sample.end)}"
-    longer = stem.removesuffix(tail)
-    yield longer + tail, True
-    yield longer, False
-
-
-def _seconds(value: float | None) -> str:
-    return "" if value is None else str(value)
+    named = re.fullmatch(r"(.+)_(\d+(?:\.\d+)?)_(\d+(?:\.\d+)?)", stem)
+    if named and (float(named[2]), float(named[3])) == (sample.start, sample.end):
+        yield stem, True
+        yield named[1], False
+    else:
+        yield f"{stem}_{sample.start}_{sample.end}", True
+        yield stem, False
 
 
 def _spellings(folder: Path, stem: str, prefixes: tuple[str, ...]) -> Iterator[Path]:

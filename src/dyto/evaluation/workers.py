@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
-import os
 from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -18,6 +16,8 @@ from dyto.evaluation.runner import run
 from dyto.evaluation.settings import Settings
 
 POLL_SECONDS = 1.0
+START_METHOD = "spawn"
+"""How workers are started: a process that has touched a GPU must not be forked."""
 
 Progress = Callable[[int, int], None]
 
@@ -52,17 +52,12 @@ def ask_all(settings: Settings, questions: Questions, progress: Progress) -> Non
             _run_processes(settings, questions, devices, progress)
 
 
-def _run_processes(
-    settings: Settings, questions: Questions, devices: list[str | None], progress: Progress
-) -> None:
-    context = multiprocessing.get_context("spawn")
+def _run_processes(settings: Settings, questions: Questions, devices: list[str | None], progress: Progress) -> None:
+    context = multiprocessing.get_context(START_METHOD)
     complaints: Any = context.SimpleQueue()
     threads = max(1, torch.get_num_threads() // len(devices))
     workers = [
-        context.Process(
-            target=_worker, args=(settings, device, threads, os.getpid(), complaints), daemon=True
-        )
-        for device in devices
+        context.Process(target=_worker, args=(settings, device, threads, complaints), daemon=True) for device in devices
     ]
     for worker in workers:
         worker.start()
@@ -74,16 +69,12 @@ def _run_processes(
     if not complaints.empty():
         kind, text = complaints.get()
         raise getattr(errors, kind, DytoError)(text)
-    dead = [
-        f"{device or 'cpu'} ({w.exitcode})" for w, device in zip(workers, devices, strict=True) if w.exitcode
-    ]
+    dead = [f"{device or 'cpu'} ({w.exitcode})" for w, device in zip(workers, devices, strict=True) if w.exitcode]
     if len(dead) == len(workers):
         raise ModelError(f"all workers died: {', '.join(dead)}; rows are safe, give the same command again")
 
 
-def _watch(
-    settings: Settings, questions: Questions, workers: Sequence[BaseProcess], progress: Progress
-) -> None:
+def _watch(settings: Settings, questions: Questions, workers: Sequence[BaseProcess], progress: Progress) -> None:
     keys = {sample.key for sample in questions.samples[: settings.limit]}
     with settings.run_folders().journal() as journal:
         while any(worker.is_alive() for worker in workers):
@@ -93,18 +84,20 @@ def _watch(
         progress(len(keys & journal.refresh()), len(keys))
 
 
-def _worker(settings: Settings, device: str | None, threads: int, parent: int, complaints: Any) -> None:
+def _worker(settings: Settings, device: str | None, threads: int, complaints: Any) -> None:
     """What a worker process does; it stops between two videos when its parent is gone."""
     torch.set_num_threads(threads)
+    parent = multiprocessing.parent_process()
 
     def check_parent(done: int, total: int) -> None:
-        if os.getppid() != parent:
+        if parent is not None and not parent.is_alive():
             raise SystemExit(1)
 
     try:
-        with contextlib.suppress(KeyboardInterrupt):
-            qa = settings.load(device)
-            run(settings.task(settings.questions(), qa), qa, progress=check_parent)
+        qa = settings.load(device)
+        run(settings.task(settings.questions(), qa), qa, progress=check_parent)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None  # the parent says so
     except DytoError as err:
         complaints.put((type(err).__name__, str(err)))
         raise SystemExit(1) from err

@@ -7,10 +7,8 @@ streaming and RoPE scaling are the same for all that stock transformers feeds wi
 from __future__ import annotations
 
 import copy
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +19,7 @@ from transformers import DynamicCache, GenerationConfig
 from dyto.errors import ConfigError, ModelError
 from dyto.features import FrameFeatures
 from dyto.models.pixels import Normalization, Pictures
+from dyto.models.rope import RopeScaling
 from dyto.prompts import IMAGE
 
 if TYPE_CHECKING:
@@ -228,11 +227,28 @@ class VideoModel(ABC):
         size = batch_size or self._batch_size(prefix)
         texts: list[str] = []
         for start in range(0, len(after), size):
-            ids = self._generate_batch(
-                prefix, after[start : start + size], max_new_tokens, streamer, stop, sampling
-            )
+            ids = self._generate_batch(prefix, after[start : start + size], max_new_tokens, streamer, stop, sampling)
             texts += self.tokenizer.batch_decode(ids, skip_special_tokens=True)
         return [text.strip() for text in texts]
+
+    @torch.inference_mode()
+    def logits(self, prefix: Prefix, after: Tensor) -> Tensor:
+        """What the language model expects at each place of a text that follows a prefix.
+
+        Args:
+            prefix: What `prefill` made; it is left as it was.
+            after: (S,) token ids.
+
+        Returns:
+            (S, V) logits; row i is the expectation of what comes after `after[i]`.
+        """
+        mask = torch.ones(1, len(prefix) + len(after), dtype=torch.int64, device=self.device)
+        with self._rope.active(prefix.scaled):
+            return self.model(
+                inputs_embeds=self.model.get_input_embeddings()(after)[None],
+                attention_mask=mask,
+                past_key_values=copy.deepcopy(prefix.cache),
+            ).logits[0]
 
     def _batch_size(self, prefix: Prefix) -> int:
         each = sum(layer.keys.nbytes + layer.values.nbytes for layer in prefix.cache.layers)
@@ -260,9 +276,7 @@ class VideoModel(ABC):
         cache = copy.deepcopy(prefix.cache)
         if count > 1:
             cache.batch_repeat_interleave(count)
-        extra: dict[str, Any] = (
-            {"stopping_criteria": [lambda ids, scores, **_: _stopped(ids, stop)]} if stop else {}
-        )
+        extra: dict[str, Any] = {"stopping_criteria": [lambda ids, scores, **_: _stopped(ids, stop)]} if stop else {}
         with self._rope.active(prefix.scaled):
             ids = self.model.generate(
                 inputs_embeds=embeds,
@@ -291,72 +305,3 @@ class VideoModel(ABC):
 
 def _stopped(ids: Tensor, stop: Callable[[], bool]) -> Tensor:
     return torch.full((len(ids),), stop(), dtype=torch.bool, device=ids.device)
-
-
-class RopeScaling:
-    """NTK scaling of the rotary base, fixed for the whole longer context.
-
-    Positions are scaled only while a prompt that exceeds the original context is read and answered; the base is
-    then that of `factor` times the original context, whatever has been asked before, so that a kept prefix
-    gives the same answers as a fresh one.
-
-    Source: dynamic NTK scaling as in transformers, its length set to `factor * original`; see `docs/method.md`.
-    """
-
-    def __init__(self, language_model: Any, factor: float) -> None:
-        config = language_model.config
-        self.original_context: int = config.max_position_embeddings
-        self._rotary = language_model.rotary_emb
-        parameters = getattr(config, "rope_parameters", None) or {}
-        self.possible = parameters.get("rope_type", "default") == "default"
-        self._lock = threading.RLock()
-        self._scaled: Tensor | None = None
-        if factor < 1:
-            raise ConfigError(f"rope_scaling_factor is {factor}, expected 1 (none) or more")
-        if factor > 1:
-            if not self.possible:
-                raise ConfigError(
-                    f"rope_scaling_factor {factor} given, but this checkpoint scales its positions already "
-                    f"({parameters['rope_type']}): leave it out"
-                )
-            self._scaled = ntk_inv_freq(self._rotary.inv_freq, parameters["rope_theta"], factor)
-
-    @contextmanager
-    def active(self, scaled: bool) -> Iterator[None]:
-        """Scale positions inside the block, if asked to."""
-        if not scaled or self._scaled is None:
-            yield
-            return
-        with self._lock:
-            original = self._rotary.inv_freq
-            self._rotary.inv_freq = self._scaled.to(original.device)
-            try:
-                yield
-            finally:
-                self._rotary.inv_freq = original
-
-
-def ntk_inv_freq(inv_freq: Tensor, theta: float, factor: float) -> Tensor:
-    """Inverse frequencies of RoPE for a context `factor` times as long.
-
-    The base becomes theta * (factor * s - (factor - 1)) ** (d / (d - 2)) with s = factor, the length relative to
-    the original context.
-
-    Args:
-        inv_freq: (d / 2,) of the original context.
-        theta: Its base.
-        factor: Above 1.
-
-    Returns:
-        (d / 2,) float32.
-
-    Example:
-        >>> import torch
-        >>> original = 10000.0 ** (-torch.arange(0, 8, 2) / 8)
-        >>> ntk_inv_freq(original, 10000.0, 2.0)[0].item()      # the fastest does not change
-        1.0
-    """
-    dim = 2 * len(inv_freq)
-    base = theta * (factor * factor - (factor - 1)) ** (dim / (dim - 2))
-    exponent = torch.arange(0, dim, 2, dtype=torch.float32, device=inv_freq.device) / dim
-    return 1.0 / base**exponent

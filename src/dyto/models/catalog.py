@@ -30,9 +30,7 @@ CATALOG: dict[str, ModelEntry] = {
     "llava-next-mistral-7b": ModelEntry(
         "llava-hf/llava-v1.6-mistral-7b-hf", 15.1, "Apache-2.0", "7B with a 32k context"
     ),
-    "llava-next-34b": ModelEntry(
-        "llava-hf/llava-v1.6-34b-hf", 69.5, "Apache-2.0", "the paper's 34B model (Yi)"
-    ),
+    "llava-next-34b": ModelEntry("llava-hf/llava-v1.6-34b-hf", 69.5, "Apache-2.0", "the paper's 34B model (Yi)"),
     "llava-v1.6-vicuna-7b": ModelEntry(
         "liuhaotian/llava-v1.6-vicuna-7b",
         14.1,
@@ -42,9 +40,7 @@ CATALOG: dict[str, ModelEntry] = {
     "llava-v1.6-mistral-7b": ModelEntry(
         "liuhaotian/llava-v1.6-mistral-7b", 15.1, "Apache-2.0", "the same in the original layout"
     ),
-    "llava-v1.6-34b": ModelEntry(
-        "liuhaotian/llava-v1.6-34b", 69.5, "Apache-2.0", "the same in the original layout"
-    ),
+    "llava-v1.6-34b": ModelEntry("liuhaotian/llava-v1.6-34b", 69.5, "Apache-2.0", "the same in the original layout"),
 }
 """Every short name. A hub name or a local folder works as well."""
 

@@ -57,7 +57,7 @@ class LlavaNext(VideoModel):
         @torch.inference_mode()
         def load_patches(positions: Tensor) -> Tensor:
             if hidden.shape[1] > 1:
-                kept = hidden[positions]  # (K, 1 + N, C)
+                kept = hidden[positions.to(hidden.device)]  # (K, 1 + N, C)
             else:
                 kept = self._tower([pictures[i] for i in positions.tolist()], None, keep_bytes=None)[0]
             projected: Tensor = project(kept[:, 1:])  # (K, N, D)

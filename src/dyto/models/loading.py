@@ -143,9 +143,7 @@ def _locate(text: str) -> str:
     raise unknown("model", text, CATALOG)
 
 
-def _load(
-    name: str, source: str, placement: Placement, factor: float, notices: tuple[str, ...]
-) -> VideoModel:
+def _load(name: str, source: str, placement: Placement, factor: float, notices: tuple[str, ...]) -> VideoModel:
     from dyto.models import original_llava
 
     config = read_config(source, placement.revision)
@@ -186,9 +184,7 @@ def read_config(source: str, revision: str | None) -> dict[str, Any]:
     """The config.json of a folder or hub name, as it stands there."""
     config, _ = _tell(source, PreTrainedConfig.get_config_dict, source, revision=revision)
     if not config:
-        raise ModelError(
-            f"model {source} has no config.json, expected a checkpoint of transformers or of LLaVA"
-        )
+        raise ModelError(f"model {source} has no config.json, expected a checkpoint of transformers or of LLaVA")
     found: dict[str, Any] = config
     return found
 
@@ -202,9 +198,7 @@ def load_weights(
 ) -> Any:
     """Load safetensors into a stock class and refuse a checkpoint that lacks weights."""
     with torch.device("meta"):
-        parameters = sum(
-            p.numel() for p in stock(config or stock.config_class.from_pretrained(source)).parameters()
-        )
+        parameters = sum(p.numel() for p in stock(config or stock.config_class.from_pretrained(source)).parameters())
     options: dict[str, Any] = {"config": config, "key_mapping": key_mapping}
     model, report = _tell(
         source,
@@ -234,9 +228,7 @@ def load_tokenizer(source: str, revision: str | None, config: Any) -> Any:
     try:
         return _tell(source, AutoTokenizer.from_pretrained, source, revision=revision, config=config)
     except ImportError as err:
-        raise MissingExtraError(
-            f"the tokenizer of {source}", "sentencepiece and protobuf", "original"
-        ) from err
+        raise MissingExtraError(f"the tokenizer of {source}", "sentencepiece and protobuf", "original") from err
 
 
 def read_normalization(source: str, revision: str | None) -> Normalization:

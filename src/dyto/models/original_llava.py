@@ -49,15 +49,9 @@ def download(source: str, revision: str | None) -> str:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return str(
-            snapshot_download(
-                source, revision=revision, allow_patterns=["*.json", "*.safetensors", "*.model"]
-            )
-        )
+        return str(snapshot_download(source, revision=revision, allow_patterns=["*.json", "*.safetensors", "*.model"]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as err:
-        raise ModelError(
-            f"model {source} cannot be downloaded ({err}): check the name and the network"
-        ) from err
+        raise ModelError(f"model {source} cannot be downloaded ({err}): check the name and the network") from err
 
 
 def stock_config(folder: str, config: Mapping[str, Any]) -> LlavaNextConfig:
@@ -104,9 +98,7 @@ def _vision_config(folder: Path, config: Mapping[str, Any]) -> CLIPVisionConfig:
         positions = shapes["embeddings.position_embedding.weight"][0]
         intermediate = shapes["encoder.layers.0.mlp.fc1.weight"][0]
     except KeyError as err:
-        raise ModelError(
-            f"checkpoint {folder} lacks the tower's weight {err}, expected a complete CLIP tower"
-        ) from err
+        raise ModelError(f"checkpoint {folder} lacks the tower's weight {err}, expected a complete CLIP tower") from err
     tower = Path(str(config.get("mm_vision_tower", "")))
     stated: dict[str, Any] = {}
     if (tower / "config.json").is_file():  # a tower in a local folder says more than its weights
@@ -115,8 +107,7 @@ def _vision_config(folder: Path, config: Mapping[str, Any]) -> CLIPVisionConfig:
     return CLIPVisionConfig(
         hidden_size=hidden,
         intermediate_size=intermediate,
-        num_hidden_layers=1
-        + max(int(key.split(".")[2]) for key in shapes if key.startswith("encoder.layers.")),
+        num_hidden_layers=1 + max(int(key.split(".")[2]) for key in shapes if key.startswith("encoder.layers.")),
         num_attention_heads=stated.get("num_attention_heads", max(1, hidden // HEAD_DIM)),
         image_size=round((positions - 1) ** 0.5) * patch,
         patch_size=patch,
@@ -129,9 +120,7 @@ def _tower_shapes(folder: Path) -> dict[str, list[int]]:
     shapes: dict[str, list[int]] = {}
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        raise ModelError(
-            f"checkpoint {folder} has no *.safetensors: pickled weights are never read, convert them"
-        )
+        raise ModelError(f"checkpoint {folder} has no *.safetensors: pickled weights are never read, convert them")
     for path in files:
         try:
             with safe_open(path, framework="pt") as weights:

@@ -191,7 +191,7 @@ def build_model(seed: int = 0) -> LlavaNextForConditionalGeneration:
         torch.manual_seed(seed)
         model = LlavaNextForConditionalGeneration(build_config())
         torch.nn.init.normal_(model.model.image_newline, std=0.02)
-    last = tower_layers(model)[-1]
+    last: Any = tower_layers(model)[-1]
     with torch.no_grad():
         for linear in (last.self_attn.out_proj, last.mlp.fc2):
             linear.weight.zero_()

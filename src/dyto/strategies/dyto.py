@@ -6,6 +6,7 @@ The presets say which reading of the paper and of its released code they follow.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,8 +26,11 @@ from dyto.timing import Stopwatch
 if TYPE_CHECKING:
     from dyto.video import Frames
 
-CHUNK_BYTES = 1 << 26
-"""Patches merged at a time: large enough to keep a device busy, small beside the tokens themselves."""
+CHUNK_BYTES = {"cpu": 1 << 24}
+"""Patches merged at a time, by kind of device: on a CPU what the allocator reuses instead of fetching new pages,
+elsewhere (`OTHER_CHUNK_BYTES`) enough to keep the device busy; small beside the tokens themselves."""
+
+OTHER_CHUNK_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -136,9 +140,7 @@ class DyTo:
         try:
             with watch.stage("select"):
                 positions = keyframes.thin(self.select_keyframes(features.summary), budget)
-            data, owners = self._merge(
-                features, positions, min(features.num_patches, budget // len(positions))
-            )
+            data, owners = self._merge(features, positions, min(features.num_patches, budget // len(positions)))
         except ValueError as err:
             raise ModelError(f"the vision tower gave unusable features: {err}; try another dtype") from err
         per_frame = len(data) // len(positions)
@@ -157,26 +159,33 @@ class DyTo:
     def _merge(self, features: FrameFeatures, positions: IntArray, keep: int) -> tuple[Tensor, Tensor]:
         """(K * keep, D) tokens and (K, N) owners; some frames at a time, so that little memory is held."""
         summary = features.summary
-        shape = (len(positions), keep, summary.shape[1])
-        data = torch.empty(shape, dtype=summary.dtype, device=summary.device)
+        data = empty_tokens((len(positions), keep, summary.shape[1]), summary)
         owners = torch.empty(len(positions), features.num_patches, dtype=torch.int64, device=summary.device)
         frame_bytes = features.num_patches * summary.shape[1] * summary.element_size()
-        step = max(1, CHUNK_BYTES // frame_bytes)
+        step = max(1, CHUNK_BYTES.get(summary.device.type, OTHER_CHUNK_BYTES) // frame_bytes)
         for start in range(0, len(positions), step):
             chunk = slice(start, start + step)
-            data[chunk], owners[chunk] = merge.merge_with_owners(
+            _, owners[chunk] = merge.merge_with_owners(
                 features.patches(positions[chunk]),
                 keep,
                 self.reduce,
                 self.split,
                 self.order,
                 self.metric_groups,
+                out=data[chunk],
             )
         return data.flatten(0, 1), owners
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
         """Encode all frames and compress; the question is not looked at."""
         return self.compress(encode(frames))
+
+
+def empty_tokens(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Memory for tokens; on a CPU numpy's, which asks the system for large pages and so costs half as much."""
+    if like.device.type != "cpu":
+        return torch.empty(shape, dtype=like.dtype, device=like.device)
+    return torch.from_numpy(np.empty(math.prod(shape) * like.element_size(), np.uint8)).view(like.dtype).view(shape)
 
 
 @dataclass(frozen=True)
@@ -194,7 +203,5 @@ PRESETS: dict[str, Preset] = {
         {"quotas": ((6, 12), (12, 24)), "max_keyframes": 50, "reference_budget": 7200},
         "our reconstruction of the paper's 34B setting (Z = 7200)",
     ),
-    "finest": Preset(
-        {"partition": "finest"}, "the finest partition: catches short scenes that release misses"
-    ),
+    "finest": Preset({"partition": "finest"}, "the finest partition: catches short scenes that release misses"),
 }

@@ -76,9 +76,7 @@ def spread(total: int, count: int) -> IntArray:
     return np.asarray(uniform_indices(total, count), dtype=np.int64)
 
 
-def whole_frames(
-    features: FrameFeatures, positions: IntArray, budget: int | None, uncompressed: int
-) -> VisualTokens:
+def whole_frames(features: FrameFeatures, positions: IntArray, budget: int | None, uncompressed: int) -> VisualTokens:
     """The untouched tokens of frames, which stood at `positions` among those sampled."""
     n = features.num_patches
     owners = np.tile(np.arange(n, dtype=np.int64), (len(features), 1))  # (K, N)

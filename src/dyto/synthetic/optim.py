@@ -84,17 +84,13 @@ class Muon:
         """
         self.count += 1
         everything = [*self.matrices, *self.others]
-        for p in everything:
-            if p.grad is None:
-                p.grad = torch.zeros_like(p)
         nn.utils.clip_grad_norm_(everything, clip)
-        self._adam(scale)
+        self._adam(scale, [_gradient(p) for p in self.others])
         self._muon(scale)
         for p in everything:
             p.grad = None
 
-    def _adam(self, scale: float) -> None:
-        grads = [p.grad for p in self.others]
+    def _adam(self, scale: float, grads: list[Tensor]) -> None:
         torch._foreach_lerp_(self.first, grads, 1 - BETAS[0])
         torch._foreach_mul_(self.second, BETAS[1])
         torch._foreach_addcmul_(self.second, grads, grads, 1 - BETAS[1])
@@ -102,20 +98,25 @@ class Muon:
         torch._foreach_sqrt_(root)
         torch._foreach_add_(root, 1e-8)
         rate = -self.adam_lr * scale / (1 - BETAS[0] ** self.count)
-        torch._foreach_addcdiv_(self.others, self.first, root, rate)
+        torch._foreach_addcdiv_(list[Tensor](self.others), self.first, root, rate)
 
     def _muon(self, scale: float) -> None:
         shapes: dict[torch.Size, list[int]] = {}
         for i, p in enumerate(self.matrices):
             shapes.setdefault(p.shape, []).append(i)
         for shape, members in shapes.items():
-            grads = torch.stack([self.matrices[i].grad for i in members])
+            grads = torch.stack([_gradient(self.matrices[i]) for i in members])
             moment = torch.stack([self.momentum[i] for i in members]).lerp_(grads, 1 - MOMENTUM)
             update = orthogonalize(grads.lerp(moment, MOMENTUM)).float()  # Nesterov
             rate = self.lr * scale * 0.2 * max(shape) ** 0.5
             for j, i in enumerate(members):
                 self.momentum[i].copy_(moment[j])
                 self.matrices[i].mul_(1 - self.lr * scale * self.decay).add_(update[j], alpha=-rate)
+
+
+def _gradient(p: nn.Parameter) -> Tensor:
+    """The gradient, zero where the loss did not reach the parameter."""
+    return torch.zeros_like(p) if p.grad is None else p.grad
 
 
 def _is_hidden(name: str) -> bool:

@@ -152,8 +152,7 @@ def draw_lesson(seed: int, step: int, epoch: int, progress: float, size: int) ->
     for picture in pictures:
         questions = [draw_question(rng, picture.scenes) for _ in range(40)]
         pages.append(write_page([exercise(rng, question, letters=0.5) for question in questions]))
-    some = 2 if progress < 0.5 else int(step % 4 == 0)
-    lookups = _stack([_lookup_page(rng) for _ in range(some)]) if some else None
+    lookups = _stack([_lookup_page(rng)]) if step % 2 == 0 else None
     return {"pictures": pictures, "pages": _stack(pages), "lookups": lookups}
 
 

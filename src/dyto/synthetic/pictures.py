@@ -73,9 +73,7 @@ def gallery(seed: int, epoch: int) -> Gallery:
     return Gallery(views, composites)
 
 
-def _different(
-    rng: np.random.Generator, views: Sequence[Sequence[Scene]], number: int, most_things: int
-) -> list[int]:
+def _different(rng: np.random.Generator, views: Sequence[Sequence[Scene]], number: int, most_things: int) -> list[int]:
     """Scenes that share no kind of object."""
     chosen: list[int] = []
     seen: frozenset[int] = frozenset()
@@ -115,6 +113,8 @@ def draw_picture(rng: np.random.Generator, seed: int, epoch: int, progress: floa
         if len(members) <= max(4, most_scenes(progress)):
             scenes = tuple(views[member][0] for member in members)
             return Picture(tuple((m, 0) for m in members), scenes, "grid", composite=number)
+    if rng.random() < 0.08:
+        return _still(rng, views)
     return _strip(rng, views, most_scenes(progress))
 
 
@@ -125,6 +125,16 @@ def _single(rng: np.random.Generator, views: Sequence[Sequence[Scene]]) -> Pictu
         return Picture(((index, moment),), scenes, "stock")
     keep = GRID * GRID if rng.random() < 0.4 else int(rng.integers(6, GRID * GRID))
     return Picture(((index, moment),), scenes, "flat", -1, *_reduction(rng, keep))
+
+
+def _still(rng: np.random.Generator, views: Sequence[Sequence[Scene]]) -> Picture:
+    """One scene of several objects at several moments; they keep their corners."""
+    index = int(rng.integers(len(views)))
+    while len(views[index][0].things) == 1:
+        index = int(rng.integers(len(views)))
+    number = int(rng.integers(2, 13))
+    shown = tuple((index, int(rng.integers(VIEWS))) for _ in range(number))
+    return Picture(shown, (views[index][0],), "flat", -1, *_reduction(rng, min(GRID * GRID, BUDGET // number)))
 
 
 def _reduction(rng: np.random.Generator, keep: int) -> tuple[Reduction, int, int]:

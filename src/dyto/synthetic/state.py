@@ -98,6 +98,5 @@ def check_settings(path: Path, saved: Mapping[str, Any], wanted: Mapping[str, An
     odd = [f"{k} was {saved.get(k)!r}, now {wanted.get(k)!r}" for k in keys if saved.get(k) != wanted.get(k)]
     if odd:
         raise ConfigError(
-            f"{path} belongs to a run with other settings ({'; '.join(odd)}): give the same ones, or another "
-            "--state"
+            f"{path} belongs to a run with other settings ({'; '.join(odd)}): give the same ones, or another --state"
         )

@@ -52,7 +52,7 @@ class Bank:
                 stack = torch.from_numpy(np.stack(images[i : i + chunk])).permute(0, 3, 1, 2).to(device)
                 seen.append(look(model, stack)[:, 1:].to(torch.bfloat16))
         features = torch.cat(seen)  # (views + composites, 36, D)
-        self.views = features[: len(views) * VIEWS].unflatten(0, (-1, VIEWS))  # (SCENES, VIEWS, 36, D)
+        self.views = features[: len(views) * VIEWS].reshape(-1, VIEWS, *features.shape[1:])  # (SCENES, VIEWS, 36, D)
         self.composites = features[len(views) * VIEWS :]
         self.shapes = [(rows, columns) for rows, columns, _ in composites]
 
@@ -113,7 +113,7 @@ def reduce_tokens(frames: Tensor, picture: Picture) -> Tensor:
         return frames.gather(1, order[..., None].expand(-1, -1, frames.shape[2]).to(frames.device))
     if picture.reduction == "pool":
         shape = next((r, c) for r, c in POOLS if r * c <= picture.keep)
-        planes = frames.transpose(1, 2).unflatten(2, (GRID, GRID))  # (N, D, 6, 6)
+        planes = frames.transpose(1, 2).reshape(len(frames), -1, GRID, GRID)  # (N, D, 6, 6)
         return F.adaptive_avg_pool2d(planes, shape).flatten(2).transpose(1, 2)
     return merge_tokens(frames, picture.keep, reduce="max" if rng.random() < 0.7 else "mean")
 
@@ -172,12 +172,13 @@ def page_attention(
     Returns:
         (B, S, heads, d), and no weights.
     """
-    batch = len(query)
+    batch, heads, dim = query.shape[0], query.shape[1], query.shape[3]
     columns, width = attention_mask.shape[1:3]
     image = attention_mask.shape[3] - width
 
     def per_column(x: Tensor) -> Tensor:
-        return x[:, :, image:].unflatten(2, (columns, width)).transpose(1, 2).flatten(0, 1)
+        folded = x[:, :, image:].reshape(batch, heads, columns, width, dim)
+        return folded.transpose(1, 2).flatten(0, 1)  # (B * columns, heads, width, d)
 
     def with_image(x: Tensor) -> Tensor:
         shared = x[:, None, :, :image].expand(-1, columns, -1, -1, -1).flatten(0, 1)
@@ -187,7 +188,7 @@ def page_attention(
     first = _attend(query[:, :, :image], key[:, :, :image], value[:, :, :image], causal)
     mask = attention_mask.flatten(0, 1)[:, None]  # (B * columns, 1, width, P + width)
     text = _attend(per_column(query), with_image(key), with_image(value), mask)
-    text = text.unflatten(0, (batch, columns)).transpose(1, 2).flatten(2, 3)  # (B, heads, columns * width, d)
+    text = text.view(batch, columns, heads, width, dim).transpose(1, 2).flatten(2, 3)  # (B, heads, columns * width, d)
     return torch.cat([first, text], 2).transpose(1, 2), None
 
 

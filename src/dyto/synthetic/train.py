@@ -43,9 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     if given.threads:
         torch.set_num_threads(given.threads)
-    settings = Settings(
-        seed=given.seed, steps=given.steps, eye_share=given.eye_share, precise=given.precise
-    )
+    settings = Settings(seed=given.seed, steps=given.steps, eye_share=given.eye_share, precise=given.precise)
     state = given.state or given.out.parent / "train.state"
     try:
         trainer = Trainer(settings, state, given.device, given.workers)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from dyto.synthetic.optim import Muon
 from dyto.synthetic.pages import FREE, LETTER, LOOKUP, draw_lesson
 from dyto.synthetic.state import check_settings, load_facts, load_tensors, save_state
 from dyto.synthetic.talk import ATTENTION, Bank, talk_loss
-from dyto.synthetic.tiles import tile_batch
+from dyto.synthetic.tiles import TileBatch, tile_batch
 
 log = logging.getLogger(__name__)
 
@@ -209,8 +209,9 @@ class Trainer:
 
     def _eye_step(self, batch: Any) -> dict[str, float]:
         with self._autocast():
-            loss, measures = eye_loss(self.model, self.probes, self._moved(batch), self.step)
-        loss.backward()
+            moved = cast(TileBatch, self._moved(batch))
+            loss, measures = eye_loss(self.model, self.probes, moved, self.step)
+        torch.autograd.backward(loss)
         self.optimizer.step(rate(self.step, self.settings.eye_steps, steady=0.6))
         return {"loss": loss.item(), **measures}
 
@@ -226,7 +227,7 @@ class Trainer:
                 weight = 0.2 if parts else 1.0
                 parts.append((weight, talk_loss(self.model, [], self._moved(lesson["lookups"]))))
         loss = torch.stack([weight * part[0] for weight, part in parts]).sum()
-        loss.backward()
+        torch.autograd.backward(loss)
         first = self.settings.eye_steps
         self.optimizer.step(rate(self.step - first, self.settings.steps - first, steady=0.4))
         right = torch.cat([part[1] for _, part in parts]).float()

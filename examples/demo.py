@@ -1,0 +1,51 @@
+"""What `make demo` runs: make a sample video, ask the bundled model about it, show the true answers beside.
+
+python examples/demo.py [--out demo] [--seed 0] [--video-only]
+"""
+
+import argparse
+from pathlib import Path
+
+import dyto
+from dyto.sheet import save_keyframe_sheet
+from dyto.synthetic.videos import sample_video
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the video and the picture")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, another video")
+    parser.add_argument("--video-only", action="store_true", help="make the video and leave")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    video = options.out / "sample.mp4"
+    asked = sample_video(video, options.seed)
+    print(f"{video}: a sample video of coloured shapes, 20 seconds")
+    if options.video_only:
+        return
+
+    qa = dyto.VideoQA.from_pretrained("tiny", strategy=dyto.DyTo.preset("release"))
+    answers = qa.ask_many(
+        video, [question for question, _, _ in asked], choices=[choices for _, choices, _ in asked], max_new_tokens=16
+    )
+    right = 0
+    for (question, choices, truth), answer in zip(asked, answers, strict=True):
+        said = answer.text if choices is None else choices[answer.choice] if answer.choice is not None else "?"
+        right += said == truth
+        options_text = f"  [{', '.join(choices)}]" if choices else ""
+        print(f"\n  {question}{options_text}\n    answer: {said:24} truth: {truth}")
+
+    first = answers[0]
+    print(f"\n{right} of {len(asked)} right.")
+    print(f"{first.uncompressed_tokens} visual tokens were compressed to {first.num_visual_tokens} ", end="")
+    print(f"of {len(first.keyframes)} key frames, for all questions in {first.seconds['total']:.1f} s.")
+    sheet = options.out / "keyframes.png"
+    save_keyframe_sheet(sheet, video, first.keyframes)
+    print(f"{sheet}: the key frames")
+    for warning in first.warnings:
+        print(f"note: {warning}")
+    print(f"\nNow yours:  dyto ask {video} 'what is there at the end ?'")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The published demo command, `run_demo.py`, over the library."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from dyto.cli import ask_and_print, report_errors
+from dyto.errors import unknown
+from dyto.legacy_eval import aggregation_strategy
+from dyto.strategies import build_strategy
+
+CONV_MODE = "image_seq_v3"
+MAX_NEW_TOKENS = 256
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags of the published demo, with their published defaults."""
+    flags = argparse.ArgumentParser(
+        prog="run_demo.py", description="Ask a question about a video, by the published flags. See also: dyto ask."
+    )
+    flags.add_argument("--video_path", required=True, help="a video file, or a folder of pictures")
+    flags.add_argument("--question", required=True, help="what you want to know")
+    flags.add_argument(
+        "--model_path", default="liuhaotian/llava-v1.6-vicuna-7b", help="a folder, a hub name, or tiny (%(default)s)"
+    )
+    flags.add_argument("--conv_mode", help=f"a prompt by name, or a text file ({CONV_MODE}; for tiny its own)")
+    flags.add_argument("--num_frames", type=int, default=100, help="frames to sample (%(default)s)")
+    flags.add_argument("--input_structure", default="image_seq", help="%(default)s")
+    flags.add_argument("--image_aspect_ratio", default="resize", help="%(default)s")
+    flags.add_argument(
+        "--temporal_aggregation",
+        default="spatial_tome_finch_dynamic_all_frms",
+        help="how the frames become tokens (%(default)s)",
+    )
+    flags.add_argument("--rope_scaling_factor", type=float, default=2, help="longer context (%(default)s)")
+    flags.add_argument("--debug", action="store_true", help="show tracebacks")
+    return flags
+
+
+def run_demo(argv: Sequence[str] | None = None) -> int:
+    """Run the demo command and return its exit code.
+
+    Args:
+        argv: The words after the command; None for those of the process.
+    """
+    options = parser().parse_args(argv)
+    return report_errors(lambda: answer(options), options.debug)
+
+
+def answer(options: argparse.Namespace) -> None:
+    """Answer as the options say, on stdout."""
+    for flag, only in (("input_structure", "image_seq"), ("image_aspect_ratio", "resize")):
+        if getattr(options, flag) != only:
+            raise unknown(f"--{flag}", getattr(options, flag), [only])
+    strategy, fields = aggregation_strategy(options.temporal_aggregation)
+    ask_and_print(
+        Path(options.video_path),
+        options.question,
+        model=options.model_path,
+        strategy=build_strategy(strategy, **fields),
+        prompt=options.conv_mode or (None if options.model_path == "tiny" else CONV_MODE),
+        rope_scaling_factor=options.rope_scaling_factor,
+        max_new_tokens=MAX_NEW_TOKENS,
+        sampling={"num_frames": options.num_frames},
+    )

@@ -1,0 +1,66 @@
+"""What there is by name, as tables: models, strategies, presets and prompts."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TypeAlias
+
+from dyto.errors import unknown
+from dyto.models.catalog import CATALOG
+from dyto.prompts import PROMPTS
+from dyto.strategies import PRESETS, STRATEGIES, DyTo
+
+Table: TypeAlias = tuple[list[str], list[list[str]]]
+"""Column titles, and rows of cells."""
+
+
+def table(what: str) -> Table:
+    """What there is of a kind.
+
+    Args:
+        what: "models", "strategies", "presets" or "prompts".
+
+    Raises:
+        ConfigError: Another word.
+    """
+    if what not in TABLES:
+        raise unknown("list", what, TABLES)
+    return TABLES[what]()
+
+
+def _models() -> Table:
+    rows = [
+        [
+            name,
+            f"{entry.size:.1f} GB" if entry.size else "none",
+            entry.licence,
+            entry.source or "-",
+            entry.note,
+        ]
+        for name, entry in CATALOG.items()
+    ]
+    return ["model", "download", "licence", "hub name", "note"], rows
+
+
+def _strategies() -> Table:
+    rows = []
+    for name, kind in STRATEGIES.items():
+        options = ", ".join(field.name for field in dataclasses.fields(kind)) or "-"
+        rows.append([name, (kind.__doc__ or "").partition("\n")[0], options])
+    return ["strategy", "what it does", "options"], rows
+
+
+def _presets() -> Table:
+    rows = []
+    for name, preset in PRESETS.items():
+        made = DyTo.preset(name)
+        rows.append([name, made.partition, str(made.max_keyframes), str(made.reference_budget), preset.note])
+    return ["preset", "partition", "key frames", "budget", "note"], rows
+
+
+def _prompts() -> Table:
+    rows = [[p.name, "multiple choice" if p.takes_choices else "open"] for p in PROMPTS.values()]
+    return ["prompt", "for"], rows
+
+
+TABLES = {"models": _models, "strategies": _strategies, "presets": _presets, "prompts": _prompts}

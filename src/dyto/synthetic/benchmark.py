@@ -1,0 +1,128 @@
+"""The synthetic benchmark: videos of every regime and their questions, in the layout that this field shares."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dyto.errors import ConfigError, unknown
+from dyto.synthetic.films import REGIMES
+from dyto.synthetic.videos import Asked, make_video
+
+log = logging.getLogger(__name__)
+
+SPLITS = {"dev": 101, "test": 202}
+"""First part of the seed of every video: no video of one split occurs in the other."""
+CHOICE_VIDEOS = Path("data/multiple_choice_qa/Synthetic/video")
+OPEN_VIDEOS = Path("data/video_qa/Synthetic_Zero_Shot_QA/videos")
+CHOICE_FILE = Path("gt_qa_files/Synthetic/val_qa.json")
+QUESTION_FILE = Path("gt_qa_files/Synthetic_Zero_Shot_QA/val_q.json")
+ANSWER_FILE = Path("gt_qa_files/Synthetic_Zero_Shot_QA/val_a.json")
+
+Record = dict[str, Any]
+
+
+def synth_video(seed: int, out: str | Path, questions: str | Path | None = None, regime: str = "mixed") -> list[Record]:
+    """Write one video from a seed, and its questions with their true answers.
+
+    Args:
+        seed: Same seed and regime, same video.
+        out: The MP4 file.
+        questions: A JSON file for the questions, or None to write none.
+        regime: One of `REGIMES`.
+
+    Returns:
+        The questions: `question`, `type`, `answer`, and with options `candidates` and `answer_number`.
+
+    Raises:
+        ConfigError: An unknown regime, or a file that is not an MP4.
+    """
+    path = Path(out)
+    if regime not in REGIMES:
+        raise unknown("regime", regime, REGIMES)
+    if path.suffix.lower() != ".mp4":
+        raise ConfigError(f"the video would be written to {path}, expected a name that ends in .mp4")
+    _, asked = make_video(path, (303, REGIMES.index(regime), seed), regime)
+    records = [_facts(a) for a in asked]
+    if questions is not None:
+        _write(Path(questions), records)
+    return records
+
+
+def synth_benchmark(
+    split: str,
+    out: str | Path,
+    videos: int = 20,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> dict[str, int]:
+    """Write the benchmark: `videos` videos of every regime, questions with options and for free answers.
+
+    Under `out` lie `gt_qa_files/Synthetic/val_qa.json` (with options),
+    `gt_qa_files/Synthetic_Zero_Shot_QA/val_q.json` and `val_a.json` (free answers), and the videos under `data`,
+    where `dyto eval synthetic` and `dyto eval synthetic-open` look for them.
+
+    Args:
+        split: "dev" or "test"; their seeds are apart.
+        out: The folder.
+        videos: How many of every regime.
+        progress: Told how many videos are written, of how many.
+
+    Returns:
+        How many videos, questions with options and questions for free answers there are.
+
+    Raises:
+        ConfigError: An unknown split, or less than one video.
+    """
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    if videos < 1:
+        raise ConfigError(f"{videos} videos of every regime asked for, expected at least 1")
+    root = Path(out)
+    (root / OPEN_VIDEOS).mkdir(parents=True, exist_ok=True)
+    choice: list[Record] = []
+    open_questions: list[Record] = []
+    open_answers: list[Record] = []
+    for number in range(videos):
+        for place, regime in enumerate(REGIMES):
+            name = f"{split}_{regime}_{number:04d}"
+            path = root / CHOICE_VIDEOS / f"{name}.mp4"
+            _, asked = make_video(path, (SPLITS[split], place, number), regime)
+            _same_file(path, root / OPEN_VIDEOS / path.name)
+            for count, a in enumerate(asked):
+                common = {"question_id": f"{name}_{count:02d}", "question": a.question, "regime": regime}
+                if a.choices:
+                    choice.append({"task_name": "Synthetic", "video_name": path.name, **common, **_facts(a)})
+                else:
+                    open_questions.append({"video_name": name, **common})
+                    open_answers.append({"answer": a.answer, "type": a.type, "question_id": common["question_id"]})
+            progress(number * len(REGIMES) + place + 1, videos * len(REGIMES))
+    _write(root / CHOICE_FILE, choice)
+    _write(root / QUESTION_FILE, open_questions)
+    _write(root / ANSWER_FILE, open_answers)
+    return {"videos": videos * len(REGIMES), "choice": len(choice), "free": len(open_questions)}
+
+
+def _facts(asked: Asked) -> Record:
+    facts: Record = {"question": asked.question, "type": asked.type, "answer": asked.answer}
+    if asked.choices:
+        facts |= {"candidates": list(asked.choices), "answer_number": asked.choices.index(asked.answer)}
+    return facts
+
+
+def _same_file(source: Path, target: Path) -> None:
+    """The same video in a second place: a hard link where the file system has them, else a copy."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _write(path: Path, records: list[Record]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,47 @@
+"""`dyto synth`: videos and benchmarks of the synthetic world."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from dyto.synthetic.benchmark import CHOICE_FILE, synth_benchmark, synth_video
+from dyto.synthetic.films import REGIMES
+
+out_console = Console(highlight=False, soft_wrap=True)
+
+app = typer.Typer(
+    name="synth", help="Make videos of a world of coloured shapes, whose true answers are known.", no_args_is_help=True
+)
+
+
+@app.command()
+def video(
+    out: Annotated[Path, typer.Option(help="The MP4 file to write.")],
+    seed: Annotated[int, typer.Option(help="Another seed, another video.", min=0)] = 0,
+    questions: Annotated[Path | None, typer.Option(help="JSON file for its questions and true answers.")] = None,
+    regime: Annotated[str, typer.Option(help=", ".join(REGIMES))] = "mixed",
+) -> None:
+    """Write one video of the synthetic world, 20 seconds of H.264."""
+    records = synth_video(seed, out, questions, regime)
+    where = f" in {questions}" if questions else ""
+    out_console.print(f"{out}: {regime}, seed {seed}, {len(records)} questions{where}", markup=False)
+
+
+@app.command()
+def benchmark(
+    out: Annotated[Path, typer.Option(help="Folder for question files and videos.")],
+    split: Annotated[str, typer.Option(help="dev or test; their videos are apart.")] = "dev",
+    videos: Annotated[int, typer.Option(help="Videos of each regime.", min=1)] = 20,
+) -> None:
+    """Write the benchmark: videos of every regime and their questions, as `dyto eval synthetic` reads them."""
+    with out_console.status("writing") as status:
+        counts = synth_benchmark(split, out, videos, lambda done, every: status.update(f"video {done} of {every}"))
+    out_console.print(
+        f"{out / CHOICE_FILE.parts[0]}: {counts['videos']} videos, {counts['choice']} questions with options, "
+        f"{counts['free']} for free answers",
+        markup=False,
+    )

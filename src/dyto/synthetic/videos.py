@@ -1,0 +1,150 @@
+"""Films to H.264 files, and what is asked about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+
+from dyto.synthetic.films import FPS, Film, draw_film, draw_frames
+from dyto.synthetic.questions import ASKERS, Question, ask_exist
+from dyto.synthetic.render import Pixels
+from dyto.synthetic.world import Scene
+
+CODING = {
+    "crf": "24",
+    "preset": "veryfast",
+    "x264-params": "mbtree=0:rc-lookahead=0:b-adapt=0:weightp=0:weightb=0",
+}
+"""Small files; the encoder's look-ahead reads memory that nobody wrote, and is left out so that bytes repeat."""
+
+
+class Asked(NamedTuple):
+    """A question about a video, ready to be put.
+
+    Attributes:
+        type: What it is about.
+        question: Its text.
+        choices: The options, or None where words are asked for.
+        answer: The true answer; with options, the text of the right one.
+    """
+
+    type: str
+    question: str
+    choices: tuple[str, ...] | None
+    answer: str
+
+
+def write_video(path: Path, frames: Iterable[Pixels], fps: int = FPS) -> None:
+    """Write frames as H.264 in an MP4 file, the same bytes for the same frames.
+
+    Args:
+        path: The file, overwritten; its folder must exist.
+        frames: (H, W, 3) uint8 RGB each, all of one even size.
+        fps: Frames per second.
+    """
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264", rate=fps, options=CODING)
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        stream.codec_context.gop_size = 5 * fps
+        for number, image in enumerate(frames):
+            if not number:
+                stream.height, stream.width = image.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def film_questions(rng: np.random.Generator, film: Film) -> list[Question]:
+    """Questions about a film, one or two of every type that has one.
+
+    Args:
+        rng: Where chance comes from.
+        film: The film.
+
+    Returns:
+        The questions, all different; those about a needle have the type "needle".
+    """
+    scenes = film.scenes
+    asked: list[Question] = []
+    for kind, ask in ASKERS.items():
+        for _ in range(2 if kind in ("exist", "background", "which") else 1):
+            question = ask(rng, scenes)
+            if question is not None:
+                asked.append(question)
+    for shot in film.shots:
+        if shot.needle:
+            asked.extend(_needle_questions(rng, shot.scene, scenes))
+    return list(
+        {question.text + str(question.answer is None) + question.right: question for question in asked}.values()
+    )
+
+
+def _needle_questions(rng: np.random.Generator, needle: Scene, scenes: Sequence[Scene]) -> list[Question]:
+    """Is there what the brief scene shows, and what is behind it?"""
+    name = needle.things[0].name
+    background = needle.background_name
+    others = tuple(dict.fromkeys(s.background_name for s in scenes if s.background_name != background))
+    found = [
+        Question("needle", f"What is the background of the {name}?", background, background, others),
+        Question("needle", f"Is there a {name}?", "yes", "yes", ("no",)),
+    ]
+    absent = ask_exist(rng, scenes)
+    while absent is None or absent.answer == "yes":
+        absent = ask_exist(rng, scenes)
+    return [*found, replace(absent, type="needle")]
+
+
+def ask_both_ways(rng: np.random.Generator, question: Question) -> list[Asked]:
+    """A question with words as the answer and, where there are four options, with letters."""
+    asked = []
+    if question.answer is not None:
+        asked.append(Asked(question.type, question.text, None, question.answer))
+    options, _ = question.options(rng)
+    if len(options) == 4:
+        asked.append(Asked(question.type, question.text, options, question.right))
+    return asked
+
+
+def make_video(path: Path, seed: Sequence[int], regime: str) -> tuple[Film, list[Asked]]:
+    """Write one video and its questions, a pure function of seed and regime.
+
+    Args:
+        path: The MP4 file to write; folders are made.
+        seed: One or more numbers.
+        regime: One of `REGIMES`.
+
+    Returns:
+        The film and the questions, with and without options.
+    """
+    rng = np.random.default_rng((*seed, 6))
+    film = draw_film(rng, regime)
+    questions = film_questions(rng, film)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_video(path, draw_frames(film, int(rng.integers(1 << 31))), film.fps)
+    return film, [asked for question in questions for asked in ask_both_ways(rng, question)]
+
+
+SAMPLE_TYPES = ("exist", "color", "shape", "background", "object", "first", "last")
+"""What the sample video of the demo is asked about; its questions are those that the tiny model is good at."""
+
+
+def sample_video(path: str | Path, seed: int = 0) -> list[tuple[str, tuple[str, ...] | None, str]]:
+    """Write the sample video: 20 seconds of four to eight scenes.
+
+    Args:
+        path: The MP4 file to write.
+        seed: Another seed, another video of the same kind.
+
+    Returns:
+        (question, choices or None, true answer) of its questions: eight or fewer in words, two with options.
+    """
+    _, asked = make_video(Path(path), (77, seed), "mixed")
+    free = [a for a in asked if a.choices is None and a.type in SAMPLE_TYPES]
+    letters = [a for a in asked if a.choices and a.type in ("which", "first", "background")]
+    chosen = [*{a.question: a for a in free}.values()][:8] + letters[:2]
+    return [(a.question, a.choices, a.answer) for a in chosen]

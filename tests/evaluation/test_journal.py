@@ -1,0 +1,146 @@
+"""The journal and its claims: torn lines, full disks, several writers."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+
+import pytest
+
+from dyto.errors import DatasetError
+from dyto.evaluation.journal import Claims, Journal
+from evaluation.work import hold, wait_for, work
+
+
+def keys(folder):
+    return sorted(Journal(folder).refresh())
+
+
+def write(folder, *rows, rank=lambda row: 0):
+    with Journal(folder, rank=rank) as journal:
+        journal.append(rows)
+
+
+def test_a_torn_last_line_counts_as_not_written(tmp_path):
+    write(tmp_path, {"key": "a"}, {"key": "b", "text": "é" * 50})
+    (path,) = tmp_path.glob("*.jsonl")
+    whole = path.read_bytes()
+    first = whole.index(b"\n") + 1
+    for cut in range(first, len(whole)):
+        path.write_bytes(whole[:cut])
+        assert keys(tmp_path) == ["a"]
+    path.write_bytes(whole)
+    assert keys(tmp_path) == ["a", "b"]
+
+
+def test_a_damaged_line_is_reported_and_costs_only_itself(tmp_path, caplog):
+    write(tmp_path, {"key": "a"}, {"key": "b"}, {"key": "c"})
+    (path,) = tmp_path.glob("*.jsonl")
+    path.write_bytes(path.read_bytes().replace(b'"key": "b"', b'"key": \x00\xff"'))
+    assert keys(tmp_path) == ["a", "c"]
+    assert "damaged line" in caplog.text
+
+
+def test_a_line_still_being_written_is_read_once_it_is_whole(tmp_path):
+    path = tmp_path / "other.jsonl"
+    path.write_text('{"key": "a"}\n{"key": ')
+    journal = Journal(tmp_path)
+    assert journal.refresh() == {"a"}
+    with path.open("a") as file:
+        file.write('"b"}\n')
+    assert journal.refresh() == {"a", "b"}
+
+
+def test_of_two_rows_the_better_rank_counts_whoever_wrote_first(tmp_path):
+    good, bad = {"key": "a", "status": 0}, {"key": "a", "status": 1}
+    for name, order in (("x", (good, bad)), ("y", (bad, good))):
+        for row in order:
+            write(tmp_path / name, row, rank=lambda r: r["status"])
+        journal = Journal(tmp_path / name, rank=lambda r: r["status"])
+        journal.refresh()
+        assert journal.rows() == {"a": good}
+        assert journal.rank_of("a") == 0
+        assert journal.rank_of("b") is None
+
+
+def test_a_full_disk_is_an_error_and_leaves_whole_lines_only(tmp_path, monkeypatch):
+    journal = Journal(tmp_path)
+    journal.append([{"key": "a"}])
+    real = os.write
+
+    def half_then_full(file, data):
+        if len(data) > 10:
+            return real(file, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", half_then_full)
+    with pytest.raises(DatasetError, match=r"No space left.*safe.*same command again"):
+        journal.append([{"key": "b", "text": "x" * 100}])
+    monkeypatch.undo()
+    assert keys(tmp_path) == ["a"]
+    journal.append([{"key": "c"}])
+    journal.close()
+    assert keys(tmp_path) == ["a", "c"]
+    (path,) = tmp_path.glob("*.jsonl")
+    assert [json.loads(line)["key"] for line in path.read_text().splitlines()] == ["a", "c"]
+
+
+def test_the_kernels_own_full_device_is_an_error(tmp_path, monkeypatch):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here")
+    journal = Journal(tmp_path)
+    monkeypatch.setattr(journal, "_file", os.open("/dev/full", os.O_WRONLY))
+    monkeypatch.setattr(os, "ftruncate", lambda file, size: None)
+    with pytest.raises(DatasetError, match="No space left"):
+        journal.append([{"key": "a"}])
+
+
+def test_a_folder_that_may_not_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DatasetError, match="cannot write"):
+        write(tmp_path / "file" / "rows", {"key": "a"})
+
+
+def test_a_claim_is_held_until_its_process_is_gone(tmp_path, crew):
+    holder = crew(hold, tmp_path / "lock", 3, tmp_path / "ready")
+    wait_for(lambda: (tmp_path / "ready").exists())
+    with Claims(tmp_path / "lock") as claims:
+        assert not claims.take(3)
+        assert claims.take(2)
+        holder.kill()
+        holder.join()
+        assert claims.take(3)
+
+
+def test_shared_claims_go_together_and_exclude_a_lone_one(tmp_path, crew):
+    holder = crew(hold, tmp_path / "lock", 0, tmp_path / "ready", True)
+    wait_for(lambda: (tmp_path / "ready").exists())
+    with Claims(tmp_path / "lock") as claims:
+        assert claims.take(0, shared=True)
+        claims.release(0)
+        assert not claims.take(0)
+    holder.kill()
+
+
+def test_three_processes_do_every_piece_exactly_once(tmp_path, crew):
+    workers = [crew(work, tmp_path, 40, 0.005) for _ in range(3)]
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    done = [json.loads(line) for path in tmp_path.glob("*.jsonl") for line in path.read_text().splitlines()]
+    assert sorted(int(row["key"]) for row in done) == list(range(40))
+
+
+def test_the_pieces_of_a_killed_process_are_done_by_the_others(tmp_path, crew):
+    victim = crew(work, tmp_path, 6, 60.0)  # holds its first piece for ever
+    wait_for(lambda: (tmp_path / "lock").exists())
+    time.sleep(0.1)
+    helper = crew(work, tmp_path, 6, 0.0)
+    wait_for(lambda: len(keys(tmp_path)) == 5)
+    assert helper.is_alive(), "it waits for the piece that the victim holds"
+    victim.kill()
+    helper.join(10)
+    assert helper.exitcode == 0
+    assert keys(tmp_path) == [str(i) for i in range(6)]

@@ -1,0 +1,126 @@
+"""The tiny model by stock transformers alone: loads, survives any text, describes an image."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dyto.models.tiny import build_config, build_model, build_tokenizer, save_tiny, vocabulary
+from dyto.synthetic.exam import held_out_image, image_exam
+from dyto.synthetic.questions import describe
+
+SHIPPED = Path(str(files("dyto"))) / "checkpoints" / "tiny"
+needs_checkpoint = pytest.mark.skipif(not (SHIPPED / "config.json").is_file(), reason="no trained checkpoint is there")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("tiny")
+    save_tiny(build_model(2), path)
+    return path
+
+
+def test_same_seed_same_weights():
+    first, second, other = build_model(1).state_dict(), build_model(1).state_dict(), build_model(2).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_it_loads_in_stock_transformers_without_this_package(folder: Path):
+    program = f"""
+import sys
+sys.modules["dyto"] = None  # importing it fails
+from transformers import AutoProcessor, LlavaNextForConditionalGeneration
+processor = AutoProcessor.from_pretrained({str(folder)!r})
+model = LlavaNextForConditionalGeneration.from_pretrained({str(folder)!r})
+chat = [{{"role": "user", "content": [{{"type": "image"}}, {{"type": "text", "text": "Describe the scene."}}]}}]
+text = processor.apply_chat_template(chat)
+assert text == "USER: <image>\\nDescribe the scene. ASSISTANT:", text
+inputs = processor(images=Image.new("RGB", (84, 84)), text=text, return_tensors="pt")
+ids = model.generate(**inputs, max_new_tokens=4)
+assert 1 <= ids.shape[1] - inputs["input_ids"].shape[1] <= 4
+assert model.config.dyto_prompt == "tiny"
+print(processor.image_processor.size, model.dtype)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "bfloat16" in done.stdout
+
+
+def test_saving_keeps_every_weight_and_changes_nothing(folder: Path):
+    from transformers import LlavaNextForConditionalGeneration
+
+    model = build_model(2)
+    saved = LlavaNextForConditionalGeneration.from_pretrained(folder, dtype=torch.bfloat16).state_dict()
+    assert model.dtype == torch.float32
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor.to(torch.bfloat16), saved[name]), name
+
+
+def test_it_is_small_and_the_context_is_long_enough(folder: Path):
+    assert (folder / "model.safetensors").stat().st_size <= 16e6
+    assert build_config().text_config.max_position_embeddings >= 1024
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "\n\n", "zebra xylophone", "Was ist ROT?", "12345 1.5e-7", "红色的戒指", "🙂" * 50, "\x00\x01\x7f",
+     "<s> </s> <pad> <unk>", "(a) (Z) (A)(B)", "a" * 20000, "red " * 5000, "\u202eright to left", "'\"\\`"],
+)  # fmt: skip
+def test_any_text_survives_the_tokenizer(text):
+    tokenizer = build_tokenizer()
+    ids = tokenizer(text).input_ids
+    assert ids[0] == tokenizer.bos_token_id
+    assert all(0 <= i < len(vocabulary()) for i in ids)
+    assert isinstance(tokenizer.decode(ids), str)
+
+
+def test_an_option_letter_is_not_the_article():
+    tokenizer = build_tokenizer()
+    words = tokenizer.convert_ids_to_tokens(tokenizer("Is (A) a RED ring?", add_special_tokens=False).input_ids)
+    assert words == ["is", "(A)", "a", "red", "ring", "?"]
+    assert tokenizer.decode(tokenizer("(B)", add_special_tokens=False).input_ids, skip_special_tokens=True) == "(B)"
+
+
+def test_the_unused_tower_layer_is_the_identity():
+    model = build_model(0)
+    with torch.no_grad():
+        states = model.model.vision_tower(torch.randn(1, 3, 84, 84), output_hidden_states=True).hidden_states
+    assert torch.equal(states[-1], states[-2])
+
+
+@needs_checkpoint
+def test_the_shipped_checkpoint_describes_single_images():
+    from dyto.synthetic.exam import StockModel
+    from dyto.synthetic.videos import Asked
+
+    model = StockModel(SHIPPED)
+    right = 0
+    for number in range(12):
+        scene, image, _ = held_out_image(31, number)
+        question = Asked("description", "Describe the scene.", None, describe([scene]))
+        right += model.answer(image, [question]) == [question.answer]
+    assert right >= 8
+
+
+@needs_checkpoint
+def test_the_shipped_checkpoint_passes_a_small_exam():
+    free = image_exam(SHIPPED, images=20, seed=32)["free"]
+    for kind in ("exist", "color", "shape", "background"):
+        assert free[kind].share >= 0.8, (kind, free[kind])
+
+
+def test_a_picture_of_any_size_is_accepted(folder: Path):
+    from dyto.synthetic.exam import StockModel
+    from dyto.synthetic.videos import Asked
+
+    model = StockModel(folder)
+    for height, width in ((84, 84), (10, 300), (480, 640)):
+        image = np.zeros((height, width, 3), np.uint8)
+        assert len(model.answer(image, [Asked("", "What is it?", None, "")])) == 1
