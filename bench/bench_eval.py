@@ -11,6 +11,7 @@ import json
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from dyto.evaluation.runner import run
@@ -63,8 +64,6 @@ def main():
         questions = settings.questions()
 
         def runner(number):
-            from dataclasses import replace
-
             task = replace(settings, folders={"out": folder / f"out{number}"}).task(questions, qa)
             start = time.perf_counter()
             run(task, qa)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -187,7 +188,7 @@ def _stretch(
     context, at = stream.codec_context, first - 1
     # In H.264 a picture that no other leans on need not be decoded for the sake of the others. (In HEVC the
     # flag speaks of one temporal layer only.)
-    skipped = "NONREF" if context.name == "h264" else "DEFAULT"
+    skipped: Any = "NONREF" if context.name == "h264" else "DEFAULT"
     for packet in packets:
         found = index.position.get(packet.pts, -1)
         if found < first and at < first:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import logging
 import os
 import re
 import sys
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from dyto.errors import ConfigError, DytoError, unknown
+from dyto.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
     from dyto.evaluation.settings import Settings
@@ -230,13 +229,16 @@ def config_settings(
 
 def run_inference(argv: Sequence[str] | None = None) -> int:
     """`run_inference.py`: run all benchmarks of a config, score them, and show the report; the exit code."""
+    from dyto.cli import report_errors
+
     parser = argparse.ArgumentParser(prog="run_inference.py", description="Run the benchmarks of a config.")
     parser.add_argument("--exp_config", "--exp-config", required=True, type=Path, help="a YAML file, see cfgs/")
     parser.add_argument("--video-dir", "--video_dir", type=Path, help="folder of the videos, if not DATA_DIR")
     parser.add_argument("--limit", type=int, help="only the first so many questions of each benchmark")
     parser.add_argument("--judge", default="auto", help="auto, openai, offline or none")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
     given = parser.parse_args(argv)
-    return _guarded(lambda: _run_config(given.exp_config, given.video_dir, given.limit, given.judge))
+    return report_errors(lambda: _run_config(given.exp_config, given.video_dir, given.limit, given.judge), given.debug)
 
 
 def _run_config(path: Path, video_dir: Path | None, limit: int | None, judge: str) -> None:
@@ -272,12 +274,15 @@ def _present(runs: list[Settings]) -> list[Settings]:
 
 def prepare_qa_file(name: str, argv: Sequence[str] | None = None) -> int:
     """`scripts/data/prepare_*_qa_file.py`: prepare one benchmark's question file; the exit code."""
+    from dyto.cli import report_errors
+
     option = "--qa_folder" if name == "vcgbench" else "--qa_file"
     parser = argparse.ArgumentParser(description=f"Prepare the question file of {name}.")
     parser.add_argument(option, option.replace("_", "-"), dest="source", required=True, type=Path)
     parser.add_argument("--out", default="playground/gt_qa_files", type=Path, help="folder of all prepared files")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
     given = parser.parse_args(argv)
-    return _guarded(lambda: _prepare(name, given.source, given.out))
+    return report_errors(lambda: _prepare(name, given.source, given.out), given.debug)
 
 
 def _prepare(name: str, source: Path, out: Path) -> None:
@@ -286,17 +291,3 @@ def _prepare(name: str, source: Path, out: Path) -> None:
 
     for done in prepare(name, source, out=out):
         show_prepared(done)
-
-
-def _guarded(work: Callable[[], None]) -> int:
-    """Errors become one line and an exit code: 2 for usage, 1 otherwise."""
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
-    try:
-        work()
-    except DytoError as err:
-        sys.stderr.write(f"dyto: {err}\n")
-        return 2 if isinstance(err, ConfigError) else 1
-    except KeyboardInterrupt:
-        sys.stderr.write("dyto: interrupted; give the same command again to go on\n")
-        return 130
-    return 0

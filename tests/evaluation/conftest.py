@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import shutil
 import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
+import dyto
+from evaluation.world import write_questions
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +43,35 @@ def crew(forks):
         if process.is_alive():
             process.kill()
         process.join()
+
+
+@pytest.fixture
+def world(tmp_path, clip, loaded_once):
+    """A folder of six videos, and 24 questions about them."""
+    (tmp_path / "videos").mkdir()
+    for i in range(6):
+        shutil.copy(clip, tmp_path / f"videos/v{i}.mp4")
+    write_questions(tmp_path / "val_qa.json", [f"v{i}.mp4" for i in range(6)], 24)
+    return tmp_path
+
+
+@pytest.fixture
+def real_world(world, shared):
+    """The same with real clips under the names of the first three videos."""
+    for i, path in enumerate(sorted((shared / "videos").glob("*.mp4"))):
+        shutil.copy(path, world / f"videos/v{i}.mp4")
+    return world
+
+
+@pytest.fixture
+def loaded_once(tiny, monkeypatch):
+    """In this process the bundled model is loaded once for all tests; other processes load it themselves."""
+    real = dyto.pipeline.load_model
+
+    def load(name, **options):
+        return tiny if name == "tiny" else real(name, **options)
+
+    monkeypatch.setattr(dyto.pipeline, "load_model", load)
 
 
 class StubJudge:

@@ -258,7 +258,20 @@ def test_the_published_scripts_run_as_they_are_typed(world, shared):
 
 
 @pytest.mark.parametrize(
-    "name", ["msvd", "msrvtt", "tgif", "activitynet", "nextqa", "egoschema", "intentqa", "star", "videomme", "mvbench", "vcgbench"]
+    "name",
+    [
+        "msvd",
+        "msrvtt",
+        "tgif",
+        "activitynet",
+        "nextqa",
+        "egoschema",
+        "intentqa",
+        "star",
+        "videomme",
+        "mvbench",
+        "vcgbench",
+    ],
 )
 def test_every_published_preparation_script_is_there(name):
     text = (ROOT / f"scripts/data/prepare_{name}_qa_file.py").read_text()

@@ -105,7 +105,7 @@ def test_consistency_shows_the_judge_both_answers():
 
 
 def test_an_unjudged_run_claims_nothing(choice):
-    found = results(get("msvd"), [row(0, "a")], 1) | {"config": "c", "setting": None}
+    found = results(get("msvd"), [row(0, "a")], 1) | {"config": "c", "setting": None, "complete": True}
     assert found["measures"] == {}
     assert any("not judged yet" in note for note in notes_of(found))
 
@@ -122,6 +122,7 @@ def test_the_report_says_what_a_reader_must_know(choice):
 
 def test_csv_and_json_hold_the_same_figures(choice, tmp_path):
     (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "config.json").write_text("{}")
     (tmp_path / "x" / "results.json").write_text(json.dumps(choice))
     found = find_results([tmp_path])
     paths = write_report(found, tmp_path)
@@ -134,7 +135,7 @@ def test_csv_and_json_hold_the_same_figures(choice, tmp_path):
 
 
 def test_a_folder_without_results_is_an_error(tmp_path):
-    with pytest.raises(DatasetError, match=r"no results\.json below"):
+    with pytest.raises(DatasetError, match="no run below"):
         find_results([tmp_path])
 
 

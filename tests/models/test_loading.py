@@ -205,3 +205,49 @@ def test_real_models_state_size_and_licence():
     for name, entry in CATALOG.items():
         assert entry.licence
         assert name == "tiny" or (entry.size > 10 and "/" in entry.source)
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory):
+    """A small sentencepiece model, as Llama has one: no normalisation, bytes for what it does not know."""
+    sentencepiece = pytest.importorskip("sentencepiece", reason="needs the extra 'original'")
+    folder = tmp_path_factory.mktemp("pieces")
+    (folder / "corpus.txt").write_text("what color is the star in the video\nis there a red circle\n" * 50)
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "corpus.txt"), model_prefix=str(folder / "tokenizer"), vocab_size=310, model_type="bpe",
+        byte_fallback=True, normalization_rule_name="identity", hard_vocab_limit=False, minloglevel=2,
+        unk_id=0, bos_id=1, eos_id=2, pad_id=-1,
+    )  # fmt: skip
+    return folder / "tokenizer.model"
+
+
+def test_a_sentencepiece_model_alone_is_read_as_its_makers_read_it(pieces, tmp_path):
+    pytest.importorskip("google.protobuf", reason="needs the extra 'original'")
+    import sentencepiece
+
+    big = forge_model(seed=1, prompt=None)
+    big.resize_token_embeddings(320)
+    folder = save_original(big, tmp_path, config_changes={"vocab_size": 320})
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+    shutil.copy(pieces, folder / "tokenizer.model")
+    (folder / "tokenizer_config.json").write_text(
+        '{"tokenizer_class": "LlamaTokenizer", "legacy": false, "add_bos_token": true}'
+    )
+    model = dyto.load_model(folder, device="cpu")
+    own = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
+    text = "what color is it? Über 3"
+    prompt = model.tokenize(text, "\nis there")
+    assert prompt.before.tolist() == [1, *own.encode(text)]
+    assert own.decode(prompt.after.tolist()) == "\nis there"
+    assert dyto.VideoQA(model).ask(video(), "what color is it ?", max_new_tokens=3).num_visual_tokens > 0
+
+
+def test_a_tokenizer_that_needs_the_extra_names_it(pieces, tmp_path, monkeypatch):
+    folder = save_original(forge_model(seed=1, prompt=None), tmp_path)
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+    shutil.copy(pieces, folder / "tokenizer.model")
+    monkeypatch.setattr("dyto.models.loading.find_spec", lambda name: None)
+    with pytest.raises(dyto.MissingExtraError, match=r"pip install 'dyto\[original\]'"):
+        dyto.load_model(folder)

@@ -36,6 +36,7 @@ def test_it_loads_in_stock_transformers_without_this_package(folder: Path):
     program = f"""
 import sys
 sys.modules["dyto"] = None  # importing it fails
+from PIL import Image
 from transformers import AutoProcessor, LlavaNextForConditionalGeneration
 processor = AutoProcessor.from_pretrained({str(folder)!r})
 model = LlavaNextForConditionalGeneration.from_pretrained({str(folder)!r})

@@ -51,6 +51,12 @@ class Judging:
         if self.kind not in JUDGES:
             raise unknown("judge", self.kind, JUDGES)
 
+    def check(self, benchmark: Benchmark) -> None:
+        """Find out before the run, and not after it, whether the judge can be asked."""
+        if benchmark.kind != "choice" and self.resolved == "openai":
+            Judge(self.model)
+            read_prompts(self.prompts)
+
     @property
     def resolved(self) -> str:
         """The kind, with "auto" decided."""
@@ -91,7 +97,8 @@ def evaluate(settings: Settings, judging: Judging | None = None, *, hooks: Hooks
     """
     judging, hooks = judging or Judging(), hooks or Hooks()
     questions = settings.questions()
-    settings.videos()  # missing videos are said before a model is loaded
+    settings.videos()  # what is missing is said before a model is loaded
+    judging.check(settings.spec)
     folders = settings.run_folders()
     ask_all(settings, questions, hooks.asking)
     selected = questions.samples[: settings.limit]

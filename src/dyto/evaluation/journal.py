@@ -14,7 +14,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -53,7 +53,7 @@ class Journal:
         self._size = 0
         self._synced = time.monotonic()
 
-    def refresh(self) -> set[str]:
+    def refresh(self) -> KeysView[str]:
         """Read what has been written since the last call, by anybody.
 
         Returns:
@@ -61,7 +61,7 @@ class Journal:
         """
         for path in sorted(self.folder.glob("*.jsonl")):
             self._read(path)
-        return set(self._rows)
+        return self._rows.keys()
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """All rows by key, as of the last `refresh`."""

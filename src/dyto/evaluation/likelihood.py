@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import torch
@@ -56,21 +55,8 @@ class OptionScorer:
     def _score(self, prefix: Prefix, asked: torch.Tensor, ids: torch.Tensor) -> float:
         """Mean log-likelihood of what `ids` has beyond the prompt that they share with `asked`."""
         shared = min(len(asked), len(ids) - 1)
-        while shared and not torch.equal(asked[:shared], ids[:shared]):
+        while shared > 1 and not torch.equal(asked[:shared], ids[:shared]):
             shared -= 1  # the option's first letters may have joined the prompt's last token
-        logits = _logits(self._model, prefix, ids)  # (S, V)
+        logits = self._model.logits(prefix, ids)  # (S, V)
         likely = logits[shared - 1 : -1].float().log_softmax(-1)  # (n, V)
         return float(likely.gather(1, ids[shared:, None]).mean())
-
-
-def _logits(model: VideoModel, prefix: Prefix, ids: torch.Tensor) -> torch.Tensor:
-    """(S, V) what the model expects after each of `ids` (S,), behind a prefix that stays as it is."""
-    length = len(prefix) + len(ids)
-    with model._rope.active(prefix.scaled):
-        out = model.model(
-            inputs_embeds=model.model.get_input_embeddings()(ids)[None],  # (1, S, D)
-            attention_mask=torch.ones(1, length, dtype=torch.int64, device=model.device),
-            past_key_values=copy.deepcopy(prefix.cache),
-        )
-    logits: torch.Tensor = out.logits[0]
-    return logits

@@ -8,11 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dyto.benchmarks import BENCHMARKS, GROUPS
+from dyto.benchmarks import BENCHMARKS, GROUPS, get
 from dyto.errors import DatasetError
 from dyto.evaluation.files import dump_json, write_atomic
 from dyto.evaluation.folders import read_json
-from dyto.evaluation.paper import paper_figure, paper_numbers
+from dyto.evaluation.journal import Journal
+from dyto.evaluation.paper import paper_figure, paper_numbers, setting_of
+from dyto.evaluation.rows import rank
+from dyto.evaluation.scoring import results
 
 COLUMNS = (
     *("benchmark", "config", "group", "measure", "value", "low", "high", "questions", "videos"),
@@ -29,50 +32,62 @@ Line = dict[str, Any]
 
 
 def find_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """All `results.json` in or below some folders.
+    """The results of all runs in or below some folders.
 
     Raises:
         DatasetError: There is none.
     """
-    files = sorted({file for path in paths for file in path.rglob("results.json")})
-    if not files:
+    folders = sorted({file.parent for path in paths for file in path.rglob("config.json")})
+    if not folders:
         raise DatasetError(
-            f"no results.json below {', '.join(map(str, paths))}: run `dyto eval BENCHMARK` first, or name its --out"
+            f"no run below {', '.join(map(str, paths))}: run `dyto eval BENCHMARK` first, or name its --out"
         )
-    return [read_json(file) for file in files]
+    return [_results(folder) for folder in folders]
 
 
-def lines(results: Results) -> Iterator[Line]:
+def _results(folder: Path) -> dict[str, Any]:
+    """The results of a run; of one that has not ended, from what is recorded so far, unjudged."""
+    if (folder / "results.json").exists():
+        return read_json(folder / "results.json")
+    config, manifest = read_json(folder / "config.json"), read_json(folder / "manifest.json")
+    with Journal(folder / "rows", rank=rank) as journal:
+        journal.refresh()
+        rows = list(journal.rows().values())
+    found = results(get(config["benchmark"]), rows, manifest["question_file"]["rows"])
+    return found | {"config": folder.name, "setting": setting_of(config), "complete": False}
+
+
+def lines(run: Results) -> Iterator[Line]:
     """One line for every measure of a run, overall and by group; accuracy in per cent."""
-    for measure, figure in results["measures"].items():
-        paper = paper_figure(_comparable(results), results["benchmark"], measure, results["judge"])
-        yield _line(results, "all", measure, figure) | {"paper": paper}
+    for measure, figure in run["measures"].items():
+        paper = paper_figure(_comparable(run), run["benchmark"], measure, run["judge"])
+        yield _line(run, "all", measure, figure) | {"paper": paper}
         for grouping, groups in figure["groups"].items():
             for name, part in groups.items():
-                yield _line(results, f"{grouping}: {name}", measure, part)
+                yield _line(run, f"{grouping}: {name}", measure, part)
 
 
-def _comparable(results: Results) -> str | None:
+def _comparable(run: Results) -> str | None:
     """The paper's setting, if the whole public file was asked."""
-    rows = BENCHMARKS[results["benchmark"]].rows
-    return results["setting"] if rows in (None, results["questions"]) else None
+    rows = BENCHMARKS[run["benchmark"]].rows
+    return run["setting"] if rows in (None, run["questions"]) else None
 
 
-def _line(results: Results, group: str, measure: str, figure: Mapping[str, Any]) -> Line:
+def _line(run: Results, group: str, measure: str, figure: Mapping[str, Any]) -> Line:
     factor = 100.0 if figure["top"] == 1 else 1.0
     scaled = {key: _times(figure.get(key), factor) for key in ("value", "low", "high")}
     return {
-        "benchmark": results["benchmark"],
-        "config": results["config"],
+        "benchmark": run["benchmark"],
+        "config": run["config"],
         "group": group,
         "measure": measure,
         **scaled,
         "questions": figure["questions"],
         "videos": figure["videos"],
-        "coverage": 100 * results["coverage"] if group == "all" else None,
+        "coverage": 100 * run["coverage"] if group == "all" else None,
         "unanswered_as_wrong": _times(figure["counting_unanswered_as_wrong"], factor),
         "paper": None,
-        "judge": results["judge"],
+        "judge": run["judge"],
     }
 
 
@@ -82,7 +97,7 @@ def _times(value: float | None, factor: float) -> float | None:
 
 def vcgbench_mean(all_results: Sequence[Results]) -> Iterator[Line]:
     """The mean over VCGBench's five aspects, for every config that has all three of its question files."""
-    for config in dict.fromkeys(results["config"] for results in all_results):
+    for config in dict.fromkeys(run["config"] for run in all_results):
         parts = [r for r in all_results if r["config"] == config and r["benchmark"] in GROUPS["vcgbench"]]
         scores = {
             aspect: r["measures"][aspect]["value"] for r in parts for aspect in _VCG_ASPECTS if aspect in r["measures"]
@@ -104,7 +119,7 @@ def vcgbench_mean(all_results: Sequence[Results]) -> Iterator[Line]:
 
 def table(all_results: Sequence[Results]) -> list[Line]:
     """All lines of all runs."""
-    return [line for results in all_results for line in lines(results)] + list(vcgbench_mean(all_results))
+    return [line for run in all_results for line in lines(run)] + list(vcgbench_mean(all_results))
 
 
 def to_markdown(all_results: Sequence[Results]) -> str:
@@ -117,7 +132,7 @@ def to_markdown(all_results: Sequence[Results]) -> str:
             *(_number(line["coverage"], " %"), _number(line["unanswered_as_wrong"]), _number(line["paper"])),
         )
         rows.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
-    notes = [f"- {note}" for results in all_results for note in notes_of(results)]
+    notes = [f"- {note}" for run in all_results for note in notes_of(run)]
     return "\n".join(["# Evaluation", "", *rows, "", "## Notes", "", *dict.fromkeys(notes), ""])
 
 
@@ -140,28 +155,30 @@ def _number(value: float | None, unit: str = "") -> str:
     return "–" if value is None else f"{value:.2f}".rstrip("0").rstrip(".") + unit
 
 
-def notes_of(results: Results) -> list[str]:
+def notes_of(run: Results) -> list[str]:
     """What a reader of a run's figures must know."""
-    benchmark = BENCHMARKS[results["benchmark"]]
-    run = f"{results['title']}, {results['config']}"
+    benchmark = BENCHMARKS[run["benchmark"]]
+    name = f"{run['title']}, {run['config']}"
     notes = [f"{benchmark.title}: {benchmark.note}."] if benchmark.note else []
-    if benchmark.rows not in (None, results["questions"]):
-        notes.append(f"{run}: {results['questions']} questions, a part of the public file's {benchmark.rows}.")
-    if results["unanswered"]:
-        why = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in results["unanswered"].items())
-        notes.append(f"{run}: not answered: {why}.")
-    if results["unparsed"]:
-        count = len(results["unparsed"])
-        notes.append(f"{run}: {count} of the answers named no option and count{'s' * (count == 1)} as wrong.")
-    if results["unscored"]:
-        notes.append(f"{run}: {len(results['unscored'])} verdicts are missing; asked again by the same command.")
-    if results["judge"]:
+    if benchmark.rows not in (None, run["questions"]):
+        notes.append(f"{name}: {run['questions']} questions, a part of the public file's {benchmark.rows}.")
+    if not run["complete"]:
+        notes.append(f"{name}: not finished; these are the figures so far.")
+    if run["unanswered"]:
+        why = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in run["unanswered"].items())
+        notes.append(f"{name}: not answered: {why}.")
+    if run["unparsed"]:
+        count = len(run["unparsed"])
+        notes.append(f"{name}: {count} of the answers named no option and count{'s' * (count == 1)} as wrong.")
+    if run["unscored"]:
+        notes.append(f"{name}: {len(run['unscored'])} verdicts are missing; asked again by the same command.")
+    if run["judge"]:
         paper_judge = paper_numbers()["judge"]
-        differs = "" if results["judge"] == paper_judge else f"; the paper's was {paper_judge}, so do not compare"
-        notes.append(f"{run}: judged by {results['judge']}{differs}.")
+        differs = "" if run["judge"] == paper_judge else f"; the paper's was {paper_judge}, so do not compare"
+        notes.append(f"{name}: judged by {run['judge']}{differs}.")
     elif benchmark.kind != "choice":
-        notes.append(f"{run}: not judged yet.")
-    if results["setting"]:
+        notes.append(f"{name}: not judged yet.")
+    if run["setting"]:
         notes.append(
             f"Paper: {paper_numbers()['source']}. Which preset produced which of its cells is not known. "
             + "Known conflicts: "

@@ -17,7 +17,7 @@ from dyto.evaluation.manifest import run_config, run_manifest
 from dyto.evaluation.prepare import GT_QA_DIR
 from dyto.evaluation.questions import Questions, read_questions
 from dyto.evaluation.runner import Task
-from dyto.evaluation.videos import video_folders
+from dyto.evaluation.videos import subtitle_folder, video_folders
 from dyto.pipeline import VideoQA
 from dyto.prompts import get_prompt, prompt_for
 from dyto.strategies import build_strategy
@@ -114,7 +114,8 @@ class Settings:
         return read_questions(self.spec, self.qa_file or self.gt_dir / self.spec.prepared[0], encoding=self.encoding)
 
     def videos(self) -> list[Path]:
-        """The folders of videos; raises a `DatasetError` where there are none."""
+        """The folders of videos; a `DatasetError` where they, or subtitles that are needed, are not there."""
+        subtitle_folder(self.spec, data_dir=self.data_dir)
         return video_folders(self.spec, data_dir=self.data_dir, video_dir=self.video_dir)
 
     def has_videos(self) -> bool:
@@ -161,6 +162,6 @@ class Settings:
         if self.cache_dir is not None:
             what = {key: config[key] for key in ("model", "weights", "dtype", "strategy")}
             cache = TokenCache(self.cache_dir, max_bytes=int(self.cache_gib * _GIB), identity=what)
-        subtitles = self.data_dir / spec.subtitles if spec.subtitles else None
+        subtitles = subtitle_folder(spec, data_dir=self.data_dir)
         loader = Loader(spec, self.videos(), qa.model.image_size, sampling, cache)
         return Task(questions, folders, loader, self.max_new_tokens, self.scoring, self.limit, self.shard, subtitles)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
@@ -147,7 +147,7 @@ class Estimate:
         )
 
 
-def estimate(cases: Sequence[Case], prompts: Mapping[str, JudgePrompt], judge: str, known: set[str]) -> Estimate:
+def estimate(cases: Sequence[Case], prompts: Mapping[str, JudgePrompt], judge: str, known: Collection[str]) -> Estimate:
     """Count the calls and tokens to come, before a single one is made."""
     keys: dict[str, int] = {}
     for case in cases:

@@ -59,8 +59,7 @@ def video_folders(benchmark: Benchmark, *, data_dir: Path, video_dir: Path | Non
         DatasetError: None of them is there.
     """
     base = video_dir or data_dir
-    below = PurePosixPath(benchmark.videos)
-    places = [base / below, base / below.relative_to(below.parts[0]), *([base] if video_dir else [])]
+    places = [*_places(base, benchmark.videos), *([base] if video_dir else [])]
     found = [place for place in places if place.is_dir()]
     if not found:
         raise DatasetError(
@@ -68,6 +67,26 @@ def video_folders(benchmark: Benchmark, *, data_dir: Path, video_dir: Path | Non
             "put them there, or name the folder with --video-dir"
         )
     return [folder / sub for folder in found for sub in ("", *benchmark.subfolders)]
+
+
+def subtitle_folder(benchmark: Benchmark, *, data_dir: Path) -> Path | None:
+    """The folder of a benchmark's subtitles; None for a benchmark that has none.
+
+    Raises:
+        DatasetError: It has them, and the folder is not there.
+    """
+    if not benchmark.subtitles:
+        return None
+    places = _places(data_dir, benchmark.subtitles)
+    for place in places:
+        if place.is_dir():
+            return place
+    raise DatasetError(f"no subtitles of {benchmark.title}: none of {', '.join(map(str, places))} is a folder")
+
+
+def _places(base: Path, below: str) -> list[Path]:
+    """A folder under all data, and under the part of the data for its kind."""
+    return [base / below, base / below.partition("/")[2]]
 
 
 def find_clip(folders: list[Path], benchmark: Benchmark, sample: Sample) -> Clip | None:

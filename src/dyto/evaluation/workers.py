@@ -53,8 +53,8 @@ def ask_all(settings: Settings, questions: Questions, progress: Progress) -> Non
 
 
 def _run_processes(settings: Settings, questions: Questions, devices: list[str | None], progress: Progress) -> None:
-    context = multiprocessing.get_context(START_METHOD)
-    complaints: Any = context.SimpleQueue()
+    context: Any = multiprocessing.get_context(START_METHOD)
+    complaints = context.SimpleQueue()
     threads = max(1, torch.get_num_threads() // len(devices))
     workers = [
         context.Process(target=_worker, args=(settings, device, threads, complaints), daemon=True) for device in devices

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -224,23 +225,34 @@ def load_weights(
 
 
 def load_tokenizer(source: str, revision: str | None, config: Any) -> Any:
-    """The tokenizer of a checkpoint; the stock config stands in for that of the original layout."""
-    try:
-        return _tell(source, AutoTokenizer.from_pretrained, source, revision=revision, config=config)
-    except ImportError as err:
-        raise MissingExtraError(f"the tokenizer of {source}", "sentencepiece and protobuf", "original") from err
+    """The tokenizer of a checkpoint.
+
+    Where there is only a sentencepiece model, as in the original layout, the language model's config names the
+    class that reads it right (with the space that such a text begins with).
+    """
+    if find_file(source, "tokenizer.json", revision) is None and find_file(source, "tokenizer.model", revision):
+        if not (find_spec("sentencepiece") and find_spec("google") and find_spec("google.protobuf")):
+            raise MissingExtraError(f"the tokenizer of {source}", "sentencepiece and protobuf", "original")
+        config = config.get_text_config()
+    return _tell(source, AutoTokenizer.from_pretrained, source, revision=revision, config=config)
+
+
+def find_file(source: str, name: str, revision: str | None) -> str | None:
+    """The path of a checkpoint's file, downloaded where need be; None if it has no such file."""
+    found: str | None = cached_file(
+        source,
+        name,
+        revision=revision,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    return found
 
 
 def read_normalization(source: str, revision: str | None) -> Normalization:
     """Mean and standard deviation of the image processor; CLIP's where a checkpoint has none."""
     for name in ("preprocessor_config.json", "processor_config.json"):
-        path = cached_file(
-            source,
-            name,
-            revision=revision,
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False,
-        )
+        path = find_file(source, name, revision)
         if path is None:
             continue
         settings = json.loads(Path(path).read_text(encoding="utf-8"))

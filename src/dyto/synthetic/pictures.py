@@ -88,7 +88,7 @@ def _different(rng: np.random.Generator, views: Sequence[Sequence[Scene]], numbe
 
 def most_scenes(progress: float) -> int:
     """How many scenes a picture may have, by how much of the training is done: 2, 4, 8, then 16."""
-    return next(most for until, most in ((0.12, 2), (0.27, 4), (0.5, 8), (9.0, 16)) if progress < until)
+    return next(most for until, most in ((0.192, 2), (0.2988, 4), (0.5, 8), (9.0, 16)) if progress < until)
 
 
 def draw_picture(rng: np.random.Generator, seed: int, epoch: int, progress: float, short: bool) -> Picture:

@@ -35,6 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=defaults.steps)
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--eye-share", type=float, default=defaults.eye_share)
+    parser.add_argument("--tiles", type=int, default=defaults.tiles, help="tiles in a step of the eye")
+    parser.add_argument(
+        "--pictures", type=int, default=defaults.pictures, help="images in a step of the language model"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=min(12, max(1, (os.cpu_count() or 2) - 1)))
     parser.add_argument("--threads", type=int, default=0, help="CPU threads of torch (default: its own choice)")
@@ -43,7 +47,14 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     if given.threads:
         torch.set_num_threads(given.threads)
-    settings = Settings(seed=given.seed, steps=given.steps, eye_share=given.eye_share, precise=given.precise)
+    settings = Settings(
+        seed=given.seed,
+        steps=given.steps,
+        eye_share=given.eye_share,
+        tiles=given.tiles,
+        pictures=given.pictures,
+        precise=given.precise,
+    )
     state = given.state or given.out.parent / "train.state"
     try:
         trainer = Trainer(settings, state, given.device, given.workers)

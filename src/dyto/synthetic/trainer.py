@@ -47,8 +47,8 @@ class Settings:
     """
 
     seed: int = 0
-    steps: int = 12000
-    eye_share: float = 1 / 3
+    steps: int = 9000
+    eye_share: float = 0.444444
     tiles: int = 64
     pictures: int = 8
     precise: bool = False
