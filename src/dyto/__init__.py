@@ -26,7 +26,7 @@ from dyto.errors import (
 from dyto.features import FrameFeatures, KeyFrames, VisualTokens
 from dyto.models import load_model
 from dyto.pipeline import VideoQA
-from dyto.strategies import Concat, DyTo, Strategy, Uniform, build_strategy
+from dyto.strategies import Concat, DyTo, SlowFast, Strategy, Uniform, build_strategy
 from dyto.video import Frames, sample_frames
 
 __version__ = version("dyto")
@@ -44,6 +44,7 @@ __all__ = [
     "KeyFrames",
     "MissingExtraError",
     "ModelError",
+    "SlowFast",
     "Strategy",
     "Uniform",
     "VideoError",

@@ -46,7 +46,7 @@ def images_of(folder: Path) -> list[Path]:
 
 def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
     parts = re.split(r"([0-9]+)", path.name.lower())
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts], path.name
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], path.name
 
 
 def readable(pictures: Sequence[Picture]) -> tuple[list[int], list[str]]:

@@ -14,6 +14,9 @@ from dyto.errors import ConfigError
 LETTERS = string.ascii_uppercase
 
 _NEGATION = re.compile(r"\b(?:not|neither|nor|never|cannot|\w+n't)\b", re.IGNORECASE)
+_REJECTED = re.compile(
+    r"\s*(?:(?:is|was|seems|looks)\s+)?(?:not|wrong|incorrect|false|isn't|wasn't|cannot|can't)\b", re.IGNORECASE
+)
 
 
 def format_choices(choices: Sequence[str], *, separator: str = "\n") -> str:
@@ -33,6 +36,8 @@ def format_choices(choices: Sequence[str], *, separator: str = "\n") -> str:
         >>> format_choices(["a cat", "a dog"], separator=" ")
         '(A) a cat (B) a dog'
     """
+    if isinstance(choices, str):
+        raise ConfigError(f"choices is one text ({choices!r}), expected a list of them: put it in brackets")
     if not 2 <= len(choices) <= len(LETTERS):
         raise ConfigError(f"{len(choices)} choices given, expected 2 to {len(LETTERS)}")
     for letter, choice in zip(LETTERS, choices, strict=False):
@@ -87,6 +92,8 @@ def _leading_letter(text: str) -> str | None:
     if not match:
         return None
     rest = text[match.end() :]
+    if _REJECTED.match(rest):
+        return None  # "(A) is wrong"
     if re.match(r"\s*(?:,|/|&|and\b|or\b)?\s*(?:[(\[]\s*[A-Za-z]\s*[)\]]|[A-Za-z]\s*(?:[)\].:,;]|$))", rest):
         return None  # "(A) or (B)" names two
     return (match[1] or match[2]).upper()

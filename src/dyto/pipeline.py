@@ -21,6 +21,7 @@ from dyto.choices import parse_choice
 from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.models.base import Encoded, Prefix, VideoModel
+from dyto.models.decoding import check_generation
 from dyto.models.loading import load_model
 from dyto.prompts import Prompt, get_prompt, prompt_for
 from dyto.strategies import Strategy, build_strategy
@@ -103,6 +104,7 @@ class VideoQA:
             ModelError: The checkpoint cannot be loaded.
         """
         chosen = build_strategy(strategy) if isinstance(strategy, str) else strategy
+        named = [get_prompt(p) if isinstance(p, (str, Path)) else p for p in (prompt, choice_prompt)]
         loaded = load_model(
             model,
             revision=revision,
@@ -111,7 +113,7 @@ class VideoQA:
             attn_implementation=attn_implementation,
             rope_scaling_factor=rope_scaling_factor,
         )
-        return cls(loaded, chosen, prompt=prompt, choice_prompt=choice_prompt)
+        return cls(loaded, chosen, prompt=named[0], choice_prompt=named[1])
 
     # --- from a video to tokens -------------------------------------------------------------------------
 
@@ -183,6 +185,7 @@ class VideoQA:
             ConfigError: An empty question, or options that cannot be met.
         """
         self._fill(question, choices)  # a question that cannot be asked fails before the video is read
+        check_generation(max_new_tokens, generation)
         tokens = self.encode(video, question=question if self.uses_question else None, **sampling)
         return self.ask_many(
             tokens, [question], choices=[choices], max_new_tokens=max_new_tokens, generation=generation
@@ -221,12 +224,13 @@ class VideoQA:
         options = [None] * len(questions) if choices is None else list(choices)
         if len(options) != len(questions):
             raise ConfigError(f"{len(questions)} questions, but choices for {len(options)}")
-        _check_max_new_tokens(max_new_tokens)
+        written = check_generation(max_new_tokens, generation)
         filled = [self._fill(question, choice) for question, choice in zip(questions, options, strict=True)]
         if self.uses_question and not isinstance(video, VisualTokens) and len(questions) > 1:
-            frames = sample_frames(video, size=self.model.image_size, **sampling)
+            if not isinstance(video, Frames) or sampling:
+                video = sample_frames(video, size=self.model.image_size, **sampling)
             return [
-                self.ask(frames, q, choices=c, max_new_tokens=max_new_tokens, generation=generation)
+                self.ask(video, q, choices=c, max_new_tokens=max_new_tokens, generation=generation)
                 for q, c in zip(questions, options, strict=True)
             ]
         question = questions[0] if self.uses_question and questions else None
@@ -247,7 +251,7 @@ class VideoQA:
                     [prompts[index].after for index in members],
                     max_new_tokens=max_new_tokens,
                     batch_size=batch_size,
-                    **(generation or {}),
+                    **written,
                 )
             for index, text in zip(members, texts, strict=True):
                 answers[index] = self._answer(tokens, text, options[index], watch.seconds)
@@ -279,7 +283,7 @@ class VideoQA:
         Returns:
             The same answer as `ask` gives, as the value of the generator (`answer = yield from ...`).
         """
-        _check_max_new_tokens(max_new_tokens)
+        written = check_generation(max_new_tokens, generation)
         before, after = self._fill(question, choices)
         tokens = self.encode(video, question=question if self.uses_question else None, **sampling)
         prompt = self.model.tokenize(before, after)
@@ -289,7 +293,7 @@ class VideoQA:
             prefix = self._prefix(tokens, before, scaled, prompt)
         with watch.stage("generate"):
             text = yield from stream_text(
-                self.model, prefix, prompt.after, max_new_tokens=max_new_tokens, **(generation or {})
+                self.model, prefix, prompt.after, max_new_tokens=max_new_tokens, **written
             )
         return self._answer(tokens, text, choices, watch.seconds)
 
@@ -343,8 +347,3 @@ def _prompt(prompt: str | Path | Prompt | None, model: VideoModel, choices: bool
         wanted = "multiple choice, with {choices}" if choices else "open questions, without {choices}"
         raise ConfigError(f"prompt {chosen.name!r} given where one for {wanted}, is expected")
     return chosen
-
-
-def _check_max_new_tokens(max_new_tokens: int) -> None:
-    if max_new_tokens < 1:
-        raise ConfigError(f"max_new_tokens is {max_new_tokens}, expected at least 1")

@@ -7,6 +7,7 @@ the published `CONV_MODE` values; the sentences are our own, with the same struc
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,8 @@ class Prompt:
             raise ConfigError(f"prompt {self.name!r} {needs}: see `dyto list prompts` for the others")
         options = format_choices(choices, separator=self.separator) if choices is not None else ""
         for what, text in (("question", question), ("choices", options)):
+            if any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise ConfigError(f"the {what} holds bytes that are no UTF-8 text: check the terminal's encoding")
             if IMAGE in text:
                 raise ConfigError(f"the {what} holds {IMAGE!r}, which marks the video's place: write it another way")
         before, after = self.text.split(IMAGE)
@@ -149,12 +152,14 @@ def get_prompt(name: str | Path) -> Prompt:
     if str(name) in PROMPTS:
         return PROMPTS[str(name)]
     path = Path(name)
-    if path.is_file():
+    if os.path.isfile(path):  # unlike the method, it takes a text too long for a path
         try:
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as err:
             raise ConfigError(f"prompt file {path} cannot be read as UTF-8 text: {err}") from err
         return Prompt(path.name, text.removesuffix("\n"))
+    if IMAGE in str(name):
+        raise ConfigError("a prompt was given as text, expected a name or a file: save it to a file and give its path")
     if path.suffix or len(path.parts) > 1:
         raise ConfigError(f"prompt file {path} does not exist: give a text file, or one of {', '.join(PROMPTS)}")
     raise unknown("prompt", str(name), PROMPTS)

@@ -143,7 +143,7 @@ def sample_frames(
         raise ConfigError(f"found source_fps={source_fps}, expected a number above 0: give e.g. source_fps=25")
     if not isinstance(source, (str, os.PathLike)):
         return _sample_pictures(_pictures_in(source), request, fit, source_fps, allow_partial)
-    path = _existing(source)
+    path = existing(source)
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         images = images_of(path) if path.is_dir() else [path]
         return _sample_pictures(images, request, fit, source_fps, allow_partial, str(path))
@@ -152,13 +152,22 @@ def sample_frames(
     return Frames(reel.data, reel.wanted, seconds, reel.source_size, take.total, str(path), take.warnings)
 
 
-def _existing(source: str | os.PathLike[str]) -> Path:
-    """The path of a source, which is there and can be read."""
+def existing(source: str | os.PathLike[str]) -> Path:
+    """The path of a file or folder that is there and may be read.
+
+    Args:
+        source: Where it is said to be; `~` stands for the home folder.
+
+    Raises:
+        VideoError: It is not there, empty, or neither file nor folder.
+    """
     text = os.fspath(source)
+    if not text:
+        raise VideoError("the path of the video is empty, expected a file or a folder of images: give one")
     if "://" in text:
         raise VideoError(f"{text} is an address, expected a local file: download it first and give its path")
-    path = Path(text).expanduser()
-    if not path.exists():
+    path = Path(os.path.expanduser(text))
+    if not os.path.exists(path):  # unlike the method, it takes a text too long for a path
         raise VideoError(f"{text} does not exist, expected a video or a folder of images: check the path")
     if not os.access(path, os.R_OK):
         raise VideoError(f"{text} may not be read, expected permission to: change it (chmod +r)")
@@ -200,13 +209,13 @@ def _sample_pictures(
         check(pictures)
     if not positions:
         raise VideoError(f"{name}: none of {len(pictures)} pictures can be read; the first: {errors[0]}")
-    timeline = Timeline.steady(len(positions), fps)
+    timeline = Timeline(np.asarray(positions) / fps, len(pictures) / fps)
     wanted, total = request.choose(timeline, name)
     reel = Reel(wanted, fit, name)
     gather(pictures, positions, reel)
-    numbers = np.asarray(positions)[wanted]
+    numbers, seconds = np.asarray(positions)[wanted], timeline.seconds[wanted]
     warnings = (*errors, *request.notes(timeline))
-    return Frames(reel.data, numbers, numbers / fps, reel.source_size, total, source, warnings)
+    return Frames(reel.data, numbers, seconds, reel.source_size, total, source, warnings)
 
 
 def _resample(frames: Frames, request: Request, fit: Fit) -> Frames:

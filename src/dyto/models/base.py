@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, GenerationConfig
+from transformers import DynamicCache
 
 from dyto.errors import ConfigError, ModelError
 from dyto.features import FrameFeatures
+from dyto.models.decoding import generation_config
 from dyto.models.pixels import Normalization, Pictures
 from dyto.models.rope import RopeScaling
 from dyto.prompts import IMAGE
@@ -183,9 +184,19 @@ class VideoModel(ABC):
 
         Returns:
             The prefix, for `generate`.
+
+        Raises:
+            ModelError: The tokens are of another width than this model's, or hold NaN or infinity.
         """
-        embed = self.model.get_input_embeddings()
-        embeds = torch.cat([embed(before), video.to(self.device, self.dtype)])[None]  # (1, P + L, D)
+        text = self.model.get_input_embeddings()(before)  # (P, D)
+        if video.shape[1] != text.shape[1]:
+            raise ModelError(
+                f"visual tokens have {video.shape[1]} dimensions, but model {self.name} reads {text.shape[1]}: "
+                "encode the video with this model"
+            )
+        embeds = torch.cat([text, video.to(self.device, self.dtype)])[None]  # (1, P + L, D)
+        if not torch.isfinite(embeds).all():
+            raise ModelError(f"visual tokens hold NaN or infinity in {self.dtype}, expected numbers: try another dtype")
         cache = DynamicCache(config=self.model.config.get_text_config())
         mask = torch.ones(embeds.shape[:2], dtype=torch.int64, device=self.device)
         with self._rope.active(scaled):
@@ -223,8 +234,13 @@ class VideoModel(ABC):
 
         Returns:
             One text per question, without special tokens.
+
+        Raises:
+            ConfigError: A batch of no question.
         """
-        size = batch_size or self._batch_size(prefix)
+        size = self._batch_size(prefix) if batch_size is None else batch_size
+        if size < 1:
+            raise ConfigError(f"batch_size is {batch_size}, expected at least 1, or None to choose")
         texts: list[str] = []
         for start in range(0, len(after), size):
             ids = self._generate_batch(prefix, after[start : start + size], max_new_tokens, streamer, stop, sampling)
@@ -282,25 +298,12 @@ class VideoModel(ABC):
                 inputs_embeds=embeds,
                 attention_mask=mask,
                 past_key_values=cache,
-                generation_config=self._generation_config(max_new_tokens, sampling),
+                generation_config=generation_config(self.model, self.tokenizer, max_new_tokens, sampling),
                 streamer=streamer,
                 **extra,
             )
         answer: Tensor = ids
         return answer
-
-    def _generation_config(self, max_new_tokens: int, sampling: dict[str, Any]) -> GenerationConfig:
-        own = self.model.generation_config
-        eos = own.eos_token_id if own.eos_token_id is not None else self.tokenizer.eos_token_id
-        first_eos = eos[0] if isinstance(eos, list) else eos
-        pad = own.pad_token_id if own.pad_token_id is not None else self.tokenizer.pad_token_id
-        return GenerationConfig(
-            max_new_tokens=max_new_tokens,
-            eos_token_id=eos,
-            pad_token_id=first_eos if pad is None else pad,
-            bos_token_id=own.bos_token_id,
-            **{"do_sample": False, **sampling},
-        )
 
 
 def _stopped(ids: Tensor, stop: Callable[[], bool]) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from dyto.errors import ConfigError
+from dyto.errors import ConfigError, ModelError
 from dyto.features import FrameFeatures
 from dyto.models.base import VideoModel
 from dyto.models.pixels import Pictures, as_pictures, resize_pictures
@@ -33,6 +33,11 @@ class LlavaNext(VideoModel):
     def __init__(self, name: str, model: Any, tokenizer: Any, **kwargs: Any) -> None:
         super().__init__(name, model, tokenizer, **kwargs)
         vision = model.config.vision_config
+        if vision.model_type != "clip_vision_model":
+            raise ModelError(
+                f"model {name} has a tower of type {vision.model_type!r}, expected 'clip_vision_model', whose CLS "
+                "stands for a frame: take a checkpoint of `dyto list models`"
+            )
         side = vision.image_size
         self.image_size = (side, side)
         self.grid = (side // vision.patch_size, side // vision.patch_size)

@@ -25,6 +25,7 @@ from dyto.errors import ConfigError, MissingExtraError, ModelError, unknown
 from dyto.models.base import VideoModel
 from dyto.models.catalog import CATALOG, real_models_hint
 from dyto.models.pixels import Normalization
+from dyto.prompts import PROMPT_PAIRS
 
 logger = logging.getLogger(__name__)
 
@@ -198,8 +199,9 @@ def load_weights(
     key_mapping: dict[str, str] | None = None,
 ) -> Any:
     """Load safetensors into a stock class and refuse a checkpoint that lacks weights."""
+    shape = config or _tell(source, stock.config_class.from_pretrained, source, revision=placement.revision)
     with torch.device("meta"):
-        parameters = sum(p.numel() for p in stock(config or stock.config_class.from_pretrained(source)).parameters())
+        parameters = sum(p.numel() for p in _tell(source, stock, shape).parameters())
     options: dict[str, Any] = {"config": config, "key_mapping": key_mapping}
     model, report = _tell(
         source,
@@ -255,10 +257,16 @@ def read_normalization(source: str, revision: str | None) -> Normalization:
         path = find_file(source, name, revision)
         if path is None:
             continue
-        settings = json.loads(Path(path).read_text(encoding="utf-8"))
-        settings = settings.get("image_processor", settings)
-        if "image_mean" in settings and "image_std" in settings:
-            return Normalization(tuple(settings["image_mean"]), tuple(settings["image_std"]))
+        try:
+            settings = json.loads(Path(path).read_text(encoding="utf-8"))
+            settings = settings.get("image_processor", settings)
+            if "image_mean" in settings and "image_std" in settings:
+                return Normalization(*(tuple(map(float, settings[key])) for key in ("image_mean", "image_std")))
+        except (OSError, ValueError, TypeError, AttributeError) as err:
+            raise ModelError(
+                f"{name} of model {source} cannot be read ({err}), expected JSON with image_mean and image_std: "
+                "download it again"
+            ) from err
     return Normalization()
 
 
@@ -266,6 +274,8 @@ def chat_format(config: Any, tokenizer: Any) -> str:
     """The chat format of a checkpoint, by what its config, tokenizer and language model say."""
     own = getattr(config, "dyto_prompt", None)
     if own:
+        if own not in PROMPT_PAIRS:
+            raise unknown("dyto_prompt in config.json", own, PROMPT_PAIRS)
         return str(own)
     if "<|im_start|>" in tokenizer.get_vocab():
         return "chatml"
@@ -306,6 +316,11 @@ def _device(device: str | None) -> torch.device:
         raise ConfigError(
             f"device {device!r} asked for, but this machine has {torch.cuda.device_count()} CUDA devices: use cpu"
         )
+    try:
+        torch.zeros(1, device=found).item()
+    except (RuntimeError, NotImplementedError, AssertionError) as err:
+        said = str(err).partition("\n")[0]
+        raise ConfigError(f"device {device!r} cannot be used ({said}), expected one that can: use cpu") from err
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,8 +32,8 @@ class RopeScaling:
         self.possible = parameters.get("rope_type", "default") == "default"
         self._lock = threading.RLock()
         self._scaled: Tensor | None = None
-        if factor < 1:
-            raise ConfigError(f"rope_scaling_factor is {factor}, expected 1 (none) or more")
+        if not 1 <= factor < math.inf:
+            raise ConfigError(f"rope_scaling_factor is {factor}, expected 1 (none) or more: give e.g. 2")
         if factor > 1:
             if not self.possible:
                 raise ConfigError(
@@ -43,11 +44,17 @@ class RopeScaling:
 
     @contextmanager
     def active(self, scaled: bool) -> Iterator[None]:
-        """Scale positions inside the block, if asked to."""
-        if not scaled or self._scaled is None:
+        """Scale positions inside the block, if asked to.
+
+        A model that can be scaled runs one block at a time, scaled or not: its threads share the frequencies.
+        """
+        if self._scaled is None:
             yield
             return
         with self._lock:
+            if not scaled:
+                yield
+                return
             original = self._rotary.inv_freq
             self._rotary.inv_freq = self._scaled.to(original.device)
             try:

@@ -8,14 +8,16 @@ from typing import Any
 from dyto.errors import ConfigError, unknown
 from dyto.strategies.base import Encode, Strategy
 from dyto.strategies.dyto import PRESETS, DyTo
+from dyto.strategies.slowfast import SlowFast
 from dyto.strategies.uniform import Concat, Uniform
 
-__all__ = ["PRESETS", "STRATEGIES", "Concat", "DyTo", "Encode", "Strategy", "Uniform", "build_strategy"]
+__all__ = ["PRESETS", "STRATEGIES", "Concat", "DyTo", "Encode", "SlowFast", "Strategy", "Uniform", "build_strategy"]
 
 STRATEGIES: dict[str, type[Any]] = {
     "dyto": DyTo,
     "uniform": Uniform,
     "concat": Concat,
+    "slowfast": SlowFast,
 }
 """Every strategy by its name. A strategy of your own needs no entry here: pass the object."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -54,7 +55,7 @@ def resolve_budget(token_budget: int | None, reference: int, num_patches: int) -
         `token_budget`, or round(reference / 576 * num_patches), at least 1.
 
     Raises:
-        ConfigError: A budget below 1.
+        ConfigError: A budget below 1, or no whole number.
 
     Example:
         >>> resolve_budget(None, 3680, 576), resolve_budget(None, 3680, 36), resolve_budget(99, 3680, 36)
@@ -62,6 +63,10 @@ def resolve_budget(token_budget: int | None, reference: int, num_patches: int) -
     """
     if token_budget is None:
         return max(1, round(reference / REFERENCE_PATCHES * num_patches))
-    if token_budget < 1:
-        raise ConfigError(f"token budget {token_budget}, expected at least 1: every video needs a token")
-    return token_budget
+    try:
+        budget = operator.index(token_budget)
+    except TypeError as err:
+        raise ConfigError(f"token budget {token_budget!r}, expected a whole number: round it") from err
+    if budget < 1:
+        raise ConfigError(f"token budget {budget}, expected at least 1: every video needs a token")
+    return budget

@@ -122,6 +122,7 @@ class DyTo:
         labels = keyframes.choose_partition(partitions, self.partition)
         return keyframes.thin(keyframes.pick_frames(labels, self.quotas, self.member), self.max_keyframes)
 
+    @torch.no_grad()
     def compress(self, features: FrameFeatures) -> VisualTokens:
         """Select key frames and merge their patches.
 

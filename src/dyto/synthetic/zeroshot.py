@@ -116,24 +116,27 @@ def answer_film(qa: VideoQA, path: Path, film: Film, asked: Sequence[Asked], met
 
 
 def guess_rows(rows: Sequence[Row]) -> list[Row]:
-    """Rows of a guesser who knows which answer of each type of question is the most frequent."""
-    if not rows:
-        return []
-    method = rows[0].method
-    mine = [row for row in rows if row.method == method]
+    """Rows of a guesser who says what is the most frequent answer to each type of question in the other videos."""
+    mine = [row for row in rows if row.method == rows[0].method]
 
     def key(row: Row) -> tuple[str, bool]:
         return row.asked.type, row.asked.choices is None
 
-    def said(row: Row) -> str:
+    def truth(row: Row) -> str:
         a = row.asked
         return a.answer if a.choices is None else str(a.choices.index(a.answer))
 
     counts: dict[tuple[str, bool], Counter[str]] = defaultdict(Counter)
+    own: dict[tuple[str, tuple[str, bool]], Counter[str]] = defaultdict(Counter)
     for row in mine:
-        counts[key(row)][said(row)] += 1
-    best = {k: counter.most_common(1)[0][0] for k, counter in counts.items()}
-    return [row._replace(method="guess", text=best[key(row)], right=said(row) == best[key(row)]) for row in mine]
+        counts[key(row)][truth(row)] += 1
+        own[row.video, key(row)][truth(row)] += 1
+    guessed = []
+    for row in mine:
+        elsewhere = counts[key(row)] - own[row.video, key(row)]
+        text = min(elsewhere, key=lambda answer: (-elsewhere[answer], answer), default="")
+        guessed.append(row._replace(method="guess", text=text, right=text == truth(row)))
+    return guessed
 
 
 def video_exam(

@@ -1,0 +1,73 @@
+"""How an answer is written: the generation options that may be set, and what stock transformers is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import GenerationConfig
+
+from dyto.errors import ConfigError, unknown
+
+SET_OTHERWISE = ("max_new_tokens", "batch_size", "streamer", "stop")
+"""Options that have an argument of their own."""
+
+UNSUPPORTED = (
+    "num_beams", "num_beam_groups", "num_return_sequences", "return_dict_in_generate", "stop_strings", "guidance_scale",
+)  # fmt: skip
+"""Options that want more than one continuation of a kept prefix, or another result than a text."""
+
+
+def check_generation(max_new_tokens: int, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Check what was asked of the generation before anything runs.
+
+    Args:
+        max_new_tokens: Most tokens of an answer.
+        options: Generation options of transformers, such as `do_sample`; None for none.
+
+    Returns:
+        The options.
+
+    Raises:
+        ConfigError: No token allowed, or an option that is unknown, unsupported or set by another argument.
+
+    Example:
+        >>> check_generation(10, {"do_sample": True, "temperature": 0.7})
+        {'do_sample': True, 'temperature': 0.7}
+    """
+    if max_new_tokens < 1:
+        raise ConfigError(f"max_new_tokens is {max_new_tokens}, expected at least 1")
+    known = [key for key in GenerationConfig().to_dict() if key not in (*SET_OTHERWISE, *UNSUPPORTED)]
+    for key in options or {}:
+        if key in SET_OTHERWISE:
+            raise ConfigError(f"generation option {key!r} given, expected it as an argument of its own: move it there")
+        if key in UNSUPPORTED:
+            raise ConfigError(f"generation option {key!r} is not supported, expected one text an answer: leave it out")
+        if key not in known:
+            raise unknown("generation option", key, known)
+    return dict(options or {})
+
+
+def generation_config(model: Any, tokenizer: Any, max_new_tokens: int, options: Mapping[str, Any]) -> GenerationConfig:
+    """The config for one call of `generate`: greedy unless the options say otherwise.
+
+    Args:
+        model: The stock model, whose own config says where an answer ends.
+        tokenizer: Asked where the model says nothing.
+        max_new_tokens: Most tokens of an answer.
+        options: Generation options of transformers.
+    """
+    own = model.generation_config
+    eos = own.eos_token_id if own.eos_token_id is not None else tokenizer.eos_token_id
+    first_eos = eos[0] if isinstance(eos, list) else eos
+    pad = own.pad_token_id if own.pad_token_id is not None else tokenizer.pad_token_id
+    return GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        **{
+            "do_sample": False,
+            "eos_token_id": eos,
+            "pad_token_id": first_eos if pad is None else pad,
+            "bos_token_id": own.bos_token_id,
+            **options,
+        },
+    )
