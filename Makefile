@@ -28,6 +28,7 @@ bench: $(VENV)/.ready
 	$(BIN)/python bench/bench_merge.py
 	$(BIN)/python bench/bench_video.py
 	$(BIN)/python bench/bench_questions.py
+	$(BIN)/python bench/bench_eval.py
 
 # torch in a command of its own: what follows then finds it and fetches no other build.
 $(VENV)/.ready: pyproject.toml constraints.txt

@@ -80,11 +80,6 @@ class Timeline:
     tick: float = 0.0
     intra: NDArray[np.bool_] | None = None
 
-    @classmethod
-    def steady(cls, count: int, fps: float) -> Timeline:
-        """`count` frames at a fixed rate."""
-        return cls(np.arange(count) / fps, count / fps)
-
 
 @dataclass(frozen=True)
 class Request:

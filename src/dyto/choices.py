@@ -14,8 +14,9 @@ from dyto.errors import ConfigError
 LETTERS = string.ascii_uppercase
 
 _NEGATION = re.compile(r"\b(?:not|neither|nor|never|cannot|\w+n't)\b", re.IGNORECASE)
-_REJECTED = re.compile(
-    r"\s*(?:(?:is|was|seems|looks)\s+)?(?:not|wrong|incorrect|false|isn't|wasn't|cannot|can't)\b", re.IGNORECASE
+_REJECTION = re.compile(
+    r"[(\[]\s*([A-Z])\s*[)\]]\s*((?:(?:is|was)\s+(?:not|wrong|incorrect|false)|isn't|wasn't)\b.*)",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -52,7 +53,7 @@ def parse_choice(text: str, choices: Sequence[str]) -> int | None:
     Understood, in this order: an answer that begins with a letter ("B", "(B) ...", "B. ...", "B: ..."); a
     sentence that announces one ("The answer is (B)", "Option B"); an answer that is the text of an option;
     one single letter in brackets; the text of one single option somewhere in the answer. A letter past the
-    last option, two options named alike, and a negated one are not understood.
+    last option, two options named alike, and a negated or rejected one ("(A) is wrong") are not understood.
 
     Args:
         text: What the model answered.
@@ -67,12 +68,16 @@ def parse_choice(text: str, choices: Sequence[str]) -> int | None:
     """
     text = text.strip().strip("*_`\"'").strip()
     last = LETTERS[len(choices) - 1]
-    for reader in (_leading_letter, _announced_letter):
+    options = [_plain(choice) for choice in choices]
+    rejection = _REJECTION.match(text)  # "(A) is wrong", unless these are the words of option A
+    rejects = rejection is not None and _plain(rejection[2]) not in options
+    for reader in (_announced_letter,) if rejects else (_leading_letter, _announced_letter):
         letter = reader(text)
         if letter is not None:
             return LETTERS.index(letter) if letter <= last else None
+    if rejects:
+        return None
     plain = _plain(text)
-    options = [_plain(choice) for choice in choices]
     if options.count(plain) == 1:
         return options.index(plain)
     letters = {match.upper() for match in re.findall(r"\(([A-Za-z])\)", text)}
@@ -92,8 +97,6 @@ def _leading_letter(text: str) -> str | None:
     if not match:
         return None
     rest = text[match.end() :]
-    if _REJECTED.match(rest):
-        return None  # "(A) is wrong"
     if re.match(r"\s*(?:,|/|&|and\b|or\b)?\s*(?:[(\[]\s*[A-Za-z]\s*[)\]]|[A-Za-z]\s*(?:[)\].:,;]|$))", rest):
         return None  # "(A) or (B)" names two
     return (match[1] or match[2]).upper()

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from dyto.answer import Answer
     from dyto.pipeline import VideoQA
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Names of files and answers of models are printed as they are, brackets and ":words:" too.
+out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 app = typer.Typer(
     name="dyto",
@@ -39,7 +40,8 @@ app = typer.Typer(
 STAGE_WORDS = {
     "load": "loading the model",
     "decode": "reading the video",
-    "strategy": "encoding the frames",
+    "strategy": "choosing and merging",
+    "encode": "encoding the frames",
     "prefill": "reading the tokens",
     "generate": "answering",
 }
@@ -52,7 +54,8 @@ class Sampling(str, enum.Enum):
     iframes = "iframes"
 
 
-Video = Annotated[Path, typer.Argument(help="A video file, or a folder of pictures.", show_default=False)]
+# Not a Path, which would take "" for this folder.
+Video = Annotated[str, typer.Argument(help="A video file, or a folder of pictures.", show_default=False)]
 Question = Annotated[str, typer.Argument(help="What you want to know.", show_default=False)]
 Choices = Annotated[
     list[str] | None,
@@ -141,7 +144,7 @@ def ask(
 
 
 def ask_and_print(
-    video: Path,
+    video: str,
     question: str,
     *,
     strategy: Any,
@@ -171,8 +174,12 @@ def ask_and_print(
     """
     with err.status(STAGE_WORDS["load"]) as status:
         from dyto.pipeline import VideoQA
+        from dyto.sheet import check_sheet, save_keyframe_sheet
+        from dyto.video import existing
 
-        check_video(video)
+        existing(video)  # what is not there fails before a model is loaded
+        if save_keyframes:
+            check_sheet(save_keyframes)
         template: dict[str, Any] = {"choice_prompt" if choices else "prompt": prompt}
         qa = VideoQA.from_pretrained(model, strategy, **template, **loading)
         qa.on_stage = lambda stage: status.update(STAGE_WORDS.get(stage, stage))
@@ -182,22 +189,12 @@ def ask_and_print(
             pieces = qa.stream(video, question, choices=choices, max_new_tokens=max_new_tokens, **sampling)
             answer = print_stream(pieces, status)
     if save_keyframes:
-        from dyto.sheet import save_keyframe_sheet
-
         save_keyframe_sheet(save_keyframes, video, answer.keyframes, **sampling)
     if as_json:
         document = {"model": qa.model.name, "strategy": describe(strategy), **answer.to_dict()}
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+        out.file.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
     else:
         print_answer(answer, qa, choices, save_keyframes)
-
-
-def check_video(video: Path) -> None:
-    """Fail on a video that is not there before a model is loaded."""
-    from dyto.errors import VideoError
-
-    if not video.exists():
-        raise VideoError(f"video {video} does not exist: give a video file or a folder of pictures")
 
 
 def print_stream(pieces: Generator[str, None, Answer], status: Any) -> Answer:
@@ -210,14 +207,14 @@ def print_stream(pieces: Generator[str, None, Answer], status: Any) -> Answer:
             answer: Answer = done.value
             return answer
         status.stop()
-        out.print(piece, end="", markup=False, style="bold")
+        out.print(piece, end="", style="bold")
 
 
 def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None, sheet: Path | None) -> None:
     """Print what an answer rests on, for a person."""
     if choices is not None:
         named = f"({chr(65 + answer.choice)}) {choices[answer.choice]}" if answer.choice is not None else "none"
-        out.print(f"choice      {named}", markup=False)
+        out.print(f"choice      {named}")
     times = "  ".join(f"{second:.1f}s" for second in answer.keyframes.seconds)
     out.print(f"key frames  {len(answer.keyframes)}: {times}")
     budget = "no budget" if answer.token_budget is None else f"budget {answer.token_budget}"
@@ -225,9 +222,9 @@ def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None, she
     out.print("seconds     " + "  ".join(f"{stage} {s:.2f}" for stage, s in answer.to_dict()["seconds"].items()))
     out.print(f"model       {qa.model.name} on {qa.model.device}, {str(qa.model.dtype).removeprefix('torch.')}")
     if sheet:
-        out.print(f"saved       {sheet}", markup=False)
+        out.print(f"saved       {sheet}")
     for warning in answer.warnings:
-        err.print(f"note: {warning}", style="yellow", markup=False)
+        err.print(f"note: {warning}", style="yellow")
 
 
 def describe(strategy: Any) -> dict[str, Any]:
@@ -248,7 +245,7 @@ def list_names(
     widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
     for style, row in [("bold", columns), *((None, row) for row in rows)]:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        out.print(line.rstrip(), style=style, markup=False)
+        out.print(line.rstrip(), style=style)
 
 
 def spread_choices(argv: Sequence[str]) -> list[str]:
@@ -258,9 +255,13 @@ def spread_choices(argv: Sequence[str]) -> list[str]:
         >>> spread_choices(["ask", "v.mp4", "q?", "--choices", "a", "b", "--json"])
         ['ask', 'v.mp4', 'q?', '--choices', 'a', '--choices', 'b', '--json']
     """
+    words = list(argv)
+    end = words.index("--") if "--" in words else len(words)  # what follows it is no option
     spread: list[str] = []
     inside = False
-    for word in argv:
+    for word, following in zip(words[:end], [*words[1:end], "--"], strict=False):
+        if word == "--choices" and following.startswith("--"):
+            raise ConfigError("--choices is followed by none, expected two or more: --choices 'a cat' 'a dog'")
         if word.startswith("--"):
             inside = word == "--choices"
             if not inside:
@@ -269,23 +270,25 @@ def spread_choices(argv: Sequence[str]) -> list[str]:
             spread += ["--choices", word]
         else:
             spread.append(word)
-    return spread
+    return spread + words[end:]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line; errors become one line and an exit code (2 for usage, 1 otherwise)."""
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
-    logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, format="%(name)s: %(message)s")
-    if not debug:
-        logging.getLogger("transformers").setLevel(logging.ERROR)
+    if debug:
+        logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s")
+    else:
+        for library in ("transformers", "huggingface_hub"):  # what matters of it is told in one line
+            logging.getLogger(library).setLevel(logging.CRITICAL)
     sys.exit(run(words, debug))
 
 
 def run(words: list[str], debug: bool) -> int:
     """Run one command and return its exit code."""
-    words = spread_choices([word for word in words if word != "--debug"])
-    return report_errors(lambda: app(words, prog_name="dyto"), debug)
+    given = [word for word in words if word != "--debug"]
+    return report_errors(lambda: app(spread_choices(given), prog_name="dyto"), debug)
 
 
 def report_errors(command: Callable[[], Any], debug: bool) -> int:
@@ -299,9 +302,10 @@ def report_errors(command: Callable[[], Any], debug: bool) -> int:
         0, 2 for a mistake of usage, 130 for an interruption, 1 otherwise.
     """
     try:
-        command()
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        code = exit_code(command)
+        if sys.stdout:
+            sys.stdout.flush()  # here, so that a reader who has left is noticed in time
+        return code
     except KeyboardInterrupt:
         err.print("dyto: interrupted")
         return 130
@@ -311,18 +315,22 @@ def report_errors(command: Callable[[], Any], debug: bool) -> int:
     except DytoError as error:
         if debug:
             raise
-        err.print(f"dyto: {error}", style="red", markup=False)
+        err.print(f"dyto: {' '.join(str(error).splitlines())}", style="red")
         return 2 if isinstance(error, ConfigError) else 1
     except Exception as error:
         if debug:
             raise
         said = " ".join(str(error).split())
-        err.print(
-            f"dyto: unexpected {type(error).__name__}: {said} (run again with --debug to see where)",
-            style="red",
-            markup=False,
-        )
+        err.print(f"dyto: unexpected {type(error).__name__}: {said} (run again with --debug to see where)", style="red")
         return 1
+
+
+def exit_code(command: Callable[[], Any]) -> int:
+    """Run a command to its end: 0, or the code that it leaves with."""
+    try:
+        command()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
 
 

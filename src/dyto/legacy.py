@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from dyto.cli import ask_and_print, report_errors
 from dyto.errors import unknown
@@ -56,7 +55,7 @@ def answer(options: argparse.Namespace) -> None:
             raise unknown(f"--{flag}", getattr(options, flag), [only])
     strategy, fields = aggregation_strategy(options.temporal_aggregation)
     ask_and_print(
-        Path(options.video_path),
+        options.video_path,
         options.question,
         model=options.model_path,
         strategy=build_strategy(strategy, **fields),

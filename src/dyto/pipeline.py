@@ -292,9 +292,7 @@ class VideoQA:
         with watch.stage("prefill"):
             prefix = self._prefix(tokens, before, scaled, prompt)
         with watch.stage("generate"):
-            text = yield from stream_text(
-                self.model, prefix, prompt.after, max_new_tokens=max_new_tokens, **written
-            )
+            text = yield from stream_text(self.model, prefix, prompt.after, max_new_tokens=max_new_tokens, **written)
         return self._answer(tokens, text, choices, watch.seconds)
 
     def forget(self) -> None:

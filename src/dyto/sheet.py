@@ -8,14 +8,29 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from dyto.errors import ConfigError
+from dyto.errors import ConfigError, VideoError
 from dyto.features import KeyFrames
-from dyto.video import sample_frames
+from dyto.video import Frames, sample_frames
 
 TILE = 320
 """Longest side of a frame on the sheet, pixels."""
 
 _GAP, _CAPTION = 8, 24
+
+
+def check_sheet(path: Path) -> None:
+    """Fail on a path that no picture can be saved to, before the work for it is done.
+
+    Args:
+        path: Where a picture is to be saved.
+
+    Raises:
+        ConfigError: Its ending is no format of pictures that can be written, or its folder is not there.
+    """
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+        raise ConfigError(f"picture {path} ends in {path.suffix!r}, expected .png, .jpg or .webp: change the ending")
+    if not path.parent.is_dir() or path.is_dir():
+        raise ConfigError(f"picture {path} cannot be written there, expected a file in a folder that exists: make it")
 
 
 def save_keyframe_sheet(path: Path, video: Any, keyframes: KeyFrames, **sampling: Any) -> None:
@@ -28,9 +43,10 @@ def save_keyframe_sheet(path: Path, video: Any, keyframes: KeyFrames, **sampling
         **sampling: The options they were sampled with.
 
     Raises:
-        ConfigError: The file cannot be written, or its ending is no format of pictures.
+        ConfigError: As `check_sheet`, or the file cannot be written.
     """
-    frames = sample_frames(video, max_side=TILE, **sampling)[keyframes.positions]
+    check_sheet(path)
+    frames = _tiles(video, sampling)[keyframes.positions]
     sheet = contact_sheet(
         [Image.fromarray(pixels) for pixels in frames.data],
         [f"{second:.1f} s  (frame {index})" for index, second in zip(frames.indices, frames.seconds, strict=True)],
@@ -38,7 +54,16 @@ def save_keyframe_sheet(path: Path, video: Any, keyframes: KeyFrames, **sampling
     try:
         sheet.save(path)
     except (OSError, ValueError) as err:
-        raise ConfigError(f"picture {path} cannot be written ({err}): give a path that ends in .png") from err
+        raise ConfigError(f"picture {path} cannot be written ({err}): give another path, in a folder of yours") from err
+
+
+def _tiles(video: Any, sampling: dict[str, Any]) -> Frames:
+    """The sampled frames, small; where they are of several sizes, all like the first."""
+    try:
+        return sample_frames(video, max_side=TILE, **sampling)
+    except VideoError:
+        first = sample_frames(video, max_side=TILE, **{**sampling, "num_frames": 1, "fps": None})
+        return sample_frames(video, size=first.data.shape[1:3], **sampling)
 
 
 def contact_sheet(pictures: list[Image.Image], captions: list[str]) -> Image.Image:

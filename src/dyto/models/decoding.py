@@ -37,7 +37,8 @@ def check_generation(max_new_tokens: int, options: Mapping[str, Any] | None) -> 
     """
     if max_new_tokens < 1:
         raise ConfigError(f"max_new_tokens is {max_new_tokens}, expected at least 1")
-    known = [key for key in GenerationConfig().to_dict() if key not in (*SET_OTHERWISE, *UNSUPPORTED)]
+    elsewhere = (*SET_OTHERWISE, *UNSUPPORTED, "transformers_version")
+    known = [key for key in vars(GenerationConfig()) if key not in elsewhere and not key.startswith("_")]
     for key in options or {}:
         if key in SET_OTHERWISE:
             raise ConfigError(f"generation option {key!r} given, expected it as an argument of its own: move it there")

@@ -44,6 +44,12 @@ class LlavaNext(VideoModel):
         self.num_patches = self.grid[0] * self.grid[1]
         layer = model.config.vision_feature_layer
         self._layers: tuple[int, ...] = (layer,) if isinstance(layer, int) else tuple(layer)
+        depth = vision.num_hidden_layers
+        if not all(-depth - 1 <= one <= depth for one in self._layers):
+            raise ModelError(
+                f"model {name} takes its features from layer {layer}, but its tower has {depth}: correct "
+                "vision_feature_layer in its config.json"
+            )
 
     def _language_model(self) -> Any:
         return self.model.model.language_model

@@ -151,7 +151,7 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
     config = read_config(source, placement.revision)
     if original_llava.is_original(config):
         source = original_llava.download(source, placement.revision)
-        model_config, key_mapping = original_llava.stock_config(source, config), original_llava.KEY_MAPPING
+        model_config, key_mapping = _tell(name, original_llava.stock_config, source, config), original_llava.KEY_MAPPING
     else:
         model_config, key_mapping = None, None
     model_type = model_config.model_type if model_config else config.get("model_type")
@@ -212,6 +212,7 @@ def load_weights(
         attn_implementation=placement.attention,
         use_safetensors=True,
         output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are told of below
         **{key: value for key, value in options.items() if value is not None},
     )
     for problem in ("missing_keys", "mismatched_keys"):
@@ -261,7 +262,8 @@ def read_normalization(source: str, revision: str | None) -> Normalization:
             settings = json.loads(Path(path).read_text(encoding="utf-8"))
             settings = settings.get("image_processor", settings)
             if "image_mean" in settings and "image_std" in settings:
-                return Normalization(*(tuple(map(float, settings[key])) for key in ("image_mean", "image_std")))
+                (r, g, b), (dr, dg, db) = (map(float, settings[key]) for key in ("image_mean", "image_std"))
+                return Normalization((r, g, b), (dr, dg, db))
         except (OSError, ValueError, TypeError, AttributeError) as err:
             raise ModelError(
                 f"{name} of model {source} cannot be read ({err}), expected JSON with image_mean and image_std: "
@@ -319,8 +321,9 @@ def _device(device: str | None) -> torch.device:
     try:
         torch.zeros(1, device=found).item()
     except (RuntimeError, NotImplementedError, AssertionError) as err:
-        said = str(err).partition("\n")[0]
-        raise ConfigError(f"device {device!r} cannot be used ({said}), expected one that can: use cpu") from err
+        raise ConfigError(
+            f"device {device!r} cannot be used on this machine, expected cpu, cuda or cuda:N: use cpu"
+        ) from err
     return found
 
 
