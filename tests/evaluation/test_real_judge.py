@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from evaluation.work import wait_for
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from dyto.evaluation.journal import Journal
@@ -21,6 +20,7 @@ from dyto.evaluation.judge import Judge
 from dyto.evaluation.judge_prompts import PROMPTS
 from dyto.evaluation.judging import judge_cases
 from dyto.evaluation.verdicts import Case
+from evaluation.work import wait_for
 
 pytestmark = pytest.mark.soak
 
