@@ -17,7 +17,7 @@ CHOICES = ["a cat", "a dog", "black cat", "the man is not happy"]
         ("The answer is (B).", 1), ("The answer is B", 1), ("Answer: C", 2), ("Best option: (B) a dog", 1),
         ("the correct option is D.", 3), ("Option A", 0), ("The best answer is: B. a dog", 1),
         ("I think (C) is right", 2), ("a dog", 1), ("A dog.", 1), ("answer is a dog", 1), ("It is a dog", 1),
-        ("It is a black cat", 2), ("Cat", 0), ("the man is not happy", 3), ("THE MAN IS NOT HAPPY!", 3),
+        ("(A) is wrong. The answer is (B).", 1), ("It is a black cat", 2), ("Cat", 0), ("the man is not happy", 3), ("THE MAN IS NOT HAPPY!", 3),
     ],
 )  # fmt: skip
 def test_an_answer_that_names_one_option_is_read(text, expected):
@@ -27,7 +27,7 @@ def test_an_answer_that_names_one_option_is_read(text, expected):
 @pytest.mark.parametrize(
     "text",
     ["", " ", "?", "A man walks", "(A) or (B)", "A or B", "A and B", "A, B", "A) or B)", "(A)(B)", "E", "(F) nothing",
-     "The answer is not (A)", "It's not a dog", "a dog and a black cat", "choice A is wrong", "The answer is A man",
+     "The answer is not (A)", "(A) is wrong", "(A) isn't it, (C) neither", "It's not a dog", "a dog and a black cat", "choice A is wrong", "The answer is A man",
      "a bird", "dogma", "42"],
 )  # fmt: skip
 def test_an_answer_that_names_none_or_several_is_none(text):
@@ -38,6 +38,11 @@ def test_options_named_alike_are_told_apart_by_letter_only():
     twice = ["run", "sit", "run"]
     assert parse_choice("run", twice) is None
     assert parse_choice("C", twice) == 2
+
+
+def test_a_letter_before_words_that_sound_like_a_rejection():
+    assert parse_choice("(B) is not happy", ["is happy", "is not happy"]) == 1
+    assert parse_choice("A) not sitting", ["not sitting", "sitting"]) == 0
 
 
 def test_letters_go_by_the_number_of_options():

@@ -1,13 +1,15 @@
 """The command line: output for people and programs, errors, exit codes."""
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 from PIL import Image
 
-from dyto.cli import run
+from dyto.cli import report_errors, run, spread_choices
 
 
 def dyto(capsys, *words):
@@ -118,6 +120,17 @@ def test_a_folder_of_frames(capsys, tmp_path):
         (["ask", "CLIP", "q", "--sampling", "random"], 2, "random"),
         (["ask", "CLIP", "q", "--num-frames", "many"], 2, "--num-frames"),
         (["ask", "CLIP", "q", "--frames", "3"], 2, "No such option"),
+        (["ask", "CLIP", "q", "--choices", "--json"], 2, "--choices is followed by none"),
+        (["ask", "CLIP", "q", "--save-keyframes", "sheet.xyz"], 2, "'.xyz', expected .png"),
+        (["ask", "CLIP", "q", "--device", "meta"], 2, "device 'meta' cannot be used"),
+        (["ask", "CLIP", "q", "--rope-scaling-factor", "nan"], 2, "rope_scaling_factor is nan"),
+        (["ask", "CLIP", "q", "--prompt", "<image>" + "x" * 300], 2, "save it to a file"),
+        (["ask", "CLIP", "\udcff"], 2, "no UTF-8 text"),
+        (["ask", "", "q"], 1, "the path of the video is empty"),
+        (["ask", "x" * 300, "q"], 1, "does not exist"),
+        (["ask", "~nobody-of-this-name/x.mp4", "q"], 1, "does not exist"),
+        (["ask", "https://example.org/x.mp4", "q"], 1, "https://example.org/x.mp4 is an address"),
+        (["ask", "two\nlines.mp4", "q"], 1, "two lines.mp4 does not exist"),
         (["list", "modles"], 2, "did you mean 'models'"),
         (["aks"], 2, "No such command"),
     ],
@@ -139,6 +152,44 @@ def test_bad_input_is_one_line_and_an_exit_code(capsys, clip, tmp_path, words, c
     assert "Traceback" not in err
     if code == 1:
         assert len(err.strip().splitlines()) == 1
+
+
+def test_brackets_and_colons_in_names_are_no_markup(capsys, tmp_path):
+    folder = tmp_path / "[/red] :smile:"
+    folder.mkdir(parents=True)
+    Image.new("RGB", (20, 16)).save(folder / "frame.png")
+    code, out, _ = dyto(capsys, "ask", folder, "q", "--save-keyframes", folder / "sheet.png", "--max-new-tokens", 1)
+    assert code == 0
+    assert f"saved       {folder / 'sheet.png'}" in out
+    code, out, err = dyto(capsys, "ask", folder / "none", "q")
+    assert f"dyto: {folder / 'none'} does not exist" in err
+
+
+def test_choices_end_at_the_next_option_and_at_a_double_dash():
+    words = ["ask", "--choices", "-1", "x", "--", "v.mp4", "--choices"]
+    assert spread_choices(words) == ["ask", "--choices", "-1", "--choices", "x", "--", "v.mp4", "--choices"]
+
+
+def test_a_reader_who_leaves_is_no_traceback(clip):
+    command = [sys.executable, "-m", "dyto.cli", "ask", str(clip), "q", "--json", "--max-new-tokens", "1"]
+    buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=buffered) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
+
+
+def test_an_interruption_is_told_by_its_exit_code(capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    assert report_errors(interrupted, debug=False) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_an_answer_without_a_terminal_or_file_to_go_to(clip):
+    with contextlib.redirect_stdout(None):
+        assert run(["ask", str(clip), "q", "--json", "--max-new-tokens", "1"], debug=False) == 0
 
 
 def test_debug_shows_the_traceback(clip):

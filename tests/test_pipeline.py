@@ -126,6 +126,15 @@ def test_a_stream_gives_the_answer_in_pieces(loud, clip):
     assert done.value.value.text == qa.ask(tokens, "what is there ?", max_new_tokens=30).text
 
 
+def test_a_stream_holds_what_the_prompt_began(loud, clip):
+    prompt = dyto.prompts.Prompt("bracket", "USER: <image>\n{question} {choices} ASSISTANT:(", separator=" ")
+    qa = dyto.VideoQA(loud, choice_prompt=prompt)
+    pieces = list(qa.stream(clip, "which ?", choices=["red", "blue"], max_new_tokens=4))
+    answer = qa.ask(clip, "which ?", choices=["red", "blue"], max_new_tokens=4)
+    assert pieces[0] == "("
+    assert "".join(pieces).rstrip() == answer.text
+
+
 def test_a_stream_that_is_closed_early_stops_the_model(loud, clip, monkeypatch):
     qa = dyto.VideoQA(loud)
     tokens = qa.encode(clip)
@@ -177,6 +186,29 @@ def test_a_strategy_that_looks_at_the_question_is_given_it(tiny, clip):
     assert seen == ["what ?", "why ?"]
 
 
+def test_frames_are_taken_as_they_are_however_many_questions_look_at_them(tiny):
+    seen = []
+
+    class Asking:
+        uses_question = True
+
+        def __call__(self, frames, encode, question=None):
+            seen.append(len(frames))
+            return dyto.Uniform()(frames, encode)
+
+    frames = dyto.sample_frames(np.zeros((150, 8, 8, 3), np.uint8), num_frames=150)
+    dyto.VideoQA(tiny, Asking()).ask_many(frames, ["what ?", "why ?"], max_new_tokens=1)
+    assert seen == [150, 150]
+
+
+def test_tokens_that_a_model_cannot_read_are_errors(qa, clip):
+    tokens = qa.encode(clip)
+    with pytest.raises(dyto.ModelError, match="7 dimensions, but model tiny reads 192"):
+        qa.ask(dataclasses.replace(tokens, data=tokens.data[:, :7]), "q")
+    with pytest.raises(dyto.ModelError, match="NaN or infinity in torch.float32"):
+        qa.ask(dataclasses.replace(tokens, data=tokens.data / 0), "q")
+
+
 def test_the_bundled_model_says_what_it_is(qa, clip):
     warnings = " ".join(qa.ask(clip, "what ?", max_new_tokens=2).warnings)
     assert "synthetic shapes only" in warnings
@@ -196,6 +228,12 @@ def test_progress_is_told_stage_by_stage(qa, clip):
         (lambda qa, clip: qa.ask(clip, " "), "question is empty"),
         (lambda qa, clip: qa.ask(clip, "q", choices=["only"]), "1 choices given, expected 2"),
         (lambda qa, clip: qa.ask(clip, "q", max_new_tokens=0), "max_new_tokens is 0"),
+        (lambda qa, clip: qa.ask(clip, "q", choices="ab"), "choices is one text"),
+        (lambda qa, clip: qa.ask_many(clip, ["q"], batch_size=-1), "batch_size is -1"),
+        (lambda qa, clip: qa.ask(clip, "q", generation={"top": 1}), "unknown generation option 'top'"),
+        (lambda qa, clip: qa.ask(clip, "q", generation={"num_beams": 2}), "'num_beams' is not supported"),
+        (lambda qa, clip: qa.ask(clip, "q", generation={"max_new_tokens": 2}), "an argument of its own"),
+        (lambda qa, clip: next(qa.stream(clip, "q", max_new_tokens=0)), "max_new_tokens is 0"),
         (lambda qa, clip: qa.ask_many(clip, "one text"), "expected a list"),
         (lambda qa, clip: qa.ask_many(clip, ["a", "b"], choices=[None]), "2 questions, but choices for 1"),
         (lambda qa, clip: dyto.VideoQA(qa.model, "dito"), "did you mean 'dyto'"),

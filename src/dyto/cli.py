@@ -276,13 +276,7 @@ def spread_choices(argv: Sequence[str]) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line; errors become one line and an exit code (2 for usage, 1 otherwise)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in words
-    if debug:
-        logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s")
-    else:
-        for library in ("transformers", "huggingface_hub"):  # what matters of it is told in one line
-            logging.getLogger(library).setLevel(logging.CRITICAL)
-    sys.exit(run(words, debug))
+    sys.exit(run(words, "--debug" in words))
 
 
 def run(words: list[str], debug: bool) -> int:
@@ -296,11 +290,16 @@ def report_errors(command: Callable[[], Any], debug: bool) -> int:
 
     Args:
         command: What to run.
-        debug: Let errors through, with their tracebacks.
+        debug: Let errors through, with their tracebacks, and show the library's log.
 
     Returns:
         0, 2 for a mistake of usage, 130 for an interruption, 1 otherwise.
     """
+    if debug:
+        logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s")
+    else:
+        for library in ("transformers", "huggingface_hub"):  # what matters of it is told in one line
+            logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
         code = exit_code(command)
         if sys.stdout:

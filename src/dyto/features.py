@@ -243,6 +243,11 @@ class VisualTokens:
 
         Args:
             token: Position in `data`, 0 .. L-1.
+
+        Raises:
+            IndexError: There is no such token.
         """
+        if not 0 <= token < len(self):
+            raise IndexError(f"token {token}, expected 0 to {len(self) - 1}")
         lo, hi = np.searchsorted(self.sources.token, [token, token + 1])
         return list(zip(self.sources.keyframe[lo:hi].tolist(), self.sources.patch[lo:hi].tolist(), strict=True))

@@ -95,7 +95,7 @@ def match_tokens(metric: Tensor, r: int, split: str = "halves", order: str = "re
         The plan.
 
     Raises:
-        ValueError: A vector holds NaN.
+        ValueError: A vector holds NaN or infinity.
     """
     batch, n, _ = metric.shape
     index = torch.arange(n, device=metric.device)
@@ -205,7 +205,8 @@ def merge_tokens(
         (B, min(keep, N), D) tokens on the device and in the dtype of `x`.
 
     Raises:
-        ValueError: `x` is not (B, N, D), `keep` is below 1, an option is unknown, or a token holds NaN.
+        ValueError: `x` is not (B, N, D), `keep` is below 1, an option is unknown, or tokens that are to be merged
+            hold NaN or infinity.
 
     Source:
         DyTo (arXiv 2411.14401), section 3.3, and its released code; section 5 of `docs/method.md`.

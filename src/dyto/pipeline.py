@@ -278,7 +278,7 @@ class VideoQA:
             **sampling: As in `encode`.
 
         Yields:
-            Pieces of text.
+            Pieces of text; together, but for blanks at both ends, the text of the answer.
 
         Returns:
             The same answer as `ask` gives, as the value of the generator (`answer = yield from ...`).
@@ -291,6 +291,8 @@ class VideoQA:
         watch = Stopwatch(self.model.device, self.on_stage)
         with watch.stage("prefill"):
             prefix = self._prefix(tokens, before, scaled, prompt)
+        if start := self._prompts[choices is not None].answer_start:
+            yield start
         with watch.stage("generate"):
             text = yield from stream_text(self.model, prefix, prompt.after, max_new_tokens=max_new_tokens, **written)
         return self._answer(tokens, text, choices, watch.seconds)

@@ -74,7 +74,9 @@ class Frames:
     def __getitem__(self, which: slice | Sequence[int] | NDArray[np.int64]) -> Frames:
         if isinstance(which, (int, np.integer)):
             raise TypeError(f"frames[{which}] needs a slice or a list; the picture is frames.data[{which}]")
-        pick = which if isinstance(which, (slice, np.ndarray)) else np.asarray(which, np.int64)
+        pick = which if isinstance(which, slice) else np.asarray(which)
+        if isinstance(pick, np.ndarray) and not pick.size:
+            pick = pick.astype(np.int64)  # an empty list is one of floats to numpy
         return Frames(
             self.data[pick], self.indices[pick], self.seconds[pick],
             self.source_size, self.total, self.source, self.warnings,

@@ -95,14 +95,12 @@ class StubJudge:
                     stub.headers.append({name.lower(): text for name, text in self.headers.items()})
                     stub._now += 1
                     stub.most_at_once = max(stub.most_at_once, stub._now)
-                try:
-                    self.reply(*stub.script(number, body))
-                finally:
-                    with stub._lock:
-                        stub._now -= 1
+                self.reply(*stub.script(number, body))
 
             def reply(self, status, payload, headers=(), wait=0.0):
                 stub.released.wait(wait)
+                with stub._lock:  # before it answers: the client may ask again at once
+                    stub._now -= 1
                 if status is None:  # hang up without a word
                     self.close_connection = True
                     return

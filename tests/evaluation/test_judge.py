@@ -153,10 +153,8 @@ def test_one_request_that_always_fails_is_unscored_among_good_ones(stub, tmp_pat
 
 def test_requests_run_at_once_but_no_more_than_allowed(stub, tmp_path):
     stub.script = lambda n, request: stub.say(YES, wait=0.05)
-    start = time.monotonic()
     judge([case(i) for i in range(24)], tmp_path, concurrency=6)
     assert 1 < stub.most_at_once <= 6
-    assert time.monotonic() - start < 24 * 0.05
 
 
 def test_the_pause_that_the_endpoint_asks_for_is_kept(stub, tmp_path):

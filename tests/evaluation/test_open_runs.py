@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dyto.errors import ConfigError, JudgeError
+from dyto.errors import ConfigError, DatasetError, JudgeError
 from dyto.evaluation.evaluate import Judging, evaluate
 from evaluation.world import rows, settings
 
@@ -32,6 +32,19 @@ def test_open_answers_are_judged_and_verdicts_kept(world, stub):
     assert len(stub.requests) == calls, "verdicts are paid for once"
     lines = (world / "out/eval_save_dir/msvd/run/verdicts.jsonl").read_text().splitlines()
     assert len(lines) == 4
+
+
+def test_a_judge_may_be_asked_later_without_loading_the_model(world, stub, monkeypatch):
+    run = settings(world, benchmark="msvd", qa_file=open_questions(world))
+    assert evaluate(run, Judging("none"))["measures"] == {}
+
+    def load(*words, **options):
+        raise AssertionError("nothing is left to be asked of the model")
+
+    monkeypatch.setattr("dyto.pipeline.load_model", load)
+    assert evaluate(run, Judging("openai"))["measures"]["accuracy"]["value"] == 1
+    with pytest.raises(DatasetError, match="max_new_tokens was 3 and is now 5"):
+        evaluate(settings(world, benchmark="msvd", qa_file=open_questions(world), max_new_tokens=5))
 
 
 def test_a_dead_judge_leaves_the_predictions(world, stub):

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -17,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 
 from dyto.evaluation.journal import Journal
 from dyto.evaluation.judge import Judge
-from dyto.evaluation.judge_prompts import PROMPTS
+from dyto.evaluation.judge_prompts import PROMPTS, JudgePrompt
 from dyto.evaluation.judging import judge_cases
 from dyto.evaluation.verdicts import Case
 from evaluation.work import wait_for
@@ -71,22 +72,18 @@ def server(tmp_path, monkeypatch):
 
 
 def test_a_small_model_gives_verdicts_or_none_and_they_are_kept(server, tmp_path):
-    said = [("a dog", "a dog"), ("a dog", "a cat"), ("two", "2"), ("red", "blue"), ("running", "he runs")]
-    cases = [
-        Case(str(i), aspect, {"question": "What is it?", "answer": answer, "prediction": prediction})
-        for i, (answer, prediction) in enumerate(said)
-        for aspect in ("match", "detail")
-    ]
+    echo = JudgePrompt("You repeat what you are given.", 'Repeat exactly: {"pred": "no", "score": 1}')
+    values = {"question": "What is it?", "answer": "a dog", "prediction": "a cat"}
     judge = Judge(server, timeout=120)
-    with Journal(tmp_path / "cache") as cache:
-        found = judge_cases(cases, judge, PROMPTS, cache, concurrency=2)
-    assert len(found) == len(cases)
-    for (_, aspect), verdict in found.items():
-        assert verdict.scored or verdict.reason == "no verdict in 3 replies"
-        if verdict.scored:
-            assert 0 <= verdict.score <= 5
-            assert (verdict.pred in ("yes", "no")) == (aspect == "match")
-    scored = {key for key, verdict in found.items() if verdict.scored}
-    assert scored, "not one verdict could be read"
-    with Journal(tmp_path / "cache") as cache:
-        assert len(cache.refresh()) == len({id(v) for v in found.values() if v.scored})
+    with Journal(tmp_path) as cache:
+        (easy,) = judge_cases([Case("e", "match", values)], judge, {"match": echo}, cache).values()
+        assert (easy.pred, easy.score) == ("no", 1)
+        cases = [Case("a", "match", values), Case("b", "detail", values)]  # more than so small a model can do
+        for (_, aspect), verdict in judge_cases(cases, judge, PROMPTS, cache, concurrency=2).items():
+            assert verdict.scored or verdict.reason == "no verdict in 3 replies"
+            assert verdict.reply
+            assert not verdict.scored or (verdict.pred in ("yes", "no")) == (aspect == "match")
+    with Journal(tmp_path) as cache:
+        start = time.monotonic()
+        assert judge_cases([Case("e", "match", values)], judge, {"match": echo}, cache) == {("e", "match"): easy}
+        assert time.monotonic() - start < 0.5, "a verdict is not asked for twice"

@@ -122,7 +122,7 @@ def test_the_report_says_what_a_reader_must_know(choice):
 
 def test_csv_and_json_hold_the_same_figures(choice, tmp_path):
     (tmp_path / "x").mkdir()
-    (tmp_path / "x" / "config.json").write_text("{}")
+    (tmp_path / "x" / "manifest.json").write_text("{}")
     (tmp_path / "x" / "results.json").write_text(json.dumps(choice))
     found = find_results([tmp_path])
     paths = write_report(found, tmp_path)
@@ -165,6 +165,17 @@ def test_only_the_papers_own_setting_gets_the_papers_number():
     assert setting_of(config(num_frames=50)) is None
     assert setting_of(config(scoring="likelihood")) is None
     assert setting_of(config(strategy=config()["strategy"] | {"token_budget": 100})) is None
+
+
+@pytest.mark.parametrize("value", ["slowfast", "slowfast-slow_10frms_spatial_1d_max_pool-fast_4x4"])
+def test_slowfast_by_either_name_is_the_papers_rival(value):
+    from dyto.evaluation.manifest import describe_strategy
+    from dyto.legacy_eval import aggregation_strategy
+    from dyto.strategies import build_strategy
+
+    name, fields = aggregation_strategy(value)
+    described = describe_strategy(build_strategy(name, **fields))
+    assert setting_of(config(strategy=described, num_frames=50)) == "SF-LLaVA 7B"
 
 
 def test_a_part_of_the_file_or_another_judge_is_not_the_papers_setting(choice):

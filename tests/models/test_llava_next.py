@@ -1,12 +1,14 @@
 """The adapter against stock transformers: features, logits, prefix reuse, batches, long contexts."""
 
 import copy
+import threading
+import time
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import DynamicCache
+from transformers import DynamicCache, SiglipVisionConfig
 
 import dyto
 from dyto.models import llava_next
@@ -46,7 +48,7 @@ def video(frames=12, seed=0, size=(40, 52)):
 
 
 def test_features_are_those_of_the_stock_tower_and_projector(model):
-    pictures = video(20)  # more than one chunk would be tested with CHUNK_FRAMES below
+    pictures = video(20)  # more than one chunk of CHUNK_FRAMES
     stock = model.model.model
     squares = [Image.fromarray(p).resize((84, 84), Image.Resampling.BICUBIC) for p in pictures]
     pixels = build_processor().image_processor(squares, return_tensors="pt").pixel_values[:, 0]  # the base tile
@@ -185,6 +187,39 @@ def test_scaling_is_undone_after_an_error():
         assert not torch.equal(model.model.model.language_model.rotary_emb.inv_freq, before)
         raise RuntimeError("stop")
     assert torch.equal(model.model.model.language_model.rotary_emb.inv_freq, before)
+
+
+def test_threads_that_share_a_model_do_not_see_the_scaling_of_another():
+    model = adapter(context=150, factor=2.0)
+    rotary = model.model.model.language_model.rotary_emb
+    before, scaling = rotary.inv_freq.clone(), threading.Event()
+
+    def scaled():
+        with model._rope.active(True):
+            scaling.set()
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=scaled)
+    thread.start()
+    scaling.wait(10)
+    with model._rope.active(False):
+        seen = rotary.inv_freq.clone()
+    thread.join()
+    assert torch.equal(seen, before)
+
+
+def test_a_tower_without_cls_is_refused():
+    stock = forge_model(seed=3, context=150)
+    stock.config.vision_config = SiglipVisionConfig(image_size=84, patch_size=14)
+    with pytest.raises(dyto.ModelError, match=r"'siglip_vision_model', expected 'clip_vision_model'"):
+        LlavaNext("forged", stock, build_tokenizer(), normalization=Normalization(), chat="tiny")
+
+
+def test_a_layer_that_the_tower_does_not_have_is_refused():
+    stock = forge_model(seed=3, context=150)
+    stock.config.vision_feature_layer = [-2, 9]
+    with pytest.raises(dyto.ModelError, match="layer .*9.*its tower has 5"):
+        LlavaNext("forged", stock, build_tokenizer(), normalization=Normalization(), chat="tiny")
 
 
 def test_what_does_not_fit_is_said_before_anything_runs():

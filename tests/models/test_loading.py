@@ -150,7 +150,9 @@ def test_names_that_lead_nowhere(tmp_path, monkeypatch):
     empty.mkdir()
     with pytest.raises(dyto.ModelError, match="config.json"):
         dyto.load_model(empty)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(dyto.ModelError, match="owner/none cannot be loaded.*the network"):
+        dyto.load_model("owner/none")
 
 
 def test_the_environment_names_the_default(stock, monkeypatch):
@@ -199,6 +201,36 @@ def test_mean_and_deviation_are_the_checkpoints(stock, original, tmp_path):
     (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5], "image_std": [1, 1, 1]}')
     assert read_normalization(str(tmp_path), None).mean == (0.5, 0.5, 0.5)
     assert read_normalization(str(stock), None).std[2] == 0.27577711
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"image_mean": "x", "image_std": 1}', '{"image_mean": [0, 0], "image_std": [1, 1]}']
+)
+def test_mean_and_deviation_that_cannot_be_read_are_an_error(tmp_path, text):
+    (tmp_path / "preprocessor_config.json").write_text(text)
+    with pytest.raises(dyto.ModelError, match="preprocessor_config.json of model .* cannot be read"):
+        read_normalization(str(tmp_path), None)
+
+
+def test_weights_of_another_shape_are_refused(stock, tmp_path):
+    folder = tmp_path / "m"
+    shutil.copytree(stock, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["vision_feature_layer"] = [-2, -1]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        dyto.ModelError, match="1 mismatched weights .first: model.multi_modal_projector.linear_1.weight."
+    ):
+        dyto.load_model(folder, device="cpu")
+
+
+def test_an_unknown_prompt_format_in_a_config_is_an_error(stock, tmp_path):
+    folder = tmp_path / "m"
+    shutil.copytree(stock, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "dyto_prompt": "vicunna"}))
+    with pytest.raises(dyto.ConfigError, match="did you mean 'vicuna'"):
+        dyto.load_model(folder, device="cpu")
 
 
 def test_real_models_state_size_and_licence():

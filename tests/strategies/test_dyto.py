@@ -150,3 +150,15 @@ def test_the_same_on_a_gpu():
     tokens = DyTo().compress(there)
     assert tokens.data.is_cuda
     torch.testing.assert_close(tokens.data.cpu(), DyTo().compress(x).data)
+
+
+def test_features_that_carry_gradients_are_compressed_without():
+    x = torch.randn(9, 10, 32, requires_grad=True)
+    tokens = DyTo(token_budget=12).compress(FrameFeatures.from_projected(x))
+    assert not tokens.data.requires_grad
+
+
+@pytest.mark.parametrize("budget", [9.5, 9.0, "9"])
+def test_a_budget_is_a_whole_number(budget):
+    with pytest.raises(ConfigError, match="expected a whole number"):
+        DyTo(token_budget=budget)

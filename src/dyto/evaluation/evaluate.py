@@ -22,7 +22,7 @@ from dyto.evaluation.rows import Row
 from dyto.evaluation.scoring import cases, results
 from dyto.evaluation.settings import Settings
 from dyto.evaluation.verdicts import Estimate, estimate, exact_match
-from dyto.evaluation.workers import ask_all
+from dyto.evaluation.workers import ask_all, nothing_open
 
 JUDGES = ("auto", "openai", "offline", "none")
 OFFLINE = "exact match after normalisation, offline"
@@ -100,16 +100,21 @@ def evaluate(settings: Settings, judging: Judging | None = None, *, hooks: Hooks
     settings.videos()  # what is missing is said before a model is loaded
     judging.check(settings.spec)
     folders = settings.run_folders()
-    ask_all(settings, questions, hooks.asking)
+    if not (folders.check(settings.config(questions)) and nothing_open(settings, questions)):
+        ask_all(settings, questions, hooks.asking)
     selected = questions.samples[: settings.limit]
     with folders.journal() as journal:
         recorded = journal.refresh()
         known = journal.rows()
     rows = [known[sample.key] for sample in questions.samples if sample.key in recorded]
     complete = all(sample.key in recorded for sample in selected)
-    if complete:
-        folders.finish(rows)
-    verdicts, judge = judge_run(settings.spec, folders, rows, judging, hooks) if complete else (None, "")
+    found = conclude(settings.spec, folders, rows, len(selected), None, "", complete=complete)
+    if not complete:
+        return found
+    folders.finish(rows)
+    verdicts, judge = judge_run(settings.spec, folders, rows, judging, hooks)
+    if verdicts is None:
+        return found
     return conclude(settings.spec, folders, rows, len(selected), verdicts, judge, complete=complete)
 
 

@@ -94,19 +94,28 @@ class RunFolders:
         Raises:
             DatasetError: The folder holds rows of another configuration; the message names every difference.
         """
-        path = self.artifacts / "config.json"
         with self.alone("starting", seconds=60.0):
-            wanted = json.loads(json.dumps(config))
-            if path.exists():
-                differences = list(_differences(read_json(path), wanted))
-                if differences:
-                    raise DatasetError(
-                        f"{self.artifacts} holds results of another configuration: {'; '.join(differences)}. "
-                        "Give this run another --name, or delete that folder"
-                    )
-            else:
-                write_atomic(path, dump_json(wanted))
+            if not self.check(config):
+                write_atomic(self.artifacts / "config.json", dump_json(config))
             self._note_manifest(json.loads(json.dumps(manifest)))
+
+    def check(self, config: Mapping[str, Any]) -> bool:
+        """Whether the folder is in use; if so, by this configuration, as far as it is given.
+
+        Raises:
+            DatasetError: The folder holds rows of another configuration; the message names every difference.
+        """
+        path = self.artifacts / "config.json"
+        if not path.exists():
+            return False
+        wanted, there = json.loads(json.dumps(config)), read_json(path)
+        differences = list(_differences({key: there.get(key) for key in wanted}, wanted))
+        if differences:
+            raise DatasetError(
+                f"{self.artifacts} holds results of another configuration: {'; '.join(differences)}. "
+                "Give this run another --name, or delete that folder"
+            )
+        return True
 
     def _note_manifest(self, manifest: dict[str, Any]) -> None:
         path = self.artifacts / "manifest.json"

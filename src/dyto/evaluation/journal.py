@@ -164,6 +164,7 @@ class Claims:
         self._fcntl = fcntl
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        self._warned = False
 
     def take(self, index: int, *, shared: bool = False) -> bool:
         """Claim a piece, alone or together with others that share it; False if another process holds it."""
@@ -173,7 +174,9 @@ class Claims:
         except (BlockingIOError, PermissionError):
             return False
         except OSError as err:
-            logger.warning("no file locks here (%s): two runs at once may do some work twice", err.strerror)
+            if not self._warned:
+                logger.warning("no file locks here (%s): two runs at once may do work twice", err.strerror)
+            self._warned = True
         return True
 
     def release(self, index: int) -> None:

@@ -56,31 +56,18 @@ def describe_strategy(strategy: object) -> dict[str, Any]:
     return {"name": str(name)} | dataclasses.asdict(strategy)
 
 
-def run_config(
-    questions: Questions, qa: VideoQA, *, revision: str | None, prompt: str, scoring: str, **options: Any
-) -> dict[str, Any]:
-    """Everything that decides what the rows of a run are.
+def loaded_config(qa: VideoQA, prompt: str) -> dict[str, Any]:
+    """What decides the rows of a run and is known only once the model is loaded.
 
     Args:
-        questions: The question file.
         qa: Model and strategy.
-        revision: Of the model, where one was asked for.
         prompt: Text of the prompt's template.
-        scoring: How multiple choice is decided.
-        **options: Further settings, such as `num_frames`.
     """
     return {
-        "benchmark": questions.benchmark.name,
-        "questions": questions.digest,
-        "model": qa.model.name,
-        "revision": revision,
         "weights": weights_fingerprint(qa.model.model),
         "dtype": str(qa.model.dtype).removeprefix("torch."),
         "rope_scaling_factor": qa.model.rope_factor,
-        "strategy": describe_strategy(qa.strategy),
         "prompt": prompt,
-        "scoring": scoring,
-        **options,
     }
 
 

@@ -8,9 +8,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from dyto.errors import ConfigError
 from dyto.evaluation.manifest import describe_strategy
-from dyto.strategies import build_strategy
+from dyto.strategies import STRATEGIES, build_strategy
 
 
 @cache
@@ -45,12 +44,11 @@ def setting_of(config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _described(name: str, preset: str | None = None) -> dict[str, Any] | None:
-    try:
-        described: dict[str, Any] = json.loads(json.dumps(describe_strategy(build_strategy(name, preset=preset))))
-    except ConfigError:  # a strategy of the paper's table that is not built in
+def _described(name: str, preset: str | None = None, fields: Mapping[str, Any] | None = None) -> object:
+    """A strategy of the paper's tables in the form of a config; None where it is not built in."""
+    if name not in STRATEGIES:
         return None
-    return described
+    return json.loads(json.dumps(describe_strategy(build_strategy(name, preset=preset, **(fields or {})))))
 
 
 def paper_figure(setting: str | None, benchmark: str, measure: str, judge: str = "") -> float | None:

@@ -37,7 +37,7 @@ def find_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
     Raises:
         DatasetError: There is none.
     """
-    folders = sorted({file.parent for path in paths for file in path.rglob("config.json")})
+    folders = sorted({file.parent for path in paths for file in path.rglob("manifest.json")})
     if not folders:
         raise DatasetError(
             f"no run below {', '.join(map(str, paths))}: run `dyto eval BENCHMARK` first, or name its --out"

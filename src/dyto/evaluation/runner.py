@@ -99,9 +99,9 @@ def run(task: Task, qa: VideoQA, *, progress: Callable[[int, int], None] = lambd
     ):
 
         def still_open(samples: Sequence[Sample]) -> list[Sample]:
-            return [sample for sample in samples if _is_open(journal, task.loader, sample)]
+            return [sample for sample in samples if is_open(journal, task.loader, sample)]
 
-        def is_open(index: int) -> bool:
+        def has_open(index: int) -> bool:
             journal.refresh()
             return bool(still_open(groups[index]))
 
@@ -115,7 +115,7 @@ def run(task: Task, qa: VideoQA, *, progress: Callable[[int, int], None] = lambd
 
         progress(len(keys & journal.refresh()), len(keys))
         coming: deque[tuple[int, Future[Loaded | Unavailable]]] = deque()
-        for index in pieces(claims, groups, is_open):
+        for index in pieces(claims, groups, has_open):
             if index is not None:
                 coming.append((index, decoder.submit(_load, task.loader, groups[index])))
             if coming and (index is None or len(coming) > 1):
@@ -127,7 +127,7 @@ def run(task: Task, qa: VideoQA, *, progress: Callable[[int, int], None] = lambd
         progress(len(keys & journal.refresh()), len(keys))
 
 
-def _is_open(journal: Journal, loader: Loader, sample: Sample) -> bool:
+def is_open(journal: Journal, loader: Loader, sample: Sample) -> bool:
     """Whether a sample has no row yet, or only one that says its video is missing, and now it is there."""
     found = journal.rank_of(sample.key)
     return found is None or (found == MISSING_RANK and loader.find(sample) is not None)

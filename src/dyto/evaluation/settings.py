@@ -13,7 +13,7 @@ from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.cache import TokenCache
 from dyto.evaluation.folders import RunFolders
 from dyto.evaluation.loading import Loader
-from dyto.evaluation.manifest import run_config, run_manifest
+from dyto.evaluation.manifest import describe_strategy, loaded_config, run_manifest
 from dyto.evaluation.prepare import GT_QA_DIR
 from dyto.evaluation.questions import Questions, read_questions
 from dyto.evaluation.runner import Task
@@ -102,12 +102,34 @@ class Settings:
         return RunFolders.under(benchmark=self.benchmark, name=self.name or self._name(), **self.folders)
 
     def _name(self) -> str:
-        model = (self.model or os.environ.get("DYTO_MODEL") or "tiny").rstrip("/").rpartition("/")[2]
+        model = self._model.rstrip("/").rpartition("/")[2]
         frames = f"{self.sampling['num_frames']}frms" if self.sampling.get("num_frames") else "fps"
         strategy = self.preset or self.strategy
         options = [f"{value}" for value in self.options.values()]
         scoring = [] if self.scoring == "letter" else [self.scoring]
         return "-".join([model, strategy, *options, frames, *scoring])
+
+    @property
+    def _model(self) -> str:
+        return self.model or os.environ.get("DYTO_MODEL") or "tiny"
+
+    @property
+    def _sampling(self) -> dict[str, Any]:
+        return {key: value for key, value in self.sampling.items() if value is not None}
+
+    def config(self, questions: Questions) -> dict[str, Any]:
+        """What decides the rows of the run, as far as it is known before the model is loaded."""
+        strategy = build_strategy(self.strategy, preset=self.preset, **self.options)
+        return {
+            "benchmark": self.benchmark,
+            "questions": questions.digest,
+            "model": self._model,
+            "revision": self.revision,
+            "strategy": describe_strategy(strategy),
+            "scoring": self.scoring,
+            "max_new_tokens": self.max_new_tokens,
+            **self._sampling,
+        }
 
     def questions(self) -> Questions:
         """Read the question file."""
@@ -147,21 +169,12 @@ class Settings:
         """
         spec, folders = self.spec, self.run_folders()
         prompt = get_prompt(self.prompt) if self.prompt else prompt_for(qa.model.chat, spec.kind == "choice")
-        sampling = {key: value for key, value in self.sampling.items() if value is not None}
-        config = run_config(
-            questions,
-            qa,
-            revision=self.revision,
-            prompt=prompt.text,
-            scoring=self.scoring,
-            max_new_tokens=self.max_new_tokens,
-            **sampling,
-        )
+        config = self.config(questions) | loaded_config(qa, prompt.text)
         folders.settle(config, run_manifest(questions, qa, config))
         cache = None
         if self.cache_dir is not None:
             what = {key: config[key] for key in ("model", "weights", "dtype", "strategy")}
             cache = TokenCache(self.cache_dir, max_bytes=int(self.cache_gib * _GIB), identity=what)
         subtitles = subtitle_folder(spec, data_dir=self.data_dir)
-        loader = Loader(spec, self.videos(), qa.model.image_size, sampling, cache)
+        loader = Loader(spec, self.videos(), qa.model.image_size, self._sampling, cache)
         return Task(questions, folders, loader, self.max_new_tokens, self.scoring, self.limit, self.shard, subtitles)

@@ -11,8 +11,9 @@ import torch
 
 from dyto import errors
 from dyto.errors import DytoError, ModelError
+from dyto.evaluation.loading import Loader
 from dyto.evaluation.questions import Questions
-from dyto.evaluation.runner import run
+from dyto.evaluation.runner import is_open, run
 from dyto.evaluation.settings import Settings
 
 POLL_SECONDS = 1.0
@@ -34,6 +35,14 @@ def worker_devices(settings: Settings) -> list[str | None]:
         return [settings.device] * (settings.workers or 1)
     count = settings.workers or max(1, len(gpus))
     return [gpus[i % len(gpus)] if gpus else None for i in range(count)]
+
+
+def nothing_open(settings: Settings, questions: Questions) -> bool:
+    """Whether everything is recorded, so that no model need be loaded, as when only the judge is to be asked."""
+    loader = Loader(settings.spec, settings.videos(), (1, 1), {})
+    with settings.run_folders().journal() as journal:
+        journal.refresh()
+        return not any(is_open(journal, loader, sample) for sample in questions.samples[: settings.limit])
 
 
 def ask_all(settings: Settings, questions: Questions, progress: Progress) -> None:

@@ -216,7 +216,7 @@ def load_weights(
         **{key: value for key, value in options.items() if value is not None},
     )
     for problem in ("missing_keys", "mismatched_keys"):
-        keys = sorted(str(key) for key in report[problem])
+        keys = sorted(key if isinstance(key, str) else str(key[0]) for key in report[problem])
         if keys:
             raise ModelError(
                 f"checkpoint {source} has {len(keys)} {problem.removesuffix('_keys')} weights (first: {keys[0]}), "

@@ -88,7 +88,7 @@ def _different(rng: np.random.Generator, views: Sequence[Sequence[Scene]], numbe
 
 def most_scenes(progress: float) -> int:
     """How many scenes a picture may have, by how much of the training is done: 2, 4, 8, then 16."""
-    return next(most for until, most in ((0.192, 2), (0.2988, 4), (0.5, 8), (9.0, 16)) if progress < until)
+    return next(most for until, most in ((0.2, 2), (0.35, 4), (0.6, 8), (9.0, 16)) if progress < until)
 
 
 def draw_picture(rng: np.random.Generator, seed: int, epoch: int, progress: float, short: bool) -> Picture:
@@ -165,8 +165,8 @@ SINGLE_WEIGHTS = {
     "description": 1.5,
 }  # fmt: skip
 SEVERAL_WEIGHTS = {
-    "exist": 4, "which": 3, "color": 3, "shape": 3, "background": 4, "object": 3, "first": 3, "last": 3,
-    "after": 2.5, "before": 2.5, "scenes": 1.5, "description": 0.7,
+    "exist": 4, "which": 3, "color": 4, "shape": 3, "background": 5, "object": 3, "first": 4, "last": 4,
+    "after": 1.5, "before": 1.5, "scenes": 1, "description": 0.5,
 }  # fmt: skip
 
 
