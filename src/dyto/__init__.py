@@ -10,24 +10,27 @@ An unofficial implementation of DyTo (arXiv 2411.14401, ICCV 2025) and of its pe
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-from dyto import finch, keyframes, merge
-from dyto.answer import Answer
-from dyto.errors import (
-    ConfigError,
-    DatasetError,
-    DytoError,
-    JudgeError,
-    MissingExtraError,
-    ModelError,
-    VideoError,
-)
-from dyto.features import FrameFeatures, KeyFrames, VisualTokens
-from dyto.models import load_model
-from dyto.pipeline import VideoQA
-from dyto.strategies import Concat, DyTo, SlowFast, Strategy, Uniform, build_strategy
-from dyto.video import Frames, sample_frames
+if TYPE_CHECKING:
+    from dyto import finch, keyframes, merge
+    from dyto.answer import Answer
+    from dyto.errors import (
+        ConfigError,
+        DatasetError,
+        DytoError,
+        JudgeError,
+        MissingExtraError,
+        ModelError,
+        VideoError,
+    )
+    from dyto.features import FrameFeatures, KeyFrames, VisualTokens
+    from dyto.models import load_model
+    from dyto.pipeline import VideoQA
+    from dyto.strategies import Concat, DyTo, SlowFast, Strategy, Uniform, build_strategy
+    from dyto.video import Frames, sample_frames
 
 __version__ = version("dyto")
 
@@ -57,3 +60,39 @@ __all__ = [
     "merge",
     "sample_frames",
 ]
+
+_HOMES = {
+    "answer": ("Answer",),
+    "errors": (
+        "ConfigError",
+        "DatasetError",
+        "DytoError",
+        "JudgeError",
+        "MissingExtraError",
+        "ModelError",
+        "VideoError",
+    ),
+    "features": ("FrameFeatures", "KeyFrames", "VisualTokens"),
+    "models": ("load_model",),
+    "pipeline": ("VideoQA",),
+    "strategies": ("Concat", "DyTo", "SlowFast", "Strategy", "Uniform", "build_strategy"),
+    "video": ("Frames", "sample_frames"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name, or a module of the package, when it is first asked for: torch takes seconds to load."""
+    if name in _HOME:
+        return getattr(import_module(f"dyto.{_HOME[name]}"), name)
+    if not name.startswith("_"):
+        try:
+            return import_module(f"dyto.{name}")
+        except ModuleNotFoundError as err:
+            if err.name != f"dyto.{name}":
+                raise
+    raise AttributeError(f"module 'dyto' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

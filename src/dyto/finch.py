@@ -13,7 +13,7 @@ everything; NaN and infinity are errors; identical frames are told apart by time
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -124,8 +124,3 @@ def _connected_components(links: IntArray) -> IntArray:
             break
         root = lower
     return np.unique(root, return_inverse=True)[1].astype(np.int64)
-
-
-def cluster_counts(partitions: list[Any]) -> list[int]:
-    """The number of clusters in each partition, as `tw_finch` orders them (finest first)."""
-    return [int(np.max(labels)) + 1 for labels in partitions]
