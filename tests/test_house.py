@@ -8,7 +8,7 @@ import dyto
 SRC = Path(dyto.__file__).parent
 
 FLOORS = [
-    {"errors"},
+    {"errors", "console"},
     {"finch", "merge", "timing", "choices", "_pictures", "_sampling", "_container", "_decode"},
     {"keyframes", "features", "prompts", "video"},
     {"strategies", "models"},

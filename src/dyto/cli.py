@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from dyto.console import err, out
 from dyto.errors import ConfigError, DytoError
 from dyto.evaluation.cli import register as register_evaluation
 from dyto.synthetic.cli import app as synthetic_app
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from dyto.pipeline import VideoQA
 
 # Names of files and answers of models are printed as they are, brackets and ":words:" too.
-out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 app = typer.Typer(
     name="dyto",

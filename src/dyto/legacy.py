@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from dyto.cli import ask_and_print, report_errors
 from dyto.errors import unknown
-from dyto.legacy_eval import aggregation_strategy
 from dyto.strategies import build_strategy
+from dyto.strategies.published import RELEASE, aggregation_strategy
 
 CONV_MODE = "image_seq_v3"
 MAX_NEW_TOKENS = 256
@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--image_aspect_ratio", default="resize", help="%(default)s")
     flags.add_argument(
         "--temporal_aggregation",
-        default="spatial_tome_finch_dynamic_all_frms",
+        default=RELEASE,
         help="how the frames become tokens (%(default)s)",
     )
     flags.add_argument("--rope_scaling_factor", type=float, default=2, help="longer context (%(default)s)")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from dyto.errors import ConfigError, unknown
+from dyto.strategies.published import RELEASE, aggregation_strategy
 
 if TYPE_CHECKING:
     from dyto.evaluation.settings import Settings
@@ -57,7 +57,7 @@ DEFAULTS: dict[str, Any] = {
     "NUM_FRAMES": 100,
     "INPUT_STRUCTURE": "image_seq",
     "IMAGE_ASPECT_RATIO": "resize",
-    "TEMPORAL_AGGREGATION": "spatial_tome_finch_dynamic_all_frms",
+    "TEMPORAL_AGGREGATION": RELEASE,
     "ROPE_SCALING_FACTOR": None,
     "SAVE_DIR": "outputs/logs",
     "PRESET": None,
@@ -66,8 +66,6 @@ DEFAULTS: dict[str, Any] = {
 }
 """The keys of a config; the last three are ours. None means that the library chooses."""
 
-_RELEASE = "spatial_tome_finch_dynamic_all_frms"
-_SLOWFAST = re.compile(r"slowfast-slow_(\d+)frms_(\w+)-fast_(\d+)x(\d+)")
 _ONLY = {"INPUT_STRUCTURE": ("image_seq",), "IMAGE_ASPECT_RATIO": ("resize",)}
 _NUMBERS: dict[str, Callable[[Any], Any]] = {
     "NUM_FRAMES": int,
@@ -88,39 +86,6 @@ def script_benchmarks(value: object) -> tuple[str, ...]:
     if name not in SCRIPTS:
         raise unknown("SCRIPT", name, SCRIPTS)
     return SCRIPTS[name]
-
-
-def aggregation_strategy(value: object) -> tuple[str, dict[str, Any]]:
-    """The strategy that a value of TEMPORAL_AGGREGATION stands for, and its fields.
-
-    Args:
-        value: A published value or a strategy's own name; False and None stand for no aggregation.
-
-    Raises:
-        ConfigError: An unknown value; the nearest known one is named.
-
-    Example:
-        >>> aggregation_strategy("spatial_tome_finch_dynamic_all_frms")
-        ('dyto', {})
-    """
-    from dyto.strategies import STRATEGIES
-
-    text = str(value).strip().lower()
-    if text in ("none", "false", "concat"):
-        return "concat", {}
-    if text == _RELEASE:
-        return "dyto", {}
-    match = _SLOWFAST.fullmatch(text)
-    if match and "slowfast" in STRATEGIES:
-        frames, pool, height, width = match.groups()
-        return "slowfast", {
-            "slow_frames": int(frames),
-            "slow_pool": pool,
-            "fast_grid": (int(height), int(width)),
-        }
-    if text not in STRATEGIES:
-        raise unknown("TEMPORAL_AGGREGATION", text, [_RELEASE, "none", "false", *STRATEGIES])
-    return text, {}
 
 
 def read_config(path: str | Path) -> list[dict[str, Any]]:

@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from dyto.console import err, out
 from dyto.errors import ConfigError
 from dyto.evaluation.progress import Bars
 
 if TYPE_CHECKING:
     from dyto.evaluation.prepare import Prepared
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Name = Annotated[str, typer.Argument(help="A benchmark, such as nextqa or vcgbench.", show_default=False)]
 Text = str | None

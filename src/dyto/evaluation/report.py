@@ -174,7 +174,8 @@ def notes_of(run: Results) -> list[str]:
         notes.append(f"{name}: {len(run['unscored'])} verdicts are missing; asked again by the same command.")
     if run["judge"]:
         paper_judge = paper_numbers()["judge"]
-        differs = "" if run["judge"] == paper_judge else f"; the paper's was {paper_judge}, so do not compare"
+        same = run["judge"] == paper_judge or benchmark.rows is None  # or the paper has no such benchmark
+        differs = "" if same else f"; the paper's was {paper_judge}, so do not compare"
         notes.append(f"{name}: judged by {run['judge']}{differs}.")
     elif benchmark.kind != "choice":
         notes.append(f"{name}: not judged yet.")

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from dyto.console import out as console
 from dyto.synthetic.benchmark import CHOICE_FILE, synth_benchmark, synth_video
 from dyto.synthetic.films import REGIMES
-
-out_console = Console(highlight=False, soft_wrap=True)
 
 app = typer.Typer(
     name="synth", help="Make videos of a world of coloured shapes, whose true answers are known.", no_args_is_help=True
@@ -28,7 +26,7 @@ def video(
     """Write one video of the synthetic world, 20 seconds of H.264."""
     records = synth_video(seed, out, questions, regime)
     where = f" in {questions}" if questions else ""
-    out_console.print(f"{out}: {regime}, seed {seed}, {len(records)} questions{where}", markup=False)
+    console.print(f"{out}: {regime}, seed {seed}, {len(records)} questions{where}", markup=False)
 
 
 @app.command()
@@ -38,9 +36,9 @@ def benchmark(
     videos: Annotated[int, typer.Option(help="Videos of each regime.", min=1)] = 20,
 ) -> None:
     """Write the benchmark: videos of every regime and their questions, as `dyto eval synthetic` reads them."""
-    with out_console.status("writing") as status:
+    with console.status("writing") as status:
         counts = synth_benchmark(split, out, videos, lambda done, every: status.update(f"video {done} of {every}"))
-    out_console.print(
+    console.print(
         f"{out / CHOICE_FILE.parts[0]}: {counts['videos']} videos, {counts['choice']} questions with options, "
         f"{counts['free']} for free answers",
         markup=False,
