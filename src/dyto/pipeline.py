@@ -184,8 +184,8 @@ class VideoQA:
             ModelError: The question does not fit the context.
             ConfigError: An empty question, or options that cannot be met.
         """
-        self._fill(question, choices)  # a question that cannot be asked fails before the video is read
         check_generation(max_new_tokens, generation)
+        self._prepare(question, choices, max_new_tokens)  # what cannot be asked fails before the video is read
         tokens = self.encode(video, question=question if self.uses_question else None, **sampling)
         return self.ask_many(
             tokens, [question], choices=[choices], max_new_tokens=max_new_tokens, generation=generation
@@ -225,7 +225,7 @@ class VideoQA:
         if len(options) != len(questions):
             raise ConfigError(f"{len(questions)} questions, but choices for {len(options)}")
         written = check_generation(max_new_tokens, generation)
-        filled = [self._fill(question, choice) for question, choice in zip(questions, options, strict=True)]
+        prepared = [self._prepare(q, c, max_new_tokens) for q, c in zip(questions, options, strict=True)]
         if self.uses_question and not isinstance(video, VisualTokens) and len(questions) > 1:
             if not isinstance(video, Frames) or sampling:
                 video = sample_frames(video, size=self.model.image_size, **sampling)
@@ -235,20 +235,19 @@ class VideoQA:
             ]
         question = questions[0] if self.uses_question and questions else None
         tokens = self.encode(video, question=question, **sampling)
-        prompts = [self.model.tokenize(before, after) for before, after in filled]
         groups: dict[tuple[str, bool], list[int]] = {}
-        for index, prompt in enumerate(prompts):
+        for index, (before, prompt) in enumerate(prepared):
             scaled = self.model.check_fit(prompt, len(tokens), max_new_tokens)
-            groups.setdefault((filled[index][0], scaled), []).append(index)
-        answers: list[Answer | None] = [None] * len(prompts)
+            groups.setdefault((before, scaled), []).append(index)
+        answers: list[Answer | None] = [None] * len(prepared)
         for (before, scaled), members in groups.items():
             watch = Stopwatch(self.model.device, self.on_stage)
             with watch.stage("prefill"):
-                prefix = self._prefix(tokens, before, scaled, prompts[members[0]])
+                prefix = self._prefix(tokens, before, scaled, prepared[members[0]][1])
             with watch.stage("generate"):
                 texts = self.model.generate(
                     prefix,
-                    [prompts[index].after for index in members],
+                    [prepared[index][1].after for index in members],
                     max_new_tokens=max_new_tokens,
                     batch_size=batch_size,
                     **written,
@@ -284,9 +283,8 @@ class VideoQA:
             The same answer as `ask` gives, as the value of the generator (`answer = yield from ...`).
         """
         written = check_generation(max_new_tokens, generation)
-        before, after = self._fill(question, choices)
+        before, prompt = self._prepare(question, choices, max_new_tokens)
         tokens = self.encode(video, question=question if self.uses_question else None, **sampling)
-        prompt = self.model.tokenize(before, after)
         scaled = self.model.check_fit(prompt, len(tokens), max_new_tokens)
         watch = Stopwatch(self.model.device, self.on_stage)
         with watch.stage("prefill"):
@@ -306,8 +304,12 @@ class VideoQA:
         """Whether the strategy looks at the question, so that no encoding serves two questions."""
         return bool(getattr(self.strategy, "uses_question", False))
 
-    def _fill(self, question: str, choices: Sequence[str] | None) -> tuple[str, str]:
-        return self._prompts[choices is not None].fill(question, choices)
+    def _prepare(self, question: str, choices: Sequence[str] | None, max_new_tokens: int) -> tuple[str, Encoded]:
+        """The text before the video, and the prompt as token ids; an error where it fits no video."""
+        before, after = self._prompts[choices is not None].fill(question, choices)
+        prompt = self.model.tokenize(before, after)
+        self.model.check_fit(prompt, None, max_new_tokens)
+        return before, prompt
 
     def _prefix(self, tokens: VisualTokens, before: str, scaled: bool, prompt: Encoded) -> Prefix:
         """The prefix of a video, kept from the question before where it is the same."""

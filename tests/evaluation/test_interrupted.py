@@ -19,6 +19,8 @@ from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.evaluate import Hooks, evaluate
 from dyto.evaluation.folders import RunFolders
 from dyto.evaluation.report import find_results, notes_of
+from dyto.evaluation.settings import Settings
+from dyto.evaluation.workers import worker_devices
 from dyto.legacy_eval import run_inference
 from evaluation.work import wait_for
 from evaluation.world import predictions, rows, settings, write_questions
@@ -152,6 +154,21 @@ def test_several_workers_of_one_run_share_the_work(world, quick_workers):
     evaluate(settings(world, workers=2), hooks=Hooks(asking=lambda done, total: seen.append((done, total))))
     assert seen[-1] == (24, 24)
     assert predictions(world) == predictions(world, "whole")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "wanted", "devices"),
+    [
+        (0, {}, [None]),
+        (0, {"workers": 2}, [None, None]),
+        (3, {}, ["cuda:0", "cuda:1", "cuda:2"]),
+        (2, {"workers": 3}, ["cuda:0", "cuda:1", "cuda:0"]),
+        (2, {"device": "cpu"}, ["cpu"]),
+    ],
+)
+def test_there_is_one_worker_for_every_visible_gpu(monkeypatch, gpus, wanted, devices):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    assert worker_devices(Settings("nextqa", **wanted)) == devices
 
 
 def test_a_worker_that_fails_says_why(world, quick_workers):

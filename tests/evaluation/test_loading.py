@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from dyto.benchmarks import Sample, get
+from dyto.errors import ConfigError
 from dyto.evaluation.loading import Loaded, Loader, Unavailable
 from dyto.evaluation.subtitles import Subtitle, parse_srt, spoken_at, with_subtitles
 
@@ -47,6 +48,18 @@ def test_a_reason_names_the_video_and_not_the_machines_folders(loader, tmp_path)
     refused = loader.load(sample("A.mp4"))
     assert str(tmp_path) not in refused.reason
     assert "A.mp4" in refused.reason
+
+
+def test_an_odd_file_is_recorded_and_wrong_settings_are_not_blamed_on_it(loader, tmp_path, clip, monkeypatch):
+    def odd(*words, **options):
+        raise RuntimeError("the codec is confused")
+
+    shutil.copy(clip, tmp_path / "A.mp4")
+    with pytest.raises(ConfigError):
+        Loader(loader.benchmark, loader.folders, (32, 32), {"num_frames": 0}).load(sample("A.mp4"))
+    monkeypatch.setattr("dyto.evaluation.loading.sample_frames", odd)
+    refused = loader.load(sample("A.mp4"))
+    assert (refused.status, refused.reason) == ("undecodable", "RuntimeError: the codec is confused")
 
 
 def test_a_folder_of_frames_has_the_benchmarks_frame_rate(tmp_path):

@@ -107,6 +107,35 @@ def test_vcgbench_goes_into_three_files_and_consistency_asks_twice(shared, tmp_p
     assert all(len(record["question"]) == 2 and all(record["question"]) for record in pairs)
 
 
+def test_videomme_and_mvbench_keep_what_the_source_has_besides(tmp_path):
+    row = {"videoID": "abc", "question_id": "1-1", "duration": "long", "domain": "Sports", "sub_category": "Ball"}
+    row |= {"task_type": "Counting", "question": "How many?", "options": ["A. one", "B. two"], "answer": "B"}
+    (tmp_path / "videomme.json").write_text(json.dumps([row]))
+    (tmp_path / "tasks").mkdir()
+    record = {"video": "a.mp4", "question": "q?", "candidates": ["x", "y"], "answer": "y", "start": 0.5, "end": 2.0}
+    (tmp_path / "tasks" / "action_sequence.json").write_text(json.dumps([record]))
+    (first,) = prepare("videomme", tmp_path / "videomme.json", out=tmp_path)
+    (second,) = prepare("mvbench", tmp_path / "tasks", out=tmp_path)
+    assert first.paths == (tmp_path / "VideoMME/val_qa.json",)
+    assert json.loads(first.paths[0].read_text()) == [
+        {
+            **{"task_name": "VideoMME", "video_name": "abc.mp4", "question_id": "1-1", "question": "How many?"},
+            **{"answer_number": 1, "candidates": ["one", "two"], "answer": "two", "type": "Counting"},
+            **{"duration": "long", "domain": "Sports", "sub_category": "Ball"},
+        }
+    ]
+    assert json.loads(second.paths[0].read_text()) == [
+        {
+            **{"task_name": "MVBench", "video_name": "a.mp4", "question_id": "action_sequence_0", "question": "q?"},
+            **{"answer_number": 1, "candidates": ["x", "y"], "answer": "y", "type": "action_sequence"},
+            **{"start": 0.5, "end": 2.0},
+        }
+    ]
+    for name, done in (("videomme", first), ("mvbench", second)):
+        (again,) = read_questions(get(name), done.paths[0]).samples
+        assert [group(again) for group in get(name).groupings.values()]
+
+
 def test_rows_that_repeat_a_candidate_are_reported_with_their_line_and_kept(prepared):
     complaints = [text for name in FILES for text in prepared[name][0].complaints]
     assert len(complaints) == 5

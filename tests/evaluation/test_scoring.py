@@ -170,8 +170,8 @@ def test_only_the_papers_own_setting_gets_the_papers_number():
 @pytest.mark.parametrize("value", ["slowfast", "slowfast-slow_10frms_spatial_1d_max_pool-fast_4x4"])
 def test_slowfast_by_either_name_is_the_papers_rival(value):
     from dyto.evaluation.manifest import describe_strategy
-    from dyto.strategies.published import aggregation_strategy
     from dyto.strategies import build_strategy
+    from dyto.strategies.published import aggregation_strategy
 
     name, fields = aggregation_strategy(value)
     described = describe_strategy(build_strategy(name, **fields))

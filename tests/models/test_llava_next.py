@@ -229,6 +229,8 @@ def test_what_does_not_fit_is_said_before_anything_runs():
         match=r"prompt 11 \+ video 228 \+ new 20 = 259 tokens, but the context is 200: .*rope_scaling_factor 2",
     ):
         qa.ask(video(30), QUESTIONS[0], max_new_tokens=20)
+    with pytest.raises(dyto.ModelError, match=r"prompt 11 \+ video at least 1 \+ new 200 = 212 .*context is 200"):
+        qa.ask("never opened.mp4", QUESTIONS[0], max_new_tokens=200)  # said before the video is read
     with pytest.raises(dyto.ModelError, match=r"the context is 400: lower token_budget or max_new_tokens$"):
         dyto.VideoQA(adapter(context=200, factor=2.0)).ask(video(30), QUESTIONS[0], max_new_tokens=300)
 

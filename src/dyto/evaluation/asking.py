@@ -147,5 +147,5 @@ class Asker:
 
 def _reason(err: Exception) -> str:
     if isinstance(err, torch.OutOfMemoryError):
-        return "out of memory on the accelerator, also for this question alone: lower token_budget"
+        return "out of memory on the accelerator: lower token_budget or num_frames"
     return str(err)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dyto.benchmarks import Benchmark, Sample
-from dyto.errors import DatasetError, VideoError
+from dyto.errors import ConfigError, DatasetError, VideoError
 from dyto.evaluation.cache import TokenCache
 from dyto.evaluation.videos import Clip, find_clip
 from dyto.features import VisualTokens
@@ -82,8 +82,12 @@ class Loader:
             start = time.perf_counter()
             frames = self._decode(clip)
             return Loaded(frames, key, time.perf_counter() - start)
+        except ConfigError:
+            raise  # the settings are wrong, not the video
         except (VideoError, OSError) as err:
             return Unavailable("undecodable", str(err).replace(str(clip.path), sample.video))
+        except (ValueError, RuntimeError) as err:  # one odd file must not stop a run of days
+            return Unavailable("undecodable", f"{type(err).__name__}: {err}")
 
     def _decode(self, clip: Clip) -> Frames:
         """The clip's frames; a file no longer than the clip that begins after its end was cut already."""

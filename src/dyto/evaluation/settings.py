@@ -115,7 +115,8 @@ class Settings:
 
     @property
     def _sampling(self) -> dict[str, Any]:
-        return {key: value for key, value in self.sampling.items() if value is not None}
+        given = {key: value for key, value in self.sampling.items() if value is not None}
+        return {"sampling": "uniform", "allow_partial": False, **given}
 
     def config(self, questions: Questions) -> dict[str, Any]:
         """What decides the rows of the run, as far as it is known before the model is loaded."""

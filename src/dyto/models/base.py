@@ -147,12 +147,12 @@ class VideoModel(ABC):
         split = int(place[0])
         return Encoded(ids[:split], ids[split + 1 :])
 
-    def check_fit(self, prompt: Encoded, video: int, max_new_tokens: int) -> bool:
+    def check_fit(self, prompt: Encoded, video: int | None, max_new_tokens: int) -> bool:
         """Check that a question fits, and tell whether its positions must be scaled.
 
         Args:
             prompt: The tokenized prompt.
-            video: Number of visual tokens.
+            video: Number of visual tokens; None while it is not known, but at least 1.
             max_new_tokens: Most tokens of the answer.
 
         Returns:
@@ -162,13 +162,13 @@ class VideoModel(ABC):
             ModelError: It does not fit.
         """
         text = len(prompt.before) + len(prompt.after)
-        need = text + video + max_new_tokens
+        need = text + (video or 1) + max_new_tokens
         if need > self.context_length:
             advice = "lower token_budget or max_new_tokens"
             if self.rope_factor == 1.0 and need <= 2 * self._rope.original_context and self._rope.possible:
                 advice += ", or set rope_scaling_factor 2"
             raise ModelError(
-                f"prompt {text} + video {video} + new {max_new_tokens} = {need} tokens, "
+                f"prompt {text} + video {video or 'at least 1'} + new {max_new_tokens} = {need} tokens, "
                 f"but the context is {self.context_length}: {advice}"
             )
         return need > self._rope.original_context

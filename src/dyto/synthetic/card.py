@@ -43,7 +43,7 @@ _TRAINING = """\
 By `python -m dyto.synthetic.train --steps {steps} --seed {seed}`, on drawn images only: {eye} steps of {tiles} tiles
 for tower and projector (what each patch, CLS and merged tokens show), then {talk} steps of {pictures} images with
 about 20 questions each for the language model, the tower frozen. `training.json` holds settings and history. The
-checkpoint is that of the last step; none was chosen by how a strategy does on videos.
+checkpoint is that of the last step; none was chosen by how a strategy does on videos.{notes}
 
 What to bear in mind when strategies are compared with it:
 
@@ -71,16 +71,17 @@ def model_card(figures: Figures, training: Figures) -> str:
 
     Args:
         figures: What `python -m dyto.synthetic.evaluate --out` wrote.
-        training: The `training.json` beside the checkpoint.
+        training: The `training.json` beside the checkpoint; `notes` in it are paragraphs about this very run.
 
     Returns:
         Markdown.
     """
     settings = training["settings"]
     eye = round(settings["steps"] * settings["eye_share"])
+    notes = "".join(f"\n\n{note}" for note in training.get("notes", ()))
     parts = [
         _INTRODUCTION.format(parameters=figures["parameters"], megabytes=figures["bytes"] / 1e6),
-        _TRAINING.format(eye=eye, talk=settings["steps"] - eye, **settings),
+        _TRAINING.format(eye=eye, talk=settings["steps"] - eye, notes=notes, **settings),
         _images(figures),
         _videos(figures),
         _limits(figures),

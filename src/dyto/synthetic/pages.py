@@ -19,7 +19,7 @@ from dyto.synthetic.world import BACKGROUND_NAMES, COLORS, CORNERS, KINDS, SHAPE
 
 COLUMNS, WIDTH = 6, 48
 """Text on a page: no exercise crosses from one column to the next, so attention stays inside a column."""
-LOOKUPS_ONLY = 0.07
+LOOKUPS_ONLY = 0.05
 """Share of the stage that begins it without images: finding the letter of a given answer comes first."""
 IGNORE = -100
 FREE, LETTER, LOOKUP = 0, 1, 2
@@ -146,7 +146,7 @@ def draw_lesson(seed: int, step: int, epoch: int, progress: float, size: int) ->
     rng = np.random.default_rng((seed, 3, step))
     if progress < LOOKUPS_ONLY:
         return {"pictures": [], "pages": {}, "lookups": _stack([_lookup_page(rng) for _ in range(size)])}
-    short = bool(rng.random() < (0.5 if progress < 0.2 else 0.3))
+    short = bool(rng.random() < (0.5 if progress < 0.3 else 0.3))
     pictures = [draw_picture(rng, seed, epoch, progress, short) for _ in range(size)]
     pages = []
     for picture in pictures:

@@ -118,24 +118,6 @@ def reduce_tokens(frames: Tensor, picture: Picture) -> Tensor:
     return merge_tokens(frames, picture.keep, reduce="max" if rng.random() < 0.7 else "mean")
 
 
-def prepare_language_model(model: Any) -> None:
-    """Begin with embeddings as large as visual tokens and with layers that add nothing yet.
-
-    With the small embeddings of the usual initialization the first layer drowns what the tokens are, and the
-    layers after it hardly matter.
-
-    Args:
-        model: The tiny model, fresh; changed in place.
-    """
-    with torch.no_grad():
-        model.get_input_embeddings().weight.normal_()
-        model.model.image_newline.normal_()
-        model.lm_head.weight.zero_()
-        for layer in model.model.language_model.layers:
-            layer.self_attn.o_proj.weight.zero_()
-            layer.mlp.down_proj.weight.zero_()
-
-
 def talk_loss(model: Any, visual: Sequence[Tensor], pages: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Loss of the answers on the pages below some images.
 

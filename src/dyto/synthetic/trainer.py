@@ -22,7 +22,7 @@ from dyto.synthetic.eye import Probes, eye_loss
 from dyto.synthetic.optim import Muon
 from dyto.synthetic.pages import FREE, LETTER, LOOKUP, draw_lesson
 from dyto.synthetic.state import check_settings, load_facts, load_tensors, save_state
-from dyto.synthetic.talk import ATTENTION, Bank, prepare_language_model, talk_loss
+from dyto.synthetic.talk import ATTENTION, Bank, talk_loss
 from dyto.synthetic.tiles import TileBatch, tile_batch
 
 log = logging.getLogger(__name__)
@@ -47,8 +47,8 @@ class Settings:
     """
 
     seed: int = 0
-    steps: int = 6200
-    eye_share: float = 0.645161
+    steps: int = 8700
+    eye_share: float = 0.46
     tiles: int = 64
     pictures: int = 8
     precise: bool = False
@@ -123,7 +123,6 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.probes = Probes().to(self.device)
-            prepare_language_model(self.model)
         self.step = 0
         self.history: list[dict[str, Any]] = []
         self._recent: dict[str, list[float]] = {}
@@ -140,7 +139,7 @@ class Trainer:
             modules = [model.vision_tower, model.multi_modal_projector, self.probes]
             return Muon(modules, lr=5e-3, adam_lr=4e-3)
         newline = torch.nn.ParameterList([model.image_newline])
-        return Muon([model.language_model, self.model.lm_head, newline], lr=2e-3, adam_lr=3e-3, decay=0.05)
+        return Muon([model.language_model, self.model.lm_head, newline], lr=4e-3, adam_lr=3e-3)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that changes, by name."""

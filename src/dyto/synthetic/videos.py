@@ -129,8 +129,9 @@ def make_video(path: Path, seed: Sequence[int], regime: str) -> tuple[Film, list
     return film, [asked for question in questions for asked in ask_both_ways(rng, question)]
 
 
-SAMPLE_TYPES = ("exist", "color", "shape", "background", "object", "first", "last")
-"""What the sample video of the demo is asked about; its questions are those that the tiny model is good at."""
+SAMPLE_WORDS = ("exist", "shape")
+SAMPLE_LETTERS = ("which", "color", "shape")
+"""What the sample video of the demo is asked about, in words and with options: what the tiny model is good at."""
 
 
 def sample_video(path: str | Path, seed: int = 0) -> list[tuple[str, tuple[str, ...] | None, str]]:
@@ -141,10 +142,9 @@ def sample_video(path: str | Path, seed: int = 0) -> list[tuple[str, tuple[str, 
         seed: Another seed, another video of the same kind.
 
     Returns:
-        (question, choices or None, true answer) of its questions: eight or fewer in words, two with options.
+        (question, choices or None, true answer) of its questions, those with words for an answer first.
     """
     _, asked = make_video(Path(path), (77, seed), "mixed")
-    free = [a for a in asked if a.choices is None and a.type in SAMPLE_TYPES]
-    letters = [a for a in asked if a.choices and a.type in ("which", "first", "background")]
-    chosen = [*{a.question: a for a in free}.values()][:8] + letters[:2]
-    return [(a.question, a.choices, a.answer) for a in chosen]
+    free = [a for a in asked if a.choices is None and a.type in SAMPLE_WORDS]
+    letters = [a for a in asked if a.choices is not None and a.type in SAMPLE_LETTERS]
+    return [(a.question, a.choices, a.answer) for a in (*free, *letters)]
