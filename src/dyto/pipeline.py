@@ -268,13 +268,7 @@ class VideoQA:
     ) -> Generator[str, None, Answer]:
         """Ask one question and yield the answer piece by piece, as it is written.
 
-        Args:
-            video: As in `ask`; the other arguments too.
-            question: The question.
-            choices: Options of a multiple choice question.
-            max_new_tokens: Most tokens of the answer.
-            generation: As in `ask`.
-            **sampling: As in `encode`.
+        The arguments and errors are those of `ask`.
 
         Yields:
             Pieces of text; together, but for blanks at both ends, the text of the answer.
