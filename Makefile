@@ -22,6 +22,7 @@ check: $(VENV)/.ready
 	$(BIN)/mypy
 
 soak: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,soak]'
 	$(BIN)/python -m pytest -m soak
 
 bench: $(VENV)/.ready

@@ -58,7 +58,8 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigError:
         unknown preset 'relaese': did you mean 'release'? Known: finest, release
     """
     names = sorted(known)
+    folded = {known_name.lower(): known_name for known_name in names}
     asked = str(name).lower()
-    near = difflib.get_close_matches(asked, names, n=1, cutoff=0.5) or [n for n in names if asked and asked in n]
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = difflib.get_close_matches(asked, folded, n=1, cutoff=0.5) or [n for n in folded if asked and asked in n]
+    hint = f"did you mean {folded[near[0]]!r}? " if near else ""
     return ConfigError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")
