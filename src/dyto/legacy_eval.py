@@ -6,7 +6,6 @@ A value of `SCRIPT` looks like a shell command. It is a name in a table; nothing
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -105,9 +104,7 @@ def read_config(path: str | Path) -> list[dict[str, Any]]:
         raise ConfigError(f"config {path} holds {type(given).__name__}, expected keys such as SCRIPT and MODEL_PATH")
     for key in given:
         if key not in DEFAULTS:
-            near = difflib.get_close_matches(str(key).upper(), DEFAULTS, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise ConfigError(f"unknown key {key!r} in {path}: {hint}Known: {', '.join(DEFAULTS)}")
+            raise unknown(f"key in {path}:", key, DEFAULTS)
     if not given.get("SCRIPT"):
         raise ConfigError(f"config {path} names no SCRIPT, expected one of {', '.join(SCRIPTS)}")
     scripts = given["SCRIPT"] if isinstance(given["SCRIPT"], list) else [given["SCRIPT"]]

@@ -180,7 +180,7 @@ def test_lists_go_one_to_one_and_single_values_to_all(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"num_frame": 3}, "did you mean NUM_FRAMES"),
+        ({"num_frame": 3}, "did you mean 'NUM_FRAMES'"),
         ({"SCRIPT": "run_eval_nexqa"}, "did you mean 'run_eval_nextqa'"),
         ({"SCRIPT": []}, "names no SCRIPT"),
         ({"CONV_MODE": ["a", "b"]}, "CONV_MODE has 2 values, but SCRIPT has 1"),
