@@ -29,7 +29,7 @@ def test_an_answer_for_a_person(capsys, clip):
 
 
 def test_an_answer_for_a_program_is_one_document(clip):
-    command = [sys.executable, "-m", "dyto.cli", "ask", str(clip), "which ?", "--choices", "red", "dark blue",
+    command = [sys.executable, "-m", "dyto", "ask", str(clip), "which ?", "--choices", "red", "dark blue",
                "--json", "--max-new-tokens", "4", "--budget", "100"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     document = json.loads(done.stdout)
@@ -171,7 +171,7 @@ def test_choices_end_at_the_next_option_and_at_a_double_dash():
 
 
 def test_a_reader_who_leaves_is_no_traceback(clip):
-    command = [sys.executable, "-m", "dyto.cli", "ask", str(clip), "q", "--json", "--max-new-tokens", "1"]
+    command = [sys.executable, "-m", "dyto", "ask", str(clip), "q", "--json", "--max-new-tokens", "1"]
     buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=buffered) as process:
         process.stdout.close()
@@ -193,7 +193,7 @@ def test_an_answer_without_a_terminal_or_file_to_go_to(clip):
 
 
 def test_debug_shows_the_traceback(clip):
-    command = [sys.executable, "-m", "dyto.cli", "ask", "missing.mp4", "q", "--debug"]
+    command = [sys.executable, "-m", "dyto", "ask", "missing.mp4", "q", "--debug"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "Traceback" in done.stderr

@@ -16,7 +16,8 @@ FLOORS = [
     {"pipeline"},
     {"synthetic", "benchmarks"},
     {"evaluation"},
-    {"cli", "legacy", "legacy_eval", "demo"},
+    {"cli", "legacy", "legacy_eval"},
+    {"__main__"},
 ]
 """From the ground up: a module imports from its own floor or from below."""
 
