@@ -44,7 +44,7 @@ def main() -> None:
     print(f"{sheet}: the key frames")
     for warning in first.warnings:
         print(f"note: {warning}")
-    print(f"\nNow yours:  dyto ask {video} 'what is there at the end ?'")
+    print(f"\nNow yours:  dyto ask {video} 'is there a green square ?'")
 
 
 if __name__ == "__main__":

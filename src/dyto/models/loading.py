@@ -7,11 +7,10 @@ import json
 import logging
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -101,18 +100,10 @@ def load_model(
 
 
 def _load_tiny(placement: Placement, factor: float) -> VideoModel:
-    """The model that ships with the package; where it is not trained yet, one with random weights."""
-    shipped = files("dyto") / "checkpoints" / "tiny"
+    """The model that ships with the package, by the path that any checkpoint takes."""
     hint = f"the bundled model knows synthetic shapes only; {real_models_hint()}"
-    if (shipped / "config.json").is_file():
-        with no_progress_bars():
-            return _load("tiny", str(shipped), placement, factor, (hint,))
-    from dyto.models.tiny import build_model, save_tiny
-
-    notice = "the bundled model has random weights (built from seed 0): its answers mean nothing"
-    with tempfile.TemporaryDirectory(prefix="dyto-tiny-") as folder, no_progress_bars():
-        save_tiny(build_model(seed=0), folder)
-        return _load("tiny", folder, placement, factor, (notice, hint))
+    with as_file(files("dyto") / "checkpoints" / "tiny") as folder, no_progress_bars():
+        return _load("tiny", str(folder), placement, factor, (hint,))
 
 
 @contextmanager
