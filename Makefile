@@ -5,8 +5,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 OUT ?= demo
 
-# Threads that wait without spinning: on few cores, spinning costs more than it saves.
-export OMP_WAIT_POLICY ?= passive
+# Threads that wait without spinning: where other work shares the cores, spinning costs more than it saves.
+demo test soak: export OMP_WAIT_POLICY ?= passive
 
 .PHONY: demo test check soak bench clean
 

@@ -183,10 +183,15 @@ class DyTo:
 
 
 def empty_tokens(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """Memory for tokens; on a CPU numpy's, which asks the system for large pages and so costs half as much."""
+    """Memory for tokens.
+
+    On a CPU it is numpy's, which asks the system for large pages, and each is touched in order before threads write
+    to it: threads that meet in a page not yet there cost several times as much.
+    """
     if like.device.type != "cpu":
         return torch.empty(shape, dtype=like.dtype, device=like.device)
-    return torch.from_numpy(np.empty(math.prod(shape) * like.element_size(), np.uint8)).view(like.dtype).view(shape)
+    memory = torch.from_numpy(np.empty(math.prod(shape) * like.element_size(), np.uint8)).zero_()
+    return memory.view(like.dtype).view(shape)
 
 
 @dataclass(frozen=True)
