@@ -131,7 +131,9 @@ def similarity_metric(x: Tensor, groups: int = METRIC_GROUPS) -> Tensor:
     batch, n, dim = x.shape
     metric = x.to(torch.promote_types(x.dtype, torch.float32))
     if groups > 1 and dim % groups == 0:
-        metric = metric.reshape(batch * n, groups, -1).sum(1).view(batch, n, -1)  # its length does not matter
+        metric = (
+            metric.reshape(batch * n, groups, dim // groups).sum(1).view(batch, n, -1)
+        )  # the length does not matter
     return torch.nn.functional.normalize(metric, dim=2)
 
 
