@@ -131,9 +131,8 @@ def similarity_metric(x: Tensor, groups: int = METRIC_GROUPS) -> Tensor:
     batch, n, dim = x.shape
     metric = x.to(torch.promote_types(x.dtype, torch.float32))
     if groups > 1 and dim % groups == 0:
-        metric = (
-            metric.reshape(batch * n, groups, dim // groups).sum(1).view(batch, n, -1)
-        )  # the length does not matter
+        width = dim // groups  # a sum will do: the length is normalised away
+        metric = metric.reshape(batch * n, groups, width).sum(1).view(batch, n, width)
     return torch.nn.functional.normalize(metric, dim=2)
 
 
