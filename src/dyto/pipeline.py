@@ -20,8 +20,9 @@ from dyto.answer import Answer
 from dyto.choices import parse_choice
 from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens
-from dyto.models.base import Encoded, Prefix, VideoModel
+from dyto.models.base import Encoded, VideoModel
 from dyto.models.decoding import check_generation
+from dyto.models.keeping import KeptPrefix
 from dyto.models.loading import load_model
 from dyto.prompts import Prompt, get_prompt, prompt_for
 from dyto.strategies import Strategy, build_strategy
@@ -67,7 +68,7 @@ class VideoQA:
         self.model = model
         self.strategy: Strategy = build_strategy(strategy) if isinstance(strategy, str) else strategy
         self._prompts = (_prompt(prompt, model, False), _prompt(choice_prompt, model, True))
-        self._kept: tuple[VisualTokens, str, bool, Prefix] | None = None
+        self._kept = KeptPrefix(model)
         self.on_stage: Callable[[str], None] | None = None
         """Told the name of each stage as it begins, to show progress."""
 
@@ -240,10 +241,10 @@ class VideoQA:
             scaled = self.model.check_fit(prompt, len(tokens), max_new_tokens)
             groups.setdefault((before, scaled), []).append(index)
         answers: list[Answer | None] = [None] * len(prepared)
-        for (before, scaled), members in groups.items():
+        for (_, scaled), members in groups.items():
             watch = Stopwatch(self.model.device, self.on_stage)
             with watch.stage("prefill"):
-                prefix = self._prefix(tokens, before, scaled, prepared[members[0]][1])
+                prefix = self._kept.of(tokens, prepared[members[0]][1].before, scaled)
             with watch.stage("generate"):
                 texts = self.model.generate(
                     prefix,
@@ -277,12 +278,12 @@ class VideoQA:
             The same answer as `ask` gives, as the value of the generator (`answer = yield from ...`).
         """
         written = check_generation(max_new_tokens, generation)
-        before, prompt = self._prepare(question, choices, max_new_tokens)
+        _, prompt = self._prepare(question, choices, max_new_tokens)
         tokens = self.encode(video, question=question if self.uses_question else None, **sampling)
         scaled = self.model.check_fit(prompt, len(tokens), max_new_tokens)
         watch = Stopwatch(self.model.device, self.on_stage)
         with watch.stage("prefill"):
-            prefix = self._prefix(tokens, before, scaled, prompt)
+            prefix = self._kept.of(tokens, prompt.before, scaled)
         if start := self._prompts[choices is not None].answer_start:
             yield start
         with watch.stage("generate"):
@@ -291,7 +292,7 @@ class VideoQA:
 
     def forget(self) -> None:
         """Free the kept prefix of the video asked about last."""
-        self._kept = None
+        self._kept.forget()
 
     @property
     def uses_question(self) -> bool:
@@ -304,19 +305,6 @@ class VideoQA:
         prompt = self.model.tokenize(before, after)
         self.model.check_fit(prompt, None, max_new_tokens)
         return before, prompt
-
-    def _prefix(self, tokens: VisualTokens, before: str, scaled: bool, prompt: Encoded) -> Prefix:
-        """The prefix of a video, kept from the question before where it is the same."""
-        kept = self._kept
-        if kept is None or kept[0] is not tokens or kept[1:3] != (before, scaled):
-            self._kept = None  # free the old one before the new one is made
-            self._kept = kept = (
-                tokens,
-                before,
-                scaled,
-                self.model.prefill(prompt.before, tokens.data, scaled=scaled),
-            )
-        return kept[3]
 
     def _answer(
         self, tokens: VisualTokens, text: str, choices: Sequence[str] | None, seconds: dict[str, float]

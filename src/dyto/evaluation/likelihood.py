@@ -8,6 +8,7 @@ import torch
 
 from dyto.features import VisualTokens
 from dyto.models.base import Prefix, VideoModel
+from dyto.models.keeping import KeptPrefix
 from dyto.prompts import Prompt
 
 
@@ -22,7 +23,7 @@ class OptionScorer:
     def __init__(self, model: VideoModel, prompt: Prompt) -> None:
         self._model = model
         self._prompt = prompt
-        self._kept: tuple[VisualTokens, bool, Prefix] | None = None
+        self._kept = KeptPrefix(model)
 
     @torch.inference_mode()
     def scores(self, tokens: VisualTokens, question: str, options: Sequence[str]) -> list[float]:
@@ -43,14 +44,8 @@ class OptionScorer:
         asked = self._model.tokenize(before, after)
         written = [self._model.tokenize(before, f"{after} {option.strip()}").after for option in options]
         scaled = self._model.check_fit(asked, len(tokens), max(map(len, written)) - len(asked.after))
-        prefix = self._prefix(tokens, asked.before, scaled)
+        prefix = self._kept.of(tokens, asked.before, scaled)
         return [self._score(prefix, asked.after, ids) for ids in written]
-
-    def _prefix(self, tokens: VisualTokens, before: torch.Tensor, scaled: bool) -> Prefix:
-        if self._kept is None or self._kept[0] is not tokens or self._kept[1] != scaled:
-            self._kept = None  # free the old one before the new one is made
-            self._kept = (tokens, scaled, self._model.prefill(before, tokens.data, scaled=scaled))
-        return self._kept[2]
 
     def _score(self, prefix: Prefix, asked: torch.Tensor, ids: torch.Tensor) -> float:
         """Mean log-likelihood of what `ids` has beyond the prompt that they share with `asked`."""
