@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -154,17 +154,21 @@ class Request:
         return pool[np.diff(first, append=last) > 0], total
 
 
+FrameSize = int | tuple[int, int] | Callable[[int, int], tuple[int, int]]
+"""A side, (height, width), or what makes (height, width) of that of the source, pixels."""
+
+
 @dataclass(frozen=True)
 class Fit:
     """The size frames are kept in: `size` exactly, or no side above `max_side`, or as they are."""
 
-    size: int | tuple[int, int] | None = None
+    size: FrameSize | None = None
     max_side: int | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None and self.max_side is not None:
             raise ConfigError(f"found size={self.size}, max_side={self.max_side}, expected one: leave one out")
-        if self.size is not None:
+        if self.size is not None and not callable(self.size):
             sides = (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
             if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
                 raise ConfigError(f"found size={self.size}, expected pixels: give a side or (height, width)")
@@ -173,6 +177,8 @@ class Fit:
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) that a picture of this size is kept in."""
+        if callable(self.size):
+            return self.size(height, width)
         if self.size is not None:
             return (self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1])
         if self.max_side is None or max(height, width) <= self.max_side:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dyto.features import KeyFrames
+from dyto.choices import parse_choice
+from dyto.features import KeyFrames, VisualTokens
 
 STAGES = ("decode", "encode", "select", "merge", "prefill", "generate", "total")
 """The stages whose seconds an answer states, in the order in which they happen."""
@@ -26,6 +27,8 @@ class Answer:
         seconds: Wall time per stage, `STAGES`; a stage that was done before, for another question, counts 0
             for prefill and as measured then for the others. "total" is their sum.
         warnings: What a reader should know: an incomplete file, a model that knows little.
+        num_time_tokens: Places among and behind the visual tokens that are none: the times and marks of key frames,
+            in families that write them. The budget does not count them.
     """
 
     text: str
@@ -36,6 +39,41 @@ class Answer:
     uncompressed_tokens: int
     seconds: Mapping[str, float]
     warnings: tuple[str, ...] = ()
+    num_time_tokens: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        tokens: VisualTokens,
+        text: str,
+        choices: Sequence[str] | None,
+        seconds: Mapping[str, float],
+        *,
+        notices: Sequence[str] = (),
+        num_time_tokens: int = 0,
+    ) -> Answer:
+        """An answer about encoded video.
+
+        Args:
+            tokens: The video.
+            text: What the model said.
+            choices: The options it had, if it had any.
+            seconds: Of the stages after encoding.
+            notices: What is to be known of the model.
+            num_time_tokens: See the attribute.
+        """
+        stages = {**dict.fromkeys(("decode", "encode", "select", "merge"), 0.0), **tokens.stages, **seconds}
+        return cls(
+            text=text,
+            choice=None if choices is None else parse_choice(text, choices),
+            keyframes=tokens.keyframes,
+            num_visual_tokens=len(tokens),
+            token_budget=tokens.budget,
+            uncompressed_tokens=tokens.uncompressed,
+            seconds={**stages, "total": sum(stages.values())},
+            warnings=(*notices, *tokens.warnings),
+            num_time_tokens=num_time_tokens,
+        )
 
     def __str__(self) -> str:
         return self.text
@@ -51,6 +89,7 @@ class Answer:
                 "uncompressed": self.uncompressed_tokens,
                 "budget": self.token_budget,
                 "used": self.num_visual_tokens,
+                "times": self.num_time_tokens,
             },
             "seconds": {stage: round(self.seconds[stage], 4) for stage in STAGES},
             "warnings": list(self.warnings),

@@ -30,6 +30,8 @@ class FrameFeatures:
         seconds: (T,) its time in that video.
         summary_source: "CLS" or "mean patch".
         attention: (T, N) attention each patch receives from the summary, where it was asked for.
+        load_deep: For a family that feeds layers of its tower to layers of the language model (DeepStack): the
+            projected features of these layers, (levels, K, N, D), for the frames asked for.
     """
 
     summary: Tensor
@@ -39,6 +41,7 @@ class FrameFeatures:
     seconds: FloatArray
     summary_source: str = "CLS"
     attention: Tensor | None = None
+    load_deep: PatchLoader | None = None
 
     def __post_init__(self) -> None:
         if self.summary.ndim != 2 or not len(self.summary):
@@ -73,6 +76,37 @@ class FrameFeatures:
         if positions is None:
             positions = np.arange(len(self), dtype=np.int64)
         return self.load_patches(torch.as_tensor(positions, dtype=torch.int64, device="cpu"))
+
+    def deep_of(self, positions: IntArray, sources: Sources, count: int) -> Tensor | None:
+        """DeepStack features of tokens: the mean over the patches that each stands for.
+
+        They are added to what the language model has made of a token, so that a mean keeps their scale; a token of
+        one patch gets its features unchanged.
+
+        Args:
+            positions: (K,) positions among the T frames of the key frames that `sources` counts.
+            sources: Where the tokens come from.
+            count: Number of tokens, L.
+
+        Returns:
+            (levels, L, D), or None for a family without DeepStack.
+
+        Raises:
+            ValueError: A token comes from no patch.
+        """
+        if self.load_deep is None:
+            return None
+        held = np.bincount(sources.token, minlength=count)  # (L,)
+        if len(held) != count or not held.all():
+            raise ValueError(f"{int((held == 0).sum())} of {count} tokens come from no patch, expected at least one")
+        deep = self.load_deep(torch.as_tensor(positions, dtype=torch.int64, device="cpu"))  # (levels, K, N, D)
+        rows = torch.from_numpy(sources.keyframe * self.num_patches + sources.patch).to(deep.device)  # (M,)
+        lengths = torch.from_numpy(held).to(deep.device)
+        means = [
+            torch.segment_reduce(level.flatten(0, 1)[rows].float(), "mean", lengths=lengths).to(deep.dtype)
+            for level in deep
+        ]
+        return torch.stack(means)
 
     @classmethod
     def from_projected(
@@ -198,6 +232,7 @@ class VisualTokens:
         summary_source: What frames were compared by: "CLS" or "mean patch"; None if they were not compared.
         stages: Seconds spent in stages that the strategy timed itself ("select").
         warnings: What a reader of the answer should know about the video (an incomplete file).
+        deep: (levels, L, D) their DeepStack features, for a family that has them.
     """
 
     data: Tensor
@@ -210,6 +245,7 @@ class VisualTokens:
     summary_source: str | None = None
     stages: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    deep: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.data.ndim != 2 or not len(self.data):
@@ -237,6 +273,29 @@ class VisualTokens:
     def seconds(self) -> FloatArray:
         """(L,) time in the video of the frame each token comes from."""
         return self.keyframes.seconds[self.keyframe]
+
+    @property
+    def patch(self) -> IntArray:
+        """(L,) raster position whose place in the frame each token takes.
+
+        Of the patches in its own key frame it is the one nearest to their middle (the first of several), so that an
+        unmerged token keeps its place, and no two tokens of different patches share one.
+
+        Raises:
+            ValueError: A token has no patch in its key frame.
+        """
+        own = self.sources.keyframe == self.keyframe[self.sources.token]
+        token, patch = self.sources.token[own], self.sources.patch[own]  # (M,)
+        held = np.bincount(token, minlength=len(self))  # (L,)
+        if not held.all():
+            raise ValueError(f"{int((held == 0).sum())} of {len(self)} tokens have no patch in their key frame")
+        distance = np.zeros(len(token))
+        for side in np.divmod(patch, self.grid[1]):
+            middle = np.bincount(token, side) / held
+            distance += (side - middle[token]) ** 2
+        nearest = np.lexsort((patch, distance.round(9), token))  # by token, then distance, then raster
+        first = np.cumsum(held) - held
+        return np.asarray(patch[nearest[first]], np.int64)
 
     def patches_of(self, token: int) -> list[tuple[int, int]]:
         """The (key frame, patch) pairs merged into one token; patch is the raster position.

@@ -17,15 +17,18 @@ from typing import Any, TypeAlias
 import torch
 
 from dyto.answer import Answer
-from dyto.choices import parse_choice
+from dyto.batching import VIDEOS_AT_A_TIME, answer_all, by_video
 from dyto.errors import ConfigError
-from dyto.features import FrameFeatures, VisualTokens
+from dyto.features import VisualTokens
 from dyto.models.base import Encoded, VideoModel
-from dyto.models.decoding import check_generation
+from dyto.models.decoding import check_generation, check_time_text
+from dyto.models.deepstack import with_deep
 from dyto.models.keeping import KeptPrefix
 from dyto.models.loading import load_model
-from dyto.prompts import Prompt, get_prompt, prompt_for
+from dyto.models.placement import DeviceMap
+from dyto.prompts import Prompt, choose_prompt, get_prompt
 from dyto.strategies import Strategy, build_strategy
+from dyto.strategies.encoding import Encoder
 from dyto.streaming import stream_text
 from dyto.timing import Stopwatch
 from dyto.video import Frames, VideoSource, sample_frames
@@ -67,7 +70,7 @@ class VideoQA:
         """
         self.model = model
         self.strategy: Strategy = build_strategy(strategy) if isinstance(strategy, str) else strategy
-        self._prompts = (_prompt(prompt, model, False), _prompt(choice_prompt, model, True))
+        self._prompts = (choose_prompt(prompt, model.chat, False), choose_prompt(choice_prompt, model.chat, True))
         self._kept = KeptPrefix(model)
         self.on_stage: Callable[[str], None] | None = None
         """Told the name of each stage as it begins, to show progress."""
@@ -82,7 +85,10 @@ class VideoQA:
         device: str | None = None,
         dtype: str | torch.dtype | None = None,
         attn_implementation: str | None = None,
+        device_map: DeviceMap | None = None,
+        quantization: str | None = None,
         rope_scaling_factor: float | None = None,
+        time_text: str | None = None,
         prompt: str | Path | Prompt | None = None,
         choice_prompt: str | Path | Prompt | None = None,
     ) -> VideoQA:
@@ -96,13 +102,18 @@ class VideoQA:
             device: As torch names it; None for a CUDA device if there is one.
             dtype: "float32", "bfloat16" or "float16"; None to choose.
             attn_implementation: "sdpa", "eager" or "flash_attention_2"; None to choose.
+            device_map: For a model larger than one device, as `load_model` takes it; instead of `device`.
+            quantization: "8bit" or "4bit" weights of the language model; None for none.
             rope_scaling_factor: Lets prompt, video and answer take this many times the original context.
+            time_text: What is written before the tokens of each key frame, such as "{seconds:.1f} s: "; "" for
+                nothing, None for what the model's family was trained with.
             prompt: Template for open questions.
             choice_prompt: Template for multiple choice.
 
         Raises:
             ConfigError: An unknown name or option.
             ModelError: The checkpoint cannot be loaded.
+            MissingExtraError: A device map without accelerate, or quantization without bitsandbytes.
         """
         chosen = build_strategy(strategy) if isinstance(strategy, str) else strategy
         named = [get_prompt(p) if isinstance(p, (str, Path)) else p for p in (prompt, choice_prompt)]
@@ -112,8 +123,12 @@ class VideoQA:
             device=device,
             dtype=dtype,
             attn_implementation=attn_implementation,
+            device_map=device_map,
+            quantization=quantization,
             rope_scaling_factor=rope_scaling_factor,
         )
+        if time_text is not None:
+            loaded.time_text = check_time_text(time_text)
         return cls(loaded, chosen, prompt=named[0], choice_prompt=named[1])
 
     # --- from a video to tokens -------------------------------------------------------------------------
@@ -142,14 +157,9 @@ class VideoQA:
         if not isinstance(video, Frames) or sampling:
             with watch.stage("decode"):
                 video = sample_frames(video, size=self.model.image_size, **sampling)
-
-        def encode(images: Any, *, attention_layer: int | None = None) -> FrameFeatures:
-            with watch.stage("encode"):
-                features = self.model.encode(images, attention_layer=attention_layer)
-            return dataclasses.replace(features, load_patches=watch.timed("encode", features.load_patches))
-
+        encoder = Encoder(self.model, watch)
         with watch.stage("strategy"):
-            tokens = self.strategy(video, encode, question)
+            tokens = with_deep(self.strategy(video, encoder, question), encoder.seen)
         seconds = {**watch.seconds, **tokens.stages}
         spent = sum(seconds.get(name, 0.0) for name in ("encode", "select"))
         seconds["merge"] = max(0.0, seconds.pop("strategy") - spent)
@@ -225,37 +235,59 @@ class VideoQA:
         options = [None] * len(questions) if choices is None else list(choices)
         if len(options) != len(questions):
             raise ConfigError(f"{len(questions)} questions, but choices for {len(options)}")
+        if self.uses_question and not isinstance(video, (Frames, VisualTokens)) and len(questions) > 1:
+            video = sample_frames(video, size=self.model.image_size, **sampling)
+            sampling = {}
+        requests = [(video, question, choice) for question, choice in zip(questions, options, strict=True)]
+        return self.ask_batch(
+            requests, max_new_tokens=max_new_tokens, batch_size=batch_size, generation=generation, **sampling
+        )
+
+    def ask_batch(
+        self,
+        requests: Sequence[tuple[Video, str] | tuple[Video, str, Sequence[str] | None]],
+        *,
+        max_new_tokens: int = 128,
+        batch_size: int | None = None,
+        generation: dict[str, Any] | None = None,
+        **sampling: Any,
+    ) -> list[Answer]:
+        """Ask questions about several videos, several at a time in one `generate`.
+
+        The answers are those of asking one by one. A video that is asked about more than once (the same path, array
+        or object) is encoded and read by the language model once.
+
+        Args:
+            requests: Pairs (video, question), or triples (video, question, choices).
+            max_new_tokens: Most tokens of an answer.
+            batch_size: Questions answered at a time; None for as many as memory sensibly holds, up to 16.
+            generation: As in `ask`.
+            **sampling: As in `encode`, for all videos.
+
+        Returns:
+            One answer per request, in their order. The seconds of shared stages are stated in each.
+
+        Raises:
+            VideoError: A video cannot be read.
+            ModelError: A question does not fit the context.
+            ConfigError: An empty question, or options that cannot be met.
+        """
         written = check_generation(max_new_tokens, generation)
-        prepared = [self._prepare(q, c, max_new_tokens) for q, c in zip(questions, options, strict=True)]
-        if self.uses_question and not isinstance(video, VisualTokens) and len(questions) > 1:
-            if not isinstance(video, Frames) or sampling:
-                video = sample_frames(video, size=self.model.image_size, **sampling)
-            return [
-                self.ask(video, q, choices=c, max_new_tokens=max_new_tokens, generation=generation)
-                for q, c in zip(questions, options, strict=True)
-            ]
-        question = questions[0] if self.uses_question and questions else None
-        tokens = self.encode(video, question=question, **sampling)
-        groups: dict[tuple[str, bool], list[int]] = {}
-        for index, (before, prompt) in enumerate(prepared):
-            scaled = self.model.check_fit(prompt, len(tokens), max_new_tokens)
-            groups.setdefault((before, scaled), []).append(index)
-        answers: list[Answer | None] = [None] * len(prepared)
-        for (_, scaled), members in groups.items():
-            watch = Stopwatch(self.model.device, self.on_stage)
-            with watch.stage("prefill"):
-                prefix = self._kept.of(tokens, prepared[members[0]][1].before, scaled)
-            with watch.stage("generate"):
-                texts = self.model.generate(
-                    prefix,
-                    [prepared[index][1].after for index in members],
-                    max_new_tokens=max_new_tokens,
-                    batch_size=batch_size,
-                    **written,
-                )
-            for index, text in zip(members, texts, strict=True):
-                answers[index] = self._answer(tokens, text, options[index], watch.seconds)
-        return [answer for answer in answers if answer is not None]
+        if batch_size is not None and batch_size < 1:
+            raise ConfigError(f"batch_size is {batch_size}, expected at least 1, or None to choose")
+        full = [(one[0], one[1], one[2] if len(one) == 3 else None) for one in requests]
+        prompts = [self._prepare(question, choices, max_new_tokens) for _, question, choices in full]
+        answers: dict[int, Answer] = {}
+
+        def encode(video: Video, question: str) -> VisualTokens:
+            return self.encode(video, question=question if self.uses_question else None, **sampling)
+
+        for load in by_video(full, prompts, encode, batch_size or VIDEOS_AT_A_TIME, self.uses_question):
+            asked = list(load.values())
+            found = answer_all(self.model, self._kept, asked, max_new_tokens, batch_size, written, self.on_stage)
+            for (index, one), (text, seconds) in zip(load.items(), found, strict=True):
+                answers[index] = self._answer(one.tokens, text, full[index][2], seconds)
+        return [answers[index] for index in range(len(full))]
 
     def stream(
         self,
@@ -278,9 +310,9 @@ class VideoQA:
             The same answer as `ask` gives, as the value of the generator (`answer = yield from ...`).
         """
         written = check_generation(max_new_tokens, generation)
-        _, prompt = self._prepare(question, choices, max_new_tokens)
+        prompt = self._prepare(question, choices, max_new_tokens)
         tokens = self.encode(video, question=question if self.uses_question else None, **sampling)
-        scaled = self.model.check_fit(prompt, len(tokens), max_new_tokens)
+        scaled = self.model.check_fit(prompt, tokens, max_new_tokens)
         watch = Stopwatch(self.model.device, self.on_stage)
         with watch.stage("prefill"):
             prefix = self._kept.of(tokens, prompt.before, scaled)
@@ -299,35 +331,16 @@ class VideoQA:
         """Whether the strategy looks at the question, so that no encoding serves two questions."""
         return bool(getattr(self.strategy, "uses_question", False))
 
-    def _prepare(self, question: str, choices: Sequence[str] | None, max_new_tokens: int) -> tuple[str, Encoded]:
-        """The text before the video, and the prompt as token ids; an error where it fits no video."""
+    def _prepare(self, question: str, choices: Sequence[str] | None, max_new_tokens: int) -> Encoded:
+        """The prompt as token ids; an error where it fits no video."""
         before, after = self._prompts[choices is not None].fill(question, choices)
         prompt = self.model.tokenize(before, after)
         self.model.check_fit(prompt, None, max_new_tokens)
-        return before, prompt
+        return prompt
 
     def _answer(
         self, tokens: VisualTokens, text: str, choices: Sequence[str] | None, seconds: dict[str, float]
     ) -> Answer:
         text = self._prompts[choices is not None].answer_start + text
-        stages = {**dict.fromkeys(("decode", "encode", "select", "merge"), 0.0), **tokens.stages, **seconds}
-        return Answer(
-            text=text,
-            choice=None if choices is None else parse_choice(text, choices),
-            keyframes=tokens.keyframes,
-            num_visual_tokens=len(tokens),
-            token_budget=tokens.budget,
-            uncompressed_tokens=tokens.uncompressed,
-            seconds={**stages, "total": sum(stages.values())},
-            warnings=(*self.model.notices, *tokens.warnings),
-        )
-
-
-def _prompt(prompt: str | Path | Prompt | None, model: VideoModel, choices: bool) -> Prompt:
-    if prompt is None:
-        return prompt_for(model.chat, choices)
-    chosen = prompt if isinstance(prompt, Prompt) else get_prompt(prompt)
-    if chosen.takes_choices != choices:
-        wanted = "multiple choice, with {choices}" if choices else "open questions, without {choices}"
-        raise ConfigError(f"prompt {chosen.name!r} given where one for {wanted}, is expected")
-    return chosen
+        times = self.model.count_text(tokens)
+        return Answer.of(tokens, text, choices, seconds, notices=self.model.notices, num_time_tokens=times)

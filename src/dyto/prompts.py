@@ -17,23 +17,46 @@ from dyto.errors import ConfigError, unknown
 
 IMAGE = "<image>"
 
-CHAT_FORMATS: dict[str, tuple[str, str]] = {
-    "vicuna": ("USER: ", " ASSISTANT:"),
-    "mistral": ("[INST] ", " [/INST]"),
+CHAT_FORMATS: dict[str, tuple[str, str, str]] = {
+    "vicuna": ("USER: ", "<image>\n", " ASSISTANT:"),
+    "mistral": ("[INST] ", "<image>\n", " [/INST]"),
     "chatml": (
         "<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\n",
+        "<image>\n",
         "<|im_end|><|im_start|>assistant\n",
     ),
+    "llama3": (
+        "<|start_header_id|>user<|end_header_id|>\n\n",
+        "<image>\n",
+        "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+    ),
+    "onevision": ("<|im_start|>user ", "<image>\n", "<|im_end|><|im_start|>assistant\n"),
+    "internvl": ("<|im_start|>user\n", "<image>\n", "<|im_end|>\n<|im_start|>assistant\n"),
+    "smolvlm": ("<|im_start|>User:", "<image>\n\n", "<end_of_utterance>\nAssistant:"),
+    "qwen2.5": (
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n",
+        "<image>",
+        "<|im_end|>\n<|im_start|>assistant\n",
+    ),
+    "qwen3": ("<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n"),
+    "idefics3": ("User:", "<image>", "<end_of_utterance>\nAssistant:"),
+    "vipllava": (
+        "A chat between a curious human and an artificial intelligence assistant. "
+        "The assistant gives helpful, detailed, and polite answers to the human's questions.###Human: ",
+        "<image>\n",
+        "###Assistant:",
+    ),
+    "gemma": ("<start_of_turn>user", "<image>\n\n", "<end_of_turn>\n<start_of_turn>model\n"),
 }
-"""What stands before and after the user's words in each chat format."""
+"""What stands before the video, the video itself, and what stands after the user's words in each chat format."""
 
 _OPEN = (
-    "<image>\nThe pictures above are frames of one video, in the order in which they were filmed. "
+    "The pictures above are frames of one video, in the order in which they were filmed. "
     "Watch what happens from the first to the last, then answer the question about the video.\n"
     "Question: {question}"
 )
 _CHOICE = (
-    "<image>\nThe pictures above are frames of one video, in the order in which they were filmed. "
+    "The pictures above are frames of one video, in the order in which they were filmed. "
     "Watch what happens from the first to the last, then pick the one option that answers the question "
     "about the video best.\nQuestion: {question}\nOptions:\n{choices}"
 )
@@ -108,12 +131,13 @@ def _substitute(text: str, question: str, options: str) -> str:
 
 
 def _chat(name: str, chat: str, body: str, start: str) -> Prompt:
-    before, after = CHAT_FORMATS[chat]
+    before, video, after = CHAT_FORMATS[chat]
     gap = "" if after.endswith("\n") else " "
-    return Prompt(name, f"{before}{body}{after}{gap}{start}")
+    return Prompt(name, f"{before}{video}{body}{after}{gap}{start}")
 
 
 _ANSWER, _BEST = "Answer: In the video,", "Answer: Best option:("
+_OTHERS = ("llama3", "onevision", "internvl", "smolvlm", "idefics3", "vipllava", "gemma", "qwen2.5", "qwen3")
 
 PROMPTS: dict[str, Prompt] = {
     prompt.name: prompt
@@ -124,6 +148,8 @@ PROMPTS: dict[str, Prompt] = {
         _chat("multiple_choice_allvideo_v4", "vicuna", _CHOICE, _BEST),
         _chat("multiple_choice_allvideo_mistral_v4", "mistral", _CHOICE, _BEST),
         _chat("multiple_choice_allvideo_34b_v4", "chatml", _CHOICE, _BEST),
+        *(_chat(f"image_seq_{chat}_v3", chat, _OPEN, _ANSWER) for chat in _OTHERS),
+        *(_chat(f"multiple_choice_allvideo_{chat}_v4", chat, _CHOICE, _BEST) for chat in _OTHERS),
         Prompt("tiny", "USER: <image>\n{question} ASSISTANT:"),
         Prompt("tiny_choice", "USER: <image>\n{question} {choices} ASSISTANT:", separator=" "),
     )
@@ -134,6 +160,7 @@ PROMPT_PAIRS: dict[str, tuple[str, str]] = {
     "vicuna": ("image_seq_v3", "multiple_choice_allvideo_v4"),
     "mistral": ("image_seq_mistral_v3", "multiple_choice_allvideo_mistral_v4"),
     "chatml": ("image_seq_34b_v3", "multiple_choice_allvideo_34b_v4"),
+    **{chat: (f"image_seq_{chat}_v3", f"multiple_choice_allvideo_{chat}_v4") for chat in _OTHERS},
     "tiny": ("tiny", "tiny_choice"),
 }
 """The templates for open questions and for multiple choice that go with each chat format."""
@@ -169,7 +196,27 @@ def prompt_for(chat: str, choices: bool) -> Prompt:
     """The template that goes with a chat format.
 
     Args:
-        chat: "vicuna", "mistral", "chatml" or "tiny".
+        chat: A key of `PROMPT_PAIRS`.
         choices: Whether the question is multiple choice.
     """
     return PROMPTS[PROMPT_PAIRS[chat][int(choices)]]
+
+
+def choose_prompt(prompt: str | Path | Prompt | None, chat: str, choices: bool) -> Prompt:
+    """The template that was asked for, or the one that goes with a chat format.
+
+    Args:
+        prompt: A template, or its name or file; None for that of the chat format.
+        chat: A key of `PROMPT_PAIRS`.
+        choices: Whether the question is multiple choice.
+
+    Raises:
+        ConfigError: An unknown template, or one for the other kind of question.
+    """
+    if prompt is None:
+        return prompt_for(chat, choices)
+    chosen = prompt if isinstance(prompt, Prompt) else get_prompt(prompt)
+    if chosen.takes_choices != choices:
+        wanted = "multiple choice, with {choices}" if choices else "open questions, without {choices}"
+        raise ConfigError(f"prompt {chosen.name!r} given where one for {wanted}, is expected")
+    return chosen

@@ -16,10 +16,10 @@ from PIL import Image
 
 from dyto._decode import read_video
 from dyto._pictures import IMAGE_SUFFIXES, Picture, check, gather, images_of, readable
-from dyto._sampling import Fit, Reel, Request, Timeline, uniform_indices
+from dyto._sampling import Fit, FrameSize, Reel, Request, Timeline, uniform_indices
 from dyto.errors import ConfigError, VideoError
 
-__all__ = ["Frames", "VideoSource", "sample_frames", "uniform_indices"]
+__all__ = ["FrameSize", "Frames", "VideoSource", "sample_frames", "uniform_indices"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,7 +101,7 @@ def sample_frames(
     fps: float | None = None,
     start: float | None = None,
     end: float | None = None,
-    size: int | tuple[int, int] | None = None,
+    size: FrameSize | None = None,
     max_side: int | None = None,
     sampling: str = "uniform",
     allow_partial: bool = False,
@@ -119,7 +119,8 @@ def sample_frames(
             shown at several of them is taken once.
         start: second at which the clip begins, counted from the first frame of the video.
         end: second before which the clip ends.
-        size: side, or (height, width), to resize every frame to, its aspect ignored.
+        size: side, or (height, width), to resize every frame to, its aspect ignored; or a function that is given
+            (height, width) in the source and returns the ones wanted, such as `dyto.models.pixels.NativeSize`.
         max_side: shrink every frame, its aspect kept, so that neither side is longer.
         sampling: "uniform", or "iframes" for intra frames only, far quicker to reach in a long video.
         allow_partial: take what can be read of a broken file, and say so in `warnings`.

@@ -11,9 +11,9 @@ from PIL import Image
 from transformers import DynamicCache, SiglipVisionConfig
 
 import dyto
-from dyto.models import llava_next
+from dyto.models import towers
 from dyto.models.llava_next import LlavaNext
-from dyto.models.pixels import Normalization
+from dyto.models.pixels import Normalization, resize_pictures
 from dyto.models.rope import ntk_inv_freq
 from dyto.models.tiny import build_processor, build_tokenizer
 
@@ -62,8 +62,8 @@ def test_features_are_those_of_the_stock_tower_and_projector(model):
 def test_tower_output_that_is_too_large_to_keep_is_computed_again(model, monkeypatch):
     pictures = list(video(9))
     expected = model.encode(pictures)
-    monkeypatch.setattr(llava_next.LlavaNext._tower, "__defaults__", (1,))
-    monkeypatch.setattr(llava_next, "CHUNK_FRAMES", 4)
+    monkeypatch.setattr(towers, "KEEP_BYTES", 1)
+    monkeypatch.setattr(towers, "CHUNK_FRAMES", 4)
     features = model.encode(pictures)
     torch.testing.assert_close(features.summary, expected.summary, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(features.patches([1, 8]), expected.patches([1, 8]), rtol=1e-4, atol=1e-5)
@@ -74,9 +74,7 @@ def test_attention_is_what_the_eager_tower_computes(model, layer):
     pictures = list(video(3))
     tower = copy.deepcopy(model.model.model.vision_tower)
     tower.set_attn_implementation("eager")
-    pixels = model.normalization.apply(
-        llava_next.resize_pictures(pictures, (84, 84)), torch.device("cpu"), torch.float32
-    )
+    pixels = model.normalization.apply(resize_pictures(pictures, (84, 84)), torch.device("cpu"), torch.float32)
     with torch.no_grad():
         weights = tower(pixels, output_attentions=True).attentions[layer]  # (B, h, 1 + N, 1 + N)
     features = model.encode(pictures, attention_layer=layer)
@@ -96,7 +94,7 @@ def test_uncompressed_logits_equal_stock_transformers(model):
     tokens = dyto.VideoQA(model, dyto.Uniform(token_budget=36 * 12)).encode(video())
     assert len(tokens) == tokens.uncompressed == 36 * 12
     prompt = model.tokenize(*dyto.prompts.PROMPTS["tiny"].fill(QUESTIONS[0]))
-    prefix = model.prefill(prompt.before, tokens.data)
+    prefix = model.prefill(prompt.before, tokens)
 
     # the stock model, fed the same frames through its own embedding and masking of <image> places
     ids = torch.cat([prompt.before, torch.full((len(tokens),), 4), prompt.after])[None]
@@ -238,7 +236,7 @@ def test_what_does_not_fit_is_said_before_anything_runs():
 def test_a_kept_prefix_is_left_as_it_was(model):
     tokens = dyto.VideoQA(model).encode(video())
     prompt = model.tokenize(*dyto.prompts.PROMPTS["tiny"].fill(QUESTIONS[0]))
-    prefix = model.prefill(prompt.before, tokens.data)
+    prefix = model.prefill(prompt.before, tokens)
     assert isinstance(prefix.cache, DynamicCache)
     keys = [layer.keys.clone() for layer in prefix.cache.layers]
     model.generate(prefix, [prompt.after], max_new_tokens=5)
@@ -259,7 +257,7 @@ def test_sampling_options_of_transformers_are_passed_on(model):
 def test_logits_behind_a_kept_prefix_equal_one_plain_pass(model):
     tokens = dyto.VideoQA(model).encode(video())
     prompt = model.tokenize(*dyto.prompts.PROMPTS["tiny"].fill(QUESTIONS[1]))
-    prefix = model.prefill(prompt.before, tokens.data)
+    prefix = model.prefill(prompt.before, tokens)
     logits = model.logits(prefix, prompt.after)
     assert logits.shape == (len(prompt.after), model.model.config.text_config.vocab_size)
     torch.testing.assert_close(logits[-1], stock_logits(model, prefix, prompt.after), rtol=1e-5, atol=1e-5)

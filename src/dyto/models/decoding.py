@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
+from torch import Tensor
 from transformers import GenerationConfig
 
 from dyto.errors import ConfigError, unknown
@@ -72,3 +74,39 @@ def generation_config(model: Any, tokenizer: Any, max_new_tokens: int, options: 
             **options,
         },
     )
+
+
+def stopping(stop: Callable[[], bool]) -> list[Callable[..., Tensor]]:
+    """Stopping criteria that end all answers of a batch as soon as `stop` says so.
+
+    Args:
+        stop: Asked after each token.
+    """
+
+    def criterion(ids: Tensor, scores: Any, **_: Any) -> Tensor:
+        return torch.full((len(ids),), stop(), dtype=torch.bool, device=ids.device)
+
+    return [criterion]
+
+
+def check_time_text(text: str) -> str:
+    """Check a format for the time of a frame.
+
+    Args:
+        text: With `{seconds}`, which may say how it is written; "" for none.
+
+    Returns:
+        The format.
+
+    Raises:
+        ConfigError: It cannot be filled.
+
+    Example:
+        >>> check_time_text("second {seconds:.1f}: ").format(seconds=12.25)
+        'second 12.2: '
+    """
+    try:
+        text.format(seconds=1.5)
+    except (KeyError, IndexError, ValueError, AttributeError) as err:
+        raise ConfigError(f"time_text {text!r} cannot be filled ({err}), expected e.g. '{{seconds:.1f}} s: '") from err
+    return text

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from dyto.features import VisualTokens
-from dyto.models.base import Prefix, VideoModel
+from dyto.models.base import VideoModel
+from dyto.models.prefix import Prefix
 
 
 class KeptPrefix:
@@ -18,7 +19,7 @@ class KeptPrefix:
 
     def __init__(self, model: VideoModel) -> None:
         self._model = model
-        self._kept: tuple[VisualTokens, Tensor, Prefix] | None = None
+        self._kept: tuple[VisualTokens, Tensor, str, Prefix] | None = None
 
     def of(self, tokens: VisualTokens, before: Tensor, scaled: bool) -> Prefix:
         """The prefix of a video.
@@ -28,11 +29,18 @@ class KeptPrefix:
             before: (P,) token ids of the text before it.
             scaled: As `VideoModel.check_fit` says.
         """
-        kept = self._kept
-        if kept is None or kept[0] is not tokens or kept[2].scaled != scaled or not torch.equal(kept[1], before):
+        if self._kept is None or not self._is(self._kept, tokens, before, scaled):
             self._kept = None  # free the old one before the new one is made
-            self._kept = kept = (tokens, before, self._model.prefill(before, tokens.data, scaled=scaled))
-        return kept[2]
+            prefix = self._model.prefill(before, tokens, scaled=scaled)
+            self._kept = (tokens, before, self._model.time_text, prefix)
+        return self._kept[3]
+
+    def _is(
+        self, kept: tuple[VisualTokens, Tensor, str, Prefix], tokens: VisualTokens, before: Tensor, scaled: bool
+    ) -> bool:
+        video, text, times, prefix = kept
+        same = video is tokens and prefix.scaled == scaled and times == self._model.time_text
+        return same and torch.equal(text, before)
 
     def forget(self) -> None:
         """Free the kept prefix."""

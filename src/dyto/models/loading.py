@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,48 +19,62 @@ from transformers import AutoTokenizer, PreTrainedConfig
 from transformers.utils import cached_file
 from transformers.utils import logging as hf_logging
 
-from dyto.errors import ConfigError, MissingExtraError, ModelError, unknown
+from dyto.errors import MissingExtraError, ModelError, unknown
 from dyto.models.base import VideoModel
 from dyto.models.catalog import CATALOG, real_models_hint
 from dyto.models.pixels import Normalization
+from dyto.models.placement import DeviceMap, Placement
 from dyto.prompts import PROMPT_PAIRS
 
 logger = logging.getLogger(__name__)
 
 ADAPTERS: dict[str, str] = {
+    "gemma3": "dyto.models.gemma3:Gemma3",
+    "idefics3": "dyto.models.idefics3:Idefics3",
+    "internvl": "dyto.models.internvl:InternVL",
+    "llava": "dyto.models.llava:Llava",
     "llava_next": "dyto.models.llava_next:LlavaNext",
+    "llava_next_video": "dyto.models.llava_next_video:LlavaNextVideo",
+    "llava_onevision": "dyto.models.llava_onevision:LlavaOnevision",
+    "qwen2_5_vl": "dyto.models.qwen2_5_vl:Qwen25VL",
+    "qwen2_vl": "dyto.models.qwen2_vl:Qwen2VL",
+    "qwen3_vl": "dyto.models.qwen3_vl:Qwen3VL",
+    "qwen3_vl_moe": "dyto.models.qwen3_vl:Qwen3VL",
+    "smolvlm": "dyto.models.smolvlm:SmolVLM",
+    "vipllava": "dyto.models.vipllava:VipLlava",
 }
 """The adapter for each `model_type` of a config; imported when it is needed."""
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-ATTENTION = ("sdpa", "eager", "flash_attention_2")
-LARGE = 2 << 30
-"""Weights of more bytes than this, in float32, are loaded in bfloat16 on a CPU as well."""
+STOCK: dict[str, str] = {
+    "gemma3": "Gemma3ForConditionalGeneration",
+    "idefics3": "Idefics3ForConditionalGeneration",
+    "internvl": "InternVLForConditionalGeneration",
+    "llava": "LlavaForConditionalGeneration",
+    "llava_next": "LlavaNextForConditionalGeneration",
+    "llava_next_video": "LlavaNextVideoForConditionalGeneration",
+    "llava_onevision": "LlavaOnevisionForConditionalGeneration",
+    "qwen2_5_vl": "Qwen2_5_VLForConditionalGeneration",
+    "qwen2_vl": "Qwen2VLForConditionalGeneration",
+    "qwen3_vl": "Qwen3VLForConditionalGeneration",
+    "qwen3_vl_moe": "Qwen3VLMoeForConditionalGeneration",
+    "smolvlm": "SmolVLMForConditionalGeneration",
+    "vipllava": "VipLlavaForConditionalGeneration",
+}
+"""The class of transformers for each of them."""
 
-
-@dataclass(frozen=True)
-class Placement:
-    """How weights are loaded.
-
-    Attributes:
-        revision: Branch, tag or commit of a hub name.
-        device: Where the model runs.
-        dtype: Of the weights; None to choose by device and size.
-        attention: Attention implementation of transformers; None for its default (SDPA).
-    """
-
-    revision: str | None
-    device: torch.device
-    dtype: torch.dtype | None
-    attention: str | None
-
-    def pick_dtype(self, parameters: int) -> torch.dtype:
-        """float32 for a small model on a CPU, otherwise bfloat16, or float16 where the GPU lacks it."""
-        if self.dtype is not None:
-            return self.dtype
-        if self.device.type == "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        return torch.float32 if 4 * parameters <= LARGE else torch.bfloat16
+CHATS: dict[str, str] = {
+    "gemma3": "gemma",
+    "idefics3": "idefics3",
+    "internvl": "internvl",
+    "llava_onevision": "onevision",
+    "qwen2_5_vl": "qwen2.5",
+    "qwen2_vl": "qwen2.5",
+    "qwen3_vl": "qwen3",
+    "qwen3_vl_moe": "qwen3",
+    "smolvlm": "smolvlm",
+    "vipllava": "vipllava",
+}
+"""The chat format of a family that has one of its own, whatever its language model."""
 
 
 def load_model(
@@ -71,6 +84,8 @@ def load_model(
     device: str | None = None,
     dtype: str | torch.dtype | None = None,
     attn_implementation: str | None = None,
+    device_map: DeviceMap | None = None,
+    quantization: str | None = None,
     rope_scaling_factor: float | None = None,
 ) -> VideoModel:
     """Load a model.
@@ -82,6 +97,9 @@ def load_model(
         device: As torch names it; None for a CUDA device if there is one.
         dtype: "float32", "bfloat16" or "float16"; None to choose by device and size.
         attn_implementation: "sdpa" (default), "eager" or "flash_attention_2".
+        device_map: For a model larger than one device: "auto", "balanced", "balanced_low_0" or "sequential", or a
+            device for each of its parts, {"model.language_model": 0, "lm_head": "cpu", ...}; instead of `device`.
+        quantization: "8bit" or "4bit" weights of the language model; the vision side stays in `dtype`.
         rope_scaling_factor: How many times the original context may be used; None or 1 for no scaling.
 
     Returns:
@@ -90,9 +108,17 @@ def load_model(
     Raises:
         ConfigError: An unknown name or option.
         ModelError: The checkpoint cannot be found or read, or weights are missing.
+        MissingExtraError: A device map without accelerate, or quantization without bitsandbytes.
     """
     text = str(name or os.environ.get("DYTO_MODEL") or "tiny")
-    placement = Placement(revision, _device(device), _dtype(dtype), _attention(attn_implementation))
+    placement = Placement.of(
+        revision=revision,
+        device=device,
+        dtype=dtype,
+        attention=attn_implementation,
+        device_map=device_map,
+        quantization=quantization,
+    )
     factor = 1.0 if rope_scaling_factor is None else float(rope_scaling_factor)
     if text == "tiny":
         return _load_tiny(placement, factor)
@@ -168,9 +194,7 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
 
 def _stock_class(model_type: str) -> Any:
     """The stock class for a model type, without the Auto classes and what they import."""
-    from transformers import LlavaNextForConditionalGeneration
-
-    return {"llava_next": LlavaNextForConditionalGeneration}[model_type]
+    return getattr(importlib.import_module("transformers"), STOCK[model_type])
 
 
 def read_config(source: str, revision: str | None) -> dict[str, Any]:
@@ -192,15 +216,15 @@ def load_weights(
     """Load safetensors into a stock class and refuse a checkpoint that lacks weights."""
     shape = config or _tell(source, stock.config_class.from_pretrained, source, revision=placement.revision)
     with torch.device("meta"):
-        parameters = sum(p.numel() for p in _tell(source, stock, shape).parameters())
+        skeleton = _tell(source, stock, shape)
+    placement.check_parts(skeleton)
     options: dict[str, Any] = {"config": config, "key_mapping": key_mapping}
     model, report = _tell(
         source,
         stock.from_pretrained,
         source,
         revision=placement.revision,
-        dtype=placement.pick_dtype(parameters),
-        attn_implementation=placement.attention,
+        **placement.options(skeleton),
         use_safetensors=True,
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # they are told of below
@@ -215,7 +239,7 @@ def load_weights(
             )
     if report["unexpected_keys"]:
         logger.info("%s holds %d weights that the model does not use", source, len(report["unexpected_keys"]))
-    return model.to(placement.device).eval()
+    return (model if placement.is_settled else model.to(placement.device)).eval()
 
 
 def load_tokenizer(source: str, revision: str | None, config: Any) -> Any:
@@ -270,9 +294,16 @@ def chat_format(config: Any, tokenizer: Any) -> str:
         if own not in PROMPT_PAIRS:
             raise unknown("dyto_prompt in config.json", own, PROMPT_PAIRS)
         return str(own)
-    if "<|im_start|>" in tokenizer.get_vocab():
+    if config.model_type in CHATS:
+        return CHATS[config.model_type]
+    language, vocabulary = config.get_text_config().model_type, tokenizer.get_vocab()
+    if "<|im_start|>" in vocabulary:
+        if language.startswith("qwen"):
+            return "onevision" if config.model_type == "llava" else "internvl"
         return "chatml"
-    return "mistral" if config.get_text_config().model_type == "mistral" else "vicuna"
+    if "<|start_header_id|>" in vocabulary:
+        return "llama3"
+    return "mistral" if language == "mistral" else "vicuna"
 
 
 def _tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -296,37 +327,3 @@ def _tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> A
         ):
             raise
         raise ModelError(f"model {source} cannot be loaded ({err}): download it again") from err
-
-
-def _device(device: str | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-    except RuntimeError as err:
-        raise ConfigError(f"device {device!r} is unknown, expected cpu, cuda or cuda:N") from err
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"device {device!r} asked for, but this machine has {torch.cuda.device_count()} CUDA devices: use cpu"
-        )
-    try:
-        torch.zeros(1, device=found).item()
-    except (RuntimeError, NotImplementedError, AssertionError) as err:
-        raise ConfigError(
-            f"device {device!r} cannot be used on this machine, expected cpu, cuda or cuda:N: use cpu"
-        ) from err
-    return found
-
-
-def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    if dtype is None or isinstance(dtype, torch.dtype):
-        return dtype
-    if dtype not in DTYPES:
-        raise unknown("dtype", dtype, DTYPES)
-    return DTYPES[dtype]
-
-
-def _attention(name: str | None) -> str | None:
-    if name is not None and name not in ATTENTION:
-        raise unknown("attention implementation", name, ATTENTION)
-    return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from dyto.errors import VideoError
 from dyto.finch import FloatArray, IntArray
 from dyto.video import Frames
 
@@ -30,6 +32,46 @@ class Normalization:
         mean = torch.tensor(self.mean, device=device)[:, None, None] * 255
         std = torch.tensor(self.std, device=device)[:, None, None] * 255
         return ((x - mean) / std).to(dtype)
+
+
+MOST_ASPECT = 200
+"""How many times the longer side of a frame may exceed the shorter where its aspect is kept."""
+
+
+@dataclass(frozen=True)
+class NativeSize:
+    """The size nearest to a frame's own that a tower of native resolution can take; its aspect is kept.
+
+    Attributes:
+        side: Pixels, of which both sides become a multiple.
+        least: Squares of that side that a frame has at least.
+        most: And at most.
+
+    Source: the resizing of Qwen2-VL (arXiv 2409.12191), with rounding half to even.
+
+    Example:
+        >>> size = NativeSize(28, least=128, most=768)
+        >>> size(720, 1280), size(90, 160)
+        ((560, 1008), (252, 448))
+    """
+
+    side: int
+    least: int
+    most: int
+
+    def __call__(self, height: int, width: int) -> tuple[int, int]:
+        """The (height, width) for a frame of this height and width."""
+        if max(height, width) > MOST_ASPECT * min(height, width):
+            raise VideoError(
+                f"found frames of {height}x{width}, expected no side more than {MOST_ASPECT} times the other: "
+                "crop the video"
+            )
+        area, squares = height * width, round(height / self.side) * round(width / self.side)
+        if self.least <= squares <= self.most:
+            return round(height / self.side) * self.side, round(width / self.side) * self.side
+        wanted, towards = (self.most, math.floor) if squares > self.most else (self.least, math.ceil)
+        scale = math.sqrt(wanted * self.side**2 / area) / self.side
+        return max(1, towards(height * scale)) * self.side, max(1, towards(width * scale)) * self.side
 
 
 def as_pictures(images: Frames | Pictures) -> tuple[Pictures, IntArray, FloatArray]:

@@ -29,7 +29,7 @@ class RopeScaling:
         self.original_context: int = config.max_position_embeddings
         self._rotary = language_model.rotary_emb
         parameters = getattr(config, "rope_parameters", None) or {}
-        self.possible = parameters.get("rope_type", "default") == "default"
+        self.possible = parameters.get("rope_type", "default") == "default" and hasattr(self._rotary, "inv_freq")
         self._lock = threading.RLock()
         self._scaled: Tensor | None = None
         if not 1 <= factor < math.inf:
@@ -37,8 +37,8 @@ class RopeScaling:
         if factor > 1:
             if not self.possible:
                 raise ConfigError(
-                    f"rope_scaling_factor {factor} given, but this checkpoint scales its positions already "
-                    f"({parameters['rope_type']}): leave it out"
+                    f"rope_scaling_factor {factor} given, but this checkpoint scales its positions already, or by "
+                    f"layer ({parameters.get('rope_type', config.model_type)}): leave it out"
                 )
             self._scaled = ntk_inv_freq(self._rotary.inv_freq, parameters["rope_theta"], factor)
 

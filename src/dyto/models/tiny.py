@@ -26,6 +26,8 @@ IMAGE_SIZE = 84
 PATCH_SIZE = 14
 GRID = IMAGE_SIZE // PATCH_SIZE
 PINPOINTS = [[84, 84], [84, 168], [168, 84], [168, 168], [84, 252], [252, 84], [168, 252], [252, 168]]
+ROPE_THETA = 1e6
+"""So that half of a head's entries hardly turn within the context: an object is found wherever it stands."""
 OPTION_LETTERS = "ABCDEFGH"
 CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}USER: {% for part in message['content'] %}"
@@ -158,6 +160,7 @@ def build_config() -> LlavaNextConfig:
         num_attention_heads=6,
         num_key_value_heads=6,
         max_position_embeddings=2048,
+        rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
         pad_token_id=ids["<pad>"],
         bos_token_id=ids["<s>"],
         eos_token_id=ids["</s>"],

@@ -1,0 +1,86 @@
+"""Gemma 3: a SigLIP tower without CLS, a projector that pools, and image tokens that see each other both ways."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import DynamicCache, Gemma3ForCausalLM
+
+from dyto.finch import FloatArray
+from dyto.models.attention import mean_of_squares, received_attention
+from dyto.models.framing import AtMost, squashed
+from dyto.models.layout import Layout
+from dyto.models.pixels import Pictures
+from dyto.models.towers import FrameTower
+
+LARGEST = 4
+"""Frames whose longer side exceeds this many sides of the tower are shrunk as they are decoded."""
+
+
+class Gemma3(FrameTower):
+    """A Gemma 3 checkpoint in stock transformers, read as its path for several images does, without pan and scan.
+
+    Frames are squashed to the tower's square (bilinear). The projector pools their patches (64 x 64 to 16 x 16), and
+    these tokens are what is merged. The summary of a frame is the mean of its tokens.
+
+    Within one frame the tokens see each other both ways, as in the stock model, which is told by `token_type_ids`
+    while the video is read; all else is causal. The stock `generate` takes no embeddings, so that questions are
+    answered by `Gemma3ForCausalLM` around the same weights. With all tokens of all frames the logits are those of the
+    stock model; what a strategy merges is seen as a shorter frame.
+    """
+
+    def __init__(self, name: str, model: Any, tokenizer: Any, **kwargs: Any) -> None:
+        with torch.device("meta"):
+            text = Gemma3ForCausalLM(model.config.text_config)
+        text.model, text.lm_head = model.model.language_model, model.lm_head
+        text.generation_config = model.generation_config
+        self._text = text.eval()
+        super().__init__(name, model, tokenizer, **kwargs)
+        self._side = int(model.config.vision_config.image_size)
+        side = math.isqrt(model.config.mm_tokens_per_image)
+        self._fit(AtMost(LARGEST * self._side), (side, side))
+
+    def _language_model(self) -> Any:
+        return self.model.model.language_model
+
+    def _causal_lm(self) -> Any:
+        return self._text
+
+    def _prepare(self, pictures: Pictures) -> npt.NDArray[np.uint8]:
+        return squashed(pictures, self._side, Image.Resampling.BILINEAR)
+
+    def _states(self, pixels: Tensor) -> Tensor:
+        states: Tensor = self._tower()(pixels).last_hidden_state
+        return states  # (B, P, C)
+
+    def _attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        seen, tower = self._tower()(pixels, output_hidden_states=True), self._tower()
+        layers = getattr(tower, "vision_model", tower).encoder.layers
+        paid = received_attention(seen.hidden_states, layers, layer, has_cls=False)  # (B, P)
+        return seen.last_hidden_state, mean_of_squares(paid, self.grid)
+
+    def _project(self, states: Tensor) -> Tensor:
+        projected: Tensor = self.model.model.multi_modal_projector(states)
+        return projected  # (B, N, D)
+
+    def _frame_texts(self, seconds: FloatArray) -> list[str]:
+        texts = [f"{self.time_text.format(seconds=at)}\n\n<start_of_image>" for at in seconds.tolist()]
+        return ["\n" + texts[0], *(f"<end_of_image>\n\n{text}" for text in texts[1:]), "<end_of_image>"]
+
+    def _read(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> None:
+        visual = torch.zeros(embeds.shape[:2], dtype=torch.int64, device=embeds.device)
+        visual[0, embeds.shape[1] - len(layout) :] = layout.visual
+        self.model(
+            inputs_embeds=embeds,
+            attention_mask=torch.ones_like(visual),
+            token_type_ids=visual,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )

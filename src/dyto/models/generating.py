@@ -1,0 +1,119 @@
+"""How a language model answers questions about what it read: in batches, as a stream; the same for all families."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dyto.errors import ConfigError
+from dyto.models.decoding import generation_config, stopping
+from dyto.models.language import LanguageSide
+from dyto.models.prefix import Batch, Prefix
+
+CACHE_BYTES = 4 << 30
+"""Room for the repeated prefix caches of a batch of questions; decides the batch size where none is given."""
+
+
+class Generates(LanguageSide):
+    """Answers questions behind prefixes; see `dyto.models.base.VideoModel`."""
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        prefix: Prefix | Sequence[Prefix],
+        after: Sequence[Tensor],
+        *,
+        max_new_tokens: int,
+        batch_size: int | None = None,
+        streamer: Any = None,
+        stop: Callable[[], bool] | None = None,
+        **sampling: Any,
+    ) -> list[str]:
+        """Answer questions about videos, greedily unless told otherwise.
+
+        Args:
+            prefix: What `prefill` made, of one video or for each question; it is left as it was.
+            after: For each question the (S,) token ids that follow the video.
+            max_new_tokens: Most tokens of an answer.
+            batch_size: Questions at a time; None for as many as memory sensibly holds.
+            streamer: A transformers streamer, for a single question.
+            stop: Asked after each token; True ends the answer.
+            **sampling: Further generation options of transformers, such as `do_sample` and `temperature`.
+
+        Returns:
+            One text per question, without special tokens.
+
+        Raises:
+            ConfigError: A batch of no question, or prefixes that cannot be read together.
+        """
+        prefixes = [prefix] * len(after) if isinstance(prefix, Prefix) else list(prefix)
+        if len(prefixes) != len(after) or len({one.scaled for one in prefixes}) > 1:
+            raise ConfigError(f"{len(prefixes)} prefixes for {len(after)} questions, expected one each, scaled alike")
+        size = min(map(self.batch_size, prefixes), default=1) if batch_size is None else batch_size
+        if size < 1:
+            raise ConfigError(f"batch_size is {batch_size}, expected at least 1, or None to choose")
+        groups: dict[int, list[int]] = {}
+        for index, ids in enumerate(after):  # a sliding window counts padding: only equal lengths go together
+            groups.setdefault(len(ids) if prefixes[index].slides else 0, []).append(index)
+        texts = [""] * len(after)
+        for group in groups.values():
+            for start in range(0, len(group), size):
+                rows = group[start : start + size]
+                options = generation_config(self.model, self.tokenizer, max_new_tokens, sampling)
+                answers = self._generate([prefixes[i] for i in rows], [after[i] for i in rows], options, streamer, stop)
+                for row, text in zip(rows, self.tokenizer.batch_decode(answers, skip_special_tokens=True), strict=True):
+                    texts[row] = text.strip()
+        return texts
+
+    def _generate(
+        self,
+        prefixes: Sequence[Prefix],
+        after: Sequence[Tensor],
+        options: Any,
+        streamer: Any,
+        stop: Callable[[], bool] | None,
+    ) -> Tensor:
+        """(Q, n) ids of the answers to one batch of questions."""
+        batch = Batch.of(prefixes, [self.model.get_input_embeddings()(ids) for ids in after])
+        extra: dict[str, Any] = {} if stop is None else {"stopping_criteria": stopping(stop)}
+        if batch.positions is not None:
+            extra["position_ids"] = batch.positions
+        with self._rope.active(prefixes[0].scaled):
+            ids: Tensor = self._causal_lm().generate(
+                inputs_embeds=batch.embeds,
+                attention_mask=batch.mask,
+                past_key_values=batch.cache,
+                generation_config=options,
+                streamer=streamer,
+                **extra,
+            )
+        return ids
+
+    @torch.inference_mode()
+    def logits(self, prefix: Prefix, after: Tensor) -> Tensor:
+        """What the language model expects at each place of a text that follows a prefix.
+
+        Args:
+            prefix: What `prefill` made; it is left as it was.
+            after: (S,) token ids.
+
+        Returns:
+            (S, V) logits; row i is the expectation of what comes after `after[i]`.
+        """
+        batch = Batch.of([prefix], [self.model.get_input_embeddings()(after)])
+        extra = {} if batch.positions is None else {"position_ids": batch.positions[..., len(prefix) :]}
+        with self._rope.active(prefix.scaled):
+            logits: Tensor = self._causal_lm()(
+                inputs_embeds=batch.embeds[:, len(prefix) :],
+                attention_mask=batch.mask,
+                past_key_values=batch.cache,
+                **extra,
+            ).logits
+        return logits[0]
+
+    def batch_size(self, prefix: Prefix) -> int:
+        """How many questions about prefixes of this size memory sensibly holds at a time."""
+        return int(min(16, max(1, CACHE_BYTES // max(1, prefix.nbytes))))

@@ -1,0 +1,24 @@
+"""Idefics3: SmolVLM's shape with Llama 3, read as its path for several images does."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from dyto.finch import FloatArray
+from dyto.models.smolvlm import MARK, SmolVLM
+
+
+class Idefics3(SmolVLM):
+    """An Idefics3 checkpoint in stock transformers, read as its path for several images does, without tiles.
+
+    A frame's longer side becomes four sides of the tower, then the whole is squashed to its square (Lanczos, twice).
+    Tokens, summary and merging are those of SmolVLM; nothing is said of times.
+    """
+
+    own_time_text: ClassVar[str] = ""
+
+    first_sides = 4
+
+    def _frame_texts(self, seconds: FloatArray) -> list[str]:
+        texts = [f"{self.time_text.format(seconds=at)}{MARK}<global-img>" for at in seconds.tolist()]
+        return [texts[0], *(MARK + text for text in texts[1:]), MARK]

@@ -1,0 +1,63 @@
+"""A video as a family writes it into the prompt: visual tokens, and what text stands between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from dyto.finch import IntArray
+
+
+@dataclass(frozen=True)
+class Run:
+    """A text, and the visual tokens that follow it up to the next text.
+
+    Attributes:
+        text: (t,) token ids.
+        tokens: Positions among the visual tokens; none behind the last text.
+    """
+
+    text: Tensor
+    tokens: slice
+
+    def __len__(self) -> int:
+        return len(self.text) + self.tokens.stop - self.tokens.start
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What stands in the place of the video, V places in all.
+
+    Attributes:
+        embeds: (V, D) embeddings of the visual tokens and of the text between them.
+        visual: (V,) bool, which of them are visual tokens.
+        positions: (3, V) int64 time, height and width, counted from the first place of the video, for a family with
+            positions of three axes (M-RoPE); None where places are simply counted.
+        advance: How many positions after the video's first the text after it begins.
+        deep: (levels, L, D) DeepStack features of the visual tokens, for a family that has them.
+    """
+
+    embeds: Tensor
+    visual: Tensor
+    positions: Tensor | None
+    advance: int
+    deep: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.embeds)
+
+
+def runs_of(keyframe: IntArray) -> Iterator[tuple[slice, int]]:
+    """Where tokens of one key frame follow one another, and which key frame it is.
+
+    Example:
+        >>> import numpy as np
+        >>> list(runs_of(np.array([0, 0, 2])))
+        [(slice(0, 2, None), 0), (slice(2, 3, None), 2)]
+    """
+    edges = [0, *(np.flatnonzero(np.diff(keyframe)) + 1).tolist(), len(keyframe)]
+    for start, stop in zip(edges, edges[1:], strict=False):
+        yield slice(start, stop), int(keyframe[start])

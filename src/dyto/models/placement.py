@@ -1,0 +1,235 @@
+"""Where weights go and how they are kept there: device or devices, precision, attention kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, TypeAlias
+
+import torch
+
+from dyto.errors import ConfigError, MissingExtraError, unknown
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+ATTENTION = ("sdpa", "eager", "flash_attention_2")
+QUANTIZATIONS = ("8bit", "4bit")
+SPREADS = ("auto", "balanced", "balanced_low_0", "sequential")
+"""Ways of accelerate to spread a model over the devices that are there."""
+
+LARGE = 2 << 30
+"""Weights of more bytes than this, in float32, are loaded in bfloat16 on a CPU as well."""
+
+LANGUAGE_PARTS = ("language_model", "text_model")
+"""What the language model is called. Quantization leaves the other parts alone: they are small, and everything that
+is said of a video passes them."""
+
+DeviceMap: TypeAlias = "str | Mapping[str, int | str | torch.device]"
+"""A way of accelerate to spread a model, or for each part of it the device; "cpu" and "disk" keep what does not fit."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How weights are loaded.
+
+    Attributes:
+        revision: Branch, tag or commit of a hub name.
+        device: Where the model runs; under a device map, where it would run without one.
+        dtype: Of the weights; None to choose by device and size.
+        attention: Attention implementation of transformers; None for its default (SDPA).
+        device_map: How the model is spread over several devices; None for one device.
+        quantization: "8bit" or "4bit" weights of the language model; None for none.
+    """
+
+    revision: str | None
+    device: torch.device
+    dtype: torch.dtype | None
+    attention: str | None
+    device_map: DeviceMap | None = None
+    quantization: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        revision: str | None,
+        device: str | None,
+        dtype: str | torch.dtype | None,
+        attention: str | None,
+        device_map: DeviceMap | None,
+        quantization: str | None,
+    ) -> Placement:
+        """Check what was asked for, before anything is downloaded.
+
+        Raises:
+            ConfigError: An unknown name, or options that do not go together or not with this machine.
+            MissingExtraError: accelerate or bitsandbytes is needed.
+        """
+        if device is not None and device_map is not None:
+            raise ConfigError(f"device {device!r} and device_map were both given, expected one of them: leave one out")
+        found = find_device(device)
+        placement = cls(
+            revision, found, find_dtype(dtype), attention, _device_map(device_map), _quantization(quantization, found)
+        )
+        _check_attention(attention, placement)
+        return placement
+
+    def pick_dtype(self, parameters: int) -> torch.dtype:
+        """float32 for a small model on a CPU, otherwise bfloat16, or float16 where the GPU lacks it.
+
+        What is computed from 8 bit weights is float16, the one dtype that bitsandbytes does not convert.
+        """
+        if self.dtype is not None:
+            return self.dtype
+        if self.quantization == "8bit":
+            return torch.float16
+        if self.device.type == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.float32 if 4 * parameters <= LARGE else torch.bfloat16
+
+    def options(self, model: Any) -> dict[str, Any]:
+        """What `from_pretrained` is told.
+
+        Args:
+            model: Of the same shape; on the meta device.
+        """
+        dtype = self.pick_dtype(sum(weight.numel() for weight in model.parameters()))
+        told: dict[str, Any] = {"dtype": dtype, "attn_implementation": self.attention}
+        if self.device_map is not None:
+            told["device_map"] = self.device_map if isinstance(self.device_map, str) else dict(self.device_map)
+        elif self.quantization is not None:
+            told["device_map"] = {"": self.device}
+        if self.quantization is not None:
+            from transformers import BitsAndBytesConfig
+
+            parts = [name for name, _ in model.model.named_children()]
+            told["quantization_config"] = BitsAndBytesConfig(
+                load_in_8bit=self.quantization == "8bit",
+                load_in_4bit=self.quantization == "4bit",
+                bnb_4bit_quant_type="nf4",
+                bnb_4bit_compute_dtype=dtype,
+                llm_int8_skip_modules=["lm_head", *(f"model.{part}" for part in parts if part not in LANGUAGE_PARTS)],
+            )
+        return told
+
+    def check_parts(self, model: Any) -> None:
+        """Check that a device map names parts of a model, and all of them.
+
+        Args:
+            model: Of the same shape; on the meta device.
+
+        Raises:
+            ConfigError: A name that no part has, or a part without a device.
+        """
+        if self.device_map is None or isinstance(self.device_map, str):
+            return
+        parts = [name for name, _ in model.named_modules()] + [name for name, _ in model.named_parameters()]
+        for name in self.device_map:
+            if name not in parts:
+                raise unknown("part in device_map", name, [part for part in parts if part and part.count(".") < 2])
+        for name, _ in model.named_parameters():
+            if not any(not key or name == key or name.startswith(f"{key}.") for key in self.device_map):
+                raise ConfigError(
+                    f"device_map gives no device to {name!r}, expected one for every part: add it, or '' for the rest"
+                )
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether `from_pretrained` puts the weights where they stay, so that nothing may move them afterwards."""
+        return self.device_map is not None or self.quantization is not None
+
+
+def device_of(module: Any) -> torch.device:
+    """Where a part of a model computes: its weights may wait elsewhere until then, under a device map.
+
+    Args:
+        module: A part of a model that was loaded with or without a device map.
+
+    Example:
+        >>> device_of(torch.nn.Linear(2, 2))
+        device(type='cpu')
+    """
+    for part in module.modules():
+        device = getattr(getattr(part, "_hf_hook", None), "execution_device", None)
+        if device is not None:
+            return torch.device(device)
+    weight: torch.Tensor = next(module.parameters())
+    return weight.device
+
+
+def find_device(device: str | None) -> torch.device:
+    """The device of a name, or the best there is; a `ConfigError` where it cannot be used."""
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+    except RuntimeError as err:
+        raise ConfigError(f"device {device!r} is unknown, expected cpu, cuda or cuda:N") from err
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device {device!r} asked for, but this machine has {torch.cuda.device_count()} CUDA devices: use cpu"
+        )
+    try:
+        torch.zeros(1, device=found).item()
+    except (RuntimeError, NotImplementedError, AssertionError) as err:
+        raise ConfigError(
+            f"device {device!r} cannot be used on this machine, expected cpu, cuda or cuda:N: use cpu"
+        ) from err
+    return found
+
+
+def find_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    """The dtype of a name; a `ConfigError` for an unknown one."""
+    if dtype is None or isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype not in DTYPES:
+        raise unknown("dtype", dtype, DTYPES)
+    return DTYPES[dtype]
+
+
+def _device_map(spread: DeviceMap | None) -> DeviceMap | None:
+    if spread is None:
+        return None
+    if isinstance(spread, str) and spread not in SPREADS:
+        raise unknown("device map", spread, SPREADS)
+    if not isinstance(spread, str):
+        if not spread:
+            raise ConfigError("device_map is empty, expected a device for every part: use 'auto'")
+        for part, place in spread.items():
+            if place not in ("cpu", "disk"):
+                try:
+                    find_device(f"cuda:{place}" if isinstance(place, int) else str(place))
+                except ConfigError as err:
+                    raise ConfigError(f"device_map puts {part or 'everything'!r} on {place!r}: {err}") from err
+    if find_spec("accelerate") is None:
+        raise MissingExtraError("a device map", "accelerate", "large")
+    return spread
+
+
+def _quantization(name: str | None, device: torch.device) -> str | None:
+    if name is None:
+        return None
+    if name not in QUANTIZATIONS:
+        raise unknown("quantization", name, QUANTIZATIONS)
+    if find_spec("bitsandbytes") is None or find_spec("accelerate") is None:
+        raise MissingExtraError(f"quantization {name}", "bitsandbytes and accelerate", "quantized")
+    return name
+
+
+def _check_attention(name: str | None, placement: Placement) -> None:
+    if name is not None and name not in ATTENTION:
+        raise unknown("attention implementation", name, ATTENTION)
+    if name != "flash_attention_2":
+        return
+    from transformers.utils import is_flash_attn_2_available
+
+    rest = "leave attn_implementation out: SDPA, the default, has kernels of the same kind"
+    if placement.device.type != "cuda":
+        raise ConfigError(f"flash_attention_2 asked for on {placement.device}, expected a CUDA device: {rest}")
+    if not is_flash_attn_2_available():
+        raise ConfigError(
+            "flash_attention_2 asked for, but the package flash-attn is not installed or too old: "
+            f"pip install flash-attn --no-build-isolation, or {rest}"
+        )
+    if placement.dtype == torch.float32:
+        raise ConfigError(f"flash_attention_2 asked for in float32, expected bfloat16 or float16: set dtype, or {rest}")

@@ -1,0 +1,99 @@
+"""Prompt text and video, read once by the language model; several of them side by side for one batch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import DynamicCache
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Prompt text and video, read once by the language model and reusable for any number of questions.
+
+    Attributes:
+        embeds: (1, P, D) embeddings of the text before the video and of the video.
+        cache: Keys and values of these P places.
+        scaled: Whether its positions are RoPE-scaled.
+        next_position: The position of what follows, where a family counts positions otherwise than places (M-RoPE);
+            None where the next position is P.
+    """
+
+    embeds: Tensor
+    cache: DynamicCache
+    scaled: bool
+    next_position: int | None = None
+
+    def __len__(self) -> int:
+        return self.embeds.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of its keys and values."""
+        return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.cache.layers)
+
+    @property
+    def slides(self) -> bool:
+        """Whether some layer sees a window of places only, in which padding would count."""
+        return any(self.cache.is_sliding)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Questions behind their prefixes: [padding, prefix, padding, question] in every row.
+
+    Attributes:
+        embeds: (Q, P + S, D), zero in the padding.
+        mask: (Q, P + S) int64, 0 in the padding.
+        cache: Keys and values of the first P places.
+        positions: (4, Q, P + S) int64 places, then time, height and width; None where places are simply counted.
+    """
+
+    embeds: Tensor
+    mask: Tensor
+    cache: DynamicCache
+    positions: Tensor | None
+
+    @classmethod
+    def of(cls, prefixes: Sequence[Prefix], questions: Sequence[Tensor]) -> Batch:
+        """Put questions behind their prefixes.
+
+        Args:
+            prefixes: One for each question; they are left as they were.
+            questions: (S, D) embeddings of each.
+        """
+        places, longest = max(map(len, prefixes)), max(map(len, questions))
+        like = prefixes[0].embeds
+        embeds = like.new_zeros(len(questions), places + longest, like.shape[2])
+        mask = torch.zeros(embeds.shape[:2], dtype=torch.int64, device=like.device)
+        for row, (prefix, question) in enumerate(zip(prefixes, questions, strict=True)):
+            for part, stop in ((prefix.embeds[0], places), (question, places + longest)):
+                embeds[row, stop - len(part) : stop] = part
+                mask[row, stop - len(part) : stop] = 1
+        positions = None
+        if prefixes[0].next_position is not None:
+            positions = (mask.cumsum(1) - 1).clamp(min=0).repeat(4, 1, 1)  # (4, Q, P + S)
+            for row, prefix in enumerate(prefixes):
+                positions[1:, row, places:] += (prefix.next_position or 0) - len(prefix)
+        return cls(embeds, mask, _side_by_side(prefixes), positions)
+
+
+def _side_by_side(prefixes: Sequence[Prefix]) -> DynamicCache:
+    """A copy of the caches as one of Q rows, the shorter ones padded on the left."""
+    longest = max(prefixes, key=len)
+    cache = copy.deepcopy(longest.cache)
+    if all(prefix is longest for prefix in prefixes):
+        if len(prefixes) > 1:
+            cache.batch_repeat_interleave(len(prefixes))
+        return cache
+    for number, layer in enumerate(cache.layers):
+        places = layer.keys.shape[2]
+        for name in ("keys", "values"):
+            rows = [getattr(prefix.cache.layers[number], name) for prefix in prefixes]  # (1, h, p, d)
+            setattr(layer, name, torch.cat([F.pad(row, (0, 0, places - row.shape[2], 0)) for row in rows]))
+    return cache

@@ -1,0 +1,22 @@
+"""Qwen2-VL: frames of any size, time counted in frames."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from dyto.finch import FloatArray, IntArray
+from dyto.models.qwen2_5_vl import Qwen25VL
+
+
+class Qwen2VL(Qwen25VL):
+    """A Qwen2-VL checkpoint in stock transformers, read as its video path does.
+
+    The tokens of all key frames stand in one block; the position in time of a token is the number of its key frame.
+    """
+
+    def _raster(self, grid: Tensor) -> Tensor | slice:
+        return slice(None)
+
+    def _times(self, seconds: FloatArray) -> IntArray:
+        return np.unique(seconds, return_inverse=True)[1].astype(np.int64)

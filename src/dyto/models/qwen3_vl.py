@@ -1,0 +1,72 @@
+"""Qwen3-VL: times in text before every frame, and features of several tower layers (DeepStack)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from dyto.errors import ModelError
+from dyto.features import PatchLoader, VisualTokens
+from dyto.finch import FloatArray, IntArray
+from dyto.models.layout import Layout
+from dyto.models.mrope import QwenVL
+
+
+class Qwen3VL(QwenVL):
+    """A Qwen3-VL checkpoint in stock transformers, read as its video path does.
+
+    Every key frame is a block of its own, after its true time: "<2.5 seconds>". Times and the marks of a block are
+    text, which an answer reports beside the budget of visual tokens.
+
+    The first layers of the language model are given what earlier layers of the tower saw of each token (DeepStack).
+    For a token merged of several patches that is the mean over them, see `FrameFeatures.deep_of`.
+    """
+
+    own_time_text: ClassVar[str] = "<{seconds:.1f} seconds>"
+
+    def _see(self, patches: Tensor, grid: Tensor) -> Tensor:
+        seen = self.model.model.visual(patches, grid_thw=grid)
+        return torch.stack([seen.pooler_output, *seen.deepstack_features])  # (1 + levels, n, D)
+
+    def _deep_loader(self, load: PatchLoader) -> PatchLoader | None:
+        return lambda positions: load(positions)[:, 1:].transpose(0, 1)
+
+    def _times(self, seconds: FloatArray) -> IntArray:
+        return np.zeros(len(seconds), np.int64)
+
+    def lay_out(self, video: VisualTokens | Tensor) -> Layout:
+        """See `VideoModel.lay_out`; the tokens need their DeepStack features."""
+        layout = super().lay_out(video)
+        if layout.deep is None:
+            raise ModelError(
+                f"the visual tokens have no DeepStack features, but model {self.name} reads them: encode the video "
+                "with this model and `VideoQA.encode`, or give them as `VisualTokens.deep`"
+            )
+        levels = len(self.model.config.vision_config.deepstack_visual_indexes)
+        expected = (levels, int(layout.visual.sum()), layout.embeds.shape[1])
+        if layout.deep.shape != expected:
+            raise ModelError(
+                f"the DeepStack features are {tuple(layout.deep.shape)}, expected {expected}: encode the video with "
+                f"model {self.name}"
+            )
+        if not torch.isfinite(layout.deep).all():
+            raise ModelError(f"DeepStack features hold NaN or infinity in {layout.deep.dtype}: try another dtype")
+        return layout
+
+    def _read(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> None:
+        assert layout.deep is not None
+        visual = torch.zeros(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
+        visual[0, -len(layout) :] = layout.visual
+        self._language_model()(
+            inputs_embeds=embeds,
+            attention_mask=torch.ones_like(visual, dtype=torch.int64),
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            visual_pos_masks=visual,
+            deepstack_visual_embeds=list(layout.deep.to(embeds)),
+        )

@@ -1,0 +1,151 @@
+"""Families whose tower takes frames of one size: encoded some at a time, projected when they are asked for."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from dyto.errors import ConfigError
+from dyto.features import FrameFeatures, PatchLoader
+from dyto.models.base import VideoModel
+from dyto.models.pixels import Pictures, as_pictures, resize_pictures
+from dyto.models.placement import device_of
+from dyto.video import FrameSize
+
+if TYPE_CHECKING:
+    from dyto.video import Frames
+
+CHUNK_FRAMES = 16
+"""Frames that pass the tower together."""
+
+KEEP_BYTES = 2 << 30
+"""Tower output kept for later; beyond it the frames chosen pass the tower a second time, with the same result."""
+
+
+def look(
+    pictures: Pictures, see: Callable[[Pictures], Tensor], summarise: Callable[[Tensor], Tensor], step: int
+) -> tuple[Tensor, PatchLoader]:
+    """Let a tower see pictures, `step` at a time.
+
+    Args:
+        pictures: T pictures.
+        see: What the tower gives for some of them, (B, ...).
+        summarise: A summary of that, (B, D).
+        step: Pictures that pass together.
+
+    Returns:
+        (T, D) summaries, and what gives (K, ...) for K positions: from memory where all of it is no more than
+        `KEEP_BYTES`, otherwise from the tower again.
+
+    Raises:
+        ConfigError: There are no pictures.
+    """
+    if not len(pictures):
+        raise ConfigError("no pictures to encode, expected at least one")
+    summaries, kept = [], torch.empty(0)
+    for start in range(0, len(pictures), step):
+        seen = see(pictures[start : start + step])
+        if start == 0:
+            keep = len(pictures) * seen[0].nbytes <= KEEP_BYTES
+            kept = seen.new_empty(len(pictures) if keep else 0, *seen.shape[1:])
+        if keep:
+            kept[start : start + step] = seen
+        summaries.append(summarise(seen))
+
+    @torch.inference_mode()
+    def load(positions: Tensor) -> Tensor:
+        if len(kept):
+            return kept[positions.to(kept.device)]
+        chosen = [pictures[i] for i in positions.tolist()]
+        return torch.cat([see(chosen[start : start + step]) for start in range(0, len(chosen), step)])
+
+    return torch.cat(summaries), load
+
+
+class FrameTower(VideoModel):
+    """A family with a tower that takes frames of one size, and a projector.
+
+    With `has_cls`, only CLS of every frame and, later, the patches asked for are projected; otherwise all frames are,
+    and their summary is the mean patch.
+    """
+
+    grid: tuple[int, int]
+    has_cls: bool = False
+    """Whether the tower's first token is CLS, and passes the projector alone."""
+
+    def _fit(self, image_size: FrameSize, grid: tuple[int, int]) -> None:
+        """State `image_size`, and the rows and columns of the visual tokens of one frame."""
+        self.image_size, self.grid, self.num_patches = image_size, grid, grid[0] * grid[1]
+
+    def _tower(self) -> Any:
+        """The module of the tower."""
+        return self.model.model.vision_tower
+
+    @abstractmethod
+    def _states(self, pixels: Tensor) -> Tensor:
+        """What the tower gives for (B, 3, H, W) pixels: (B, P, C), or (B, 1 + P, C) with CLS."""
+
+    def _attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor | None]:
+        """`_states`, and the (B, N) attention that patches receive in a layer; None where a family has none to give."""
+        return self._states(pixels), None
+
+    @abstractmethod
+    def _project(self, states: Tensor) -> Tensor:
+        """(B, N, D) visual tokens of (B, P, C) patches; with CLS, also (B, 1, D) of CLS alone."""
+
+    def _prepare(self, pictures: Pictures) -> npt.NDArray[np.uint8]:
+        """Bring pictures to the size that the tower takes, (B, H, W, 3): by default bicubic, the aspect ignored."""
+        if not isinstance(self.image_size, tuple):
+            raise TypeError(f"{type(self).__name__} has no fixed image_size: it must define _prepare")
+        return resize_pictures(pictures, self.image_size)
+
+    @torch.inference_mode()
+    def encode(self, images: Frames | Pictures, *, attention_layer: int | None = None) -> FrameFeatures:
+        """See `VideoModel.encode`."""
+        device, dtype = device_of(self._tower()), next(self._tower().parameters()).dtype
+        attentions: list[Tensor] = []
+
+        def see(some: Pictures) -> Tensor:
+            pixels = self.normalization.apply(self._prepare(some), device, dtype)
+            if attention_layer is None or sum(map(len, attentions)) == len(images):  # all seen once
+                return self._states(pixels)
+            states, attention = self._attend(pixels, attention_layer)
+            attentions.extend([] if attention is None else [attention])
+            return states
+
+        features = self._features(images, see, self.grid)
+        return replace(features, attention=torch.cat(attentions)) if attentions else features
+
+    def _features(
+        self, images: Frames | Pictures, see: Callable[[Pictures], Tensor], grid: tuple[int, int]
+    ) -> FrameFeatures:
+        """Features of pictures by what the tower sees in some of them (see `_states`), on the grid of their tokens."""
+        pictures, indices, seconds = as_pictures(images)
+
+        def seen(some: Pictures) -> Tensor:
+            return see(some) if self.has_cls else self._project(see(some))
+
+        def summarise(some: Tensor) -> Tensor:
+            return self._project(some[:, :1])[:, 0] if self.has_cls else some.mean(1)
+
+        summary, load = look(pictures, seen, summarise, CHUNK_FRAMES)
+
+        @torch.inference_mode()
+        def load_patches(positions: Tensor) -> Tensor:
+            return self._project(load(positions)[:, 1:]) if self.has_cls else load(positions)
+
+        return FrameFeatures(
+            summary=summary,
+            grid=grid,
+            load_patches=load_patches,
+            indices=indices,
+            seconds=seconds,
+            summary_source="CLS" if self.has_cls else "mean patch",
+        )

@@ -1,0 +1,57 @@
+"""Answers on the console, for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dyto.console import err, out
+
+if TYPE_CHECKING:
+    from dyto.answer import Answer
+    from dyto.evidence import Moment
+    from dyto.pipeline import VideoQA
+
+MOST_MOMENTS = 5
+"""How many of the moments an answer rests on are printed."""
+
+
+def print_stream(pieces: Generator[str, None, Answer], status: Any) -> Answer:
+    """Print an answer as it is written and return it."""
+    while True:
+        try:
+            piece = next(pieces)
+        except StopIteration as done:
+            out.print()
+            answer: Answer = done.value
+            return answer
+        status.stop()
+        out.print(piece, end="", style="bold")
+
+
+def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None, sheet: Path | None) -> None:
+    """Print what an answer rests on, for a person."""
+    if choices is not None:
+        named = f"({chr(65 + answer.choice)}) {choices[answer.choice]}" if answer.choice is not None else "none"
+        out.print(f"choice      {named}")
+    times = "  ".join(f"{second:.1f}s" for second in answer.keyframes.seconds)
+    out.print(f"key frames  {len(answer.keyframes)}: {times}")
+    budget = "no budget" if answer.token_budget is None else f"budget {answer.token_budget}"
+    out.print(f"tokens      {answer.uncompressed_tokens} -> {answer.num_visual_tokens} ({budget})")
+    out.print("seconds     " + "  ".join(f"{stage} {s:.2f}" for stage, s in answer.to_dict()["seconds"].items()))
+    out.print(f"model       {qa.model.name} on {qa.model.device}, {str(qa.model.dtype).removeprefix('torch.')}")
+    if sheet:
+        out.print(f"saved       {sheet}")
+    for warning in answer.warnings:
+        err.print(f"note: {warning}", style="yellow")
+
+
+def print_evidence(moments: Sequence[Moment]) -> None:
+    """Print the moments that an answer rests on, the weightiest first."""
+    for number, moment in enumerate(moments[:MOST_MOMENTS]):
+        without = "" if moment.without is None else f", without it {moment.without:.2f}"
+        head = "evidence    " if not number else " " * 12
+        out.print(f"{head}{moment.second:.1f}s  weight {moment.weight:+.2f}  (alone {moment.alone:.2f}{without})")
+    if not moments:
+        out.print("evidence    none: the answer is empty")

@@ -1,0 +1,184 @@
+"""A strategy that somebody names: one of ours, a preset, or any callable in a module or a file; and its budget."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from dyto.errors import ConfigError, unknown
+from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy
+
+
+def find_strategy(target: str) -> Any:
+    """What a text stands for.
+
+    Args:
+        target: A name of `STRATEGIES` or of `PRESETS`, "package.module:callable" or "path/to/file.py:callable"; what
+            stands behind the colon may have dots.
+
+    Returns:
+        The class of a named strategy; a preset as an object; otherwise whatever is found under that name.
+
+    Raises:
+        ConfigError: There is no such strategy, file, module or name, or it cannot be called.
+
+    Example:
+        >>> find_strategy("finest").partition
+        'finest'
+    """
+    if target in STRATEGIES:
+        return STRATEGIES[target]
+    if target in PRESETS:
+        return build_strategy("dyto", preset=target)
+    place, colon, name = target.rpartition(":")
+    if not (colon and place and name):
+        raise unknown("strategy", target, [*STRATEGIES, *PRESETS, "MODULE:CALLABLE", "FILE.py:CALLABLE"])
+    found: Any = _module(place)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise unknown(f"name in {place}", name, [key for key in vars(found) if not key.startswith("_")])
+        found = getattr(found, part)
+    if not callable(found):
+        raise ConfigError(f"{target} is a {type(found).__name__}, expected a strategy: a callable, or a class of them")
+    return found
+
+
+def _module(place: str) -> ModuleType:
+    """Import a module by name, also from the working directory, or from a file."""
+    try:
+        with _here():
+            if place.endswith(".py"):
+                return _module_of_file(Path(place))
+            return importlib.import_module(place)
+    except ModuleNotFoundError as err:
+        raise ConfigError(
+            f"{place} cannot be imported: no module named {err.name!r}; name an installed module, or a file as "
+            "path/to/file.py:callable"
+        ) from err
+    except (ImportError, SyntaxError) as err:
+        raise ConfigError(f"{place} cannot be imported: {err}; correct it and try again") from err
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ConfigError(f"there is no file {path}, expected the Python file of a strategy: correct the path")
+    name = f"dyto_target_{sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+@contextmanager
+def _here() -> Iterator[None]:
+    """The working directory among the places of modules, as `python -m` has it."""
+    sys.path.insert(0, "")
+    try:
+        yield
+    finally:
+        sys.path.remove("")
+
+
+def takes_budget(target: Any) -> bool:
+    """Whether `with_budget` can set the number of tokens of a strategy.
+
+    Example:
+        >>> takes_budget(STRATEGIES["uniform"]), takes_budget(STRATEGIES["concat"])
+        (True, False)
+    """
+    return "token_budget" in _parameters(target) or hasattr(target, "token_budget")
+
+
+def with_budget(target: Any, token_budget: int | None) -> Strategy:
+    """A strategy with a budget.
+
+    Args:
+        target: A class, to be made with `token_budget`; an object with that attribute; a function that takes it
+            beside frames, encode and question; or a strategy without such a setting, where the budget is None.
+        token_budget: Most visual tokens; None for the strategy's own choice.
+
+    Raises:
+        ConfigError: It takes no budget, or refuses this one.
+    """
+    if token_budget is not None and not takes_budget(target):
+        raise ConfigError(
+            f"strategy {name_of(target)} takes no token_budget, expected a field or an argument of that name: "
+            "add one, or leave the strategy out"
+        )
+    given = {} if token_budget is None else {"token_budget": token_budget}
+    if isinstance(target, type):
+        return _made(target, given)
+    strategy: Any
+    if not given:
+        strategy = target
+    elif dataclasses.is_dataclass(target) and not isinstance(target, type):
+        strategy = dataclasses.replace(target, **given)
+    elif hasattr(target, "token_budget"):
+        strategy = copied = copy.copy(target)
+        copied.token_budget = token_budget
+    else:
+        strategy = partial(target, token_budget=token_budget)
+    checked: Strategy = strategy
+    return checked
+
+
+def _made(kind: type[Any], given: dict[str, int]) -> Strategy:
+    try:
+        made: Strategy = kind(**given)
+    except TypeError as err:
+        raise ConfigError(f"{kind.__qualname__} cannot be made: {err}; give its other fields default values") from err
+    if not callable(made):
+        raise ConfigError(f"objects of {kind.__qualname__} cannot be called, expected a strategy: write its __call__")
+    return made
+
+
+def _parameters(target: Any) -> set[str]:
+    if isinstance(target, type) and dataclasses.is_dataclass(target):
+        return {field.name for field in dataclasses.fields(target) if field.init}
+    try:
+        return set(inspect.signature(target).parameters)
+    except (TypeError, ValueError):  # some callables written in C tell nothing
+        return set()
+
+
+def name_of(target: Any) -> str:
+    """What a strategy calls itself, or the name of its class or function.
+
+    Example:
+        >>> name_of(STRATEGIES["uniform"](token_budget=40))
+        'uniform'
+    """
+    inner = target.func if isinstance(target, partial) else target
+    name = getattr(inner, "name", None) or getattr(inner, "__qualname__", type(inner).__qualname__)
+    return str(name)
+
+
+def source_digest(target: Any) -> str | None:
+    """A hash of the file in which a strategy is written; None for ours, which go by the package's version."""
+    inner = target.func if isinstance(target, partial) else target
+    kind = inner if isinstance(inner, type) or inspect.isroutine(inner) else type(inner)
+    if kind.__module__.partition(".")[0] == "dyto":
+        return None
+    try:
+        path = inspect.getsourcefile(kind)
+    except TypeError:
+        path = None
+    return sha256(Path(path).read_bytes()).hexdigest()[:16] if path and Path(path).is_file() else None
