@@ -46,7 +46,7 @@ def tw_finch(features: npt.ArrayLike | torch.Tensor, *, temporal: bool = True) -
         >>> [labels.tolist() for labels in tw_finch(scenes)]
         [[0, 0, 0, 0, 1, 1, 2, 2, 2, 2]]
     """
-    x = _as_matrix(features)
+    x = as_matrix(features)
     frames = len(x)
     if frames == 1:
         return [np.zeros(1, dtype=np.int64)]
@@ -66,7 +66,8 @@ def tw_finch(features: npt.ArrayLike | torch.Tensor, *, temporal: bool = True) -
     return partitions
 
 
-def _as_matrix(features: npt.ArrayLike | torch.Tensor) -> FloatArray:
+def as_matrix(features: npt.ArrayLike | torch.Tensor) -> FloatArray:
+    """One finite float64 vector per frame, (T, D) on the CPU; a ValueError says what else was found."""
     if isinstance(features, torch.Tensor):
         features = features.detach().to("cpu", torch.float64).numpy()
     x = np.asarray(features, dtype=np.float64)

@@ -46,15 +46,17 @@ def _strategies() -> Table:
     rows = []
     for name, kind in STRATEGIES.items():
         options = ", ".join(field.name for field in dataclasses.fields(kind)) or "-"
-        rows.append([name, (kind.__doc__ or "").partition("\n")[0], options])
-    return ["strategy", "what it does", "options"], rows
+        needs = ", ".join(getattr(kind, "needs", ())) or "-"
+        rows.append([name, (kind.__doc__ or "").partition("\n")[0], needs, options])
+    return ["strategy", "what it does", "needs", "options"], rows
 
 
 def _presets() -> Table:
     rows = []
     for name, preset in PRESETS.items():
         made = DyTo.preset(name)
-        rows.append([name, made.partition, str(made.max_keyframes), str(made.reference_budget), preset.note])
+        clusters, most = (made.partition, str(made.max_keyframes)) if isinstance(made, DyTo) else ("over time", "any")
+        rows.append([name, clusters, most, str(made.reference_budget), preset.note])
     return ["preset", "partition", "key frames", "budget", "note"], rows
 
 

@@ -58,5 +58,7 @@ def test_a_budget_below_one_fast_frame_names_the_minimum():
 def test_options_that_make_no_sense_are_errors():
     with pytest.raises(ConfigError, match="did you mean 'spatial_1d_max_pool'"):
         build_strategy("slowfast", slow_pool="spatial_1d_max")
-    with pytest.raises(ConfigError, match="below 1"):
+    with pytest.raises(ConfigError, match="slow_frames of strategy 'slowfast' is 0, expected at least 1"):
         SlowFast(slow_frames=0)
+    with pytest.raises(ConfigError, match="fast_grid is 4, expected rows and columns"):
+        build_strategy("slowfast:fast_grid=4")

@@ -6,18 +6,71 @@ import dataclasses
 from typing import Any
 
 from dyto.errors import ConfigError, unknown
-from dyto.strategies.base import Encode, Strategy
+from dyto.strategies.ablations import DyToNoClustering, DyToNoMerging
+from dyto.strategies.base import NEEDS, Encode, Strategy
+from dyto.strategies.downsample import Downsample
 from dyto.strategies.dyto import PRESETS, DyTo
+from dyto.strategies.evs import EVS
+from dyto.strategies.fastvid import FastVID
+from dyto.strategies.image_grid import ImageGrid
+from dyto.strategies.kmeans import KMeans
+from dyto.strategies.plus import Plus
+from dyto.strategies.published import named_strategy
+from dyto.strategies.query import Query
 from dyto.strategies.slowfast import SlowFast
 from dyto.strategies.uniform import Concat, Uniform
+from dyto.strategies.uniform_merge import UniformMerge
+from dyto.strategies.uniform_pool import UniformPool
+from dyto.strategies.vidcom2 import VidCom2
+from dyto.strategies.visionzip import VisionZip
 
-__all__ = ["PRESETS", "STRATEGIES", "Concat", "DyTo", "Encode", "SlowFast", "Strategy", "Uniform", "build_strategy"]
+__all__ = [
+    "EVS",
+    "NEEDS",
+    "PRESETS",
+    "STRATEGIES",
+    "Concat",
+    "Downsample",
+    "DyTo",
+    "DyToNoClustering",
+    "DyToNoMerging",
+    "Encode",
+    "FastVID",
+    "ImageGrid",
+    "KMeans",
+    "Plus",
+    "Query",
+    "SlowFast",
+    "Strategy",
+    "Uniform",
+    "UniformMerge",
+    "UniformPool",
+    "VidCom2",
+    "VisionZip",
+    "build_strategy",
+]
 
 STRATEGIES: dict[str, type[Any]] = {
-    "dyto": DyTo,
-    "uniform": Uniform,
-    "concat": Concat,
-    "slowfast": SlowFast,
+    kind.name: kind
+    for kind in (
+        DyTo,
+        Plus,
+        DyToNoClustering,
+        DyToNoMerging,
+        Uniform,
+        UniformPool,
+        UniformMerge,
+        Downsample,
+        ImageGrid,
+        SlowFast,
+        KMeans,
+        VisionZip,
+        FastVID,
+        EVS,
+        VidCom2,
+        Query,
+        Concat,
+    )
 }
 """Every strategy by its name. A strategy of your own needs no entry here: pass the object."""
 
@@ -26,7 +79,8 @@ def build_strategy(name: str, *, preset: str | None = None, **fields: Any) -> St
     """Make a strategy from its name.
 
     Args:
-        name: One of `STRATEGIES`.
+        name: One of `STRATEGIES`, alone or with options ("uniform-pool:pool=3,num_frames=57"), or a published name
+            ("slowfast-slow_10frms_spatial_1d_max_pool-fast_4x4").
         preset: A preset of "dyto".
         **fields: Fields of the strategy to set; None values are left at their default.
 
@@ -34,16 +88,21 @@ def build_strategy(name: str, *, preset: str | None = None, **fields: Any) -> St
         The strategy.
 
     Raises:
-        ConfigError: An unknown name, preset or field; the nearest known one is named.
+        ConfigError: An unknown name, preset or field; the nearest known one is named. A field given twice.
 
     Example:
         >>> build_strategy("dyto", preset="finest", token_budget=1000).token_budget
         1000
+        >>> build_strategy("uniform-pool:pool=3").pool
+        3
     """
-    if name not in STRATEGIES:
-        raise unknown("strategy", name, STRATEGIES)
+    name, written = named_strategy(name, "strategy")
     kind = STRATEGIES[name]
     given = {key: value for key, value in fields.items() if value is not None}
+    twice = sorted(given.keys() & written.keys())
+    if twice:
+        raise ConfigError(f"{twice[0]} of strategy {name!r} is given twice, expected it once: leave one out")
+    given |= written
     known = [field.name for field in dataclasses.fields(kind)]
     for key in given:
         if key not in known:
@@ -52,8 +111,8 @@ def build_strategy(name: str, *, preset: str | None = None, **fields: Any) -> St
             raise unknown(f"option of strategy {name!r}", key, known)
     if preset is None:
         strategy: Strategy = kind(**given)
-    elif kind is DyTo:
-        strategy = DyTo.preset(preset, **given)
+    elif issubclass(kind, DyTo):
+        strategy = kind.preset(preset, **given)
     else:
         raise ConfigError(f"preset {preset!r} given with strategy {name!r}, but only 'dyto' has presets")
     return strategy

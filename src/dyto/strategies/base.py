@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy.typing as npt
+from torch import Tensor
 
 from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens
@@ -18,6 +20,18 @@ if TYPE_CHECKING:
 
 REFERENCE_PATCHES = 576
 """Patches per frame of CLIP-L/336, for which the published budgets are stated."""
+
+MOST_LAYERS = 1000
+"""No tower has more."""
+
+NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "attention": ("the attention that patches receive in one layer of the tower", ()),
+    "question": ("the question", ()),
+    "resolutions": ("a tower that takes frames at other resolutions", ("encode_grid",)),
+    "pictures": ("a path for single pictures", ("encode_picture", "picture_length")),
+    "words": ("embeddings of the question's words", ("embed_text",)),
+}
+"""What a strategy may need (its class attribute `needs`), in words, and the methods of a model that give it."""
 
 
 class Encode(Protocol):
@@ -33,14 +47,64 @@ class Encode(Protocol):
 class Strategy(Protocol):
     """Turns the frames of a video into the tokens that a language model reads.
 
-    Any callable of this shape is a strategy; it needs no registration. Two optional attributes are looked at:
-    `uses_question` (True if the tokens depend on the question, so that each question needs an encoding of its
-    own) and `name`.
+    Any callable of this shape is a strategy; it needs no registration. Three optional attributes are looked at:
+    `name`, `uses_question` (True if the tokens depend on the question, so that each question needs an encoding of
+    its own), and `needs`, what the model must offer, keys of `NEEDS`.
     """
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
         """Encode what is needed of the frames and return at most the budgeted number of tokens."""
         ...
+
+
+def hook(strategy: Any, encode: Encode, need: str, which: int = 0) -> Callable[..., Any]:
+    """What a model offers beyond features, for a strategy that cannot do without.
+
+    Args:
+        strategy: Who needs it.
+        encode: As the strategy was given it; it carries the model's further methods as attributes.
+        need: A key of `NEEDS`.
+        which: Which of its methods.
+
+    Returns:
+        The method.
+
+    Raises:
+        ConfigError: The model lacks it; strategy and model are named.
+    """
+    words, methods = NEEDS[need]
+    if not all(hasattr(encode, method) for method in methods):
+        raise lacking(strategy, encode, words)
+    found: Callable[..., Any] = getattr(encode, methods[which])
+    return found
+
+
+def attention_of(strategy: Any, encode: Encode, features: FrameFeatures) -> Tensor:
+    """(T, N) attention that came with features, in float32.
+
+    Raises:
+        ConfigError: There is none: the model's family cannot give it.
+    """
+    if features.attention is None:
+        raise lacking(strategy, encode, NEEDS["attention"][0])
+    return features.attention.float()
+
+
+def lacking(strategy: Any, encode: Encode, what: str) -> ConfigError:
+    """The error for a model that cannot give what a strategy needs."""
+    model = getattr(encode, "name", "given")
+    return ConfigError(
+        f"strategy {strategy.name!r} needs {what}, but model {model} does not offer it: take another strategy of "
+        "`dyto list strategies`, or another model"
+    )
+
+
+def too_small(budget: int, least: int, what: str = "one whole frame", advice: str = "") -> ConfigError:
+    """The error for a budget in which not even one frame fits."""
+    return ConfigError(
+        f"token budget {budget}, but {what} has {least} tokens: raise the budget to at least {least} "
+        f"or {advice or 'take a strategy that merges'}"
+    )
 
 
 def resolve_budget(token_budget: int | None, reference: int, num_patches: int) -> int:
@@ -70,3 +134,22 @@ def resolve_budget(token_budget: int | None, reference: int, num_patches: int) -
     if budget < 1:
         raise ConfigError(f"token budget {budget}, expected at least 1: every video needs a token")
     return budget
+
+
+def check_at_least(strategy: Any, least: float, *names: str) -> None:
+    """Refuse fields of a strategy below the least value that makes sense; None is left to the strategy.
+
+    Raises:
+        ConfigError: Such a value, none that is a number, or, where `least` is a whole number, none that is whole.
+    """
+    for name in names:
+        value = getattr(strategy, name)
+        if value is None:
+            continue
+        is_number = (isinstance(value, int) and not isinstance(value, bool)) or (
+            isinstance(value, float) and math.isfinite(value)
+        )
+        if not is_number or value < least:
+            raise ConfigError(f"{name} of strategy {strategy.name!r} is {value!r}, expected at least {least}")
+        if isinstance(least, int) and value != int(value):
+            raise ConfigError(f"{name} of strategy {strategy.name!r} is {value!r}, expected a whole number")

@@ -6,31 +6,25 @@ The presets say which reading of the paper and of its released code they follow.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from dyto import finch, keyframes, merge
 from dyto.errors import ConfigError, ModelError, unknown
-from dyto.features import FrameFeatures, KeyFrames, Sources, VisualTokens
+from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import IntArray
-from dyto.strategies.base import Encode, resolve_budget
+from dyto.strategies.base import Encode, check_at_least
+from dyto.strategies.merging import check_merging, merge_keyframes
+from dyto.strategies.plus import Plus
 from dyto.timing import Stopwatch
 
 if TYPE_CHECKING:
     from dyto.video import Frames
-
-CHUNK_BYTES = {"cpu": 1 << 24}
-"""Patches merged at a time, by kind of device: on a CPU what the allocator reuses instead of fetching new pages,
-elsewhere (`OTHER_CHUNK_BYTES`) enough to keep the device busy; small beside the tokens themselves."""
-
-OTHER_CHUNK_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -71,32 +65,27 @@ class DyTo:
 
     name: ClassVar[str] = "dyto"
     uses_question: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        for field_name, known in (
-            ("partition", keyframes.PARTITIONS),
-            ("member", keyframes.MEMBERS),
-            ("reduce", merge.REDUCTIONS),
-            ("split", merge.SPLITS),
-            ("order", merge.ORDERS),
-        ):
+        for field_name, known in (("partition", keyframes.PARTITIONS), ("member", keyframes.MEMBERS)):
             if getattr(self, field_name) not in known:
                 raise unknown(field_name, getattr(self, field_name), known)
-        resolve_budget(self.token_budget, self.reference_budget, 1)
-        for field_name in ("max_keyframes", "reference_budget", "metric_groups"):
-            if getattr(self, field_name) < 1:
-                raise ConfigError(f"{field_name} is {getattr(self, field_name)}, expected at least 1")
+        check_merging(self)
+        check_at_least(self, 1, "max_keyframes")
+        if not isinstance(self.temporal, bool):
+            raise ConfigError(f"temporal of strategy {self.name!r} is {self.temporal!r}, expected true or false")
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> DyTo:
+    def preset(cls, name: str, **changes: Any) -> DyTo | Plus:
         """A named variant.
 
         Args:
-            name: "release", "paper-7b", "paper-34b" or "finest"; see `PRESETS`.
-            **changes: Fields to set differently.
+            name: "release", "paper-7b", "paper-34b", "finest" or "plus"; see `PRESETS`.
+            **changes: Fields to set differently; those of `Plus` for "plus".
 
         Raises:
-            ConfigError: An unknown preset; the nearest known one is named.
+            ConfigError: An unknown preset or field; the nearest known one is named.
 
         Example:
             >>> DyTo.preset("paper-34b").max_keyframes
@@ -104,7 +93,14 @@ class DyTo:
         """
         if name not in PRESETS:
             raise unknown("preset", name, PRESETS)
-        return replace(cls(**PRESETS[name].fields), **changes)
+        kind = PRESETS[name].kind or cls
+        if kind is Plus and cls is not DyTo:
+            raise ConfigError(f"strategy {cls.name!r} has no preset {name!r}, which clusters and merges in its own way")
+        known = [field.name for field in fields(kind)]
+        for key in changes:
+            if key not in known:
+                raise unknown(f"option of preset {name!r}", key, known)
+        return replace(kind(**PRESETS[name].fields), **changes)
 
     def select_keyframes(self, summary: Tensor | npt.ArrayLike) -> IntArray:
         """Choose key frames by clustering frame summaries.
@@ -136,70 +132,32 @@ class DyTo:
         Raises:
             ModelError: The features hold NaN or infinity.
         """
-        budget = resolve_budget(self.token_budget, self.reference_budget, features.num_patches)
         watch = Stopwatch(features.summary.device)
-        try:
-            with watch.stage("select"):
-                positions = keyframes.thin(self.select_keyframes(features.summary), budget)
-            data, owners = self._merge(features, positions, min(features.num_patches, budget // len(positions)))
-        except ValueError as err:
-            raise ModelError(f"the vision tower gave unusable features: {err}; try another dtype") from err
-        per_frame = len(data) // len(positions)
-        return VisualTokens(
-            data=data,
-            keyframes=KeyFrames.of(features, positions),
-            keyframe=np.repeat(np.arange(len(positions)), per_frame),
-            sources=Sources.from_owners(owners, per_frame),
-            grid=features.grid,
-            budget=budget,
-            uncompressed=len(features) * features.num_patches,
-            summary_source=features.summary_source,
-            stages=watch.seconds,
-        )
+        with watch.stage("select"):
+            try:
+                positions = self.select_keyframes(features.summary)
+            except ValueError as err:
+                raise ModelError(f"the vision tower gave unusable features: {err}; try another dtype") from err
+        return self.merge(features, positions, watch)
 
-    def _merge(self, features: FrameFeatures, positions: IntArray, keep: int) -> tuple[Tensor, Tensor]:
-        """(K * keep, D) tokens and (K, N) owners; some frames at a time, so that little memory is held."""
-        summary = features.summary
-        data = empty_tokens((len(positions), keep, summary.shape[1]), summary)
-        owners = torch.empty(len(positions), features.num_patches, dtype=torch.int64, device=summary.device)
-        frame_bytes = features.num_patches * summary.shape[1] * summary.element_size()
-        step = max(1, CHUNK_BYTES.get(summary.device.type, OTHER_CHUNK_BYTES) // frame_bytes)
-        for start in range(0, len(positions), step):
-            chunk = slice(start, start + step)
-            _, owners[chunk] = merge.merge_with_owners(
-                features.patches(positions[chunk]),
-                keep,
-                self.reduce,
-                self.split,
-                self.order,
-                self.metric_groups,
-                out=data[chunk],
-            )
-        return data.flatten(0, 1), owners
+    def merge(self, features: FrameFeatures, positions: IntArray, watch: Stopwatch) -> VisualTokens:
+        """Merge the patches of key frames, as `compress` says."""
+        return merge_keyframes(
+            self, features, positions, len(features), summary_source=features.summary_source, stages=watch.seconds
+        )
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
         """Encode all frames and compress; the question is not looked at."""
         return self.compress(encode(frames))
 
 
-def empty_tokens(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """Memory for tokens.
-
-    On a CPU it is numpy's, which asks the system for large pages, and each is touched in order before threads write
-    to it: threads that meet in a page not yet there cost several times as much.
-    """
-    if like.device.type != "cpu":
-        return torch.empty(shape, dtype=like.dtype, device=like.device)
-    memory = torch.from_numpy(np.empty(math.prod(shape) * like.element_size(), np.uint8)).zero_()
-    return memory.view(like.dtype).view(shape)
-
-
 @dataclass(frozen=True)
 class Preset:
-    """A named set of fields and what it stands for."""
+    """A named set of fields and what it stands for; `kind` where it is not a plain `DyTo`."""
 
     fields: Mapping[str, Any]
     note: str
+    kind: type[Plus] | None = None
 
 
 PRESETS: dict[str, Preset] = {
@@ -210,4 +168,5 @@ PRESETS: dict[str, Preset] = {
         "our reconstruction of the paper's 34B setting (Z = 7200)",
     ),
     "finest": Preset({"partition": "finest"}, "the finest partition: catches short scenes that release misses"),
+    "plus": Preset({}, "ours: a hierarchy over time, cut where content and budget say", Plus),
 }

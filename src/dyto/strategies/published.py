@@ -1,11 +1,12 @@
-"""The published names of strategies, the values of TEMPORAL_AGGREGATION."""
+"""How strategies are written in a command or a config: their names, published names, and options after a colon."""
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
-from dyto.errors import unknown
+from dyto.errors import ConfigError, unknown
 
 RELEASE = "spatial_tome_finch_dynamic_all_frms"
 """DyTo as released."""
@@ -17,7 +18,8 @@ def aggregation_strategy(value: object) -> tuple[str, dict[str, Any]]:
     """The strategy that a value of TEMPORAL_AGGREGATION stands for, and its fields.
 
     Args:
-        value: A published value or a strategy's own name; False and None stand for no aggregation.
+        value: A published value or a strategy's own name, alone or with options; False and None stand for no
+            aggregation.
 
     Raises:
         ConfigError: An unknown value; the nearest known one is named.
@@ -26,21 +28,66 @@ def aggregation_strategy(value: object) -> tuple[str, dict[str, Any]]:
         >>> aggregation_strategy("spatial_tome_finch_dynamic_all_frms")
         ('dyto', {})
     """
+    text = str(value).strip()
+    return named_strategy("concat" if text.lower() in ("none", "false") else text, "TEMPORAL_AGGREGATION")
+
+
+def named_strategy(text: str, kind: str) -> tuple[str, dict[str, Any]]:
+    """The strategy that is meant by a text, and its fields.
+
+    Args:
+        text: A strategy's name, alone or with options ("uniform-pool:pool=3"), or a published name; case does not
+            matter.
+        kind: What the text is called where it is unknown.
+
+    Raises:
+        ConfigError: An unknown name; the nearest known one is named. Options that cannot be read.
+
+    Example:
+        >>> named_strategy("slowfast-slow_10frms_spatial_1d_max_pool-fast_4x4", "strategy")
+        ('slowfast', {'slow_frames': 10, 'slow_pool': 'spatial_1d_max_pool', 'fast_grid': (4, 4)})
+        >>> named_strategy("slowfast:fast_grid=3x3,slow_frames=4", "strategy")
+        ('slowfast', {'fast_grid': (3, 3), 'slow_frames': 4})
+    """
     from dyto.strategies import STRATEGIES  # which holds every strategy, and so comes after this file
 
-    text = str(value).strip().lower()
-    if text in ("none", "false", "concat"):
-        return "concat", {}
-    if text == RELEASE:
-        return "dyto", {}
-    match = _SLOWFAST.fullmatch(text)
+    name, colon, options = text.strip().partition(":")
+    name = name.strip().lower()
+    fields = _options(text, options) if colon else {}
+    match = _SLOWFAST.fullmatch(name)
     if match:
         frames, pool, height, width = match.groups()
-        return "slowfast", {
-            "slow_frames": int(frames),
-            "slow_pool": pool,
-            "fast_grid": (int(height), int(width)),
-        }
-    if text not in STRATEGIES:
-        raise unknown("TEMPORAL_AGGREGATION", text, [RELEASE, "none", "false", *STRATEGIES])
-    return text, {}
+        pattern = {"slow_frames": int(frames), "slow_pool": pool, "fast_grid": (int(height), int(width))}
+        return "slowfast", {**pattern, **fields}
+    if name == RELEASE:
+        return "dyto", fields
+    if name not in STRATEGIES:
+        raise unknown(kind, name, [RELEASE, *STRATEGIES])
+    return name, fields
+
+
+def _options(text: str, options: str) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for option in options.split(","):
+        key, equals, value = (part.strip() for part in option.partition("="))
+        if not key or not equals or not value:
+            raise ConfigError(
+                f"strategy {text!r} has option {option!r}, expected name:key=value,key=value, such as "
+                "uniform-pool:pool=3,num_frames=57"
+            )
+        if key in fields:
+            raise ConfigError(f"strategy {text!r} sets {key!r} twice, expected it once")
+        fields[key] = _value(value)
+    return fields
+
+
+def _value(text: str) -> Any:
+    """A number, true, false, null, a grid (4x4) or a word."""
+    grid = re.fullmatch(r"(\d+)x(\d+)", text)
+    if grid:
+        return int(grid[1]), int(grid[2])
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    return value if value is None or isinstance(value, (bool, int, float, str)) else text

@@ -9,26 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from dyto.errors import ConfigError, unknown
 from dyto.features import FrameFeatures, KeyFrames, Sources, VisualTokens
-from dyto.finch import IntArray
-from dyto.strategies.base import Encode, resolve_budget
+from dyto.strategies.base import Encode, check_at_least, resolve_budget, too_small
+from dyto.strategies.pooling import pool_frames, steps, windows
 from dyto.strategies.uniform import spread
 
 if TYPE_CHECKING:
     from dyto.video import Frames
-
-Pool = Callable[[Tensor], Tensor]
-"""Pools the (B, D, rows, cols) patches of frames."""
 
 POOLS: dict[str, tuple[tuple[int, int], Callable[..., Tensor]]] = {
     "spatial_1d_max_pool": ((1, 2), F.max_pool2d),
@@ -40,8 +35,6 @@ POOLS: dict[str, tuple[tuple[int, int], Callable[..., Tensor]]] = {
 
 SLOW_SHARE = (2880, 3680)
 """The share of the budget that the slow pathway has in the published setting."""
-
-CHUNK_FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -69,14 +62,18 @@ class SlowFast:
 
     name: ClassVar[str] = "slowfast"
     uses_question: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         if self.slow_pool not in POOLS:
             raise unknown("slow_pool", self.slow_pool, POOLS)
-        if min(self.slow_frames, self.fast_frames, *(self.fast_grid or (1, 1))) < 1:
-            raise ConfigError(f"{self} has a number below 1, expected at least 1 frame and a grid of at least 1 x 1")
+        check_at_least(self, 1, "slow_frames", "fast_frames", "reference_budget")
+        grid = self.fast_grid
+        if grid is not None and (not isinstance(grid, tuple) or len(grid) != 2 or min(grid) < 1):
+            raise ConfigError(f"fast_grid is {grid!r}, expected rows and columns of at least 1, such as 4x4")
         resolve_budget(self.token_budget, self.reference_budget, 1)
 
+    @torch.no_grad()
     def compress(self, features: FrameFeatures) -> VisualTokens:
         """Pool both pathways.
 
@@ -97,18 +94,15 @@ class SlowFast:
         fast_windows = [windows(side, count) for side, count in zip(features.grid, grid, strict=True)]
         slow_size, fast_size = (len(down) * len(across) for down, across in (slow_windows, fast_windows))
         if budget < fast_size:
-            raise ConfigError(
-                f"token budget {budget}, but one fast frame has {fast_size} tokens: raise the budget to at least "
-                f"{fast_size} or set a smaller fast_grid"
-            )
+            raise too_small(budget, fast_size, "one fast frame", "set a smaller fast_grid")
         total = len(features)
         count = min(self.slow_frames, total, budget * SLOW_SHARE[0] // SLOW_SHARE[1] // slow_size)
         slow = np.linspace(0, total, count + 1).astype(np.int64)[:-1]  # floor, as published
         fast = spread(total, min(self.fast_frames, (budget - count * slow_size) // fast_size))
         frames = np.union1d(slow, fast)
         pathways = [
-            _pathway(features, slow, partial(pool, kernel_size=kernel, ceil_mode=True), slow_windows),
-            _pathway(features, fast, partial(F.adaptive_avg_pool2d, output_size=grid), fast_windows),
+            pool_frames(features, slow, partial(pool, kernel_size=kernel, ceil_mode=True), slow_windows),
+            pool_frames(features, fast, partial(F.adaptive_avg_pool2d, output_size=grid), fast_windows),
         ]
         patches = np.concatenate([patch for _, patch in pathways])  # (L, N) bool
         frame = np.concatenate([np.repeat(slow, slow_size), np.repeat(fast, fast_size)])  # (L,)
@@ -127,35 +121,3 @@ class SlowFast:
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
         """Encode the sampled frames and pool them; the question is not looked at."""
         return self.compress(encode(frames))
-
-
-def steps(side: int, step: int) -> list[range]:
-    """Neighbours taken `step` at a time along one side of the grid; the last may be alone."""
-    return [range(place, min(place + step, side)) for place in range(0, side, step)]
-
-
-def windows(side: int, count: int) -> list[range]:
-    """The places that each of `count` adaptively pooled outputs comes from, along one side of the grid.
-
-    Example:
-        >>> windows(24, 4)[1], windows(5, 3)[2]
-        (range(6, 12), range(3, 5))
-    """
-    return [range(i * side // count, -(-(i + 1) * side // count)) for i in range(count)]
-
-
-def _pathway(
-    features: FrameFeatures, positions: IntArray, pool: Pool, axes: list[list[range]]
-) -> tuple[Tensor, npt.NDArray[np.bool_]]:
-    """(n, D) tokens of the pooled frames, and (n, N) which patches each of them holds."""
-    rows, cols = features.grid
-    held = np.zeros((len(axes[0]) * len(axes[1]), rows, cols), dtype=np.bool_)
-    for token, (row, col) in enumerate(product(*axes)):
-        held[token, row.start : row.stop, col.start : col.stop] = True
-    pooled = []
-    for start in range(0, len(positions), CHUNK_FRAMES):
-        patches = features.patches(positions[start : start + CHUNK_FRAMES])  # (B, N, D)
-        grid = patches.transpose(1, 2).reshape(len(patches), -1, rows, cols)  # (B, D, rows, cols)
-        pooled.append(pool(grid).flatten(2).transpose(1, 2).flatten(0, 1))  # (B * m, D)
-    empty = features.summary[:0]
-    return torch.cat([empty, *pooled]), np.tile(held.reshape(len(held), -1), (len(positions), 1))

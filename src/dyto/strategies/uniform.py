@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, KeyFrames, Sources, VisualTokens
 from dyto.finch import IntArray
-from dyto.strategies.base import Encode, resolve_budget
+from dyto.strategies.base import Encode, check_at_least, resolve_budget, too_small
 
 if TYPE_CHECKING:
     from dyto.video import Frames
@@ -30,8 +29,10 @@ class Uniform:
 
     name: ClassVar[str] = "uniform"
     uses_question: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
+        check_at_least(self, 1, "reference_budget")
         resolve_budget(self.token_budget, self.reference_budget, 1)
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
@@ -47,10 +48,7 @@ class Uniform:
         n = first.num_patches
         budget = resolve_budget(self.token_budget, self.reference_budget, n)
         if budget < n:
-            raise ConfigError(
-                f"token budget {budget}, but one whole frame has {n} tokens: raise the budget to at least {n} "
-                "or take a strategy that merges"
-            )
+            raise too_small(budget, n)
         positions = spread(len(frames), budget // n)
         features = first if len(frames) == 1 else encode(frames[positions])
         return whole_frames(features, positions, budget, uncompressed=len(frames) * n)
@@ -62,6 +60,7 @@ class Concat:
 
     name: ClassVar[str] = "concat"
     uses_question: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
         """Encode the sampled frames and keep everything."""

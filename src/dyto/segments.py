@@ -1,0 +1,156 @@
+"""A hierarchy over time: a video cut into segments, as many as are wanted.
+
+Ward's agglomeration (Ward, "Hierarchical Grouping to Optimize an Objective Function", 1963) with the constraint that
+only neighbours in time join: at first every frame is a segment, and again and again the two neighbouring segments join
+whose union adds least to the squared distances of frames from the means of their segments. The order in which the
+boundaries between frames fall is the whole hierarchy: the last k - 1 of them cut the video into k segments.
+
+Frames are compared by cosine: their features are brought to length 1. The work is done in float64 on the CPU, whatever
+device the features live on, so the result is the same everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dyto.finch import FloatArray, IntArray, as_matrix
+
+MEMBERS = ("middle", "medoid")
+
+LEAST_COST = 0.02
+"""Segments that differ by less are one, whatever else the video holds: two frames at a cosine of 0.98, say. Noise of a
+camera and of a codec is less."""
+
+
+class Hierarchy(NamedTuple):
+    """Nested segmentations of T frames.
+
+    Attributes:
+        boundaries: (T - 1,) boundaries in the order in which they fall; boundary i lies between frames i and i + 1.
+        costs: (T - 1,) what the segments that lose this boundary add to the squared distances; never falling.
+    """
+
+    boundaries: IntArray
+    costs: FloatArray
+
+    @property
+    def num_frames(self) -> int:
+        """T."""
+        return len(self.boundaries) + 1
+
+    def wanted(self, least_gain: float, explained: float) -> int:
+        """How many segments the content asks for.
+
+        Args:
+            least_gain: A boundary that costs at least this part of the sum of all costs is kept.
+            explained: So are the costliest ones that it takes to make up this part of the sum.
+
+        Returns:
+            1 to T; boundaries that cost less than `LEAST_COST` never count.
+        """
+        total = float(self.costs.sum())
+        falling = self.costs[::-1]
+        different = int((falling >= least_gain * total).sum())
+        enough = int(np.searchsorted(np.concatenate([[0.0], np.cumsum(falling)]), explained * total))
+        return 1 + min(max(different, enough), int((falling >= LEAST_COST).sum()))
+
+    def cut(self, segments: int) -> IntArray:
+        """Cut the video into segments.
+
+        Args:
+            segments: How many; 1 to T.
+
+        Returns:
+            (segments + 1,) first frames of the segments, in order, and T.
+        """
+        if not 1 <= segments <= self.num_frames:
+            raise ValueError(f"{segments} segments asked for, expected 1 to {self.num_frames}")
+        standing = self.boundaries[self.num_frames - segments :]
+        return np.concatenate([[0], np.sort(standing) + 1, [self.num_frames]]).astype(np.int64)
+
+
+def ward(features: npt.ArrayLike | torch.Tensor) -> Hierarchy:
+    """Build the hierarchy of a video.
+
+    Args:
+        features: (T, D) one feature vector per frame, in presentation order; array or tensor on any device.
+
+    Returns:
+        The hierarchy. Equal costs fall from the beginning of the video on.
+
+    Raises:
+        ValueError: The features are not a (T, D) matrix with T >= 1 and D >= 1, or hold NaN or infinity.
+
+    Example:
+        >>> import numpy as np
+        >>> scenes = np.repeat(np.eye(3), [4, 2, 4], axis=0)      # three scenes of identical frames
+        >>> ward(scenes).cut(3).tolist()
+        [0, 4, 6, 10]
+    """
+    x = _directions(features)
+    total = len(x)
+    mean, size = x.copy(), np.ones(total)
+    left = np.arange(total) - 1  # the segment before, by its first frame
+    right = np.arange(total) + 1
+    cost = np.full(total, np.inf)  # of joining the segment that begins here with the one before it
+    cost[1:] = np.square(x[1:] - x[:-1]).sum(1) / 2
+    boundaries, costs = np.empty(total - 1, np.int64), np.empty(total - 1)
+    for step in range(total - 1):
+        second = int(cost.argmin())
+        first, after = int(left[second]), int(right[second])
+        boundaries[step], costs[step] = second - 1, cost[second]
+        whole = size[first] + size[second]
+        mean[first] = (mean[first] * size[first] + mean[second] * size[second]) / whole
+        size[first] = whole
+        cost[second] = np.inf
+        right[first] = after
+        if after < total:
+            left[after] = first
+            cost[after] = _increase(mean[first], size[first], mean[after], size[after])
+        if first > 0:
+            before = int(left[first])
+            cost[first] = _increase(mean[before], size[before], mean[first], size[first])
+    return Hierarchy(boundaries, np.maximum.accumulate(costs))
+
+
+def _increase(mean: FloatArray, size: float, other: FloatArray, other_size: float) -> float:
+    """What joining two segments adds to the squared distances of frames from their segments' means."""
+    gap = mean - other
+    return float(gap @ gap * (size * other_size / (size + other_size)))
+
+
+def representatives(features: npt.ArrayLike | torch.Tensor, bounds: IntArray, member: str = "middle") -> IntArray:
+    """The frame that stands for each segment.
+
+    Args:
+        features: (T, D) as `ward` takes them.
+        bounds: (K + 1,) as `Hierarchy.cut` returns them.
+        member: "middle", or "medoid": the frame nearest to the mean of its segment (of equal ones that nearest to the
+            middle).
+
+    Returns:
+        (K,) sorted positions.
+    """
+    if member not in MEMBERS:
+        raise ValueError(f"member {member!r}, expected one of {', '.join(MEMBERS)}")
+    middles = (bounds[:-1] + bounds[1:] - 1) // 2
+    if member == "middle":
+        return middles
+    x = _directions(features)
+    chosen = np.empty(len(middles), np.int64)
+    for i, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        distance = np.square(x[start:end] - x[start:end].mean(0)).sum(1)
+        near = start + np.flatnonzero(distance <= distance.min() + 1e-9)
+        chosen[i] = near[np.abs(near - middles[i]).argmin()]
+    return chosen
+
+
+def _directions(features: npt.ArrayLike | torch.Tensor) -> FloatArray:
+    """(T, D) of length 1; a zero vector stays zero."""
+    x = as_matrix(features)
+    norm = np.linalg.norm(x, axis=1, keepdims=True)
+    return np.divide(x, norm, out=np.zeros_like(x), where=norm > 0)

@@ -1,0 +1,68 @@
+"""Density peaks: points that lie close to many others, and far from any that lies closer to more."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dyto.strategies.shared import check_finite, chunks, group_sums, take_rows
+
+
+def density_peaks(patches: Tensor, frames: Tensor, places: Tensor, neighbours: int) -> Tensor:
+    """How much each patch is a density peak among the patches of its frame.
+
+    Args:
+        patches: (T, N, D) patches.
+        frames: (A,) frames to look at.
+        places: (A, R) which of their patches count.
+        neighbours: Nearest patches by which density is measured.
+
+    Returns:
+        (A, R) float32: density, exp(-mean squared distance to the nearest patches), times the distance to the
+        nearest patch of higher density (for the densest, the largest distance); distances between L2-normalised
+        vectors. Of equally dense patches the lower place counts as denser.
+
+    Raises:
+        ModelError: The patches hold NaN or infinity.
+    """
+    size = places.shape[1]
+    scores = torch.empty(places.shape, device=patches.device)
+    near = min(neighbours, size - 1)
+    for chunk in chunks(len(frames), 4 * size * size, patches.device):
+        x = torch.nn.functional.normalize(take_rows(patches[frames[chunk]], places[chunk]).float(), dim=2)
+        squares = (2 - 2 * x @ x.transpose(1, 2)).clamp_min_(0)  # (B, R, R)
+        check_finite(squares[:, 0])
+        squares.diagonal(dim1=1, dim2=2).zero_()
+        # The nearest of all is the patch itself, at distance 0, which adds nothing to the sum.
+        nearest = squares.topk(near + 1, dim=2, largest=False).values.sum(2) / max(1, near)
+        order = torch.sort(nearest, dim=1, stable=True).indices  # the densest first
+        rank = torch.sort(order, dim=1).indices
+        denser = rank[:, None, :] < rank[:, :, None]  # (B, R, R): the second is denser than the first
+        apart = squares.masked_fill(~denser, torch.inf).amin(2)  # (B, R)
+        apart = torch.where(rank == 0, squares.amax(2), apart)
+        scores[chunk] = torch.exp(-nearest) * apart.sqrt()
+    return scores
+
+
+def join(x: Tensor, others: Tensor, centres: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Let tokens join the centre most similar to them by cosine; ties go to the lower one.
+
+    Args:
+        x: (n, D) tokens.
+        others: (m,) those that join.
+        centres: (c,) those that are joined.
+
+    Returns:
+        (m,) int64 centre of each, counted from 0; (c, D) float32 mean of those that joined it, zero where none did;
+        and (c, 1) their number.
+    """
+    count = len(centres)
+    unit = torch.nn.functional.normalize(x[centres].float(), dim=1)
+    joined = torch.empty(len(others), dtype=torch.int64, device=x.device)
+    sums = torch.zeros(count, x.shape[1], device=x.device)
+    for chunk in chunks(len(others), 4 * (count + x.shape[1]), x.device):
+        rows = x[others[chunk]].float()
+        joined[chunk] = (rows @ unit.T).argmax(1)  # a row's own length does not change its order
+        sums += group_sums(rows, joined[chunk], count)
+    sizes = torch.bincount(joined, minlength=count)[:, None]
+    return joined, sums / sizes.clamp_min(1), sizes

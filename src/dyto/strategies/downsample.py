@@ -1,0 +1,62 @@
+"""Frames encoded at a lower resolution, so that more of them fit: a plain control, and a strong one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from dyto.errors import ConfigError
+from dyto.features import FrameFeatures, VisualTokens
+from dyto.strategies.base import Encode, check_at_least, hook, resolve_budget
+from dyto.strategies.pooling import shrink
+from dyto.strategies.uniform import spread, whole_frames
+
+if TYPE_CHECKING:
+    from dyto.video import Frames
+
+
+@dataclass(frozen=True)
+class Downsample:
+    """Uniformly spaced frames, encoded at a lower resolution, all their tokens in raster order.
+
+    The tower's position embeddings are interpolated to the smaller grid. The result's `grid` is the smaller one.
+
+    Attributes:
+        num_frames: Most frames; each gets the largest grid of patches that lets all of them fit.
+        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        reference_budget: The published budget for 576 patches per frame.
+    """
+
+    num_frames: int = 25
+    token_budget: int | None = None
+    reference_budget: int = 3680
+
+    name: ClassVar[str] = "downsample"
+    uses_question: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ("resolutions",)
+
+    def __post_init__(self) -> None:
+        check_at_least(self, 1, "num_frames", "reference_budget")
+        resolve_budget(self.token_budget, self.reference_budget, 1)
+
+    def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
+        """Encode the frames on a smaller grid and keep them whole; the question is not looked at.
+
+        Returns:
+            K * rows * columns tokens of K = min(T, `num_frames`, budget) frames.
+
+        Raises:
+            ConfigError: The model's tower takes no other resolution.
+        """
+        encode_grid = hook(self, encode, "resolutions")
+        first = encode(frames[:1])  # tells how many patches a frame has
+        budget = resolve_budget(self.token_budget, self.reference_budget, first.num_patches)
+        positions = spread(len(frames), min(self.num_frames, budget))
+        grid = shrink(first.grid, budget // len(positions))
+        features: FrameFeatures = encode_grid(frames[positions], grid)
+        if features.grid != grid:
+            raise ConfigError(
+                f"strategy {self.name!r} asked for frames of {grid[0]} x {grid[1]} patches and got "
+                f"{features.grid[0]} x {features.grid[1]}: correct the model's encode_grid"
+            )
+        return whole_frames(features, positions, budget, uncompressed=len(frames) * first.num_patches)

@@ -1,0 +1,185 @@
+"""FastVID: segments of alike frames; in each, the patches attended to, and density peaks that gather the rest.
+
+Source: Shen et al., "FastVID: Dynamic Density Pruning for Fast Video Large Language Models" (arXiv 2503.11187, NeurIPS
+2025).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dyto.errors import ConfigError
+from dyto.features import FrameFeatures, VisualTokens
+from dyto.finch import IntArray
+from dyto.keyframes import thin
+from dyto.strategies.base import MOST_LAYERS, Encode, attention_of, check_at_least, resolve_budget
+from dyto.strategies.density import density_peaks, join
+from dyto.strategies.shared import assemble, check_finite, largest, other_places, shares
+
+if TYPE_CHECKING:
+    from dyto.video import Frames
+
+
+SUBSTITUTE = "fastvid: the tower has no CLS, so attention is the mean that all patches pay"
+
+
+@dataclass(frozen=True)
+class FastVID:
+    """Segments of alike frames; in each, the patches attended to, and density peaks that gather the rest.
+
+    Density and similarity are by cosine. Where the published code settles ties with noise, the lower place wins.
+
+    Attributes:
+        segments: Least number of segments.
+        threshold: Cosine of neighbouring frames below which a segment ends in any case.
+        salient: Share of a frame's tokens that are chosen by attention.
+        anchor_step: Every so many frames of a segment, one has its density peaks taken; more where those would not
+            hold as many tokens as are wanted.
+        centre_weight: Least weight of a density peak against the mean of what it gathers.
+        neighbours: Nearest patches by which density is measured.
+        attention_layer: Layer of the tower whose attention is looked at.
+        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        reference_budget: The published budget for 576 patches per frame.
+    """
+
+    segments: int = 8
+    threshold: float = 0.9
+    salient: float = 0.4
+    anchor_step: int = 4
+    centre_weight: float = 0.6
+    neighbours: int = 4
+    attention_layer: int = -2
+    token_budget: int | None = None
+    reference_budget: int = 3680
+
+    name: ClassVar[str] = "fastvid"
+    uses_question: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ("attention",)
+
+    def __post_init__(self) -> None:
+        check_at_least(self, 1, "segments", "anchor_step", "neighbours", "reference_budget")
+        check_at_least(self, 0.0, "salient", "centre_weight")
+        check_at_least(self, -1.0, "threshold")
+        check_at_least(self, -MOST_LAYERS, "attention_layer")
+        if max(self.salient, self.centre_weight) > 1:
+            raise ConfigError(f"{self} has a share above 1, expected salient and centre_weight from 0 to 1")
+        resolve_budget(self.token_budget, self.reference_budget, 1)
+
+    def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
+        """Encode all frames with the layer's attention and compress; the question is not looked at.
+
+        Raises:
+            ConfigError: The model gives no attention.
+        """
+        features = encode(frames, attention_layer=self.attention_layer)
+        return self.compress(features, attention_of(self, encode, features))
+
+    @torch.no_grad()
+    def compress(self, features: FrameFeatures, attention: Tensor) -> VisualTokens:
+        """Keep what is attended to, and gather the rest around density peaks.
+
+        Args:
+            features: Features of the T sampled frames.
+            attention: (T, N) that each patch receives.
+
+        Returns:
+            min(budget, T * N) tokens in the order of the video. Where the budget is below T, so many frames stay,
+            evenly spread.
+
+        Raises:
+            ModelError: The features hold NaN or infinity.
+        """
+        n = features.num_patches
+        budget = resolve_budget(self.token_budget, self.reference_budget, n)
+        positions = thin(np.arange(len(features)), budget)  # of the frames that stay, T from here on
+        count, total = len(positions), min(budget, len(positions) * n)
+        check_finite(features.summary[positions])
+        check_finite(attention[positions])
+        ends = segment_ends(features.summary[positions], self.segments, self.threshold)
+        each = round(total // count * self.salient)  # salient patches of a frame
+        salient = largest(attention[positions], each)  # (T, each)
+        quotas = np.diff([end * (total - count * each) // count for end in [0, *ends]])  # of gathered tokens
+        parts: list[Tensor] = []
+        places, owners = [], []
+        for start, stop, quota in zip([0, *ends], ends, quotas, strict=False):
+            patches = features.patches(positions[start:stop])  # (t, N, D)
+            data, place, owner = self._segment(patches, salient[start:stop], int(quota))
+            owners.append(np.where(owner < 0, -1, owner + sum(len(part) for part in parts)))
+            places.append(place + start * n)
+            parts.append(data)
+        owner = np.concatenate(owners)  # (T * N,) token that each patch went to
+        patch = np.flatnonzero(owner >= 0)
+        patch = patch[np.argsort(owner[patch], kind="stable")]
+        return assemble(
+            features,
+            torch.cat(parts),
+            positions[np.concatenate(places) // n],
+            (owner[patch], positions[patch // n], patch % n),
+            budget,
+            summary_source=features.summary_source,
+            warnings=() if features.summary_source == "CLS" else (SUBSTITUTE,),
+        )
+
+    def _segment(self, patches: Tensor, salient: Tensor, quota: int) -> tuple[Tensor, IntArray, IntArray]:
+        """Tokens of one segment: (m, D), the place of each, and (t * N,) where each patch went or -1."""
+        frames, n, _ = patches.shape
+        flat = patches.flatten(0, 1)  # (t * N, D)
+        frame = torch.arange(frames, device=patches.device)[:, None]
+        centres = self._centres(patches, salient, quota)
+        place = torch.cat([(salient + frame * n).flatten(), centres]).sort().values  # (m,)
+        data = flat[place]
+        owner = torch.full((frames * n,), -1, dtype=torch.int64, device=patches.device)
+        owner[place] = torch.arange(len(place), device=patches.device)
+        others = (owner < 0).nonzero().flatten()
+        if quota and len(others):
+            joined, means, sizes = join(flat, others, centres)
+            weight = (1 / (sizes + 1)).clamp_min(self.centre_weight)
+            merged = torch.where(
+                sizes > 0, weight * flat[centres].float() + (1 - weight) * means, flat[centres].float()
+            )
+            data[owner[centres]] = merged.to(data.dtype)
+            owner[others] = owner[centres][joined]
+        return data, place.cpu().numpy(), owner.cpu().numpy()
+
+    def _centres(self, patches: Tensor, salient: Tensor, quota: int) -> Tensor:
+        """(quota,) places of the density peaks among the patches of the anchor frames that are not salient."""
+        frames, n, _ = patches.shape
+        room = n - salient.shape[1]
+        step = min(self.anchor_step, frames)
+        while step > 1 and -(-frames // step) * room < quota:
+            step -= 1
+        anchors = torch.arange(0, frames, step, device=patches.device)  # (A,)
+        if quota == 0:
+            return anchors[:0]
+        free = other_places(salient[anchors], n)  # (A, R)
+        score = density_peaks(patches, anchors, free, self.neighbours)
+        rank = torch.sort(torch.sort(score, dim=1, descending=True, stable=True).indices, dim=1).indices
+        wanted = torch.as_tensor(shares(quota, len(anchors)), device=patches.device)[:, None]
+        return (free + anchors[:, None] * n)[rank < wanted]
+
+
+def segment_ends(summary: Tensor, count: int, threshold: float) -> list[int]:
+    """Where segments of alike frames end.
+
+    Args:
+        summary: (T, D) one vector per frame.
+        count: Least number of segments, as far as there are frames.
+        threshold: Cosine of neighbours below which a segment ends in any case.
+
+    Returns:
+        Ends of the segments, exclusive, ascending; the last is T.
+
+    Example:
+        >>> segment_ends(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]]), 1, 0.9)
+        [2, 4]
+    """
+    unit = torch.nn.functional.normalize(summary.double(), dim=1).cpu().numpy()
+    alike = (unit[1:] * unit[:-1]).sum(1)  # (T - 1,)
+    cut = alike < threshold
+    cut[np.argsort(alike, kind="stable")[: count - 1]] = True
+    return [*(np.flatnonzero(cut) + 1).tolist(), len(summary)]

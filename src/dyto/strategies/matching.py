@@ -1,0 +1,77 @@
+"""How well frames match a text, by a checkpoint that has an image tower and a text tower in one space."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from dyto.errors import ConfigError, ModelError
+from dyto.finch import FloatArray
+from dyto.models.pixels import Normalization, resize_pictures
+
+CHUNK_FRAMES = 16
+
+
+def match_by_towers(source: str, pictures: npt.NDArray[np.uint8], text: str, device: torch.device) -> FloatArray:
+    """Compare pictures with a text in the common space of a checkpoint's two towers.
+
+    Args:
+        source: A folder or hub name of a CLIP or SigLIP checkpoint. It is kept for the next call.
+        pictures: (T, H, W, 3) uint8.
+        text: The text; what exceeds the text tower's length is cut off.
+        device: Where to compute.
+
+    Returns:
+        (T,) cosines.
+
+    Raises:
+        ModelError: The checkpoint cannot be loaded.
+        ConfigError: It has no two towers in one space.
+    """
+    model, tokenizer, normalization = _towers(source, str(device))
+    side = int(model.config.vision_config.image_size)
+    length = int(model.config.text_config.max_position_embeddings)
+    padding = "max_length" if model.config.model_type.startswith("siglip") else False  # as SigLIP was trained
+    words = tokenizer(text, return_tensors="pt", truncation=True, max_length=length, padding=padding)
+    with torch.inference_mode():
+        wanted = _unit(model.get_text_features(input_ids=words.input_ids.to(device)))  # (1, d)
+        cosines = []
+        for start in range(0, len(pictures), CHUNK_FRAMES):
+            resized = resize_pictures(list(pictures[start : start + CHUNK_FRAMES]), (side, side))
+            pixels = normalization.apply(resized, device, model.dtype)
+            cosines.append((_unit(model.get_image_features(pixel_values=pixels)) @ wanted.T)[:, 0])
+    return torch.cat(cosines).double().cpu().numpy()
+
+
+def _unit(features: Any) -> Tensor:
+    """(n, d) float32 of length 1; some versions of transformers wrap what they return."""
+    found: Tensor = getattr(features, "pooler_output", features)
+    return torch.nn.functional.normalize(found.float(), dim=1)
+
+
+@lru_cache(maxsize=1)
+def _towers(source: str, device: str) -> tuple[Any, Any, Normalization]:
+    from transformers import AutoModel, AutoTokenizer
+
+    from dyto.models.loading import read_normalization
+
+    try:
+        model = AutoModel.from_pretrained(source, use_safetensors=True).to(device).eval()
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, RuntimeError, KeyError) as err:
+        said = next((line.strip() for line in str(err).splitlines() if line.strip()), type(err).__name__)
+        raise ModelError(
+            f"towers {source} cannot be loaded ({said}), expected a CLIP or SigLIP checkpoint: check the folder, or "
+            "the name and the network"
+        ) from err
+    if not all(hasattr(model, f"get_{side}_features") for side in ("text", "image")):
+        raise ConfigError(
+            f"towers {source} are a {model.config.model_type!r}, expected a checkpoint with a text and an image tower "
+            "in one space, such as openai/clip-vit-base-patch32"
+        )
+    return model, tokenizer, read_normalization(source, None)

@@ -1,0 +1,144 @@
+"""Key frames merged inside each frame to a common number of tokens: what DyTo and its rivals do once they chose."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dyto import merge
+from dyto.errors import ModelError, unknown
+from dyto.features import FrameFeatures, KeyFrames, Sources, VisualTokens
+from dyto.finch import IntArray
+from dyto.keyframes import thin
+from dyto.strategies.base import check_at_least, resolve_budget
+from dyto.strategies.shared import chunks
+from dyto.timing import Stopwatch
+
+
+def check_merging(strategy: Any) -> None:
+    """Check the fields that say how frames are merged, and the budget.
+
+    Raises:
+        ConfigError: An unknown word, or a number below 1.
+    """
+    for name, known in (("reduce", merge.REDUCTIONS), ("split", merge.SPLITS), ("order", merge.ORDERS)):
+        if getattr(strategy, name) not in known:
+            raise unknown(name, getattr(strategy, name), known)
+    check_at_least(strategy, 1, "reference_budget", "metric_groups")
+    resolve_budget(strategy.token_budget, strategy.reference_budget, 1)
+
+
+def merge_keyframes(
+    strategy: Any, features: FrameFeatures, positions: IntArray, total: int, at: IntArray | None = None, **rest: Any
+) -> VisualTokens:
+    """Merge the patches of key frames, each frame to the same number of tokens.
+
+    Args:
+        strategy: Whose fields say how: `token_budget`, `reference_budget`, `reduce`, `split`, `order` and
+            `metric_groups`.
+        features: Of the frames.
+        positions: (K,) ascending positions of the key frames in them. Where the budget is below K, so many of them
+            stay, evenly spread, with one token each.
+        total: Number of sampled frames.
+        at: (K,) the key frames' positions among the sampled frames, where `features` has but some of those.
+        **rest: Further fields of `VisualTokens`.
+
+    Returns:
+        K * min(N, budget // K) tokens, frame after frame.
+
+    Raises:
+        ModelError: The features hold NaN or infinity.
+    """
+    n = features.num_patches
+    budget = resolve_budget(strategy.token_budget, strategy.reference_budget, n)
+    rows = thin(np.arange(len(positions)), budget)
+    positions, at = positions[rows], (positions if at is None else at)[rows]
+    try:
+        data, owners = _merge(strategy, features, positions, min(n, budget // len(positions)))
+    except ValueError as err:
+        raise ModelError(f"the vision tower gave unusable features: {err}; try another dtype") from err
+    per_frame = len(data) // len(positions)
+    return VisualTokens(
+        data=data,
+        keyframes=KeyFrames(features.indices[positions], features.seconds[positions], at),
+        keyframe=np.repeat(np.arange(len(positions)), per_frame),
+        sources=Sources.from_owners(owners, per_frame),
+        grid=features.grid,
+        budget=budget,
+        uncompressed=total * n,
+        **rest,
+    )
+
+
+def _merge(strategy: Any, features: FrameFeatures, positions: IntArray, keep: int) -> tuple[Tensor, Tensor]:
+    """(K * keep, D) tokens and (K, N) owners; some frames at a time, so that little memory is held."""
+    summary = features.summary
+    data = empty_tokens((len(positions), keep, summary.shape[1]), summary)
+    owners = torch.empty(len(positions), features.num_patches, dtype=torch.int64, device=summary.device)
+    frame_bytes = features.num_patches * summary.shape[1] * summary.element_size()
+    for chunk in chunks(len(positions), frame_bytes, summary.device):
+        _, owners[chunk] = merge.merge_with_owners(
+            features.patches(positions[chunk]),
+            keep,
+            strategy.reduce,
+            strategy.split,
+            strategy.order,
+            strategy.metric_groups,
+            out=data[chunk],
+        )
+    return data.flatten(0, 1), owners
+
+
+def empty_tokens(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Memory for tokens.
+
+    On a CPU it is numpy's, which asks the system for large pages, and each is touched in order before threads write
+    to it: threads that meet in a page not yet there cost several times as much.
+    """
+    if like.device.type != "cpu":
+        return torch.empty(shape, dtype=like.dtype, device=like.device)
+    memory = torch.from_numpy(np.empty(math.prod(shape) * like.element_size(), np.uint8)).zero_()
+    return memory.view(like.dtype).view(shape)
+
+
+@dataclass(frozen=True)
+class KeyFrameMerger:
+    """What the strategies have in common that choose key frames in their own way and then merge as DyTo does.
+
+    Attributes:
+        num_frames: Most key frames.
+        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        reference_budget: The published budget for 576 patches per frame.
+        reduce: How merged tokens combine, see `dyto.merge.merge_tokens`.
+        split: Who is matched with whom, likewise.
+        order: Order of tokens inside a frame, likewise.
+        metric_groups: Slices of the features averaged to compare tokens by.
+    """
+
+    num_frames: int = 10
+    token_budget: int | None = None
+    reference_budget: int = 3680
+    reduce: str = "max"
+    split: str = "halves"
+    order: str = "release"
+    metric_groups: int = merge.METRIC_GROUPS
+
+    name: ClassVar[str]
+    uses_question: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        check_at_least(self, 1, "num_frames")
+        check_merging(self)
+
+    @torch.no_grad()
+    def merge(self, features: FrameFeatures, positions: IntArray, watch: Stopwatch) -> VisualTokens:
+        """Merge key frames chosen among features of all sampled frames."""
+        return merge_keyframes(
+            self, features, positions, len(features), summary_source=features.summary_source, stages=watch.seconds
+        )

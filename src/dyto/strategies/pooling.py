@@ -1,0 +1,76 @@
+"""Pooling frames on their grid, with a record of which patches each token holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from dyto.features import FrameFeatures
+from dyto.finch import IntArray
+
+Pool = Callable[[Tensor], Tensor]
+"""Pools the (B, D, rows, cols) patches of frames."""
+
+CHUNK_FRAMES = 8
+
+
+def steps(side: int, step: int) -> list[range]:
+    """Neighbours taken `step` at a time along one side of the grid; the last may be fewer."""
+    return [range(place, min(place + step, side)) for place in range(0, side, step)]
+
+
+def windows(side: int, count: int) -> list[range]:
+    """The places that each of `count` adaptively pooled outputs comes from, along one side of the grid.
+
+    Example:
+        >>> windows(24, 4)[1], windows(5, 3)[2]
+        (range(6, 12), range(3, 5))
+    """
+    return [range(i * side // count, -(-(i + 1) * side // count)) for i in range(count)]
+
+
+def shrink(grid: tuple[int, int], most: int) -> tuple[int, int]:
+    """The largest grid of the same shape, no larger than `grid`, of at most so many places; at least 1 x 1.
+
+    Example:
+        >>> shrink((24, 24), 147), shrink((18, 32), 64), shrink((6, 6), 99)
+        ((12, 12), (6, 10), (6, 6))
+    """
+    rows, cols = grid
+    for height in range(rows, 0, -1):
+        width = max(1, cols * height // rows)
+        if height * width <= most:
+            return height, width
+    return 1, min(cols, max(1, most))
+
+
+def pool_frames(
+    features: FrameFeatures, positions: IntArray, pool: Pool, axes: list[list[range]]
+) -> tuple[Tensor, npt.NDArray[np.bool_]]:
+    """Pool some frames.
+
+    Args:
+        features: Of the frames.
+        positions: (n,) which of them.
+        pool: Gives m tokens a frame.
+        axes: For rows and for columns, the places along the grid that each token comes from.
+
+    Returns:
+        (n * m, D) tokens, and (n * m, N) which patches each of them holds.
+    """
+    rows, cols = features.grid
+    held = np.zeros((len(axes[0]) * len(axes[1]), rows, cols), dtype=np.bool_)
+    for token, (row, col) in enumerate(product(*axes)):
+        held[token, row.start : row.stop, col.start : col.stop] = True
+    pooled = []
+    for start in range(0, len(positions), CHUNK_FRAMES):
+        patches = features.patches(positions[start : start + CHUNK_FRAMES])  # (B, N, D)
+        grid = patches.transpose(1, 2).reshape(len(patches), -1, rows, cols)  # (B, D, rows, cols)
+        pooled.append(pool(grid).flatten(2).transpose(1, 2).flatten(0, 1))  # (B * m, D)
+    empty = features.summary[:0]
+    return torch.cat([empty, *pooled]), np.tile(held.reshape(len(held), -1), (len(positions), 1))

@@ -1,0 +1,145 @@
+"""What several strategies do alike: share a budget, go through frames in pieces, say where tokens come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dyto.errors import ModelError
+from dyto.features import FrameFeatures, KeyFrames, Sources, VisualTokens
+from dyto.finch import IntArray
+
+CHUNK_BYTES = {"cpu": 1 << 24}
+"""Patches worked on at a time, by kind of device: on a CPU what the allocator reuses instead of fetching new pages,
+elsewhere (`OTHER_CHUNK_BYTES`) enough to keep the device busy; small beside the tokens themselves."""
+
+OTHER_CHUNK_BYTES = 1 << 28
+
+CACHED = 4
+"""Times smaller the pieces are that are only read and compared, so that they stay in a CPU's cache."""
+
+
+def shares(total: int, parts: int) -> IntArray:
+    """Whole numbers that add up to a total, as equal as can be, the larger ones evenly spread.
+
+    Example:
+        >>> shares(7, 3).tolist()
+        [2, 2, 3]
+    """
+    return np.diff(np.arange(parts + 1, dtype=np.int64) * total // parts)
+
+
+def chunks(count: int, item_bytes: int, device: torch.device) -> Iterator[slice]:
+    """Slices that go through `count` items in pieces that fit memory well."""
+    step = max(1, CHUNK_BYTES.get(device.type, OTHER_CHUNK_BYTES) // max(1, item_bytes))
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))
+
+
+def frame_chunks(patches: Tensor) -> Iterator[slice]:
+    """Slices that go through (T, N, D) patches some frames at a time; on a CPU few enough to stay in its cache."""
+    held = 4 * CACHED if patches.device.type == "cpu" else 4
+    return chunks(len(patches), held * patches[:1].numel(), patches.device)
+
+
+def group_sums(x: Tensor, owner: Tensor, groups: int) -> Tensor:
+    """Sums of rows by group, added up in an order that never varies.
+
+    Args:
+        x: (n, D) rows, in float32.
+        owner: (n,) int64 group of each row.
+        groups: Number of groups.
+
+    Returns:
+        (groups, D) float32.
+    """
+    total = x.new_zeros(groups, x.shape[1])
+    if x.device.type == "cpu":
+        return total.index_add_(0, owner, x)
+    for rows in chunks(len(x), 4 * groups, x.device):  # elsewhere index_add adds in any order; a product does not
+        member = owner[rows] == torch.arange(groups, device=x.device)[:, None]  # (groups, rows)
+        total += member.to(x.dtype) @ x[rows]
+    return total
+
+
+def largest(scores: Tensor, count: int) -> Tensor:
+    """(..., count) int64 places of the largest scores along the last axis, ascending; ties go to the lower place."""
+    order = torch.sort(scores, dim=-1, descending=True, stable=True).indices
+    return order[..., :count].sort(-1).values
+
+
+def take_rows(x: Tensor, places: Tensor) -> Tensor:
+    """(B, k, D): of each of B frames, (B, N, D), the tokens at some places, (B, k)."""
+    return x[torch.arange(len(x), device=x.device)[:, None], places]
+
+
+def other_places(places: Tensor, n: int) -> Tensor:
+    """(B, n - k): the places of each frame that are not among (B, k) different ones, ascending."""
+    free = torch.ones(len(places), n, dtype=torch.bool, device=places.device).scatter_(1, places, False)
+    return free.nonzero()[:, 1].view(len(places), -1)
+
+
+def check_finite(scores: Tensor) -> None:
+    """Refuse features that cannot be compared.
+
+    Raises:
+        ModelError: A score is NaN or infinite.
+    """
+    if not torch.isfinite(scores).all():
+        raise ModelError("the vision tower gave unusable features: they hold NaN or infinity; try another dtype")
+
+
+def assemble(
+    features: FrameFeatures,
+    data: Tensor,
+    frame: IntArray,
+    sources: tuple[IntArray, IntArray, IntArray],
+    budget: int,
+    **rest: Any,
+) -> VisualTokens:
+    """Tokens with their provenance.
+
+    Args:
+        features: Of the T sampled frames.
+        data: (L, D) tokens.
+        frame: (L,) position of the frame each token belongs to.
+        sources: (M,) token, frame and patch of each patch that went into a token, sorted by token.
+        budget: The number of tokens that was allowed.
+        **rest: Further fields of `VisualTokens`.
+
+    Returns:
+        The tokens; frames that no token comes from are no key frames.
+    """
+    token, source_frame, patch = sources
+    used = np.union1d(frame, source_frame)
+    return VisualTokens(
+        data=data,
+        keyframes=KeyFrames.of(features, used),
+        keyframe=np.searchsorted(used, frame),
+        sources=Sources(token, np.searchsorted(used, source_frame), patch),
+        grid=features.grid,
+        budget=budget,
+        uncompressed=len(features) * features.num_patches,
+        **rest,
+    )
+
+
+def keep_patches(features: FrameFeatures, patches: Tensor, kept: Tensor, budget: int, **rest: Any) -> VisualTokens:
+    """Patches of all frames that stay as they are, the others dropped.
+
+    Args:
+        features: Of the T sampled frames.
+        patches: (T, N, D) their patches.
+        kept: (L,) int64 places among the T * N patches, ascending.
+        budget: The number of tokens that was allowed.
+        **rest: Further fields of `VisualTokens`.
+
+    Returns:
+        L tokens, in the order of the video.
+    """
+    data = patches.flatten(0, 1)[kept.to(patches.device)]
+    frame, patch = np.divmod(kept.cpu().numpy(), features.num_patches)
+    return assemble(features, data, frame, (np.arange(len(kept)), frame, patch), budget, **rest)

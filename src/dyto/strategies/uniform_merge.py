@@ -1,0 +1,40 @@
+"""Uniform frames, each merged to an equal share of the budget: a simple rival that is hard to beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+
+from dyto.features import VisualTokens
+from dyto.strategies.base import Encode
+from dyto.strategies.merging import KeyFrameMerger, merge_keyframes
+from dyto.strategies.uniform import spread
+
+if TYPE_CHECKING:
+    from dyto.video import Frames
+
+
+@dataclass(frozen=True)
+class UniformMerge(KeyFrameMerger):
+    """Uniformly spaced frames, each merged to an equal share of the budget.
+
+    The fields are those of `KeyFrameMerger`; 25 frames by default, DyTo's most. Only these frames are encoded.
+    """
+
+    num_frames: int = 25
+
+    name: ClassVar[str] = "uniform-merge"
+
+    @torch.no_grad()
+    def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
+        """Encode `num_frames` frames and merge them; the question is not looked at.
+
+        Returns:
+            K * min(N, budget // K) tokens of K = min(T, `num_frames`, budget) frames.
+        """
+        positions = spread(len(frames), self.num_frames)
+        features = encode(frames[positions])
+        return merge_keyframes(self, features, np.arange(len(positions)), len(frames), at=positions)

@@ -1,0 +1,90 @@
+"""Uniform frames, average-pooled on their grid: more frames than whole ones fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from dyto.features import KeyFrames, Sources, VisualTokens
+from dyto.strategies.base import Encode, check_at_least, resolve_budget, too_small
+from dyto.strategies.pooling import Pool, pool_frames, shrink, steps, windows
+from dyto.strategies.uniform import spread
+
+if TYPE_CHECKING:
+    from dyto.video import Frames
+
+
+@dataclass(frozen=True)
+class UniformPool:
+    """Uniformly spaced frames, each average-pooled on its grid.
+
+    Given neither number, it takes as many frames as fit, pooled 2 x 2: 25 of 576 patches into 3680 tokens; with
+    `pool=3`, 57. Given only a number of frames, each is pooled to the largest grid that lets all of them fit.
+
+    Attributes:
+        num_frames: Most frames; None for as many as fit.
+        pool: Patches along each side that become one token; None for 2, or for what `num_frames` asks.
+        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        reference_budget: The published budget for 576 patches per frame.
+    """
+
+    num_frames: int | None = None
+    pool: int | None = None
+    token_budget: int | None = None
+    reference_budget: int = 3680
+
+    name: ClassVar[str] = "uniform-pool"
+    uses_question: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        check_at_least(self, 1, "num_frames", "pool", "reference_budget")
+        resolve_budget(self.token_budget, self.reference_budget, 1)
+
+    @torch.no_grad()
+    def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
+        """Encode the frames that fit once pooled, and pool them; the question is not looked at.
+
+        Returns:
+            Tokens frame after frame, each in raster order.
+
+        Raises:
+            ConfigError: Not even one pooled frame fits the budget.
+        """
+        first = encode(frames[:1])  # tells how many patches a frame has
+        budget = resolve_budget(self.token_budget, self.reference_budget, first.num_patches)
+        count, axes, pool = self._plan(first.grid, budget, len(frames))
+        positions = spread(len(frames), count)
+        features = first if len(frames) == 1 else encode(frames[positions])
+        data, held = pool_frames(features, np.arange(count), pool, axes)
+        keyframe = np.repeat(np.arange(count), len(data) // count)
+        token, patch = np.nonzero(held)
+        return VisualTokens(
+            data=data,
+            keyframes=KeyFrames(features.indices, features.seconds, positions),
+            keyframe=keyframe,
+            sources=Sources(token, keyframe[token], patch),
+            grid=features.grid,
+            budget=budget,
+            uncompressed=len(frames) * features.num_patches,
+        )
+
+    def _plan(self, grid: tuple[int, int], budget: int, total: int) -> tuple[int, list[list[range]], Pool]:
+        """How many frames, which places become one token, and what pools them."""
+        if self.pool is None and self.num_frames is not None:
+            count = min(self.num_frames, total, budget)
+            shape = shrink(grid, budget // count)
+            axes = [windows(side, size) for side, size in zip(grid, shape, strict=True)]
+            return count, axes, partial(F.adaptive_avg_pool2d, output_size=shape)
+        kernel = tuple(min(self.pool or 2, side) for side in grid)
+        axes = [steps(side, step) for side, step in zip(grid, kernel, strict=True)]
+        size = len(axes[0]) * len(axes[1])
+        if budget < size:
+            raise too_small(budget, size, f"one frame pooled {kernel[0]} x {kernel[1]}", "set a larger pool")
+        count = min(total, budget // size, total if self.num_frames is None else self.num_frames)
+        return count, axes, partial(F.avg_pool2d, kernel_size=kernel, ceil_mode=True)
