@@ -1,0 +1,7 @@
+"""Compression inside somebody's own transformers code."""
+
+from __future__ import annotations
+
+from dyto.dropin.context import Compression, compressing
+
+__all__ = ["Compression", "compressing"]

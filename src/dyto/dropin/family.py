@@ -1,0 +1,178 @@
+"""The adapter of a model that was not loaded by this package."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import transformers
+from torch import Tensor
+
+from dyto.dropin.inputs import Sample, Visual
+from dyto.dropin.qwen import PatchedFrames, deep_features
+from dyto.dropin.readers import NORMALIZATIONS, READERS
+from dyto.errors import ConfigError
+from dyto.features import VisualTokens
+from dyto.models.base import VideoModel
+from dyto.models.deepstack import with_deep
+from dyto.models.loading import ADAPTERS, STOCK
+from dyto.models.mrope import QwenVL
+from dyto.models.pixels import Normalization, Pictures
+from dyto.models.towers import FrameTower
+from dyto.prompts import IMAGE
+from dyto.strategies import Strategy
+from dyto.strategies.encoding import Encoder
+from dyto.timing import Stopwatch
+
+
+@dataclass(frozen=True)
+class Family:
+    """What is known about one model in somebody else's code.
+
+    Attributes:
+        model: The stock model.
+        adapter: Its vision side.
+        placeholders: Ids of the tokens that stand for images or videos.
+        tokenizer: That of the processor, if it was given.
+    """
+
+    model: Any
+    adapter: VideoModel
+    placeholders: frozenset[int]
+    tokenizer: Any = None
+
+    @property
+    def pad(self) -> int:
+        """An id to fill up with; it is never attended to."""
+        return int(self.model.config.get_text_config().pad_token_id or 0)
+
+    def read(self, call: Mapping[str, Any]) -> list[Visual]:
+        """The images and videos of a call."""
+        return READERS[self.model.config.model_type](self.adapter, call)
+
+    def compress(self, strategy: Strategy, sample: Sample) -> VisualTokens | None:
+        """Let a strategy compress the frames of a sample; None for a sample of text alone."""
+        if sample.frames is None:
+            return None
+        vision: Any = self.adapter
+        if isinstance(self.adapter, QwenVL):
+            vision = PatchedFrames(self.adapter, sample.patches, sample.frames.data.shape[1:3])
+        encoder = Encoder(vision, Stopwatch(self.adapter.device))
+        question = self._question(sample) if getattr(strategy, "uses_question", False) else None
+        return with_deep(strategy(sample.frames, encoder, question), encoder.seen)
+
+    def reading(self, visual: Tensor, tokens: list[VisualTokens | None]) -> AbstractContextManager[None]:
+        """For as long as a shortened prompt is read: what the language model needs beside embeddings and positions.
+
+        Args:
+            visual: (B, L') bool, where visual tokens stand.
+            tokens: Those of every row.
+        """
+        if isinstance(self.adapter, QwenVL):
+            return deep_features(self.adapter, visual, tokens)
+        return nullcontext()
+
+    def _question(self, sample: Sample) -> str:
+        """The text of a sample, for a strategy that looks at it."""
+        if self.tokenizer is None:
+            raise ConfigError("this strategy looks at the question, but there is no tokenizer: pass processor=")
+        text = [number for number in sample.ids.tolist() if number not in self.placeholders]
+        return str(self.tokenizer.decode(text, skip_special_tokens=True)).strip()
+
+
+class BorrowedTokenizer:
+    """Stands in for the tokenizer, which is somebody else's and must not be given new tokens.
+
+    Args:
+        image_id: What stands for `<image>`.
+        tokenizer: To ask for the rest; None if there is none.
+    """
+
+    def __init__(self, image_id: int, tokenizer: Any = None) -> None:
+        self._ids, self._tokenizer = {IMAGE: image_id}, tokenizer
+
+    def get_vocab(self) -> dict[str, int]:
+        """The one token that must be there."""
+        return self._ids
+
+    def convert_tokens_to_ids(self, token: str) -> int | None:
+        """The id of a token; None for an unknown one."""
+        if token in self._ids or self._tokenizer is None:
+            return self._ids.get(token)
+        found: int | None = self._tokenizer.convert_tokens_to_ids(token)
+        return found
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Tokenize a text."""
+        if self._tokenizer is None:
+            raise ConfigError("this strategy reads words, but there is no tokenizer: pass processor=")
+        return self._tokenizer(*args, **kwargs)
+
+
+def family_of(model: Any, processor: Any) -> Family:
+    """Find the adapter for a stock model.
+
+    Args:
+        model: Of any class.
+        processor: The stock processor, or an image processor, or None.
+
+    Raises:
+        ConfigError: It is no stock model of a family whose input can be compressed.
+    """
+    config = getattr(model, "config", None)
+    model_type = getattr(config, "model_type", None)
+    if isinstance(model, VideoModel):
+        raise ConfigError("this is a model of dyto, which compresses by itself: pass its .model, or ask with VideoQA")
+    known = sorted(READERS.keys() & ADAPTERS.keys())
+    if model_type not in known or not isinstance(model, getattr(transformers, STOCK[model_type])):
+        raise ConfigError(
+            f"{type(model).__name__} of type {model_type!r} would not be affected, expected a model of transformers "
+            f"that generates, of type {', '.join(known)}; of a wrapped one (PEFT) pass what is inside"
+        )
+    module, name = ADAPTERS[model_type].split(":")
+    adapter: type[VideoModel] = getattr(importlib.import_module(module), name)
+    ids = [getattr(config, f"{kind}_token_{end}", None) for kind in ("image", "video") for end in ("id", "index")]
+    placeholders = frozenset(number for number in ids if isinstance(number, int))
+    tokenizer = getattr(processor, "tokenizer", None)
+    built = adapter(
+        type(model).__name__,
+        model,
+        BorrowedTokenizer(min(placeholders), tokenizer),
+        normalization=_normalization(model.config, processor),
+        chat="vicuna",
+    )
+    if isinstance(built, FrameTower):
+        side = model.config.vision_config.image_size
+        size = (side, side) if isinstance(side, int) else (int(side[0]), int(side[1]))
+        vars(built)["_prepare"] = functools.partial(_prepared, built._prepare, size)
+    return Family(model, built, placeholders, tokenizer)
+
+
+def _prepared(
+    prepare: Callable[[Pictures], npt.NDArray[np.uint8]], size: tuple[int, int], pictures: Pictures
+) -> npt.NDArray[np.uint8]:
+    """Pictures of the tower's size come from the processor and are as the tower takes them; others are prepared."""
+    if all(picture.shape[:2] == size for picture in pictures):
+        return np.stack(pictures)
+    return prepare(pictures)
+
+
+def _normalization(config: Any, processor: Any) -> Normalization:
+    images = getattr(processor, "image_processor", processor)
+    if images is None:
+        usual = NORMALIZATIONS.get(config.vision_config.model_type, Normalization())
+        return NORMALIZATIONS.get(config.model_type, usual)
+    try:
+        (r, g, b), (dr, dg, db) = (map(float, values) for values in (images.image_mean, images.image_std))
+    except (AttributeError, TypeError, ValueError) as err:
+        raise ConfigError(
+            f"processor is a {type(processor).__name__}, expected one with image_mean and image_std: pass the "
+            "processor that makes the inputs"
+        ) from err
+    return Normalization((r, g, b), (dr, dg, db))

@@ -1,0 +1,162 @@
+"""How the processors of each family lay out pixels, and how many placeholders they write for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dyto.dropin.inputs import Visual, pictures_of
+from dyto.errors import ConfigError
+from dyto.models.base import VideoModel
+from dyto.models.pixels import Normalization
+
+Call: TypeAlias = Mapping[str, Any]
+Reader: TypeAlias = Callable[[VideoModel, Call], list[Visual]]
+"""Takes an adapter and the arguments of a call; gives its images and videos in the order of their placeholders."""
+
+
+def _images(adapter: VideoModel, call: Call) -> list[Visual]:
+    """(I, 3, H, W): one picture an image, the tokens of one frame each."""
+    _only(adapter, call, "pixel_values")
+    pictures = pictures_of(call["pixel_values"], adapter.normalization)  # (I, H, W, 3)
+    return [Visual(picture[None], adapter.num_patches) for picture in pictures]
+
+
+def _internvl(adapter: VideoModel, call: Call) -> list[Visual]:
+    """As `_images`; the tiles of one image stand side by side, frames do not."""
+    ids = call["input_ids"]
+    marks = torch.nn.functional.pad((ids == adapter.model.config.image_token_id).int(), (1, 1))  # (B, 1 + L + 1)
+    edges = marks.diff(dim=1)
+    lengths = (edges == -1).nonzero()[:, 1] - (edges == 1).nonzero()[:, 1]
+    if (lengths > adapter.num_patches).any():
+        raise ConfigError(
+            "an image was cut into tiles, expected one tile a frame: call the processor with max_patches=1"
+        )
+    return _images(adapter, call)
+
+
+def _smolvlm(adapter: VideoModel, call: Call) -> list[Visual]:
+    """(B, I, 3, H, W): as `_images`, rows of fewer images filled up with zeros."""
+    _only(adapter, call, "pixel_values")
+    pixels = call["pixel_values"].flatten(0, 1)  # (B * I, 3, H, W)
+    real = (pixels != 0).flatten(1).any(1)
+    pictures = pictures_of(pixels[real], adapter.normalization)
+    before = call["input_ids"].roll(1, 1)
+    first = (call["input_ids"] == adapter.model.config.image_token_id) & (before != adapter.model.config.image_token_id)
+    if len(before[first].unique()) > 1:
+        raise ConfigError(
+            "an image was split, expected one picture a frame: call the processor with do_image_splitting=False"
+        )
+    return [Visual(picture[None], adapter.num_patches) for picture in pictures]
+
+
+def _video(end: int) -> Reader:
+    """A reader of (V, T, 3, H, W) videos that are closed by `end` tokens."""
+
+    def read(adapter: VideoModel, call: Call) -> list[Visual]:
+        _only(adapter, call, "pixel_values_videos")
+        videos = [pictures_of(video, adapter.normalization) for video in call["pixel_values_videos"]]
+        return [Visual(video, len(video) * adapter.num_patches + end, end) for video in videos]
+
+    return read
+
+
+def _llava_next(adapter: VideoModel, call: Call) -> list[Visual]:
+    """(I, tiles, 3, H, W): of every image the base tile, which shows all of it; the finer ones are for one image."""
+    from transformers.models.llava_next.modeling_llava_next import image_size_to_num_patches
+
+    if call.get("image_sizes") is None:
+        raise ConfigError("pixel_values came without image_sizes: pass everything that the processor made")
+    config, pixels = adapter.model.config, call["pixel_values"]
+    side = config.vision_config.image_size
+    tiles = [image_size_to_num_patches(size, config.image_grid_pinpoints, side) for size in call["image_sizes"]]
+    _, lengths = adapter.model.model.pack_image_features(  # of features one wide: only their number is asked for
+        [torch.zeros(count, adapter.num_patches, 1) for count in tiles],
+        call["image_sizes"],
+        vision_feature_select_strategy="default",
+        image_newline=torch.zeros(1),
+    )
+    base = torch.stack([image[0] for image in pixels])  # (I, 3, H, W)
+    pictures = pictures_of(base, adapter.normalization)
+    return [Visual(p[None], int(length), tiled=True) for p, length in zip(pictures, lengths, strict=True)]
+
+
+def _qwen(adapter: VideoModel, call: Call) -> list[Visual]:
+    """(n, C * 2 * p * p) patches of images or of videos, of which two frames in a row make one."""
+    if all(call.get(name) is not None for name in ("pixel_values", "pixel_values_videos")):
+        raise ConfigError("images and videos were given in one call, expected one kind: ask about them one by one")
+    video = call.get("pixel_values_videos") is not None
+    pixels, grids = (
+        call["pixel_values_videos" if video else "pixel_values"],
+        call.get("video_grid_thw" if video else "image_grid_thw"),
+    )
+    if grids is None:
+        raise ConfigError("pixels came without their grid_thw: pass everything that the processor made")
+    merge = adapter.model.config.vision_config.spatial_merge_size
+    apart = call.get("second_per_grid_ts")
+    visuals = []
+    for number, (grid, patches) in enumerate(zip(grids.tolist(), pixels.split(grids.prod(1).tolist()), strict=True)):
+        step = 1.0 if apart is None or not video else float(apart[number])
+        visuals.append(
+            Visual(
+                pictures_of(_unfold(patches, grid, adapter), adapter.normalization),
+                tokens=grid[0] * grid[1] * grid[2] // merge**2,
+                seconds=np.arange(grid[0]) * step if video else None,
+                patches=patches.split(grid[1] * grid[2]),
+            )
+        )
+    return visuals
+
+
+def _unfold(patches: Tensor, grid: list[int], adapter: VideoModel) -> Tensor:
+    """(T, 3, H, W) pixels of (T * h * w, C * t * p * p) patches, of the frames that make one the first."""
+    vision = adapter.model.config.vision_config
+    (frames, rows, cols), p, m = grid, vision.patch_size, vision.spatial_merge_size
+    x = patches.reshape(frames, rows // m, cols // m, m, m, -1, vision.temporal_patch_size, p, p)
+    x = x[:, :, :, :, :, :, 0].permute(0, 5, 1, 3, 6, 2, 4, 7)  # (T, 3, rows / m, m, p, cols / m, m, p)
+    return x.reshape(frames, -1, rows * p, cols * p)
+
+
+def _only(adapter: VideoModel, call: Call, name: str) -> None:
+    """Refuse pixels that this family has another path for."""
+    for other in ("pixel_values", "pixel_values_videos"):
+        if other != name and call.get(other) is not None:
+            raise ConfigError(
+                f"{other} were given, but {adapter.name} takes the frames of a video as {name}: pass those"
+            )
+
+
+READERS: dict[str, Reader] = {
+    "gemma3": _images,
+    "idefics3": _smolvlm,
+    "internvl": _internvl,
+    "llava": _images,
+    "llava_next": _llava_next,
+    "llava_next_video": _video(end=0),
+    "llava_onevision": _video(end=1),
+    "qwen2_5_vl": _qwen,
+    "qwen2_vl": _qwen,
+    "qwen3_vl": _qwen,
+    "qwen3_vl_moe": _qwen,
+    "smolvlm": _smolvlm,
+    "vipllava": _images,
+}
+"""For each model type."""
+
+_HALF = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+NORMALIZATIONS: dict[str, Normalization] = {
+    "gemma3": _HALF,
+    "idefics3": _HALF,
+    "internvl": Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "llava_onevision": _HALF,
+    "qwen3_vl": _HALF,
+    "qwen3_vl_moe": _HALF,
+    "siglip_vision_model": _HALF,
+    "smolvlm": _HALF,
+}
+"""What the processors of a model type, or else of a type of tower, usually do; CLIP's for the others."""

@@ -1,0 +1,206 @@
+"""The calls that lmms-eval makes of a model, answered by `VideoQA`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from dyto.errors import ConfigError, unknown
+from dyto.features import VisualTokens
+from dyto.lmms.requests import cut, generation_of, name_of, plain_prompt, question_of, video_of
+from dyto.models.keeping import KeptPrefix
+from dyto.pipeline import VideoQA
+from dyto.strategies import build_strategy
+
+LOADING = ("revision", "dtype", "attn_implementation", "device_map", "quantization", "rope_scaling_factor")
+SAMPLING = ("num_frames", "fps", "sampling", "allow_partial")
+STRATEGY = ("preset", "token_budget")
+TAKEN = (*LOADING, *SAMPLING, *STRATEGY, "pretrained", "model", "strategy", "strategy_options", "device", "batch_size")
+"""What `--model_args` may name; `strategy_options` is JSON of further fields of the strategy."""
+
+
+class LmmsModel:
+    """The calls of lmms-eval, answered by `VideoQA`; `model_class` makes it one of lmms-eval's models.
+
+    Args:
+        pretrained: As `dyto.load_model` takes it; `model` is another name for it.
+        strategy: Name of a strategy.
+        batch_size: Questions about one video at a time; "auto" for as many as memory sensibly holds.
+        device: As torch names it; several processes take one CUDA device each.
+        **options: Others of `TAKEN`. A string of "none" counts as not given.
+
+    Raises:
+        ConfigError: An unknown argument.
+    """
+
+    is_simple = True
+    task_dict: Mapping[str, Any]
+
+    def __init__(
+        self,
+        pretrained: str | None = None,
+        strategy: str = "dyto",
+        batch_size: int | str | None = 1,
+        device: str | None = None,
+        max_batch_size: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        for name in options:
+            if name not in TAKEN:
+                raise unknown("model argument", name, TAKEN)
+        given = {key: value for key, value in options.items() if value is not None and value != "none"}
+        fields = {key: given[key] for key in STRATEGY if key in given} | _json(given.get("strategy_options", "{}"))
+        loading = {key: given[key] for key in LOADING if key in given}
+        if "device_map" not in loading:
+            loading["device"] = _local(device)
+        self._sampling = {key: given[key] for key in SAMPLING if key in given}
+        self._batch = None if batch_size in (None, "auto") else int(batch_size)
+        self.qa = VideoQA.from_pretrained(
+            pretrained or given.get("model"), build_strategy(strategy, **fields), **loading
+        )
+        self._prompt = plain_prompt(self.qa.model.chat)
+        self._kept = KeptPrefix(self.qa.model)
+        self.qa = VideoQA(self.qa.model, self.qa.strategy, prompt=self._prompt)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.qa.model.device
+
+    def generate_until(self, requests: Sequence[Any]) -> list[str]:
+        """Answer requests; those about one video, written alike, share its encoding and its prefix.
+
+        Args:
+            requests: With `args`: context, generation options, doc_to_visual, doc_id, task, split.
+
+        Returns:
+            The answers in the order of the requests, each cut before the first of its `until` texts.
+        """
+        groups: dict[tuple[str, str], list[int]] = {}
+        videos: dict[tuple[str, str], Any] = {}
+        for index, request in enumerate(requests):
+            _, options, to_visual, doc_id, task, split = request.args
+            visuals = to_visual(self.task_dict[task][split][doc_id])
+            name = name_of(visuals, f"{task}/{split}/{doc_id}")
+            key = (name, json.dumps(options, sort_keys=True, default=str))
+            groups.setdefault(key, []).append(index)
+            videos[key] = visuals
+        answers = [""] * len(requests)
+        tokens: tuple[str, VisualTokens] | None = None
+        for key in sorted(groups):
+            if tokens is None or tokens[0] != key[0] or self.qa.uses_question:
+                tokens = None  # free the old ones first
+            found, shared = self._answer(key, videos[key], [requests[i].args for i in groups[key]], tokens)
+            tokens = None if shared is None else (key[0], shared)
+            for index, text in zip(groups[key], found, strict=True):
+                answers[index] = text
+                self._remember(requests[index], text)
+        self.qa.forget()
+        return answers
+
+    def _answer(
+        self,
+        key: tuple[str, str],
+        visuals: Any,
+        asked: Sequence[tuple[Any, ...]],
+        kept: tuple[str, VisualTokens] | None,
+    ) -> tuple[list[str], VisualTokens | None]:
+        """Answers to questions about one video, and its tokens for the next ones."""
+        until, count, generation = generation_of(asked[0][1])
+        questions = [question_of(context) for context, *_ in asked]
+        if self.qa.uses_question:
+            source: Any = video_of(visuals)
+        else:
+            source = kept[1] if kept else self.qa.encode(video_of(visuals), **self._sampling)
+        replies = self.qa.ask_many(
+            source,
+            questions,
+            max_new_tokens=count,
+            batch_size=self._batch,
+            generation=generation,
+            **({} if isinstance(source, VisualTokens) else self._sampling),
+        )
+        return [cut(reply.text, until) for reply in replies], source if isinstance(source, VisualTokens) else None
+
+    def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
+        """How likely continuations are.
+
+        Args:
+            requests: With `args`: context, continuation (or doc_to_target, which makes it of the document),
+                doc_to_visual, doc_id, task, split.
+
+        Returns:
+            For each the mean loss per token, of which lmms-eval takes the least, and whether it is what the model
+            would write greedily.
+        """
+        found = []
+        kept: tuple[str, VisualTokens] | None = None
+        for request in requests:
+            if len(request.args) != 6:
+                raise ConfigError(
+                    "a likelihood without a video was asked for, expected one with a document: drop acc_mutual_info"
+                )
+            context, target, to_visual, doc_id, task, split = request.args
+            document = self.task_dict[task][split][doc_id]
+            continuation = str(target(document)) if callable(target) else str(target)
+            visuals, question = to_visual(document), question_of(context)
+            name = name_of(visuals, f"{task}/{split}/{doc_id}") + (question if self.qa.uses_question else "")
+            if kept is None or kept[0] != name:
+                own = question if self.qa.uses_question else None
+                kept = (name, self.qa.encode(video_of(visuals), question=own, **self._sampling))
+            found.append(self._loss(kept[1], question, continuation))
+        self._kept.forget()
+        return found
+
+    @torch.inference_mode()
+    def _loss(self, tokens: VisualTokens, question: str, continuation: str) -> tuple[float, bool]:
+        model = self.qa.model
+        before, after = self._prompt.fill(question)
+        asked = model.tokenize(before, after)
+        glue = "" if continuation[:1].isspace() or not continuation else " "
+        ids = model.tokenize(before, after + glue + continuation).after
+        shared = min(len(asked.after), len(ids) - 1)
+        while shared > 1 and not torch.equal(asked.after[:shared], ids[:shared]):
+            shared -= 1  # the first letters may have joined the prompt's last token
+        scaled = model.check_fit(asked, tokens, len(ids) - len(asked.after) + 1)
+        logits = model.logits(self._kept.of(tokens, asked.before, scaled), ids)[shared - 1 : -1].float()  # (n, V)
+        target = ids[shared:].to(logits.device)
+        loss = torch.nn.functional.cross_entropy(logits, target)
+        return float(loss), bool((logits.argmax(-1) == target).all())
+
+    def generate_until_multi_round(self, requests: Sequence[Any]) -> list[str]:
+        """Conversations are not supported.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError("tasks of several rounds are not supported by --model dyto, expected single questions")
+
+    def _remember(self, request: Any, text: str) -> None:
+        """Tell lmms-eval's cache, where there is one."""
+        hook = getattr(self, "cache_hook", None)
+        if hook is not None:
+            hook.add_partial("generate_until", request.args[:2], text)
+
+
+def _json(text: Any) -> dict[str, Any]:
+    try:
+        fields = json.loads(text) if isinstance(text, str) else text
+    except json.JSONDecodeError as err:
+        raise ConfigError(f"strategy_options is {text!r}, expected JSON of fields of the strategy: {err}") from err
+    if not isinstance(fields, dict):
+        raise ConfigError(f'strategy_options is {text!r}, expected JSON of fields, such as {{"partition": "finest"}}')
+    return fields
+
+
+def _local(device: str | None) -> str | None:
+    """The device of this process: of several each has a CUDA device of its own."""
+    rank = os.environ.get("LOCAL_RANK")
+    if device in (None, "cuda") and rank is not None and torch.cuda.is_available():
+        return f"cuda:{int(rank) % torch.cuda.device_count()}"
+    return device or None
