@@ -42,7 +42,8 @@ _TRAINING = """\
 
 By `python -m dyto.synthetic.train --steps {steps} --seed {seed}`, on drawn images only: {eye} steps of {tiles} tiles
 for tower and projector (what each patch, CLS and merged tokens show), then {talk} steps of {pictures} images with
-about 20 questions each for the language model, the tower frozen. `training.json` holds settings and history. The
+about 20 questions each for the language model, the tower frozen. The eye learns to lay tokens along the embeddings of
+the words for what they show, which the language model starts from. `training.json` holds settings and history. The
 checkpoint is that of the last step; none was chosen by how a strategy does on videos.{notes}
 
 What to bear in mind when strategies are compared with it:
@@ -50,7 +51,8 @@ What to bear in mind when strategies are compared with it:
 - It never saw a video. But most of its images are strips of several scenes, half of which show a scene at several
   moments: the nearest thing to a video that an image can be.
 - In training, tokens of a strip were dropped, pooled or merged, in equal parts. All three therefore look better here
-  than on a model that never saw reduced tokens.
+  than on a model that never saw reduced tokens. The embeddings of those words share no entry, so that a maximum or a
+  mean of tokens keeps what each showed: merging costs less than on a model whose features mix.
 - A frame has 36 tokens and shows one to four objects, so a frame survives a fourfold reduction almost unharmed, and
   seeing more frames matters more than seeing each of them well. The regime "detail" leans the other way.
 """

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from dyto.merge import merge_with_owners
 from dyto.models.tiny import GRID, build_config, tower_layers
 from dyto.synthetic.tiles import NONE, TileBatch
+from dyto.synthetic.words import directions, shown_words
 from dyto.synthetic.world import BACKGROUND_NAMES, KINDS
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -67,12 +68,13 @@ def eye_loss(model: Any, probes: Probes, batch: TileBatch, step: int) -> tuple[T
 
     Returns:
         The loss, and measures of this batch: `patch` (accuracy on patches with an object), `cls` (tiles whose
-        whole contents CLS tells), `count`.
+        whole contents CLS tells), `count`, `words` (patches with an object that show their words and no others).
     """
     z = look(model, batch["images"]).float()  # (B, 37, D)
     cls, patches = z[:, 0], z[:, 1:]
     kinds, backgrounds = batch["kinds"], batch["backgrounds"]
     logits = probes.kind(patches)  # (B, 36, 31)
+    words = shown_words(kinds, backgrounds)
     weight = torch.ones(NONE + 1, device=z.device)
     weight[NONE] = 0.3
     place = torch.arange(GRID * GRID, device=z.device).expand_as(kinds)
@@ -86,6 +88,7 @@ def eye_loss(model: Any, probes: Probes, batch: TileBatch, step: int) -> tuple[T
         + 0.3 * F.cross_entropy(counted, batch["counts"])
         + 8.0 * F.binary_cross_entropy_with_logits(seen, batch["contents"])
         + 4.0 * _merged_loss(probes, patches, kinds, backgrounds, step)
+        + 8.0 * _word_loss(patches, words, kinds >= 0)
         + 0.002 * z.square().mean()
     )
     shown = (kinds >= 0) & (kinds < NONE)
@@ -95,7 +98,19 @@ def eye_loss(model: Any, probes: Probes, batch: TileBatch, step: int) -> tuple[T
         "cls": ((seen > 0) == (batch["contents"] > 0.5)).all(1)[whole].float().mean().item(),
         "count": (counted.argmax(-1) == batch["counts"])[whole].float().mean().item(),
     }
+    right = (word_logits(patches) > 0) == (words > 0.5)
+    measures["words"] = right[shown].all(-1).float().mean().item()
     return loss, measures
+
+
+def word_logits(tokens: Tensor) -> Tensor:
+    """How surely tokens (B, M, D) show each word, (B, M, W): they do from a length of 1 along its direction on."""
+    return 3.0 * (tokens @ directions().to(tokens).T) - 3.0
+
+
+def _word_loss(tokens: Tensor, truth: Tensor, sure: Tensor) -> Tensor:
+    """How far tokens are from lying along the words that they show, and along no others."""
+    return F.binary_cross_entropy_with_logits(word_logits(tokens)[sure], truth[sure])
 
 
 def _merged_loss(probes: Probes, patches: Tensor, kinds: Tensor, backgrounds: Tensor, step: int) -> Tensor:
@@ -103,6 +118,7 @@ def _merged_loss(probes: Probes, patches: Tensor, kinds: Tensor, backgrounds: Te
     keep = (18, 12, 9, 6, 4)[step // 2 % 5]
     truth = F.one_hot(kinds.clamp(min=0), NONE + 1)[..., :NONE] * (kinds >= 0)[..., None]  # (B, 36, 30)
     truth = torch.cat([truth, F.one_hot(backgrounds, len(BACKGROUND_NAMES))], -1).float()  # (B, 36, 35)
+    words = shown_words(kinds, backgrounds)  # (B, 36, W)
     if step % 2:
         with torch.no_grad():
             owner = merge_with_owners(patches.detach(), keep)[1]  # (B, 36)
@@ -115,6 +131,12 @@ def _merged_loss(probes: Probes, patches: Tensor, kinds: Tensor, backgrounds: Te
     pooled = patches.new_zeros(len(patches), keep, patches.shape[2])
     reduce = "amax" if step % 2 else "mean"
     pooled = pooled.scatter_reduce(1, index.expand_as(patches), patches, reduce, include_self=False)
-    target = truth.new_zeros(len(truth), keep, truth.shape[2])
-    target = target.scatter_reduce(1, index.expand_as(truth), truth, "amax", include_self=False)
-    return F.binary_cross_entropy_with_logits(probes.merged(pooled), target)
+    contents, said = _union(truth, owner, keep), _union(words, owner, keep)
+    sure = torch.ones(said.shape[:2], dtype=torch.bool, device=said.device)
+    return F.binary_cross_entropy_with_logits(probes.merged(pooled), contents) + _word_loss(pooled, said, sure)
+
+
+def _union(truth: Tensor, owner: Tensor, keep: int) -> Tensor:
+    """(B, keep, C): what any of the patches of each token showed, of (B, 36, C) and their owners (B, 36)."""
+    index = owner[..., None].expand_as(truth)
+    return truth.new_zeros(len(truth), keep, truth.shape[2]).scatter_reduce(1, index, truth, "amax")

@@ -19,7 +19,7 @@ from dyto.synthetic.world import BACKGROUND_NAMES, COLORS, CORNERS, KINDS, SHAPE
 
 COLUMNS, WIDTH = 6, 48
 """Text on a page: no exercise crosses from one column to the next, so attention stays inside a column."""
-LOOKUPS_ONLY = 0.05
+LOOKUPS_ONLY = 0.056
 """Share of the stage that begins it without images: finding the letter of a given answer comes first."""
 IGNORE = -100
 FREE, LETTER, LOOKUP = 0, 1, 2

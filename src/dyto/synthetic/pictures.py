@@ -87,11 +87,11 @@ def _different(rng: np.random.Generator, views: Sequence[Sequence[Scene]], numbe
 
 
 def most_scenes(progress: float) -> int:
-    """How many scenes a picture may have, by how much of the training is done: 2, 4, 8, then 13.
+    """How many scenes a picture may have, by how much of the training is done: 2, 3, 5, 8, then 13.
 
     What an object is and where it stands must be looked up surely in few scenes before there can be many.
     """
-    return next(most for until, most in ((0.3, 2), (0.6, 4), (0.85, 8), (9.0, 13)) if progress < until)
+    return next(most for until, most in ((0.168, 2), (0.3, 3), (0.5, 5), (0.7, 8), (9.0, 13)) if progress < until)
 
 
 def draw_picture(rng: np.random.Generator, seed: int, epoch: int, progress: float, short: bool) -> Picture:
@@ -164,12 +164,12 @@ def _strip(rng: np.random.Generator, views: Sequence[Sequence[Scene]], most: int
 
 
 SINGLE_WEIGHTS = {
-    "exist": 1, "which": 1, "color": 8, "shape": 1, "background": 1, "object": 1, "count": 2, "position": 5,
+    "exist": 1, "which": 1, "color": 3, "shape": 1.5, "background": 1.5, "object": 1, "count": 2, "position": 3,
     "description": 1,
 }  # fmt: skip
 SEVERAL_WEIGHTS = {
-    "exist": 1.5, "which": 1, "color": 6, "shape": 1.5, "background": 6, "object": 4, "first": 4, "last": 4,
-    "after": 1, "before": 1, "scenes": 0.5, "description": 0.3,
+    "exist": 2, "which": 2, "color": 5, "shape": 2, "background": 5, "object": 2, "first": 5, "last": 5,
+    "after": 1.5, "before": 1.5, "scenes": 0.7, "description": 0.3,
 }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from dyto.synthetic.pages import FREE, LETTER, LOOKUP, draw_lesson
 from dyto.synthetic.state import check_settings, load_facts, load_tensors, save_state
 from dyto.synthetic.talk import ATTENTION, Bank, talk_loss
 from dyto.synthetic.tiles import TileBatch, tile_batch
+from dyto.synthetic.words import teach_words
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +48,8 @@ class Settings:
     """
 
     seed: int = 0
-    steps: int = 8700
-    eye_share: float = 0.46
+    steps: int = 9400
+    eye_share: float = 0.383
     tiles: int = 64
     pictures: int = 8
     precise: bool = False
@@ -117,7 +118,9 @@ class Trainer:
 
     def __init__(self, settings: Settings, state: Path, device: str = "cpu", workers: int = 0) -> None:
         self.settings, self.path, self.device, self.workers = settings, state, torch.device(device), workers
-        self.model: Any = build_model(settings.seed).to(self.device).train()
+        self.model: Any = build_model(settings.seed)
+        teach_words(self.model, settings.seed)
+        self.model = self.model.to(self.device).train()
         self.model.model.vision_tower.set_attn_implementation("eager")
         self.model.model.language_model.set_attn_implementation(ATTENTION)
         with torch.random.fork_rng(devices=[]):
@@ -139,7 +142,7 @@ class Trainer:
             modules = [model.vision_tower, model.multi_modal_projector, self.probes]
             return Muon(modules, lr=5e-3, adam_lr=4e-3)
         newline = torch.nn.ParameterList([model.image_newline])
-        return Muon([model.language_model, self.model.lm_head, newline], lr=4e-3, adam_lr=3e-3)
+        return Muon([model.language_model, self.model.lm_head, newline], lr=2e-3, adam_lr=2e-3)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that changes, by name."""
