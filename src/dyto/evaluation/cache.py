@@ -51,7 +51,9 @@ class TokenCache:
         try:
             with safe_open(path, framework="pt") as file:
                 data = file.get_tensor("data")
-                arrays = {name: file.get_tensor(name).numpy() for name in file.keys() if name != "data"}  # noqa: SIM118
+                names = set(file.keys())
+                deep = file.get_tensor("deep") if "deep" in names else None
+                arrays = {name: file.get_tensor(name).numpy() for name in names - {"data", "deep"}}
                 header = json.loads(file.metadata()["dyto"])
             os.utime(path)
         except (OSError, SafetensorError, KeyError, ValueError) as err:
@@ -68,6 +70,7 @@ class TokenCache:
             uncompressed=header["uncompressed"],
             summary_source=header["summary_source"],
             warnings=tuple(header["warnings"]),
+            deep=deep,
         )
 
     def save(self, key: str, tokens: VisualTokens) -> None:
@@ -85,6 +88,8 @@ class TokenCache:
         header["warnings"] = list(tokens.warnings)
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
         tensors["data"] = tokens.data.detach().cpu().contiguous()
+        if tokens.deep is not None:
+            tensors["deep"] = tokens.deep.detach().cpu().contiguous()
         try:
             write_atomic(self._path(key), save_tensors(tensors, metadata={"dyto": json.dumps(header)}))
             self._shrink()

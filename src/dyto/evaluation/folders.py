@@ -113,7 +113,7 @@ class RunFolders:
         if differences:
             raise DatasetError(
                 f"{self.artifacts} holds results of another configuration: {'; '.join(differences)}. "
-                "Give this run another --name, or delete that folder"
+                "Give this run another --name or --out, or delete that folder"
             )
         return True
 

@@ -43,15 +43,27 @@ class OptionScorer:
         before, after = self._prompt.fill(question)
         asked = self._model.tokenize(before, after)
         written = [self._model.tokenize(before, f"{after} {option.strip()}").after for option in options]
-        scaled = self._model.check_fit(asked, len(tokens), max(map(len, written)) - len(asked.after))
+        scaled = self._model.check_fit(asked, tokens, max(map(len, written)) - len(asked.after))
         prefix = self._kept.of(tokens, asked.before, scaled)
-        return [self._score(prefix, asked.after, ids) for ids in written]
+        return [mean_log_likelihood(self._model, prefix, asked.after, ids) for ids in written]
 
-    def _score(self, prefix: Prefix, asked: torch.Tensor, ids: torch.Tensor) -> float:
-        """Mean log-likelihood of what `ids` has beyond the prompt that they share with `asked`."""
-        shared = min(len(asked), len(ids) - 1)
-        while shared > 1 and not torch.equal(asked[:shared], ids[:shared]):
-            shared -= 1  # the option's first letters may have joined the prompt's last token
-        logits = self._model.logits(prefix, ids)  # (S, V)
-        likely = logits[shared - 1 : -1].float().log_softmax(-1)  # (n, V)
-        return float(likely.gather(1, ids[shared:, None]).mean())
+
+@torch.inference_mode()
+def mean_log_likelihood(model: VideoModel, prefix: Prefix, asked: torch.Tensor, ids: torch.Tensor) -> float:
+    """How readily a model would write a text after a prompt.
+
+    Args:
+        model: The model.
+        prefix: What it read before, the video at its end.
+        asked: (S,) token ids of the prompt after the video.
+        ids: (R,) the same with the text written after it.
+
+    Returns:
+        Mean log-likelihood per token of what `ids` has beyond the prompt that they share with `asked`.
+    """
+    shared = min(len(asked), len(ids) - 1)
+    while shared > 1 and not torch.equal(asked[:shared], ids[:shared]):
+        shared -= 1  # the text's first letters may have joined the prompt's last token
+    logits = model.logits(prefix, ids)  # (R, V)
+    likely = logits[shared - 1 : -1].float().log_softmax(-1)  # (n, V)
+    return float(likely.gather(1, ids[shared:, None]).mean())

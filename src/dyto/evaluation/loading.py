@@ -13,7 +13,7 @@ from dyto.errors import ConfigError, DatasetError, VideoError
 from dyto.evaluation.cache import TokenCache
 from dyto.evaluation.videos import Clip, find_clip
 from dyto.features import VisualTokens
-from dyto.video import Frames, sample_frames
+from dyto.video import Frames, FrameSize, sample_frames
 
 _CUT_SLACK_SECONDS = 1.0
 
@@ -48,14 +48,14 @@ class Loader:
     Args:
         benchmark: The benchmark.
         folders: Where its videos may lie, see `dyto.evaluation.videos.video_folders`.
-        size: Height and width that the model wants.
+        size: Height and width that the model wants, or what makes them of the video's.
         sampling: Options of `dyto.sample_frames`.
         cache: Tokens of earlier runs, if they are kept.
     """
 
     benchmark: Benchmark
     folders: list[Path]
-    size: tuple[int, int]
+    size: FrameSize
     sampling: Mapping[str, Any]
     cache: TokenCache | None = None
 

@@ -59,21 +59,21 @@ class Task:
         """Whose questions they are."""
         return self.questions.benchmark
 
-    @property
-    def selected(self) -> Sequence[Sample]:
-        """The samples to be asked, before shards."""
-        return self.questions.samples[: self.limit]
-
     def groups(self) -> list[Group]:
         """This shard's clips with their samples. A clip's number is its place in the whole file."""
-        numbers: dict[tuple[str, float | None, float | None], int] = {}
-        for sample in self.questions.samples:
-            numbers.setdefault(sample.clip, len(numbers))
-        members: dict[int, list[Sample]] = {}
-        for sample in self.selected:
-            members.setdefault(numbers[sample.clip], []).append(sample)
         index, count = self.shard
-        return sorted(members.items())[index - 1 :: count]
+        return clips(self.questions, self.limit)[index - 1 :: count]
+
+
+def clips(questions: Questions, limit: int | None = None) -> list[Group]:
+    """Clips with their samples: of all questions, or of the first so many. A clip's number is its place in the file."""
+    numbers: dict[tuple[str, float | None, float | None], int] = {}
+    for sample in questions.samples:
+        numbers.setdefault(sample.clip, len(numbers))
+    members: dict[int, list[Sample]] = {}
+    for sample in questions.samples[:limit]:
+        members.setdefault(numbers[sample.clip], []).append(sample)
+    return sorted(members.items())
 
 
 def run(task: Task, qa: VideoQA, *, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
@@ -117,7 +117,7 @@ def run(task: Task, qa: VideoQA, *, progress: Callable[[int, int], None] = lambd
         coming: deque[tuple[int, Future[Loaded | Unavailable]]] = deque()
         for index in pieces(claims, groups, has_open):
             if index is not None:
-                coming.append((index, decoder.submit(_load, task.loader, groups[index])))
+                coming.append((index, decoder.submit(load_clip, task.loader, groups[index])))
             if coming and (index is None or len(coming) > 1):
                 finish(*coming.popleft())
             elif index is None:
@@ -127,12 +127,20 @@ def run(task: Task, qa: VideoQA, *, progress: Callable[[int, int], None] = lambd
         progress(len(keys & journal.refresh()), len(keys))
 
 
-def is_open(journal: Journal, loader: Loader, sample: Sample) -> bool:
-    """Whether a sample has no row yet, or only one that says its video is missing, and now it is there."""
-    found = journal.rank_of(sample.key)
+def is_open(journal: Journal, loader: Loader, sample: Sample, key: str | None = None) -> bool:
+    """Whether a sample has no row yet, or only one that says its video is missing, and now it is there.
+
+    Args:
+        journal: The rows.
+        loader: Finds the video.
+        sample: The sample.
+        key: Of its row, where that is not the sample's own.
+    """
+    found = journal.rank_of(key or sample.key)
     return found is None or (found == MISSING_RANK and loader.find(sample) is not None)
 
 
-def _load(loader: Loader, samples: Sequence[Sample]) -> Loaded | Unavailable:
+def load_clip(loader: Loader, samples: Sequence[Sample]) -> Loaded | Unavailable:
+    """Decode the clip of some samples, unless none of them can be asked."""
     usable = [sample for sample in samples if not sample.broken]
     return loader.load(usable[0]) if usable else Unavailable("bad_row", "nothing can be asked about it")

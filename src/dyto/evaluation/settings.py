@@ -19,7 +19,7 @@ from dyto.evaluation.questions import Questions, read_questions
 from dyto.evaluation.runner import Task
 from dyto.evaluation.videos import subtitle_folder, video_folders
 from dyto.pipeline import VideoQA
-from dyto.prompts import get_prompt, prompt_for
+from dyto.prompts import Prompt, get_prompt, prompt_for
 from dyto.strategies import build_strategy
 
 _GIB = 1 << 30
@@ -40,6 +40,8 @@ class Settings:
         device: One device for all workers; None for all that are there.
         dtype: Of the weights; None to choose.
         attention: Attention implementation; None to choose.
+        device_map: Spreads one model over the devices, as `VideoQA.from_pretrained` takes it; then there is one worker.
+        quantization: As `VideoQA.from_pretrained` takes it.
         rope_scaling_factor: As `VideoQA.from_pretrained` takes it.
         strategy: Name of the strategy.
         preset: Of the strategy.
@@ -68,6 +70,8 @@ class Settings:
     device: str | None = None
     dtype: str | None = None
     attention: str | None = None
+    device_map: str | None = None
+    quantization: str | None = None
     rope_scaling_factor: float | None = None
     strategy: str = "dyto"
     preset: str | None = None
@@ -121,12 +125,15 @@ class Settings:
     def config(self, questions: Questions) -> dict[str, Any]:
         """What decides the rows of the run, as far as it is known before the model is loaded."""
         strategy = build_strategy(self.strategy, preset=self.preset, **self.options)
+        return self.common_config(questions) | {"strategy": describe_strategy(strategy)}
+
+    def common_config(self, questions: Questions) -> dict[str, Any]:
+        """The same without the strategy."""
         return {
             "benchmark": self.benchmark,
             "questions": questions.digest,
             "model": self._model,
             "revision": self.revision,
-            "strategy": describe_strategy(strategy),
             "scoring": self.scoring,
             "max_new_tokens": self.max_new_tokens,
             **self._sampling,
@@ -158,9 +165,23 @@ class Settings:
             device=device,
             dtype=self.dtype,
             attn_implementation=self.attention,
+            device_map=self.device_map,
+            quantization=self.quantization,
             rope_scaling_factor=self.rope_scaling_factor,
             **{"choice_prompt" if takes_choices else "prompt": self.prompt},
         )
+
+    def template(self, qa: VideoQA) -> Prompt:
+        """The prompt's template, for a model."""
+        return get_prompt(self.prompt) if self.prompt else prompt_for(qa.model.chat, self.spec.kind == "choice")
+
+    def loader(self, qa: VideoQA, cache: TokenCache | None = None) -> Loader:
+        """What finds and decodes videos, for a model."""
+        return Loader(self.spec, self.videos(), qa.model.image_size, self._sampling, cache)
+
+    def subtitles(self) -> Path | None:
+        """The folder of subtitles, for a benchmark that has them."""
+        return subtitle_folder(self.spec, data_dir=self.data_dir)
 
     def task(self, questions: Questions, qa: VideoQA) -> Task:
         """Settle the run's folder, and say what there is to do in it.
@@ -168,14 +189,12 @@ class Settings:
         Raises:
             DatasetError: The folder holds another configuration's results, or there are no videos.
         """
-        spec, folders = self.spec, self.run_folders()
-        prompt = get_prompt(self.prompt) if self.prompt else prompt_for(qa.model.chat, spec.kind == "choice")
-        config = self.config(questions) | loaded_config(qa, prompt.text)
+        folders = self.run_folders()
+        config = self.config(questions) | loaded_config(qa, self.template(qa).text)
         folders.settle(config, run_manifest(questions, qa, config))
         cache = None
         if self.cache_dir is not None:
             what = {key: config[key] for key in ("model", "weights", "dtype", "strategy")}
             cache = TokenCache(self.cache_dir, max_bytes=int(self.cache_gib * _GIB), identity=what)
-        subtitles = subtitle_folder(spec, data_dir=self.data_dir)
-        loader = Loader(spec, self.videos(), qa.model.image_size, self._sampling, cache)
+        subtitles, loader = self.subtitles(), self.loader(qa, cache)
         return Task(questions, folders, loader, self.max_new_tokens, self.scoring, self.limit, self.shard, subtitles)

@@ -30,6 +30,8 @@ def worker_devices(settings: Settings) -> list[str | None]:
         >>> worker_devices(Settings("nextqa", device="cpu", workers=2))
         ['cpu', 'cpu']
     """
+    if settings.device_map is not None:
+        return [settings.device] * (settings.workers or 1)  # each model has its parts on all devices
     gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     if settings.device is not None:
         return [settings.device] * (settings.workers or 1)

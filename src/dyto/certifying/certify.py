@@ -1,0 +1,95 @@
+"""An examination: let the strategy work, look at what it did, say what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dyto.certifying.answers import check_batches, check_cache, check_kept
+from dyto.certifying.checks import (
+    NotExamined,
+    check_budget,
+    check_determinism,
+    check_input,
+    check_interface,
+    check_no_op,
+    check_order,
+    check_origin,
+    check_provenance,
+    check_question,
+)
+from dyto.certifying.report import FAILED, PASSED, SKIPPED, Check, Report
+from dyto.certifying.trials import Bench, Fault, Trial
+from dyto.errors import DytoError
+from dyto.models.base import VideoModel
+from dyto.models.loading import load_model
+from dyto.targets import find_strategy, name_of
+
+CHECKS: dict[str, Callable[[Bench, Sequence[Trial]], str]] = {
+    "interface": check_interface,
+    "budget": check_budget,
+    "no-op": check_no_op,
+    "determinism": check_determinism,
+    "input": check_input,
+    "question": check_question,
+    "provenance": check_provenance,
+    "origin": check_origin,
+    "time order": check_order,
+    "kept tokens": check_kept,
+    "batches": check_batches,
+    "cache": check_cache,
+}
+
+
+TRUE_PROVENANCE = ("origin", "time order")
+"""Checks that go by where tokens say they come from."""
+
+
+def certify(strategy: Any, model: str | Path | VideoModel | None = None, *, budget: int | None = None) -> Report:
+    """Examine a strategy.
+
+    Args:
+        strategy: A strategy, a class or function that takes `token_budget`, or a text as
+            `dyto.targets.find_strategy` takes it.
+        model: A loaded model, or what `dyto.load_model` takes.
+        budget: The budget that a strategy without a `token_budget` is to keep; not looked at for others.
+
+    Returns:
+        What was found. A check that needs what an earlier one found broken is not made.
+
+    Raises:
+        ConfigError: There is no such strategy or model.
+        ModelError: The model cannot be loaded.
+
+    Example:
+        >>> certify("uniform", "tiny").passed
+        True
+    """
+    target = find_strategy(strategy) if isinstance(strategy, str) else strategy
+    loaded = model if isinstance(model, VideoModel) else load_model(model)
+    bench = Bench(target, loaded, budget)
+    trials = bench.trials()
+    checks: list[Check] = []
+    refusals = [trial.refusal for trial in trials if trial.budget is None and trial.refusal]
+    if refusals and not any(trial.tokens is not None for trial in trials):
+        found = Check("interface", FAILED, f"it does not work with this model: {refusals[0]}")
+        return Report(name_of(target), loaded.name, (found,))
+    for name, check in CHECKS.items():
+        if name in TRUE_PROVENANCE and any(c.name == "provenance" and c.outcome == FAILED for c in checks):
+            checks.append(Check(name, SKIPPED, "provenance has to be right first"))
+            continue
+        checks.append(_outcome(name, check, bench, trials))
+        if name == "interface" and checks[-1].outcome == FAILED:
+            checks += [Check(other, SKIPPED, "it has to work first") for other in list(CHECKS)[1:]]
+            break
+    return Report(name_of(target), loaded.name, tuple(checks))
+
+
+def _outcome(name: str, check: Callable[[Bench, Sequence[Trial]], str], bench: Bench, trials: Sequence[Trial]) -> Check:
+    try:
+        return Check(name, PASSED, check(bench, trials))
+    except NotExamined as reason:
+        return Check(name, SKIPPED, str(reason))
+    except (Fault, DytoError) as fault:
+        return Check(name, FAILED, " ".join(str(fault).split()))

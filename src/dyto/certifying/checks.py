@@ -1,0 +1,215 @@
+"""The checks, one function each: it returns what it found, or raises `Fault` with what is wrong."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from dyto.certifying.trials import (
+    OTHER_QUESTION,
+    QUESTION,
+    Bench,
+    Fault,
+    Trial,
+    difference,
+    other_chance,
+)
+from dyto.features import VisualTokens
+
+
+class NotExamined(Exception):
+    """Why a check does not apply to a strategy."""
+
+
+def check_interface(bench: Bench, trials: Sequence[Trial]) -> str:
+    """Every call gives tokens, or a `ConfigError` that says what is needed."""
+    for trial in trials:
+        if trial.failure:
+            raise Fault(f"{trial}: {trial.failure}")
+        if trial.budget is None and trial.refusal:
+            raise Fault(f"{trial}: refused without being given a budget: {trial.refusal}")
+    width = bench.model.model.get_input_embeddings().weight.shape[1]
+    for trial, tokens in made(trials):
+        if tokens.data.shape[1] != width:
+            raise Fault(f"{trial}: tokens of {tokens.data.shape[1]} dimensions, expected {width}")
+        if not torch.isfinite(tokens.data).all():
+            raise Fault(f"{trial}: the tokens hold NaN or infinity")
+    return f"{len(made(trials))} of {len(trials)} calls gave tokens, the others named what they need"
+
+
+def check_budget(bench: Bench, trials: Sequence[Trial]) -> str:
+    """No more tokens than allowed, the budget stated truly, and a minimum named where it is too small."""
+    for trial, tokens in made(trials):
+        allowed = trial.budget or bench.stated
+        if allowed is not None and len(tokens) > allowed:
+            raise Fault(f"{trial}: {len(tokens)} tokens where {allowed} were allowed")
+        if trial.budget is not None and tokens.budget != trial.budget:
+            raise Fault(f"{trial}: VisualTokens.budget is {tokens.budget}, expected {trial.budget}")
+        whole = len(trial.frames) * bench.model.num_patches
+        if tokens.uncompressed != whole:
+            raise Fault(f"{trial}: VisualTokens.uncompressed is {tokens.uncompressed}, expected {whole}")
+    for trial in trials:
+        if trial.refusal and not re.search(r"\d", trial.refusal.replace(str(trial.budget), "", 1)):
+            raise Fault(f"{trial}: refused without naming the least budget: {trial.refusal}")
+        if trial.refusal and trial.budget is not None and trial.budget >= bench.model.num_patches:
+            raise Fault(f"{trial}: refused, although a whole frame fits: {trial.refusal}")
+    if not bench.takes_budget and bench.stated is None:
+        raise NotExamined("it takes no token_budget and none was stated; it can be compared with nothing")
+    used = [f"{len(tokens)} of {trial.budget}" for trial, tokens in made(trials) if trial.frames is bench.main]
+    return f"kept; on {next(iter(bench.films))}: {', '.join(used)}"
+
+
+def check_no_op(bench: Bench, trials: Sequence[Trial]) -> str:
+    """Something happens: fewer tokens for a smaller budget, and other tokens for another video."""
+    for trial, tokens in made(trials):
+        allowed = trial.budget or bench.stated
+        if allowed is not None and len(tokens) == tokens.uncompressed > allowed:
+            raise Fault(f"{trial}: the {len(tokens)} tokens were left as they were")
+        if len(tokens) > 1 and trial.frames is bench.main and bool((tokens.data == tokens.data[:1]).all()):
+            raise Fault(f"{trial}: all {len(tokens)} tokens are the same")
+    own = {trial.film: tokens for trial, tokens in made(trials) if trial.budget is None}
+    first, second = list(own.values())[:2]
+    if first.data.shape == second.data.shape and torch.equal(first.data, second.data):
+        raise Fault("two different films give the same tokens: the video is not looked at")
+    if not bench.takes_budget and bench.stated is None:
+        raise NotExamined("without a budget there is nothing that it would have to do")
+    if bench.takes_budget:
+        counts = {len(tokens) for trial, tokens in made(trials) if trial.frames is bench.main and trial.budget}
+        if len(counts) == 1:
+            raise Fault(f"{counts.pop()} tokens at every budget: the budget changes nothing")
+    return "fewer tokens where fewer are allowed, other tokens for another film"
+
+
+def check_determinism(bench: Bench, trials: Sequence[Trial]) -> str:
+    """The same film gives the same tokens: again, after other films, from a new object, whatever the random state."""
+    strategy = bench.strategy()
+    first = snapshot(bench.make_with(strategy, bench.main))
+    for frames in bench.others[:2]:
+        bench.make_with(strategy, frames)
+    with other_chance(1):
+        again = bench.make_with(strategy, bench.main)
+    if found := difference(first, again):
+        raise Fault(f"asked twice, it gave {found}")
+    with other_chance(2):
+        anew = bench.make(bench.main)
+    if found := difference(first, anew):
+        raise Fault(f"a new object gave {found}")
+    return "equal to the last bit"
+
+
+def check_input(bench: Bench, trials: Sequence[Trial]) -> str:
+    """The frames are left as they were."""
+    frames = copy.deepcopy(bench.main)
+    bench.make(frames)
+    for name in ("data", "indices", "seconds"):
+        if not np.array_equal(getattr(frames, name), getattr(bench.main, name)):
+            raise Fault(f"it changes the {name} of the frames that it is given; copy them first")
+    return "frames are left as they were"
+
+
+def check_question(bench: Bench, trials: Sequence[Trial]) -> str:
+    """Tokens depend on the question only where the strategy says so."""
+    one = snapshot(bench.make(bench.main, question=QUESTION))
+    other = bench.make(bench.main, question=OTHER_QUESTION)
+    if bench.uses_question:
+        changes = "other tokens" if difference(one, other) else "the same tokens"
+        return f"declared; another question gave {changes}"
+    found = difference(one, other) or difference(one, bench.make(bench.main, question=None))
+    if found:
+        raise Fault(f"another question gave {found}: set uses_question = True, or do not look at it")
+    return "not looked at"
+
+
+def check_provenance(bench: Bench, trials: Sequence[Trial]) -> str:
+    """Every token knows its frame and its patches, and every key frame its number, time and place."""
+    for trial, tokens in made(trials):
+        if wrong := wrong_provenance(tokens, trial):
+            raise Fault(f"{trial}: {wrong}")
+    return "every token has its frame and patches, every key frame its number and time"
+
+
+def wrong_provenance(tokens: VisualTokens, trial: Trial) -> str:
+    """What contradicts itself in where tokens come from; "" for nothing."""
+    frames, keyframes, sources = trial.frames, tokens.keyframes, tokens.sources
+    columns = (sources.token, sources.keyframe, sources.patch)
+    if len({len(column) for column in columns}) != 1 or not len(sources.token):
+        return f"sources of {', '.join(str(len(column)) for column in columns)} rows, expected equally many"
+    for name, column, count in zip(
+        ("token", "keyframe", "patch"),
+        columns,
+        (len(tokens), len(keyframes), tokens.grid[0] * tokens.grid[1]),
+        strict=True,
+    ):
+        if column.min() < 0 or column.max() >= count:
+            return f"sources.{name} from {column.min()} to {column.max()}, expected 0 to {count - 1}"
+    if (np.diff(sources.token) < 0).any():
+        return "sources are not sorted by token"
+    rows = np.stack(columns, 1)
+    if len(np.unique(rows, axis=0)) != len(rows):
+        return "a token names the same patch twice"
+    orphans = np.setdiff1d(np.arange(len(tokens)), sources.token)
+    if len(orphans):
+        return f"token {orphans[0]} and {len(orphans) - 1} others name no patch"
+    positions = keyframes.positions
+    if len(positions) != len(keyframes) or positions.min() < 0 or positions.max() >= len(frames):
+        return f"key frame positions {positions.tolist()}, expected {len(keyframes)} within {len(frames)} frames"
+    if not np.array_equal(keyframes.indices, frames.indices[positions]):
+        return "key frames have other numbers than the frames at their positions: take them from the frames"
+    if not np.array_equal(keyframes.seconds, frames.seconds[positions]):
+        return "key frames have other times than the frames at their positions: take them from the frames"
+    if tokens.keyframe.min() < 0 or tokens.keyframe.max() >= len(keyframes):
+        return f"token frames from {tokens.keyframe.min()} to {tokens.keyframe.max()} of {len(keyframes)} key frames"
+    own = np.zeros(len(tokens), np.bool_)
+    own[sources.token[sources.keyframe == tokens.keyframe[sources.token]]] = True
+    if not own.all():
+        return f"token {int(np.argmin(own))} has no patch in the key frame that it names"
+    unused = np.setdiff1d(np.arange(len(keyframes)), sources.keyframe)
+    return f"key frame {unused[0]} has no token" if len(unused) else ""
+
+
+def check_origin(bench: Bench, trials: Sequence[Trial]) -> str:
+    """Tokens are made of the patches that they name: tried with patches that occur nowhere else."""
+    from dyto.certifying.marked import untraceable
+
+    if bench.other_ways:
+        raise NotExamined(f"it encodes otherwise than frame by frame ({', '.join(sorted(bench.other_ways))})")
+    count = 0
+    for frames, budget in ((bench.main, None), (bench.short[0], 2 * bench.model.num_patches + 5)):
+        model, tokens = bench.marked(frames, budget)
+        marks = model.marks(bench.model.encode(frames[tokens.keyframes.positions]))
+        lost = untraceable(tokens, marks)
+        if lost:
+            raise Fault(f"token {lost[0]} and {len(lost) - 1} others of {len(tokens)} are not made of what they name")
+        count += len(tokens)
+    return f"{count} tokens are made of the patches that they name"
+
+
+def check_order(bench: Bench, trials: Sequence[Trial]) -> str:
+    """Key frames and tokens stand in the order of time; two pathways may follow one another."""
+    for trial, tokens in made(trials):
+        if (np.diff(tokens.keyframes.positions) <= 0).any():
+            raise Fault(f"{trial}: key frames are not in the order of time, or stand twice")
+    if bench.other_ways & {"encode", "encode_picture"}:
+        raise NotExamined("it composes pictures, in which frames stand side by side; its key frames are in order")
+    for trial, tokens in made(trials):
+        runs = np.split(tokens.keyframe, np.flatnonzero(np.diff(tokens.keyframe) < 0) + 1)
+        spans = [int(run[-1] - run[0]) for run in runs]
+        pathways = len(runs) == 2 and 2 * min(spans) >= len(tokens.keyframes) - 1
+        if len(runs) > 1 and not pathways:
+            raise Fault(f"{trial}: its tokens go back in time {len(runs) - 1} times")
+    return "in the order of time"
+
+
+def made(trials: Sequence[Trial]) -> list[tuple[Trial, VisualTokens]]:
+    """The calls that gave tokens, with them."""
+    return [(trial, trial.tokens) for trial in trials if trial.tokens is not None]
+
+
+def snapshot(tokens: VisualTokens) -> VisualTokens:
+    """A copy that nobody else can write to."""
+    return replace(copy.deepcopy(replace(tokens, data=tokens.data.detach())), data=tokens.data.detach().clone())

@@ -1,0 +1,61 @@
+"""The command `dyto certify`; `register` adds it to the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from dyto.console import err, out
+
+STYLES = {"passed": "green", "FAILED": "bold red", "not examined": "yellow"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to a command line."""
+    app.command("certify")(certify_command)
+
+
+def certify_command(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="STRATEGY",
+            help="MODULE:CALLABLE, FILE.py:CALLABLE, or a name of `dyto list strategies`.",
+            show_default=False,
+        ),
+    ],
+    model: Annotated[str | None, typer.Option(help="A short name, a folder or a hub name. (default: tiny)")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    budget: Annotated[
+        int | None, typer.Option(help="What a strategy that takes no token_budget is to keep to.", min=1)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout, nothing else.")] = False,
+) -> None:
+    """Examine anybody's strategy: budget, determinism, provenance, order, batches, cache, and whether it does anything.
+
+    Leaves with 1 where something is wrong.
+    """
+    from dyto.certifying.certify import certify
+    from dyto.models.loading import load_model
+    from dyto.targets import find_strategy
+
+    strategy = find_strategy(target)  # what is not there fails before a model is loaded
+    with err.status("examining"):
+        report = certify(strategy, load_model(model, device=device, dtype=dtype), budget=budget)
+    if as_json:
+        sys.stdout.write(json.dumps(report.to_dict(), ensure_ascii=False) + "\n")
+    else:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("check", "outcome", "what was found"):
+            table.add_column(heading, overflow="fold", no_wrap=heading != "what was found")
+        for check in report.checks:
+            table.add_row(check.name, f"[{STYLES[check.outcome]}]{check.outcome}[/]", check.detail)
+        out.print(table, markup=True)
+        out.print(str(report).splitlines()[-1])
+    if not report.passed:
+        raise typer.Exit(1)

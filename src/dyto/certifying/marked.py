@@ -1,0 +1,95 @@
+"""A model whose patches are numbers that occur nowhere else, so that every token tells where it comes from."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dyto.features import FrameFeatures, VisualTokens
+from dyto.models.base import VideoModel
+from dyto.video import Frames
+
+HALF_TOLERANCE, TOLERANCE = 5e-2, 1e-3
+OTHER_WAYS = ("encode_grid", "encode_picture")
+"""Methods of a model that encode otherwise than frame by frame."""
+
+
+class MarkedModel:
+    """Stands in for a model: encodes as it does, but gives every patch features of its own.
+
+    Args:
+        model: The model.
+
+    Attributes:
+        model: A copy with another `encode`.
+        other_ways: Which methods a strategy used that encode otherwise; its tokens cannot be traced then.
+    """
+
+    def __init__(self, model: VideoModel) -> None:
+        self._encode = model.encode
+        self.model = copy.copy(model)
+        self.other_ways: set[str] = set()
+        vars(self.model)["encode"] = self.encode  # of this copy alone
+        for name in OTHER_WAYS:
+            if hasattr(model, name):
+                vars(self.model)[name] = self._noting(name, getattr(model, name))
+
+    def encode(self, images: Any, *, attention_layer: int | None = None) -> FrameFeatures:
+        """As `VideoModel.encode`, with marked patches for frames; a frame's summary is their mean."""
+        features = self._encode(images, attention_layer=attention_layer)
+        if not isinstance(images, Frames):
+            self.other_ways.add("encode")
+            return features
+        marks = self.marks(features)
+        return dataclasses.replace(
+            features, summary=marks.mean(1), load_patches=lambda positions: marks[positions.to(marks.device)]
+        )
+
+    def marks(self, features: FrameFeatures) -> Tensor:
+        """(T, N, D) features that depend on nothing but the frame's number and the patch's place."""
+        like = features.summary
+        frames = []
+        for number in features.indices.tolist():
+            generator = torch.Generator().manual_seed(int(number))
+            frames.append(torch.randn(features.num_patches, like.shape[1], generator=generator))
+        return torch.stack(frames).to(like.device, like.dtype)
+
+    def _noting(self, name: str, method: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.other_ways.add(name)
+            return method(*args, **kwargs)
+
+        return call
+
+
+def untraceable(tokens: VisualTokens, marks: Tensor) -> list[int]:
+    """Tokens that are not made of the patches they name.
+
+    A token may be any weighted sum of its patches, or take each of its numbers from one of them (maximum, minimum).
+
+    Args:
+        tokens: Made of marked patches.
+        marks: (K, N, D) marked patches of the key frames.
+
+    Returns:
+        Positions of the tokens that are neither.
+    """
+    tolerance = TOLERANCE if marks.dtype == torch.float32 else HALF_TOLERANCE
+    wide = marks.double().cpu()
+    data = tokens.data.detach().double().cpu()
+    found = []
+    for index in range(len(tokens)):
+        places = tokens.patches_of(index)
+        rows = torch.stack([wide[frame, patch] for frame, patch in places])  # (m, D)
+        token = data[index]
+        picked = ((rows - token).abs().amin(0) <= tolerance).all()
+        if not picked and len(rows) < rows.shape[1]:
+            weights = torch.linalg.lstsq(rows.T, token[:, None]).solution
+            rest = token - (rows.T @ weights)[:, 0]
+            if not rest.norm() <= tolerance * max(1.0, float(token.norm())):
+                found.append(index)
+    return found

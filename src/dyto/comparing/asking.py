@@ -1,0 +1,231 @@
+"""One video, put to every cell: rows for its questions, and what they cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dyto.benchmarks import Benchmark, Sample
+from dyto.comparing.blind import Blind
+from dyto.comparing.cells import Cell
+from dyto.comparing.memory import PeakMemory
+from dyto.comparing.sharing import SharedVision
+from dyto.errors import ConfigError, ModelError
+from dyto.evaluation.asking import Asker
+from dyto.evaluation.loading import Loaded, Unavailable
+from dyto.evaluation.rows import Row, unanswered
+from dyto.features import VisualTokens
+from dyto.pipeline import VideoQA
+from dyto.prompts import Prompt
+from dyto.strategies import Encode, Strategy
+from dyto.targets import name_of
+from dyto.video import Frames
+
+STAGES = ("decode", "encode", "select", "merge", "prefill", "generate")
+Variant = tuple[Sample, int, Sample]
+"""A sample, the number of a rotation, and the sample as it is asked."""
+
+
+@dataclass(frozen=True)
+class Careful:
+    """Anybody's strategy, whose failures are told as a `ModelError` that names it.
+
+    Attributes:
+        inner: The strategy; what else one asks of it is asked of that one.
+    """
+
+    inner: Strategy
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
+        """Call it.
+
+        Raises:
+            ConfigError: A budget or model that it cannot work with.
+            ModelError: Whatever else went wrong in it.
+        """
+        try:
+            tokens: Any = self.inner(frames, encode, question)
+        except (ConfigError, ModelError, torch.OutOfMemoryError):
+            raise
+        except Exception as err:
+            raise ModelError(f"strategy {name_of(self.inner)} failed: {type(err).__name__}: {err}") from err
+        if not isinstance(tokens, VisualTokens):
+            found = type(tokens).__name__
+            raise ModelError(f"strategy {name_of(self.inner)} returned {found}, expected dyto.VisualTokens")
+        return tokens
+
+
+@dataclass
+class Cost:
+    """What a cell cost on one video.
+
+    Attributes:
+        seconds: By stage, `STAGES`, over all that was asked.
+        memory: Peak MiB by stage.
+    """
+
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    memory: dict[str, float] = field(default_factory=dict)
+
+
+class Panel:
+    """Puts the questions about a video to one cell after another.
+
+    Args:
+        qa: The model, as it was loaded.
+        benchmark: Whose questions they are.
+        prompt: Their template.
+        max_new_tokens: Most tokens of an answer.
+        scoring: "letter" or "likelihood".
+        subtitles: Folder of `.srt` files, for questions that come with what is said.
+        attention_layer: The layer of the tower whose attention some strategy needs.
+    """
+
+    def __init__(
+        self,
+        qa: VideoQA,
+        benchmark: Benchmark,
+        prompt: Prompt,
+        *,
+        max_new_tokens: int,
+        scoring: str,
+        subtitles: Path | None = None,
+        attention_layer: int | None = None,
+    ) -> None:
+        self.vision = SharedVision(qa.model, attention_layer)
+        self._benchmark, self._prompt = benchmark, prompt
+        self._max_new_tokens, self._scoring, self._subtitles = max_new_tokens, scoring, subtitles
+        self._blind = Blind(qa.model, benchmark, prompt, max_new_tokens, scoring)
+        self._warm = False
+        self._tower_memory: dict[str, float] = {}
+
+    def open(self, video: Loaded | Unavailable) -> None:
+        """Encode a video's frames for all cells that follow.
+
+        Raises:
+            ModelError: The tower cannot take them.
+        """
+        if isinstance(video, Unavailable):
+            return
+        frames = video.content
+        assert isinstance(frames, Frames)
+        if not self._warm:
+            self.vision.warm_up(frames)
+            self._warm = True
+        memory = PeakMemory(self.vision.model.device)
+        memory.begin("encode")
+        self.vision.open(frames)
+        memory.begin(None)
+        self._tower_memory = memory.stages
+
+    def rows(self, cell: Cell, variants: Sequence[Variant], video: Loaded | Unavailable) -> tuple[list[Row], Cost]:
+        """One row for every variant of every sample.
+
+        Args:
+            cell: The strategy at its budget, or the control.
+            variants: What is asked.
+            video: The video that was opened, or why there is none.
+        """
+        cost = Cost()
+        if isinstance(video, Unavailable):
+            rows = [
+                unanswered(self._benchmark, asked, *(("bad_row", asked.broken) if asked.broken else _why(video)))
+                for _, _, asked in variants
+            ]
+        elif cell.call is None:
+            start = time.perf_counter()
+            rows = self._blind.rows([asked for _, _, asked in variants])
+            cost.seconds["generate"] = time.perf_counter() - start
+        else:
+            rows = self._ask(cell.call, [asked for _, _, asked in variants], video, cost)
+        return list(_labelled(cell, variants, rows)), cost
+
+    def _ask(self, strategy: Strategy, asked: Sequence[Sample], video: Loaded, cost: Cost) -> list[Row]:
+        template = {"choice_prompt" if self._prompt.takes_choices else "prompt": self._prompt}
+        qa = VideoQA(self.vision.model, Careful(strategy), **template)
+        memory = PeakMemory(qa.model.device)
+        qa.on_stage = lambda stage: memory.begin(stage) if stage in ("strategy", "prefill", "generate") else None
+        cost.seconds["decode"] = video.decode_seconds
+        rows: list[Row] = []
+        for question, members in _by_question(asked, qa.uses_question):
+            if all(sample.broken for sample in members):
+                rows += [unanswered(self._benchmark, sample, "bad_row", sample.broken) for sample in members]
+                continue
+            try:
+                tokens = qa.encode(video.content, question=question)
+            except (ConfigError, ModelError, torch.OutOfMemoryError) as err:
+                status = "does_not_fit" if isinstance(err, ConfigError) else "failed"
+                rows += [unanswered(self._benchmark, sample, status, str(err)) for sample in members]
+                self.vision.take_charge()
+                continue
+            for stage, seconds in tokens.stages.items():
+                cost.seconds[stage] = cost.seconds.get(stage, 0.0) + seconds
+            cost.seconds["encode"] += self.vision.take_charge()
+            rows += [row | _facts(tokens) for row in self._put(qa, members, tokens, cost)]
+        memory.begin(None)
+        cost.memory = self._tower_memory | memory.stages
+        return rows
+
+    def _put(self, qa: VideoQA, asked: Sequence[Sample], tokens: VisualTokens, cost: Cost) -> list[Row]:
+        """Ask about tokens, and take the time."""
+        asker = Asker(qa, self._benchmark, None, self._max_new_tokens, self._scoring, self._subtitles)
+        seconds: dict[str, float] = {}
+        start = time.perf_counter()
+        rows = asker.rows(asked, Loaded(tokens), seconds)
+        prefill = seconds.get("prefill", 0.0)
+        cost.seconds["prefill"] += prefill
+        cost.seconds["generate"] += time.perf_counter() - start - prefill
+        return rows
+
+
+def _why(video: Unavailable) -> tuple[str, str]:
+    return video.status, video.reason
+
+
+def _by_question(asked: Sequence[Sample], uses_question: bool) -> Iterable[tuple[str | None, list[Sample]]]:
+    """What shares an encoding: everything, or the rotations of one question."""
+    if not uses_question:
+        return [(None, list(asked))]
+    groups: dict[int, list[Sample]] = {}
+    for sample in asked:
+        groups.setdefault(sample.place, []).append(sample)
+    return [(members[0].questions[0], members) for members in groups.values()]
+
+
+def _facts(tokens: VisualTokens) -> dict[str, Any]:
+    """What the guard wants to know of tokens."""
+    digest = sha256(tokens.data.detach().float().cpu().numpy().tobytes()).hexdigest()[:16]
+    return {
+        "visual_tokens": len(tokens),
+        "frames": len(tokens.keyframes),
+        "uncompressed_tokens": tokens.uncompressed,
+        "tokens_sha256": digest,
+    }
+
+
+def _labelled(cell: Cell, variants: Sequence[Variant], rows: Sequence[Row]) -> Iterable[Row]:
+    """Rows with their cell, the sample's own key and the number of the rotation, under a key of their own."""
+    origin = {asked.key: (sample.key, number) for sample, number, asked in variants}
+    for row in rows:
+        sample, number = origin[row["key"]]
+        yield row | {
+            "key": row_key(cell, sample, number),
+            "sample": sample,
+            "rotation": number,
+            "strategy": cell.strategy,
+            "budget": cell.budget,
+        }
+
+
+def row_key(cell: Cell, sample: str, number: int) -> str:
+    """The key of the row of a cell for a sample in a rotation."""
+    return f"{sample}-{number}-{cell.key}"

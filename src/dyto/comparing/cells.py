@@ -1,0 +1,116 @@
+"""What is compared: a strategy at a budget."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+from dyto.errors import ConfigError
+from dyto.evaluation.manifest import describe_strategy
+from dyto.strategies import STRATEGIES, Strategy
+from dyto.targets import find_strategy, source_digest, takes_budget, with_budget
+
+BASELINE = "uniform"
+BLIND = "blind"
+SIMPLE_RIVALS = (BASELINE, "uniform-pool", "uniform-merge", "downsample", "evs", "vidcom2")
+"""Simple strategies that a method worth its name has to beat."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One strategy at one budget; or the control without any video.
+
+    Attributes:
+        strategy: As it was asked for.
+        budget: Most visual tokens; None for the control.
+        frames: How many whole frames that is, as it was asked for ("1.6f"), or "".
+        call: The strategy; None for the control.
+    """
+
+    strategy: str
+    budget: int | None = None
+    frames: str = ""
+    call: Strategy | None = field(default=None, repr=False)
+
+    @cached_property
+    def key(self) -> str:
+        """Name, budget and a hash of every field of the strategy: another configuration is another cell."""
+        fields = describe_strategy(self.call) if self.call else {}
+        written = source_digest(self.call) if self.call else None
+        digest = sha256(json.dumps([fields, written], sort_keys=True, default=str).encode()).hexdigest()[:10]
+        return f"{self.strategy}@{self.budget or 0}-{digest}"
+
+    def __str__(self) -> str:
+        return self.strategy if self.budget is None else f"{self.strategy} at {self.budget}"
+
+
+def parse_strategies(text: str) -> list[str]:
+    """Names between commas, `uniform` among them; "all" for every strategy that takes a budget.
+
+    Raises:
+        ConfigError: None is named.
+
+    Example:
+        >>> parse_strategies("dyto, finest")
+        ['dyto', 'finest', 'uniform']
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise ConfigError("no strategy named, expected names between commas, such as dyto,uniform")
+    if "all" in names:
+        names[names.index("all") : names.index("all") + 1] = [n for n, kind in STRATEGIES.items() if takes_budget(kind)]
+    if BASELINE not in names:
+        names.append(BASELINE)
+    return list(dict.fromkeys(names))
+
+
+def parse_budgets(text: str, num_patches: int) -> list[tuple[int, str]]:
+    """Numbers of tokens, given as such or as whole frames.
+
+    Args:
+        text: Between commas: "230" for tokens, "6.4f" for as many as 6.4 frames have.
+        num_patches: Tokens of one frame.
+
+    Returns:
+        Ascending: tokens, and the frames where they were given.
+
+    Example:
+        >>> parse_budgets("1.6f,230", 36)
+        [(58, '1.6f'), (230, '')]
+    """
+    found: dict[int, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)f|(\d+)", part)
+        tokens = (round(float(match[1]) * num_patches) if match[1] else int(match[2])) if match else 0
+        if tokens < 1:
+            raise ConfigError(f"budget {part!r}, expected tokens such as 230, or frames such as 6.4f, at least 1 token")
+        found.setdefault(tokens, part if part.endswith("f") else "")
+    if not found:
+        raise ConfigError("no budget named, expected numbers between commas, such as 115,230 or 3.2f,6.4f")
+    return sorted(found.items())
+
+
+def attention_layer(cells: Sequence[Cell]) -> int | None:
+    """The layer whose attention strategies need, the first of several; None where none needs any."""
+    needing: list[Any] = [cell.call for cell in cells if "attention" in getattr(cell.call, "needs", ())]
+    layers: list[int] = [call.attention_layer for call in needing if hasattr(call, "attention_layer")]
+    return min(layers, default=None)
+
+
+def make_cells(names: Sequence[str], budgets: Sequence[tuple[int, str]], *, blind: bool) -> list[Cell]:
+    """Every strategy at every budget, and the control.
+
+    Raises:
+        ConfigError: An unknown strategy, or one that takes no budget.
+    """
+    cells = []
+    for name in names:
+        target = find_strategy(name)
+        for tokens, frames in budgets:
+            cells.append(Cell(name, tokens, frames, with_budget(target, tokens)))
+    return cells + ([Cell(BLIND)] if blind else [])

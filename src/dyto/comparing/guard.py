@@ -1,0 +1,122 @@
+"""What must not go unsaid: a strategy that did nothing, broke its budget, or whose video made no difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from dyto.comparing.cells import BLIND
+from dyto.comparing.tally import Standing
+from dyto.evaluation.rows import ANSWERED, Row
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One finding about one cell.
+
+    Attributes:
+        kind: "does-nothing", "over-budget", "blind" or "failed".
+        strategy: Of the cell.
+        budget: Of the cell.
+        finding: For people.
+    """
+
+    kind: str
+    strategy: str
+    budget: int
+    finding: str
+
+
+def alarms(standings: Sequence[Standing]) -> list[Alarm]:
+    """Everything that a reader must be told loudly, cell by cell."""
+    blind = next((s for s in standings if s.cell.strategy == BLIND and s.cell.call is None), None)
+    found = []
+    for standing in standings:
+        cell = standing.cell
+        if cell.budget is None:
+            continue
+        texts = [*_tokens(standing), *_failures(standing), *(_same_as_blind(standing, blind) if blind else [])]
+        found += [Alarm(kind, cell.strategy, cell.budget, text) for kind, text in texts]
+    return found
+
+
+def told(found: Sequence[Alarm]) -> list[str]:
+    """The alarms as lines, one for all budgets at which the same is wrong.
+
+    Example:
+        >>> told([Alarm("blind", "mine", budget, "AS IF BLIND") for budget in (58, 230)])
+        ['mine at 58, 230: AS IF BLIND']
+    """
+    budgets: dict[tuple[str, str], list[str]] = {}
+    for alarm in found:
+        budgets.setdefault((alarm.strategy, alarm.finding), []).append(str(alarm.budget))
+    return [f"{strategy} at {', '.join(where)}: {finding}" for (strategy, finding), where in budgets.items()]
+
+
+def _tokens(standing: Standing) -> Iterator[tuple[str, str]]:
+    """Strategies that left the tokens as they were, or took more than they were allowed."""
+    budget = standing.cell.budget
+    assert budget is not None
+    over = {row["video_name"]: row for row in standing.all_rows() if row.get("visual_tokens", 0) > budget}
+    untouched = [row for row in over.values() if row["visual_tokens"] >= row["uncompressed_tokens"]]
+    if untouched:
+        used = max(row["visual_tokens"] for row in untouched)
+        yield (
+            "does-nothing",
+            f"IT DOES NOTHING: the tokens of {_videos(len(untouched))} were left as they were, up to {used}, although "
+            f"{budget} were allowed; it is compared with nobody",
+        )
+    elif over:
+        used = max(row["visual_tokens"] for row in over.values())
+        yield (
+            "over-budget",
+            f"OVER ITS BUDGET on {_videos(len(over))}: {used} tokens where {budget} were allowed; it is compared with "
+            "nobody",
+        )
+
+
+def _failures(standing: Standing) -> Iterator[tuple[str, str]]:
+    """Strategies that could not work on videos which others answered."""
+    rows = list(standing.all_rows())
+    failed = {r["video_name"]: r["reason"] for r in rows if r["status"] in ("failed", "does_not_fit")}
+    if failed and len(failed) == len({row["video_name"] for row in rows}):
+        yield "failed", f"NO ANSWER AT ALL: {next(iter(failed.values()))}"
+    elif failed:
+        reason = next(iter(failed.values()))
+        yield "failed", f"no answer on {_videos(len(failed))}, counted as wrong: {reason}"
+
+
+def _same_as_blind(standing: Standing, blind: Standing) -> Iterator[tuple[str, str]]:
+    """Strategies whose every answer is that of the model without any video."""
+    pairs = [pair for key, rows in standing.rows.items() for pair in _paired(rows, blind.rows.get(key, []))]
+    if pairs and all(mine["pred"] == theirs["pred"] for mine, theirs in pairs):
+        yield "blind", f"AS IF BLIND: all {len(pairs)} answers are those that the model gives without any video"
+
+
+def _paired(rows: Sequence[Row], others: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
+    by_rotation = {row["rotation"]: row for row in others if row["status"] == ANSWERED}
+    for row in rows:
+        if row["status"] == ANSWERED and row["rotation"] in by_rotation:
+            yield row, by_rotation[row["rotation"]]
+
+
+def twins(standings: Sequence[Standing]) -> list[str]:
+    """Cells that read the very same tokens of every video, so that comparing them says nothing."""
+    groups: dict[tuple[tuple[str, str], ...], list[Standing]] = {}
+    for standing in standings:
+        seen = {(row["key"].split("-", 1)[0], row["tokens_sha256"]) for row in standing.all_rows() if _has_tokens(row)}
+        if seen and standing.cell.budget is not None:
+            groups.setdefault((*sorted(seen), ("budget", str(standing.cell.budget))), []).append(standing)
+    return [
+        f"{' and '.join(s.cell.strategy for s in same)} read the same tokens of every video at {same[0].cell.budget}"
+        for same in groups.values()
+        if len(same) > 1
+    ]
+
+
+def _has_tokens(row: Mapping[str, object]) -> bool:
+    return "tokens_sha256" in row
+
+
+def _videos(count: int) -> str:
+    return f"{count} video{'s' * (count != 1)}"

@@ -1,0 +1,50 @@
+"""Peak memory per stage: of the accelerator, or of the process where the model runs on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+_STATUS = Path("/proc/self/status")
+_RESET = Path("/proc/self/clear_refs")
+MIB = 1 << 20
+
+
+class PeakMemory:
+    """The most memory in use during each of several stages that follow one another.
+
+    Args:
+        device: Where the model runs.
+
+    Attributes:
+        stages: MiB by stage; empty where the system does not tell (a CPU elsewhere than on Linux).
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stage: str | None = None
+        self.stages: dict[str, float] = {}
+
+    def begin(self, stage: str | None) -> None:
+        """End the stage under way, and begin another, if there is one."""
+        peak = self._peak()
+        if self._stage is not None and peak is not None:
+            self.stages[self._stage] = max(peak / MIB, self.stages.get(self._stage, 0.0))
+        self._stage = stage
+        if stage is not None:
+            self._reset()
+
+    def _peak(self) -> int | None:
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        if not _STATUS.exists():
+            return None
+        lines = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines() if ":" in line)
+        return int(lines["VmHWM"].split()[0]) * 1024 if "VmHWM" in lines else None
+
+    def _reset(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+        elif _RESET.exists():
+            _RESET.write_text("5")  # the peak becomes what is in use now; nothing else changes

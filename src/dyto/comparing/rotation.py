@@ -1,0 +1,34 @@
+"""Options in every rotation, so that a liking for one letter is right no more often than chance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from dyto.benchmarks import Sample
+
+
+def rotations(sample: Sample) -> Iterator[Sample]:
+    """A multiple choice sample with its options in every rotation, the first as it is.
+
+    Example:
+        >>> first = Sample("v", ("who?",), "1", "b", candidates=("a", "b", "c"), answer_number=1)
+        >>> [("".join(s.candidates), s.answer_number) for s in rotations(first)]
+        [('abc', 1), ('bca', 0), ('cab', 2)]
+    """
+    options, right = sample.candidates, sample.answer_number
+    if sample.broken or right is None:
+        yield sample
+        return
+    for shift in range(len(options)):
+        turned = options[shift:] + options[:shift]
+        yield replace(sample, candidates=turned, answer_number=(right - shift) % len(options))
+
+
+def variants(samples: Sequence[Sample], rotate: bool) -> list[tuple[Sample, int, Sample]]:
+    """What is asked about each sample: the sample, the number of the rotation, and the sample as asked."""
+    return [
+        (sample, number, turned)
+        for sample in samples
+        for number, turned in enumerate(rotations(sample) if rotate else [sample])
+    ]

@@ -1,0 +1,35 @@
+"""Strategies of somebody else: one that does nothing, one that looks at the question, one that breaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dyto.strategies import Concat, Uniform
+
+
+@dataclass(frozen=True)
+class DoesNothing:
+    token_budget: int = 230
+
+    def __call__(self, frames, encode, question=None):
+        return Concat()(frames, encode)
+
+
+@dataclass(frozen=True)
+class Breaks:
+    token_budget: int = 230
+
+    def __call__(self, frames, encode, question=None):
+        return {}["nothing here"]
+
+
+@dataclass(frozen=True)
+class Asks:
+    token_budget: int = 230
+    uses_question: ClassVar[bool] = True
+    asked: ClassVar[list] = []
+
+    def __call__(self, frames, encode, question=None):
+        self.asked.append(question)
+        return Uniform(token_budget=self.token_budget)(frames, encode)
