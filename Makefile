@@ -6,15 +6,22 @@ BIN = $(VENV)/bin
 OUT ?= demo
 
 # Threads that wait without spinning: where other work shares the cores, spinning costs more than it saves.
-demo test soak: export OMP_WAIT_POLICY ?= passive
+demo test test-demo soak: export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo test check soak bench clean
+.PHONY: demo test test-demo check soak bench docs clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python examples/demo.py --out $(OUT)
 
 test: $(VENV)/.ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not soak"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not soak and not browser"
+
+# The web demo in a real browser, which is installed if there is none (Debian: as root or with sudo).
+test-demo: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,demo]' playwright
+	command -v chromium chromium-browser google-chrome >/dev/null || \
+	    { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser tests/demo
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -22,7 +29,8 @@ check: $(VENV)/.ready
 	$(BIN)/mypy
 
 soak: $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,soak]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,soak,quantized]'
+	$(BIN)/python -m pip install --quiet --no-deps lmms-eval==0.7.3
 	$(BIN)/python -m pytest -m soak
 
 bench: $(VENV)/.ready
@@ -30,6 +38,16 @@ bench: $(VENV)/.ready
 	$(BIN)/python bench/bench_video.py
 	$(BIN)/python bench/bench_questions.py
 	$(BIN)/python bench/bench_eval.py
+	$(BIN)/python bench/bench_compare.py --limit 48
+	$(BIN)/python bench/bench_strategies.py
+	$(BIN)/python bench/bench_memory.py
+	$(BIN)/python bench/bench_evidence.py
+
+# The documentation as a site, in site/; it needs no network to be read.
+docs: export NO_MKDOCS_2_WARNING ?= 1
+docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/mkdocs build --strict --quiet
 
 # torch in a command of its own: what follows then finds it and fetches no other build.
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -39,4 +57,4 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist demo src/*.egg-info
+	rm -rf $(VENV) build dist demo site src/*.egg-info

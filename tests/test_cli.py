@@ -68,7 +68,7 @@ def test_options_of_sampling_and_strategy(capsys, clip):
     )  # fmt: skip
     assert code == 0
     document = json.loads(out)
-    assert document["tokens"] == {"uncompressed": 360, "budget": 72, "used": 72}
+    assert document["tokens"] == {"uncompressed": 360, "budget": 72, "used": 72, "times": 0}
     assert all(1 <= frame["second"] < 3 for frame in document["keyframes"])
     code, out, _ = dyto(capsys, "ask", clip, "q", "--json", "--sampling", "iframes", "--max-new-tokens", 1)
     assert json.loads(out)["tokens"]["uncompressed"] == 6 * 36  # 65 frames in groups of 12

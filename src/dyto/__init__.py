@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dyto import finch, keyframes, merge
     from dyto.answer import Answer
+    from dyto.certifying.certify import certify
+    from dyto.dropin import compressing
     from dyto.errors import (
         ConfigError,
         DatasetError,
@@ -26,35 +28,73 @@ if TYPE_CHECKING:
         ModelError,
         VideoError,
     )
+    from dyto.evidence import Moment, find_evidence
     from dyto.features import FrameFeatures, KeyFrames, VisualTokens
+    from dyto.inspecting import inspect_video
     from dyto.models import load_model
     from dyto.pipeline import VideoQA
-    from dyto.strategies import Concat, DyTo, SlowFast, Strategy, Uniform, build_strategy
+    from dyto.strategies import (
+        EVS,
+        Concat,
+        Downsample,
+        DyTo,
+        DyToNoClustering,
+        DyToNoMerging,
+        FastVID,
+        ImageGrid,
+        KMeans,
+        Query,
+        SlowFast,
+        Strategy,
+        Uniform,
+        UniformMerge,
+        UniformPool,
+        VidCom2,
+        VisionZip,
+        build_strategy,
+    )
     from dyto.video import Frames, sample_frames
 
 __version__ = version("dyto")
 
 __all__ = [
+    "EVS",
     "Answer",
     "Concat",
     "ConfigError",
     "DatasetError",
+    "Downsample",
     "DyTo",
+    "DyToNoClustering",
+    "DyToNoMerging",
     "DytoError",
+    "FastVID",
     "FrameFeatures",
     "Frames",
+    "ImageGrid",
     "JudgeError",
+    "KMeans",
     "KeyFrames",
     "MissingExtraError",
     "ModelError",
+    "Moment",
+    "Query",
     "SlowFast",
     "Strategy",
     "Uniform",
+    "UniformMerge",
+    "UniformPool",
+    "VidCom2",
     "VideoError",
     "VideoQA",
+    "VisionZip",
     "VisualTokens",
     "build_strategy",
+    "certify",
+    "compressing",
     "finch",
+    "find_evidence",
+    "inspect_video",
     "keyframes",
     "load_model",
     "merge",
@@ -63,6 +103,8 @@ __all__ = [
 
 _HOMES = {
     "answer": ("Answer",),
+    "certifying.certify": ("certify",),
+    "dropin": ("compressing",),
     "errors": (
         "ConfigError",
         "DatasetError",
@@ -72,10 +114,31 @@ _HOMES = {
         "ModelError",
         "VideoError",
     ),
+    "evidence": ("Moment", "find_evidence"),
     "features": ("FrameFeatures", "KeyFrames", "VisualTokens"),
+    "inspecting": ("inspect_video",),
     "models": ("load_model",),
     "pipeline": ("VideoQA",),
-    "strategies": ("Concat", "DyTo", "SlowFast", "Strategy", "Uniform", "build_strategy"),
+    "strategies": (
+        "EVS",
+        "Concat",
+        "Downsample",
+        "DyTo",
+        "DyToNoClustering",
+        "DyToNoMerging",
+        "FastVID",
+        "ImageGrid",
+        "KMeans",
+        "Query",
+        "SlowFast",
+        "Strategy",
+        "Uniform",
+        "UniformMerge",
+        "UniformPool",
+        "VidCom2",
+        "VisionZip",
+        "build_strategy",
+    ),
     "video": ("Frames", "sample_frames"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -8,21 +8,25 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dyto.certifying.cli import register as register_certifying
+from dyto.comparing.cli import register as register_comparing
 from dyto.console import err, out
+from dyto.demo.cli import register as register_demo
 from dyto.errors import ConfigError, DytoError
 from dyto.evaluation.cli import register as register_evaluation
+from dyto.inspecting.cli import register as register_inspecting
+from dyto.printing import print_answer, print_evidence, print_stream
 from dyto.synthetic.cli import app as synthetic_app
 
 if TYPE_CHECKING:
-    from dyto.answer import Answer
-    from dyto.pipeline import VideoQA
+    pass
 
 # Names of files and answers of models are printed as they are, brackets and ":words:" too.
 
@@ -63,7 +67,7 @@ Model = Annotated[
     str | None,
     typer.Option(help="A name of `dyto list models`, a folder, or a hub name. Default: $DYTO_MODEL or tiny."),
 ]
-Strategy = Annotated[str, typer.Option(help="A name of `dyto list strategies`.")]
+Strategy = Annotated[str, typer.Option(help="A name of `dyto list strategies`; options as in uniform-pool:pool=3.")]
 Preset = Annotated[str | None, typer.Option(help="A name of `dyto list presets`.", show_default=False)]
 Budget = Annotated[
     int | None, typer.Option(help="Most visual tokens. Default: the published one, scaled to the model.")
@@ -104,6 +108,8 @@ def ask(
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N. Default: cuda if there is one.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     attention: Annotated[str | None, typer.Option(help="sdpa, eager or flash_attention_2.")] = None,
+    device_map: Annotated[str | None, typer.Option(help="auto: spread a large model over devices.")] = None,
+    quantization: Annotated[str | None, typer.Option(help="8bit or 4bit weights.")] = None,
     rope_scaling_factor: Annotated[
         float | None, typer.Option(help="Let the prompt take this many times the model's context.")
     ] = None,
@@ -113,6 +119,7 @@ def ask(
     save_keyframes: Annotated[
         Path | None, typer.Option(help="Save a picture of the key frames.", metavar="FILE.png")
     ] = None,
+    evidence: Annotated[bool, typer.Option("--evidence", help="Say which moments the answer rests on.")] = False,
 ) -> None:
     """Answer a question about a video."""
     from dyto.strategies import build_strategy
@@ -133,10 +140,13 @@ def ask(
         },
         as_json=as_json,
         save_keyframes=save_keyframes,
+        evidence=evidence,
         revision=revision,
         device=device,
         dtype=dtype,
         attn_implementation=attention,
+        device_map=device_map,
+        quantization=quantization,
         rope_scaling_factor=rope_scaling_factor,
     )
 
@@ -153,6 +163,7 @@ def ask_and_print(
     max_new_tokens: int = 128,
     as_json: bool = False,
     save_keyframes: Path | None = None,
+    evidence: bool = False,
     **loading: Any,
 ) -> None:
     """Answer one question and print it, as the commands do.
@@ -168,9 +179,11 @@ def ask_and_print(
         max_new_tokens: Most tokens of the answer.
         as_json: Print one JSON document and nothing else.
         save_keyframes: Where to save a picture of the key frames.
+        evidence: Say which moments the answer rests on.
         **loading: Further options of `dyto.load_model`.
     """
     with err.status(STAGE_WORDS["load"]) as status:
+        from dyto.evidence import find_evidence
         from dyto.pipeline import VideoQA
         from dyto.sheet import check_sheet, save_keyframe_sheet
         from dyto.video import existing
@@ -181,48 +194,27 @@ def ask_and_print(
         template: dict[str, Any] = {"choice_prompt" if choices else "prompt": prompt}
         qa = VideoQA.from_pretrained(model, strategy, **template, **loading)
         qa.on_stage = lambda stage: status.update(STAGE_WORDS.get(stage, stage))
+        asked: Any = video
+        options = sampling
+        if evidence:  # the tokens are wanted again
+            asked, options = qa.encode(video, question=question if qa.uses_question else None, **sampling), {}
         if as_json:
-            answer = qa.ask(video, question, choices=choices, max_new_tokens=max_new_tokens, **sampling)
+            answer = qa.ask(asked, question, choices=choices, max_new_tokens=max_new_tokens, **options)
         else:
-            pieces = qa.stream(video, question, choices=choices, max_new_tokens=max_new_tokens, **sampling)
+            pieces = qa.stream(asked, question, choices=choices, max_new_tokens=max_new_tokens, **options)
             answer = print_stream(pieces, status)
+        moments = find_evidence(qa, asked, question, answer.text, choices=choices) if evidence and answer.text else []
     if save_keyframes:
         save_keyframe_sheet(save_keyframes, video, answer.keyframes, **sampling)
     if as_json:
         document = {"model": qa.model.name, "strategy": describe(strategy), **answer.to_dict()}
+        if evidence:
+            document["evidence"] = [moment.to_dict() for moment in moments]
         out.file.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
     else:
         print_answer(answer, qa, choices, save_keyframes)
-
-
-def print_stream(pieces: Generator[str, None, Answer], status: Any) -> Answer:
-    """Print an answer as it is written and return it."""
-    while True:
-        try:
-            piece = next(pieces)
-        except StopIteration as done:
-            out.print()
-            answer: Answer = done.value
-            return answer
-        status.stop()
-        out.print(piece, end="", style="bold")
-
-
-def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None, sheet: Path | None) -> None:
-    """Print what an answer rests on, for a person."""
-    if choices is not None:
-        named = f"({chr(65 + answer.choice)}) {choices[answer.choice]}" if answer.choice is not None else "none"
-        out.print(f"choice      {named}")
-    times = "  ".join(f"{second:.1f}s" for second in answer.keyframes.seconds)
-    out.print(f"key frames  {len(answer.keyframes)}: {times}")
-    budget = "no budget" if answer.token_budget is None else f"budget {answer.token_budget}"
-    out.print(f"tokens      {answer.uncompressed_tokens} -> {answer.num_visual_tokens} ({budget})")
-    out.print("seconds     " + "  ".join(f"{stage} {s:.2f}" for stage, s in answer.to_dict()["seconds"].items()))
-    out.print(f"model       {qa.model.name} on {qa.model.device}, {str(qa.model.dtype).removeprefix('torch.')}")
-    if sheet:
-        out.print(f"saved       {sheet}")
-    for warning in answer.warnings:
-        err.print(f"note: {warning}", style="yellow")
+        if evidence:
+            print_evidence(moments)
 
 
 def describe(strategy: Any) -> dict[str, Any]:
@@ -332,6 +324,10 @@ def exit_code(command: Callable[[], Any]) -> int:
 
 
 register_evaluation(app)
+register_comparing(app)
+register_certifying(app)
+register_inspecting(app)
+register_demo(app)
 app.add_typer(synthetic_app)
 
 if __name__ == "__main__":

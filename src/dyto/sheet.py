@@ -15,7 +15,7 @@ from dyto.video import Frames, sample_frames
 TILE = 320
 """Longest side of a frame on the sheet, pixels."""
 
-_GAP, _CAPTION = 8, 24
+_GAP = 8
 
 
 def check_sheet(path: Path) -> None:
@@ -46,35 +46,64 @@ def save_keyframe_sheet(path: Path, video: Any, keyframes: KeyFrames, **sampling
         ConfigError: As `check_sheet`, or the file cannot be written.
     """
     check_sheet(path)
-    frames = _tiles(video, sampling)[keyframes.positions]
+    frames = small_frames(video, sampling)[keyframes.positions]
     sheet = contact_sheet(
         [Image.fromarray(pixels) for pixels in frames.data],
         [f"{second:.1f} s  (frame {index})" for index, second in zip(frames.indices, frames.seconds, strict=True)],
     )
+    save_picture(sheet, path)
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Save a picture.
+
+    Args:
+        picture: The picture.
+        path: Where to; the ending says the format.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
     try:
-        sheet.save(path)
+        picture.save(path, compress_level=3)  # of PNG; half the time for a little more space
     except (OSError, ValueError) as err:
         raise ConfigError(f"picture {path} cannot be written ({err}): give another path, in a folder of yours") from err
 
 
-def _tiles(video: Any, sampling: dict[str, Any]) -> Frames:
-    """The sampled frames, small; where they are of several sizes, all like the first."""
+def small_frames(video: Any, sampling: dict[str, Any], side: int = TILE) -> Frames:
+    """The sampled frames, small and in their own proportions; where they are of several sizes, all like the first.
+
+    Args:
+        video: The video.
+        sampling: The options they were sampled with.
+        side: Longest side, pixels.
+    """
     try:
-        return sample_frames(video, max_side=TILE, **sampling)
+        return sample_frames(video, max_side=side, **sampling)
     except VideoError:
-        first = sample_frames(video, max_side=TILE, **{**sampling, "num_frames": 1, "fps": None})
+        first = sample_frames(video, max_side=side, **{**sampling, "num_frames": 1, "fps": None})
         return sample_frames(video, size=first.data.shape[1:3], **sampling)
 
 
-def contact_sheet(pictures: list[Image.Image], captions: list[str]) -> Image.Image:
-    """Pictures of one size in rows, each with a caption below it."""
+def contact_sheet(pictures: list[Image.Image], captions: list[str], font_size: int = 14) -> Image.Image:
+    """Pictures of one size in rows, each with a caption below it.
+
+    Args:
+        pictures: One or more.
+        captions: One for each.
+        font_size: Of the captions, pixels.
+
+    Returns:
+        The sheet, about half as wide again as it is high where there are enough pictures.
+    """
+    font = ImageFont.load_default(size=font_size)
     width, height = pictures[0].size
     columns = min(len(pictures), max(1, round(math.sqrt(len(pictures) * 1.6 * height / width))), 6)
     rows = math.ceil(len(pictures) / columns)
-    cell = (max(width, 150) + _GAP, height + _CAPTION + _GAP)
+    widest = math.ceil(max(font.getlength(caption) for caption in captions))
+    cell = (max(width, widest) + _GAP, height + font_size + 10 + _GAP)
     sheet = Image.new("RGB", (columns * cell[0] + _GAP, rows * cell[1] + _GAP), "white")
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=14)
     for position, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         row, column = divmod(position, columns)
         x, y = _GAP + column * cell[0], _GAP + row * cell[1]

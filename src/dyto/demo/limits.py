@@ -1,0 +1,63 @@
+"""What a visitor may send, and what is told of a file that is too much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dyto._container import opened, packets_of
+from dyto._pictures import IMAGE_SUFFIXES
+from dyto.errors import VideoError
+from dyto.video import existing
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on a video.
+
+    Attributes:
+        megabytes: Most of the file.
+        minutes: Longest duration.
+        pixels: Most of a frame.
+    """
+
+    megabytes: int = 200
+    minutes: float = 20.0
+    pixels: int = 8192 * 4320
+
+    def check(self, path: str) -> Path:
+        """Fail on a file that is too much, before it is decoded.
+
+        Args:
+            path: Of the file.
+
+        Returns:
+            The path.
+
+        Raises:
+            VideoError: It is no video, or over a limit.
+        """
+        file = existing(path)
+        size = file.stat().st_size / 1e6
+        if size > self.megabytes:
+            raise VideoError(
+                f"{file.name} has {size:.0f} MB, but {self.megabytes} MB are allowed here: cut it or lower its quality"
+            )
+        if file.suffix.lower() in IMAGE_SUFFIXES:
+            return file
+        with opened(file) as (container, stream):
+            width, height = stream.codec_context.width, stream.codec_context.height
+            if width * height > self.pixels:
+                raise VideoError(f"{file.name} is {width} x {height}, larger than allowed here: scale it down")
+            most, base = self.minutes * 60, float(stream.time_base or 0)
+            first: float | None = None
+            for packet in packets_of(container, stream):
+                if packet.pts is None:
+                    continue
+                second = packet.pts * base
+                first = second if first is None else min(first, second)
+                if second - first > most:
+                    raise VideoError(
+                        f"{file.name} is longer than the {self.minutes:g} minutes allowed here: cut out a part"
+                    )
+        return file

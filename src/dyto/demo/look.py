@@ -1,0 +1,17 @@
+"""The style of the page, where it differs from gradio's own."""
+
+from __future__ import annotations
+
+CSS = """
+footer { display: none !important; }
+.gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+.status { min-height: 1.6em; }
+#video button[aria-label^="Trim"], #video button[aria-label^="Reset"] { display: none; }
+.seen .grid-wrap { max-height: none !important; height: auto !important; }
+.seen .grid-container { grid-template-columns: repeat(auto-fill, minmax(min(150px, 30%), 1fr)) !important; }
+.seen.maps .grid-container { grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr)) !important; }
+.seen .thumbnail-item { aspect-ratio: auto !important; height: auto !important; }
+.seen .thumbnail-item img { object-fit: contain !important; height: auto !important; }
+"""
+"""Pictures in their own proportions, as many beside each other as fit, none in a box that scrolls; the editor of
+videos hidden, because it would fetch parts from elsewhere."""

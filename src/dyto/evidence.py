@@ -1,0 +1,179 @@
+"""Which moments of a video an answer rests on.
+
+Every key frame is weighed at the two ends of what it can matter: how much less probable the answer becomes without it,
+and how much more probable it is from this key frame alone than from the least telling one. Leaving out alone is blind
+where several key frames show the same scene, for each makes up for the other; alone, a key frame cannot show what
+only an order tells. The mean of the two is the first and the last term of the key frame's Shapley value (Shapley, "A
+Value for n-Person Games", 1953), with K + K readings of tokens in the place of 2^K.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dyto.errors import ConfigError
+from dyto.evaluation.likelihood import mean_log_likelihood
+from dyto.features import Sources, VisualTokens
+from dyto.pipeline import Video, VideoQA
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A key frame, and how much of the answer rests on it.
+
+    Attributes:
+        keyframe: Position among the key frames.
+        index: Number of the frame in the video.
+        second: Its time in the video.
+        weight: The mean of what its absence costs and of what it gives alone, from -1 to 1.
+        alone: Probability of a word of the answer from this key frame alone (the geometric mean over its tokens).
+        without: The same from all others; None where there is no other.
+    """
+
+    keyframe: int
+    index: int
+    second: float
+    weight: float
+    alone: float
+    without: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The moment as JSON-ready values."""
+        rounded = {name: round(getattr(self, name), 4) for name in ("weight", "alone")}
+        without = None if self.without is None else round(self.without, 4)
+        return {"second": round(self.second, 3), "index": self.index, **rounded, "without": without}
+
+
+def find_evidence(
+    qa: VideoQA,
+    video: Video,
+    question: str,
+    answer: str | None = None,
+    *,
+    choices: Sequence[str] | None = None,
+    max_new_tokens: int = 128,
+    **sampling: Any,
+) -> list[Moment]:
+    """Rank the key frames of a video by how much an answer rests on them.
+
+    It costs about as much as reading the video's tokens once for every key frame. The kept prefix stays.
+
+    Args:
+        qa: The model, and the strategy for a video that is not encoded yet.
+        video: A video, or tokens encoded before.
+        question: What was asked.
+        answer: The answer to account for, as the model gave it; None to ask.
+        choices: The options of a multiple choice question.
+        max_new_tokens: Most tokens of an answer that is asked for.
+        **sampling: Options of `dyto.sample_frames`.
+
+    Returns:
+        One moment for each key frame that tokens are left of, the weightiest first; ties in order of time.
+
+    Raises:
+        VideoError: The video cannot be read.
+        ModelError: Prompt, video and answer do not fit the context.
+        ConfigError: An empty question or answer, or options that cannot be met.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> qa = dyto.VideoQA.from_pretrained("tiny")
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 64, 64, 3), dtype=np.uint8)
+        >>> moments = find_evidence(qa, video, "is there a red ring ?", "yes")
+        >>> moments[0].weight >= moments[-1].weight
+        True
+    """
+    if answer is not None and not answer.strip():
+        raise ConfigError("the answer is empty, expected a text: give the one to account for, or None to ask")
+    tokens = qa.encode(video, question=question if qa.uses_question else None, **sampling)
+    if answer is None:
+        answer = qa.ask(tokens, question, choices=choices, max_new_tokens=max_new_tokens).text
+    if not answer.strip():
+        return []
+    chance = _Chance.of(qa, tokens, question, answer, choices)
+    whole = chance.given(tokens)
+    found = [int(frame) for frame in np.unique(tokens.keyframe)]
+    alone = [chance.given(only(tokens, tokens.keyframe == frame)) for frame in found]
+    without = [chance.given(only(tokens, tokens.keyframe != frame)) if len(found) > 1 else None for frame in found]
+    floor = min(alone) if len(found) > 1 else 0.0
+    moments = [
+        Moment(
+            keyframe=frame,
+            index=int(tokens.keyframes.indices[frame]),
+            second=float(tokens.keyframes.seconds[frame]),
+            weight=((whole - (rest or 0.0)) + (single - floor)) / 2,
+            alone=single,
+            without=rest,
+        )
+        for frame, single, rest in zip(found, alone, without, strict=True)
+    ]
+    return sorted(moments, key=lambda moment: (-moment.weight, moment.second))
+
+
+@dataclass(frozen=True)
+class _Chance:
+    """How probable an answer is, given some tokens.
+
+    Attributes:
+        qa: Whose model answers.
+        before: (P,) token ids before the video.
+        asked: (S,) after it.
+        written: (R,) the same, and the answer.
+        scaled: Whether positions are scaled, as they were for the whole video.
+    """
+
+    qa: VideoQA
+    before: torch.Tensor
+    asked: torch.Tensor
+    written: torch.Tensor
+    scaled: bool
+
+    @classmethod
+    def of(
+        cls, qa: VideoQA, tokens: VisualTokens, question: str, answer: str, choices: Sequence[str] | None
+    ) -> _Chance:
+        prompt, model = qa._prompts[choices is not None], qa.model
+        before, after = prompt.fill(question, choices)
+        said = answer.strip().removeprefix(prompt.answer_start).strip() or answer.strip()
+        gap = "" if prompt.answer_start or after[-1].isspace() else " "
+        asked, written = model.tokenize(before, after), model.tokenize(before, after + gap + said)
+        scaled = model.check_fit(asked, tokens, len(written.after) - len(asked.after))
+        return cls(qa, asked.before, asked.after, written.after, scaled)
+
+    def given(self, tokens: VisualTokens) -> float:
+        """Geometric mean over the tokens of the answer."""
+        model = self.qa.model
+        prefix = model.prefill(self.before, tokens, scaled=self.scaled)
+        return math.exp(mean_log_likelihood(model, prefix, self.asked, self.written))
+
+
+def only(tokens: VisualTokens, keep: npt.NDArray[np.bool_]) -> VisualTokens:
+    """Some of the tokens of a video, in their order; the key frames stay numbered as they were.
+
+    Args:
+        tokens: All of them.
+        keep: (L,) which to keep, at least one.
+
+    Returns:
+        The tokens, with their own sources.
+    """
+    source = tokens.sources
+    held = keep[source.token]
+    number = np.cumsum(keep) - 1  # where each kept token stands now
+    pick = torch.from_numpy(np.flatnonzero(keep)).to(tokens.data.device)
+    deep = getattr(tokens, "deep", None)
+    return dataclasses.replace(
+        tokens,
+        data=tokens.data[pick],
+        keyframe=tokens.keyframe[keep],
+        sources=Sources(number[source.token[held]], source.keyframe[held], source.patch[held]),
+        **({} if deep is None else {"deep": deep[:, pick]}),
+    )

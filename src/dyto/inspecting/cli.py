@@ -1,0 +1,113 @@
+"""The command `dyto inspect`; `register` adds it to the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dyto.console import err, out
+from dyto.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dyto.strategies import Strategy
+
+Text = str | None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to a command line."""
+    app.command("inspect")(inspect_command)
+
+
+def inspect_command(
+    video: Annotated[str, typer.Argument(help="A video file, or a folder of pictures.", show_default=False)],
+    question: Annotated[Text, typer.Option(help="Ask this, and show what the answer rests on.")] = None,
+    choices: Annotated[
+        list[str] | None, typer.Option(help="Options of a multiple choice question.", metavar="A B ...")
+    ] = None,
+    out_file: Annotated[Path, typer.Option("--out", help="The page to write; overwritten.")] = Path("report.html"),
+    png: Annotated[
+        Path | None, typer.Option(help="Write timeline, key frames and merge maps as PNG files, too.", metavar="DIR")
+    ] = None,
+    strategy: Annotated[str, typer.Option(help="A name of `dyto list strategies`.")] = "dyto",
+    preset: Annotated[Text, typer.Option(help="A name of `dyto list presets`.")] = None,
+    versus: Annotated[
+        Text, typer.Option(help="A second strategy, or another preset of dyto, to see beside it at the same budget.")
+    ] = None,
+    budget: Annotated[int | None, typer.Option(help="Most visual tokens. (default: the published one)")] = None,
+    model: Annotated[Text, typer.Option(help="A name, a folder or a hub name. (default: $DYTO_MODEL or tiny)")] = None,
+    num_frames: Annotated[int | None, typer.Option(help="Frames to sample. (default: 100)")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames to sample per second, instead of a number.")] = None,
+    start: Annotated[float | None, typer.Option(help="Begin here, seconds.")] = None,
+    end: Annotated[float | None, typer.Option(help="End before here, seconds.")] = None,
+    sampling: Annotated[str, typer.Option(help="uniform or iframes.")] = "uniform",
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Look at what can be read of a broken file.")
+    ] = False,
+    revision: Annotated[Text, typer.Option(help="Branch, tag or commit of a hub model.")] = None,
+    device: Annotated[Text, typer.Option(help="cpu, cuda or cuda:N. (default: cuda if there is one)")] = None,
+    dtype: Annotated[Text, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of the answer.")] = 128,
+) -> None:
+    """Show what a strategy does to a video: frames, clusters, key frames, merged patches, tokens, seconds."""
+    from dyto.inspecting.page import check_page
+    from dyto.strategies import build_strategy
+    from dyto.video import existing
+
+    existing(video)  # what cannot be done fails before a model is loaded
+    check_page(out_file)
+    first = build_strategy(strategy, preset=preset, token_budget=budget)
+    others = [named_strategy(versus, budget)] if versus else []
+    options = {"num_frames": num_frames, "fps": fps, "start": start, "end": end}
+    with err.status("loading the model") as status:
+        from dyto.inspecting import inspect_video, save_page, save_pictures
+        from dyto.pipeline import VideoQA
+
+        qa = VideoQA.from_pretrained(model, first, revision=revision, device=device, dtype=dtype)
+        qa.on_stage = lambda stage: status.update(stage)
+        seen = inspect_video(
+            qa,
+            video,
+            versus=others,
+            question=question,
+            choices=choices,
+            max_new_tokens=max_new_tokens,
+            **{key: value for key, value in options.items() if value is not None},
+            sampling=sampling,
+            allow_partial=allow_partial,
+        )
+        status.update("writing")
+        page = save_page(seen, out_file)
+        written = save_pictures(seen, png) if png else []
+    for view in seen.views:
+        said = "" if view.answer is None else f"; answer: {view.answer.text}"
+        tokens = f"{view.tokens.uncompressed} -> {len(view.tokens)} tokens"
+        out.print(f"{view.name}: {len(view.tokens.keyframes)} key frames, {tokens}{said}")
+    out.print(f"saved {page} ({page.stat().st_size / 1e6:.1f} MB)")
+    if written:
+        out.print(f"saved {len(written)} pictures in {png}")
+    for warning in seen.warnings:
+        err.print(f"note: {warning}", style="yellow")
+
+
+def named_strategy(name: str, budget: int | None) -> Strategy:
+    """A strategy by its name, or DyTo by the name of a preset.
+
+    Args:
+        name: Of the strategy or preset.
+        budget: Most visual tokens; None for the published number.
+
+    Raises:
+        ConfigError: Neither is known by this name.
+    """
+    from dyto.strategies import PRESETS, STRATEGIES, build_strategy
+
+    if name in PRESETS:
+        return build_strategy("dyto", preset=name, token_budget=budget)
+    if name in STRATEGIES:
+        takes_budget = "token_budget" in getattr(STRATEGIES[name], "__dataclass_fields__", {})
+        return build_strategy(name, token_budget=budget if takes_budget else None)
+    known = ", ".join([*STRATEGIES, *PRESETS])
+    raise ConfigError(f"unknown strategy or preset {name!r} to compare with, expected one of {known}")

@@ -1,0 +1,211 @@
+"""Look at a video through one strategy or several: what was sampled, clustered, chosen, merged and answered."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dyto import finch, keyframes
+from dyto.answer import STAGES, Answer
+from dyto.errors import ConfigError
+from dyto.evidence import Moment, find_evidence
+from dyto.features import FrameFeatures, VisualTokens
+from dyto.finch import IntArray
+from dyto.pipeline import VideoQA
+from dyto.prompts import prompt_for
+from dyto.sheet import small_frames
+from dyto.strategies import DyTo, Encode, Strategy
+from dyto.video import Frames, VideoSource
+
+SIDE = 640
+"""Longest side of a picture that is shown, pixels."""
+
+PIXEL_BYTES = 1 << 28
+"""Room for all pictures together; many frames are kept smaller."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What one strategy made of the video.
+
+    Attributes:
+        name: Of the strategy.
+        options: Its fields.
+        tokens: What the language model reads.
+        partitions: The hierarchy of clusters, finest first, as labels of the sampled frames; empty where the
+            strategy does not cluster them.
+        level: Which of the partitions the key frames were taken from; None without any.
+        answer: What the model answered, where it was asked.
+        evidence: What the answer rests on, the weightiest moment first.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    tokens: VisualTokens
+    partitions: tuple[IntArray, ...] = ()
+    level: int | None = None
+    answer: Answer | None = None
+    evidence: tuple[Moment, ...] = ()
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time of every stage that ran."""
+        found = self.answer.seconds if self.answer else self.tokens.stages
+        return {stage: found[stage] for stage in STAGES if stage != "total" and stage in found}
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A video, seen through one strategy or several.
+
+    Attributes:
+        source: The name of the video.
+        frames: The sampled frames, as large as they are shown.
+        model: The model's name.
+        device: What it ran on.
+        views: One for each strategy.
+        question: What was asked; None for nothing.
+        choices: The options of a multiple choice question.
+        warnings: What a reader should know about video and model.
+    """
+
+    source: str
+    frames: Frames
+    model: str
+    device: str
+    views: tuple[View, ...]
+    question: str | None = None
+    choices: tuple[str, ...] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class _Watched:
+    """A strategy whose view of the frames is kept."""
+
+    strategy: Strategy
+    features: FrameFeatures | None = field(default=None, init=False)
+
+    @property
+    def uses_question(self) -> bool:
+        return bool(getattr(self.strategy, "uses_question", False))
+
+    def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
+        def watched(images: Any, *, attention_layer: int | None = None) -> FrameFeatures:
+            features = encode(images, attention_layer=attention_layer)
+            if len(features) == len(frames):
+                self.features = features
+            return features
+
+        return self.strategy(frames, watched, question)
+
+
+def inspect_video(
+    qa: VideoQA,
+    video: VideoSource,
+    *,
+    versus: Sequence[Strategy] = (),
+    question: str | None = None,
+    choices: Sequence[str] | None = None,
+    max_new_tokens: int = 128,
+    **sampling: Any,
+) -> Inspection:
+    """Run a strategy on a video, and others beside it, and keep what there is to see.
+
+    Args:
+        qa: The model and the strategy.
+        video: A file, a folder of pictures, an array, a list of pictures, or `Frames`.
+        versus: Strategies to see beside it, on the same frames.
+        question: What to ask; None to look at the tokens only. With a question the evidence is found, too.
+        choices: Options of a multiple choice question.
+        max_new_tokens: Most tokens of an answer.
+        **sampling: Options of `dyto.sample_frames`.
+
+    Returns:
+        All of it; `dyto.inspecting.save_page` and `save_pictures` show it.
+
+    Raises:
+        VideoError: The video cannot be read.
+        ModelError: The question does not fit the context.
+        ConfigError: Tokens in the place of a video, or options that cannot be met.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 64, 3), dtype=np.uint8)
+        >>> seen = inspect_video(dyto.VideoQA.from_pretrained("tiny"), video, versus=[dyto.Uniform()])
+        >>> [(view.name, len(view.partitions) > 0) for view in seen.views]
+        [('dyto', True), ('uniform', False)]
+    """
+    if isinstance(video, VisualTokens):
+        raise ConfigError("tokens given where a video is expected: pass the file or frames that they come from")
+    if choices is not None and question is None:
+        raise ConfigError("choices given without a question: give both, or none")
+    if question is not None:  # what cannot be asked fails before the video is read
+        prompt_for(qa.model.chat, choices is not None).fill(question, choices)
+    asking = {"question": question, "choices": choices, "max_new_tokens": max_new_tokens}
+    views = tuple(_view(qa, video, strategy, asking, sampling) for strategy in (qa.strategy, *versus))
+    first = views[0].tokens
+    frames = small_frames(video, sampling, side=_side(first.uncompressed // (first.grid[0] * first.grid[1])))
+    return Inspection(
+        source=Path(frames.source).name if frames.source else "pictures",
+        frames=frames,
+        model=qa.model.name,
+        device=f"{qa.model.device}, {str(qa.model.dtype).removeprefix('torch.')}",
+        views=views,
+        question=question,
+        choices=None if choices is None else tuple(choices),
+        warnings=tuple(dict.fromkeys((*qa.model.notices, *(w for view in views for w in view.tokens.warnings)))),
+    )
+
+
+def _view(
+    qa: VideoQA, video: VideoSource, strategy: Strategy, asking: dict[str, Any], sampling: dict[str, Any]
+) -> View:
+    watched = _Watched(strategy)
+    own = copy.copy(qa)  # the same model, prompts and hooks
+    own.strategy = watched
+    question, choices = asking["question"], asking["choices"]
+    answer: Answer | None = None
+    evidence: tuple[Moment, ...] = ()
+    if question is None:
+        tokens = own.encode(video, **sampling)
+    else:
+        tokens = own.encode(video, question=question if own.uses_question else None, **sampling)
+        answer = own.ask(tokens, question, choices=choices, max_new_tokens=asking["max_new_tokens"])
+        evidence = tuple(find_evidence(own, tokens, question, answer.text, choices=choices)) if answer.text else ()
+    partitions, level = _hierarchy(strategy, watched.features)
+    return View(
+        name=str(getattr(strategy, "name", type(strategy).__name__)),
+        options=_options(strategy),
+        tokens=tokens,
+        partitions=partitions,
+        level=level,
+        answer=answer,
+        evidence=evidence,
+    )
+
+
+def _options(strategy: Any) -> dict[str, Any]:
+    """The fields of a strategy that is a dataclass."""
+    if not dataclasses.is_dataclass(strategy) or isinstance(strategy, type):
+        return {}
+    return {field.name: getattr(strategy, field.name) for field in dataclasses.fields(strategy)}
+
+
+def _hierarchy(strategy: Any, features: FrameFeatures | None) -> tuple[tuple[IntArray, ...], int | None]:
+    """The clusters that the strategy chose its key frames from, computed again, and which level it took."""
+    clusters = isinstance(strategy, DyTo) and type(strategy).select_keyframes is DyTo.select_keyframes
+    if features is None or not clusters:
+        return (), None
+    partitions = finch.tw_finch(features.summary, temporal=strategy.temporal)
+    chosen = keyframes.choose_partition(partitions, strategy.partition)
+    return tuple(partitions), next(level for level, labels in enumerate(partitions) if labels is chosen)
+
+
+def _side(count: int) -> int:
+    """The longest side for so many frames, so that they stay within `PIXEL_BYTES` together."""
+    return max(96, min(SIDE, int((PIXEL_BYTES / (3 * max(1, count))) ** 0.5)))

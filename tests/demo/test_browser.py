@@ -1,0 +1,189 @@
+"""The demo in a real browser: upload, ask, watch the answer, ask again, break it, on a desk and on a phone.
+
+Run by `make test-demo`, which installs gradio, playwright and the browser.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dyto.synthetic.videos import sample_video
+
+pytestmark = pytest.mark.browser
+
+SLOW = 90_000
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """A demo in a process of its own; when it ends, nothing of it is left."""
+    folder = tmp_path_factory.mktemp("tmp")
+    command = [sys.executable, "-m", "dyto", "demo", "--port", "0", "--max-mb", "2", "--max-minutes", "1"]
+    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as demo:
+        line = demo.stdout.readline()
+        yield re.search(r"http://\S+/", line)[0]
+        demo.terminate()
+        assert demo.wait(60) is not None
+    assert not list(folder.glob("dyto-demo-*"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    assert path, "no Chromium on this machine: make test-demo installs one"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    """A fresh visitor; no request may leave this machine, and nothing may be refused by the page's policy."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(SLOW)
+    visitor = context.new_page()
+    strangers, complaints = [], []
+    visitor.on("request", lambda request: _foreign(request.url, address) and strangers.append(request.url))
+    visitor.on("console", lambda message: "Content Security Policy" in message.text and complaints.append(message.text))
+    visitor.goto(address)
+    visitor.wait_for_selector("#ask")
+    yield visitor
+    context.close()
+    assert not strangers
+    assert not complaints
+
+
+def _foreign(url, address):
+    return not url.startswith((address, "data:", "blob:"))
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    sample_video(path, 7)
+    return path
+
+
+def upload(page, path):
+    page.set_input_files("#video input[type=file]", str(path))
+
+
+def answer_of(page, side="a"):
+    return page.locator(f"#answer-{side} textarea").input_value()
+
+
+def ask(page, question, side="a"):
+    """Ask, and wait until answer and key frames are there; the texts that were shown on the way."""
+    page.locator("#question textarea").fill(question)
+    before = page.locator("#status").inner_text().strip()
+    page.evaluate(
+        """side => { window.texts = []; const box = document.querySelector(`#answer-${side} textarea`);
+        window.watching = setInterval(() => { if (box.value != window.texts.at(-1)) window.texts.push(box.value) }, 5) }""",
+        side,
+    )
+    page.locator("#ask").click()
+    page.wait_for_function(
+        "before => ![before, ''].includes(document.querySelector('#status').innerText.trim())", arg=before, polling=20
+    )
+    page.wait_for_function(
+        """side => { const status = document.querySelector('#status').innerText.trim();
+        return status.length > 40 || (status == '' && document.querySelector(`#frames-${side} img`)) }""",
+        arg=side,
+        polling=50,
+    )
+    assert page.locator("#status").inner_text().strip() == ""  # a long one is an error
+    return page.evaluate("() => { clearInterval(window.watching); return window.texts }")
+
+
+def test_upload_ask_watch_the_answer_jump_and_ask_again(page, film):
+    upload(page, film)
+    page.wait_for_selector("#video video")
+    start = time.perf_counter()
+    texts = [text for text in ask(page, "Describe the scenes.") if text]
+    first = time.perf_counter() - start
+    assert len(texts) > 1  # it grew before the eyes
+    assert texts[-1].startswith(texts[0].strip())
+    assert "key frames" in page.locator("#facts-a").inner_text()
+
+    page.locator("#frames-a .thumbnail-item").nth(2).click()
+    page.wait_for_function("document.querySelector('#video video').currentTime > 0.5")
+
+    start = time.perf_counter()
+    ask(page, "Is there a red ring?")
+    assert answer_of(page) in ("yes", "no")
+    assert time.perf_counter() - start < max(first, 2.0)
+    page.get_by_role("tab", name="What was merged").first.click()
+    page.wait_for_selector("#maps-a img")
+
+
+def test_a_sample_two_strategies_and_options(page):
+    page.get_by_role("button", name="Sample 2").click()
+    page.wait_for_function("document.querySelector('#options textarea').value.length > 0")
+    page.get_by_text("How the video is read").click()
+    page.locator("#versus input").click()
+    page.get_by_role("option", name="uniform", exact=True).click()
+    ask(page, page.locator("#question textarea").input_value(), side="b")
+    for side in "ab":
+        assert answer_of(page, side)
+        assert "Option:" in page.locator(f"#facts-{side}").inner_text()
+    assert "uniform" in page.locator("#side-b").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("holiday.mp4", b"this is no video at all\n" * 20, "cannot be opened"),
+        ("<img src=x onerror=alert(1)>.mp4", b"text", "cannot be opened"),
+    ],
+)
+def test_a_text_file_is_told_to_the_person(page, tmp_path, name, content, message):
+    page.on("dialog", lambda dialog: pytest.fail("a script ran"))
+    file = tmp_path / name
+    file.write_bytes(content)
+    upload(page, file)
+    page.wait_for_selector("#video video")
+    page.locator("#question textarea").fill("What is it?")
+    page.locator("#ask").click()
+    page.wait_for_function(f"document.querySelector('#status').innerText.includes({message!r})")
+    assert "/" not in page.locator("#status").inner_text().replace("mp4/", "")
+    page.get_by_role("button", name="Sample 1").click()  # and it goes on
+    page.wait_for_function("document.querySelector('#question textarea').value != 'What is it?'")
+    ask(page, "Is there a red ring?")
+    assert answer_of(page)
+
+
+def test_a_file_that_is_too_large_is_told_to_the_person(page, tmp_path):
+    file = tmp_path / "large.mp4"
+    file.write_bytes(b"\0" * 3_000_000)
+    upload(page, file)
+    page.wait_for_function("document.body.innerText.includes('exceed the maximum allowed size')")
+
+
+def test_asking_without_a_video_is_told_to_the_person(page):
+    page.locator("#question textarea").fill("What is it?")
+    page.locator("#ask").click()
+    page.wait_for_function("document.querySelector('#status').innerText.includes('no video yet')")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_sticks_out_at_any_width(page, width, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.get_by_role("button", name="Sample 1").click()
+    page.wait_for_function("document.querySelector('#question textarea').value.length > 0")
+    ask(page, "Is there a red ring?")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if folder := os.environ.get("DYTO_SCREENSHOTS"):
+        page.screenshot(path=str(Path(folder) / f"demo-{width}-{scheme}.png"), full_page=True)

@@ -1,0 +1,144 @@
+"""Behind the demo's page: what is kept, what is bounded, what a visitor is told, and what stays of a file."""
+
+import os
+import threading
+
+import pytest
+
+import dyto
+from dyto.demo.engine import Doing, Engine, Failed, Said, Shown, Wish
+from dyto.demo.limits import Limits
+from dyto.demo.places import PREFIX, Uploads, make_folder
+
+
+@pytest.fixture
+def engine(tiny, monkeypatch):
+    monkeypatch.setattr("dyto.demo.engine.load_model", lambda name, **options: tiny)
+    made = Engine(("tiny",))
+    yield made
+    made.close()
+
+
+def wish(clip, question="is there a red ring ?", *strategies, **changes):
+    return Wish(str(clip), question, "tiny", strategies or (dyto.DyTo(),), max_new_tokens=4, **changes)
+
+
+def test_an_answer_comes_in_pieces_and_then_with_its_pictures(engine, clip):
+    events = list(engine.ask(wish(clip)))
+    kinds = [type(event) for event in events]
+    assert kinds[0] is Doing
+    assert kinds[-1] is Shown
+    end = events[-1]
+    assert end.answer.text == [event for event in events if isinstance(event, Said)][-1].text.strip()
+    assert len(end.keyframes) == len(end.maps) == len(end.answer.keyframes)
+    assert all("→" in caption for _, caption in end.maps)
+
+
+def test_a_second_question_neither_reads_nor_encodes_the_video_again(engine, clip, tiny, monkeypatch):
+    list(engine.ask(wish(clip)))
+    for name in ("encode", "prefill"):
+        monkeypatch.setattr(tiny, name, lambda *a, **k: pytest.fail("done again"))
+    events = list(engine.ask(wish(clip, "what shape is the ring ?")))
+    assert isinstance(events[-1], Shown)
+    assert events[-1].answer.seconds["prefill"] < 0.1
+    assert "reading the video" not in [event.words for event in events if isinstance(event, Doing)]
+
+
+def test_two_strategies_answer_side_by_side_and_both_are_kept(engine, clip, tiny, monkeypatch):
+    pair = (dyto.DyTo(), dyto.Uniform())
+    events = list(engine.ask(wish(clip, "what ?", *pair)))
+    assert [event.side for event in events if isinstance(event, Shown)] == [0, 1]
+    monkeypatch.setattr(tiny, "prefill", lambda *a, **k: pytest.fail("done again"))
+    assert isinstance(list(engine.ask(wish(clip, "what color ?", *pair)))[-1], Shown)
+
+
+def test_visitors_at_once_get_the_answers_that_one_gets(engine, clip):
+    questions = ["is there a red ring ?", "what color is the star ?", "which is first ?"]
+    alone = [list(engine.ask(wish(clip, question)))[-1].answer.text for question in questions]
+    found = {}
+
+    def visit(number):
+        strategy = dyto.DyTo(token_budget=230 - number)
+        found[number] = list(engine.ask(wish(clip, questions[number % 3], strategy)))[-1]
+
+    threads = [threading.Thread(target=visit, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(isinstance(found[number], Shown) for number in range(6))
+    again = [list(engine.ask(wish(clip, question)))[-1].answer.text for question in questions]
+    assert again == alone
+
+
+def test_a_visitor_who_leaves_does_not_hold_up_the_next(engine, clip):
+    leaving = engine.ask(wish(clip))
+    next(leaving)
+    leaving.close()
+    assert isinstance(list(engine.ask(wish(clip)))[-1], Shown)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"just text\n" * 9, "cannot be opened"), (b"", "is empty"), (None, "does not exist")]
+)
+def test_what_is_no_video_is_told_by_its_name_alone(engine, tmp_path, content, message):
+    file = tmp_path / "holiday.mp4"
+    if content is not None:
+        file.write_bytes(content)
+    (event,) = [event for event in engine.ask(wish(file)) if isinstance(event, Failed)]
+    assert message in event.words
+    assert "holiday.mp4" in event.words
+    assert str(tmp_path) not in event.words
+
+
+def test_what_nobody_foresaw_is_told_and_the_next_visitor_served(engine, clip, monkeypatch, caplog):
+    with monkeypatch.context() as broken:
+        broken.setattr("dyto.demo.engine.small_frames", lambda *a, **k: 1 / 0)
+        events = list(engine.ask(wish(clip)))
+    assert events[-1] == Failed("unexpected ZeroDivisionError; the log of the demo says where")
+    assert "a question failed" in caplog.text
+    assert isinstance(list(engine.ask(wish(clip)))[-1], Shown)
+
+
+def test_files_over_a_limit_are_refused_before_they_are_decoded(clip):
+    assert Limits(megabytes=1, minutes=1).check(str(clip)) == clip
+    for limits, message in [
+        (Limits(minutes=0.05), "longer than the 0.05 minutes"),
+        (Limits(megabytes=0), "0 MB are allowed"),
+        (Limits(pixels=100), "larger than allowed"),
+    ]:
+        with pytest.raises(dyto.VideoError, match=message):
+            limits.check(str(clip))
+
+
+def test_a_file_goes_when_its_last_visitor_leaves(tmp_path):
+    gone = []
+    uploads = Uploads(tmp_path, gone.append)
+    first, sample, foreign = tmp_path / "a.mp4", tmp_path / "samples" / "s.mp4", tmp_path.parent / "foreign.mp4"
+    sample.parent.mkdir()
+    for file in (first, sample, foreign):
+        file.write_bytes(b"x")
+    uploads.hold("one", str(first))
+    uploads.hold("two", str(first))
+    uploads.hold("one", str(sample))
+    assert first.exists()
+    uploads.hold("two", None)
+    assert not first.exists()
+    assert gone == [str(first)]
+    uploads.hold("one", str(foreign))
+    uploads.hold("one", None)
+    assert sample.exists()
+    assert foreign.exists()
+    foreign.unlink()
+
+
+def test_what_a_killed_demo_left_is_removed_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    dead, alive, other = tmp_path / f"{PREFIX}99999999-x", tmp_path / f"{PREFIX}{os.getpid()}-x", tmp_path / "other"
+    for folder in (dead, alive, other):
+        folder.mkdir()
+    fresh = make_folder()
+    assert fresh.is_dir()
+    assert not dead.exists()
+    assert alive.exists()
+    assert other.exists()
