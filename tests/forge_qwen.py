@@ -59,12 +59,13 @@ def qwen_tokenizer():
     )  # fmt: skip
 
 
-def loud(model, seed):
-    """Weights far larger than usual, so that answers depend on every word, frame and place."""
+def loud(kind, config, seed=0):
+    """A model with weights far larger than usual, so that answers depend on every word, frame and place."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
+        model = kind(config)
         for name, weight in model.named_parameters():
-            if weight.ndim > 1 and "embed" not in name:
+            if weight.ndim > 1 and "pos_embed" not in name and "position_embedding" not in name:
                 fan = weight.shape[-1] if "experts" in name else weight[0].numel()
                 weight.normal_(std=1.5 / fan**0.5)
         model.get_input_embeddings().weight.normal_()
@@ -74,19 +75,19 @@ def loud(model, seed):
 def forge_qwen3_vl(seed=0):
     tower = {**TOWER, "num_position_embeddings": 36, "deepstack_visual_indexes": [0, 1]}
     config = Qwen3VLConfig(text_config={**TEXT, "head_dim": 16}, vision_config=tower, **IDS, tie_word_embeddings=False)
-    return loud(Qwen3VLForConditionalGeneration(config), seed)
+    return loud(Qwen3VLForConditionalGeneration, config, seed)
 
 
 def forge_qwen2_5_vl(seed=0):
     tower = {**TOWER, "window_size": 16, "fullatt_block_indexes": [1], "tokens_per_second": 2}
     config = Qwen2_5_VLConfig(text_config=TEXT, vision_config=tower, **IDS, tie_word_embeddings=False)
-    return loud(Qwen2_5_VLForConditionalGeneration(config), seed)
+    return loud(Qwen2_5_VLForConditionalGeneration, config, seed)
 
 
 def forge_qwen2_vl(seed=0):
     tower = {"depth": 3, "embed_dim": 32, "hidden_size": 64, "num_heads": 2, "mlp_ratio": 2, "patch_size": 4}
     config = Qwen2VLConfig(text_config=TEXT, vision_config=tower, **IDS, tie_word_embeddings=False)
-    return loud(Qwen2VLForConditionalGeneration(config), seed)
+    return loud(Qwen2VLForConditionalGeneration, config, seed)
 
 
 def forge_qwen3_vl_moe(seed=0):
@@ -95,7 +96,7 @@ def forge_qwen3_vl_moe(seed=0):
     config = Qwen3VLMoeConfig(
         text_config={**TEXT, **experts}, vision_config=tower, **IDS, tie_word_embeddings=False
     )  # fmt: skip
-    return loud(Qwen3VLMoeForConditionalGeneration(config), seed)
+    return loud(Qwen3VLMoeForConditionalGeneration, config, seed)
 
 
 FAMILIES = {

@@ -9,6 +9,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 import dyto
 from dyto.dropin import compressing
 from dyto.video import Frames
+
 from forge_qwen import FAMILIES, SIDE, qwen_adapter
 
 QUESTIONS = ["what is shown ?", "is there a red circle at the end of the video ?"]

@@ -14,6 +14,7 @@ from dyto.models.loading import ADAPTERS
 from dyto.models.pixels import Normalization
 from dyto.prompts import CHAT_FORMATS, PROMPT_PAIRS, PROMPTS
 from dyto.strategies import STRATEGIES
+
 from forge_families import FAMILIES
 
 QUESTIONS = ["what color is the star", "is there a red circle at the end of the video", "how many", "why"]

@@ -6,6 +6,7 @@ import torch
 
 import dyto
 from dyto.models.language import LanguageSide
+
 from forge_families import FAMILIES
 
 

@@ -6,6 +6,7 @@ import torch
 from transformers import InternVLConfig, InternVLVisionConfig, Qwen2Config
 
 import dyto
+
 from forge_families import FAMILIES, _text, _vision
 
 BASE = FAMILIES["internvl"]

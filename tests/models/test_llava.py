@@ -12,6 +12,7 @@ import dyto
 from dyto.models.framing import center_cropped
 from dyto.models.loading import chat_format
 from dyto.models.pixels import resize_pictures
+
 from forge_families import FAMILIES
 
 

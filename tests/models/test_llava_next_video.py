@@ -6,6 +6,7 @@ import torch
 from transformers import LlamaConfig, LlavaNextVideoConfig
 
 import dyto
+
 from forge_families import FAMILIES, _video_llava
 
 

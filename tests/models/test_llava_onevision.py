@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import dyto
+
 from forge_families import FAMILIES
 
 

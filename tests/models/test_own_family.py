@@ -10,6 +10,7 @@ import dyto
 from dyto.models import VideoModel
 from dyto.models.pixels import Normalization, as_pictures, resize_pictures
 from dyto.models.towers import FrameTower
+
 from forge_families import FAMILIES
 
 

@@ -19,10 +19,6 @@ ON_DISK = {
     "lm_head": "cpu",
 }
 needs_accelerate = pytest.mark.skipif(not importlib.util.find_spec("accelerate"), reason="needs the extra 'large'")
-needs_bitsandbytes = pytest.mark.skipif(
-    not (importlib.util.find_spec("bitsandbytes") and importlib.util.find_spec("accelerate")),
-    reason="needs the extra 'quantized'",
-)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +112,7 @@ def test_an_unknown_quantization_is_an_error():
         dyto.load_model("tiny", quantization="4bits")
 
 
-@needs_bitsandbytes
+@pytest.mark.soak  # which installs the extra `quantized`
 @pytest.mark.filterwarnings("ignore")  # of bitsandbytes
 @pytest.mark.parametrize(("name", "kept", "dtype"), [("8bit", "int8", "float16"), ("4bit", "uint8", "float32")])
 def test_the_language_model_is_kept_in_fewer_bits_and_the_vision_side_is_not(stock, name, kept, dtype):

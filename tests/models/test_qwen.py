@@ -14,6 +14,7 @@ from dyto.models import towers
 from dyto.prompts import PROMPTS, prompt_for
 from dyto.strategies import STRATEGIES
 from dyto.video import Frames
+
 from forge_qwen import FAMILIES, IDS, SIDE, qwen_adapter
 
 QUESTIONS = ["what is shown ?", "is there a red circle at the end of the video ?", "why"]

@@ -5,6 +5,7 @@ import pytest
 
 import dyto
 from dyto.models.smolvlm import in_words
+
 from forge_families import FAMILIES, WORDS
 
 

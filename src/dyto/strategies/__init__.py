@@ -98,7 +98,7 @@ def build_strategy(name: str, *, preset: str | None = None, **fields: Any) -> St
     """
     name, written = named_strategy(name, "strategy")
     kind = STRATEGIES[name]
-    given = {key: value for key, value in fields.items() if value is not None}
+    given = {key: _frozen(value) for key, value in fields.items() if value is not None}
     twice = sorted(given.keys() & written.keys())
     if twice:
         raise ConfigError(f"{twice[0]} of strategy {name!r} is given twice, expected it once: leave one out")
@@ -116,3 +116,8 @@ def build_strategy(name: str, *, preset: str | None = None, **fields: Any) -> St
     else:
         raise ConfigError(f"preset {preset!r} given with strategy {name!r}, but only 'dyto' has presets")
     return strategy
+
+
+def _frozen(value: Any) -> Any:
+    """A list, which is what YAML and JSON make of rows and columns, as the tuple that a frozen strategy holds."""
+    return tuple(value) if isinstance(value, list) else value
