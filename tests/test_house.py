@@ -8,7 +8,7 @@ import dyto
 SRC = Path(dyto.__file__).parent
 
 FLOORS = [
-    {"errors", "console"},
+    {"errors", "console", "options"},
     {"finch", "merge", "timing", "choices", "_pictures", "_sampling", "_container", "_decode"},
     {"keyframes", "segments", "features", "prompts", "video"},
     {"strategies", "models"},

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dyto import options
 from dyto.certifying.cli import register as register_certifying
 from dyto.comparing.cli import register as register_comparing
 from dyto.console import err, out
@@ -56,21 +57,10 @@ class Sampling(str, enum.Enum):
     iframes = "iframes"
 
 
-# Not a Path, which would take "" for this folder.
-Video = Annotated[str, typer.Argument(help="A video file, or a folder of pictures.", show_default=False)]
 Question = Annotated[str, typer.Argument(help="What you want to know.", show_default=False)]
 Choices = Annotated[
     list[str] | None,
     typer.Option(help="Options of a multiple choice question: --choices 'a cat' 'a dog'.", metavar="A B ..."),
-]
-Model = Annotated[
-    str | None,
-    typer.Option(help="A name of `dyto list models`, a folder, or a hub name. Default: $DYTO_MODEL or tiny."),
-]
-Strategy = Annotated[str, typer.Option(help="A name of `dyto list strategies`; options as in uniform-pool:pool=3.")]
-Preset = Annotated[str | None, typer.Option(help="A name of `dyto list presets`.", show_default=False)]
-Budget = Annotated[
-    int | None, typer.Option(help="Most visual tokens. Default: the published one, scaled to the model.")
 ]
 
 
@@ -87,34 +77,30 @@ def root(
 
 @app.command()
 def ask(
-    video: Video,
+    video: options.VideoFile,
     question: Question,
     choices: Choices = None,
-    model: Model = None,
-    strategy: Strategy = "dyto",
-    preset: Preset = None,
-    budget: Budget = None,
-    num_frames: Annotated[int | None, typer.Option(help="Frames to sample. Default: 100.")] = None,
-    fps: Annotated[float | None, typer.Option(help="Frames to sample per second, instead of a number.")] = None,
-    start: Annotated[float | None, typer.Option(help="Begin here, seconds.")] = None,
-    end: Annotated[float | None, typer.Option(help="End before here, seconds.")] = None,
+    model: options.ModelName = None,
+    strategy: options.StrategyName = "dyto",
+    preset: options.PresetName = None,
+    budget: options.Budget = None,
+    num_frames: options.NumFrames = None,
+    fps: options.Fps = None,
+    start: options.Start = None,
+    end: options.End = None,
     sampling: Annotated[
         Sampling, typer.Option(help="uniform, or only the codec's intra frames (faster on long files).")
     ] = Sampling.uniform,
-    allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Answer from what can be read of a broken file.")
-    ] = False,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N. Default: cuda if there is one.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
-    attention: Annotated[str | None, typer.Option(help="sdpa, eager or flash_attention_2.")] = None,
+    allow_partial: options.AllowPartial = False,
+    revision: options.Revision = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    attention: options.Attention = None,
     device_map: Annotated[str | None, typer.Option(help="auto: spread a large model over devices.")] = None,
-    quantization: Annotated[str | None, typer.Option(help="8bit or 4bit weights.")] = None,
-    rope_scaling_factor: Annotated[
-        float | None, typer.Option(help="Let the prompt take this many times the model's context.")
-    ] = None,
-    prompt: Annotated[str | None, typer.Option(help="A prompt of `dyto list prompts`, or a text file.")] = None,
-    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of the answer.")] = 128,
+    quantization: options.Quantization = None,
+    rope_scaling_factor: options.RopeScaling = None,
+    prompt: options.PromptName = None,
+    max_new_tokens: options.MaxNewTokens = 128,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")] = False,
     save_keyframes: Annotated[
         Path | None, typer.Option(help="Save a picture of the key frames.", metavar="FILE.png")

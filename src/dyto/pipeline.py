@@ -334,6 +334,7 @@ class VideoQA:
     def _prepare(self, question: str, choices: Sequence[str] | None, max_new_tokens: int) -> Encoded:
         """The prompt as token ids; an error where it fits no video."""
         before, after = self._prompts[choices is not None].fill(question, choices)
+        self.model.check_words(question, choices)
         prompt = self.model.tokenize(before, after)
         self.model.check_fit(prompt, None, max_new_tokens)
         return prompt

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from dyto import options
 from dyto.console import err, out
 
 STYLES = {"passed": "green", "FAILED": "bold red", "not examined": "yellow"}
@@ -28,9 +29,9 @@ def certify_command(
             show_default=False,
         ),
     ],
-    model: Annotated[str | None, typer.Option(help="A short name, a folder or a hub name. (default: tiny)")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    model: options.ModelName = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
     budget: Annotated[
         int | None, typer.Option(help="What a strategy that takes no token_budget is to keep to.", min=1)
     ] = None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from dyto import options
 from dyto.console import err, out
 from dyto.errors import MissingExtraError, unknown
 from dyto.evaluation.progress import Bars
@@ -18,7 +19,6 @@ from dyto.evaluation.progress import Bars
 if TYPE_CHECKING:
     from dyto.comparing.report import Table as Cells
 
-Text = str | None
 WIDE = 220
 MOST_COLUMNS = 14
 
@@ -37,7 +37,9 @@ def compare_command(
     budgets: Annotated[
         str, typer.Option(help="Between commas: tokens (230), or whole frames (6.4f).")
     ] = "1.6f,3.2f,6.4f,12.8f,25.6f",
-    rivals: Annotated[Text, typer.Option(help="The simple strategies whose best is the rival. (default: ours)")] = None,
+    rivals: Annotated[
+        options.Text, typer.Option(help="The simple strategies whose best is the rival. (default: ours)")
+    ] = None,
     rotate: Annotated[bool, typer.Option("--rotate", help="Ask every rotation of the options.")] = False,
     blind: Annotated[bool, typer.Option(help="Also ask without any video.")] = True,
     scoring: Annotated[
@@ -47,31 +49,25 @@ def compare_command(
         list[str] | None, typer.Option(help="Break down by this, such as regime or type. (default: what fits)")
     ] = None,
     pictures: Annotated[bool, typer.Option(help="Draw the pictures (needs matplotlib).")] = True,
-    qa_file: Annotated[Path | None, typer.Option(help="Question file. (default: the prepared one)")] = None,
-    gt_dir: Annotated[Path, typer.Option(help="Folder of prepared question files.")] = Path("playground/gt_qa_files"),
-    data_dir: Annotated[Path, typer.Option(help="Folder of all videos.")] = Path("playground/data"),
-    video_dir: Annotated[Path | None, typer.Option(help="Folder of these videos, where they lie elsewhere.")] = None,
-    model: Annotated[Text, typer.Option(help="A short name, a folder or a hub name. (default: tiny)")] = None,
-    revision: Annotated[Text, typer.Option(help="Branch, tag or commit of a hub model.")] = None,
-    device: Annotated[Text, typer.Option(help="cpu, cuda or cuda:N.")] = None,
-    dtype: Annotated[Text, typer.Option(help="float32, bfloat16 or float16.")] = None,
-    attention: Annotated[Text, typer.Option(help="sdpa, eager or flash_attention_2.")] = None,
-    num_frames: Annotated[int | None, typer.Option(help="Frames to sample. (default: 100)")] = None,
-    fps: Annotated[float | None, typer.Option(help="Frames to sample per second, instead.")] = None,
-    sampling: Annotated[str, typer.Option(help="uniform or iframes.")] = "uniform",
-    allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Ask about what can be read of a broken file.")
-    ] = False,
-    prompt: Annotated[Text, typer.Option(help="A prompt of `dyto list prompts`, or a text file.")] = None,
-    rope_scaling_factor: Annotated[
-        float | None, typer.Option(help="Let the prompt take this many times the model's context.")
-    ] = None,
-    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of an answer.")] = 128,
-    limit: Annotated[int | None, typer.Option(help="Only the first so many questions.")] = None,
-    encoding: Annotated[Text, typer.Option(help="Of the question file.")] = None,
-    out_dir: Annotated[Path, typer.Option("--out", help="Folder for everything that is written.")] = Path(
-        "outputs/compare"
-    ),
+    qa_file: options.QuestionFile = None,
+    gt_dir: options.QuestionFolder = Path("playground/gt_qa_files"),
+    data_dir: options.VideoFolder = Path("playground/data"),
+    video_dir: options.TheseVideos = None,
+    model: options.ModelName = None,
+    revision: options.Revision = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    attention: options.Attention = None,
+    num_frames: options.NumFrames = None,
+    fps: options.Fps = None,
+    sampling: options.Sampling = "uniform",
+    allow_partial: options.AllowPartial = False,
+    prompt: options.PromptName = None,
+    rope_scaling_factor: options.RopeScaling = None,
+    max_new_tokens: options.MaxNewTokens = 128,
+    limit: options.Limit = None,
+    encoding: options.Encoding = None,
+    out_dir: options.OutFolder = Path("outputs/compare"),
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again what was not answered before.")
     ] = False,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from dyto import options
 from dyto.console import err, out
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -32,11 +33,9 @@ def demo_command(
     max_mb: Annotated[int, typer.Option(help="Largest upload, MB.", min=1)] = 200,
     max_minutes: Annotated[float, typer.Option(help="Longest video, minutes.", min=0.1)] = 20,
     max_waiting: Annotated[int, typer.Option(help="Most questions that wait for their turn.", min=1)] = 16,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N. (default: cuda if there is one)")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
-    rope_scaling_factor: Annotated[
-        float | None, typer.Option(help="Let the prompt take this many times the model's context.")
-    ] = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    rope_scaling_factor: options.RopeScaling = None,
 ) -> None:
     """Open a page in the browser that answers questions about videos."""
     from dyto.demo.app import serve

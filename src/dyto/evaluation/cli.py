@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from dyto import options
 from dyto.console import err, out
 from dyto.errors import ConfigError
 from dyto.evaluation.progress import Bars
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 
 Name = Annotated[str, typer.Argument(help="A benchmark, such as nextqa or vcgbench.", show_default=False)]
-Text = str | None
 Folder = Annotated[Path, typer.Option(help="Folder for everything that is written.")]
 
 
@@ -37,7 +37,7 @@ def prepare_command(
     gt_dir: Annotated[Path, typer.Option("--out", help="Folder of all prepared question files.")] = Path(
         "playground/gt_qa_files"
     ),
-    encoding: Annotated[Text, typer.Option(help="Of the file. (default: UTF-8, or as its mark says)")] = None,
+    encoding: Annotated[options.Text, typer.Option(help="Of the file. (default: UTF-8, or as its mark says)")] = None,
 ) -> None:
     """Write a benchmark's question file in the layout that this field shares."""
     from dyto.evaluation.prepare import prepare
@@ -61,32 +61,30 @@ def evaluate_command(
     qa_file: Annotated[
         Path | None, typer.Option(help="Question file, public or prepared. (default: the prepared one)")
     ] = None,
-    gt_dir: Annotated[Path, typer.Option(help="Folder of prepared question files.")] = Path("playground/gt_qa_files"),
-    data_dir: Annotated[Path, typer.Option(help="Folder of all videos.")] = Path("playground/data"),
-    video_dir: Annotated[Path | None, typer.Option(help="Folder of these videos, where they lie elsewhere.")] = None,
-    model: Annotated[Text, typer.Option(help="A short name, a folder or a hub name. (default: tiny)")] = None,
-    revision: Annotated[Text, typer.Option(help="Branch, tag or commit of a hub model.")] = None,
-    device: Annotated[Text, typer.Option(help="One device. (default: all GPUs, or the CPU)")] = None,
-    dtype: Annotated[Text, typer.Option(help="float32, bfloat16 or float16.")] = None,
-    attention: Annotated[Text, typer.Option(help="sdpa, eager or flash_attention_2.")] = None,
-    device_map: Annotated[Text, typer.Option(help="auto: spread a large model over devices, one worker.")] = None,
-    quantization: Annotated[Text, typer.Option(help="8bit or 4bit weights.")] = None,
-    strategy: Annotated[str, typer.Option(help="A name of `dyto list strategies`, or NAME:KEY=VALUE,...")] = "dyto",
-    preset: Annotated[Text, typer.Option(help="A name of `dyto list presets`.")] = None,
-    budget: Annotated[int | None, typer.Option(help="Most visual tokens. (default: the published one)")] = None,
-    num_frames: Annotated[int | None, typer.Option(help="Frames to sample. (default: 100)")] = None,
-    fps: Annotated[float | None, typer.Option(help="Frames to sample per second, instead.")] = None,
-    sampling: Annotated[str, typer.Option(help="uniform or iframes.")] = "uniform",
-    allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Ask about what can be read of a broken file.")
-    ] = False,
-    prompt: Annotated[Text, typer.Option(help="A prompt of `dyto list prompts`, or a text file.")] = None,
-    rope_scaling_factor: Annotated[
-        float | None, typer.Option(help="Let the prompt take this many times the model's context.")
+    gt_dir: options.QuestionFolder = Path("playground/gt_qa_files"),
+    data_dir: options.VideoFolder = Path("playground/data"),
+    video_dir: options.TheseVideos = None,
+    model: options.ModelName = None,
+    revision: options.Revision = None,
+    device: Annotated[options.Text, typer.Option(help="One device. (default: all GPUs, or the CPU)")] = None,
+    dtype: options.Dtype = None,
+    attention: options.Attention = None,
+    device_map: Annotated[
+        options.Text, typer.Option(help="auto: spread a large model over devices, one worker.")
     ] = None,
-    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of an answer.")] = 128,
+    quantization: options.Quantization = None,
+    strategy: options.StrategyName = "dyto",
+    preset: options.PresetName = None,
+    budget: options.Budget = None,
+    num_frames: options.NumFrames = None,
+    fps: options.Fps = None,
+    sampling: options.Sampling = "uniform",
+    allow_partial: options.AllowPartial = False,
+    prompt: options.PromptName = None,
+    rope_scaling_factor: options.RopeScaling = None,
+    max_new_tokens: options.MaxNewTokens = 128,
     scoring: Annotated[str, typer.Option(help="Multiple choice by letter, or by likelihood.")] = "letter",
-    limit: Annotated[int | None, typer.Option(help="Only the first so many questions.")] = None,
+    limit: options.Limit = None,
     shard: Annotated[str, typer.Option(help="i/n: only every n-th video, from the i-th on.")] = "1/1",
     workers: Annotated[int | None, typer.Option(help="Processes. (default: one for every visible GPU)")] = None,
     cache: Annotated[Path | None, typer.Option(help="Keep encoded videos in this folder.")] = None,
@@ -96,12 +94,14 @@ def evaluate_command(
     judge_prompts: Annotated[Path | None, typer.Option(help="A YAML file in the place of our prompts.")] = None,
     judge_concurrency: Annotated[int, typer.Option(help="Requests to the judge at once.")] = 16,
     yes: Annotated[bool, typer.Option("--yes", help="Pay the judge without asking.")] = False,
-    run_name: Annotated[Text, typer.Option("--name", help="Of the run. (default: made of its settings)")] = None,
-    out_dir: Annotated[Path, typer.Option("--out", help="Folder for everything that is written.")] = Path("outputs"),
+    run_name: Annotated[
+        options.Text, typer.Option("--name", help="Of the run. (default: made of its settings)")
+    ] = None,
+    out_dir: options.OutFolder = Path("outputs"),
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again what was not answered before.")
     ] = False,
-    encoding: Annotated[Text, typer.Option(help="Of the question file.")] = None,
+    encoding: options.Encoding = None,
     as_json: Annotated[bool, typer.Option("--json", help="The results as JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Run a benchmark, from where an earlier run stopped; score it, and compare with the paper."""

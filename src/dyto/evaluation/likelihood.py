@@ -39,8 +39,10 @@ class OptionScorer:
 
         Raises:
             ModelError: Prompt, video and option together do not fit the context.
+            ConfigError: A mark of the prompt in what is asked.
         """
         before, after = self._prompt.fill(question)
+        self._model.check_words(question, options)
         asked = self._model.tokenize(before, after)
         written = [self._model.tokenize(before, f"{after} {option.strip()}").after for option in options]
         scaled = self._model.check_fit(asked, tokens, max(map(len, written)) - len(asked.after))

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dyto import options
 from dyto.console import err, out
 from dyto.errors import ConfigError
 
 if TYPE_CHECKING:
     from dyto.strategies import Strategy
-
-Text = str | None
 
 
 def register(app: typer.Typer) -> None:
@@ -22,8 +21,8 @@ def register(app: typer.Typer) -> None:
 
 
 def inspect_command(
-    video: Annotated[str, typer.Argument(help="A video file, or a folder of pictures.", show_default=False)],
-    question: Annotated[Text, typer.Option(help="Ask this, and show what the answer rests on.")] = None,
+    video: options.VideoFile,
+    question: Annotated[options.Text, typer.Option(help="Ask this, and show what the answer rests on.")] = None,
     choices: Annotated[
         list[str] | None, typer.Option(help="Options of a multiple choice question.", metavar="A B ...")
     ] = None,
@@ -31,25 +30,24 @@ def inspect_command(
     png: Annotated[
         Path | None, typer.Option(help="Write timeline, key frames and merge maps as PNG files, too.", metavar="DIR")
     ] = None,
-    strategy: Annotated[str, typer.Option(help="A name of `dyto list strategies`.")] = "dyto",
-    preset: Annotated[Text, typer.Option(help="A name of `dyto list presets`.")] = None,
+    strategy: options.StrategyName = "dyto",
+    preset: options.PresetName = None,
     versus: Annotated[
-        Text, typer.Option(help="A second strategy, or another preset of dyto, to see beside it at the same budget.")
+        options.Text,
+        typer.Option(help="A second strategy, or another preset of dyto, to see beside it at the same budget."),
     ] = None,
-    budget: Annotated[int | None, typer.Option(help="Most visual tokens. (default: the published one)")] = None,
-    model: Annotated[Text, typer.Option(help="A name, a folder or a hub name. (default: $DYTO_MODEL or tiny)")] = None,
-    num_frames: Annotated[int | None, typer.Option(help="Frames to sample. (default: 100)")] = None,
-    fps: Annotated[float | None, typer.Option(help="Frames to sample per second, instead of a number.")] = None,
-    start: Annotated[float | None, typer.Option(help="Begin here, seconds.")] = None,
-    end: Annotated[float | None, typer.Option(help="End before here, seconds.")] = None,
-    sampling: Annotated[str, typer.Option(help="uniform or iframes.")] = "uniform",
-    allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Look at what can be read of a broken file.")
-    ] = False,
-    revision: Annotated[Text, typer.Option(help="Branch, tag or commit of a hub model.")] = None,
-    device: Annotated[Text, typer.Option(help="cpu, cuda or cuda:N. (default: cuda if there is one)")] = None,
-    dtype: Annotated[Text, typer.Option(help="float32, bfloat16 or float16.")] = None,
-    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of the answer.")] = 128,
+    budget: options.Budget = None,
+    model: options.ModelName = None,
+    num_frames: options.NumFrames = None,
+    fps: options.Fps = None,
+    start: options.Start = None,
+    end: options.End = None,
+    sampling: options.Sampling = "uniform",
+    allow_partial: options.AllowPartial = False,
+    revision: options.Revision = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    max_new_tokens: options.MaxNewTokens = 128,
 ) -> None:
     """Show what a strategy does to a video: frames, clusters, key frames, merged patches, tokens, seconds."""
     from dyto.inspecting.page import check_page

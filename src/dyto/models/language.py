@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -133,6 +134,31 @@ class LanguageSide(ABC):
             raise ConfigError(f"the prompt holds {IMAGE!r} {len(place)} times, expected it once")
         split = int(place[0])
         return Encoded(ids[:split], ids[split + 1 :])
+
+    @cached_property
+    def _marks(self) -> frozenset[str]:
+        """Texts that the tokenizer takes for marks of a conversation or a video, not for words."""
+        added = (token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special)
+        return frozenset(mark for mark in (*added, *self.tokenizer.all_special_tokens) if mark)
+
+    def check_words(self, question: str, choices: Sequence[str] | None = None) -> None:
+        """Check that what somebody asks is words alone, and no mark by which it would leave its place in the prompt.
+
+        Args:
+            question: The question.
+            choices: Its options, or None.
+
+        Raises:
+            ConfigError: A mark in one of them.
+        """
+        for what, text in (("question", question), *(("choices", choice) for choice in choices or ())):
+            found = [mark for mark in self._marks if mark in text]
+            if found:
+                mark = max(found, key=lambda mark: (len(mark), mark))
+                raise ConfigError(
+                    f"the {what} holds {mark!r}, expected words: model {self.name} reads it as a mark of the prompt; "
+                    "write it another way"
+                )
 
     def count_text(self, video: VisualTokens) -> int:
         """Places between and behind the visual tokens of a video: times, marks; the budget does not count them."""
