@@ -105,7 +105,8 @@ def draw_selection(panel, path):
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#e2e8f0")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    figure.savefig(path, metadata={"Date": None})
+    with matplotlib.rc_context({"svg.hashsalt": "dyto"}):  # the same file whenever it is drawn
+        figure.savefig(path, metadata={"Date": None})
 
 
 def show(panels):

@@ -129,7 +129,7 @@ def make_video(path: Path, seed: Sequence[int], regime: str) -> tuple[Film, list
     return film, [asked for question in questions for asked in ask_both_ways(rng, question)]
 
 
-SAMPLE_WORDS = ("exist", "shape")
+SAMPLE_WORDS = ("exist", "color", "shape", "background", "first", "last")
 SAMPLE_LETTERS = ("which", "color", "shape")
 """What the sample video of the demo is asked about, in words and with options: what the tiny model is good at."""
 
