@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 OUT ?= demo
+# The oldest version of transformers that everything is tested with.
+OLDEST ?= 5.17.0
 
 # Threads that wait without spinning: where other work shares the cores, spinning costs more than it saves.
 demo test test-demo soak: export OMP_WAIT_POLICY ?= passive
@@ -32,6 +34,11 @@ soak: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,soak,quantized]'
 	$(BIN)/python -m pip install --quiet --no-deps lmms-eval==0.7.3
 	$(BIN)/python -m pytest -m soak
+	$(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip install --quiet --constraint constraints.txt torch
+	$(VENV)-oldest/bin/python -m pip install --quiet --editable '.[dev]' 'transformers==$(OLDEST)'
+	OMP_NUM_THREADS=1 $(VENV)-oldest/bin/python -m pytest -n 2 -m "not soak and not browser" \
+	    tests/models tests/dropin tests/strategies tests/test_pipeline.py tests/test_batching.py
 
 bench: $(VENV)/.ready
 	$(BIN)/python bench/bench_merge.py
@@ -57,4 +64,4 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist demo site src/*.egg-info
+	rm -rf $(VENV) $(VENV)-oldest build dist demo site src/*.egg-info
