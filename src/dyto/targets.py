@@ -43,7 +43,7 @@ def find_strategy(target: str) -> Any:
         return build_strategy("dyto", preset=target)
     place, colon, name = target.rpartition(":")
     if not (colon and place and name):
-        raise unknown("strategy", target, [*STRATEGIES, *PRESETS, "MODULE:CALLABLE", "FILE.py:CALLABLE"])
+        raise unknown("strategy", target, [*{**STRATEGIES, **PRESETS}, "MODULE:CALLABLE", "FILE.py:CALLABLE"])
     found: Any = _module(place)
     for part in name.split("."):
         if not hasattr(found, part):

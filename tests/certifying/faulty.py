@@ -130,6 +130,21 @@ class WritesToFrames(Good):
         return tokens
 
 
+class BlanksFrames(Good):
+    """Always in the same way, so that a second time nothing changes."""
+
+    def finish(self, tokens, frames, question):
+        frames.data[:] = 0
+        return tokens
+
+
+class WritesToTimes(Good):
+    def __call__(self, frames, encode, question=None):
+        tokens = super().__call__(frames, encode, question)
+        encode(frames).seconds[:] = 0
+        return tokens
+
+
 class LooksAtTheQuestion(Good):
     def finish(self, tokens, frames, question):
         return replace(tokens, data=tokens.data * (1 + 1e-2 * len(question or "")))
@@ -245,6 +260,32 @@ class Crashes(Good):
         return {}[len(frames)] if len(frames) == 1 else tokens
 
 
+class ReturnsNoSources(Good):
+    def finish(self, tokens, frames, question):
+        return replace(tokens, sources=None)
+
+
+class ReturnsLists(Good):
+    def finish(self, tokens, frames, question):
+        return replace(tokens, keyframes=replace(tokens.keyframes, indices=tokens.keyframes.indices.tolist()))
+
+
+class ReturnsAnArray(Good):
+    def finish(self, tokens, frames, question):
+        return replace(tokens, data=tokens.data.numpy())
+
+
+class TakesTimeInWords(Good):
+    def finish(self, tokens, frames, question):
+        return replace(tokens, stages={"select": "long"})
+
+
+class ChangesItsBudgetLater(Good):
+    def finish(self, tokens, frames, question):
+        object.__setattr__(tokens, "budget", 1)
+        return tokens
+
+
 class OtherWidth(Good):
     def finish(self, tokens, frames, question):
         return replace(tokens, data=tokens.data[:, :-1])
@@ -252,6 +293,13 @@ class OtherWidth(Good):
 
 FAULTS = {
     DoesNothing: "no-op",
+    BlanksFrames: "input",
+    WritesToTimes: "input",
+    ReturnsNoSources: "interface",
+    ReturnsLists: "interface",
+    ReturnsAnArray: "interface",
+    TakesTimeInWords: "interface",
+    ChangesItsBudgetLater: "interface",
     OverBudget: "budget",
     OtherBudget: "budget",
     IgnoresBudget: "no-op",

@@ -33,3 +33,14 @@ class Asks:
     def __call__(self, frames, encode, question=None):
         self.asked.append(question)
         return Uniform(token_budget=self.token_budget)(frames, encode)
+
+
+class Spoils:
+    """Paints the frames over before it looks at them."""
+
+    def __init__(self, token_budget=None):
+        self.inner = Uniform(token_budget=token_budget)
+
+    def __call__(self, frames, encode, question=None):
+        frames.data[:] = 0
+        return self.inner(frames, encode)

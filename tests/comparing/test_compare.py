@@ -15,6 +15,7 @@ import pytest
 import dyto
 from dyto.cli import run
 from dyto.comparing.asking import Panel
+from dyto.comparing.blind import Blind
 from dyto.comparing.cells import parse_budgets, parse_strategies
 from dyto.comparing.compare import Contest, compare
 from dyto.comparing.statistics import holm, sign_flip_p
@@ -231,6 +232,32 @@ def test_a_tower_that_fails_is_a_reason_and_not_the_end(world, monkeypatch):
     found = compare(contest(world, budgets="72"))
     assert found["questions"] == 0
     assert {row["reason"] for row in rows(world)} == {"the tower gives up"}
+
+
+def test_a_control_that_cannot_be_asked_is_said(world, monkeypatch):
+    def fail(self, asked):
+        raise dyto.ModelError("it cannot do without a video")
+
+    assert not any("control" in note for note in compare(contest(world, "fine", budgets="72"))["notes"])
+    monkeypatch.setattr(Blind, "_read", fail)
+    notes = compare(contest(world, budgets="72"))["notes"]
+    assert any("The control has no answer at all (it cannot do without a video)" in note for note in notes)
+
+
+def test_a_strategy_cannot_change_the_frames_for_the_others(world):
+    compare(contest(world, strategies="uniform", budgets="72", blind=False))
+    compare(contest(world, "spoilt", strategies=f"{HERE / 'strangers.py'}:Spoils,uniform", budgets="72", blind=False))
+    alone, beside = ([r for r in rows(world, out) if r["strategy"] == "uniform"] for out in ("out", "spoilt"))
+    assert [row["tokens_sha256"] for row in beside] == [row["tokens_sha256"] for row in alone]
+    spoiler = [row for row in rows(world, "spoilt") if row["strategy"] != "uniform"]
+    assert {row["status"] for row in spoiler} == {"failed"}
+    assert all("read-only" in row["reason"] for row in spoiler)
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error_of_one_line(world):
+    (world / "out").touch()
+    with pytest.raises(DatasetError, match="cannot write"):
+        compare(contest(world, budgets="72"))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import TextStreamer
+from transformers import GenerationConfig, TextStreamer
 
 import dyto
 from dyto.dropin import compressing
@@ -310,12 +310,16 @@ def test_what_generate_can_return_and_take_stays_as_it_is(model, processor, caps
         told = model.generate(**inputs, **GREEDY, return_dict_in_generate=True, output_scores=True)
         options = {"do_sample": False, "pad_token_id": 0, "eos_token_id": None}
         capped = model.generate(**inputs, **options, max_length=length + 5)
+        config = GenerationConfig(**options, max_length=length + 5, min_length=length + 2)
+        configured = model.generate(**inputs, generation_config=config)
         beams = model.generate(**inputs, **GREEDY, num_beams=3, num_return_sequences=2)
         model.generate(**inputs, **GREEDY, streamer=TextStreamer(processor.tokenizer, skip_prompt=True))
     assert torch.equal(by_name, plain)
     assert torch.equal(told.sequences, plain)
     assert len(told.scores) == plain.shape[1] - length
     assert capped.shape[1] == length + 5
+    assert torch.equal(configured, capped)
+    assert (config.max_length, config.min_length) == (length + 5, length + 2)
     assert len(beams) == 2
     assert all(torch.equal(row[:length], inputs.input_ids[0]) for row in beams)
     text = new_text(processor, inputs, plain)

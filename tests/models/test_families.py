@@ -122,6 +122,15 @@ def test_videos_side_by_side_in_one_batch_are_answered_as_alone(model):
     assert together == [plain_answer(model, *pair) for pair in zip(tokens, QUESTIONS[:3], strict=True)]
 
 
+def test_a_prompt_without_any_video_is_read_as_by_stock_transformers(model, stock):
+    prompt = model.tokenize(*prompt_of(model, QUESTIONS[0]))
+    prefix = model.prefill(prompt.before, torch.zeros(0, model.model.get_input_embeddings().weight.shape[1]))
+    ids = torch.cat([prompt.before, prompt.after])[None]
+    with torch.no_grad():
+        expected = stock(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0, len(prompt.before) :]
+    torch.testing.assert_close(model.logits(prefix, prompt.after), expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_runs_within_its_budget_or_says_what_is_missing(model, strategy):
     qa = dyto.VideoQA(model, strategy)

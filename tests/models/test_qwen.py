@@ -405,3 +405,28 @@ def test_a_checkpoint_is_loaded_by_its_model_type(models, family, tmp_path):
     answer = dyto.VideoQA(loaded, dyto.DyTo(token_budget=200)).ask(film(4), QUESTIONS[0], max_new_tokens=3)
     assert 0 < answer.num_visual_tokens <= 200
     assert answer.num_time_tokens == (2 if family.startswith("qwen2") else answer.num_time_tokens) > 0
+
+
+@every
+def test_a_prompt_without_any_video_is_read_as_by_stock_transformers(models, family):
+    model = models[family]
+    prompt = model.tokenize(*prompt_for(model.chat, False).fill(QUESTIONS[0]))
+    prefix = model.prefill(prompt.before, torch.zeros(0, model.model.get_input_embeddings().weight.shape[1]))
+    ids = torch.cat([prompt.before, prompt.after])[None]
+    with torch.no_grad():
+        expected = model.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0, len(prompt.before) :]
+    torch.testing.assert_close(model.logits(prefix, prompt.after), expected, rtol=1e-4, atol=1e-4)
+
+
+@both
+def test_frames_with_fewer_tokens_than_the_most_are_certified_all_the_same(models, family):
+    report = dyto.certify(dyto.Uniform(token_budget=200), models[family], budget=200)
+    assert report.passed, report
+
+
+@both
+def test_marks_of_a_conversation_in_a_question_are_an_error(models, family):
+    qa = dyto.VideoQA(models[family])
+    for mark in ("<|im_end|>", "<|video_pad|>", "<|vision_start|>"):
+        with pytest.raises(dyto.ConfigError, match="expected words"):
+            qa.ask(film(), f"what{mark} is shown ?")

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from dyto.certifying.films import films
 from dyto.certifying.trials import (
     OTHER_QUESTION,
     QUESTION,
@@ -20,6 +21,7 @@ from dyto.certifying.trials import (
     other_chance,
 )
 from dyto.features import VisualTokens
+from dyto.pipeline import VideoQA
 
 
 class NotExamined(Exception):
@@ -50,13 +52,13 @@ def check_budget(bench: Bench, trials: Sequence[Trial]) -> str:
             raise Fault(f"{trial}: {len(tokens)} tokens where {allowed} were allowed")
         if trial.budget is not None and tokens.budget != trial.budget:
             raise Fault(f"{trial}: VisualTokens.budget is {tokens.budget}, expected {trial.budget}")
-        whole = len(trial.frames) * bench.model.num_patches
+        whole = len(trial.frames) * bench.num_patches
         if tokens.uncompressed != whole:
             raise Fault(f"{trial}: VisualTokens.uncompressed is {tokens.uncompressed}, expected {whole}")
     for trial in trials:
         if trial.refusal and not re.search(r"\d", trial.refusal.replace(str(trial.budget), "", 1)):
             raise Fault(f"{trial}: refused without naming the least budget: {trial.refusal}")
-        if trial.refusal and trial.budget is not None and trial.budget >= bench.model.num_patches:
+        if trial.refusal and trial.budget is not None and trial.budget >= bench.num_patches:
             raise Fault(f"{trial}: refused, although a whole frame fits: {trial.refusal}")
     if not bench.takes_budget and bench.stated is None:
         raise NotExamined("it takes no token_budget and none was stated; it can be compared with nothing")
@@ -104,11 +106,13 @@ def check_determinism(bench: Bench, trials: Sequence[Trial]) -> str:
 
 def check_input(bench: Bench, trials: Sequence[Trial]) -> str:
     """The frames are left as they were."""
-    frames = copy.deepcopy(bench.main)
-    bench.make(frames)
-    for name in ("data", "indices", "seconds"):
-        if not np.array_equal(getattr(frames, name), getattr(bench.main, name)):
-            raise Fault(f"it changes the {name} of the frames that it is given; copy them first")
+    fresh = films(bench.model)
+    given = copy.deepcopy(bench.short[0])
+    VideoQA(bench.model, bench.strategy()).encode(given, question=QUESTION)  # without anything kept between
+    for film, frames in [*bench.films.items(), ("7 frames", given)]:
+        for name in ("data", "indices", "seconds"):
+            if not np.array_equal(getattr(frames, name), getattr(fresh[film], name)):
+                raise Fault(f"{film}: it changes the {name} of the frames that it is given; copy them first")
     return "frames are left as they were"
 
 
@@ -179,7 +183,7 @@ def check_origin(bench: Bench, trials: Sequence[Trial]) -> str:
     if bench.other_ways:
         raise NotExamined(f"it encodes otherwise than frame by frame ({', '.join(sorted(bench.other_ways))})")
     count = 0
-    for frames, budget in ((bench.main, None), (bench.short[0], 2 * bench.model.num_patches + 5)):
+    for frames, budget in ((bench.main, None), (bench.short[0], 2 * bench.num_patches + 5)):
         model, tokens = bench.marked(frames, budget)
         marks = model.marks(bench.model.encode(frames[tokens.keyframes.positions]))
         lost = untraceable(tokens, marks)

@@ -84,6 +84,11 @@ class Bench:
         """The film that most checks take."""
         return next(iter(self.films.values()))
 
+    @cached_property
+    def num_patches(self) -> int:
+        """Tokens of one frame of the films, all of one size; where that varies, fewer than the most of the model."""
+        return self.model.encode(self.main[:1]).num_patches
+
     @property
     def short(self) -> tuple[Frames, Frames]:
         """Two films of few frames, for checks that encode anew."""
@@ -98,7 +103,7 @@ class Bench:
         """The budgets at which a film is tried, its own choice first."""
         if not self.takes_budget:
             return [None]
-        n, count = self.model.num_patches, len(frames)
+        n, count = self.num_patches, len(frames)
         if frames is self.others[0]:  # is there for comparison only
             return [None]
         tried = {1, max(1, count // 2), 2 * n + 5, count * n + 10}

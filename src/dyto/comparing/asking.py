@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from dyto.benchmarks import Benchmark, Sample
 from dyto.comparing.blind import Blind
@@ -20,7 +22,7 @@ from dyto.errors import ConfigError, ModelError
 from dyto.evaluation.asking import Asker
 from dyto.evaluation.loading import Loaded, Unavailable
 from dyto.evaluation.rows import Row, unanswered
-from dyto.features import VisualTokens
+from dyto.features import KeyFrames, Sources, VisualTokens
 from dyto.pipeline import VideoQA
 from dyto.prompts import Prompt
 from dyto.strategies import Encode, Strategy
@@ -61,7 +63,30 @@ class Careful:
         if not isinstance(tokens, VisualTokens):
             found = type(tokens).__name__
             raise ModelError(f"strategy {name_of(self.inner)} returned {found}, expected dyto.VisualTokens")
+        if wrong := malformed(tokens):
+            raise ModelError(f"strategy {name_of(self.inner)} returned VisualTokens with {wrong}")
         return tokens
+
+
+def malformed(tokens: Any) -> str:
+    """What in `VisualTokens` is not of the type that it says, so that nobody could look further; "" for nothing."""
+    if not isinstance(tokens.data, Tensor):
+        return f"data of type {type(tokens.data).__name__}, expected a torch.Tensor"
+    for name, kind in (("keyframes", KeyFrames), ("sources", Sources)):
+        part = getattr(tokens, name)
+        if not isinstance(part, kind):
+            return f"{name} of type {type(part).__name__}, expected {kind.__name__}"
+        for field_, column in vars(part).items():
+            if not isinstance(column, np.ndarray):
+                return f"{name}.{field_} of type {type(column).__name__}, expected a numpy array"
+    for stage, seconds in tokens.stages.items():
+        if not isinstance(seconds, (int, float)):
+            return f"stages[{stage!r}] = {seconds!r}, expected seconds"
+    try:
+        replace(tokens)  # checks what was changed after it was made
+    except ValueError as err:
+        return str(err)
+    return ""
 
 
 @dataclass
@@ -118,6 +143,8 @@ class Panel:
             return
         frames = video.content
         assert isinstance(frames, Frames)
+        for array in (frames.data, frames.indices, frames.seconds):
+            array.setflags(write=False)  # every cell is given these; none may change them for the others
         if not self._warm:
             self.vision.warm_up(frames)
             self._warm = True

@@ -61,7 +61,7 @@ class Blind:
     def _by_writing(self, samples: Sequence[Sample]) -> list[Answer]:
         if not samples:
             return []
-        asked = [self._encoded(*self._prompt.fill(s.questions[0], s.candidates or None)) for s in samples]
+        asked = [self._encoded(s.questions[0], s.candidates or None) for s in samples]
         prefix = self._read(asked[0])  # the text before the video is the same for all
         texts = self._model.generate(prefix, [one.after for one in asked], max_new_tokens=self._max_new_tokens)
         written = [self._prompt.answer_start + text for text in texts]
@@ -74,7 +74,8 @@ class Blind:
         answers = []
         for sample in samples:
             before, after = self._prompt.fill(sample.questions[0])
-            asked = self._encoded(before, after)
+            self._model.check_words(sample.questions[0], sample.candidates)
+            asked = self._encoded(sample.questions[0])
             prefix = self._read(asked)
             scores = [
                 mean_log_likelihood(
@@ -86,8 +87,9 @@ class Blind:
             answers.append(_answer(sample.candidates[choice], choice))
         return answers
 
-    def _encoded(self, before: str, after: str) -> Encoded:
-        encoded = self._model.tokenize(before, after)
+    def _encoded(self, question: str, choices: Sequence[str] | None = None) -> Encoded:
+        self._model.check_words(question, choices)
+        encoded = self._model.tokenize(*self._prompt.fill(question, choices))
         self._model.check_fit(encoded, None, self._max_new_tokens)
         return encoded
 

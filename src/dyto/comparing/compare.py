@@ -18,7 +18,7 @@ from dyto.comparing.cells import (
     parse_budgets,
     parse_strategies,
 )
-from dyto.comparing.guard import alarms, told, twins
+from dyto.comparing.guard import alarms, told, twins, unasked
 from dyto.comparing.runner import Progress, Work, nothing_open, run
 from dyto.comparing.statistics import Difference
 from dyto.comparing.tally import (
@@ -262,6 +262,10 @@ def notes(contest: Contest, found: Sequence[Standing], left_out: int, costs: Ite
         lines.append(f"{left_out} questions are left out, which no strategy could answer (see predictions.jsonl).")
     if not contest.blind:
         lines.append("Asked without the control: that answers depend on the video was not checked.")
+    lines += [
+        f"The control has no answer at all ({why}): that answers depend on the video was not checked."
+        for why in unasked(found)
+    ]
     cells = {standing.cell.key for standing in found}
     runs = {line["run"] for line in costs if line["cell"] in cells}
     if len(runs) > 1:

@@ -100,6 +100,13 @@ def _paired(rows: Sequence[Row], others: Sequence[Row]) -> Iterator[tuple[Row, R
             yield row, by_rotation[row["rotation"]]
 
 
+def unasked(standings: Sequence[Standing]) -> list[str]:
+    """Why the control answered nothing, so that nobody was held against it; nothing where it did, or was left out."""
+    blind = [s for s in standings if s.cell.strategy == BLIND and s.cell.call is None]
+    rows = [row for standing in blind for row in standing.all_rows() if row["status"] != "bad_row"]
+    return [rows[0]["reason"]] if rows and all(row["status"] != ANSWERED for row in rows) else []
+
+
 def twins(standings: Sequence[Standing]) -> list[str]:
     """Cells that read the very same tokens of every video, so that comparing them says nothing."""
     groups: dict[tuple[tuple[str, str], ...], list[Standing]] = {}

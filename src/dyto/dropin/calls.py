@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import GenerationConfig
 
 from dyto.dropin.family import Family
 from dyto.dropin.inputs import PIXELS, read_samples
@@ -35,6 +37,9 @@ REFUSED = {
 }
 """Arguments that have no meaning for a shortened input, and why."""
 
+
+WHOLE_LENGTHS = {"max_length": "max_new_tokens", "min_length": "min_new_tokens"}
+"""Limits of `generate` that count prompt and answer, and those of the answer alone, which go before them."""
 
 SEEN_BOTH_WAYS = ("gemma3",)
 """Model types whose image tokens see each other both ways, and are told apart by `token_type_ids`."""
@@ -82,10 +87,23 @@ def shorten(family: Family, strategy: Strategy, call: Mapping[str, Any], *, gene
     arguments = {**kept, **_text(family, rows, tokens, length, left)}
     if not generating:
         del arguments["input_ids"]  # forward takes one of both; generate wants the ids for its logits processors
-    if generating and call.get("max_length") is not None:
-        arguments["max_length"] = call["max_length"] - ids.shape[1] + length
+    if generating:
+        arguments |= _limits(call, length - ids.shape[1])
     visual = stack([row.visual for row in rows], length, left)
     return Shortened(arguments, length, tokens, visual)
+
+
+def _limits(call: Mapping[str, Any], change: int) -> dict[str, Any]:
+    """The limits of a call that count the prompt, too, and so change with its length."""
+    limits = {name: max(0, call[name] + change) for name in WHOLE_LENGTHS if call.get(name) is not None}
+    config, usual = call.get("generation_config"), GenerationConfig()
+    for name, new in WHOLE_LENGTHS.items() if config is not None else ():
+        given = getattr(config, name)
+        if given not in (None, getattr(usual, name)) and getattr(config, new) is None and call.get(new) is None:
+            config = copy.deepcopy(config)
+            setattr(config, name, max(0, given + change))
+            limits["generation_config"] = config
+    return limits
 
 
 def check_going_on(call: Mapping[str, Any]) -> None:

@@ -154,6 +154,7 @@ class Claims:
 
     Raises:
         ConfigError: The operating system has no POSIX locks.
+        DatasetError: The folder cannot be written to.
     """
 
     def __init__(self, path: Path) -> None:
@@ -162,8 +163,11 @@ class Claims:
         except ImportError as err:
             raise ConfigError("evaluation needs POSIX file locks, which Windows has not: run it in WSL") from err
         self._fcntl = fcntl
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as err:
+            raise cannot_write(path, err) from err
         self._warned = False
 
     def take(self, index: int, *, shared: bool = False) -> bool:

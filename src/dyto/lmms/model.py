@@ -161,6 +161,7 @@ class LmmsModel:
     def _loss(self, tokens: VisualTokens, question: str, continuation: str) -> tuple[float, bool]:
         model = self.qa.model
         before, after = self._prompt.fill(question)
+        model.check_words(question)
         asked = model.tokenize(before, after)
         glue = "" if continuation[:1].isspace() or not continuation else " "
         ids = model.tokenize(before, after + glue + continuation).after

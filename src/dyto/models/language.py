@@ -211,7 +211,7 @@ class LanguageSide(ABC):
 
         Args:
             video: The visual tokens; or (L, D) embeddings, for a family that writes nothing between them and counts
-                places.
+                places; none of them, for any family, for a prompt without a video.
 
         Returns:
             What stands in the place of the video.
@@ -228,7 +228,7 @@ class LanguageSide(ABC):
             )
         data = data.to(self.device, self.dtype)
         if not isinstance(video, VisualTokens):
-            if any(self._frame_texts(np.zeros(1))):
+            if len(data) and any(self._frame_texts(np.zeros(1))):
                 raise ModelError(f"model {self.name} writes between tokens, expected VisualTokens: pass them whole")
             return Layout(data, data.new_ones(len(data), dtype=torch.bool), None, len(data))
         runs = self._runs(video)

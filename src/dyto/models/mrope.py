@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,6 +145,9 @@ class QwenVL(VideoModel):
 
     def lay_out(self, video: VisualTokens | Tensor) -> Layout:
         """See `VideoModel.lay_out`; it must be known where the tokens come from."""
-        if not isinstance(video, VisualTokens):
+        if len(video) and not isinstance(video, VisualTokens):
             raise ModelError(f"model {self.name} needs the places of tokens, expected VisualTokens: pass them whole")
-        return super().lay_out(video)
+        layout = super().lay_out(video)
+        return (
+            layout if len(layout) else replace(layout, positions=torch.zeros(3, 0, dtype=torch.int64).to(self.device))
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -41,12 +42,14 @@ class Qwen3VL(QwenVL):
     def lay_out(self, video: VisualTokens | Tensor) -> Layout:
         """See `VideoModel.lay_out`; the tokens need their DeepStack features."""
         layout = super().lay_out(video)
+        levels = len(self.model.config.vision_config.deepstack_visual_indexes)
+        if not len(layout):
+            return replace(layout, deep=layout.embeds.new_zeros(levels, *layout.embeds.shape))
         if layout.deep is None:
             raise ModelError(
                 f"the visual tokens have no DeepStack features, but model {self.name} reads them: encode the video "
                 "with this model and `VideoQA.encode`, or give them as `VisualTokens.deep`"
             )
-        levels = len(self.model.config.vision_config.deepstack_visual_indexes)
         expected = (levels, int(layout.visual.sum()), layout.embeds.shape[1])
         if layout.deep.shape != expected:
             raise ModelError(
@@ -60,7 +63,7 @@ class Qwen3VL(QwenVL):
     def _read(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> None:
         assert layout.deep is not None
         visual = torch.zeros(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
-        visual[0, -len(layout) :] = layout.visual
+        visual[0, embeds.shape[1] - len(layout) :] = layout.visual
         self._language_model()(
             inputs_embeds=embeds,
             attention_mask=torch.ones_like(visual, dtype=torch.int64),
