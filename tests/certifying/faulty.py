@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -291,7 +292,31 @@ class OtherWidth(Good):
         return replace(tokens, data=tokens.data[:, :-1])
 
 
+class Exits(Good):
+    """Ends the program where it should raise."""
+
+    def finish(self, tokens, frames, question):
+        raise SystemExit(3)
+
+
+class ShoutsInColor(Good):
+    """Its error is markup, and commands the terminal."""
+
+    def finish(self, tokens, frames, question):
+        raise ValueError("[/bold] \x1b[2Jgone")
+
+
+class Hangs(Good):
+    """Comes to no end."""
+
+    def finish(self, tokens, frames, question):
+        while True:
+            time.sleep(60)
+
+
 FAULTS = {
+    Exits: "interface",
+    ShoutsInColor: "interface",
     DoesNothing: "no-op",
     BlanksFrames: "input",
     WritesToTimes: "input",

@@ -9,7 +9,7 @@ import pytest
 from transformers import LlavaNextForConditionalGeneration
 
 import dyto
-from certifying.faulty import FAULTS, Good, does_nothing_without_a_setting
+from certifying.faulty import FAULTS, Good, Hangs, does_nothing_without_a_setting
 from dyto.certifying.certify import CHECKS
 from dyto.certifying.report import FAILED, PASSED, SKIPPED
 from dyto.cli import run
@@ -68,6 +68,18 @@ def test_a_strategy_that_does_not_work_at_all_is_examined_no_further(small):
     (check,) = dyto.certify(needs_depth, small).checks
     assert check.outcome == FAILED
     assert "needs depth" in check.detail
+
+
+def test_a_strategy_that_comes_to_no_end_is_stopped(small):
+    report = dyto.certify(Hangs, small, seconds=1.5)
+    assert report.failed == ("interface",)
+    assert "longer than 1.5 s" in report.checks[0].detail
+
+
+def test_an_error_commands_neither_the_table_nor_the_terminal(command):
+    code, out, _ = command(f"{HERE / 'faulty.py'}:ShoutsInColor")
+    assert code == 1
+    assert "[/bold] \N{REPLACEMENT CHARACTER}[2Jgone" in out
 
 
 @pytest.fixture

@@ -19,8 +19,10 @@ from dyto.certifying.checks import (
     check_provenance,
     check_question,
 )
+from dyto.certifying.limit import TookTooLongError
 from dyto.certifying.report import FAILED, PASSED, SKIPPED, Check, Report
 from dyto.certifying.trials import Bench, Fault, Trial
+from dyto.console import harmless
 from dyto.errors import DytoError
 from dyto.models.base import VideoModel
 from dyto.models.loading import load_model
@@ -41,12 +43,20 @@ CHECKS: dict[str, Callable[[Bench, Sequence[Trial]], str]] = {
     "cache": check_cache,
 }
 
+SECONDS = 300.0
+"""How long one call may take unless one says otherwise."""
 
 TRUE_PROVENANCE = ("origin", "time order")
 """Checks that go by where tokens say they come from."""
 
 
-def certify(strategy: Any, model: str | Path | VideoModel | None = None, *, budget: int | None = None) -> Report:
+def certify(
+    strategy: Any,
+    model: str | Path | VideoModel | None = None,
+    *,
+    budget: int | None = None,
+    seconds: float | None = SECONDS,
+) -> Report:
     """Examine a strategy.
 
     Args:
@@ -54,6 +64,7 @@ def certify(strategy: Any, model: str | Path | VideoModel | None = None, *, budg
             `dyto.targets.find_strategy` takes it.
         model: A loaded model, or what `dyto.load_model` takes.
         budget: The budget that a strategy without a `token_budget` is to keep; not looked at for others.
+        seconds: How long one call of it may take, with the encoding that it asks for; None for no limit.
 
     Returns:
         What was found. A check that needs what an earlier one found broken is not made.
@@ -68,12 +79,12 @@ def certify(strategy: Any, model: str | Path | VideoModel | None = None, *, budg
     """
     target = find_strategy(strategy) if isinstance(strategy, str) else strategy
     loaded = model if isinstance(model, VideoModel) else load_model(model)
-    bench = Bench(target, loaded, budget)
+    bench = Bench(target, loaded, budget, seconds)
     trials = bench.trials()
     checks: list[Check] = []
     refusals = [trial.refusal for trial in trials if trial.budget is None and trial.refusal]
     if refusals and not any(trial.tokens is not None for trial in trials):
-        found = Check("interface", FAILED, f"it does not work with this model: {refusals[0]}")
+        found = Check("interface", FAILED, harmless(f"it does not work with this model: {refusals[0]}"))
         return Report(name_of(target), loaded.name, (found,))
     for name, check in CHECKS.items():
         if name in TRUE_PROVENANCE and any(c.name == "provenance" and c.outcome == FAILED for c in checks):
@@ -91,5 +102,5 @@ def _outcome(name: str, check: Callable[[Bench, Sequence[Trial]], str], bench: B
         return Check(name, PASSED, check(bench, trials))
     except NotExamined as reason:
         return Check(name, SKIPPED, str(reason))
-    except (Fault, DytoError) as fault:
-        return Check(name, FAILED, " ".join(str(fault).split()))
+    except (Fault, DytoError, TookTooLongError) as fault:
+        return Check(name, FAILED, harmless(" ".join(str(fault).split())))

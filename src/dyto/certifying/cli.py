@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from dyto import options
 from dyto.console import err, out
@@ -35,19 +36,23 @@ def certify_command(
     budget: Annotated[
         int | None, typer.Option(help="What a strategy that takes no token_budget is to keep to.", min=1)
     ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="How long one call may take. (default: 300)", min=0.1, show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Examine anybody's strategy: budget, determinism, provenance, order, batches, cache, and whether it does anything.
 
     Leaves with 1 where something is wrong.
     """
-    from dyto.certifying.certify import certify
+    from dyto.certifying.certify import SECONDS, certify
     from dyto.models.loading import load_model
     from dyto.targets import find_strategy
 
     strategy = find_strategy(target)  # what is not there fails before a model is loaded
     with err.status("examining"):
-        report = certify(strategy, load_model(model, device=device, dtype=dtype), budget=budget)
+        loaded = load_model(model, device=device, dtype=dtype)
+        report = certify(strategy, loaded, budget=budget, seconds=seconds or SECONDS)
     if as_json:
         sys.stdout.write(json.dumps(report.to_dict(), ensure_ascii=False) + "\n")
     else:
@@ -55,8 +60,8 @@ def certify_command(
         for heading in ("check", "outcome", "what was found"):
             table.add_column(heading, overflow="fold", no_wrap=heading != "what was found")
         for check in report.checks:
-            table.add_row(check.name, f"[{STYLES[check.outcome]}]{check.outcome}[/]", check.detail)
-        out.print(table, markup=True)
+            table.add_row(check.name, Text(check.outcome, STYLES[check.outcome]), Text(check.detail))
+        out.print(table)
         out.print(str(report).splitlines()[-1])
     if not report.passed:
         raise typer.Exit(1)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from dyto.certifying.films import films
+from dyto.certifying.limit import TookTooLongError, time_limit
 from dyto.certifying.marked import MarkedModel
 from dyto.comparing.asking import Careful
 from dyto.comparing.sharing import SharedVision
@@ -20,6 +21,7 @@ from dyto.features import VisualTokens
 from dyto.models.base import VideoModel
 from dyto.pipeline import VideoQA
 from dyto.strategies import Strategy
+from dyto.strategies.base import Encode
 from dyto.targets import takes_budget, with_budget
 from dyto.video import Frames
 
@@ -55,6 +57,26 @@ class Trial:
         return f"{self.film}{'' if self.budget is None else f', budget {self.budget}'}"
 
 
+@dataclass(frozen=True)
+class Punctual(Careful):
+    """Anybody's strategy that may take so long and no longer.
+
+    Attributes:
+        seconds: The limit of one call, with the encoding that it asks for; None for none.
+    """
+
+    seconds: float | None = None
+
+    def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
+        """Call it.
+
+        Raises:
+            TookTooLongError: It took longer.
+        """
+        with time_limit(self.seconds):
+            return super().__call__(frames, encode, question)
+
+
 class Bench:
     """A strategy and a model, and what came of letting it work.
 
@@ -62,17 +84,18 @@ class Bench:
         target: The strategy, as `dyto.targets.with_budget` takes it.
         model: The model.
         budget: The budget of a strategy that takes none, or None.
+        seconds: How long one call may take; None for no limit.
     """
 
-    def __init__(self, target: Any, model: VideoModel, budget: int | None = None) -> None:
-        self.target, self.model, self.stated = target, model, budget
+    def __init__(self, target: Any, model: VideoModel, budget: int | None = None, seconds: float | None = None) -> None:
+        self.target, self.model, self.stated, self.seconds = target, model, budget, seconds
         self.films = films(model)
         self.takes_budget = takes_budget(target)
         self._visions: dict[int, tuple[Frames, SharedVision]] = {}
 
     def strategy(self, budget: int | None = None) -> Strategy:
         """The strategy at a budget, made anew where it is a class."""
-        return Careful(with_budget(self.target, budget if self.takes_budget else None))
+        return Punctual(with_budget(self.target, budget if self.takes_budget else None), self.seconds)
 
     @property
     def uses_question(self) -> bool:
@@ -126,18 +149,22 @@ class Bench:
         return VideoQA(self._visions[id(frames)][1].model, strategy).encode(frames, question=question)
 
     def trials(self) -> list[Trial]:
-        """Every film at every budget."""
-        found = []
+        """Every film at every budget; none after one that took too long."""
+        found: list[Trial] = []
         for name, frames in self.films.items():
             for budget in self.budgets(frames):
                 outcome: dict[str, Any] = {}
+                late = False
                 try:
                     outcome["tokens"] = self.make(frames, budget)
                 except ConfigError as err:
                     outcome["refusal"] = str(err)
-                except DytoError as err:
+                except (DytoError, TookTooLongError) as err:
                     outcome["failure"] = str(err)
+                    late = isinstance(err, TookTooLongError)
                 found.append(Trial(name, frames, budget, **outcome))
+                if late:
+                    return found
         return found
 
     @cached_property

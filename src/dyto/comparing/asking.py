@@ -58,7 +58,7 @@ class Careful:
             tokens: Any = self.inner(frames, encode, question)
         except (ConfigError, ModelError, torch.OutOfMemoryError):
             raise
-        except Exception as err:
+        except (Exception, SystemExit) as err:  # code of others may call sys.exit, which is to end nothing but itself
             raise ModelError(f"strategy {name_of(self.inner)} failed: {type(err).__name__}: {err}") from err
         if not isinstance(tokens, VisualTokens):
             found = type(tokens).__name__

@@ -6,10 +6,10 @@ import base64
 import html
 import io
 from collections.abc import Iterable, Sequence
-from unicodedata import category
 
 from PIL import Image
 
+from dyto.console import harmless
 from dyto.finch import IntArray
 from dyto.inspecting.colors import Color
 from dyto.inspecting.regions import DROPPED, borders
@@ -22,17 +22,7 @@ def text(value: object) -> str:
         >>> text("<b>'&'")
         '&lt;b&gt;&#x27;&amp;&#x27;'
     """
-    clean = "".join("\N{REPLACEMENT CHARACTER}" if _hostile(letter) else letter for letter in str(value))
-    return html.escape(clean, quote=True)
-
-
-def _hostile(letter: str) -> bool:
-    """Control characters, halves of characters, and what turns the direction of a text."""
-    return (
-        (category(letter) in ("Cc", "Cs") and letter != "\n")
-        or "\u202a" <= letter <= "\u202e"
-        or "\u2066" <= letter <= "\u2069"
-    )
+    return html.escape(harmless(value), quote=True)
 
 
 def data_uri(picture: Image.Image, quality: int | None = None) -> str:

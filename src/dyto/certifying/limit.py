@@ -1,0 +1,52 @@
+"""A limit to the time that somebody else's code takes."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class TookTooLongError(BaseException):
+    """Raised where the code was when its time was over; no `except Exception` of that code swallows it."""
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """End a block that takes too long.
+
+    A timer of the operating system interrupts what Python runs, a sleep or a loop; one call into compiled code is
+    interrupted only when it returns. Outside of the main thread, and on Windows, there is no such timer and no limit.
+
+    Args:
+        seconds: How long it may take; None for no limit.
+
+    Raises:
+        TookTooLongError: It took longer.
+
+    Example:
+        >>> import time
+        >>> try:
+        ...     with time_limit(0.01):
+        ...         time.sleep(10)
+        ... except TookTooLongError as late:
+        ...     print(late)
+        it took longer than 0.01 s
+    """
+    timers = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if seconds is None or not timers:
+        yield
+        return
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise TookTooLongError(f"it took longer than {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
