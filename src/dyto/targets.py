@@ -18,17 +18,20 @@ from typing import Any
 
 from dyto.errors import ConfigError, unknown
 from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy
+from dyto.strategies.published import is_named
 
 
 def find_strategy(target: str) -> Any:
     """What a text stands for.
 
     Args:
-        target: A name of `STRATEGIES` or of `PRESETS`, "package.module:callable" or "path/to/file.py:callable"; what
-            stands behind the colon may have dots.
+        target: A name of `STRATEGIES`, alone or with options ("uniform-pool:pool=3"), a published name, a name of
+            `PRESETS`, "package.module:callable" or "path/to/file.py:callable"; what stands behind the colon may have
+            dots.
 
     Returns:
-        The class of a named strategy; a preset as an object; otherwise whatever is found under that name.
+        The class of a named strategy; one with options, or a preset, as an object; otherwise whatever is found under
+        that name.
 
     Raises:
         ConfigError: There is no such strategy, file, module or name, or it cannot be called.
@@ -41,6 +44,8 @@ def find_strategy(target: str) -> Any:
         return STRATEGIES[target]
     if target in PRESETS:
         return build_strategy("dyto", preset=target)
+    if is_named(target):
+        return build_strategy(target)
     place, colon, name = target.rpartition(":")
     if not (colon and place and name):
         raise unknown("strategy", target, [*{**STRATEGIES, **PRESETS}, "MODULE:CALLABLE", "FILE.py:CALLABLE"])

@@ -277,9 +277,18 @@ def test_what_cannot_be_compared_is_said_before_anything_is_loaded(world, monkey
         compare(contest(world, **more))
 
 
+def test_a_strategy_with_options_takes_part_under_its_whole_name(world):
+    found = compare(contest(world, strategies="uniform-pool:pool=3,num_frames=4,finest", budgets="144"))
+    tokens = {c["strategy"]: c["tokens"] for c in found["cells"] if c["budget"]}
+    assert set(tokens) == {"uniform-pool:pool=3,num_frames=4", "finest", "uniform"}
+    assert {r["visual_tokens"] for r in rows(world) if r["strategy"].startswith("uniform-pool")} == {16}
+
+
 def test_names_and_budgets_between_commas():
     assert parse_strategies("finest,dyto,finest") == ["finest", "dyto", "uniform"]
     assert "concat" not in parse_strategies("all")
+    pooled = "uniform-pool:pool=3,num_frames=57"
+    assert parse_strategies(f"plus,{pooled},evs") == ["plus", pooled, "evs", "uniform"]
     assert parse_budgets("2f,72,1.5f,72", 36) == [(54, "1.5f"), (72, "2f")]
 
 

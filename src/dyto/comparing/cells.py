@@ -13,12 +13,16 @@ from typing import Any
 from dyto.errors import ConfigError
 from dyto.evaluation.manifest import describe_strategy
 from dyto.strategies import STRATEGIES, Strategy
+from dyto.strategies.published import split_names
 from dyto.targets import find_strategy, source_digest, takes_budget, with_budget
 
 BASELINE = "uniform"
 BLIND = "blind"
-SIMPLE_RIVALS = (BASELINE, "uniform-pool", "uniform-merge", "downsample", "evs", "vidcom2")
+POOLED = "uniform-pool:pool=3"
+SIMPLE_RIVALS = (BASELINE, "uniform-pool", POOLED, "uniform-merge", "downsample", "evs", "vidcom2")
 """Simple strategies that a method worth its name has to beat."""
+
+EVERY = [*(name for name, kind in STRATEGIES.items() if takes_budget(kind)), POOLED]
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Cell:
 
 
 def parse_strategies(text: str) -> list[str]:
-    """Names between commas, `uniform` among them; "all" for every strategy that takes a budget.
+    """Names between commas, `uniform` among them; "all" for every strategy that takes a budget, and more pooling.
 
     Raises:
         ConfigError: None is named.
@@ -59,11 +63,11 @@ def parse_strategies(text: str) -> list[str]:
         >>> parse_strategies("dyto, finest")
         ['dyto', 'finest', 'uniform']
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = split_names(text)
     if not names:
         raise ConfigError("no strategy named, expected names between commas, such as dyto,uniform")
     if "all" in names:
-        names[names.index("all") : names.index("all") + 1] = [n for n, kind in STRATEGIES.items() if takes_budget(kind)]
+        names[names.index("all") : names.index("all") + 1] = EVERY
     if BASELINE not in names:
         names.append(BASELINE)
     return list(dict.fromkeys(names))

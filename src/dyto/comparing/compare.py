@@ -43,6 +43,7 @@ from dyto.evaluation.rows import Row
 from dyto.evaluation.runner import clips
 from dyto.evaluation.settings import Settings
 from dyto.strategies.base import REFERENCE_PATCHES
+from dyto.strategies.published import split_names
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class Contest:
         """Of the simple strategies whose best is the rival."""
         if self.rivals is None:
             return [name for name in SIMPLE_RIVALS if name in self.names]
-        return [name.strip() for name in self.rivals.split(",") if name.strip()]
+        return split_names(self.rivals)
 
     @property
     def folders(self) -> RunFolders:

@@ -66,6 +66,36 @@ def named_strategy(text: str, kind: str) -> tuple[str, dict[str, Any]]:
     return name, fields
 
 
+def is_named(text: str) -> bool:
+    """Whether a text begins with a strategy's name or is a published one; its options may still be wrong.
+
+    Example:
+        >>> is_named("uniform-pool:pool=3"), is_named("my_module:Pool")
+        (True, False)
+    """
+    from dyto.strategies import STRATEGIES  # as above
+
+    name = text.partition(":")[0].strip().lower()
+    return name in STRATEGIES or name == RELEASE or bool(_SLOWFAST.fullmatch(name))
+
+
+def split_names(text: str) -> list[str]:
+    """Names of strategies between commas; the commas between the options of one name do not part it.
+
+    Example:
+        >>> split_names("dyto, uniform-pool:pool=3,num_frames=57, uniform")
+        ['dyto', 'uniform-pool:pool=3,num_frames=57', 'uniform']
+    """
+    names: list[str] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        option = "=" in part and ":" not in part.partition("=")[0]
+        if option and names and is_named(names[-1]) and ":" in names[-1]:
+            names[-1] += f",{part}"
+        else:
+            names.append(part)
+    return names
+
+
 def _options(text: str, options: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for option in options.split(","):
