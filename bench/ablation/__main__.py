@@ -55,7 +55,10 @@ def main(argv=None):
         )
         count = len(REGIMES) * options.videos
         print(f"{count} films of the split {options.split}; percent right, difference over all budgets\n")
-        print(accuracy.table(rows), "\n", accuracy.by_regime(rows), sep="\n")
+        tables = [accuracy.table(rows), accuracy.by_regime(rows)]
+        if any(row[0] == "plus" for row in rows):
+            tables += [accuracy.leads(rows, "budget"), accuracy.leads(rows, "regime")]
+        print("\n\n".join(tables))
 
 
 if __name__ == "__main__":

@@ -88,6 +88,24 @@ def table(rows, versus="plus"):
     return "\n".join(lines)
 
 
+def leads(rows, column, versus="plus"):
+    """Markdown: how many points a variant is ahead of each other, with 95 % intervals.
+
+    Args:
+        rows: As `measure` returns them.
+        column: "budget", or "regime" for all budgets together.
+        versus: The variant.
+    """
+    at = {"budget": 1, "regime": 3}[column]
+    values = list(dict.fromkeys(row[at] for row in rows))
+    names = [name for name in dict.fromkeys(row[0] for row in rows) if name != versus]
+    lines = [f"| {versus} minus | " + " | ".join(map(str, values)) + " |", "|---" * (len(values) + 1) + "|"]
+    for name in names:
+        gaps = [difference([row for row in rows if row[at] == value], versus, name) for value in values]
+        lines.append(f"| {name} | " + " | ".join(f"{gap:+.1f} ± {spread:.1f}" for gap, spread in gaps) + " |")
+    return "\n".join(lines)
+
+
 def by_regime(rows, budget=None):
     """Markdown: percent right by regime, over all budgets or at one; questions about needles last."""
     rows = [row for row in rows if budget in (None, row[1])]
@@ -114,6 +132,8 @@ def difference(rows, one, other):
             ahead[film] += sum(both[one]) - sum(both[other])
             asked[film] += len(both[one])
     total = sum(asked.values())
+    if not total:
+        return float("nan"), float("nan")
     value = sum(ahead.values()) / total
     excess = np.array([ahead[film] - value * asked[film] for film in ahead])
     count = len(excess)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,7 +56,7 @@ def _film(work, name, seed, regime, size):
     path = work / f"{name}.npz"
     if not path.exists():
         work.mkdir(parents=True, exist_ok=True)
-        video = work / f"{name}.mp4"
+        video = work / f"{name}.{os.getpid()}.mp4"  # several processes may share the folder
         film, asked = make_video(video, seed, regime)
         frames = sample_frames(video, num_frames=100, size=size)
         video.unlink()
@@ -68,7 +69,7 @@ def _film(work, name, seed, regime, size):
             ],
             "asked": [list(a) for a in asked],
         }
-        part = work / f"{name}.part.npz"
+        part = work / f"{name}.{os.getpid()}.part.npz"
         np.savez(
             part, data=frames.data, indices=frames.indices, seconds=frames.seconds, truth=np.array(json.dumps(truth))
         )
@@ -87,7 +88,7 @@ def _watched(model, work, name, weights, path):
         with torch.inference_mode():
             seen = model.encode(frames)
             projected = torch.cat([seen.summary[:, None], seen.patches()], 1).half()  # (T, 1 + N, D)
-        part = kept.with_suffix(".part")
+        part = kept.with_suffix(f".{os.getpid()}.part")
         torch.save(projected, part)
         part.replace(kept)
     asked = [Asked(t, q, tuple(c) if c else None, a) for t, q, c, a in truth["asked"]]

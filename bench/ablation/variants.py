@@ -131,6 +131,23 @@ def neighbours(film, budget, frames=3):
     return torch.cat(tokens)
 
 
+def pooled(film, budget, below=1.0):
+    """The key frames of `plus`; a share of less than this part of a frame is pooled to the largest grid it holds."""
+    strategy = Plus(token_budget=budget)
+    n = film.features.num_patches
+    positions = strategy.select_keyframes(film.features.summary, max(1, budget // round(n / 9)))
+    kept = strategy.share(film.features, positions, budget)
+    if kept.min() >= below * n:
+        return run(strategy, film.features)
+    shapes = sorted({(rows, columns) for rows in range(1, 7) for columns in (rows, rows + 1) if columns <= 6})
+    tokens = []
+    for position, keep in zip(positions, kept, strict=True):
+        shape = max((rows, columns) for rows, columns in shapes if rows * columns <= keep)
+        frame = film.features.patches([position]).unflatten(1, film.features.grid).movedim(-1, 1)  # (1, D, 6, 6)
+        tokens.append(torch.nn.functional.adaptive_avg_pool2d(frame, shape).flatten(2)[0].T)
+    return torch.cat(tokens)
+
+
 RIVALS = {
     "release": named("dyto"),
     "finest": named("dyto", preset="finest"),
@@ -158,6 +175,8 @@ TAKEN_BACK = {
     "median over 3 frames": plus(Calm),
     "shared by novelty": plus(Novel),
     "3 frames merged together": neighbours,
+    "pooled, not merged": pooled,
+    "pooled below a quarter": lambda film, budget: pooled(film, budget, 0.25),
     "halves": plus(split="halves"),
     "size-weighted mean": plus(reduce="weighted-mean"),
     "order of the release": plus(order="release"),
