@@ -32,6 +32,8 @@ SPREAD = 0.02
 other."""
 COLUMNS = 3
 MOST_PANELS = 12
+WIDE = 5
+"""From this ratio of seconds on, their axis is by ratio."""
 CROWD = 6
 """With more strategies than this, error bars are pale, and panels go without them."""
 
@@ -115,6 +117,7 @@ def over_seconds(found: Results, figure: Figure) -> Figure:
     _blind_line(axes, found, lambda cell: cell["accuracy"])
     axes.set_xlabel("seconds a video, from the file to the last answer\n(lines join the budgets, small to large)")
     axes.set_ylabel("accuracy (%), 95 % interval")
+    _seconds_axis(axes, [cell["total_seconds"] for cell in found["cells"] if _drawn(cell) and cell["total_seconds"]])
     axes.margins(x=0.08)
     _tidy(axes)
     _legend(figure, axes)
@@ -213,6 +216,17 @@ def _token_axis(axes: Axes, found: Results) -> None:
     axes.set_xlabel("budget (visual tokens)")
     axes.margins(x=0.08)
     _tidy(axes)
+
+
+def _seconds_axis(axes: Axes, seconds: Sequence[float]) -> None:
+    """By ratio where the slowest takes many times the quickest: the others would lie on a heap."""
+    if not seconds or max(seconds) < WIDE * min(seconds):
+        return
+    steps = [m * 10**e for e in range(-4, 6) for m in (1, 2, 5)]
+    axes.set_xscale("log")
+    shown = [step for step in steps if min(seconds) / 1.5 <= step <= max(seconds) * 1.5]
+    axes.set_xticks(shown, [f"{step:g}" for step in shown])
+    axes.minorticks_off()
 
 
 def _tidy(axes: Axes) -> None:
