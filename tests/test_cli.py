@@ -202,7 +202,7 @@ def test_debug_shows_the_traceback(clip):
 @pytest.mark.parametrize(
     ("what", "words"),
     [("models", ["llava-next-34b", "69.5 GB", "Llama 2 Community License"]), ("strategies", ["dyto", "uniform"]),
-     ("presets", ["paper-34b", "7200"]), ("prompts", ["image_seq_v3"])],
+     ("presets", ["paper-34b", "7200"]), ("prompts", ["image_seq_v3"]), ("savings", ["similar", "off"])],
 )  # fmt: skip
 def test_names_are_listed(capsys, what, words):
     code, out, _ = dyto(capsys, "list", what)

@@ -8,18 +8,18 @@ import dyto
 SRC = Path(dyto.__file__).parent
 
 FLOORS = [
-    {"errors", "console", "options"},
-    {"finch", "merge", "timing", "choices", "_pictures", "_sampling", "_container", "_decode"},
+    {"errors", "console", "options", "savings"},
+    {"finch", "merge", "timing", "choices", "_pictures", "_sampling", "_container", "_arrival", "_still", "_decode"},
     {"keyframes", "segments", "features", "prompts", "video"},
     {"strategies", "models"},
-    {"answer", "batching", "streaming", "sheet", "listing", "targets", "dropin"},
+    {"answer", "batching", "streaming", "sheet", "listing", "targets", "dropin", "seeing"},
     {"pipeline"},
     {"synthetic", "benchmarks"},
     {"evaluation"},
     {"evidence"},
     {"inspecting"},
     {"demo"},
-    {"comparing", "certifying"},
+    {"comparing", "certifying", "benching"},
     {"printing"},
     {"cli", "legacy", "legacy_eval", "lmms"},
     {"__main__"},

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dyto.inspecting import inspect_video
     from dyto.models import load_model
     from dyto.pipeline import VideoQA
+    from dyto.savings import Savings
     from dyto.strategies import (
         EVS,
         Concat,
@@ -79,6 +80,7 @@ __all__ = [
     "ModelError",
     "Moment",
     "Query",
+    "Savings",
     "SlowFast",
     "Strategy",
     "Uniform",
@@ -119,6 +121,7 @@ _HOMES = {
     "inspecting": ("inspect_video",),
     "models": ("load_model",),
     "pipeline": ("VideoQA",),
+    "savings": ("Savings",),
     "strategies": (
         "EVS",
         "Concat",

@@ -6,6 +6,7 @@ the outermost boxes declare are exact.
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +14,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 import av
+from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from dyto.errors import VideoError
 
+log = logging.getLogger(__name__)
+
+LOCAL = {"protocol_whitelist": "file"}
+CARDS = ("cuda", "videotoolbox", "d3d11va", "vaapi")
 EBML, SEGMENT = 0x1A45DFA3, 0x18538067
 BOXES = tuple(b"ftyp moov mdat free skip wide moof mfra sidx styp udta uuid meta pnot".split())
 TS_PACKET = 188
@@ -26,10 +32,15 @@ TEXT_FORMATS = ("hls", "dash", "concat", "sdp", "rtsp", "tty")  # text that FFmp
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its main video stream; local files only, whatever a playlist may name."""
+def opened(path: Path, hardware: bool = False) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file and its main video stream; local files only, whatever a playlist may name.
+
+    Args:
+        path: The file.
+        hardware: Decode with the graphics card where there is one that can.
+    """
     try:
-        container = av.open(str(path.absolute()), metadata_errors="ignore", options={"protocol_whitelist": "file"})
+        container = _open(path, hardware)
     except av.FFmpegError as err:
         raise VideoError(
             f"{path.name} cannot be opened: {reason(err)}; expected mp4, mkv, mov, avi, webm or gif: "
@@ -51,6 +62,17 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             )
         stream.thread_type = "AUTO"
         yield container, stream
+
+
+def _open(path: Path, hardware: bool) -> InputContainer:
+    here = set(hwdevices_available()) if hardware else set()
+    for kind in (kind for kind in CARDS if kind in here):
+        try:
+            accelerator = HWAccel(kind, allow_software_fallback=True)
+            return av.open(str(path.absolute()), "r", metadata_errors="ignore", options=LOCAL, hwaccel=accelerator)
+        except av.FFmpegError as err:
+            log.info("%s is not decoded by %s: %s", path.name, kind, reason(err))
+    return av.open(str(path.absolute()), "r", metadata_errors="ignore", options=LOCAL)
 
 
 def reason(err: av.FFmpegError) -> str:

@@ -8,11 +8,12 @@ it promised, a pass over everything says what the frames are.
 from __future__ import annotations
 
 import logging
+from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,12 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from dyto._arrival import Arrival, FramesChanged
 from dyto._container import missing_bytes, opened, packets_of, reason
 from dyto._sampling import Fit, Reel, Request, Timeline, fill_times
+from dyto._still import read_still
 from dyto.errors import VideoError
+from dyto.savings import Savings
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +38,7 @@ log = logging.getLogger(__name__)
 # leave some out, and cost little to decode.
 INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 TRUSTED_CODECS = ("h264", "hevc", "av1", "vp8", "vp9", "mjpeg", "prores")
-SEEK_BYTES = 1 << 20  # reading past less than this is as quick as seeking
+SEEK_BYTES, SEEK_PACKETS = 1 << 20, 100  # reading past less than this is as quick as seeking
 VP8_SHOWN = 0x10
 
 
@@ -52,7 +56,7 @@ class Take:
     warnings: tuple[str, ...] = ()
 
 
-def read_video(path: Path, request: Request, fit: Fit, allow_partial: bool) -> Take:
+def read_video(path: Path, request: Request, fit: Fit, allow_partial: bool, savings: Savings) -> Take:
     """Read the frames of a video file that are asked for.
 
     Args:
@@ -60,6 +64,7 @@ def read_video(path: Path, request: Request, fit: Fit, allow_partial: bool) -> T
         request: which frames.
         fit: the size to keep them in.
         allow_partial: be content with what can be read of a broken file.
+        savings: with `overlap` the reel is an `Arrival` where the index can be trusted and nothing is still.
 
     Raises:
         VideoError: it is no video, it is broken, or the clip does not lie in it.
@@ -69,11 +74,21 @@ def read_video(path: Path, request: Request, fit: Fit, allow_partial: bool) -> T
         index = Index.scan(path)
         if index.trusted and not missing:
             wanted, total = request.choose(index.timeline, path.name)
-            reel = Reel(wanted, fit, path.name)
+            notes, read = (
+                request.notes(index.timeline),
+                partial(_read_stretches, path, index, hardware=savings.hardware),
+            )
             try:
-                _read_stretches(path, index, reel)
-                return Take(reel, index.timeline, total, request.notes(index.timeline))
-            except (_IndexBroken, av.FFmpegError) as err:
+                if savings.still and (still := read_still(path.name, index, wanted, fit, read)):
+                    return Take(still, index.timeline, total, notes)
+                if savings.overlap and len(wanted) > 1:
+                    arrival = Arrival(wanted, fit, path.name, read)
+                    arrival.first()
+                    return Take(arrival, index.timeline, total, notes)
+                reel = Reel(wanted, fit, path.name)
+                read(reel)
+                return Take(reel, index.timeline, total, notes)
+            except (_IndexBroken, FramesChanged, av.FFmpegError) as err:
                 log.info("%s: decoding every frame, since its index does not hold: %s", path.name, err)
         return _read_through(path, index, request, fit, missing, allow_partial)
     except (av.FFmpegError, OSError, MemoryError) as err:
@@ -91,6 +106,7 @@ class Index:
         order: (F,) int64 positions of the shown packets in presentation order.
         timeline: the frames as the packets tell of them.
         trusted: whether that is what a decoder will give.
+        area: pixels of a picture.
     """
 
     pts: NDArray[np.int64]
@@ -99,35 +115,56 @@ class Index:
     order: NDArray[np.int64]
     timeline: Timeline
     trusted: bool
+    area: int = 0
 
     @classmethod
     def scan(cls, path: Path) -> Index:
         """Demux a file once, decoding nothing."""
-        rows: list[tuple[int, int, bool, bool, int]] = []
+        rows = array("q")  # five numbers a packet: an hour has some hundred thousand
         with opened(path) as (container, stream):
+            area = stream.codec_context.width * stream.codec_context.height
             codec, base = stream.codec_context.name, stream.time_base or Fraction(1, 1000)
             trusted = codec in TRUSTED_CODECS and container.format.name in INDEXED_FORMATS
             try:
                 for packet in packets_of(container, stream):
                     trusted &= packet.pts is not None and not packet.is_corrupt
-                    time = next((time for time in (packet.pts, packet.dts) if time is not None), len(rows))
+                    time = next((time for time in (packet.pts, packet.dts) if time is not None), len(rows) // 5)
                     hidden = packet.is_discard or (codec == "vp8" and not bytes(packet)[0] & VP8_SHOWN)
-                    rows.append((time, packet.duration or 0, packet.is_keyframe, not hidden, packet.size))
+                    rows.extend((time, packet.duration or 0, packet.is_keyframe, not hidden, packet.size))
             except av.FFmpegError as err:
                 log.info("%s: its packets end early: %s", path.name, err)
                 trusted = False
-        table = np.array(rows, dtype=np.int64).reshape(-1, 5)
-        pts, key, shown = table[:, 0], table[:, 2].astype(bool), table[:, 3].astype(bool)
+        table = np.frombuffer(rows, np.int64).reshape(-1, 5) if rows else np.empty((0, 5), np.int64)
+        pts, key, shown = table[:, 0].copy(), table[:, 2].astype(bool), table[:, 3].astype(bool)
         order = np.flatnonzero(shown)
         order = order[np.argsort(pts[order], kind="stable")]
         last = int(table[order[-1], 1]) if order.size else 0
         timeline = _timeline(pts[order] - pts[order[:1]], last, base, key[order])
-        return cls(pts, key, np.cumsum(table[:, 4]), order, timeline, trusted and _orderly(pts, key, shown))
+        return cls(pts, key, np.cumsum(table[:, 4]), order, timeline, trusted and _orderly(pts, key, shown), area)
 
     @cached_property
-    def position(self) -> dict[int, int]:
-        """The packet at each presentation time."""
-        return {int(time): packet for packet, time in enumerate(self.pts)}
+    def _by_time(self) -> NDArray[np.int64]:
+        return np.argsort(self.pts, kind="stable")
+
+    def position(self, time: int | None) -> int:
+        """The packet with a presentation time, -1 if there is none."""
+        if time is None:
+            return -1
+        place = int(np.searchsorted(self.pts, time, sorter=self._by_time))
+        packet = int(self._by_time[place]) if place < len(self.pts) else -1
+        return packet if self.pts[packet] == time else -1
+
+    def number(self, time: int | None) -> int:
+        """The frame with a presentation time, -1 if there is none."""
+        if time is None:
+            return -1
+        place = int(np.searchsorted(self.ticks, time))
+        return place if place < len(self.ticks) and self.ticks[place] == time else -1
+
+    @cached_property
+    def ticks(self) -> NDArray[np.int64]:
+        """(F,) presentation times of the frames."""
+        return self.pts[self.order]
 
     def stretches(self, wanted: Iterable[int]) -> list[tuple[int, int, set[int]]]:
         """What to decode for frames: (first packet, last packet, wanted packets), in order and apart."""
@@ -159,18 +196,18 @@ def _timeline(ticks: NDArray[np.int64], last: int, base: Fraction, intra: NDArra
     return Timeline(seconds, float(seconds[-1] + last * base) if ticks.size else 0.0, float(base), intra)
 
 
-def _read_stretches(path: Path, index: Index, reel: Reel) -> None:
+def _read_stretches(path: Path, index: Index, reel: Reel, hardware: bool = False) -> None:
     """Decode from key frames to wanted frames only, in one pass over the file."""
-    numbers = {int(index.pts[packet]): number for number, packet in enumerate(index.order)}
-    with opened(path) as (container, stream):
+    with opened(path, hardware) as (container, stream):
         packets, to_rgb, at = packets_of(container, stream), _ToRgb(), 0
         for first, last, wanted in index.stretches(reel.wanted):
-            if index.end[first] - index.end[at] > SEEK_BYTES:
+            if index.end[first] - index.end[at] > SEEK_BYTES or first - at > SEEK_PACKETS:
                 container.seek(int(index.pts[first]), stream=stream)
                 packets = packets_of(container, stream)
             before = -1
             for frame in _stretch(stream, packets, index, first, last, wanted):
-                number = numbers.get(frame.pts, -1)
+                reel.check()
+                number = index.number(frame.pts)
                 if number <= before:
                     raise _IndexBroken(f"the frame at tick {frame.pts} comes out of turn")
                 if number in reel.left:
@@ -190,7 +227,7 @@ def _stretch(
     # flag speaks of one temporal layer only.)
     skipped: Any = "NONREF" if context.name == "h264" else "DEFAULT"
     for packet in packets:
-        found = index.position.get(packet.pts, -1)
+        found = index.position(packet.pts)
         if found < first and at < first:
             continue
         at += 1

@@ -201,6 +201,9 @@ class Reel:
         self.rows = {int(position): row for row, position in enumerate(self.wanted)}
         self.left = set(self.rows)
 
+    def check(self) -> None:
+        """Called between frames; raises where nobody wants them any more."""
+
     def put(self, position: int, picture: NDArray[np.uint8]) -> None:
         """Keep the frame at `position` of the source, (H, W, 3), if it is wanted."""
         height, width = self.fit.shape(*picture.shape[:2])

@@ -103,10 +103,12 @@ def answer_all(
                 first = kept.of(asked[left[0]].tokens, asked[left[0]].prompt.before, scaled)
                 size = batch_size or model.batch_size(first)
                 rows, left = left[:size], left[size:]
-                prefixes = [kept.of(asked[row].tokens, asked[row].prompt.before, scaled) for row in rows]
+                others = [kept.of(asked[row].tokens, asked[row].prompt.before, scaled) for row in rows[1:]]
             with watch.stage("generate"):
                 after = [asked[row].prompt.after for row in rows]
-                texts = model.generate(prefixes, after, max_new_tokens=max_new_tokens, batch_size=size, **options)
+                texts = model.generate(
+                    [first, *others], after, max_new_tokens=max_new_tokens, batch_size=size, **options
+                )
             for row, text in zip(rows, texts, strict=True):
                 answers[row] = text, watch.seconds
     return answers

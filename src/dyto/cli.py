@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dyto import options
+from dyto.benching.cli import register as register_benching
 from dyto.certifying.cli import register as register_certifying
 from dyto.comparing.cli import register as register_comparing
 from dyto.console import err, out
@@ -101,6 +102,8 @@ def ask(
     rope_scaling_factor: options.RopeScaling = None,
     prompt: options.PromptName = None,
     max_new_tokens: options.MaxNewTokens = 128,
+    without: options.Without = None,
+    saving: options.Given = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")] = False,
     save_keyframes: Annotated[
         Path | None, typer.Option(help="Save a picture of the key frames.", metavar="FILE.png")
@@ -108,6 +111,7 @@ def ask(
     evidence: Annotated[bool, typer.Option("--evidence", help="Say which moments the answer rests on.")] = False,
 ) -> None:
     """Answer a question about a video."""
+    from dyto.savings import Savings
     from dyto.strategies import build_strategy
 
     options = {"num_frames": num_frames, "fps": fps, "start": start, "end": end}
@@ -134,6 +138,7 @@ def ask(
         device_map=device_map,
         quantization=quantization,
         rope_scaling_factor=rope_scaling_factor,
+        savings=Savings.of(without or (), saving or ()),
     )
 
 
@@ -212,7 +217,7 @@ def describe(strategy: Any) -> dict[str, Any]:
 
 @app.command("list")
 def list_names(
-    what: Annotated[str, typer.Argument(help="models, strategies, presets or prompts.", show_default=False)],
+    what: Annotated[str, typer.Argument(help="models, strategies, presets, prompts or savings.", show_default=False)],
 ) -> None:
     """List the names that other commands take."""
     from dyto.listing import table
@@ -312,6 +317,7 @@ def exit_code(command: Callable[[], Any]) -> int:
 register_evaluation(app)
 register_comparing(app)
 register_certifying(app)
+register_benching(app)
 register_inspecting(app)
 register_demo(app)
 app.add_typer(synthetic_app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -162,6 +162,28 @@ class FrameFeatures:
 def _rows(x: Tensor, positions: Tensor) -> Tensor:
     """Some rows of a tensor; a single one without a copy."""
     return x[int(positions) :][:1] if len(positions) == 1 else x[positions.to(x.device)]
+
+
+def select(features: FrameFeatures, positions: IntArray) -> FrameFeatures:
+    """The features of some frames: what there is for each frame is cut, what is loaded on demand is looked up.
+
+    Args:
+        features: Of T frames.
+        positions: (K,) which of them.
+    """
+    changes: dict[str, Any] = {}
+    for name, value in vars(features).items():
+        if isinstance(value, Tensor):
+            changes[name] = value[torch.from_numpy(positions).to(value.device)]
+        elif isinstance(value, np.ndarray):
+            changes[name] = value[positions]
+        elif callable(value):
+            changes[name] = _at(value, torch.from_numpy(positions))
+    return replace(features, **changes)
+
+
+def _at(load: Callable[[Tensor], Tensor], positions: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda wanted: load(positions[wanted])
 
 
 @dataclass(frozen=True)

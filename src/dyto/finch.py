@@ -25,6 +25,9 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 MIN_DISTANCE = 1e-6
 """Cosine distances below this count as this, so that (nearly) identical frames are ordered by time."""
 
+ROWS = 64
+"""Clusters that are compared with all others at a time."""
+
 
 def tw_finch(features: npt.ArrayLike | torch.Tensor, *, temporal: bool = True) -> list[IntArray]:
     """Cluster the frames of a video into nested partitions.
@@ -100,17 +103,20 @@ def _first_neighbours(products: FloatArray, labels: IntArray, count: int, tempor
         rows = np.add.reduceat(products[order], starts, axis=0)  # (K, T)
         products = np.add.reduceat(rows[:, order], starts, axis=1)  # (K, K), times the sizes: cosines do not care
     norm = np.sqrt(np.maximum(products.diagonal(), 0))  # (K,)
-    scale = norm[:, None] * norm[None, :]
-    cosine = np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)
-    distance = np.maximum(1.0 - cosine, MIN_DISTANCE)  # (K, K)
-    if temporal:
-        # |mean time i - mean time j| over one common denominator: equal gaps give equal floats. The factor
-        # 1 / T of the papers is the same for all and left out.
-        time_sum = np.add.reduceat(order, starts)  # (K,)
-        gap = np.abs(time_sum[:, None] * size[None, :] - time_sum[None, :] * size[:, None])
-        distance *= gap / (size[:, None] * size[None, :])
-    np.fill_diagonal(distance, np.inf)
-    nearest: IntArray = distance.argmin(axis=1)
+    time_sum = np.add.reduceat(order, starts)  # (K,)
+    nearest = np.empty(count, np.int64)
+    for start in range(0, count, ROWS):  # a few rows at a time, B of them, stay in the processor's cache
+        block = slice(start, start + ROWS)
+        scale = norm[block, None] * norm[None, :]
+        cosine = np.divide(products[block], scale, out=np.zeros_like(scale), where=scale > 0)
+        distance = np.maximum(1.0 - cosine, MIN_DISTANCE)  # (B, K)
+        if temporal:
+            # |mean time i - mean time j| over one common denominator: equal gaps give equal floats. The factor
+            # 1 / T of the papers is the same for all and left out.
+            gap = np.abs(time_sum[block, None] * size[None, :] - time_sum[None, :] * size[block, None])
+            distance *= gap / (size[block, None] * size[None, :])
+        np.fill_diagonal(distance[:, start:], np.inf)
+        nearest[block] = distance.argmin(axis=1)
     return nearest
 
 

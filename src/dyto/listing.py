@@ -1,13 +1,16 @@
-"""What there is by name, as tables: models, strategies, presets and prompts."""
+"""What there is by name, as tables: models, strategies, presets, prompts and savings."""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import re
 from typing import TypeAlias
 
 from dyto.errors import unknown
 from dyto.models.catalog import CATALOG
 from dyto.prompts import PROMPTS
+from dyto.savings import Savings
 from dyto.strategies import PRESETS, STRATEGIES, DyTo
 
 Table: TypeAlias = tuple[list[str], list[list[str]]]
@@ -18,7 +21,7 @@ def table(what: str) -> Table:
     """What there is of a kind.
 
     Args:
-        what: "models", "strategies", "presets" or "prompts".
+        what: "models", "strategies", "presets", "prompts" or "savings".
 
     Raises:
         ConfigError: Another word.
@@ -65,4 +68,21 @@ def _prompts() -> Table:
     return ["prompt", "for"], rows
 
 
-TABLES = {"models": _models, "strategies": _strategies, "presets": _presets, "prompts": _prompts}
+def _savings() -> Table:
+    told = (inspect.getdoc(Savings) or "").partition("Attributes:")[2].partition("Example:")[0]
+    lines = [" ".join(line.split()) for line in re.split(r"\n    (?=\w)", told) if line.strip()]
+    words = dict(line.split(": ", 1) for line in lines)
+    rows = [
+        [field.name, "on" if field.default else "off", words[field.name].partition(". ")[0].rstrip(".")]
+        for field in dataclasses.fields(Savings)
+    ]
+    return ["saving", "by default", "what it does"], rows
+
+
+TABLES = {
+    "models": _models,
+    "strategies": _strategies,
+    "presets": _presets,
+    "prompts": _prompts,
+    "savings": _savings,
+}

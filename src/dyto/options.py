@@ -32,6 +32,13 @@ End = Annotated[float | None, typer.Option(help="End before here, seconds.")]
 Sampling = Annotated[str, typer.Option(help="uniform or iframes (intra frames only: far faster to read).")]
 AllowPartial = Annotated[bool, typer.Option("--allow-partial", help="Use what can be read of a broken file.")]
 PromptName = Annotated[Text, typer.Option(help="A prompt of `dyto list prompts`, or a text file.")]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(help="A saving to turn off, see `dyto list savings`; all for all of them.", metavar="NAME"),
+]
+Given = Annotated[
+    list[str] | None, typer.Option("--saving", help="A saving to set: still, similar=2.", metavar="NAME[=VALUE]")
+]
 MaxNewTokens = Annotated[int, typer.Option(help="Most tokens of an answer.")]
 QuestionFile = Annotated[Path | None, typer.Option(help="Question file. (default: the prepared one)")]
 QuestionFolder = Annotated[Path, typer.Option(help="Folder of prepared question files.")]

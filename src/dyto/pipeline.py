@@ -9,8 +9,8 @@ Frames are sampled, a strategy turns them into tokens, a language model answers:
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,13 +22,13 @@ from dyto.errors import ConfigError
 from dyto.features import VisualTokens
 from dyto.models.base import Encoded, VideoModel
 from dyto.models.decoding import check_generation, check_time_text
-from dyto.models.deepstack import with_deep
 from dyto.models.keeping import KeptPrefix
 from dyto.models.loading import load_model
 from dyto.models.placement import DeviceMap
 from dyto.prompts import Prompt, choose_prompt, get_prompt
+from dyto.savings import Savings
+from dyto.seeing import see
 from dyto.strategies import Strategy, build_strategy
-from dyto.strategies.encoding import Encoder
 from dyto.streaming import stream_text
 from dyto.timing import Stopwatch
 from dyto.video import Frames, VideoSource, sample_frames
@@ -59,6 +59,7 @@ class VideoQA:
         *,
         prompt: str | Path | Prompt | None = None,
         choice_prompt: str | Path | Prompt | None = None,
+        savings: Savings | None = None,
     ) -> None:
         """Put a loaded model and a strategy together.
 
@@ -67,11 +68,13 @@ class VideoQA:
             strategy: A strategy, or the name of one.
             prompt: Template for open questions: a name, a file or a `Prompt`; None for the model's own.
             choice_prompt: Template for multiple choice, likewise.
+            savings: Which savings are on; None for those that change no answer.
         """
         self.model = model
         self.strategy: Strategy = build_strategy(strategy) if isinstance(strategy, str) else strategy
         self._prompts = (choose_prompt(prompt, model.chat, False), choose_prompt(choice_prompt, model.chat, True))
-        self._kept = KeptPrefix(model)
+        self.savings = savings or Savings()
+        self._kept = KeptPrefix(model, self.savings.keep_prefix)
         self.on_stage: Callable[[str], None] | None = None
         """Told the name of each stage as it begins, to show progress."""
 
@@ -91,6 +94,7 @@ class VideoQA:
         time_text: str | None = None,
         prompt: str | Path | Prompt | None = None,
         choice_prompt: str | Path | Prompt | None = None,
+        savings: Savings | None = None,
     ) -> VideoQA:
         """Load a model and put it together with a strategy.
 
@@ -109,6 +113,7 @@ class VideoQA:
                 nothing, None for what the model's family was trained with.
             prompt: Template for open questions.
             choice_prompt: Template for multiple choice.
+            savings: Which savings are on, as `VideoQA` takes them.
 
         Raises:
             ConfigError: An unknown name or option.
@@ -129,7 +134,7 @@ class VideoQA:
         )
         if time_text is not None:
             loaded.time_text = check_time_text(time_text)
-        return cls(loaded, chosen, prompt=named[0], choice_prompt=named[1])
+        return cls(loaded, chosen, prompt=named[0], choice_prompt=named[1], savings=savings)
 
     # --- from a video to tokens -------------------------------------------------------------------------
 
@@ -153,17 +158,7 @@ class VideoQA:
             if sampling:
                 raise ConfigError(f"sampling options {', '.join(sampling)} given with tokens encoded before")
             return video
-        watch = Stopwatch(self.model.device, self.on_stage)
-        if not isinstance(video, Frames) or sampling:
-            with watch.stage("decode"):
-                video = sample_frames(video, size=self.model.image_size, **sampling)
-        encoder = Encoder(self.model, watch)
-        with watch.stage("strategy"):
-            tokens = with_deep(self.strategy(video, encoder, question), encoder.seen)
-        seconds = {**watch.seconds, **tokens.stages}
-        spent = sum(seconds.get(name, 0.0) for name in ("encode", "select"))
-        seconds["merge"] = max(0.0, seconds.pop("strategy") - spent)
-        return dataclasses.replace(tokens, stages=seconds, warnings=(*tokens.warnings, *video.warnings))
+        return see(self.model, self.strategy, video, question, self.savings, self.on_stage, sampling)
 
     # --- from tokens to answers -------------------------------------------------------------------------
 
@@ -236,7 +231,8 @@ class VideoQA:
         if len(options) != len(questions):
             raise ConfigError(f"{len(questions)} questions, but choices for {len(options)}")
         if self.uses_question and not isinstance(video, (Frames, VisualTokens)) and len(questions) > 1:
-            video = sample_frames(video, size=self.model.image_size, **sampling)
+            reading = replace(self.savings, overlap=False)
+            video = sample_frames(video, size=self.model.image_size, savings=reading, **sampling)
             sampling = {}
         requests = [(video, question, choice) for question, choice in zip(questions, options, strict=True)]
         return self.ask_batch(
@@ -275,6 +271,7 @@ class VideoQA:
         written = check_generation(max_new_tokens, generation)
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}, expected at least 1, or None to choose")
+        batch_size = batch_size if self.savings.batch_questions else 1
         full = [(one[0], one[1], one[2] if len(one) == 3 else None) for one in requests]
         prompts = [self._prepare(question, choices, max_new_tokens) for _, question, choices in full]
         answers: dict[int, Answer] = {}

@@ -5,19 +5,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dyto._arrival import Arrival
 from dyto._decode import read_video
 from dyto._pictures import IMAGE_SUFFIXES, Picture, check, gather, images_of, readable
 from dyto._sampling import Fit, FrameSize, Reel, Request, Timeline, uniform_indices
 from dyto.errors import ConfigError, VideoError
+from dyto.savings import Savings
 
 __all__ = ["FrameSize", "Frames", "VideoSource", "sample_frames", "uniform_indices"]
 
@@ -91,6 +96,54 @@ class Frames:
         )
 
 
+class ArrivingFrames(Frames):
+    """Frames of which a thread still decodes the later ones.
+
+    They are `Frames` to whoever reads them: `data` waits for all of them, `rows` for some. `close` ends the thread.
+    """
+
+    _arrival: Arrival
+
+    @classmethod
+    def of(
+        cls, arrival: Arrival, seconds: NDArray[np.float64], total: int, source: str, warnings: tuple[str, ...]
+    ) -> ArrivingFrames:
+        """Frames that arrive on a reel; its size must be known."""
+        self = cls.__new__(cls)
+        vars(self).update(
+            _arrival=arrival, indices=np.asarray(arrival.wanted, np.int64), seconds=np.asarray(seconds, np.float64),
+            source_size=arrival.source_size, total=total, source=source, warnings=warnings,
+        )  # fmt: skip
+        weakref.finalize(self, arrival.close)
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "data" or "_arrival" not in vars(self):
+            raise AttributeError(name)
+        vars(self)["data"] = self._arrival.whole()
+        return self.data
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a copy of them has arrived
+        return Frames, tuple(getattr(self, field.name) for field in dataclasses.fields(Frames))
+
+    def rows(self, rows: slice) -> NDArray[np.uint8]:
+        """Some of the pictures, (n, H, W, 3), as soon as they are there."""
+        return self.data[rows] if "data" in vars(self) else self._arrival.take(rows)
+
+    @property
+    def waited(self) -> float:
+        """Seconds spent waiting for pictures."""
+        return self._arrival.waited if "_arrival" in vars(self) else 0.0
+
+    def close(self) -> None:
+        """End the thread, whether or not all pictures are there."""
+        if "_arrival" in vars(self):
+            self._arrival.close()
+
+
 VideoSource = str | os.PathLike[str] | NDArray[np.uint8] | Sequence[Image.Image | NDArray[np.uint8]] | Frames
 
 
@@ -106,6 +159,7 @@ def sample_frames(
     sampling: str = "uniform",
     allow_partial: bool = False,
     source_fps: float = 1.0,
+    savings: Savings | None = None,
 ) -> Frames:
     """Sample frames of a video, numbered by what decodes, in presentation order.
 
@@ -125,6 +179,8 @@ def sample_frames(
         sampling: "uniform", or "iframes" for intra frames only, far quicker to reach in a long video.
         allow_partial: take what can be read of a broken file, and say so in `warnings`.
         source_fps: frames per second of a folder, an array or a list, which have no times of their own.
+        savings: how a file is read, see `dyto.Savings`; None for none of them. With `overlap` the result is
+            `ArrivingFrames`, of which a later row may turn out unreadable.
 
     Returns:
         Frames: (T, H, W, 3) uint8, resized with PIL's bicubic filter one by one as they are decoded.
@@ -150,8 +206,10 @@ def sample_frames(
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         images = images_of(path) if path.is_dir() else [path]
         return _sample_pictures(images, request, fit, source_fps, allow_partial, str(path))
-    take = read_video(path, request, fit, allow_partial)
+    take = read_video(path, request, fit, allow_partial, savings or Savings.none())
     reel, seconds = take.reel, take.timeline.seconds[take.reel.wanted]
+    if isinstance(reel, Arrival):
+        return ArrivingFrames.of(reel, seconds, take.total, str(path), take.warnings)
     return Frames(reel.data, reel.wanted, seconds, reel.source_size, take.total, str(path), take.warnings)
 
 

@@ -89,31 +89,40 @@ def status_of(page):
     return page.locator(STATUS).inner_text().strip()
 
 
-def ask(page, question, side="a"):
-    """Ask, and wait until answer and key frames are there; the texts that were shown on the way."""
+def begin(page, question):
+    """Ask; the page is watched from now on."""
     page.locator("#question textarea").fill(question)
     page.evaluate(
-        """([side, place]) => { window.texts = []; window.begun = false;
-        const box = document.querySelector(`#answer-${side} textarea`), status = document.querySelector('#status');
-        const before = document.querySelector(place).innerText.trim();
-        // An observer sees a word that stands for less than the time between two looks.
-        window.observer = new MutationObserver(() => {
-            const told = document.querySelector(place)?.innerText.trim() ?? '';
-            if (told && told != before) window.begun = true });
-        observer.observe(status, {subtree: true, childList: true, characterData: true});
+        """() => { window.texts = []; window.ended = false;
+        const box = document.querySelector('#answer-a textarea'), answers = document.querySelector('#answers');
+        // An observer sees every change, even of an answer that is there before one could look twice.
+        window.observer = new MutationObserver(() => { window.ended = answers.getAttribute('aria-busy') == 'false' });
+        observer.observe(answers, {attributeFilter: ['aria-busy']});
         window.watching = setInterval(() => { if (box.value != window.texts.at(-1)) window.texts.push(box.value) }, 5) }""",
-        [side, STATUS],
     )
     page.locator("#ask").click()
+
+
+def end(page):
+    """Wait until the page says that it is done, and has drawn it; the texts of answer A that were shown on the way."""
+    page.wait_for_function("window.ended", polling=50)
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return page.evaluate("() => { observer.disconnect(); clearInterval(window.watching); return window.texts }")
+
+
+def ask(page, question, side="a"):
+    """Ask, and wait until answer and key frames are there; the texts that were shown on the way."""
+    begin(page, question)
+    texts = end(page)
     page.wait_for_function(
         """([side, place]) => { const status = document.querySelector(place);
-        return window.begun && (status.querySelector('strong') || // an error
-            (status.innerText.trim() == '' && document.querySelector(`#frames-${side} img`))) }""",
+        return status.querySelector('strong') || // an error
+            (status.innerText.trim() == '' && document.querySelector(`#frames-${side} img`)) }""",
         arg=[side, STATUS],
         polling=50,
     )
     assert status_of(page) == ""
-    return page.evaluate("() => { observer.disconnect(); clearInterval(window.watching); return window.texts }")
+    return texts
 
 
 def test_upload_ask_watch_the_answer_jump_and_ask_again(page, film):
@@ -173,6 +182,18 @@ def test_a_text_file_is_told_to_the_person(page, tmp_path, name, content, messag
     assert answer_of(page)
 
 
+def test_what_is_under_way_can_be_stopped_and_only_that(page):
+    assert not page.locator("#stop").is_visible()
+    page.get_by_role("button", name="Sample 3").click()
+    page.wait_for_function("document.querySelector('#question textarea').value.length > 0")
+    page.evaluate("document.querySelector('#answers').setAttribute('aria-busy', 'true')")
+    page.locator("#stop").click()
+    page.wait_for_function("document.querySelector('#status').innerText.includes('Stopped')")
+    page.wait_for_selector("#stop", state="hidden")
+    ask(page, "Is there a red ring?")
+    assert answer_of(page)
+
+
 def test_a_file_that_is_too_large_is_told_to_the_person(page, tmp_path):
     file = tmp_path / "large.mp4"
     file.write_bytes(b"\0" * 3_000_000)
@@ -191,9 +212,12 @@ def test_asking_without_a_video_is_told_to_the_person(page):
 def test_nothing_sticks_out_at_any_width(page, width, scheme):
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 800})
+    empty = page.locator("#answers").bounding_box()["width"]
     page.get_by_role("button", name="Sample 1").click()
     page.wait_for_function("document.querySelector('#question textarea').value.length > 0")
     ask(page, "Is there a red ring?")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert abs(page.locator("#answers").bounding_box()["width"] - empty) < 20  # a scroll bar at most
+    page.wait_for_function("[...document.querySelectorAll('#frames-a img')].every(i => i.complete && i.naturalWidth)")
     if folder := os.environ.get("DYTO_SCREENSHOTS"):
         page.screenshot(path=str(Path(folder) / f"demo-{width}-{scheme}.png"), full_page=True)

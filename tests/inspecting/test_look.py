@@ -8,6 +8,7 @@ from dyto.inspecting import inspect_video
 from dyto.inspecting.colors import cluster_colors
 from dyto.inspecting.pictures import stagger
 from dyto.inspecting.regions import DROPPED, borders, mean_colors, regions, tokens_per_keyframe
+from dyto.strategies import Plus
 
 from conftest import scenes
 
@@ -32,6 +33,36 @@ def test_the_hierarchy_is_the_one_the_key_frames_were_chosen_from(tiny):
         assert view.level == level
         picked = dyto.keyframes.pick_frames(view.partitions[level], strategy.quotas, strategy.member)
         assert dyto.keyframes.thin(picked, strategy.max_keyframes).tolist() == view.tokens.keyframes.positions.tolist()
+
+
+@pytest.mark.parametrize("budget", [230, 40, 3, 1])
+def test_the_hierarchy_of_plus_is_the_one_that_was_cut(tiny, budget):
+    strategy = Plus(token_budget=budget)
+    (view,) = inspect_video(dyto.VideoQA(tiny, strategy), scenes()).views
+    used = view.partitions[view.level]
+    assert used.max() + 1 == len(view.tokens.keyframes)
+    # One key frame in each segment, in the middle of it.
+    middles = [
+        (np.flatnonzero(used == part)[0] + np.flatnonzero(used == part)[-1]) // 2 for part in range(used.max() + 1)
+    ]
+    assert middles == view.tokens.keyframes.positions.tolist()
+    counts = [labels.max() + 1 for labels in view.partitions]
+    assert counts == sorted(set(counts), reverse=True)
+    assert counts[0] > len(view.tokens.keyframes)
+    assert counts[view.levels.wanted] >= len(view.tokens.keyframes)
+    for fine, coarse in zip(view.partitions, view.partitions[1:], strict=False):
+        assert all(len(set(coarse[fine == part])) == 1 for part in range(fine.max() + 1))
+
+
+def test_another_choice_of_key_frames_has_no_hierarchy_of_the_parents(tiny):
+    class Own(Plus):
+        name = "own"
+
+        def select_keyframes(self, summary, most=None):
+            return np.array([0, 3])
+
+    (view,) = inspect_video(dyto.VideoQA(tiny, Own()), scenes()).views
+    assert view.partitions == ()
 
 
 def test_strategies_that_do_not_cluster_have_no_hierarchy(seen):

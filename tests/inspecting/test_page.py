@@ -11,6 +11,7 @@ import dyto
 from dyto.cli import run
 from dyto.inspecting import check_page, inspect_video, render, save_page, save_pictures
 from dyto.inspecting.markup import text
+from dyto.strategies import Plus
 
 from conftest import scenes
 
@@ -73,6 +74,23 @@ def test_the_numbers_on_the_page_are_those_of_the_tokens(seen):
         assert f"{len(view.tokens):,} of {view.tokens.budget:,} spent" in words
     for second in seen.views[0].tokens.keyframes.seconds:
         assert f"{second:.1f} s" in words
+
+
+def test_the_page_says_which_cut_was_used_and_where_there_is_none(tiny):
+    seen = inspect_video(dyto.VideoQA(tiny, Plus(token_budget=20)), scenes(), versus=[dyto.Uniform(), dyto.DyTo()])
+    words = "".join(read(render(seen)).words)
+    count = len(seen.views[0].tokens.keyframes)
+    assert words.count("key frames from here") == 2
+    assert f"{count} segment" in words
+    assert words.count("wanted by the content") == 1
+    assert words.count("uniform has no hierarchy over time") == 1
+    assert "Colours are segments or clusters" in words
+
+
+def test_many_times_are_folded_away_once(tiny):
+    seen = inspect_video(dyto.VideoQA(tiny, "concat"), scenes())
+    page = render(seen)
+    assert page.count('class="times') == page.count("<details>") == 1
 
 
 def test_hostile_names_and_questions_are_only_text(tiny, tmp_path):

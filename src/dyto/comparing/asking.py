@@ -177,7 +177,7 @@ class Panel:
         return list(_labelled(cell, variants, rows)), cost
 
     def _ask(self, strategy: Strategy, asked: Sequence[Sample], video: Loaded, cost: Cost) -> list[Row]:
-        template = {"choice_prompt" if self._prompt.takes_choices else "prompt": self._prompt}
+        template: dict[str, Any] = {"choice_prompt" if self._prompt.takes_choices else "prompt": self._prompt}
         qa = VideoQA(self.vision.model, Careful(strategy), **template)
         memory = PeakMemory(qa.model.device)
         qa.on_stage = lambda stage: memory.begin(stage) if stage in ("strategy", "prefill", "generate") else None

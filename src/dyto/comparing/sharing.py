@@ -9,17 +9,14 @@ whole comparison needs the tower once.
 from __future__ import annotations
 
 import copy
-import dataclasses
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from dyto.errors import ConfigError
-from dyto.features import FrameFeatures
+from dyto.features import FrameFeatures, select
 from dyto.finch import IntArray
 from dyto.models.base import VideoModel
 from dyto.video import Frames
@@ -117,26 +114,3 @@ class SharedVision:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         return time.perf_counter()
-
-
-def select(features: FrameFeatures, positions: IntArray) -> FrameFeatures:
-    """The features of some frames: what there is for each frame is cut, what is loaded on demand is looked up.
-
-    Args:
-        features: Of T frames.
-        positions: (K,) which of them.
-    """
-    changes: dict[str, Any] = {}
-    for field in dataclasses.fields(features):
-        value = getattr(features, field.name)
-        if isinstance(value, Tensor):
-            changes[field.name] = value[torch.from_numpy(positions).to(value.device)]
-        elif isinstance(value, np.ndarray):
-            changes[field.name] = value[positions]
-        elif callable(value):
-            changes[field.name] = _at(value, torch.from_numpy(positions))
-    return dataclasses.replace(features, **changes)
-
-
-def _at(load: Callable[[Tensor], Tensor], positions: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda wanted: load(positions[wanted])

@@ -30,6 +30,11 @@ SIDE_PARTS = 6
 CACHE_SECONDS = (300, 3600)
 """How often old files are looked for, and after how long they are removed, uploaded and shown ones alike."""
 
+BUSY, IDLE = (
+    f"() => {{ document.getElementById('answers').setAttribute('aria-busy', '{busy}') }}" for busy in ("true", "false")
+)
+"""What the browser does as a question begins and ends: Stop is there as long as there is something to stop."""
+
 
 def serve(
     models: Sequence[str],
@@ -122,13 +127,15 @@ def build_page(gr: Any, engine: Engine, folder: Path) -> Any:
                     label="Options, one a line (leave empty for an answer in words)", lines=2, elem_id="options"
                 )
                 ask = gr.Button("Ask", variant="primary", elem_id="ask")
+                stop = gr.Button("Stop", variant="stop", elem_id="stop")
                 with gr.Accordion("How the video is read", open=False):
                     controls = _controls(gr, engine)
         status = gr.Markdown("", elem_id="status", elem_classes="status")
-        with gr.Row():
+        with gr.Row(elem_id="answers"):
             sides = [_side(gr, video, number) for number in range(2)]
         parts = [part for side in sides for part in side]
-        gr.on(
+        gr.on([ask.click, question.submit], None, None, None, js=BUSY, api_name=False)
+        asking = gr.on(
             [ask.click, question.submit],
             _handler(gr, engine),
             [video, question, options, *controls],
@@ -136,6 +143,9 @@ def build_page(gr: Any, engine: Engine, folder: Path) -> Any:
             concurrency_limit=len(engine.models),  # each model answers one at a time
             api_name=False,
         )
+        asking.then(None, None, None, js=IDLE, api_name=False)
+        stopping = stop.click(lambda: "Stopped.", None, [status], cancels=[asking], queue=False, api_name=False)
+        stopping.then(None, None, None, js=IDLE, api_name=False)
         for button, (path, asked, choices) in zip(buttons, samples, strict=True):
             button.click(_constant(str(path), asked, "\n".join(choices or ())), None, [video, question, options],
                          api_name=False)  # fmt: skip

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 CSS = """
 footer { display: none !important; }
-.gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+.gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; }
+body:not(:has(#answers[aria-busy="true"])) #stop { display: none; }
 .status { min-height: 1.6em; }
 #video button[aria-label^="Trim"], #video button[aria-label^="Reset"] { display: none; }
 .seen .grid-wrap { max-height: none !important; height: auto !important; }

@@ -158,6 +158,7 @@ class Settings:
     def load(self, device: str | None) -> VideoQA:
         """Load model and strategy onto a device."""
         takes_choices = self.spec.kind == "choice"
+        template: dict[str, Any] = {"choice_prompt" if takes_choices else "prompt": self.prompt}
         return VideoQA.from_pretrained(
             self.model,
             build_strategy(self.strategy, preset=self.preset, **self.options),
@@ -168,7 +169,7 @@ class Settings:
             device_map=self.device_map,
             quantization=self.quantization,
             rope_scaling_factor=self.rope_scaling_factor,
-            **{"choice_prompt" if takes_choices else "prompt": self.prompt},
+            **template,
         )
 
     def template(self, qa: VideoQA) -> Prompt:

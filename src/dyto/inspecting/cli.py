@@ -48,9 +48,12 @@ def inspect_command(
     device: options.Device = None,
     dtype: options.Dtype = None,
     max_new_tokens: options.MaxNewTokens = 128,
+    without: options.Without = None,
+    saving: options.Given = None,
 ) -> None:
     """Show what a strategy does to a video: frames, clusters, key frames, merged patches, tokens, seconds."""
     from dyto.inspecting.page import check_page
+    from dyto.savings import Savings
     from dyto.strategies import build_strategy
     from dyto.video import existing
 
@@ -58,12 +61,13 @@ def inspect_command(
     check_page(out_file)
     first = build_strategy(strategy, preset=preset, token_budget=budget)
     others = [named_strategy(versus, budget)] if versus else []
+    savings = Savings.of(without or (), saving or ())
     options = {"num_frames": num_frames, "fps": fps, "start": start, "end": end}
     with err.status("loading the model") as status:
         from dyto.inspecting import inspect_video, save_page, save_pictures
         from dyto.pipeline import VideoQA
 
-        qa = VideoQA.from_pretrained(model, first, revision=revision, device=device, dtype=dtype)
+        qa = VideoQA.from_pretrained(model, first, revision=revision, device=device, dtype=dtype, savings=savings)
         qa.on_stage = lambda stage: status.update(stage)
         seen = inspect_video(
             qa,

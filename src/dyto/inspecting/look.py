@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dyto import finch, keyframes
 from dyto.answer import STAGES, Answer
 from dyto.errors import ConfigError
 from dyto.evidence import Moment, find_evidence
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import IntArray
+from dyto.inspecting.hierarchy import Levels, levels_of
 from dyto.pipeline import VideoQA
 from dyto.prompts import prompt_for
 from dyto.sheet import small_frames
-from dyto.strategies import DyTo, Encode, Strategy
+from dyto.strategies import Encode, Strategy
 from dyto.video import Frames, VideoSource
 
 SIDE = 640
@@ -36,9 +36,7 @@ class View:
         name: Of the strategy.
         options: Its fields.
         tokens: What the language model reads.
-        partitions: The hierarchy of clusters, finest first, as labels of the sampled frames; empty where the
-            strategy does not cluster them.
-        level: Which of the partitions the key frames were taken from; None without any.
+        levels: The hierarchy over time that the key frames were chosen from; empty where the strategy has none.
         answer: What the model answered, where it was asked.
         evidence: What the answer rests on, the weightiest moment first.
     """
@@ -46,10 +44,19 @@ class View:
     name: str
     options: Mapping[str, Any]
     tokens: VisualTokens
-    partitions: tuple[IntArray, ...] = ()
-    level: int | None = None
+    levels: Levels = field(default_factory=Levels)
     answer: Answer | None = None
     evidence: tuple[Moment, ...] = ()
+
+    @property
+    def partitions(self) -> tuple[IntArray, ...]:
+        """The hierarchy, finest first, as labels of the sampled frames."""
+        return self.levels.partitions
+
+    @property
+    def level(self) -> int | None:
+        """Which of the partitions the key frames were taken from; None without any."""
+        return self.levels.used
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -177,13 +184,11 @@ def _view(
         tokens = own.encode(video, question=question if own.uses_question else None, **sampling)
         answer = own.ask(tokens, question, choices=choices, max_new_tokens=asking["max_new_tokens"])
         evidence = tuple(find_evidence(own, tokens, question, answer.text, choices=choices)) if answer.text else ()
-    partitions, level = _hierarchy(strategy, watched.features)
     return View(
         name=str(getattr(strategy, "name", type(strategy).__name__)),
         options=_options(strategy),
         tokens=tokens,
-        partitions=partitions,
-        level=level,
+        levels=levels_of(strategy, watched.features, len(tokens.keyframes)),
         answer=answer,
         evidence=evidence,
     )
@@ -194,16 +199,6 @@ def _options(strategy: Any) -> dict[str, Any]:
     if not dataclasses.is_dataclass(strategy) or isinstance(strategy, type):
         return {}
     return {field.name: getattr(strategy, field.name) for field in dataclasses.fields(strategy)}
-
-
-def _hierarchy(strategy: Any, features: FrameFeatures | None) -> tuple[tuple[IntArray, ...], int | None]:
-    """The clusters that the strategy chose its key frames from, computed again, and which level it took."""
-    clusters = isinstance(strategy, DyTo) and type(strategy).select_keyframes is DyTo.select_keyframes
-    if features is None or not clusters:
-        return (), None
-    partitions = finch.tw_finch(features.summary, temporal=strategy.temporal)
-    chosen = keyframes.choose_partition(partitions, strategy.partition)
-    return tuple(partitions), next(level for level, labels in enumerate(partitions) if labels is chosen)
 
 
 def _side(count: int) -> int:

@@ -65,7 +65,7 @@ def _pictures(frames: Frames, view: View) -> dict[str, Image.Image]:
     numbered = [f"{number}: {time}" for number, time in enumerate(times, start=1)]
     merged = [f"{caption}, {patches} to {count} tokens" for caption, count in zip(numbered, counts, strict=True)]
     return {
-        "timeline": timeline(frames, view.partitions, positions),
+        "timeline": timeline(frames, view.partitions, positions, view.level),
         "keyframes": contact_sheet([Image.fromarray(picture) for picture in shown], numbered, font_size=24),
         "merges": contact_sheet(maps, merged, font_size=24),
         **{f"merge-{number:02d}": picture for number, picture in enumerate(maps, start=1)},
@@ -114,13 +114,16 @@ def _draw_borders(layer: Image.Image, label: IntArray) -> None:
             draw.line(line, fill=color, width=wide)
 
 
-def timeline(frames: Frames, partitions: Sequence[IntArray], positions: IntArray) -> Image.Image:
+def timeline(
+    frames: Frames, partitions: Sequence[IntArray], positions: IntArray, used: int | None = None
+) -> Image.Image:
     """The sampled frames as slices, the clusters of every level as bands, and the key frames with their times.
 
     Args:
         frames: The T sampled frames.
         partitions: The hierarchy, finest first; may be empty.
         positions: (K,) the key frames.
+        used: Which of the partitions they were taken from, marked at its left end; None for no mark.
 
     Returns:
         A picture 2000 pixels wide.
@@ -145,6 +148,8 @@ def timeline(frames: Frames, partitions: Sequence[IntArray], positions: IntArray
         draw.line((x, top, x, top + GAP + STRIP), fill=MARK, width=3)
     for level, (clusters, colors) in enumerate(zip(partitions, cluster_colors(partitions), strict=True)):
         y = top + 2 * GAP + STRIP + level * (BAND + GAP)
+        if level == used:
+            draw.polygon([(4, y + 8), (4, y + BAND - 8), (MARGIN - 6, y + BAND // 2)], fill=MARK)
         for place, label in enumerate(clusters):
             last = place + 1 == len(clusters) or clusters[place + 1] != label
             draw.rectangle((edges[place], y, edges[place + 1] - (3 if last else 0), y + BAND), fill=colors[label])

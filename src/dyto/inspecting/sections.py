@@ -105,12 +105,9 @@ def timeline(seen: Inspection) -> str:
     places = np.linspace(0, count - 1, min(TICKS, count)).round().astype(int)
     ticks = "".join(f"<span>{text(clock(seen.frames.seconds[place]))}</span>" for place in places)
     tracks = "".join(_track(seen, i, view) for i, view in enumerate(seen.views))
-    clustered = any(view.partitions for view in seen.views)
-    said = (
-        "Colours are clusters; a cluster's shades lie within those of the coarser one it belongs to."
-        if clustered
-        else ""
-    )
+    units = list(dict.fromkeys(view.levels.unit for view in seen.views if view.partitions))
+    parts = " or ".join(f"{unit}s" for unit in units)
+    said = f"Colours are {parts}; the shades of one lie within those of the coarser one it belongs to." if units else ""
     return (
         f'<section><h2>Timeline</h2><p class="soft">{count} sampled frames as slices, then frame by frame. {said}</p>'
         f'<img class="slices" alt="the sampled frames as slices" src="{_slices(seen)}"><div class="ticks">{ticks}</div>'
@@ -128,14 +125,27 @@ def _track(seen: Inspection, index: int, view: View) -> str:
     listed = f'<ul class="times {letter}">{times}</ul>'
     if len(positions) > MANY:
         listed = f"<details><summary>times of the key frames</summary>{listed}</details>"
-    levels = "".join(
-        f'<div class="level"><span>level {level + 1}{" of " + str(len(view.partitions)) if not level else ""}'
-        f"{' · <b>key frames from here</b>' if level == view.level else ''}</span>"
-        f"<span>{_plural(len(colors), 'cluster')}</span></div>{bands(view.partitions[level], colors)}"
-        for level, colors in enumerate(cluster_colors(view.partitions))
-    )
     title = f"<h3>{_title(seen, index)}{_plural(len(positions), 'key frame')}</h3>"
-    return f'{title}{marks(positions, len(seen.frames), color)}<ul class="times {letter}">{times}</ul>{levels}'
+    return f"{title}{marks(positions, len(seen.frames), color)}{listed}{_levels(view)}"
+
+
+def _levels(view: View) -> str:
+    """The hierarchy as bands, the finest above; or that there is none."""
+    if not view.partitions:
+        return f'<p class="soft">{text(view.name)} has no hierarchy over time, so there are no bands to show.</p>'
+    cells = []
+    for level, (labels, colors) in enumerate(zip(view.partitions, cluster_colors(view.partitions), strict=True)):
+        used = " used" if level == view.level else ""
+        told = [
+            f"level {level + 1}{f' of {len(view.partitions)}' if not level else ''}",
+            *(["wanted by the content"] if level == view.levels.wanted else []),
+            *(["<b>key frames from here</b>"] if used else []),
+        ]
+        cells.append(
+            f'<div class="level{used}"><div class="words"><span>{" · ".join(told)}</span>'
+            f"<span>{_plural(len(colors), view.levels.unit)}</span></div>{bands(labels, colors)}</div>"
+        )
+    return f'<div class="levels">{"".join(cells)}</div>'
 
 
 def _plural(count: int, word: str) -> str:

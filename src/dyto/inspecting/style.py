@@ -29,9 +29,11 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .name { color: var(--mark); font-weight: 600; }
 .name.b { color: var(--second); }
 .slices { display: block; width: 100%; height: 64px; border-radius: 4px; object-fit: fill; }
-.band { display: block; width: 100%; height: 26px; margin: 2px 0 6px; }
-.level { display: flex; justify-content: space-between; gap: 12px; font-size: .82rem; color: var(--soft); }
-.level span:last-child { white-space: nowrap; }
+.band { display: block; width: 100%; height: 26px; margin: 2px 0 0; }
+.level { border-left: 4px solid transparent; padding-left: 8px; margin: 0 0 6px -12px; }
+.level.used { border-color: var(--ink); }
+.words { display: flex; justify-content: space-between; gap: 12px; font-size: .82rem; color: var(--soft); }
+.words span:last-child { white-space: nowrap; }
 .level b { color: var(--ink); font-weight: 600; }
 .ticks { display: flex; justify-content: space-between; font-size: .78rem; color: var(--soft); margin: 2px 0 10px; }
 .marks { display: block; width: 100%; height: 14px; margin: 3px 0; }

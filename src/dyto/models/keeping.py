@@ -15,10 +15,11 @@ class KeptPrefix:
 
     Args:
         model: Whose prefixes these are.
+        keep: Whether they are kept at all.
     """
 
-    def __init__(self, model: VideoModel) -> None:
-        self._model = model
+    def __init__(self, model: VideoModel, keep: bool = True) -> None:
+        self._model, self._keep = model, keep
         self._kept: tuple[VisualTokens, Tensor, str, Prefix] | None = None
 
     def of(self, tokens: VisualTokens, before: Tensor, scaled: bool) -> Prefix:
@@ -32,6 +33,8 @@ class KeptPrefix:
         if self._kept is None or not self._is(self._kept, tokens, before, scaled):
             self._kept = None  # free the old one before the new one is made
             prefix = self._model.prefill(before, tokens, scaled=scaled)
+            if not self._keep:
+                return prefix
             self._kept = (tokens, before, self._model.time_text, prefix)
         return self._kept[3]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from dyto.errors import VideoError
 from dyto.finch import FloatArray, IntArray
-from dyto.video import Frames
+from dyto.video import ArrivingFrames, Frames
 
 Pictures = Sequence[npt.NDArray[np.uint8]]
 
@@ -76,10 +77,36 @@ class NativeSize:
 
 def as_pictures(images: Frames | Pictures) -> tuple[Pictures, IntArray, FloatArray]:
     """Pictures with their frame numbers and seconds; pictures that are no frames are just numbered."""
+    if isinstance(images, ArrivingFrames):
+        return _Arriving(images), images.indices, images.seconds
     if isinstance(images, Frames):
         return list(images.data), images.indices, images.seconds
     number = np.arange(len(images), dtype=np.int64)
     return images, number, number.astype(np.float64)
+
+
+class _Arriving(Sequence[npt.NDArray[np.uint8]]):
+    """Pictures of frames of which some may still be on their way; those asked for are waited for."""
+
+    def __init__(self, frames: ArrivingFrames) -> None:
+        self._frames = frames
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @overload
+    def __getitem__(self, which: int) -> npt.NDArray[np.uint8]: ...
+
+    @overload
+    def __getitem__(self, which: slice) -> list[npt.NDArray[np.uint8]]: ...
+
+    def __getitem__(self, which: int | slice) -> npt.NDArray[np.uint8] | list[npt.NDArray[np.uint8]]:
+        if isinstance(which, slice):
+            return list(self._frames.rows(which))
+        if not -len(self) <= which < len(self):
+            raise IndexError(which)
+        place = which % len(self)
+        return self._frames.rows(slice(place, place + 1))[0]
 
 
 def resize_pictures(pictures: Pictures, size: tuple[int, int]) -> npt.NDArray[np.uint8]:

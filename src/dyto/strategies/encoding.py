@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dyto.features import FrameFeatures
+from dyto.features import FrameFeatures, select
+from dyto.savings import Savings
 from dyto.strategies.base import NEEDS
+from dyto.strategies.sparing import alike
 from dyto.timing import Stopwatch
-from dyto.video import Frames
+from dyto.video import ArrivingFrames, Frames
 
 if TYPE_CHECKING:
     from dyto.models.base import VideoModel
@@ -29,10 +31,11 @@ class Encoder:
     Args:
         model: The model.
         watch: What the seconds are added to.
+        savings: Which of its savings are on; None for the usual ones.
     """
 
-    def __init__(self, model: VideoModel, watch: Stopwatch) -> None:
-        self._model, self._watch = model, watch
+    def __init__(self, model: VideoModel, watch: Stopwatch, savings: Savings | None = None) -> None:
+        self._model, self._watch, self._savings = model, watch, savings or Savings()
         self.name = model.name
         self.seen: list[FrameFeatures] = []
         """The features of all frames encoded so far, where the family needs them again for `with_deep`."""
@@ -41,11 +44,23 @@ class Encoder:
         self, images: Frames | Sequence[npt.NDArray[np.uint8]], *, attention_layer: int | None = None
     ) -> FrameFeatures:
         """See `VideoModel.encode`."""
+        waited = images.waited if isinstance(images, ArrivingFrames) else 0.0
         with self._watch.stage("encode"):
-            features = self._timed(self._model.encode(images, attention_layer=attention_layer))
+            features = self._timed(self._encode(images, attention_layer))
+        if isinstance(images, ArrivingFrames):
+            self._watch.add("encode", waited - images.waited)  # waiting for the decoder is no encoding
         if features.load_deep is not None and isinstance(images, Frames):
             self.seen.append(features)
         return features
+
+    def _encode(self, images: Frames | Sequence[npt.NDArray[np.uint8]], attention_layer: int | None) -> FrameFeatures:
+        """Features of pictures; frames that are alike pass the tower once where that is to be saved."""
+        if self._savings.similar is not None and isinstance(images, Frames):
+            kept, stands = alike(images, self._savings.similar)
+            if len(kept) < len(images):
+                seen = self._model.encode(images[kept], attention_layer=attention_layer)
+                return replace(select(seen, stands), indices=images.indices, seconds=images.seconds)
+        return self._model.encode(images, attention_layer=attention_layer)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name not in _METHODS:
@@ -61,4 +76,7 @@ class Encoder:
 
     def _timed(self, features: FrameFeatures) -> FrameFeatures:
         deep = features.load_deep and self._watch.timed("encode", features.load_deep)
+        if not self._savings.project_chosen:
+            every = features.patches()  # (T, N, D)
+            return replace(features, load_patches=lambda positions: every[positions.to(every.device)], load_deep=deep)
         return replace(features, load_patches=self._watch.timed("encode", features.load_patches), load_deep=deep)

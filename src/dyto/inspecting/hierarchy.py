@@ -1,0 +1,78 @@
+"""The hierarchy over time that a strategy chose its key frames from, computed again so that it can be drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dyto import finch, keyframes, segments
+from dyto.features import FrameFeatures
+from dyto.finch import IntArray
+from dyto.strategies import DyTo, Plus
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Nested partitions of the sampled frames.
+
+    Attributes:
+        partitions: Finest first, (T,) labels 0 .. K-1 each; empty where the strategy has no hierarchy.
+        used: Which of them the key frames were taken from; None without any.
+        wanted: Which of them the content asks for, where the strategy decides that; None elsewhere.
+        unit: What a part is called.
+    """
+
+    partitions: tuple[IntArray, ...] = ()
+    used: int | None = None
+    wanted: int | None = None
+    unit: str = "cluster"
+
+
+def levels_of(strategy: Any, features: FrameFeatures | None, count: int) -> Levels:
+    """The hierarchy of a strategy over the frames that it saw.
+
+    Args:
+        strategy: The strategy.
+        features: What it saw; None if it never looked at all sampled frames together.
+        count: How many key frames it chose.
+
+    Returns:
+        The levels of `DyTo`; of `Plus` the cut that was used and the one that the content asks for, with coarser and
+        finer ones around them; none of any other strategy.
+    """
+    if features is None:
+        return Levels()
+    selection = getattr(type(strategy), "select_keyframes", None)
+    if selection is DyTo.select_keyframes:
+        partitions = finch.tw_finch(features.summary, temporal=strategy.temporal)
+        chosen = keyframes.choose_partition(partitions, strategy.partition)
+        return Levels(tuple(partitions), next(i for i, labels in enumerate(partitions) if labels is chosen))
+    if selection is Plus.select_keyframes:
+        tree = segments.ward(features.summary)
+        wanted = tree.wanted(strategy.least_gain, strategy.explained)
+        cuts = around(count, wanted, tree.num_frames)
+        return Levels(tuple(labels_of(tree.cut(cut)) for cut in cuts), cuts.index(count), cuts.index(wanted), "segment")
+    return Levels()
+
+
+def around(used: int, wanted: int, total: int) -> list[int]:
+    """Numbers of segments that show a hierarchy: both given ones, twice the used one, a half and a quarter of it.
+
+    Example:
+        >>> around(10, 10, 100), around(25, 40, 100), around(1, 1, 1)
+        ([20, 10, 5, 2], [50, 40, 25, 12, 6], [1])
+    """
+    numbers = {used, wanted, *(number for number in (min(2 * used, total), used // 2, used // 4) if number > 1)}
+    return sorted(numbers, reverse=True)
+
+
+def labels_of(bounds: IntArray) -> IntArray:
+    """(T,) the number of the segment that each frame lies in, from the first frames of the segments and T.
+
+    Example:
+        >>> labels_of(np.array([0, 2, 5])).tolist()
+        [0, 0, 1, 1, 1]
+    """
+    return np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))

@@ -1,0 +1,81 @@
+"""From a video to tokens: frames, encoder and strategy, with the savings that are on."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from dyto._arrival import FramesChanged
+from dyto.features import VisualTokens
+from dyto.models.base import VideoModel
+from dyto.models.deepstack import with_deep
+from dyto.savings import Savings
+from dyto.strategies import Strategy
+from dyto.strategies.encoding import Encoder
+from dyto.timing import Stopwatch
+from dyto.video import ArrivingFrames, Frames, sample_frames
+
+log = logging.getLogger(__name__)
+
+
+def see(
+    model: VideoModel,
+    strategy: Strategy,
+    video: Any,
+    question: str | None,
+    savings: Savings,
+    on_stage: Callable[[str], None] | None,
+    sampling: dict[str, Any],
+) -> VisualTokens:
+    """Turn a video into tokens.
+
+    Args:
+        model: The model.
+        strategy: The strategy.
+        video: Whatever `sample_frames` takes.
+        question: For a strategy that looks at the question.
+        savings: Those that are on.
+        on_stage: Told the name of each stage as it begins.
+        sampling: Options of `sample_frames`.
+
+    Returns:
+        The tokens, with the seconds of the stages "decode", "encode", "select" and "merge".
+    """
+    watch = Stopwatch(model.device, on_stage)
+    if isinstance(video, Frames) and not sampling:
+        return _tokens(model, strategy, video, question, savings, watch)
+    with watch.stage("decode"):
+        frames = sample_frames(video, size=model.image_size, savings=savings, **sampling)
+    if not isinstance(frames, ArrivingFrames):
+        return _tokens(model, strategy, frames, question, savings, watch)
+    try:
+        return _tokens(model, strategy, frames, question, savings, watch)
+    except FramesChanged as err:
+        log.info("reading again, one thing after another: %s", err)
+    finally:
+        frames.close()
+    return see(model, strategy, video, question, dataclasses.replace(savings, overlap=False), on_stage, sampling)
+
+
+def _tokens(
+    model: VideoModel,
+    strategy: Strategy,
+    frames: Frames,
+    question: str | None,
+    savings: Savings,
+    watch: Stopwatch,
+) -> VisualTokens:
+    """The tokens of frames, which may still be arriving: waiting for them counts as decoding."""
+    encoder = Encoder(model, watch, savings)
+    before = frames.waited if isinstance(frames, ArrivingFrames) else 0.0
+    with watch.stage("strategy"):
+        tokens = with_deep(strategy(frames, encoder, question), encoder.seen)
+        _ = frames.data  # what nobody looked at must be readable, too
+    waited = frames.waited - before if isinstance(frames, ArrivingFrames) else 0.0
+    seconds = {**watch.seconds, **tokens.stages}
+    spent = sum(seconds.get(name, 0.0) for name in ("encode", "select")) + waited
+    seconds["decode"] = seconds.get("decode", 0.0) + waited
+    seconds["merge"] = max(0.0, seconds.pop("strategy") - spent)
+    return dataclasses.replace(tokens, stages=seconds, warnings=(*tokens.warnings, *frames.warnings))

@@ -1,0 +1,43 @@
+"""One small measurement that several tests look at."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import dyto
+from dyto.benching import setup
+from dyto.benching.plan import Plan, Subject
+from dyto.benching.processors import find_processor
+from dyto.benching.running import bench
+from dyto.benching.stock import Stock
+from dyto.video import sample_frames
+
+BENCH = Path(__file__).resolve().parents[2] / "bench"
+
+
+@pytest.fixture(scope="session")
+def published():
+    """The side of bench/ that follows the published pipeline."""
+    sys.path.insert(0, str(BENCH))
+    try:
+        import bench_pipeline
+    finally:
+        sys.path.remove(str(BENCH))
+    return bench_pipeline.Published
+
+
+@pytest.fixture(scope="session")
+def subject(tiny, clip):
+    plan = Plan(num_frames=12, runs=2, questions=(1, 3), batch_sizes=(1, 2), new_tokens=4)
+    indices = tuple(sample_frames(clip, num_frames=12, size=32).indices.tolist())
+    return Subject(tiny, find_processor("tiny", None, tiny), dyto.DyTo(), clip, plan, (), 230, indices)
+
+
+@pytest.fixture(scope="session")
+def document(subject, published):
+    """All kinds of sides, measured for real."""
+    sides = setup.our_sides(subject, setup.versions(True, "overlap,keep_prefix", None))
+    return bench(subject, [*sides, Stock(subject), published(subject)])
