@@ -85,9 +85,9 @@ def hour(args, folder):
     sides = {
         "none": Savings.none(),
         "the usual": Savings(),
-        "similar=2": Savings(similar=2),
+        "similar=1": Savings(similar=1),
         "still": Savings(still=True),
-        "still, similar=2": Savings(still=True, similar=2),
+        "still, similar=1": Savings(still=True, similar=1),
     }
     texts, base = [], None
     for name, savings in sides.items():

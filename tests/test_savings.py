@@ -19,7 +19,7 @@ import dyto
 from dyto import Savings
 from dyto._arrival import Arrival, FramesChanged
 from dyto._decode import Index
-from dyto._sampling import Fit
+from dyto._sampling import Fit, Reel
 from dyto._still import quiet_groups
 from dyto.errors import ConfigError, VideoError
 from dyto.strategies.sparing import alike
@@ -357,6 +357,26 @@ def test_a_still_page_is_decoded_at_its_intra_frames(tmp_path, preset):
     index = Index.scan(path)
     spared = sum(group.rows.stop - group.rows.start for group in quiet_groups(index, np.arange(200)))
     assert spared >= 90  # in three groups of the four: what follows the last is not known
+
+
+def test_groups_in_which_nothing_happens_are_one_stretch(tmp_path, monkeypatch):
+    path = write_scene(tmp_path / "page.mp4", lambda picture, number: None, count=240, gop=20)
+    decoded = []
+    put = Reel.put
+    monkeypatch.setattr(Reel, "put", lambda reel, number, picture: (decoded.append(number), put(reel, number, picture)))
+    sample_frames(path, num_frames=240, savings=replace(OFF, still=True), size=(60, 80))
+    assert len(set(decoded[:-240])) < 60  # the last group whole, and some of the intra frames
+
+
+@pytest.mark.parametrize("side", [8, 16])
+def test_a_thing_that_is_there_from_one_intra_frame_to_another_is_not_lost(tmp_path, side):
+    def paint(picture, number):
+        if 80 <= number < 120:
+            picture[240 : 240 + side, 300 : 300 + side] = (220, 0, 0)
+
+    path = write_scene(tmp_path / "between.mp4", paint, gop=20)
+    plain, still = read_both(path, num_frames=200)
+    assert np.abs(plain - still).max() <= 60
 
 
 @pytest.mark.parametrize(("preset", "side"), [("ultrafast", 10), ("veryfast", 6), ("veryfast", 24)])

@@ -2,7 +2,8 @@
 
 Where a picture is the one before, a codec spends next to nothing on it. A group of such packets is taken to show one
 picture where, beyond that, the intra frame that follows the group shows the same: so what moves and stays away is never
-lost, however small it is in bytes.
+lost, however small it is in bytes. Groups that follow one another without a louder packet, and whose intra frames take
+the same number of bytes, are one stretch, of which the first and the last intra frame are compared.
 """
 
 from __future__ import annotations
@@ -38,23 +39,41 @@ LEVELS = 12
 SETTLING = 12
 """So many packets after an intra frame a codec may still be refining it."""
 
+SAME_SIZE = (0.001, 8)
+"""Intra frames whose sizes differ by no more than this part, or so many bytes, may be the same picture."""
+
 REORDERED = 17
 """A codec shows no picture later than so many packets on."""
 
 
 @dataclass(frozen=True)
 class Quiet:
-    """Frames of one group that may be one picture.
+    """Frames of one group, or of several that follow one another, that may be one picture.
 
     Attributes:
         rows: Which of the wanted frames.
+        first: The intra frame that it begins with.
         stand: The frame that may stand for them.
-        next: The intra frame after the group.
+        next: The intra frame after them.
+        sizes: Bytes of both intra frames.
+        parts: The groups that it is made of; empty for one group.
     """
 
     rows: slice
+    first: int
     stand: int
     next: int
+    sizes: tuple[int, int]
+    parts: tuple[Quiet, ...] = ()
+
+    def and_then(self, after: Quiet) -> Quiet | None:
+        """Both as one; None where something may have happened in between."""
+        sizes = (self.sizes[1], *after.sizes)
+        room = max(SAME_SIZE[0] * min(sizes), SAME_SIZE[1])
+        if after.first != self.next or after.stand != after.first or max(sizes) - min(sizes) > room:
+            return None
+        rows, parts = slice(self.rows.start, after.rows.stop), (*(self.parts or (self,)), after)
+        return Quiet(rows, self.first, self.stand, after.next, (self.sizes[0], after.sizes[1]), parts)
 
 
 def read_still(
@@ -72,24 +91,47 @@ def read_still(
     Returns:
         The frames; None where nothing is to be spared.
     """
-    groups = quiet_groups(index, wanted)
-    if not groups:
-        return None
-    ends = _Ends(np.unique([number for group in groups for number in (group.stand, group.next)]), fit, path)
-    read(ends)
+    stretches = in_stretches(quiet_groups(index, wanted))
+    reels: list[Reel] = []
+    cells: dict[int, NDArray[np.uint8]] = {}
     stands = wanted.copy()
-    for group in groups:
-        if ends.same(group.stand, group.next):
-            stands[group.rows] = group.stand
-    others = Reel(np.setdiff1d(stands, ends.wanted), fit, path)
-    if others.left:
-        read(others)
-    reel = Reel(wanted, Fit(), path)
+
+    def fill(numbers: NDArray[np.int64]) -> None:
+        known = [reel.wanted for reel in reels]
+        reels.append(_Remembering(np.setdiff1d(numbers, np.concatenate([[], *known])), fit, path, cells))
+        if reels[-1].left:
+            read(reels[-1])
+
+    while stretches:
+        fill(np.unique([number for stretch in stretches for number in (stretch.stand, stretch.next)]))
+        broken: list[Quiet] = []
+        for stretch in stretches:
+            if _same(cells[stretch.stand], cells[stretch.next]):
+                stands[stretch.rows] = stretch.stand
+            else:
+                broken += stretch.parts
+        stretches = broken
+    if not reels:
+        return None
+    fill(stands)
+    found = Reel(wanted, Fit(), path)
+    place = {number: reel.data[row] for reel in reels for number, row in reel.rows.items()}
     for number, stand in zip(wanted.tolist(), stands.tolist(), strict=True):
-        source = ends if stand in ends.rows else others
-        reel.put(number, source.data[source.rows[stand]])
-    reel.source_size = ends.source_size
-    return reel
+        found.put(number, place[stand])
+    found.source_size = reels[0].source_size
+    return found
+
+
+def in_stretches(groups: list[Quiet]) -> list[Quiet]:
+    """Groups that follow one another joined, where nothing tells them apart."""
+    found: list[Quiet] = []
+    for group in groups:
+        joined = found[-1].and_then(group) if found else None
+        if joined:
+            found[-1] = joined
+        else:
+            found.append(group)
+    return found
 
 
 def quiet_groups(index: Index, wanted: NDArray[np.int64]) -> list[Quiet]:
@@ -116,8 +158,9 @@ def quiet_groups(index: Index, wanted: NDArray[np.int64]) -> list[Quiet]:
         stand = first if last - first <= SETTLING else latest
         lo = int(np.searchsorted(times, index.pts[latest], "right"))
         numbers = index.number(int(index.pts[stand])), index.number(int(index.pts[after]))
-        if lo < hi and min(numbers) >= 0:
-            found.append(Quiet(slice(lo, hi), *numbers))
+        begin = index.number(int(index.pts[first]))
+        if lo < hi and min(*numbers, begin) >= 0:
+            found.append(Quiet(slice(lo, hi), begin, *numbers, (int(sizes[first]), int(sizes[after]))))
     return found
 
 
@@ -126,12 +169,12 @@ def _is_quiet(spent: NDArray[np.int64], intra: int, area: int) -> bool:
     return median * 8 <= area * MOST_BITS and median <= intra * SHARE_OF_INTRA
 
 
-class _Ends(Reel):
-    """A reel that remembers what its pictures looked like in their full size."""
+class _Remembering(Reel):
+    """A reel that remembers what its pictures looked like in their full size, cell by cell."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._cells: dict[int, NDArray[np.uint8]] = {}
+    def __init__(self, wanted: NDArray[np.int64], fit: Fit, name: str, cells: dict[int, NDArray[np.uint8]]) -> None:
+        super().__init__(wanted.astype(np.int64), fit, name)
+        self._cells = cells
 
     def put(self, position: int, picture: NDArray[np.uint8]) -> None:
         """See `Reel.put`."""
@@ -139,7 +182,7 @@ class _Ends(Reel):
             self._cells[position] = np.asarray(Image.fromarray(picture).reduce(CELL))  # (H / 8, W / 8, 3)
         super().put(position, picture)
 
-    def same(self, one: int, other: int) -> bool:
-        """Whether two pictures look the same."""
-        cells = [self._cells[position].astype(np.int16) for position in (one, other)]
-        return cells[0].shape == cells[1].shape and bool(np.abs(cells[0] - cells[1]).max() <= LEVELS)
+
+def _same(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    """Whether the cells of two pictures look the same."""
+    return one.shape == other.shape and bool(np.abs(one.astype(np.int16) - other).max() <= LEVELS)
