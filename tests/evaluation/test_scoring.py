@@ -120,6 +120,12 @@ def test_the_report_says_what_a_reader_must_know(choice):
     assert "validation split" in text
 
 
+def test_a_run_of_a_benchmark_that_only_its_own_program_knows_is_reported(choice):
+    text = to_markdown([choice | {"benchmark": "mine", "title": "My questions"}])
+    assert "| mine | c1 | all | accuracy | 62.5 [" in text
+    assert "a part of the public file" not in text
+
+
 def test_csv_and_json_hold_the_same_figures(choice, tmp_path):
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "manifest.json").write_text("{}")

@@ -68,9 +68,9 @@ def lines(run: Results) -> Iterator[Line]:
 
 
 def _comparable(run: Results) -> str | None:
-    """The paper's setting, if the whole public file was asked."""
-    rows = BENCHMARKS[run["benchmark"]].rows
-    return run["setting"] if rows in (None, run["questions"]) else None
+    """The paper's setting, if the whole public file was asked; None for a benchmark that only another program knows."""
+    benchmark = BENCHMARKS.get(run["benchmark"])
+    return run["setting"] if benchmark and benchmark.rows in (None, run["questions"]) else None
 
 
 def _line(run: Results, group: str, measure: str, figure: Mapping[str, Any]) -> Line:
@@ -157,10 +157,10 @@ def _number(value: float | None, unit: str = "") -> str:
 
 def notes_of(run: Results) -> list[str]:
     """What a reader of a run's figures must know."""
-    benchmark = BENCHMARKS[run["benchmark"]]
+    benchmark = BENCHMARKS.get(run["benchmark"])  # None for one that only another program knows
     name = f"{run['title']}, {run['config']}"
-    notes = [f"{benchmark.title}: {benchmark.note}."] if benchmark.note else []
-    if benchmark.rows not in (None, run["questions"]):
+    notes = [f"{benchmark.title}: {benchmark.note}."] if benchmark and benchmark.note else []
+    if benchmark and benchmark.rows not in (None, run["questions"]):
         notes.append(f"{name}: {run['questions']} questions, a part of the public file's {benchmark.rows}.")
     if not run["complete"]:
         notes.append(f"{name}: not finished; these are the figures so far.")
@@ -174,10 +174,11 @@ def notes_of(run: Results) -> list[str]:
         notes.append(f"{name}: {len(run['unscored'])} verdicts are missing; asked again by the same command.")
     if run["judge"]:
         paper_judge = paper_numbers()["judge"]
-        same = run["judge"] == paper_judge or benchmark.rows is None  # or the paper has no such benchmark
+        # The paper has none of the benchmarks of which no public file is known.
+        same = run["judge"] == paper_judge or benchmark is None or benchmark.rows is None
         differs = "" if same else f"; the paper's was {paper_judge}, so do not compare"
         notes.append(f"{name}: judged by {run['judge']}{differs}.")
-    elif benchmark.kind != "choice":
+    elif benchmark and benchmark.kind != "choice":
         notes.append(f"{name}: not judged yet.")
     if run["setting"]:
         notes.append(
