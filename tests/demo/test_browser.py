@@ -1,4 +1,4 @@
-"""The demo in a real browser: upload, ask, watch the answer, ask again, break it, on a desk and on a phone.
+"""The demo and the report in a real browser: upload, ask, watch the answer, break it, on a desk and on a phone.
 
 Run by `make test-demo`, which installs gradio, playwright and the browser.
 """
@@ -76,6 +76,14 @@ def film(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def report(film, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    words = ["inspect", str(film), "--strategy", "plus", "--versus", "uniform", "--out", str(path)]
+    subprocess.run([sys.executable, "-m", "dyto", *words, "--question", "What comes first?"], check=True)
+    return path
+
+
 def upload(page, path):
     page.set_input_files("#video input[type=file]", str(path))
 
@@ -123,6 +131,22 @@ def ask(page, question, side="a"):
     )
     assert status_of(page) == ""
     return texts
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_report_opens_from_disk_without_a_network(browser, report, width, scheme):
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+    visitor = context.new_page()
+    asked, said = [], []
+    visitor.on("request", lambda request: asked.append(request.url))
+    visitor.on("console", lambda message: said.append(message.text))
+    visitor.goto(report.as_uri())
+    assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
+    assert not said
+    assert visitor.evaluate("document.documentElement.scrollWidth") <= width
+    assert visitor.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    context.close()
 
 
 def test_upload_ask_watch_the_answer_jump_and_ask_again(page, film):
