@@ -127,7 +127,7 @@ def look(folder):
 def overview(seen):
     """The sampled frames with their clusters, and below them the key frames as merging leaves them."""
     view = seen.views[0]
-    top = timeline(seen.frames, view.partitions, view.tokens.keyframes.positions).convert("RGB")
+    top = timeline(seen.frames, view.partitions, view.tokens.keyframes.positions, view.level).convert("RGB")
     top = top.resize((WIDTH, round(top.height * WIDTH / top.width)), Image.Resampling.LANCZOS)
     shown = len(view.tokens.keyframes)
     margin, gap = 20, 8
@@ -144,7 +144,7 @@ def overview(seen):
         sheet.paste(half.resize((side, side), Image.Resampling.LANCZOS), (x, y + side + gap))
     text = (
         f"100 frames, {view.tokens.uncompressed} tokens: clusters at three levels, "
-        f"{shown} key frames, merged to {len(view.tokens)} tokens"
+        f"{shown} key frames from the marked one, merged to {len(view.tokens)} tokens"
     )
     draw.text((margin, sheet.height - 34), text, fill="#334155", font=font)
     return sheet

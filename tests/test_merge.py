@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dyto.merge import (
     ORDERS,
@@ -215,3 +216,21 @@ def test_the_same_on_a_gpu(reduce):
         first = merge_tokens(x.cuda(), keep, reduce=reduce)
         assert torch.equal(first, merge_tokens(x.cuda(), keep, reduce=reduce))  # from run to run
         torch.testing.assert_close(first.cpu(), merge_tokens(x, keep, reduce=reduce), rtol=1e-5, atol=1e-5)
+
+
+class Waits(TorchDispatchMode):
+    """Counts how often a value is fetched to decide something: on an accelerator each time waits for it."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        fetching = (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero, torch.ops.aten.equal)
+        self.count += func.overloadpacket in fetching
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("keep", [63, 20, 3, 1])
+def test_a_device_is_waited_for_once_however_many_rounds_there_are(keep):
+    with Waits() as waits:
+        merge_with_owners(tokens(), keep)
+    assert waits.count == 1

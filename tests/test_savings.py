@@ -166,6 +166,30 @@ def test_questions_are_answered_one_at_a_time_where_batches_are_off(tiny, clip, 
     assert sizes == [1, 1, 1, 3]
 
 
+def test_a_strategy_that_looks_at_the_question_lets_the_tower_see_a_video_once(tiny, clip, monkeypatch):
+    seen = []
+    states = type(tiny)._states
+    monkeypatch.setattr(type(tiny), "_states", lambda self, x: seen.append(len(x)) or states(self, x))
+    sides = []
+    for keep in (False, True):
+        qa = dyto.VideoQA(tiny, "query", savings=Savings(keep_features=keep))
+        seen.clear()
+        sides.append([a.text for a in qa.ask_many(clip, QUESTIONS, max_new_tokens=4, num_frames=24)])
+        assert sum(seen) == (24 if keep else 72)
+    assert sides[0] == sides[1]
+    seen.clear()
+    frames = sample_frames(clip, num_frames=24, size=tiny.image_size)
+    first = qa.encode(frames, question=QUESTIONS[0])
+    other = qa.encode(sample_frames(clip, num_frames=12, size=tiny.image_size), question=QUESTIONS[0])
+    again = qa.encode(frames, question=QUESTIONS[0])
+    assert sum(seen) == 24 + 12 + 24  # those of one video are kept
+    assert torch.equal(first.data, again.data)
+    assert not np.array_equal(first.keyframes.indices, other.keyframes.indices)
+    qa.forget()
+    qa.encode(frames, question=QUESTIONS[0])
+    assert sum(seen) == 24 + 12 + 24 + 24
+
+
 # --- frames that arrive ------------------------------------------------------------------------------------
 
 

@@ -26,11 +26,13 @@ class MergePlan:
         kept: (B, m) input position of every output token, in output order.
         owner: (B, n) output position of every input token, kept or merged away.
         a: Which of the n input positions were looking for a partner; only these are merged away.
+        best: (B, |a|) how similar each of these is to its partner; not a number where a vector was none.
     """
 
     kept: Tensor
     owner: Tensor
     a: slice
+    best: Tensor
 
     def apply(self, x: Tensor, reduce: str = "max", sizes: Tensor | None = None, out: Tensor | None = None) -> Tensor:
         """Merge a tensor along the plan.
@@ -93,17 +95,12 @@ def match_tokens(metric: Tensor, r: int, split: str = "halves", order: str = "re
 
     Returns:
         The plan.
-
-    Raises:
-        ValueError: A vector holds NaN or infinity.
     """
     batch, n, _ = metric.shape
     index = torch.arange(n, device=metric.device)
     a, b = (slice(0, n // 2), slice(n // 2, n)) if split == "halves" else (slice(0, n, 2), slice(1, n, 2))
     scores = metric[:, a] @ metric[:, b].transpose(1, 2)  # (B, |a|, |b|)
     best, nearest = scores.max(2)  # (B, |a|), the first of equal ones
-    if not torch.isfinite(best).all():
-        raise ValueError("tokens hold NaN or infinity and cannot be compared")
     ranking = torch.sort(best, dim=1, descending=True, stable=True).indices  # (B, |a|)
     unmerged = index[a][ranking[:, r:]]  # (B, |a| - r)
     kept = torch.cat([unmerged, index[b].expand(batch, -1)], 1)  # (B, n - r)
@@ -114,7 +111,7 @@ def match_tokens(metric: Tensor, r: int, split: str = "halves", order: str = "re
     merged = ranking[:, :r]
     partner = index[b][nearest.gather(1, merged)]  # (B, r) input position of the b they go to
     owner.scatter_(1, index[a][merged], owner.gather(1, partner))
-    return MergePlan(kept=kept, owner=owner, a=a)
+    return MergePlan(kept=kept, owner=owner, a=a, best=best)
 
 
 def similarity_metric(x: Tensor, groups: int = METRIC_GROUPS) -> Tensor:
@@ -167,17 +164,20 @@ def merge_with_owners(
     owner = torch.arange(n, device=x.device).expand(batch, n)
     if n <= keep:
         return (x if out is None else out.copy_(x)), owner
-    sizes = None
+    sizes, similarities = None, []
     while n > keep:
         r = min(n - keep, n // 2)
         plan = match_tokens(similarity_metric(x, groups), r, split, order)
         n -= r
+        similarities.append(plan.best.flatten())
         x = plan.apply(x, reduce, sizes, out if n == keep else None)
         owner = plan.owner.gather(1, owner)
         if reduce == "weighted-mean":
             sizes = torch.zeros(batch, n, device=x.device).scatter_add_(
                 1, owner, torch.ones(owner.shape, device=x.device)
             )
+    if not torch.isfinite(torch.cat(similarities)).all():  # asked once, since a device is waited for
+        raise ValueError("tokens hold NaN or infinity and cannot be compared")
     return x, owner
 
 

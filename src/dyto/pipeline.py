@@ -29,6 +29,7 @@ from dyto.prompts import Prompt, choose_prompt, get_prompt
 from dyto.savings import Savings
 from dyto.seeing import see
 from dyto.strategies import Strategy, build_strategy
+from dyto.strategies.encoding import KeptFeatures
 from dyto.streaming import stream_text
 from dyto.timing import Stopwatch
 from dyto.video import Frames, VideoSource, sample_frames
@@ -75,6 +76,7 @@ class VideoQA:
         self._prompts = (choose_prompt(prompt, model.chat, False), choose_prompt(choice_prompt, model.chat, True))
         self.savings = savings or Savings()
         self._kept = KeptPrefix(model, self.savings.keep_prefix)
+        self._seen = KeptFeatures()
         self.on_stage: Callable[[str], None] | None = None
         """Told the name of each stage as it begins, to show progress."""
 
@@ -158,7 +160,7 @@ class VideoQA:
             if sampling:
                 raise ConfigError(f"sampling options {', '.join(sampling)} given with tokens encoded before")
             return video
-        return see(self.model, self.strategy, video, question, self.savings, self.on_stage, sampling)
+        return see(self.model, self.strategy, video, question, self.savings, self.on_stage, sampling, self._seen)
 
     # --- from tokens to answers -------------------------------------------------------------------------
 
@@ -268,7 +270,7 @@ class VideoQA:
             ModelError: A question does not fit the context.
             ConfigError: An empty question, or options that cannot be met.
         """
-        written = check_generation(max_new_tokens, generation)
+        written = self._written(max_new_tokens, generation)
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}, expected at least 1, or None to choose")
         batch_size = batch_size if self.savings.batch_questions else 1
@@ -306,7 +308,7 @@ class VideoQA:
         Returns:
             The same answer as `ask` gives, as the value of the generator (`answer = yield from ...`).
         """
-        written = check_generation(max_new_tokens, generation)
+        written = self._written(max_new_tokens, generation)
         prompt = self._prepare(question, choices, max_new_tokens)
         tokens = self.encode(video, question=question if self.uses_question else None, **sampling)
         scaled = self.model.check_fit(prompt, tokens, max_new_tokens)
@@ -320,13 +322,17 @@ class VideoQA:
         return self._answer(tokens, text, choices, watch.seconds)
 
     def forget(self) -> None:
-        """Free the kept prefix of the video asked about last."""
+        """Free what is kept of the video asked about last."""
         self._kept.forget()
+        self._seen.forget()
 
     @property
     def uses_question(self) -> bool:
         """Whether the strategy looks at the question, so that no encoding serves two questions."""
         return bool(getattr(self.strategy, "uses_question", False))
+
+    def _written(self, max_new_tokens: int, generation: dict[str, Any] | None) -> dict[str, Any]:
+        return {**check_generation(max_new_tokens, generation), "compiled": self.savings.compiled}
 
     def _prepare(self, question: str, choices: Sequence[str] | None, max_new_tokens: int) -> Encoded:
         """The prompt as token ids; an error where it fits no video."""

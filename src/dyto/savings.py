@@ -19,6 +19,8 @@ class Savings:
     Attributes:
         overlap: A file is decoded in a thread while the tower encodes the frames that are there already.
         keep_prefix: The language model reads a video once for all questions about it.
+        keep_features: For a strategy that looks at the question, what the tower saw of the frames asked about last is
+            kept for the next question about them.
         batch_questions: Several questions are answered in one `generate`.
         project_chosen: Of patches, only those of the frames that a strategy asks for pass the projector.
         similar: Frames in which no part differs by more than so many levels of gray (of 255) from one encoded before
@@ -26,6 +28,8 @@ class Savings:
         still: In stretches of a video where the packets carry next to nothing and the intra frames at both ends are
             alike, only these are decoded, and stand for what lies between them.
         hardware: The graphics card decodes the video, where it and FFmpeg can; the processor does otherwise.
+        compiled: The layers of the tower, and with a static cache the steps of an answer, are compiled when they run
+            for the first time, where torch can: that takes up to minutes, and pays for many videos.
 
     Example:
         >>> Savings.none().overlap, Savings(similar=2).similar
@@ -34,11 +38,13 @@ class Savings:
 
     overlap: bool = True
     keep_prefix: bool = True
+    keep_features: bool = True
     batch_questions: bool = True
     project_chosen: bool = True
     similar: float | None = None
     still: bool = False
     hardware: bool = False
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -54,6 +60,18 @@ class Savings:
         off: dict[str, Any] = {field.name: None if field.name == "similar" else False for field in fields(cls)}
         return cls(**off)
 
+    @property
+    def changing(self) -> dict[str, Any]:
+        """Those that are on and can change an answer, by name.
+
+        Example:
+            >>> Savings(overlap=False, similar=1).changing
+            {'similar': 1.0}
+        """
+        off = Savings()
+        values = {field.name: getattr(self, field.name) for field in fields(self) if not getattr(off, field.name)}
+        return {name: value for name, value in values.items() if value is not None and value is not False}
+
     @classmethod
     def of(cls, without: Iterable[str] = (), given: Iterable[str] = ()) -> Savings:
         """The savings that a command line asks for.
@@ -67,8 +85,8 @@ class Savings:
 
         Example:
             >>> Savings.of(without=["overlap"], given=["still", "similar=2"])
-            Savings(overlap=False, keep_prefix=True, batch_questions=True, project_chosen=True, similar=2.0, \
-still=True, hardware=False)
+            Savings(overlap=False, keep_prefix=True, keep_features=True, batch_questions=True, project_chosen=True, \
+similar=2.0, still=True, hardware=False, compiled=False)
         """
         names = [field.name for field in fields(cls)]
         changes: dict[str, Any] = {}

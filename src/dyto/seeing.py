@@ -13,7 +13,7 @@ from dyto.models.base import VideoModel
 from dyto.models.deepstack import with_deep
 from dyto.savings import Savings
 from dyto.strategies import Strategy
-from dyto.strategies.encoding import Encoder
+from dyto.strategies.encoding import Encoder, KeptFeatures
 from dyto.timing import Stopwatch
 from dyto.video import ArrivingFrames, Frames, sample_frames
 
@@ -28,6 +28,7 @@ def see(
     savings: Savings,
     on_stage: Callable[[str], None] | None,
     sampling: dict[str, Any],
+    kept: KeptFeatures | None = None,
 ) -> VisualTokens:
     """Turn a video into tokens.
 
@@ -39,13 +40,15 @@ def see(
         savings: Those that are on.
         on_stage: Told the name of each stage as it begins.
         sampling: Options of `sample_frames`.
+        kept: Where features are kept for a strategy that looks at the question; frames given as `Frames` alone are
+            known again.
 
     Returns:
         The tokens, with the seconds of the stages "decode", "encode", "select" and "merge".
     """
     watch = Stopwatch(model.device, on_stage)
     if isinstance(video, Frames) and not sampling:
-        return _tokens(model, strategy, video, question, savings, watch)
+        return _tokens(model, strategy, video, question, savings, watch, kept)
     with watch.stage("decode"):
         frames = sample_frames(video, size=model.image_size, savings=savings, **sampling)
     if not isinstance(frames, ArrivingFrames):
@@ -66,9 +69,11 @@ def _tokens(
     question: str | None,
     savings: Savings,
     watch: Stopwatch,
+    kept: KeptFeatures | None = None,
 ) -> VisualTokens:
     """The tokens of frames, which may still be arriving: waiting for them counts as decoding."""
-    encoder = Encoder(model, watch, savings)
+    uses_question = getattr(strategy, "uses_question", False) and savings.keep_features
+    encoder = Encoder(model, watch, savings, kept if uses_question else None, frames)
     before = frames.waited if isinstance(frames, ArrivingFrames) else 0.0
     with watch.stage("strategy"):
         tokens = with_deep(strategy(frames, encoder, question), encoder.seen)

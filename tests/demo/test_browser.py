@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,18 +23,42 @@ STATUS = "#status [data-testid=markdown]"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
+HELD = """
+import pathlib, sys, time
+from dyto.cli import run
+from dyto.demo.limits import Limits
+check = Limits.check
+def wait(limits, video):
+    for _ in range(1200):
+        if pathlib.Path(sys.argv[1]).exists():
+            break
+        time.sleep(0.05)
+    return check(limits, video)
+Limits.check = wait
+sys.exit(run(["demo", "--port", "0"], debug=False))
+"""
+"""A demo that reads no video before there is a certain file, or a minute has gone by."""
+
+
+@contextmanager
+def demo_of(folder, *command):
+    """A demo in a process of its own; when it ends, nothing of it is left."""
+    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True, env=environment) as demo:
+        line = demo.stdout.readline()
+        try:
+            yield re.search(r"http://\S+/", line)[0]
+        finally:
+            demo.terminate()
+            assert demo.wait(90) is not None
+    assert not list(folder.glob("dyto-demo-*"))
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """A demo in a process of its own; when it ends, nothing of it is left."""
-    folder = tmp_path_factory.mktemp("tmp")
-    command = [sys.executable, "-m", "dyto", "demo", "--port", "0", "--max-mb", "2", "--max-minutes", "1"]
-    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as demo:
-        line = demo.stdout.readline()
-        yield re.search(r"http://\S+/", line)[0]
-        demo.terminate()
-        assert demo.wait(60) is not None
-    assert not list(folder.glob("dyto-demo-*"))
+    words = ("-m", "dyto", "demo", "--port", "0", "--max-mb", "2", "--max-minutes", "1")
+    with demo_of(tmp_path_factory.mktemp("tmp"), *words) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -229,10 +254,59 @@ def test_a_file_that_is_too_large_is_told_to_the_person(page, tmp_path):
     page.wait_for_function("document.body.innerText.includes('exceed the maximum allowed size')")
 
 
-def test_asking_without_a_video_is_told_to_the_person(page):
+@pytest.mark.parametrize(("width", "height"), [(390, 700), (1280, 900)])
+def test_an_error_is_told_once_where_the_person_sees_it(page, width, height):
+    page.set_viewport_size({"width": width, "height": height})
     page.locator("#question textarea").fill("What is it?")
     page.locator("#ask").click()
     page.wait_for_function("document.querySelector('#status').innerText.includes('no video yet')")
+    page.wait_for_function(
+        """place => { const box = document.querySelector(place).getBoundingClientRect();
+        return box.height > 0 && box.top >= 0 && box.bottom <= window.innerHeight }""",
+        arg=STATUS,
+    )
+    assert page.get_by_text("no video yet").count() == 1
+    assert page.locator(STATUS).get_attribute("role") == "status"
+
+
+def test_who_waits_is_told_so_and_leaves_the_line_by_stop_or_by_going(browser, tmp_path):
+    go = tmp_path / "go"
+    with demo_of(tmp_path, "-c", HELD, str(go)) as address:
+
+        def visit(told):
+            context = browser.new_context()
+            context.set_default_timeout(SLOW)
+            visitor = context.new_page()
+            visitor.goto(address)
+            visitor.get_by_role("button", name="Sample 1").click()
+            visitor.wait_for_function("document.querySelector('#question textarea').value.length > 0")
+            begin(visitor, "Is there a red ring?")
+            hears(visitor, told)
+            return visitor
+
+        def hears(visitor, told):
+            visitor.wait_for_function("([at, told]) => document.querySelector(at).innerText.trim() == told",
+                                      arg=[STATUS, told])  # fmt: skip
+
+        first = visit("waiting for the model")
+        second = visit("another question is being answered first")
+        assert "queue" not in second.locator("body").inner_text()
+        third = visit("2 other questions are being answered first")
+        fourth = visit("3 other questions are being answered first")
+        second.locator("#stop").click()
+        hears(second, "Stopped.")
+        hears(fourth, "2 other questions are being answered first")
+        third.context.close()
+        hears(fourth, "another question is being answered first")
+        go.touch()
+        for visitor in (first, fourth):
+            end(visitor)
+            hears(visitor, "")
+            assert answer_of(visitor) in ("yes", "no")
+        assert answer_of(second) == ""
+        hears(second, "Stopped.")
+        for visitor in (first, second, fourth):
+            visitor.context.close()
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 
 import pytest
 
@@ -76,6 +77,75 @@ def test_a_visitor_who_leaves_does_not_hold_up_the_next(engine, clip):
     next(leaving)
     leaving.close()
     assert isinstance(list(engine.ask(wish(clip)))[-1], Shown)
+
+
+@pytest.fixture
+def held(engine, monkeypatch):
+    """An engine whose every reading of a video waits for this event, and which looks often."""
+    go, begun = threading.Event(), threading.Event()
+    check = engine.limits.check
+
+    def wait(self, path):
+        begun.set()
+        assert go.wait(60)
+        return check(path)
+
+    monkeypatch.setattr(Limits, "check", wait)
+    monkeypatch.setattr("dyto.demo.engine.LOOK_SECONDS", 0.01)
+    visit = threading.Thread(target=lambda: list(engine.ask(wish("first.mp4"))))
+    visit.start()
+    assert begun.wait(60)
+    yield go
+    go.set()
+    visit.join()
+
+
+def told_next(visitor, kind=Doing):
+    """What a visitor is told when nothing has happened for a while."""
+    event = next(visitor)
+    assert isinstance(event, kind)
+    return event.words
+
+
+def test_who_waits_is_told_so_and_served_in_turn(engine, held, clip):
+    second, third = engine.ask(wish(clip)), engine.ask(wish(clip, "what color is the star ?"))
+    assert told_next(second) == told_next(second) == "another question is being answered first"
+    assert told_next(third) == "2 other questions are being answered first"
+    held.set()
+    events = [*second, *third]
+    shown = [event.answer.text for event in events if isinstance(event, Shown)]
+    assert len(shown) == 2
+    assert not any(engine._lines.values())
+
+
+def test_who_leaves_while_waiting_frees_his_place(engine, held, clip):
+    engine.waiting = 1
+    waits = engine.ask(wish(clip))
+    told_next(waits)
+    assert "1 question waits for this model already" in told_next(engine.ask(wish(clip)), Failed)
+    waits.close()
+    after = engine.ask(wish(clip))
+    assert told_next(after) == "another question is being answered first"
+    held.set()
+    assert isinstance(list(after)[-1], Shown)
+
+
+def test_what_takes_long_is_told_again_so_that_it_can_be_stopped(engine, clip, tiny, monkeypatch):
+    monkeypatch.setattr("dyto.demo.engine.LOOK_SECONDS", 0.01)
+    encode = tiny.encode
+    monkeypatch.setattr(tiny, "encode", lambda *a, **k: (time.sleep(0.2), encode(*a, **k))[1])
+    words = [event.words for event in engine.ask(wish(clip)) if isinstance(event, Doing)]
+    assert words.count("choosing and merging") + words.count("encoding the frames") > 5
+
+
+def test_who_waits_as_the_demo_ends_does_not_wait_for_ever(engine, held, clip):
+    waits = engine.ask(wish(clip))
+    told_next(waits)
+    ending = threading.Thread(target=engine.close)
+    ending.start()
+    assert all(isinstance(event, Doing) for event in waits)
+    held.set()
+    ending.join()
 
 
 @pytest.mark.parametrize(

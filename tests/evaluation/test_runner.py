@@ -10,6 +10,7 @@ import torch
 from dyto.benchmarks import get
 from dyto.errors import DatasetError
 from dyto.evaluation.evaluate import evaluate
+from dyto.savings import Savings
 from evaluation.world import predictions, rows, settings, write_questions
 
 
@@ -76,6 +77,19 @@ def test_results_of_another_configuration_are_left_alone_and_the_difference_name
     with pytest.raises(DatasetError, match="questions was"):
         evaluate(settings(world))
     assert predictions(world) == before
+
+
+def test_savings_that_can_change_an_answer_are_a_part_of_the_configuration_and_others_are_not(world):
+    evaluate(settings(world, limit=3))
+    before = predictions(world)
+    evaluate(settings(world, limit=3, savings=Savings.none()))
+    assert predictions(world) == before
+    with pytest.raises(DatasetError, match=r"savings was .* and is now|savings\.similar was"):
+        evaluate(settings(world, limit=3, savings=Savings(similar=1)))
+    evaluate(settings(world, "alike", limit=3, savings=Savings(similar=0, still=True)))
+    manifest = json.loads((world / "alike/artifacts/nextqa/run/manifest.json").read_text())
+    assert manifest["config"]["savings"] == {"similar": 0.0, "still": True}
+    assert predictions(world, "alike") == before
 
 
 def test_a_run_is_described_so_that_it_can_be_repeated(world):

@@ -1,7 +1,9 @@
 """The page: whole, self-contained, small, and safe whatever a video or question is called."""
 
+import dataclasses
 import re
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from PIL import Image
 
 import dyto
 from dyto.cli import run
+from dyto.evidence import Moment
 from dyto.inspecting import check_page, inspect_video, render, save_page, save_pictures
 from dyto.inspecting.markup import text
 from dyto.strategies import Plus
@@ -85,6 +88,18 @@ def test_the_page_says_which_cut_was_used_and_where_there_is_none(tiny):
     assert words.count("wanted by the content") == 1
     assert words.count("uniform has no hierarchy over time") == 1
     assert "Colours are segments or clusters" in words
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(6, "1 more key frame weighs less."), (7, "2 more key frames weigh less."), (5, None)]
+)
+def test_the_rest_of_the_evidence_is_counted_in_plain_words(seen, count, words):
+    first = seen.views[0]
+    answer = SimpleNamespace(text="yes", seconds={})
+    moments = [Moment(0, 0, 0.0, 0.5, 0.5, None)] * count
+    view = dataclasses.replace(first, answer=answer, evidence=moments)
+    page = render(dataclasses.replace(seen, question="which ?", views=[view]))
+    assert re.findall(r"\d+ more key[^<]*", page) == ([words] if words else [])
 
 
 def test_many_times_are_folded_away_once(tiny):

@@ -66,5 +66,5 @@ def test_its_positions_are_scaled_already(folder):
 
 
 def test_a_question_that_does_not_fit_is_told_so_without_advice_that_cannot_help(model):
-    with pytest.raises(dyto.ModelError, match=r"the context is 2048: lower token_budget or max_new_tokens$"):
+    with pytest.raises(dyto.ModelError, match=r"the context is 2048: ask a shorter question or lower max_new_tokens$"):
         dyto.VideoQA(model).ask(video(), "why", max_new_tokens=2040)

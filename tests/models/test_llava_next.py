@@ -233,6 +233,19 @@ def test_what_does_not_fit_is_said_before_anything_runs():
         dyto.VideoQA(adapter(context=200, factor=2.0)).ask(video(30), QUESTIONS[0], max_new_tokens=300)
 
 
+@pytest.mark.parametrize(
+    ("words", "new", "advice"),
+    [
+        (1, 200, "ask a shorter question or lower max_new_tokens, or set rope_scaling_factor 2"),
+        (180, 20, "ask a shorter question or lower max_new_tokens, or set rope_scaling_factor 2"),
+        (500, 20, "ask a shorter question"),
+    ],
+)
+def test_a_question_that_leaves_no_room_for_a_video_is_asked_to_be_shorter(words, new, advice):
+    with pytest.raises(dyto.ModelError, match=rf"the context is 200: {advice}$"):
+        dyto.VideoQA(adapter(context=200)).ask("never opened.mp4", "what " * words, max_new_tokens=new)
+
+
 def test_a_kept_prefix_is_left_as_it_was(model):
     tokens = dyto.VideoQA(model).encode(video())
     prompt = model.tokenize(*dyto.prompts.PROMPTS["tiny"].fill(QUESTIONS[0]))

@@ -13,6 +13,7 @@ from dyto.benching import tally
 from dyto.benching.plan import Subject
 from dyto.benching.probes import now
 from dyto.models.base import VideoModel
+from dyto.models.compiling import blocks_of
 
 ALONE = "without overlap"
 """The version of this library whose stages follow one another."""
@@ -130,9 +131,7 @@ def work(subject: Subject, run: dict[str, Any]) -> dict[str, tuple[float, float]
 
 def tower_work(model: VideoModel, patches: int) -> tuple[float, int, int]:
     """Operations of the tower for one frame, bytes of its weights, and bytes of a frame's pixels."""
-    config, parts = model.model.config.vision_config, model.model.model
-    tower = getattr(parts, "vision_tower", None)
-    tower = parts.visual if tower is None else tower
+    config, tower = model.model.config.vision_config, model._tower()
     merge = getattr(config, "spatial_merge_size", 1)
     side = config.patch_size if isinstance(config.patch_size, int) else config.patch_size[0]
     size = getattr(config, "image_size", None)
@@ -143,7 +142,7 @@ def tower_work(model: VideoModel, patches: int) -> tuple[float, int, int]:
     places = count + bool(getattr(model, "has_cls", False))
     depth = getattr(config, "num_hidden_layers", None) or config.depth
     used = needed_layers(model, depth)
-    blocks = _blocks(tower, depth)
+    blocks = blocks_of(tower) or [tower]
     weights = sum(matrices(block) for block in blocks[:used])
     embedding = matrices(tower) - sum(matrices(block) for block in blocks)
     operations = 2.0 * (weights * places + embedding * count) + 4.0 * used * places**2 * config.hidden_size
@@ -155,14 +154,6 @@ def needed_layers(model: VideoModel, depth: int) -> int:
     """How many layers of the tower the features need."""
     layers: tuple[int, ...] = getattr(model, "_layers", (depth,))
     return max(layer if layer >= 0 else depth + 1 + layer for layer in layers)
-
-
-def _blocks(tower: nn.Module, depth: int) -> list[nn.Module]:
-    """The layers of a tower, whatever they are called."""
-    for part in tower.modules():
-        if isinstance(part, nn.ModuleList) and len(part) == depth:
-            return list(part)
-    return [tower]
 
 
 def matrices(module: Any) -> int:

@@ -19,7 +19,7 @@ from dyto.certifying.checks import (
     check_provenance,
     check_question,
 )
-from dyto.certifying.limit import TookTooLongError
+from dyto.certifying.limit import SECONDS, TookTooLongError
 from dyto.certifying.report import FAILED, PASSED, SKIPPED, Check, Report
 from dyto.certifying.trials import Bench, Fault, Trial
 from dyto.console import harmless
@@ -42,9 +42,6 @@ CHECKS: dict[str, Callable[[Bench, Sequence[Trial]], str]] = {
     "batches": check_batches,
     "cache": check_cache,
 }
-
-SECONDS = 300.0
-"""How long one call may take unless one says otherwise."""
 
 TRUE_PROVENANCE = ("origin", "time order")
 """Checks that go by where tokens say they come from."""

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dyto import options
+from dyto.certifying.limit import SECONDS
 from dyto.console import err, out
 
 STYLES = {"passed": "green", "FAILED": "bold red", "not examined": "yellow"}
@@ -36,23 +37,21 @@ def certify_command(
     budget: Annotated[
         int | None, typer.Option(help="What a strategy that takes no token_budget is to keep to.", min=1)
     ] = None,
-    seconds: Annotated[
-        float | None, typer.Option(help="How long one call may take. (default: 300)", min=0.1, show_default=False)
-    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long one call may take.", min=0.1)] = SECONDS,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Examine anybody's strategy: budget, determinism, provenance, order, batches, cache, and whether it does anything.
 
     Leaves with 1 where something is wrong.
     """
-    from dyto.certifying.certify import SECONDS, certify
+    from dyto.certifying.certify import certify
     from dyto.models.loading import load_model
     from dyto.targets import find_strategy
 
     strategy = find_strategy(target)  # what is not there fails before a model is loaded
     with err.status("examining"):
         loaded = load_model(model, device=device, dtype=dtype)
-        report = certify(strategy, loaded, budget=budget, seconds=seconds or SECONDS)
+        report = certify(strategy, loaded, budget=budget, seconds=seconds)
     if as_json:
         sys.stdout.write(json.dumps(report.to_dict(), ensure_ascii=False) + "\n")
     else:

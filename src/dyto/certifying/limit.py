@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+SECONDS = 300.0
+"""How long one call may take unless another time is given."""
+
+
 class TookTooLongError(BaseException):
     """Raised where the code was when its time was over; no `except Exception` of that code swallows it."""
 

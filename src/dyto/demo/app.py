@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dyto.answer import Answer
-from dyto.demo.engine import Doing, Engine, Failed, Said, Shown, Wish
+from dyto.demo.engine import WORDS, Doing, Engine, Failed, Said, Shown, Wish
 from dyto.demo.limits import Limits
+from dyto.demo.look import ANNOUNCED, BUSY, IDLE
 from dyto.demo.places import Uploads, make_folder
 from dyto.demo.server import build_site, run_site
 from dyto.errors import ConfigError, DytoError, MissingExtraError
@@ -29,11 +30,6 @@ SIDE_PARTS = 6
 
 CACHE_SECONDS = (300, 3600)
 """How often old files are looked for, and after how long they are removed, uploaded and shown ones alike."""
-
-BUSY, IDLE = (
-    f"() => {{ document.getElementById('answers').setAttribute('aria-busy', '{busy}') }}" for busy in ("true", "false")
-)
-"""What the browser does as a question begins and ends: Stop is there as long as there is something to stop."""
 
 
 def serve(
@@ -54,7 +50,7 @@ def serve(
         host: Where to listen.
         port: Where to listen; 0 for any free port.
         limits: Of videos.
-        waiting: Most questions that wait for their turn.
+        waiting: Most questions that wait for one model.
         ready: Told the address.
         until: Ends the demo when it is set; None for an interruption alone.
         **loading: Options of `dyto.load_model`.
@@ -66,7 +62,7 @@ def serve(
     """
     bounds = limits or Limits()
     with _folder() as folder:
-        engine = Engine(tuple(models), bounds, loading)
+        engine = Engine(tuple(models), bounds, loading, max(1, waiting))
         try:
             gr = _gradio()
             engine.load(models[0])
@@ -134,13 +130,14 @@ def build_page(gr: Any, engine: Engine, folder: Path) -> Any:
         with gr.Row(elem_id="answers"):
             sides = [_side(gr, video, number) for number in range(2)]
         parts = [part for side in sides for part in side]
+        page.load(None, None, None, js=ANNOUNCED, api_name=False)
         gr.on([ask.click, question.submit], None, None, None, js=BUSY, api_name=False)
         asking = gr.on(
             [ask.click, question.submit],
             _handler(gr, engine),
             [video, question, options, *controls],
             [status, *parts],
-            concurrency_limit=len(engine.models),  # each model answers one at a time
+            concurrency_limit=None,  # the engine keeps the line, and says so to those who stand in it
             api_name=False,
         )
         asking.then(None, None, None, js=IDLE, api_name=False)
@@ -232,7 +229,7 @@ def _handler(gr: Any, engine: Engine) -> Callable[..., Generator[dict[Any, Any] 
             yield _told(gr, str(err))
             return
         count = len(wish.strategies)
-        page = _blank(gr, "waiting for the model", count)
+        page = _blank(gr, WORDS["waiting"], count)
         yield page
         for event in engine.ask(wish):
             if isinstance(event, Failed):
@@ -248,8 +245,7 @@ def _handler(gr: Any, engine: Engine) -> Callable[..., Generator[dict[Any, Any] 
 
 
 def _told(gr: Any, words: str, sides: int = 1) -> list[Any]:
-    """An error, where the person looks: in the middle of the page, and as a notice above it."""
-    gr.Warning(_plain(words), title="That did not work")
+    """An error, in the line that tells what is done; the browser brings it into view."""
     return _blank(gr, f"**{_plain(words)}**", sides)
 
 

@@ -32,7 +32,7 @@ def demo_command(
     port: Annotated[int, typer.Option(help="Where to listen; 0 for any free one.", min=0, max=65535)] = 7860,
     max_mb: Annotated[int, typer.Option(help="Largest upload, MB.", min=1)] = 200,
     max_minutes: Annotated[float, typer.Option(help="Longest video, minutes.", min=0.1)] = 20,
-    max_waiting: Annotated[int, typer.Option(help="Most questions that wait for their turn.", min=1)] = 16,
+    max_waiting: Annotated[int, typer.Option(help="Most questions that wait for one model.", min=1)] = 16,
     device: options.Device = None,
     dtype: options.Dtype = None,
     rope_scaling_factor: options.RopeScaling = None,

@@ -7,7 +7,7 @@ import queue
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,9 @@ SIDE = 480
 
 KEPT_TOKENS, KEPT_PREFIXES = 16, 2
 """Videos whose tokens are kept, and those whose keys and values are: one for each of two strategies side by side."""
+
+LOOK_SECONDS = 0.5
+"""How often a visitor is told again how things stand; only then can it be noticed that he left."""
 
 Captioned = list[tuple[Image.Image, str]]
 
@@ -112,15 +115,18 @@ class Engine:
         models: The names offered.
         limits: Of videos.
         loading: Further options of `dyto.load_model`.
+        waiting: Most questions that wait for one model; those beyond are refused.
     """
 
     models: Sequence[str]
     limits: Limits = field(default_factory=Limits)
     loading: dict[str, Any] = field(default_factory=dict)
+    waiting: int = 16
 
     def __post_init__(self) -> None:
-        # A pipeline serves one thread: every model has one, which is its queue, too.
+        # A pipeline serves one thread: every model has one, and a line of questions, the first under way.
         self._threads = {name: ThreadPoolExecutor(1, thread_name_prefix=f"dyto-{name}") for name in self.models}
+        self._lines: dict[str, list[Future[None]]] = {name: [] for name in self.models}
         self._loaded: dict[str, Any] = {}
         self._seen: OrderedDict[tuple[Any, ...], _Seen] = OrderedDict()
         self._lock = threading.Lock()
@@ -137,16 +143,54 @@ class Engine:
         """Answer a question; a generator that is closed early stops the work.
 
         Yields:
-            What happens, as it happens; an error is the last event.
+            What happens, as it happens, and again what is under way while nothing does; an error is the last event.
         """
-        line: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        told: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         left = threading.Event()
-        self._threads[wish.model].submit(self._work, wish, line.put, left)
+        place = self._join(wish, told.put, left)
+        if place is None:
+            waits = "1 question waits" if self.waiting == 1 else f"{self.waiting} questions wait"
+            yield Failed(f"{waits} for this model already, and no more may: ask again in a minute")
+            return
+        doing = Doing(WORDS["waiting"])
         try:
-            while (event := line.get()) is not None:
+            while not place.cancelled():
+                try:
+                    event = told.get(timeout=LOOK_SECONDS)
+                except queue.Empty:
+                    ahead = self._ahead(wish.model, place)
+                    yield Doing(_waiting_for(ahead)) if ahead else doing
+                    continue
+                if event is None:
+                    return
+                if isinstance(event, Doing):
+                    doing = event
                 yield event
         finally:
             left.set()
+            place.cancel()
+
+    def _join(self, wish: Wish, tell: Callable[[Event | None], None], left: threading.Event) -> Future[None] | None:
+        """A place in the line of a model, left when the work ends or is cancelled; None if the line is full."""
+        line = self._lines[wish.model]
+
+        def leave(place: Future[None]) -> None:
+            with self._lock:
+                line.remove(place)
+
+        with self._lock:
+            if len(line) > self.waiting:
+                return None
+            place = self._threads[wish.model].submit(self._work, wish, tell, left)
+            line.append(place)
+        place.add_done_callback(leave)
+        return place
+
+    def _ahead(self, model: str, place: Future[None]) -> int:
+        """How many questions are before this one."""
+        with self._lock:
+            line = self._lines[model]
+            return line.index(place) if place in line else 0
 
     def forget(self, video: str) -> None:
         """Drop what is kept of a file."""
@@ -227,7 +271,17 @@ class Engine:
         return seen
 
 
-WORDS = {"decode": "reading the video", "strategy": "choosing and merging", "encode": "encoding the frames"}
+WORDS = {
+    "waiting": "waiting for the model",
+    "decode": "reading the video",
+    "strategy": "choosing and merging",
+    "encode": "encoding the frames",
+}
+
+
+def _waiting_for(questions: int) -> str:
+    others = "another question is" if questions == 1 else f"{questions} other questions are"
+    return f"{others} being answered first"
 
 
 def _pictures(video: str, tokens: VisualTokens) -> tuple[Captioned, Captioned]:

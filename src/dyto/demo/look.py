@@ -1,4 +1,4 @@
-"""The style of the page, where it differs from gradio's own."""
+"""The style of the page, where it differs from gradio's own, and the little that the browser does by itself."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ footer { display: none !important; }
 .gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; }
 body:not(:has(#answers[aria-busy="true"])) #stop { display: none; }
 .status { min-height: 1.6em; }
+#status [data-testid="status-tracker"] { display: none; }
 #video button[aria-label^="Trim"], #video button[aria-label^="Reset"] { display: none; }
 .seen .grid-wrap { max-height: none !important; height: auto !important; }
 .seen .grid-container { grid-template-columns: repeat(auto-fill, minmax(min(150px, 30%), 1fr)) !important; }
@@ -15,4 +16,22 @@ body:not(:has(#answers[aria-busy="true"])) #stop { display: none; }
 .seen .thumbnail-item img { object-fit: contain !important; height: auto !important; }
 """
 """Pictures in their own proportions, as many beside each other as fit, none in a box that scrolls; the editor of
-videos hidden, because it would fetch parts from elsewhere."""
+videos hidden, because it would fetch parts from elsewhere; nothing laid over the line of the status."""
+
+ANNOUNCED = """() => {
+    document.querySelector('#status [data-testid=markdown]').setAttribute('role', 'status');
+}"""
+"""As the page opens: what is told in the line of the status is read out to those who do not see it."""
+
+BUSY = """() => {
+    document.getElementById('answers').setAttribute('aria-busy', 'true');
+    document.getElementById('status').scrollIntoView({block: 'nearest'});
+}"""
+"""As a question begins: Stop is there as long as there is something to stop, and the status is in view."""
+
+IDLE = """() => {
+    document.getElementById('answers').setAttribute('aria-busy', 'false');
+    const show = () => document.querySelector('#status strong')?.scrollIntoView({block: 'nearest'});
+    requestAnimationFrame(() => requestAnimationFrame(show));
+}"""
+"""As it ends: an error, which may be longer than what was told before, is in view as a whole."""

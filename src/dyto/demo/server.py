@@ -27,7 +27,7 @@ def build_site(gr: Any, page: Any, *, waiting: int, limits: Limits) -> Any:
     Args:
         gr: gradio.
         page: The blocks.
-        waiting: Most questions that wait for their turn.
+        waiting: Most questions that wait where the server itself is too busy to begin with them.
         limits: Of videos.
 
     Returns:

@@ -102,13 +102,17 @@ def evaluate_command(
         bool, typer.Option("--retry-failed", help="Ask again what was not answered before.")
     ] = False,
     encoding: options.Encoding = None,
+    without: options.Without = None,
+    saving: options.Given = None,
     as_json: Annotated[bool, typer.Option("--json", help="The results as JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Run a benchmark, from where an earlier run stopped; score it, and compare with the paper."""
     from dyto.benchmarks import expand
     from dyto.evaluation.evaluate import Judging
     from dyto.evaluation.settings import Settings
+    from dyto.savings import Savings
 
+    savings = Savings.of(without or (), saving or ())
     frames = {"num_frames": num_frames or (None if fps else 100), "fps": fps, "sampling": sampling}
     settings = [
         Settings(
@@ -140,6 +144,7 @@ def evaluate_command(
             name=run_name,
             folders={"out": out_dir},
             encoding=encoding,
+            savings=savings,
         )
         for part in expand(name)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from dyto.errors import ConfigError, DatasetError, VideoError
 from dyto.evaluation.cache import TokenCache
 from dyto.evaluation.videos import Clip, find_clip
 from dyto.features import VisualTokens
+from dyto.savings import Savings
 from dyto.video import Frames, FrameSize, sample_frames
 
 _CUT_SLACK_SECONDS = 1.0
@@ -51,6 +52,7 @@ class Loader:
         size: Height and width that the model wants, or what makes them of the video's.
         sampling: Options of `dyto.sample_frames`.
         cache: Tokens of earlier runs, if they are kept.
+        savings: What is spared while decoding; frames are read whole, since the next video is read ahead anyway.
     """
 
     benchmark: Benchmark
@@ -58,6 +60,7 @@ class Loader:
     size: FrameSize
     sampling: Mapping[str, Any]
     cache: TokenCache | None = None
+    savings: Savings = field(default_factory=Savings.none)
 
     def find(self, sample: Sample) -> Clip | None:
         """Where the sample's video lies; None if it is missing or its name is not safe."""
@@ -91,7 +94,8 @@ class Loader:
 
     def _decode(self, clip: Clip) -> Frames:
         """The clip's frames; a file no longer than the clip that begins after its end was cut already."""
-        options = {"size": self.size, "source_fps": self.benchmark.folder_fps, **self.sampling}
+        savings = replace(self.savings, overlap=False)
+        options = {"size": self.size, "source_fps": self.benchmark.folder_fps, "savings": savings, **self.sampling}
         try:
             return sample_frames(clip.path, start=clip.start, end=clip.end, **options)
         except VideoError:

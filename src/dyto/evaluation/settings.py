@@ -20,6 +20,7 @@ from dyto.evaluation.runner import Task
 from dyto.evaluation.videos import subtitle_folder, video_folders
 from dyto.pipeline import VideoQA
 from dyto.prompts import Prompt, get_prompt, prompt_for
+from dyto.savings import Savings
 from dyto.strategies import build_strategy
 
 _GIB = 1 << 30
@@ -58,6 +59,7 @@ class Settings:
         name: Of the run's folder; None to make one from the settings.
         folders: Output folders, as `RunFolders.under` takes them.
         encoding: Of the question file.
+        savings: What is spared on the way; those that can change an answer are a part of the configuration.
     """
 
     benchmark: str
@@ -88,6 +90,7 @@ class Settings:
     name: str | None = None
     folders: Mapping[str, Any] = field(default_factory=lambda: {"out": "outputs"})
     encoding: str | None = None
+    savings: Savings = field(default_factory=Savings)
 
     def __post_init__(self) -> None:
         index, count = self.shard
@@ -137,6 +140,7 @@ class Settings:
             "scoring": self.scoring,
             "max_new_tokens": self.max_new_tokens,
             **self._sampling,
+            **({"savings": self.savings.changing} if self.savings.changing else {}),
         }
 
     def questions(self) -> Questions:
@@ -169,6 +173,7 @@ class Settings:
             device_map=self.device_map,
             quantization=self.quantization,
             rope_scaling_factor=self.rope_scaling_factor,
+            savings=self.savings,
             **template,
         )
 
@@ -178,7 +183,7 @@ class Settings:
 
     def loader(self, qa: VideoQA, cache: TokenCache | None = None) -> Loader:
         """What finds and decodes videos, for a model."""
-        return Loader(self.spec, self.videos(), qa.model.image_size, self._sampling, cache)
+        return Loader(self.spec, self.videos(), qa.model.image_size, self._sampling, cache, self.savings)
 
     def subtitles(self) -> Path | None:
         """The folder of subtitles, for a benchmark that has them."""
@@ -195,7 +200,8 @@ class Settings:
         folders.settle(config, run_manifest(questions, qa, config))
         cache = None
         if self.cache_dir is not None:
-            what = {key: config[key] for key in ("model", "weights", "dtype", "strategy")}
+            parts = ("model", "weights", "dtype", "strategy", "savings")
+            what: dict[str, Any] = {key: config[key] for key in parts if key in config}
             cache = TokenCache(self.cache_dir, max_bytes=int(self.cache_gib * _GIB), identity=what)
         subtitles, loader = self.subtitles(), self.loader(qa, cache)
         return Task(questions, folders, loader, self.max_new_tokens, self.scoring, self.limit, self.shard, subtitles)

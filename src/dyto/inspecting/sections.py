@@ -95,7 +95,8 @@ def _answer(seen: Inspection, index: int, view: View) -> str:
             f'<span class="soft">probability {moment.alone:.2f} from it alone{without}</span></div></li>'
         )
     rest = len(view.evidence) - len(items)
-    more = f'<p class="soft">{rest} more key frames weigh less.</p>' if rest else ""
+    weigh = "weighs" if rest == 1 else "weigh"
+    more = f'<p class="soft">{_plural(rest, "more key frame")} {weigh} less.</p>' if rest else ""
     return f'{said}<h3>What the answer rests on</h3><ol class="moments">{"".join(items)}</ol>{more}'
 
 

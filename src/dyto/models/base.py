@@ -7,12 +7,15 @@ rest. Most have a tower that takes frames of one size: see `dyto.models.towers.F
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from dyto.features import FrameFeatures
+from dyto.models.compiling import CompiledBlocks, can_compile, spread_out
 from dyto.models.generating import Generates
 from dyto.models.language import Encoded
 from dyto.models.pixels import Pictures
@@ -61,9 +64,30 @@ class VideoModel(Generates):
             ConfigError: No pictures, or the tower has no such layer.
         """
 
+    def _tower(self) -> Any:
+        """The module of the tower."""
+        return self.model.model.vision_tower
+
+    @cached_property
+    def _compiled_blocks(self) -> CompiledBlocks:
+        return CompiledBlocks(self._tower())
+
+    def compiled_tower(self) -> AbstractContextManager[None]:
+        """Lets the layers of the tower run compiled inside a block; for one thread at a time.
+
+        Compiling takes some seconds the first time, and again for frames of another shape or number. Features differ
+        by rounding. Where torch cannot compile, or parts of the model lie on several devices, nothing changes.
+        """
+        possible = not spread_out(self.model) and can_compile(self.device.type)
+        return self._compiled_blocks.running() if possible else nullcontext()
+
     @torch.inference_mode()
     def embed_text(self, text: str) -> Tensor:
         """(n, D) embeddings of the words of a text, in the space of the patches, for strategies that look at it."""
-        ids = self.tokenizer(text, add_special_tokens=False, return_tensors="pt").input_ids[0].to(self.device)
+        ids = (
+            self.tokenizer(text, add_special_tokens=False, return_tensors="pt", verbose=False)
+            .input_ids[0]
+            .to(self.device)
+        )
         words: Tensor = self.model.get_input_embeddings()(ids)
         return words

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import Cache
 
 from dyto.errors import ConfigError
+from dyto.models.compiling import StaticRoom, can_compile, compiled_steps, spread_out
 from dyto.models.decoding import generation_config, stopping
 from dyto.models.language import LanguageSide
 from dyto.models.prefix import Batch, Prefix
@@ -20,6 +23,10 @@ CACHE_BYTES = 4 << 30
 class Generates(LanguageSide):
     """Answers questions behind prefixes; see `dyto.models.base.VideoModel`."""
 
+    @cached_property
+    def _room(self) -> StaticRoom:
+        return StaticRoom()
+
     @torch.inference_mode()
     def generate(
         self,
@@ -30,6 +37,7 @@ class Generates(LanguageSide):
         batch_size: int | None = None,
         streamer: Any = None,
         stop: Callable[[], bool] | None = None,
+        compiled: bool = False,
         **sampling: Any,
     ) -> list[str]:
         """Answer questions about videos, greedily unless told otherwise.
@@ -41,6 +49,8 @@ class Generates(LanguageSide):
             batch_size: Questions at a time; None for as many as memory sensibly holds.
             streamer: A transformers streamer, for a single question.
             stop: Asked after each token; True ends the answer.
+            compiled: Compile the steps of an answer, with a static cache, where that is possible (see
+                `dyto.models.compiling`).
             **sampling: Further generation options of transformers, such as `do_sample` and `temperature`.
 
         Returns:
@@ -63,7 +73,8 @@ class Generates(LanguageSide):
             for start in range(0, len(group), size):
                 rows = group[start : start + size]
                 options = generation_config(self.model, self.tokenizer, max_new_tokens, sampling)
-                answers = self._generate([prefixes[i] for i in rows], [after[i] for i in rows], options, streamer, stop)
+                some, asked = [prefixes[i] for i in rows], [after[i] for i in rows]
+                answers = self._generate(some, asked, options, compiled, streamer=streamer, stop=stop)
                 for row, text in zip(rows, self.tokenizer.batch_decode(answers, skip_special_tokens=True), strict=True):
                     texts[row] = text.strip()
         return texts
@@ -73,6 +84,8 @@ class Generates(LanguageSide):
         prefixes: Sequence[Prefix],
         after: Sequence[Tensor],
         options: Any,
+        compiled: bool,
+        *,
         streamer: Any,
         stop: Callable[[], bool] | None,
     ) -> Tensor:
@@ -81,11 +94,18 @@ class Generates(LanguageSide):
         extra: dict[str, Any] = {} if stop is None else {"stopping_criteria": stopping(stop)}
         if batch.positions is not None:
             extra["position_ids"] = batch.positions
+        cache: Cache = batch.cache
+        if compiled and not spread_out(self.model) and can_compile(self.device.type):
+            places = batch.embeds.shape[1] + options.max_new_tokens
+            static = self._room.filled(batch.cache, self._causal_lm().config.get_text_config(), places)
+            if static is not None:
+                cache = static
+                compiled_steps(options, self.device)
         with self._rope.active(prefixes[0].scaled):
             ids: Tensor = self._causal_lm().generate(
                 inputs_embeds=batch.embeds,
                 attention_mask=batch.mask,
-                past_key_values=batch.cache,
+                past_key_values=cache,
                 generation_config=options,
                 streamer=streamer,
                 **extra,

@@ -128,7 +128,7 @@ class LanguageSide(ABC):
         Returns:
             The ids on the model's device, with the beginning-of-text token where the tokenizer has one.
         """
-        ids = self.tokenizer(before + IMAGE + after, return_tensors="pt").input_ids[0].to(self.device)
+        ids = self.tokenizer(before + IMAGE + after, return_tensors="pt", verbose=False).input_ids[0].to(self.device)
         place = (ids == self._image_id).nonzero().flatten()
         if len(place) != 1:
             raise ConfigError(f"the prompt holds {IMAGE!r} {len(place)} times, expected it once")
@@ -185,6 +185,10 @@ class LanguageSide(ABC):
         need = text + (visual or 1) + between + max_new_tokens
         if need > self.context_length:
             advice = "lower token_budget or max_new_tokens"
+            if text + 1 + max_new_tokens > self.context_length:  # no budget is small enough
+                advice = "ask a shorter question"
+                if text + 1 < self.context_length:
+                    advice += " or lower max_new_tokens"
             if self.rope_factor == 1.0 and need <= 2 * self._rope.original_context and self._rope.possible:
                 advice += ", or set rope_scaling_factor 2"
             raise ModelError(

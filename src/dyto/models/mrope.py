@@ -59,6 +59,9 @@ class QwenVL(VideoModel):
     def _language_model(self) -> Any:
         return self.model.model.language_model
 
+    def _tower(self) -> Any:
+        return self.model.model.visual
+
     @abstractmethod
     def _see(self, patches: Tensor, grid: Tensor) -> Tensor:
         """(1 + levels, n, D) tokens, then DeepStack features, of patches and the (B, 3) grids that they come from."""
@@ -73,7 +76,7 @@ class QwenVL(VideoModel):
         pictures, indices, seconds = as_pictures(images)
         height, width = self.image_size(*pictures[0].shape[:2])
         rows, cols = height // self._side, width // self._side
-        tower = self.model.model.visual
+        tower = self._tower()
         device, dtype = device_of(tower), next(tower.parameters()).dtype
 
         attentions: list[Tensor] = []

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,10 @@ from dyto.video import FrameSize
 if TYPE_CHECKING:
     from dyto.video import Frames
 
+log = logging.getLogger(__name__)
+
 CHUNK_FRAMES = 16
-"""Frames that pass the tower together."""
+"""Frames that pass the tower together, where there is memory for them."""
 
 KEEP_BYTES = 2 << 30
 """Tower output kept for later; beyond it the frames chosen pass the tower a second time, with the same result."""
@@ -38,7 +41,7 @@ def look(
         pictures: T pictures.
         see: What the tower gives for some of them, (B, ...).
         summarise: A summary of that, (B, D).
-        step: Pictures that pass together.
+        step: Pictures that pass together; fewer where there is no memory for them.
 
     Returns:
         (T, D) summaries, and what gives (K, ...) for K positions: from memory where all of it is no more than
@@ -46,27 +49,44 @@ def look(
 
     Raises:
         ConfigError: There are no pictures.
+        torch.OutOfMemoryError: There is no memory for one.
     """
     if not len(pictures):
         raise ConfigError("no pictures to encode, expected at least one")
-    summaries, kept = [], torch.empty(0)
-    for start in range(0, len(pictures), step):
-        seen = see(pictures[start : start + step])
+    summaries, kept, start = [], torch.empty(0), 0
+    for seen in _in_chunks(pictures, see, step):
         if start == 0:
             keep = len(pictures) * seen[0].nbytes <= KEEP_BYTES
             kept = seen.new_empty(len(pictures) if keep else 0, *seen.shape[1:])
         if keep:
-            kept[start : start + step] = seen
+            kept[start : start + len(seen)] = seen
         summaries.append(summarise(seen))
+        start += len(seen)
 
     @torch.inference_mode()
     def load(positions: Tensor) -> Tensor:
         if len(kept):
             return kept[positions.to(kept.device)]
         chosen = [pictures[i] for i in positions.tolist()]
-        return torch.cat([see(chosen[start : start + step]) for start in range(0, len(chosen), step)])
+        return torch.cat(list(_in_chunks(chosen, see, step)))
 
     return torch.cat(summaries), load
+
+
+def _in_chunks(pictures: Pictures, see: Callable[[Pictures], Tensor], step: int) -> Iterator[Tensor]:
+    """What a tower sees in pictures, `step` at a time; half as many from where memory is short."""
+    start = 0
+    while start < len(pictures):
+        try:
+            seen = see(pictures[start : start + step])
+        except torch.OutOfMemoryError:
+            if step == 1:
+                raise
+            step //= 2
+            log.info("not enough memory: %d pictures at a time", step)
+            continue
+        yield seen
+        start += len(seen)
 
 
 class FrameTower(VideoModel):
@@ -83,10 +103,6 @@ class FrameTower(VideoModel):
     def _fit(self, image_size: FrameSize, grid: tuple[int, int]) -> None:
         """State `image_size`, and the rows and columns of the visual tokens of one frame."""
         self.image_size, self.grid, self.num_patches = image_size, grid, grid[0] * grid[1]
-
-    def _tower(self) -> Any:
-        """The module of the tower."""
-        return self.model.model.vision_tower
 
     @abstractmethod
     def _states(self, pixels: Tensor) -> Tensor:

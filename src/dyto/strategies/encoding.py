@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,27 @@ if TYPE_CHECKING:
 _METHODS = frozenset(method for _, methods in NEEDS.values() for method in methods)
 
 
+class KeptFeatures:
+    """What the tower saw of the frames that were asked about last, for the next question about the same object."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[Frames, int | None, FrameFeatures] | None = None
+
+    def of(self, frames: Frames, attention_layer: int | None) -> FrameFeatures | None:
+        """The features of these frames, if it is they that are kept."""
+        if self._kept is None or self._kept[0] is not frames or self._kept[1] != attention_layer:
+            return None
+        return self._kept[2]
+
+    def keep(self, frames: Frames, attention_layer: int | None, features: FrameFeatures) -> None:
+        """Keep features, instead of those that are kept."""
+        self._kept = (frames, attention_layer, features)
+
+    def forget(self) -> None:
+        """Free what is kept."""
+        self._kept = None
+
+
 class Encoder:
     """Encodes for a strategy, and adds the seconds to the stage "encode".
 
@@ -32,10 +54,20 @@ class Encoder:
         model: The model.
         watch: What the seconds are added to.
         savings: Which of its savings are on; None for the usual ones.
+        kept: Where the features of `whole` are kept for the next question, if they are.
+        whole: The frames of the video.
     """
 
-    def __init__(self, model: VideoModel, watch: Stopwatch, savings: Savings | None = None) -> None:
+    def __init__(
+        self,
+        model: VideoModel,
+        watch: Stopwatch,
+        savings: Savings | None = None,
+        kept: KeptFeatures | None = None,
+        whole: Frames | None = None,
+    ) -> None:
         self._model, self._watch, self._savings = model, watch, savings or Savings()
+        self._kept, self._whole = kept, whole
         self.name = model.name
         self.seen: list[FrameFeatures] = []
         """The features of all frames encoded so far, where the family needs them again for `with_deep`."""
@@ -54,13 +86,29 @@ class Encoder:
         return features
 
     def _encode(self, images: Frames | Sequence[npt.NDArray[np.uint8]], attention_layer: int | None) -> FrameFeatures:
+        """Features of pictures, those that are kept where there are some."""
+        if self._kept is None or not isinstance(images, Frames) or images is not self._whole:
+            return self._new(images, attention_layer)
+        features = self._kept.of(images, attention_layer)
+        if features is None:
+            self._kept.forget()  # free the old ones before the new ones are made
+            features = self._new(images, attention_layer)
+            self._kept.keep(images, attention_layer, features)
+        return features
+
+    def _new(self, images: Frames | Sequence[npt.NDArray[np.uint8]], attention_layer: int | None) -> FrameFeatures:
         """Features of pictures; frames that are alike pass the tower once where that is to be saved."""
         if self._savings.similar is not None and isinstance(images, Frames):
             kept, stands = alike(images, self._savings.similar)
             if len(kept) < len(images):
-                seen = self._model.encode(images[kept], attention_layer=attention_layer)
+                seen = self._tower(images[kept], attention_layer)
                 return replace(select(seen, stands), indices=images.indices, seconds=images.seconds)
-        return self._model.encode(images, attention_layer=attention_layer)
+        return self._tower(images, attention_layer)
+
+    def _tower(self, images: Frames | Sequence[npt.NDArray[np.uint8]], attention_layer: int | None) -> FrameFeatures:
+        """Features of pictures by the tower, compiled where that is asked for."""
+        with self._model.compiled_tower() if self._savings.compiled else nullcontext():
+            return self._model.encode(images, attention_layer=attention_layer)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name not in _METHODS:

@@ -1,0 +1,122 @@
+"""Compiled layers of a tower, and compiled steps of an answer: for many videos, since compiling takes a while."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import CompileConfig, DynamicCache, DynamicLayer, StaticCache
+
+log = logging.getLogger(__name__)
+
+ROOM = 256
+"""Places of a static cache are rounded up to a multiple of this, so that most texts share what is compiled."""
+
+
+@cache
+def can_compile(device_type: str) -> bool:
+    """Whether torch compiles for a kind of device: found out once, by compiling something small.
+
+    On a CPU it needs a C++ compiler, on CUDA Triton.
+    """
+    try:
+        torch.compile(lambda x: x + 1)(torch.zeros(1, device=device_type))
+    except Exception as err:  # noqa: BLE001 - whatever it lacks, the answer is no
+        reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
+        log.warning("nothing is compiled, since torch cannot here (%s): the saving 'compiled' does nothing", reason)
+        return False
+    return True
+
+
+def blocks_of(module: nn.Module) -> list[nn.Module]:
+    """The layers of a transformer, whatever they are called: the longest list of modules in it.
+
+    Example:
+        >>> from torch import nn
+        >>> len(blocks_of(nn.ModuleDict({"layers": nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])})))
+        2
+    """
+    lists = [list(part) for part in module.modules() if isinstance(part, nn.ModuleList)]
+    return max(lists, key=len, default=[])
+
+
+class CompiledBlocks:
+    """The layers of a tower, which can run compiled: each alone, so that one compiled layer serves all of them.
+
+    Args:
+        tower: Whose layers they are.
+    """
+
+    def __init__(self, tower: nn.Module) -> None:
+        self._blocks = blocks_of(tower)
+        self._compiled: list[Callable[..., Any]] = []
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let the layers run compiled inside the block; afterwards the tower is as it was."""
+        if not self._compiled:
+            self._compiled = [torch.compile(block.forward) for block in self._blocks]
+        before: list[Any] = [vars(block).get("forward") for block in self._blocks]
+        for block, forward in zip(self._blocks, self._compiled, strict=True):
+            vars(block)["forward"] = forward
+        try:
+            yield
+        finally:
+            for block, forward in zip(self._blocks, before, strict=True):
+                if forward is None:
+                    del vars(block)["forward"]
+                else:
+                    vars(block)["forward"] = forward
+
+
+class StaticRoom:
+    """A static cache that is used again: what is compiled, or recorded as a CUDA graph, stands for its addresses."""
+
+    def __init__(self) -> None:
+        self._cache: StaticCache | None = None
+        self._shape: tuple[int, int] = (0, 0)
+
+    def filled(self, prefix: DynamicCache, config: Any, places: int) -> StaticCache | None:
+        """The static cache with the keys and values of a prefix in it.
+
+        Args:
+            prefix: (Q, h, P, d) keys and values of every layer.
+            config: Of the text model.
+            places: That there must be room for, P included.
+
+        Returns:
+            The cache; None for a model with layers that see a window of places only.
+        """
+        if any(type(layer) is not DynamicLayer for layer in prefix.layers):
+            return None
+        shape = (len(prefix.layers[0].keys), -(-places // ROOM) * ROOM)
+        if self._cache is None or self._shape != shape:
+            self._cache = None  # the old one is freed before the new one is made
+            self._cache, self._shape = StaticCache(config=config, max_cache_len=shape[1]), shape
+        self._cache.reset()
+        for static, layer in zip(self._cache.layers, prefix.layers, strict=True):
+            static.update(layer.keys, layer.values)
+        return self._cache
+
+
+def compiled_steps(options: Any, device: torch.device) -> None:
+    """Tell stock `generate`, given a static cache, to compile its steps: as a CUDA graph on CUDA.
+
+    Args:
+        options: Its generation config, which is changed.
+        device: Where the model is.
+    """
+    if device.type == "cpu":
+        options.compile_config = CompileConfig(mode="default")
+        options.compile_config._compile_all_devices = True  # otherwise it compiles on accelerators alone
+
+
+def spread_out(model: Any) -> bool:
+    """Whether parts of a model lie on several devices: then its layers move their input, and are left alone."""
+    places: Sequence[Any] = list(getattr(model, "hf_device_map", {}).values())
+    return len(set(places)) > 1
