@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-
 SECONDS = 300.0
 """How long one call may take unless another time is given."""
 

@@ -84,10 +84,6 @@ class VideoModel(Generates):
     @torch.inference_mode()
     def embed_text(self, text: str) -> Tensor:
         """(n, D) embeddings of the words of a text, in the space of the patches, for strategies that look at it."""
-        ids = (
-            self.tokenizer(text, add_special_tokens=False, return_tensors="pt", verbose=False)
-            .input_ids[0]
-            .to(self.device)
-        )
-        words: Tensor = self.model.get_input_embeddings()(ids)
+        written = self.tokenizer(text, add_special_tokens=False, return_tensors="pt", verbose=False)
+        words: Tensor = self.model.get_input_embeddings()(written.input_ids[0].to(self.device))
         return words
