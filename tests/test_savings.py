@@ -28,6 +28,7 @@ from dyto.video import ArrivingFrames, Frames, sample_frames
 from video_files import numbers_in, remux, write_video
 
 OFF = Savings.none()
+OVERLAP = Savings(overlap=True)
 QUESTIONS = ["what color is the star ?", "is there a red circle at the end of the video ?", "how many objects ?"]
 STRATEGIES = ["dyto", "plus", "uniform-pool", "image_grid", "visionzip", "query"]
 DEFAULT = [field.name for field in dataclasses.fields(Savings) if field.default is True]
@@ -54,6 +55,23 @@ def long(tmp_path_factory):
 
 def test_none_has_all_of_them_off():
     assert not any(vars(Savings.none()).values())
+
+
+def test_decoding_overlaps_where_the_tower_leaves_the_processor_alone():
+    assert Savings().on("cuda").overlap
+    assert Savings().on("mps").overlap
+    assert not Savings().on("cpu").overlap
+    assert OVERLAP.on("cpu").overlap
+    assert not OFF.on("cuda").overlap
+
+
+def test_on_a_cpu_nothing_arrives_unless_it_is_asked_for(tiny, clip, monkeypatch):
+    seen = []
+    original = dyto.seeing.sample_frames
+    monkeypatch.setattr(dyto.seeing, "sample_frames", lambda *a, **k: seen.append(original(*a, **k)) or seen[-1])
+    for savings in (None, OVERLAP):
+        dyto.VideoQA(tiny, savings=savings).encode(clip)
+    assert [isinstance(frames, ArrivingFrames) for frames in seen] == [False, True]
 
 
 def test_a_command_line_sets_them_by_name():
@@ -88,7 +106,7 @@ def test_what_makes_no_sense_is_refused(call, told):
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_no_saving_that_is_on_by_default_changes_a_token_or_an_answer(tiny, clip, strategy):
     sides = []
-    for savings in (OFF, Savings(), *(replace(Savings(), **{name: False}) for name in DEFAULT)):
+    for savings in (OFF, Savings(), OVERLAP, *(replace(Savings(), **{name: False}) for name in DEFAULT)):
         qa = dyto.VideoQA(tiny, chosen(strategy), savings=savings)
         asked = QUESTIONS[0] if qa.uses_question else None
         tokens = qa.encode(clip, question=asked, num_frames=24)
@@ -104,7 +122,7 @@ def test_no_saving_that_is_on_by_default_changes_a_token_or_an_answer(tiny, clip
 
 def test_overlap_gives_the_tokens_bit_for_bit(tiny, long):
     found = [
-        dyto.VideoQA(tiny, savings=replace(Savings(), overlap=overlap)).encode(long, num_frames=n).data
+        dyto.VideoQA(tiny, savings=replace(OFF, overlap=overlap)).encode(long, num_frames=n).data
         for n in (100, 1, 2, 100)
         for overlap in (True, False)
     ]
@@ -114,7 +132,7 @@ def test_overlap_gives_the_tokens_bit_for_bit(tiny, long):
 
 def test_stages_add_up_with_overlap(tiny, long):
     start = time.perf_counter()
-    answer = dyto.VideoQA(tiny).ask(long, "what is shown ?", max_new_tokens=2)
+    answer = dyto.VideoQA(tiny, savings=OVERLAP).ask(long, "what is shown ?", max_new_tokens=2)
     wall = time.perf_counter() - start
     assert min(answer.seconds.values()) >= 0
     assert answer.seconds["decode"] > 0
@@ -122,7 +140,7 @@ def test_stages_add_up_with_overlap(tiny, long):
 
 
 def test_two_videos_interleaved_and_asked_again(tiny, clip, long):
-    qa, plain = dyto.VideoQA(tiny), dyto.VideoQA(tiny, savings=OFF)
+    qa, plain = dyto.VideoQA(tiny, savings=OVERLAP), dyto.VideoQA(tiny, savings=OFF)
     for video in (clip, long, clip):
         assert (
             qa.ask(video, QUESTIONS[0], max_new_tokens=4).text == plain.ask(video, QUESTIONS[0], max_new_tokens=4).text
@@ -130,7 +148,7 @@ def test_two_videos_interleaved_and_asked_again(tiny, clip, long):
     requests = [(video, question) for question in QUESTIONS for video in (clip, long)]
     both = [[a.text for a in side.ask_batch(requests, max_new_tokens=4, num_frames=20)] for side in (qa, plain)]
     assert both[0] == both[1]
-    opened = [sample_frames(video, num_frames=30, savings=Savings()) for video in (clip, long)]
+    opened = [sample_frames(video, num_frames=30, savings=OVERLAP) for video in (clip, long)]
     pixels = [frames.rows(slice(k, k + 5)) for k in range(0, 30, 5) for frames in opened]
     for at, video in enumerate((clip, long)):
         assert np.array_equal(np.concatenate(pixels[at::2]), sample_frames(video, num_frames=30).data)
@@ -195,7 +213,7 @@ def test_a_strategy_that_looks_at_the_question_lets_the_tower_see_a_video_once(t
 
 def test_arriving_frames_are_frames(long):
     plain = sample_frames(long, num_frames=50, size=32)
-    frames = sample_frames(long, num_frames=50, size=32, savings=Savings())
+    frames = sample_frames(long, num_frames=50, size=32, savings=OVERLAP)
     assert isinstance(frames, ArrivingFrames)
     assert len(frames) == 50
     assert np.array_equal(frames.rows(slice(3, 5)), plain.data[3:5])
@@ -214,7 +232,7 @@ def test_arriving_frames_are_frames(long):
 
 def test_frames_that_nobody_waits_for_end_their_thread(long):
     for end in (lambda frames: frames.close(), lambda frames: None):
-        frames = sample_frames(long, num_frames=200, savings=Savings())
+        frames = sample_frames(long, num_frames=200, savings=OVERLAP)
         end(frames)
         del frames
         gc.collect()
@@ -229,7 +247,7 @@ def test_a_strategy_that_fails_or_is_interrupted_leaves_no_thread(tiny, long):
             raise error("stop")
 
         with pytest.raises(error):
-            dyto.VideoQA(tiny, failing).encode(long)
+            dyto.VideoQA(tiny, failing, savings=OVERLAP).encode(long)
         assert not [thread for thread in threading.enumerate() if thread.name == "dyto-decode"]
 
 
@@ -248,7 +266,7 @@ def broken_later(path):
 def test_a_file_that_breaks_later_ends_as_without_the_saving(tiny, tmp_path, partial):
     video = broken_later(tmp_path / "broken.mp4")
     sides = []
-    for savings in (Savings(), OFF):
+    for savings in (OVERLAP, OFF):
         try:
             tokens = dyto.VideoQA(tiny, savings=savings).encode(video, num_frames=60, allow_partial=partial)
             sides.append((tokens.data.tolist(), tokens.warnings, tokens.keyframes.indices.tolist()))
@@ -266,7 +284,7 @@ def test_a_strategy_that_looks_at_the_first_frames_alone_still_hears_of_the_brea
         return dyto.DyTo().compress(encode(frames[:2]))
 
     with pytest.raises(VideoError, match="is broken"):
-        dyto.VideoQA(tiny, first).encode(video, num_frames=60)
+        dyto.VideoQA(tiny, first, savings=OVERLAP).encode(video, num_frames=60)
 
 
 @pytest.mark.parametrize("name", ["cut.mp4", "empty.mp4", "missing.mp4", "text.mp4"])
@@ -278,7 +296,7 @@ def test_what_cannot_be_read_is_told_alike(tiny, tmp_path, name):
     elif name != "missing.mp4":
         path.write_bytes(b"" if name == "empty.mp4" else b"no video")
     told = []
-    for savings in (Savings(still=True), OFF):
+    for savings in (Savings(still=True, overlap=True), OFF):
         with pytest.raises(VideoError) as caught:
             dyto.VideoQA(tiny, savings=savings).encode(path)
         told.append(str(caught.value))

@@ -72,10 +72,9 @@ def _savings() -> Table:
     told = (inspect.getdoc(Savings) or "").partition("Attributes:")[2].partition("Example:")[0]
     lines = [" ".join(line.split()) for line in re.split(r"\n    (?=\w)", told) if line.strip()]
     words = dict(line.split(": ", 1) for line in lines)
-    rows = [
-        [field.name, "on" if field.default else "off", words[field.name].partition(". ")[0].rstrip(".")]
-        for field in dataclasses.fields(Savings)
-    ]
+    default = {name: "off" if value in (None, False) else "on" for name, value in vars(Savings()).items()}
+    default["overlap"] = "on, but not on a CPU"
+    rows = [[name, default[name], text.partition(". ")[0].rstrip(".")] for name, text in words.items()]
     return ["saving", "by default", "what it does"], rows
 
 

@@ -17,7 +17,8 @@ class Savings:
     """Which savings are on. Those on by default change no answer; those off by default can.
 
     Attributes:
-        overlap: A file is decoded in a thread while the tower encodes the frames that are there already.
+        overlap: A file is decoded in a thread while the tower encodes the frames that are there already. None for
+            where the tower is not on a CPU, whose cores the decoder needs.
         keep_prefix: The language model reads a video once for all questions about it.
         keep_features: For a strategy that looks at the question, what the tower saw of the frames asked about last is
             kept for the next question about them.
@@ -32,11 +33,11 @@ class Savings:
             for the first time, where torch can: that takes up to minutes, and pays for many videos.
 
     Example:
-        >>> Savings.none().overlap, Savings(similar=2).similar
+        >>> Savings.none().keep_prefix, Savings(similar=2).similar
         (False, 2.0)
     """
 
-    overlap: bool = True
+    overlap: bool | None = None
     keep_prefix: bool = True
     keep_features: bool = True
     batch_questions: bool = True
@@ -49,7 +50,8 @@ class Savings:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name != "similar" and not isinstance(value, bool):
+            may_be_open = field.name == "overlap" and value is None
+            if field.name != "similar" and not may_be_open and not isinstance(value, bool):
                 raise ConfigError(f"saving {field.name!r} is {value!r}, expected true or false")
         if self.similar is not None:
             object.__setattr__(self, "similar", _levels(self.similar))
@@ -62,15 +64,23 @@ class Savings:
 
     @property
     def changing(self) -> dict[str, Any]:
-        """Those that are on and can change an answer, by name.
+        """Of those that can change an answer, the ones that are on, by name.
 
         Example:
             >>> Savings(overlap=False, similar=1).changing
             {'similar': 1.0}
         """
-        off = Savings()
-        values = {field.name: getattr(self, field.name) for field in fields(self) if not getattr(off, field.name)}
+        values = {name: getattr(self, name) for name in ("similar", "still", "hardware", "compiled")}
         return {name: value for name, value in values.items() if value is not None and value is not False}
+
+    def on(self, device_type: str) -> Savings:
+        """These for a kind of device, nothing left open.
+
+        Example:
+            >>> Savings().on("cuda").overlap, Savings().on("cpu").overlap, Savings(overlap=True).on("cpu").overlap
+            (True, False, True)
+        """
+        return self if self.overlap is not None else replace(self, overlap=device_type != "cpu")
 
     @classmethod
     def of(cls, without: Iterable[str] = (), given: Iterable[str] = ()) -> Savings:

@@ -47,6 +47,7 @@ def see(
         The tokens, with the seconds of the stages "decode", "encode", "select" and "merge".
     """
     watch = Stopwatch(model.device, on_stage)
+    savings = savings.on(model.device.type)
     if isinstance(video, Frames) and not sampling:
         return _tokens(model, strategy, video, question, savings, watch, kept)
     with watch.stage("decode"):

@@ -39,5 +39,5 @@ def subject(tiny, clip):
 @pytest.fixture(scope="session")
 def document(subject, published):
     """All kinds of sides, measured for real."""
-    sides = setup.our_sides(subject, setup.versions(True, "overlap,keep_prefix", None))
+    sides = setup.our_sides(subject, setup.versions(True, "overlap,keep_prefix", "overlap"))
     return bench(subject, [*sides, Stock(subject), published(subject)])

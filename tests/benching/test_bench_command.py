@@ -21,10 +21,10 @@ def dyto(capsys, *words):
 
 def test_a_measurement_is_printed_and_written(capsys, clip, tmp_path):
     pytest.importorskip("matplotlib")
-    code, out, err = dyto(capsys, "bench", clip, *QUICK, "--without", "overlap", "--out", tmp_path / "b")
+    code, out, err = dyto(capsys, "bench", clip, *QUICK, "--without", "keep_prefix", "--out", tmp_path / "b")
     assert code == 0, err
     for words in (
-        "without overlap",
+        "without keep_prefix",
         "no savings",
         "stock",
         "times its floor",
@@ -33,7 +33,7 @@ def test_a_measurement_is_printed_and_written(capsys, clip, tmp_path):
     ):
         assert words in out
     document = json.loads((tmp_path / "b" / "bench.json").read_text())
-    assert [side["name"] for side in document["sides"]] == ["dyto", "dyto, no savings", "without overlap", "stock"]
+    assert [side["name"] for side in document["sides"]] == ["dyto", "dyto, no savings", "without keep_prefix", "stock"]
     assert all(len(side["first"]) == 2 for side in document["sides"])
     assert (tmp_path / "b" / "bench.md").read_text().startswith("# Where the time goes")
     with Image.open(tmp_path / "b" / "stages.png") as picture:

@@ -57,7 +57,7 @@ def versions(savings: bool, without: str | None, added: str | None) -> dict[str,
         if without is not None or added is not None:
             raise ConfigError("--no-savings was given with --without or --with, expected one of them: leave one out")
         return {}
-    none, default = Savings.none(), Savings()
+    none, default = Savings.none(), Savings(overlap=True)
     on = [field.name for field in dataclasses.fields(Savings)]
     on = [name for name in on if getattr(default, name) != getattr(none, name)]
     left_out = on if without is None else [name.strip() for name in without.split(",")]
@@ -72,8 +72,10 @@ def our_sides(subject: Subject, others: Mapping[str, Savings]) -> list[Ours]:
 
     Args:
         subject: What is measured with.
-        others: As `versions` gives them.
+        others: As `versions` gives them; those that are the same on this device are left out.
     """
+    kind = subject.model.device.type
+    others = {name: savings for name, savings in others.items() if savings.on(kind) != Savings().on(kind)}
     sides = [Ours(subject, OURS, "this library with its default savings", Savings(), has_axes=True)]
     return sides + [Ours(subject, name, f"this library: {savings}", savings) for name, savings in others.items()]
 
