@@ -8,6 +8,8 @@ footer { display: none !important; }
 body:not(:has(#answers[aria-busy="true"])) #stop { display: none; }
 .status { min-height: 1.6em; }
 #status [data-testid="status-tracker"] { display: none; }
+#status strong { color: #b91c1c; }
+.dark #status strong { color: #fca5a5; }
 #video button[aria-label^="Trim"], #video button[aria-label^="Reset"] { display: none; }
 .seen .grid-wrap { max-height: none !important; height: auto !important; }
 .seen .grid-container { grid-template-columns: repeat(auto-fill, minmax(min(150px, 30%), 1fr)) !important; }

@@ -69,6 +69,7 @@ summary { cursor: pointer; font-size: .85rem; color: var(--soft); margin: 4px 0;
 .moments .bar { display: block; max-width: 320px;
   background: var(--fill); border-radius: 3px; height: 10px; overflow: hidden; margin: 4px 0; }
 .moments .bar i { display: block; height: 100%; background: var(--mark); min-width: 1px; }
+.part + .part .moments .bar i { background: var(--second); }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); gap: 16px; margin-top: 14px; }
 .cards figure { margin: 0; }
 .cards figcaption { font-size: .86rem; margin-top: 5px; display: flex; justify-content: space-between; gap: 0 10px;
