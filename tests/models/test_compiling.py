@@ -9,6 +9,7 @@ import torch
 
 import dyto
 from dyto import Savings
+from dyto.errors import ModelError
 from dyto.models import compiling
 from dyto.models.compiling import CompiledBlocks, blocks_of, can_compile
 from dyto.models.towers import CHUNK_FRAMES, look
@@ -22,6 +23,12 @@ QUESTIONS = ["what color is the star", "is there a red circle at the end of the 
 
 def video(frames=14, seed=0):
     return np.random.default_rng(seed).integers(0, 255, (frames, 70, 96, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def tiny():
+    """A bundled model of one's own: what was compiled stays with it."""
+    return dyto.load_model("tiny", device="cpu")
 
 
 @pytest.fixture
@@ -109,6 +116,25 @@ def test_where_torch_cannot_compile_nothing_changes_and_it_is_said_once(tiny, cl
     assert [record.message for record in caplog.records if "compiled" in record.message] == [
         "nothing is compiled, since torch cannot here (no C++ compiler): the saving 'compiled' does nothing"
     ]
+
+
+def test_what_torch_cannot_compile_is_told_with_what_to_do(tiny, clip, monkeypatch):
+    def broken(graph, inputs):
+        raise ValueError("an operator that nobody knows")
+
+    plain = torch.compile
+    torch.compiler.reset()
+    assert can_compile("cpu")
+    monkeypatch.setattr(compiling.torch, "compile", lambda function, **options: plain(function, backend=broken))
+    monkeypatch.setattr(compiling, "CompileConfig", functools.partial(compiling.CompileConfig, backend="eager"))
+    qa = dyto.VideoQA(tiny, savings=Savings(compiled=True))
+    with pytest.raises(ModelError, match=r"leave out the saving 'compiled'"):
+        qa.encode(clip)
+    tokens = dyto.VideoQA(tiny).encode(clip)
+    with pytest.raises(ModelError, match=r"leave out the saving 'compiled'"):
+        qa.ask(tokens, QUESTIONS[0])
+    torch.compiler.reset()
+    assert dyto.VideoQA(tiny).ask(clip, QUESTIONS[0], max_new_tokens=3).text
 
 
 def test_a_model_on_several_devices_is_left_alone(tiny, clip, traced, monkeypatch):

@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from transformers import CompileConfig, DynamicCache, DynamicLayer, StaticCache
 
+from dyto.errors import ModelError
+
 log = logging.getLogger(__name__)
 
 ROOM = 256
@@ -31,6 +33,24 @@ def can_compile(device_type: str) -> bool:
         log.warning("nothing is compiled, since torch cannot here (%s): the saving 'compiled' does nothing", reason)
         return False
     return True
+
+
+@contextmanager
+def compile_errors() -> Iterator[None]:
+    """Say of what torch cannot compile inside the block what to do.
+
+    Raises:
+        ModelError: Torch could not compile a layer or a step.
+    """
+    try:
+        yield
+    except RuntimeError as err:
+        if not type(err).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        reason = str(err).strip().partition("\n")[0]
+        raise ModelError(
+            f"torch cannot compile this model ({reason}), expected that it can: leave out the saving 'compiled'"
+        ) from err
 
 
 def blocks_of(module: nn.Module) -> list[nn.Module]:
@@ -58,14 +78,19 @@ class CompiledBlocks:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Let the layers run compiled inside the block; afterwards the tower is as it was."""
+        """Let the layers run compiled inside the block; afterwards the tower is as it was.
+
+        Raises:
+            ModelError: Torch cannot compile them.
+        """
         if not self._compiled:
             self._compiled = [torch.compile(block.forward) for block in self._blocks]
         before: list[Any] = [vars(block).get("forward") for block in self._blocks]
         for block, forward in zip(self._blocks, self._compiled, strict=True):
             vars(block)["forward"] = forward
         try:
-            yield
+            with compile_errors():
+                yield
         finally:
             for block, forward in zip(self._blocks, before, strict=True):
                 if forward is None:

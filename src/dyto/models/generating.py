@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import Cache
 
 from dyto.errors import ConfigError
-from dyto.models.compiling import StaticRoom, can_compile, compiled_steps, spread_out
+from dyto.models.compiling import StaticRoom, can_compile, compile_errors, compiled_steps, spread_out
 from dyto.models.decoding import generation_config, stopping
 from dyto.models.language import LanguageSide
 from dyto.models.prefix import Batch, Prefix
@@ -101,7 +101,7 @@ class Generates(LanguageSide):
             if static is not None:
                 cache = static
                 compiled_steps(options, self.device)
-        with self._rope.active(prefixes[0].scaled):
+        with self._rope.active(prefixes[0].scaled), compile_errors():
             ids: Tensor = self._causal_lm().generate(
                 inputs_embeds=batch.embeds,
                 attention_mask=batch.mask,
