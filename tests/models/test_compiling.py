@@ -2,16 +2,18 @@
 
 import functools
 import logging
+import threading
 
 import numpy as np
 import pytest
 import torch
+from transformers import GenerationConfig
 
 import dyto
 from dyto import Savings
 from dyto.errors import ModelError
 from dyto.models import compiling
-from dyto.models.compiling import CompiledBlocks, blocks_of, can_compile
+from dyto.models.compiling import CompiledBlocks, blocks_of, can_compile, compiled_steps
 from dyto.models.towers import CHUNK_FRAMES, look
 
 import forge_qwen
@@ -135,6 +137,21 @@ def test_what_torch_cannot_compile_is_told_with_what_to_do(tiny, clip, monkeypat
         qa.ask(tokens, QUESTIONS[0])
     torch.compiler.reset()
     assert dyto.VideoQA(tiny).ask(clip, QUESTIONS[0], max_new_tokens=3).text
+
+
+def test_graphs_are_recorded_in_a_thread_that_may_and_steps_compiled_without_in_another():
+    def asked(found):
+        options = GenerationConfig()
+        compiled_steps(options, torch.device("cuda"))
+        found.append(options.compile_config)
+
+    found = []
+    asked(found)
+    thread = threading.Thread(target=asked, args=(found,))
+    thread.start()
+    thread.join()
+    assert found[0] is None  # stock generate's own: as a graph
+    assert found[1].mode == "default"
 
 
 def test_a_model_on_several_devices_is_left_alone(tiny, clip, traced, monkeypatch):

@@ -130,15 +130,25 @@ class StaticRoom:
 
 
 def compiled_steps(options: Any, device: torch.device) -> None:
-    """Tell stock `generate`, given a static cache, to compile its steps: as a CUDA graph on CUDA.
+    """Tell stock `generate`, given a static cache, to compile its steps: on CUDA as a graph, in a thread that may.
 
     Args:
         options: Its generation config, which is changed.
         device: Where the model is.
     """
-    if device.type == "cpu":
+    if device.type != "cuda" or not _records_graphs():
         options.compile_config = CompileConfig(mode="default")
         options.compile_config._compile_all_devices = True  # otherwise it compiles on accelerators alone
+
+
+def _records_graphs() -> bool:
+    """Whether torch records CUDA graphs in this thread: before 2.13 only in the one that was the first to ask for it.
+
+    Source: https://github.com/pytorch/pytorch/issues/123177
+    """
+    from torch._inductor import cudagraph_trees
+
+    return hasattr(getattr(cudagraph_trees, "local", None), "tree_manager_containers")
 
 
 def spread_out(model: Any) -> bool:
