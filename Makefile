@@ -7,6 +7,8 @@ OUT ?= demo
 # The oldest version of transformers that everything is tested with.
 OLDEST ?= 5.17.0
 
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
+
 # Threads that wait without spinning: where other work shares the cores, spinning costs more than it saves.
 demo test test-demo soak: export OMP_WAIT_POLICY ?= passive
 

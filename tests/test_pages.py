@@ -23,7 +23,7 @@ from dyto.cli import app, run
 
 ROOT = Path(__file__).resolve().parents[1]
 WALKED = [
-    *("ask", "look", "models", "budget", "own-model", "dropin"),
+    *("ask", "look", "models", "budget", "own-model", "dropin", "savings"),
     *("machines", "numbers", "paper", "strategies", "benchmark"),
 ]
 """Pages that a stranger can walk through from top to bottom without a download."""

@@ -256,8 +256,8 @@ def _read_through(path: Path, index: Index, request: Request, fit: Fit, missing:
         readable = f"{count} frames up to {timeline.seconds[-1]:.2f} s could be read ({damage})"
         if damage and not allow_partial:
             raise VideoError(
-                f"{path.name} is broken: {readable}, expected a whole file: get it again, or pass "
-                "allow_partial to use what there is"
+                f"{path.name} is broken: {readable}, expected a whole file: get it again, or "
+                "use what there is with allow_partial (--allow-partial)"
             )
         wanted, total = request.choose(timeline, path.name)
         if np.array_equal(wanted, guess):

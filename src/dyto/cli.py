@@ -279,7 +279,9 @@ def report_errors(command: Callable[[], Any], debug: bool) -> int:
     if debug:
         logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s")
     else:
-        for library in ("transformers", "huggingface_hub"):  # what matters of it is told in one line
+        # What matters of it is told in one line. The variables speak to a library that is not imported yet.
+        for library, variable in (("transformers", "TRANSFORMERS_VERBOSITY"), ("huggingface_hub", "HF_HUB_VERBOSITY")):
+            os.environ.setdefault(variable, "critical")
             logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
         code = exit_code(command)

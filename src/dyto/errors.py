@@ -1,7 +1,5 @@
 """Everything that can go wrong, as one tree of exceptions.
 
-::
-
     DytoError
     ├── VideoError          a video cannot be read, or not completely
     ├── ModelError          a checkpoint cannot be loaded, or a request does not fit the model

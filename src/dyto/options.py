@@ -15,7 +15,9 @@ ModelName = Annotated[Text, typer.Option(help="A short name, a folder or a hub n
 Revision = Annotated[Text, typer.Option(help="Branch, tag or commit of a hub model.")]
 Device = Annotated[Text, typer.Option(help="cpu, cuda or cuda:N. (default: cuda if there is one)")]
 Dtype = Annotated[Text, typer.Option(help="float32, bfloat16 or float16.")]
-Attention = Annotated[Text, typer.Option(help="sdpa, eager or flash_attention_2.")]
+Attention = Annotated[
+    Text, typer.Option("--attention", "--attn-implementation", help="sdpa, eager or flash_attention_2.")
+]
 Quantization = Annotated[Text, typer.Option(help="8bit or 4bit weights.")]
 RopeScaling = Annotated[
     float | None, typer.Option(help="Let prompt, video and answer take this many times the model's context.")

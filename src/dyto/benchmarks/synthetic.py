@@ -12,7 +12,7 @@ SYNTHETIC = Benchmark(
     videos="multiple_choice_qa/Synthetic/video",
     columns=("video_name", "question", "question_id", "answer", "a0", "a1"),
     sample=choice_sample,
-    source="dyto synth benchmark",
+    source="what `dyto synth benchmark` writes",
     groupings={"type": lambda s: s.type, "regime": by_extra("regime")},
 )
 SYNTHETIC_OPEN = replace(

@@ -92,8 +92,8 @@ def _files(benchmark: Benchmark, path: Path) -> list[Path]:
             return files
     if not path.is_file():
         raise DatasetError(
-            f"no question file of {benchmark.title} at {path}: prepare it with `dyto prepare "
-            f"{benchmark.name} --qa-file F`, or name it with --qa-file ({benchmark.source})"
+            f"no question file of {benchmark.title} at {path}: get {benchmark.source}, then name it with --qa-file, "
+            f"or prepare it once: dyto prepare {benchmark.name} --qa-file F"
         )
     if path.name == _VCGBENCH["consistency"]:
         return [path, path.with_name("Consistency_QA2.csv")]
