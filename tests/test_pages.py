@@ -153,6 +153,14 @@ def test_a_whole_page_can_be_walked_in_a_shell(name, monkeypatch, tmp_path, benc
     assert walk(name, ("now", "soak"), command, monkeypatch, tmp_path)
 
 
+@pytest.mark.soak
+def test_the_table_of_memory_is_what_its_command_prints():
+    done = subprocess.run(
+        [sys.executable, "bench/bench_memory.py"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() in (ROOT / "docs" / "memory.md").read_text("utf-8")
+
+
 def known_options(words):
     """The commands behind the first words, and every option of the last of them."""
     import click
