@@ -3,7 +3,8 @@
     python bench/bench_eval.py [--model tiny] [--videos 4] [--questions 20] [--new-tokens 16] [--rounds 3] [--clips D]
 
 Both sides use the same loaded model, frames and prompts, and must give the same answers. The runner's time includes
-recording every row. Without --clips, videos of the synthetic world are made.
+recording every row; it is run with the next video read ahead (`overlap`) and without. Without --clips, videos of the
+synthetic world are made.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from dyto.evaluation.runner import run
 from dyto.evaluation.settings import Settings
+from dyto.savings import Savings
 from dyto.synthetic.videos import sample_video
 
 COLORS = ["red", "green", "blue", "yellow"]
@@ -63,8 +65,9 @@ def main():
         qa = settings.load(settings.device)
         questions = settings.questions()
 
-        def runner(number):
-            task = replace(settings, folders={"out": folder / f"out{number}"}).task(questions, qa)
+        def runner(name, overlap):
+            qa.savings = Savings(overlap=overlap)
+            task = replace(settings, folders={"out": folder / name}).task(questions, qa)
             start = time.perf_counter()
             run(task, qa)
             spent = time.perf_counter() - start
@@ -74,6 +77,7 @@ def main():
             return spent, [row["pred"] for row in rows]
 
         def anew():
+            qa.savings = Savings()
             start = time.perf_counter()
             texts = [
                 qa.ask(
@@ -86,11 +90,15 @@ def main():
             ]
             return time.perf_counter() - start, texts
 
-        runner("warm")
-        fast, slow = [], []
+        runner("warm", None)
+        fast, slow, ahead, waiting = [], [], [], []
         for i in range(options.rounds):  # side by side: what slows one down slows the other
-            spent, ours = runner(i)
+            spent, ours = runner(f"out{i}", None)
             fast.append(spent)
+            for overlap, side in ((True, ahead), (False, waiting))[:: 1 if i % 2 else -1]:
+                spent, same = runner(f"overlap{i}{overlap}", overlap)
+                side.append(spent)
+                assert same == ours, "reading ahead changes an answer"
             spent, plain = anew()
             slow.append(spent)
             assert ours == plain, "the two do not answer alike"
@@ -98,6 +106,10 @@ def main():
     print(f"everything for every question  median {statistics.median(slow):6.2f} s")
     ratio = statistics.median(s / f for s, f in zip(slow, fast, strict=True))
     print(f"the runner                     median {statistics.median(fast):6.2f} s   {ratio:5.1f} x as fast")
+    ratio = statistics.median(w / a for w, a in zip(waiting, ahead, strict=True))
+    print(
+        f"the next video read ahead      median {statistics.median(ahead):6.2f} s   {ratio:5.2f} x as fast as without"
+    )
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ class Savings:
     """Which savings are on. Those on by default change no answer; those off by default can.
 
     Attributes:
-        overlap: A file is decoded in a thread while the tower encodes the frames that are there already. None for
-            where the tower is not on a CPU, whose cores the decoder needs.
+        overlap: A file is decoded in a thread while the tower encodes the frames that are there already, and in a
+            benchmark the next video while one is asked about. None for where the tower is not on a CPU, whose cores
+            the decoder needs.
         keep_prefix: The language model reads a video once for all questions about it.
         keep_features: For a strategy that looks at the question, what the tower saw of the frames asked about last is
             kept for the next question about them.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 import torch
 
 from dyto.benchmarks import get
 from dyto.errors import DatasetError
+from dyto.evaluation import runner
+from dyto.evaluation.asking import Asker
 from dyto.evaluation.evaluate import evaluate
 from dyto.savings import Savings
 from evaluation.world import predictions, rows, settings, write_questions
@@ -64,6 +67,32 @@ def test_bad_videos_and_rows_are_recorded_among_good_ones(world):
     assert {status[i] for i in range(7, 24) if i % 6 not in (1, 2)} == {"answered"}
     assert all(row["reason"] for row in rows(world) if row["status"] != "answered")
     assert sum(found["unanswered"].values()) + found["answered"] == 24
+
+
+@pytest.mark.parametrize("overlap", [True, False, None])
+def test_the_next_video_is_decoded_while_one_is_asked_about_if_the_saving_is_on(world, monkeypatch, overlap):
+    """On a CPU it is off unless asked for."""
+    done, second = [], threading.Event()
+    load, ask = runner.load_clip, Asker.rows
+
+    def watched_load(loader, samples):
+        content = load(loader, samples)
+        done.append("load")
+        if done.count("load") == 2:
+            second.set()
+        return content
+
+    def watched_ask(*args):
+        if "ask" not in done and overlap:
+            assert second.wait(60)
+        done.append("ask")
+        return ask(*args)
+
+    monkeypatch.setattr(runner, "load_clip", watched_load)
+    monkeypatch.setattr(Asker, "rows", watched_ask)
+    evaluate(settings(world, savings=Savings(overlap=overlap)))
+    assert done.count("load") == done.count("ask") == 6
+    assert done[:2] == ["load", "load"] if overlap else done == ["load", "ask"] * 6
 
 
 def test_results_of_another_configuration_are_left_alone_and_the_difference_named(world):

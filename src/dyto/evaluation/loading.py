@@ -52,7 +52,7 @@ class Loader:
         size: Height and width that the model wants, or what makes them of the video's.
         sampling: Options of `dyto.sample_frames`.
         cache: Tokens of earlier runs, if they are kept.
-        savings: What is spared while decoding; frames are read whole, since the next video is read ahead anyway.
+        savings: What is spared while decoding; frames are read whole: `overlap` reads the next video ahead.
     """
 
     benchmark: Benchmark

@@ -1,8 +1,9 @@
 """The runner: every sample of a question file ends as exactly one recorded row.
 
 Samples are grouped by clip. A clip is decoded, encoded and read by the language model once for all its
-questions, while the next one is already being decoded. Rows go to a journal as they come, so that a run may
-be killed at any moment; clips are claimed, so that any number of processes may work in one folder.
+questions; with the saving `overlap` the next one is already being decoded meanwhile. Rows go to a journal as they
+come, so that a run may be killed at any moment; clips are claimed, so that any number of processes may work in one
+folder.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ def run(task: Task, qa: VideoQA, *, progress: Callable[[int, int], None] = lambd
     """
     groups = dict(task.groups())
     keys = {sample.key for members in groups.values() for sample in members}
+    ahead = 1 if qa.savings.on(qa.model.device.type).overlap else 0
     asker = Asker(qa, task.benchmark, task.loader.cache, task.max_new_tokens, task.scoring, task.subtitles)
     with (
         task.folders.journal() as journal,
@@ -118,7 +120,7 @@ def run(task: Task, qa: VideoQA, *, progress: Callable[[int, int], None] = lambd
         for index in pieces(claims, groups, has_open):
             if index is not None:
                 coming.append((index, decoder.submit(load_clip, task.loader, groups[index])))
-            if coming and (index is None or len(coming) > 1):
+            if coming and (index is None or len(coming) > ahead):
                 finish(*coming.popleft())
             elif index is None:
                 time.sleep(IDLE_SECONDS)
