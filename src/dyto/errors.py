@@ -59,5 +59,7 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigError:
     folded = {known_name.lower(): known_name for known_name in names}
     asked = str(name).lower()
     near = difflib.get_close_matches(asked, folded, n=1, cutoff=0.5) or [n for n in folded if asked and asked in n]
-    hint = f"did you mean {folded[near[0]]!r}? " if near else ""
-    return ConfigError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")
+    hint = f"did you mean {folded[near[0]]!r}? Known:" if near else "known are"
+    if not names:
+        return ConfigError(f"unknown {kind} {name!r}: none is known")
+    return ConfigError(f"unknown {kind} {name!r}: {hint} {', '.join(names)}")

@@ -52,11 +52,18 @@ def find_strategy(target: str) -> Any:
     found: Any = _module(place)
     for part in name.split("."):
         if not hasattr(found, part):
-            raise unknown(f"name in {place}", name, [key for key in vars(found) if not key.startswith("_")])
+            raise unknown(f"name in {place}", name, _own(found))
         found = getattr(found, part)
     if not callable(found):
         raise ConfigError(f"{target} is a {type(found).__name__}, expected a strategy: a callable, or a class of them")
     return found
+
+
+def _own(place: Any) -> list[str]:
+    """Names of what a module or class defines itself and could be a strategy; of all it holds, where that is none."""
+    names = [name for name, value in vars(place).items() if callable(value) and not name.startswith("_")]
+    home = getattr(place, "__name__", None)
+    return [name for name in names if getattr(vars(place)[name], "__module__", None) == home] or names
 
 
 def _module(place: str) -> ModuleType:
