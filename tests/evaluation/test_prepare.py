@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 
 from dyto.benchmarks import get
+from dyto.errors import DatasetError
 from dyto.evaluation.prepare import prepare
 from dyto.evaluation.questions import read_questions
 
@@ -105,6 +106,36 @@ def test_vcgbench_goes_into_three_files_and_consistency_asks_twice(shared, tmp_p
     assert [path.name for part in done for path in part.paths] == [f"Video-ChatGPT-{n}.json" for n in names]
     pairs = json.loads(done[2].paths[0].read_text(encoding="utf-8"))
     assert all(len(record["question"]) == 2 and all(record["question"]) for record in pairs)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "message"),
+    [
+        (
+            "vcgbench",
+            "Generic_QA.csv",
+            "is one file, and vcgbench has 3 .generic, temporal, consistency.: give the folder",
+        ),
+        ("temporal", "Generic_QA.csv", "is the question file of generic: temporal needs Temporal_QA.csv"),
+        ("generic", "Consistency_QA1.csv", "is the question file of consistency: generic needs Generic_QA.csv"),
+        ("consistency", "Generic_QA.csv", "has two: give Consistency_QA1.csv and Consistency_QA2.csv as a folder"),
+        ("consistency", "Consistency_QA2.csv", "Consistency_QA1.csv"),
+    ],
+)
+def test_a_file_of_vcgbench_is_not_taken_for_another(tmp_path, name, file, message):
+    (tmp_path / file).write_text("video_name,question_id,question,answer\nv_a,1,what ?,that\n")
+    with pytest.raises(DatasetError, match=message):
+        prepare(name, tmp_path / file, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_either_file_of_the_pair_names_consistency(tmp_path):
+    for number in (1, 2):
+        text = f"video_name,question_id,question,answer\nv_a,1,what {number} ?,that\n"
+        (tmp_path / f"Consistency_QA{number}.csv").write_text(text)
+    for number in (1, 2):
+        (done,) = prepare("consistency", tmp_path / f"Consistency_QA{number}.csv", out=tmp_path / str(number))
+        assert json.loads(done.paths[0].read_text())[0]["question"] == ["what 1 ?", "what 2 ?"]
 
 
 def test_videomme_and_mvbench_keep_what_the_source_has_besides(tmp_path):

@@ -7,6 +7,8 @@ Example:
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from dyto.benchmarks.activitynet import ACTIVITYNET
 from dyto.benchmarks.base import Benchmark, Sample
 from dyto.benchmarks.egoschema import EGOSCHEMA
@@ -20,7 +22,7 @@ from dyto.benchmarks.synthetic import SYNTHETIC, SYNTHETIC_OPEN
 from dyto.benchmarks.tgif import TGIF
 from dyto.benchmarks.vcgbench import CONSISTENCY, GENERIC, TEMPORAL
 from dyto.benchmarks.videomme import VIDEOMME, VIDEOMME_SUBTITLES
-from dyto.errors import unknown
+from dyto.errors import DatasetError, unknown
 
 __all__ = ["BENCHMARKS", "GROUPS", "Benchmark", "Sample", "expand", "get"]
 
@@ -60,8 +62,16 @@ def get(name: str) -> Benchmark:
     return BENCHMARKS[name]
 
 
-def expand(name: str) -> tuple[str, ...]:
+def expand(name: str, qa_file: str | Path | None = None) -> tuple[str, ...]:
     """The names that a name stands for: "vcgbench" is three question files.
+
+    Args:
+        name: A benchmark, or a group of them.
+        qa_file: The question file, if one is given; of a group it has to be the folder.
+
+    Raises:
+        ConfigError: An unknown name.
+        DatasetError: One file for a group of benchmarks.
 
     Example:
         >>> expand("vcgbench")
@@ -69,4 +79,10 @@ def expand(name: str) -> tuple[str, ...]:
     """
     if name not in BENCHMARKS and name not in GROUPS:
         raise unknown("benchmark", name, [*BENCHMARKS, *GROUPS])
-    return GROUPS.get(name, (name,))
+    parts = GROUPS.get(name, (name,))
+    if len(parts) > 1 and qa_file is not None and Path(qa_file).is_file():
+        raise DatasetError(
+            f"{qa_file} is one file, and {name} has {len(parts)} ({', '.join(parts)}): give the folder of them "
+            f"all, or name the one that it belongs to instead of {name}"
+        )
+    return parts

@@ -146,7 +146,7 @@ def evaluate_command(
             encoding=encoding,
             savings=savings,
         )
-        for part in expand(name)
+        for part in expand(name, qa_file)
     ]
     judging = Judging(judge, judge_model, judge_prompts, judge_concurrency)
     found = run_all(settings, judging, pay=yes, retry_failed=retry_failed)

@@ -52,10 +52,10 @@ def prepare(
 
     Raises:
         ConfigError: An unknown name.
-        DatasetError: The file is missing, empty, damaged, or another benchmark's.
+        DatasetError: The file is missing, empty, damaged, or another benchmark's; or one file for a group of them.
     """
     done = []
-    for part in expand(name):
+    for part in expand(name, qa_file):
         benchmark = BENCHMARKS[part]
         samples = read_questions(benchmark, qa_file, encoding=encoding).samples
         paths = tuple(Path(out) / prepared for prepared in benchmark.prepared)

@@ -17,6 +17,7 @@ from dyto.evaluation.layout import from_record, read_prepared
 from dyto.evaluation.tables import TOO_MANY_CELLS, Rows, read_rows, require_columns
 
 _VCGBENCH = {"generic": "Generic_QA.csv", "temporal": "Temporal_QA.csv", "consistency": "Consistency_QA1.csv"}
+_CONSISTENCY = ("Consistency_QA1.csv", "Consistency_QA2.csv")
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,6 @@ def read_questions(benchmark: Benchmark, path: str | Path, *, encoding: str | No
 
 def _files(benchmark: Benchmark, path: Path) -> list[Path]:
     """The files behind a path: one, a pair (consistency), or a folder of them (MVBench)."""
-    if benchmark.name == "consistency" and path.suffix == ".csv":
-        path = path.parent
     if path.is_dir():
         prepared = path / Path(benchmark.prepared[0]).name
         if prepared.is_file():
@@ -95,11 +94,25 @@ def _files(benchmark: Benchmark, path: Path) -> list[Path]:
             f"no question file of {benchmark.title} at {path}: get {benchmark.source}, then name it with --qa-file, "
             f"or prepare it once: dyto prepare {benchmark.name} --qa-file F"
         )
-    if path.name == _VCGBENCH["consistency"]:
-        return [path, path.with_name("Consistency_QA2.csv")]
+    if benchmark.name in _VCGBENCH and path.suffix == ".csv":
+        return _files_of_vcgbench(benchmark, path)
     if benchmark.kind == "open" and path.name == Path(benchmark.prepared[0]).name:
         return [path, path.with_name(Path(benchmark.prepared[1]).name)]
     return [path]
+
+
+def _files_of_vcgbench(benchmark: Benchmark, path: Path) -> list[Path]:
+    """The public file, or the pair of them. All have the same columns: only their names tell whose they are."""
+    if benchmark.name == "consistency" and path.name not in _CONSISTENCY:
+        raise DatasetError(
+            f"{path} is one file, and {benchmark.title} has two: give {' and '.join(_CONSISTENCY)} as a folder"
+        )
+    others = {file: name for name, file in _VCGBENCH.items() if name != benchmark.name}
+    if path.name in others:
+        raise DatasetError(
+            f"{path} is the question file of {others[path.name]}: {benchmark.name} needs {_VCGBENCH[benchmark.name]}"
+        )
+    return [path.with_name(name) for name in _CONSISTENCY] if benchmark.name == "consistency" else [path]
 
 
 def _is_prepared(path: Path, encoding: str | None) -> bool:
