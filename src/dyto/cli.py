@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import json
 import logging
@@ -112,7 +111,7 @@ def ask(
 ) -> None:
     """Answer a question about a video."""
     from dyto.savings import Savings
-    from dyto.strategies import build_strategy
+    from dyto.targets import make_strategy
 
     options = {"num_frames": num_frames, "fps": fps, "start": start, "end": end}
     ask_and_print(
@@ -120,7 +119,7 @@ def ask(
         question,
         choices=choices,
         model=model,
-        strategy=build_strategy(strategy, preset=preset, token_budget=budget),
+        strategy=make_strategy(strategy, preset=preset, token_budget=budget),
         prompt=prompt,
         max_new_tokens=max_new_tokens,
         sampling={
@@ -177,6 +176,7 @@ def ask_and_print(
         from dyto.evidence import find_evidence
         from dyto.pipeline import VideoQA
         from dyto.sheet import check_sheet, save_keyframe_sheet
+        from dyto.targets import describe_strategy
         from dyto.video import existing
 
         existing(video)  # what is not there fails before a model is loaded
@@ -198,7 +198,7 @@ def ask_and_print(
     if save_keyframes:
         save_keyframe_sheet(save_keyframes, video, answer.keyframes, **sampling)
     if as_json:
-        document = {"model": qa.model.name, "strategy": describe(strategy), **answer.to_dict()}
+        document = {"model": qa.model.name, "strategy": describe_strategy(strategy), **answer.to_dict()}
         if evidence:
             document["evidence"] = [moment.to_dict() for moment in moments]
         out.file.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
@@ -206,13 +206,6 @@ def ask_and_print(
         print_answer(answer, qa, choices, save_keyframes)
         if evidence:
             print_evidence(moments)
-
-
-def describe(strategy: Any) -> dict[str, Any]:
-    """A strategy as JSON-ready values: its name and its fields."""
-    is_instance = dataclasses.is_dataclass(strategy) and not isinstance(strategy, type)
-    fields = dataclasses.asdict(strategy) if is_instance else {}
-    return {"name": getattr(strategy, "name", type(strategy).__name__), **fields}
 
 
 @app.command("list")
@@ -254,6 +247,22 @@ def spread_choices(argv: Sequence[str]) -> list[str]:
     return spread + words[end:]
 
 
+def allow_bare_png(argv: Sequence[str]) -> list[str]:
+    """Let `--png` stand without its folder: then it gets an empty one, which stands for a folder beside the page.
+
+    Example:
+        >>> allow_bare_png(["inspect", "v.mp4", "--png", "--out", "p.html"])
+        ['inspect', 'v.mp4', '--png=', '--out', 'p.html']
+    """
+    words = list(argv)
+    end = words.index("--") if "--" in words else len(words)
+    for index in range(end):
+        following = words[index + 1] if index + 1 < end else "--"
+        if words[index] == "--png" and (following.startswith("-") or Path(following).is_file()):
+            words[index] = "--png="
+    return words
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line; errors become one line and an exit code (2 for usage, 1 otherwise)."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -263,7 +272,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(words: list[str], debug: bool) -> int:
     """Run one command and return its exit code."""
     given = [word for word in words if word != "--debug"]
-    return report_errors(lambda: app(spread_choices(given), prog_name="dyto"), debug)
+    return report_errors(lambda: app(allow_bare_png(spread_choices(given)), prog_name="dyto"), debug)
 
 
 def report_errors(command: Callable[[], Any], debug: bool) -> int:

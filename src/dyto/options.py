@@ -24,7 +24,10 @@ RopeScaling = Annotated[
 ]
 PresetName = Annotated[Text, typer.Option(help="A name of `dyto list presets`.", show_default=False)]
 StrategyName = Annotated[
-    str, typer.Option(help="A name of `dyto list strategies`; options as in uniform-pool:pool=3,num_frames=57.")
+    str,
+    typer.Option(
+        help="A name of `dyto list strategies`, options as in uniform-pool:pool=3,num_frames=57; or FILE.py:NAME."
+    ),
 ]
 Budget = Annotated[int | None, typer.Option(help="Most visual tokens. (default: the published one)")]
 NumFrames = Annotated[int | None, typer.Option(help="Frames to sample. (default: 100)")]

@@ -59,6 +59,41 @@ def find_strategy(target: str) -> Any:
     return found
 
 
+def make_strategy(name: str, *, preset: str | None = None, token_budget: int | None = None, **fields: Any) -> Strategy:
+    """A strategy as commands name it.
+
+    Args:
+        name: As `find_strategy` takes it.
+        preset: A preset of "dyto".
+        token_budget: Most visual tokens; None for the strategy's own choice.
+        **fields: Further fields of one of ours.
+
+    Raises:
+        ConfigError: There is no such strategy or preset, they do not go together, or it takes no budget.
+
+    Example:
+        >>> make_strategy("finest", token_budget=1000).token_budget
+        1000
+    """
+    if is_named(name):
+        return build_strategy(name, preset=preset, token_budget=token_budget, **fields)
+    if preset is not None:
+        raise ConfigError(f"preset {preset!r} given with strategy {name!r}, but only 'dyto' has presets")
+    if fields:
+        raise ConfigError(f"{', '.join(fields)} given with strategy {name!r}: set the defaults of its fields instead")
+    return with_budget(find_strategy(name), token_budget)
+
+
+def make_second(name: str, token_budget: int | None) -> Strategy:
+    """A strategy to be seen beside another: at the other's budget, unless it takes none.
+
+    Example:
+        >>> make_second("uniform", 1000).token_budget, make_second("concat", 1000)
+        (1000, Concat())
+    """
+    return make_strategy(name, token_budget=token_budget if takes_budget(find_strategy(name)) else None)
+
+
 def _own(place: Any) -> list[str]:
     """Names of what a module or class defines itself and could be a strategy; of all it holds, where that is none."""
     names = [name for name, value in vars(place).items() if callable(value) and not name.startswith("_")]
@@ -171,6 +206,16 @@ def _parameters(target: Any) -> set[str]:
         return set()
 
 
+def short_name(target: str) -> str:
+    """How a strategy named by `find_strategy` is called in the name of a folder.
+
+    Example:
+        >>> short_name("uniform-pool:pool=3"), short_name("lib/mine.py:Mine")
+        ('uniform-pool:pool=3', 'Mine')
+    """
+    return target if is_named(target) else target.rpartition(":")[2]
+
+
 def name_of(target: Any) -> str:
     """What a strategy calls itself, or the name of its class or function.
 
@@ -183,7 +228,21 @@ def name_of(target: Any) -> str:
     return str(name)
 
 
-def source_digest(target: Any) -> str | None:
+def describe_strategy(strategy: object) -> dict[str, Any]:
+    """A strategy's name and all its fields, as JSON-ready values; of one that is not ours a hash of its file, too.
+
+    Example:
+        >>> describe_strategy(STRATEGIES["uniform"](token_budget=99))["token_budget"]
+        99
+    """
+    told: dict[str, Any] = {"name": name_of(strategy)}
+    if dataclasses.is_dataclass(strategy) and not isinstance(strategy, type):
+        told |= dataclasses.asdict(strategy)
+    digest = _source_digest(strategy)
+    return told if digest is None else told | {"source_sha256": digest}
+
+
+def _source_digest(target: Any) -> str | None:
     """A hash of the file in which a strategy is written; None for ours, which go by the package's version."""
     inner = target.func if isinstance(target, partial) else target
     kind = inner if isinstance(inner, type) or inspect.isroutine(inner) else type(inner)

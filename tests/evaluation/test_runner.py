@@ -175,6 +175,19 @@ def test_memory_that_runs_out_costs_the_question_and_not_the_run(world, monkeypa
     assert "out of memory" in rows(world)[5]["reason"]
 
 
+def test_a_strategy_of_ones_own_is_run_and_known_by_its_file(world):
+    mine = world / "mine.py"
+    source = "import dyto\n\ndef Mine(frames, encode, question=None, token_budget=36):\n"
+    mine.write_text(f"{source}    return dyto.build_strategy('uniform', token_budget=token_budget)(frames, encode)\n")
+    asked = settings(world, strategy=f"{mine}:Mine", name=None, limit=2)
+    assert asked.run_folders().artifacts.name == "tiny-Mine-6frms"
+    assert evaluate(asked)["coverage"] == 1
+    assert evaluate(asked)["coverage"] == 1
+    mine.write_text(f"{source}    return dyto.build_strategy('uniform', token_budget=18)(frames, encode)\n")
+    with pytest.raises(DatasetError, match="strategy"):
+        evaluate(asked)
+
+
 def test_missing_subtitles_are_said_before_the_run(world):
     with pytest.raises(DatasetError, match="no subtitles of Video-MME"):
         evaluate(settings(world, benchmark="videomme-subtitles"))

@@ -207,19 +207,43 @@ def test_the_command_writes_page_and_pictures(capsys, clip, tmp_path, small_maps
     assert (tmp_path / "png" / "merges.png").exists()
 
 
+@pytest.mark.parametrize("words", [["CLIP", "--png"], ["--png", "CLIP"], ["--png", "--num-frames", 5, "CLIP"]])
+def test_pictures_without_a_folder_go_beside_the_page(capsys, clip, tmp_path, monkeypatch, small_maps, words):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = command(capsys, "inspect", *[clip if word == "CLIP" else word for word in words])
+    assert code == 0
+    assert "pictures in report" in out
+    assert (tmp_path / "report" / "timeline.png").exists()
+
+
+def test_a_strategy_of_ones_own_is_seen_beside_another(capsys, clip, tmp_path, small_maps):
+    (tmp_path / "mine.py").write_text(
+        "import dyto\n\ndef halves(frames, encode, question=None, token_budget=72):\n"
+        "    return dyto.build_strategy('uniform', token_budget=token_budget)(frames, encode, question)\n"
+    )
+    page = tmp_path / "r.html"
+    code, out, _ = command(capsys, "inspect", clip, "--versus", f"{tmp_path / 'mine.py'}:halves", "--out", page)
+    assert code == 0
+    assert "halves: 2 key frames" in out
+    assert "halves, 72 tokens" in page.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
         (["missing.mp4"], 1, "missing.mp4 does not exist"),
         (["CLIP", "--out", "CLIP"], 2, "expected .html"),
-        (["CLIP", "--versus", "unifrom"], 2, "expected one of"),
+        (["CLIP", "--versus", "unifrom"], 2, "did you mean 'uniform'"),
+        (["CLIP", "--versus", "no.py:Mine"], 2, "no.py"),
         (["CLIP", "--strategy", "unifrom"], 2, "did you mean 'uniform'"),
         (["CLIP", "--choices", "a", "b"], 2, "without a question"),
-        (["CLIP", "--png", "CLIP"], 2, "cannot be made"),
+        (["CLIP", "--png", "FOLDER"], 2, "cannot be made"),
     ],
 )
 def test_mistakes_of_usage_are_one_line(capsys, clip, tmp_path, monkeypatch, words, code, message):
     monkeypatch.chdir(tmp_path)
-    given, _, err = command(capsys, "inspect", *[clip if word == "CLIP" else word for word in words])
+    given, _, err = command(
+        capsys, "inspect", *[{"CLIP": clip, "FOLDER": clip / "a"}.get(word, word) for word in words]
+    )
     assert (given, len(err.strip().splitlines())) == (code, 1)
     assert message in err

@@ -120,7 +120,7 @@ def _check_frames(subject: Subject, side: Side, first: dict[str, Any]) -> None:
 
 def settings(subject: Subject) -> dict[str, Any]:
     """What is the same on all sides, as JSON-ready values."""
-    from dyto.evaluation.manifest import describe_strategy
+    from dyto.targets import describe_strategy
 
     model = subject.model
     return {

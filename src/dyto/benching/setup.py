@@ -19,7 +19,7 @@ from dyto.models.loading import load_model
 from dyto.models.placement import Placement
 from dyto.pipeline import VideoQA
 from dyto.savings import Savings
-from dyto.strategies import build_strategy
+from dyto.targets import make_strategy
 from dyto.video import existing, sample_frames
 
 NONE = "dyto, no savings"
@@ -116,7 +116,7 @@ def load_subject(
         VideoError: The video is no file.
     """
     name, preset, budget = strategy
-    chosen = build_strategy(name, preset=preset, token_budget=budget)
+    chosen = make_strategy(name, preset=preset, token_budget=budget)
     if video is not None and not existing(video).is_file():
         raise VideoError(f"{video} is a folder, expected a video file: decoding is a part of what is measured")
     progress("loading the model")

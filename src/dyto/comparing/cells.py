@@ -11,10 +11,9 @@ from hashlib import sha256
 from typing import Any
 
 from dyto.errors import ConfigError
-from dyto.evaluation.manifest import describe_strategy
 from dyto.strategies import STRATEGIES, Strategy
 from dyto.strategies.published import split_names
-from dyto.targets import find_strategy, source_digest, takes_budget, with_budget
+from dyto.targets import describe_strategy, find_strategy, takes_budget, with_budget
 
 BASELINE = "uniform"
 BLIND = "blind"
@@ -43,10 +42,9 @@ class Cell:
 
     @cached_property
     def key(self) -> str:
-        """Name, budget and a hash of every field of the strategy: another configuration is another cell."""
+        """Name, budget and a hash of what there is to say of the strategy: another configuration is another cell."""
         fields = describe_strategy(self.call) if self.call else {}
-        written = source_digest(self.call) if self.call else None
-        digest = sha256(json.dumps([fields, written], sort_keys=True, default=str).encode()).hexdigest()[:10]
+        digest = sha256(json.dumps(fields, sort_keys=True, default=str).encode()).hexdigest()[:10]
         return f"{self.strategy}@{self.budget or 0}-{digest}"
 
     def __str__(self) -> str:

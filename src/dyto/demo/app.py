@@ -18,10 +18,10 @@ from dyto.demo.limits import Limits
 from dyto.demo.look import ANNOUNCED, BUSY, IDLE
 from dyto.demo.places import Uploads, make_folder
 from dyto.demo.server import build_site, run_site
-from dyto.errors import ConfigError, DytoError, MissingExtraError
-from dyto.inspecting.cli import named_strategy
-from dyto.strategies import PRESETS, STRATEGIES, build_strategy
+from dyto.errors import ConfigError, DytoError, MissingExtraError, unknown
+from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy
 from dyto.synthetic.videos import sample_video
+from dyto.targets import make_second
 
 NOTHING = "none"
 SAMPLES = 3
@@ -316,6 +316,13 @@ def read_wish(
     elif preset != NOTHING:
         raise ConfigError(f"preset {preset!r} goes with the strategy dyto only: set it to {NOTHING!r}")
     else:
-        chosen = named_strategy(strategy, most)
-    others = () if versus == NOTHING else (named_strategy(versus, most),)
+        chosen = _listed(strategy, most)
+    others = () if versus == NOTHING else (_listed(versus, most),)
     return Wish(video, question, model, (chosen, *others), choices or None)
+
+
+def _listed(name: str, most: int | None) -> Strategy:
+    """A strategy of the lists, and no other: whoever only sees the page must not name files to be run."""
+    if name not in STRATEGIES and name not in PRESETS:
+        raise unknown("strategy", name, [*STRATEGIES, *PRESETS])
+    return make_second(name, most)

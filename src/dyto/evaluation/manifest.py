@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.metadata
 import platform
 from collections.abc import Mapping
@@ -40,20 +39,6 @@ def weights_fingerprint(model: torch.nn.Module) -> str:
             step = max(1, len(flat) // _SAMPLES_PER_TENSOR)
             digest.update(flat[::step][:_SAMPLES_PER_TENSOR].float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def describe_strategy(strategy: object) -> dict[str, Any]:
-    """A strategy's name and all its fields, as JSON-ready values.
-
-    Example:
-        >>> from dyto.strategies import Uniform
-        >>> describe_strategy(Uniform(token_budget=99))["token_budget"]
-        99
-    """
-    name = getattr(strategy, "name", None) or getattr(strategy, "__qualname__", type(strategy).__qualname__)
-    if not dataclasses.is_dataclass(strategy) or isinstance(strategy, type):
-        return {"name": str(name)}
-    return {"name": str(name)} | dataclasses.asdict(strategy)
 
 
 def loaded_config(qa: VideoQA, prompt: str) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from dyto.evaluation.manifest import describe_strategy
 from dyto.strategies import STRATEGIES, build_strategy
+from dyto.targets import describe_strategy
 
 
 @cache

@@ -13,7 +13,7 @@ from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.cache import TokenCache
 from dyto.evaluation.folders import RunFolders
 from dyto.evaluation.loading import Loader
-from dyto.evaluation.manifest import describe_strategy, loaded_config, run_manifest
+from dyto.evaluation.manifest import loaded_config, run_manifest
 from dyto.evaluation.prepare import GT_QA_DIR
 from dyto.evaluation.questions import Questions, read_questions
 from dyto.evaluation.runner import Task
@@ -21,7 +21,8 @@ from dyto.evaluation.videos import subtitle_folder, video_folders
 from dyto.pipeline import VideoQA
 from dyto.prompts import Prompt, get_prompt, prompt_for
 from dyto.savings import Savings
-from dyto.strategies import build_strategy
+from dyto.strategies import Strategy
+from dyto.targets import describe_strategy, make_strategy, short_name
 
 _GIB = 1 << 30
 
@@ -44,7 +45,7 @@ class Settings:
         device_map: Spreads one model over the devices, as `VideoQA.from_pretrained` takes it; then there is one worker.
         quantization: As `VideoQA.from_pretrained` takes it.
         rope_scaling_factor: As `VideoQA.from_pretrained` takes it.
-        strategy: Name of the strategy.
+        strategy: The strategy, as `dyto.targets.find_strategy` takes it.
         preset: Of the strategy.
         options: Fields of the strategy that differ from its defaults.
         prompt: Name or file of the prompt template; None for the model's own.
@@ -104,6 +105,10 @@ class Settings:
         """The benchmark."""
         return get(self.benchmark)
 
+    def made_strategy(self) -> Strategy:
+        """The strategy, made from its name and options."""
+        return make_strategy(self.strategy, preset=self.preset, **self.options)
+
     def run_folders(self) -> RunFolders:
         """Where the run keeps what."""
         return RunFolders.under(benchmark=self.benchmark, name=self.name or self._name(), **self.folders)
@@ -111,7 +116,7 @@ class Settings:
     def _name(self) -> str:
         model = self._model.rstrip("/").rpartition("/")[2]
         frames = f"{self.sampling['num_frames']}frms" if self.sampling.get("num_frames") else "fps"
-        strategy = self.preset or self.strategy
+        strategy = self.preset or short_name(self.strategy)
         options = [f"{value}" for value in self.options.values()]
         scoring = [] if self.scoring == "letter" else [self.scoring]
         return "-".join([model, strategy, *options, frames, *scoring])
@@ -127,8 +132,7 @@ class Settings:
 
     def config(self, questions: Questions) -> dict[str, Any]:
         """What decides the rows of the run, as far as it is known before the model is loaded."""
-        strategy = build_strategy(self.strategy, preset=self.preset, **self.options)
-        return self.common_config(questions) | {"strategy": describe_strategy(strategy)}
+        return self.common_config(questions) | {"strategy": describe_strategy(self.made_strategy())}
 
     def common_config(self, questions: Questions) -> dict[str, Any]:
         """The same without the strategy."""
@@ -165,7 +169,7 @@ class Settings:
         template: dict[str, Any] = {"choice_prompt" if takes_choices else "prompt": self.prompt}
         return VideoQA.from_pretrained(
             self.model,
-            build_strategy(self.strategy, preset=self.preset, **self.options),
+            self.made_strategy(),
             revision=self.revision,
             device=device,
             dtype=self.dtype,

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dyto import options
 from dyto.console import err, out
-from dyto.errors import ConfigError
-
-if TYPE_CHECKING:
-    from dyto.strategies import Strategy
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +24,11 @@ def inspect_command(
     ] = None,
     out_file: Annotated[Path, typer.Option("--out", help="The page to write; overwritten.")] = Path("report.html"),
     png: Annotated[
-        Path | None, typer.Option(help="Write timeline, key frames and merge maps as PNG files, too.", metavar="DIR")
+        str | None,
+        typer.Option(
+            help="Write timeline, key frames and merge maps as PNG files, too; without DIR beside the page.",
+            metavar="[DIR]",
+        ),
     ] = None,
     strategy: options.StrategyName = "dyto",
     preset: options.PresetName = None,
@@ -54,13 +54,14 @@ def inspect_command(
     """Show what a strategy does to a video: frames, clusters, key frames, merged patches, tokens, seconds."""
     from dyto.inspecting.page import check_page
     from dyto.savings import Savings
-    from dyto.strategies import build_strategy
+    from dyto.targets import make_second, make_strategy
     from dyto.video import existing
 
     existing(video)  # what cannot be done fails before a model is loaded
     check_page(out_file)
-    first = build_strategy(strategy, preset=preset, token_budget=budget)
-    others = [named_strategy(versus, budget)] if versus else []
+    folder = out_file.with_suffix("") if png == "" else png
+    first = make_strategy(strategy, preset=preset, token_budget=budget)
+    others = [make_second(versus, budget)] if versus else []
     savings = Savings.of(without or (), saving or ())
     options = {"num_frames": num_frames, "fps": fps, "start": start, "end": end}
     with err.status("loading the model") as status:
@@ -82,34 +83,13 @@ def inspect_command(
         )
         status.update("writing")
         page = save_page(seen, out_file)
-        written = save_pictures(seen, png) if png else []
+        written = save_pictures(seen, folder) if folder else []
     for view in seen.views:
         said = "" if view.answer is None else f"; answer: {view.answer.text}"
         tokens = f"{view.tokens.uncompressed} -> {len(view.tokens)} tokens"
         out.print(f"{view.name}: {len(view.tokens.keyframes)} key frames, {tokens}{said}")
     out.print(f"saved {page} ({page.stat().st_size / 1e6:.1f} MB)")
     if written:
-        out.print(f"saved {len(written)} pictures in {png}")
+        out.print(f"saved {len(written)} pictures in {folder}")
     for warning in seen.warnings:
         err.print(f"note: {warning}", style="yellow")
-
-
-def named_strategy(name: str, budget: int | None) -> Strategy:
-    """A strategy by its name, or DyTo by the name of a preset.
-
-    Args:
-        name: Of the strategy or preset.
-        budget: Most visual tokens; None for the published number.
-
-    Raises:
-        ConfigError: Neither is known by this name.
-    """
-    from dyto.strategies import PRESETS, STRATEGIES, build_strategy
-
-    if name in PRESETS:
-        return build_strategy("dyto", preset=name, token_budget=budget)
-    if name in STRATEGIES:
-        takes_budget = "token_budget" in getattr(STRATEGIES[name], "__dataclass_fields__", {})
-        return build_strategy(name, token_budget=budget if takes_budget else None)
-    known = ", ".join([*STRATEGIES, *PRESETS])
-    raise ConfigError(f"unknown strategy or preset {name!r} to compare with, expected one of {known}")

@@ -19,6 +19,7 @@ from dyto.pipeline import VideoQA
 from dyto.prompts import prompt_for
 from dyto.sheet import small_frames
 from dyto.strategies import Encode, Strategy
+from dyto.targets import name_of
 from dyto.video import Frames, VideoSource
 
 SIDE = 640
@@ -185,7 +186,7 @@ def _view(
         answer = own.ask(tokens, question, choices=choices, max_new_tokens=asking["max_new_tokens"])
         evidence = tuple(find_evidence(own, tokens, question, answer.text, choices=choices)) if answer.text else ()
     return View(
-        name=str(getattr(strategy, "name", type(strategy).__name__)),
+        name=name_of(strategy),
         options=_options(strategy),
         tokens=tokens,
         levels=levels_of(strategy, watched.features, len(tokens.keyframes)),
