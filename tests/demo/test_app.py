@@ -38,6 +38,15 @@ def test_fields_that_do_not_go_together_are_told(changes, message):
         read_wish(**{**FIELDS, **changes})
 
 
+@pytest.mark.parametrize("field", ["strategy", "versus"])
+def test_a_request_cannot_name_a_file_to_be_run(tmp_path, field):
+    ran = tmp_path / "ran"
+    (tmp_path / "mine.py").write_text(f"open({str(ran)!r}, 'w')\ndef mine(*args): pass\n")
+    with pytest.raises(dyto.ConfigError, match="unknown strategy"):
+        read_wish(**{**FIELDS, field: f"{tmp_path / 'mine.py'}:mine"})
+    assert not ran.exists()
+
+
 def test_text_from_outside_is_neither_html_nor_markdown():
     hostile = "<img src=x onerror=alert(1)> **bold** [a](http://b) `c`"
     plain = _plain(hostile)
