@@ -13,7 +13,7 @@ everything; NaN and infinity are errors; identical frames are told apart by time
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,12 @@ import torch
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
+_Rows = TypeVar("_Rows", FloatArray, IntArray)
 
 MIN_DISTANCE = 1e-6
 """Cosine distances below this count as this, so that (nearly) identical frames are ordered by time."""
 
-ROWS = 64
+ROWS = 32
 """Clusters that are compared with all others at a time."""
 
 
@@ -54,18 +55,22 @@ def tw_finch(features: npt.ArrayLike | torch.Tensor, *, temporal: bool = True) -
     if frames == 1:
         return [np.zeros(1, dtype=np.int64)]
 
-    products = _inner_products(x)  # all that is ever needed of the features
-    labels = np.arange(frames, dtype=np.int64)  # every frame its own cluster, to begin with
+    # Every frame is its own cluster, to begin with. Sums over a cluster's frames are sums over those of its parts.
+    products = _inner_products(x)  # (K, K) of the sums of features: all that is ever needed of them
+    size = np.ones(frames, np.int64)  # (K,) frames
+    time_sum = np.arange(frames, dtype=np.int64)  # (K,) sum of their positions
+    labels = time_sum
     partitions: list[IntArray] = []
-    count = frames
     # Every cluster is joined with another, so each round at least halves their number: the published rules for a
     # round that merges none, or just one, never come to bear.
-    while count > 1:
-        labels = _connected_components(_first_neighbours(products, labels, count, temporal))[labels]
-        count = int(labels.max()) + 1
-        if partitions and count == 1:
+    while len(size) > 1:
+        joined = _connected_components(_first_neighbours(products, size, time_sum, temporal))  # (K,)
+        if partitions and not joined.any():
             break  # one cluster of everything says nothing
+        labels = joined[labels]
         partitions.append(labels)
+        products = _summed(_summed(products, joined).T, joined)
+        size, time_sum = _summed(size, joined), _summed(time_sum, joined)
     return partitions
 
 
@@ -87,25 +92,27 @@ def as_matrix(features: npt.ArrayLike | torch.Tensor) -> FloatArray:
 def _inner_products(x: FloatArray) -> FloatArray:
     """(T, T), exactly symmetric. By torch: numpy's threads stall where other work shares the cores."""
     rows = torch.from_numpy(x)
-    products = (rows @ rows.T).numpy()
-    return (products + products.T) / 2
+    products = rows @ rows.T
+    both: FloatArray = (products + products.T).mul_(0.5).numpy()
+    return both
 
 
-def _first_neighbours(products: FloatArray, labels: IntArray, count: int, temporal: bool) -> IntArray:
+def _summed(rows: _Rows, groups: IntArray) -> _Rows:
+    """Sums of the rows of each group, in their order. By torch: numpy adds rows one number at a time."""
+    values: torch.Tensor = torch.from_numpy(np.ascontiguousarray(rows))
+    sums = values.new_zeros((int(groups.max()) + 1, *values.shape[1:]))
+    summed: _Rows = sums.index_add_(0, torch.from_numpy(groups), values).numpy()
+    return summed
+
+
+def _first_neighbours(products: FloatArray, size: IntArray, time_sum: IntArray, temporal: bool) -> IntArray:
     """For each cluster the index of its nearest other cluster; ties go to the lower index.
 
-    Clusters are compared by the means of their original members, whose inner products are means of `products`.
+    Clusters are compared by the means of their frames. `products` are of the sums: cosines do not care.
     """
-    size = np.bincount(labels, minlength=count)  # (K,)
-    order = np.argsort(labels, kind="stable")
-    starts = np.cumsum(size) - size
-    if count < len(labels):
-        rows = np.add.reduceat(products[order], starts, axis=0)  # (K, T)
-        products = np.add.reduceat(rows[:, order], starts, axis=1)  # (K, K), times the sizes: cosines do not care
     norm = np.sqrt(np.maximum(products.diagonal(), 0))  # (K,)
-    time_sum = np.add.reduceat(order, starts)  # (K,)
-    nearest = np.empty(count, np.int64)
-    for start in range(0, count, ROWS):  # a few rows at a time, B of them, stay in the processor's cache
+    nearest = np.empty(len(size), np.int64)
+    for start in range(0, len(size), ROWS):  # a few rows at a time, B of them, stay in the processor's cache
         block = slice(start, start + ROWS)
         scale = norm[block, None] * norm[None, :]
         cosine = np.divide(products[block], scale, out=np.zeros_like(scale), where=scale > 0)
