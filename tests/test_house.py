@@ -9,7 +9,19 @@ SRC = Path(dyto.__file__).parent
 
 FLOORS = [
     {"errors", "console", "options", "savings"},
-    {"finch", "merge", "timing", "choices", "_pictures", "_sampling", "_container", "_arrival", "_still", "_decode"},
+    {
+        "finch",
+        "merge",
+        "timing",
+        "choices",
+        "_pictures",
+        "_sampling",
+        "_container",
+        "_arrival",
+        "_still",
+        "_decode",
+        "_rgb",
+    },
     {"keyframes", "segments", "features", "prompts", "video"},
     {"strategies", "models"},
     {"answer", "batching", "streaming", "sheet", "listing", "targets", "dropin", "seeing"},

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import dyto
-from dyto import Savings
+from dyto import Savings, _rgb
 from dyto._arrival import Arrival, FramesChanged
 from dyto._decode import Index
 from dyto._sampling import Fit, Reel
@@ -118,6 +118,57 @@ def test_no_saving_that_is_on_by_default_changes_a_token_or_an_answer(tiny, clip
         assert torch.allclose(tokens.data, plain.data, rtol=0, atol=2e-5)
         assert np.array_equal(tokens.keyframes.indices, plain.keyframes.indices)
         assert np.array_equal(tokens.frames, plain.frames)
+
+
+class Counting:
+    """Counts the frames that are converted."""
+
+    made = 0
+
+    def __init__(self, real=_rgb.VideoReformatter):
+        self.real = real()
+
+    def reformat(self, *args, **options):
+        Counting.made += 1
+        return self.real.reformat(*args, **options)
+
+
+@pytest.mark.parametrize(
+    ("shown", "made"), [([3] * 40, 1), ([1, 2] * 20, 2), ([n // 10 for n in range(40)], 4), (list(range(40)), 40)]
+)
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt"), [("libx264", "yuv420p"), ("libx264", "yuv444p"), ("ffv1", "yuv420p10le")]
+)
+def test_repeated_frames_are_made_once_and_are_what_they_are(tmp_path, monkeypatch, shown, made, codec, pix_fmt):
+    monkeypatch.setattr(_rgb, "VideoReformatter", Counting)
+    options = {"qp": "0"} if codec == "libx264" else {}  # no loss: what is the same comes out the same
+    video = write_video(
+        tmp_path / "v.mkv", 40, size=(50, 86), shown=shown, codec=codec, pix_fmt=pix_fmt, gop=40, options=options
+    )
+    asked = {"num_frames": 40, "size": (25, 30)}
+    Counting.made = 0
+    plain = sample_frames(video, savings=OFF, **asked).data
+    assert Counting.made % 40 == 0
+    for savings in (replace(OFF, repeats=True), Savings(), replace(OVERLAP, repeats=True)):
+        Counting.made = 0
+        assert np.array_equal(sample_frames(video, savings=savings, **asked).data, plain)
+        assert Counting.made % made == 0
+        assert Counting.made < 40 or made == 40
+    assert numbers_in(sample_frames(video, num_frames=40).data) == shown
+
+
+def test_frames_that_differ_in_a_single_sample_are_no_repeats():
+    plain = np.zeros((40, 70, 3), np.uint8)
+    for row, column in ((0, 0), (7, 3), (39, 69)):
+        other = plain.copy()
+        other[row, column] = 255
+        one, two = (av.VideoFrame.from_ndarray(x, format="rgb24").reformat(format="yuv444p") for x in (plain, other))
+        again = av.VideoFrame.from_ndarray(plain, format="rgb24").reformat(format="yuv444p")
+        assert _rgb.equal(one, again)
+        assert not _rgb.equal(one, two)
+    assert not _rgb.equal(one, one.reformat(format="yuv420p"))
+    assert not _rgb.equal(one, one.reformat(width=60))
+    assert not _rgb.equal(*[av.VideoFrame.from_ndarray(plain, format="rgb24")] * 2), "its padding is not known"
 
 
 def test_overlap_gives_the_tokens_bit_for_bit(tiny, long):

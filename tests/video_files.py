@@ -56,8 +56,9 @@ def write_video(
     container_format: str | None = None,
     sound_seconds: float = 0,
     noise: int = 0,
+    shown: Sequence[int] | None = None,
 ) -> Path:
-    """Encode frames 0 to count - 1, 10 a second or at `times` in ms, turned left `turns` times."""
+    """Encode frames 0 to count - 1 (which carry the numbers `shown`), 10 a second or at `times` in ms, turned left `turns` times."""
     random = np.random.default_rng(0)
     with av.open(str(path), "w", format=container_format, options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=RATE, options=options or {})
@@ -69,7 +70,7 @@ def write_video(
             stream.codec_context.time_base = stream.time_base = base
         sound = container.add_stream("aac", rate=8000, layout="mono") if sound_seconds else None
         for number in range(count):
-            pixels = np.ascontiguousarray(np.rot90(picture(number, *size), turns))
+            pixels = np.ascontiguousarray(np.rot90(picture(shown[number] if shown else number, *size), turns))
             if noise:
                 grain = random.integers(-noise, noise, pixels.shape)
                 pixels = (pixels.astype(int) + grain).clip(0, 255).astype(np.uint8)

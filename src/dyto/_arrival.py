@@ -63,6 +63,15 @@ class Arrival(Reel):
         """See `Reel.put`; whoever waits for the frame is woken."""
         self.check()
         super().put(position, picture)
+        self._tell(position)
+
+    def repeat(self, position: int, before: int) -> None:
+        """See `Reel.repeat`; whoever waits for the frame is woken."""
+        self.check()
+        super().repeat(position, before)
+        self._tell(position)
+
+    def _tell(self, position: int) -> None:
         with self._changed:
             self._there[self.rows[position]] = True
             self._changed.notify_all()

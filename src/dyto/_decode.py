@@ -20,12 +20,12 @@ from typing import Any
 import av
 import numpy as np
 from av.container import InputContainer
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from dyto._arrival import Arrival, FramesChanged
 from dyto._container import missing_bytes, opened, packets_of, reason
+from dyto._rgb import Filler
 from dyto._sampling import Fit, Reel, Request, Timeline, fill_times
 from dyto._still import read_still
 from dyto.errors import VideoError
@@ -76,7 +76,7 @@ def read_video(path: Path, request: Request, fit: Fit, allow_partial: bool, savi
             wanted, total = request.choose(index.timeline, path.name)
             notes, read = (
                 request.notes(index.timeline),
-                partial(_read_stretches, path, index, hardware=savings.hardware),
+                partial(_read_stretches, path, index, hardware=savings.hardware, repeats=savings.repeats),
             )
             try:
                 if savings.still and (still := read_still(path.name, index, wanted, fit, read)):
@@ -90,7 +90,7 @@ def read_video(path: Path, request: Request, fit: Fit, allow_partial: bool, savi
                 return Take(reel, index.timeline, total, notes)
             except (_IndexBroken, FramesChanged, av.FFmpegError) as err:
                 log.info("%s: decoding every frame, since its index does not hold: %s", path.name, err)
-        return _read_through(path, index, request, fit, missing, allow_partial)
+        return _read_through(path, index, request, fit, missing, allow_partial, savings.repeats)
     except (av.FFmpegError, OSError, MemoryError) as err:
         raise VideoError(f"{path.name} cannot be read: {err}; expected a video: check or convert it") from err
 
@@ -196,10 +196,10 @@ def _timeline(ticks: NDArray[np.int64], last: int, base: Fraction, intra: NDArra
     return Timeline(seconds, float(seconds[-1] + last * base) if ticks.size else 0.0, float(base), intra)
 
 
-def _read_stretches(path: Path, index: Index, reel: Reel, hardware: bool = False) -> None:
+def _read_stretches(path: Path, index: Index, reel: Reel, hardware: bool, repeats: bool) -> None:
     """Decode from key frames to wanted frames only, in one pass over the file."""
     with opened(path, hardware) as (container, stream):
-        packets, to_rgb, at = packets_of(container, stream), _ToRgb(), 0
+        packets, filler, at = packets_of(container, stream), Filler(reel, repeats), 0
         for first, last, wanted in index.stretches(reel.wanted):
             if index.end[first] - index.end[at] > SEEK_BYTES or first - at > SEEK_PACKETS:
                 container.seek(int(index.pts[first]), stream=stream)
@@ -211,7 +211,7 @@ def _read_stretches(path: Path, index: Index, reel: Reel, hardware: bool = False
                 if number <= before:
                     raise _IndexBroken(f"the frame at tick {frame.pts} comes out of turn")
                 if number in reel.left:
-                    reel.put(number, to_rgb(frame))
+                    filler.put(number, frame)
                 before = number
             at = last
     if reel.left:
@@ -241,14 +241,16 @@ def _stretch(
     context.flush_buffers()
 
 
-def _read_through(path: Path, index: Index, request: Request, fit: Fit, missing: int, allow_partial: bool) -> Take:
+def _read_through(
+    path: Path, index: Index, request: Request, fit: Fit, missing: int, allow_partial: bool, repeats: bool
+) -> Take:
     """Decode every frame. What the packets promise is a guess; where it was wrong, a second pass follows."""
     guess = np.empty(0, np.int64)
     with suppress(VideoError):
         guess, _ = request.choose(index.timeline, path.name)
     for _ in range(3):
         reel = Reel(guess, fit, path.name)
-        timeline, found = _roll(path, index, reel)
+        timeline, found = _roll(path, index, reel, repeats)
         count = len(timeline.seconds)
         damage = found[0] if found else f"{missing} bytes or more are missing at its end" if missing else ""
         if not count:
@@ -267,17 +269,17 @@ def _read_through(path: Path, index: Index, request: Request, fit: Fit, missing:
     raise VideoError(f"{path.name} decodes differently each time, expected the same frames: convert it")
 
 
-def _roll(path: Path, index: Index, reel: Reel) -> tuple[Timeline, list[str]]:
+def _roll(path: Path, index: Index, reel: Reel, repeats: bool) -> tuple[Timeline, list[str]]:
     """Decode a file from beginning to end: what the frames were, and what went wrong on the way."""
     times: list[int | None] = []
     intra: list[bool] = []
     damage: list[str] = []
     last = 0
     with opened(path) as (container, stream):
-        to_rgb = _ToRgb()
+        filler = Filler(reel, repeats)
         for frame in _frames(container, stream, int(np.argmax(index.key)) if index.key.size else 0, damage):
             if len(times) in reel.rows:
-                reel.put(len(times), to_rgb(frame))
+                filler.put(len(times), frame)
             times.append(frame.pts)
             intra.append(bool(frame.key_frame))
             last = frame.duration or 0
@@ -308,14 +310,3 @@ def _frames(container: InputContainer, stream: VideoStream, begin: int, damage: 
             damage.append(reason(err))
         if packet is None:
             return
-
-
-class _ToRgb:
-    """Turns decoded frames into upright RGB pixels, as stored: a non-square pixel stays one pixel."""
-
-    def __init__(self) -> None:
-        self.reformatter = VideoReformatter()
-
-    def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        pixels = self.reformatter.reformat(frame, format="rgb24").to_ndarray()  # (H, W, 3)
-        return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))

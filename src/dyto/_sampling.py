@@ -220,6 +220,11 @@ class Reel:
         self.data[self.rows[position]] = picture
         self.left.discard(position)
 
+    def repeat(self, position: int, before: int) -> None:
+        """Keep the frame at `position`, which shows the same as the one at `before`, if it is wanted."""
+        self.data[self.rows[position]] = self.data[self.rows[before]]
+        self.left.discard(position)
+
     def _room(self, height: int, width: int) -> NDArray[np.uint8]:
         try:
             return np.empty((len(self.rows), height, width, 3), np.uint8)

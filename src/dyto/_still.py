@@ -96,14 +96,15 @@ def read_still(
     cells: dict[int, NDArray[np.uint8]] = {}
     stands = wanted.copy()
 
-    def fill(numbers: NDArray[np.int64]) -> None:
+    def fill(numbers: NDArray[np.int64], compared: bool) -> None:
         known = [reel.wanted for reel in reels]
-        reels.append(_Remembering(np.setdiff1d(numbers, np.concatenate([[], *known])), fit, path, cells))
+        missing = np.setdiff1d(numbers, np.concatenate([[], *known])).astype(np.int64)
+        reels.append(_Remembering(missing, fit, path, cells) if compared else Reel(missing, fit, path))
         if reels[-1].left:
             read(reels[-1])
 
     while stretches:
-        fill(np.unique([number for stretch in stretches for number in (stretch.stand, stretch.next)]))
+        fill(np.unique([number for stretch in stretches for number in (stretch.stand, stretch.next)]), compared=True)
         broken: list[Quiet] = []
         for stretch in stretches:
             if _same(cells[stretch.stand], cells[stretch.next]):
@@ -113,7 +114,7 @@ def read_still(
         stretches = broken
     if not reels:
         return None
-    fill(stands)
+    fill(stands, compared=False)
     found = Reel(wanted, Fit(), path)
     place = {number: reel.data[row] for reel in reels for number, row in reel.rows.items()}
     for number, stand in zip(wanted.tolist(), stands.tolist(), strict=True):
@@ -173,7 +174,7 @@ class _Remembering(Reel):
     """A reel that remembers what its pictures looked like in their full size, cell by cell."""
 
     def __init__(self, wanted: NDArray[np.int64], fit: Fit, name: str, cells: dict[int, NDArray[np.uint8]]) -> None:
-        super().__init__(wanted.astype(np.int64), fit, name)
+        super().__init__(wanted, fit, name)
         self._cells = cells
 
     def put(self, position: int, picture: NDArray[np.uint8]) -> None:
@@ -181,6 +182,11 @@ class _Remembering(Reel):
         if position in self.left:
             self._cells[position] = np.asarray(Image.fromarray(picture).reduce(CELL))  # (H / 8, W / 8, 3)
         super().put(position, picture)
+
+    def repeat(self, position: int, before: int) -> None:
+        """See `Reel.repeat`."""
+        self._cells[position] = self._cells[before]
+        super().repeat(position, before)
 
 
 def _same(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
