@@ -141,9 +141,10 @@ class Counting:
 )
 def test_repeated_frames_are_made_once_and_are_what_they_are(tmp_path, monkeypatch, shown, made, codec, pix_fmt):
     monkeypatch.setattr(_rgb, "VideoReformatter", Counting)
-    options = {"qp": "0"} if codec == "libx264" else {}  # no loss: what is the same comes out the same
+    # No loss, and no odd sizes, at whose edges a converter invents samples: what is the same comes out the same.
+    options = {"qp": "0"} if codec == "libx264" else {}
     video = write_video(
-        tmp_path / "v.mkv", 40, size=(50, 86), shown=shown, codec=codec, pix_fmt=pix_fmt, gop=40, options=options
+        tmp_path / "v.mkv", 40, size=(64, 80), shown=shown, codec=codec, pix_fmt=pix_fmt, gop=40, options=options
     )
     asked = {"num_frames": 40, "size": (25, 30)}
     Counting.made = 0
@@ -158,17 +159,19 @@ def test_repeated_frames_are_made_once_and_are_what_they_are(tmp_path, monkeypat
 
 
 def test_frames_that_differ_in_a_single_sample_are_no_repeats():
+    def shown(pixels, **options):
+        return _rgb.Shown.of(av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(**options))
+
     plain = np.zeros((40, 70, 3), np.uint8)
+    known = shown(plain, format="yuv444p")
+    assert known.equals(shown(plain, format="yuv444p"))
     for row, column in ((0, 0), (7, 3), (39, 69)):
         other = plain.copy()
         other[row, column] = 255
-        one, two = (av.VideoFrame.from_ndarray(x, format="rgb24").reformat(format="yuv444p") for x in (plain, other))
-        again = av.VideoFrame.from_ndarray(plain, format="rgb24").reformat(format="yuv444p")
-        assert _rgb.equal(one, again)
-        assert not _rgb.equal(one, two)
-    assert not _rgb.equal(one, one.reformat(format="yuv420p"))
-    assert not _rgb.equal(one, one.reformat(width=60))
-    assert not _rgb.equal(*[av.VideoFrame.from_ndarray(plain, format="rgb24")] * 2), "its padding is not known"
+        assert not known.equals(shown(other, format="yuv444p"))
+    assert not known.equals(shown(plain, format="yuv420p"))
+    assert not known.equals(shown(plain[:, :60], format="yuv444p"))
+    assert shown(plain, format="rgb24") is None, "its padding is not known"
 
 
 def test_overlap_gives_the_tokens_bit_for_bit(tiny, long):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import starmap
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import av
@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from dyto._sampling import Reel
 
+_LATER = ("color_primaries", "color_trc")  # what an older PyAV does not tell
+
 SAMPLE_BYTES = {
     **dict.fromkeys(("gray", *(f"yuv{j}{n}p" for j in ("", "j") for n in (420, 422, 444))), 1),
     **dict.fromkeys((f"yuv{n}p{bits}le" for n in (420, 422, 444) for bits in (10, 12)), 2),
 }
 """Formats with a plane for each component, and the bytes of a sample: what pads a row is not a part of the picture."""
 
-SPARSE = 16
-"""Pictures that differ mostly do so in every so many rows already."""
+ROWS = 8
+"""Pictures that differ mostly do so in one of so many rows already."""
 
 RECENT = 4
 """So many different pictures are remembered: a codec refines a still picture, and shows older ones in between."""
-
-_KEPT = ("width", "height", "rotation", "colorspace", "color_range", "color_primaries", "color_trc")
 
 
 class Filler:
@@ -41,7 +41,7 @@ class Filler:
         self.reel = reel
         self.repeats = repeats
         self._reformatter = VideoReformatter()
-        self._recent: list[tuple[int, av.VideoFrame]] = []  # the latest at the end
+        self._recent: list[tuple[int, Shown]] = []  # the latest at the end
 
     def put(self, number: int, frame: av.VideoFrame) -> None:
         """Put a frame in its place.
@@ -50,31 +50,46 @@ class Filler:
             number: Its position in the video.
             frame: As it was decoded.
         """
-        same = next((known for known in reversed(self._recent) if equal(known[1], frame)), None)
+        shown = Shown.of(frame) if self.repeats else None
+        same = next((known for known in reversed(self._recent) if known[1].equals(shown)), None) if shown else None
         if same:
             self.reel.repeat(number, same[0])
             self._recent.remove(same)
         else:
             pixels = self._reformatter.reformat(frame, format="rgb24").to_ndarray()  # (H, W, 3)
             self.reel.put(number, np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90)))
-        if self.repeats:
-            self._recent = [*self._recent[1 - RECENT :], (number, frame)]
+        if shown:
+            self._recent = [*self._recent[1 - RECENT :], (number, shown)]
 
 
-def equal(one: av.VideoFrame, other: av.VideoFrame) -> bool:
-    """Whether two frames are the same picture, bit for bit; a format whose padding is not known counts as different."""
-    name = one.format.name
-    if name not in SAMPLE_BYTES or name != other.format.name:
-        return False
-    if any(getattr(one, key, None) != getattr(other, key, None) for key in _KEPT):
-        return False
-    size = SAMPLE_BYTES[name]
-    planes = [(_samples(a, size), _samples(b, size)) for a, b in zip(one.planes, other.planes, strict=True)]
-    sparse = ((a[::SPARSE], b[::SPARSE]) for a, b in planes)
-    return all(starmap(np.array_equal, sparse)) and all(starmap(np.array_equal, planes))
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What a frame shows, to be compared with another.
+
+    Attributes:
+        planes: The samples of each plane, without what pads them, (height, bytes of a row).
+        kind: Whatever else decides its pixels, and the bytes of a few rows.
+    """
+
+    planes: list[NDArray[np.uint8]]
+    kind: tuple[object, ...]
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> Shown | None:
+        """That of a frame; None for a format whose padding is not known."""
+        size = SAMPLE_BYTES.get(frame.format.name)
+        if size is None:
+            return None
+        planes = [_samples(plane, size) for plane in frame.planes]
+        some = planes[0][:: len(planes[0]) // ROWS + 1].tobytes()
+        color = (frame.colorspace, frame.color_range, *(getattr(frame, key, None) for key in _LATER))
+        return cls(planes, (frame.format.name, frame.width, frame.height, frame.rotation, *color, some))
+
+    def equals(self, other: Shown) -> bool:
+        """Whether both are the same picture, bit for bit."""
+        return self.kind == other.kind and all(map(np.array_equal, self.planes, other.planes))
 
 
 def _samples(plane: VideoPlane, size: int) -> NDArray[np.uint8]:
-    """The bytes of a plane without its padding, (height, width * size)."""
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
     return rows[:, : plane.width * size]
