@@ -35,7 +35,7 @@ from scoring import exactly_right
 
 QUESTIONS = ("what is shown ?", "how many objects are there ?", "which color is the square ?", "is there a star ?")
 LEVELS = (0.0, 1.0, 2.0, 4.0, 8.0)
-LOSSLESS = ("repeats", "keep_prefix", "batch_questions", "project_chosen")
+LOSSLESS = ("parallel", "repeats", "keep_prefix", "batch_questions", "project_chosen")
 
 
 def timed(call):

@@ -21,6 +21,7 @@ FLOORS = [
         "_still",
         "_decode",
         "_rgb",
+        "_stretches",
     },
     {"keyframes", "segments", "features", "prompts", "video"},
     {"strategies", "models"},

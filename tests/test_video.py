@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dyto import _decode
+from dyto import _decode, _stretches
+from dyto.savings import Savings
 from dyto.video import sample_frames, uniform_indices
 
 from video_files import (
@@ -104,12 +105,15 @@ def test_every_way_of_reading_gives_what_decoding_everything_gives(videos, name,
         {"sampling": "iframes", "num_frames": 2}, {"num_frames": 5, "size": (32, 40)},
     ]  # fmt: skip
     quick = [sample_frames(videos(name), **request) for request in requests]
-    monkeypatch.setattr(_decode, "SEEK_BYTES", 0)
+    monkeypatch.setattr(_stretches, "SEEK_BYTES", 0)
     sought = [sample_frames(videos(name), **request) for request in requests]
+    monkeypatch.setattr(_stretches, "decoders_for", lambda stretches, area: (3, 1))
+    shared = [sample_frames(videos(name), **request) for request in requests]
+    alone = [sample_frames(videos(name), **request, savings=Savings(parallel=False)) for request in requests]
     monkeypatch.setattr(_decode, "TRUSTED_CODECS", ())
-    for request, one, other in zip(requests, quick, sought, strict=True):
+    for request, *several in zip(requests, quick, sought, shared, alone, strict=True):
         plain = sample_frames(videos(name), **request)
-        for frames in (one, other):
+        for frames in several:
             np.testing.assert_array_equal(frames.indices, plain.indices)
             np.testing.assert_array_equal(frames.seconds, plain.seconds)
             np.testing.assert_array_equal(frames.data, plain.data)
@@ -120,14 +124,14 @@ def test_every_way_of_reading_gives_what_decoding_everything_gives(videos, name,
 def decoded(monkeypatch):
     """The frames that came out of the decoder while reading by stretches; reading through is forbidden."""
     seen = []
-    stretch = _decode._stretch
+    stretch = _stretches._decoded
 
     def counting(*args):
         for frame in stretch(*args):
             seen.append(frame.pts)
             yield frame
 
-    monkeypatch.setattr(_decode, "_stretch", counting)
+    monkeypatch.setattr(_stretches, "_decoded", counting)
     monkeypatch.delattr(_decode, "_read_through")
     return seen
 
@@ -159,7 +163,7 @@ def test_files_with_a_sound_index_are_not_read_through(videos, name, decoded):
 @pytest.mark.parametrize("seek_bytes", [0, 1 << 20])
 @pytest.mark.parametrize("name", ["groups.mp4", "groups.mkv"])
 def test_groups_without_a_wanted_frame_are_not_decoded(tmp_path, monkeypatch, decoded, name, seek_bytes):
-    monkeypatch.setattr(_decode, "SEEK_BYTES", seek_bytes)
+    monkeypatch.setattr(_stretches, "SEEK_BYTES", seek_bytes)
     video = write_video(tmp_path / name, 400, gop=10, options={"bf": "0", "sc_threshold": "0"})
     frames = sample_frames(video, num_frames=4)
     assert numbers_in(frames.data) == [50, 150, 249, 349]

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -28,6 +27,7 @@ from dyto._container import missing_bytes, opened, packets_of, reason
 from dyto._rgb import Filler
 from dyto._sampling import Fit, Reel, Request, Timeline, fill_times
 from dyto._still import read_still
+from dyto._stretches import IndexBroken, read_stretches
 from dyto.errors import VideoError
 from dyto.savings import Savings
 
@@ -38,12 +38,7 @@ log = logging.getLogger(__name__)
 # leave some out, and cost little to decode.
 INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 TRUSTED_CODECS = ("h264", "hevc", "av1", "vp8", "vp9", "mjpeg", "prores")
-SEEK_BYTES, SEEK_PACKETS = 1 << 20, 100  # reading past less than this is as quick as seeking
 VP8_SHOWN = 0x10
-
-
-class _IndexBroken(Exception):
-    """What was decoded is not what the packets promised."""
 
 
 @dataclass
@@ -74,10 +69,7 @@ def read_video(path: Path, request: Request, fit: Fit, allow_partial: bool, savi
         index = Index.scan(path)
         if index.trusted and not missing:
             wanted, total = request.choose(index.timeline, path.name)
-            notes, read = (
-                request.notes(index.timeline),
-                partial(_read_stretches, path, index, hardware=savings.hardware, repeats=savings.repeats),
-            )
+            notes, read = request.notes(index.timeline), partial(read_stretches, path, index, savings)
             try:
                 if savings.still and (still := read_still(path.name, index, wanted, fit, read)):
                     return Take(still, index.timeline, total, notes)
@@ -88,7 +80,7 @@ def read_video(path: Path, request: Request, fit: Fit, allow_partial: bool, savi
                 reel = Reel(wanted, fit, path.name)
                 read(reel)
                 return Take(reel, index.timeline, total, notes)
-            except (_IndexBroken, FramesChanged, av.FFmpegError) as err:
+            except (IndexBroken, FramesChanged, av.FFmpegError) as err:
                 log.info("%s: decoding every frame, since its index does not hold: %s", path.name, err)
         return _read_through(path, index, request, fit, missing, allow_partial, savings.repeats)
     except (av.FFmpegError, OSError, MemoryError) as err:
@@ -175,7 +167,7 @@ class Index:
             groups = np.searchsorted(keys, packet, "right")
             first = int(keys[min(groups, np.searchsorted(self.pts[keys], self.pts[packet], "right")) - 1])
             asked = {packet}
-            while found and first <= found[-1][1] + 1:
+            while found and first <= found[-1][1]:
                 first, asked = min(first, found[-1][0]), asked | found.pop()[2]
             found.append((first, packet, asked))
         return found
@@ -194,51 +186,6 @@ def _timeline(ticks: NDArray[np.int64], last: int, base: Fraction, intra: NDArra
     if last <= 0 and ticks.size > 1:
         last = int(np.median(np.diff(ticks)))
     return Timeline(seconds, float(seconds[-1] + last * base) if ticks.size else 0.0, float(base), intra)
-
-
-def _read_stretches(path: Path, index: Index, reel: Reel, hardware: bool, repeats: bool) -> None:
-    """Decode from key frames to wanted frames only, in one pass over the file."""
-    with opened(path, hardware) as (container, stream):
-        packets, filler, at = packets_of(container, stream), Filler(reel, repeats), 0
-        for first, last, wanted in index.stretches(reel.wanted):
-            if index.end[first] - index.end[at] > SEEK_BYTES or first - at > SEEK_PACKETS:
-                container.seek(int(index.pts[first]), stream=stream)
-                packets = packets_of(container, stream)
-            before = -1
-            for frame in _stretch(stream, packets, index, first, last, wanted):
-                reel.check()
-                number = index.number(frame.pts)
-                if number <= before:
-                    raise _IndexBroken(f"the frame at tick {frame.pts} comes out of turn")
-                if number in reel.left:
-                    filler.put(number, frame)
-                before = number
-            at = last
-    if reel.left:
-        raise _IndexBroken(f"{len(reel.left)} of {len(reel.rows)} frames did not come out")
-
-
-def _stretch(
-    stream: VideoStream, packets: Iterator[av.Packet], index: Index, first: int, last: int, wanted: set[int]
-) -> Iterator[av.VideoFrame]:
-    """Decode the packets from `first` to `last`, passing over those before."""
-    context, at = stream.codec_context, first - 1
-    # In H.264 a picture that no other leans on need not be decoded for the sake of the others. (In HEVC the
-    # flag speaks of one temporal layer only.)
-    skipped: Any = "NONREF" if context.name == "h264" else "DEFAULT"
-    for packet in packets:
-        found = index.position(packet.pts)
-        if found < first and at < first:
-            continue
-        at += 1
-        if found != at:
-            raise _IndexBroken(f"packet {at} was not found again")
-        context.skip_frame = "DEFAULT" if at in wanted else skipped
-        yield from context.decode(packet)
-        if at == last:
-            break
-    yield from context.decode(None)
-    context.flush_buffers()
 
 
 def _read_through(

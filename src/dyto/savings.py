@@ -20,6 +20,7 @@ class Savings:
         overlap: A file is decoded in a thread while the tower encodes the frames that are there already, and in a
             benchmark the next video while one is asked about. None for where the tower is not on a CPU, whose cores
             the decoder needs.
+        parallel: Parts of a file are decoded at the same time, each by a decoder of its own.
         repeats: A decoded frame that is, bit for bit, one of the last sampled ones is neither converted nor resized
             again.
         keep_prefix: The language model reads a video once for all questions about it.
@@ -41,6 +42,7 @@ class Savings:
     """
 
     overlap: bool | None = None
+    parallel: bool = True
     repeats: bool = True
     keep_prefix: bool = True
     keep_features: bool = True
@@ -99,8 +101,8 @@ class Savings:
 
         Example:
             >>> Savings.of(without=["overlap"], given=["still", "similar=2"])
-            Savings(overlap=False, repeats=True, keep_prefix=True, keep_features=True, batch_questions=True, \
-project_chosen=True, similar=2.0, still=True, hardware=False, compiled=False)
+            Savings(overlap=False, parallel=True, repeats=True, keep_prefix=True, keep_features=True, \
+batch_questions=True, project_chosen=True, similar=2.0, still=True, hardware=False, compiled=False)
         """
         names = [field.name for field in fields(cls)]
         changes: dict[str, Any] = {}

@@ -179,8 +179,8 @@ def sample_frames(
         sampling: "uniform", or "iframes" for intra frames only, far quicker to reach in a long video.
         allow_partial: take what can be read of a broken file, and say so in `warnings`.
         source_fps: frames per second of a folder, an array or a list, which have no times of their own.
-        savings: how a file is read, see `dyto.Savings`; None for none of them. With `overlap` the result is
-            `ArrivingFrames`, of which a later row may turn out unreadable.
+        savings: how a file is read, see `dyto.Savings`; None for those that change no frame. With `overlap` the result
+            is `ArrivingFrames`, of which a later row may turn out unreadable.
 
     Returns:
         Frames: (T, H, W, 3) uint8, resized with PIL's bicubic filter one by one as they are decoded.
@@ -206,7 +206,7 @@ def sample_frames(
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         images = images_of(path) if path.is_dir() else [path]
         return _sample_pictures(images, request, fit, source_fps, allow_partial, str(path))
-    take = read_video(path, request, fit, allow_partial, savings or Savings.none())
+    take = read_video(path, request, fit, allow_partial, savings or Savings(overlap=False))
     reel, seconds = take.reel, take.timeline.seconds[take.reel.wanted]
     if isinstance(reel, Arrival):
         return ArrivingFrames.of(reel, seconds, take.total, str(path), take.warnings)

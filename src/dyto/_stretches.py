@@ -1,0 +1,170 @@
+"""Decoding stretches of a video file, from a key frame to a wanted frame each, several of them at the same time.
+
+A decoder with threads of its own gains little where it begins anew every few frames. So each stretch goes to the next
+free one of several decoders, each of which has the file open for itself; what comes out is the same bit for bit.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+from av.video.stream import VideoStream
+
+from dyto._container import opened, packets_of
+from dyto._rgb import Filler
+from dyto._sampling import Reel
+from dyto.savings import Savings
+
+if TYPE_CHECKING:
+    from dyto._decode import Index
+
+SEEK_BYTES, SEEK_PACKETS = 1 << 20, 100  # reading past less than this is as quick as seeking
+
+MOST_DECODERS = 8
+"""More of them at the same time wait for one another."""
+
+DECODER_PICTURES, MOST_BYTES = 24, 1 << 30
+"""So many pictures a decoder may hold, at 3 bytes for two pixels, and so much memory all decoders together."""
+
+
+class IndexBroken(Exception):
+    """What was decoded is not what the packets promised."""
+
+
+def read_stretches(path: Path, index: Index, savings: Savings, reel: Reel) -> None:
+    """Decode from key frames to wanted frames only.
+
+    Args:
+        path: The file.
+        index: Its packets, which can be trusted.
+        savings: `parallel` decodes several stretches at the same time, `hardware` on the graphics card.
+        reel: Filled with its wanted frames.
+
+    Raises:
+        IndexBroken: The file does not hold what its index promises.
+    """
+    work = _Work(path, index, savings, reel)
+    helpers = [threading.Thread(target=work.run, name="dyto-stretches", daemon=True) for _ in range(work.decoders - 1)]
+    try:
+        for helper in helpers:
+            helper.start()
+        work.run()
+        for helper in helpers:
+            helper.join()
+    finally:
+        work.end = -1
+    if work.failed:
+        raise work.failed[min(work.failed)]  # what one decoder alone would have met
+    if reel.left:
+        raise IndexBroken(f"{len(reel.left)} of {len(reel.rows)} frames did not come out")
+
+
+def decoders_for(stretches: int, area: int) -> tuple[int, int]:
+    """How many decoders pay, and the threads of each (0 for as many as the decoder likes).
+
+    Args:
+        stretches: What there is to decode.
+        area: Pixels of a picture.
+    """
+    room = MOST_BYTES // (max(area, 1) * 3 // 2 * DECODER_PICTURES + 1)
+    count = max(1, min(stretches, cores(), MOST_DECODERS, room))
+    return (count, max(1, cores() // count)) if count > 1 else (1, 0)
+
+
+def cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Work:
+    """The stretches of a reel, taken by decoders that run at the same time.
+
+    Attributes:
+        decoders: How many are to run.
+        end: Stretches from this one on are left alone.
+        failed: What went wrong in a stretch, by its number; -1 where none was begun.
+    """
+
+    def __init__(self, path: Path, index: Index, savings: Savings, reel: Reel) -> None:
+        self.failed: dict[int, BaseException] = {}
+        self._path, self._index, self._savings, self._reel = path, index, savings, reel
+        self._stretches = index.stretches(reel.wanted)
+        alone = savings.hardware or not savings.parallel
+        self.decoders, self._threads = (1, 0) if alone else decoders_for(len(self._stretches), index.area)
+        self.end = len(self._stretches)
+        self._taken = -1
+        self._lock = threading.Lock()
+        self._begun = threading.Event()  # the first frame is there: it says how much room the reel needs
+
+    def run(self) -> None:
+        """Take stretches until there are no more; what goes wrong ends the work on all that come after it."""
+        number = -1
+        try:
+            with opened(self._path, self._savings.hardware) as (container, stream):
+                if self._threads:
+                    stream.codec_context.thread_count = self._threads
+                packets, filler, at = packets_of(container, stream), Filler(self._reel, self._savings.repeats), 0
+                while (number := self._take()) < self.end:
+                    first, last, wanted = self._stretches[number]
+                    if self._index.end[first] - self._index.end[at] > SEEK_BYTES or first - at > SEEK_PACKETS:
+                        container.seek(int(self._index.pts[first]), stream=stream)
+                        packets = packets_of(container, stream)
+                    try:
+                        self._fill(number, filler, _decoded(stream, packets, self._index, first, last, wanted))
+                    finally:
+                        if number == 0:
+                            self._begun.set()
+                    at = last
+        except BaseException as err:  # noqa: BLE001 - raised by whoever asked for the frames
+            with self._lock:
+                self.failed[number] = err
+                self.end = min(self.end, number if isinstance(err, Exception) else -1)
+
+    def _take(self) -> int:
+        with self._lock:
+            self._taken += 1
+            return self._taken
+
+    def _fill(self, number: int, filler: Filler, frames: Iterator[av.VideoFrame]) -> None:
+        before = -1
+        for frame in frames:
+            self._reel.check()
+            if number > self.end:
+                return
+            position = self._index.number(frame.pts)
+            if position <= before:
+                raise IndexBroken(f"the frame at tick {frame.pts} comes out of turn")
+            if position in self._reel.left:
+                if number:
+                    self._begun.wait()
+                filler.put(position, frame)
+                self._begun.set()
+            before = position
+
+
+def _decoded(
+    stream: VideoStream, packets: Iterable[av.Packet], index: Index, first: int, last: int, wanted: set[int]
+) -> Iterator[av.VideoFrame]:
+    """Decode the packets from `first` to `last`, passing over those before."""
+    context, at = stream.codec_context, first - 1
+    # In H.264 a picture that no other leans on need not be decoded for the sake of the others. (In HEVC the
+    # flag speaks of one temporal layer only.)
+    skipped: Any = "NONREF" if context.name == "h264" else "DEFAULT"
+    for packet in packets:
+        found = index.position(packet.pts)
+        if found < first and at < first:
+            continue
+        at += 1
+        if found != at:
+            raise IndexBroken(f"packet {at} was not found again")
+        context.skip_frame = "DEFAULT" if at in wanted else skipped
+        yield from context.decode(packet)
+        if at == last:
+            break
+    yield from context.decode(None)
+    context.flush_buffers()
