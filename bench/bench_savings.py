@@ -1,7 +1,7 @@
 """What the savings spare, and what those that can change an answer cost in accuracy.
 
     python bench/bench_savings.py clip [--rounds 5]                  a 30 second 480p clip, first and further questions
-    python bench/bench_savings.py hour [--minutes 60] [--group 250]  a mostly static hour, one frame a second
+    python bench/bench_savings.py hour [--group 250] [--height 480]  a mostly static hour, one frame a second
     python bench/bench_savings.py loss [--videos 6] [--work FOLDER]  accuracy on synthetic films, with and without
 
 All with the bundled model on the CPU; --file takes a video of your own instead of one made for the purpose.
@@ -81,7 +81,9 @@ def _first(qa, video):
 
 def hour(args, folder):
     """The first answer about a long video, plainly, with the usual savings, and with those for still videos."""
-    video = args.file or write_hour(folder / "hour.mp4", args.minutes, args.group)
+    video = args.file or write_hour(
+        folder / "hour.mp4", args.minutes, args.group, size=(args.height, -(-args.height * 8 // 9) * 2)
+    )
     model = dyto.load_model("tiny", device="cpu", dtype="float32")
     sides = {
         "none": Savings.none(),
@@ -156,6 +158,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--group", type=int, default=250)
+    parser.add_argument("--height", type=int, default=480, help="of the hour, 16:9")
     parser.add_argument("--fps", type=float, default=1.0)
     parser.add_argument("--only", action="append", help="only this side of `hour`; may be given again")
     parser.add_argument("--videos", type=int, default=6)
