@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SEEK_BYTES, SEEK_PACKETS = 1 << 20, 100  # reading past less than this is as quick as seeking
 
 MOST_DECODERS = 8
-"""More of them at the same time wait for one another."""
+"""Each has the file open and holds pictures of its own, so there are never more."""
 
 DECODER_PICTURES, MOST_BYTES = 24, 1 << 30
 """So many pictures a decoder may hold, at 3 bytes for two pixels, and so much memory all decoders together."""
