@@ -441,7 +441,7 @@ def read_both(path, **options):
     assert np.array_equal(both[0].indices, both[1].indices)
     assert np.array_equal(both[0].seconds, both[1].seconds)
     assert both[0].source_size == both[1].source_size
-    return both[0].data.astype(int), both[1].data.astype(int)
+    return both[0].data.astype(np.int16), both[1].data.astype(np.int16)
 
 
 @pytest.mark.parametrize("preset", ["ultrafast", "medium"])
