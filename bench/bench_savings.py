@@ -82,7 +82,7 @@ def _first(qa, video):
 def hour(args, folder):
     """The first answer about a long video, plainly, with the usual savings, and with those for still videos."""
     video = args.file or write_hour(
-        folder / "hour.mp4", args.minutes, args.group, size=(args.height, -(-args.height * 8 // 9) * 2)
+        folder / "hour.mp4", args.minutes, args.group, size=(args.height, 2 * round(args.height * 8 / 9))
     )
     model = dyto.load_model("tiny", device="cpu", dtype="float32")
     sides = {

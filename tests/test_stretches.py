@@ -100,19 +100,20 @@ def test_pictures_of_two_sizes_are_met_in_order(tmp_path, monkeypatch, overlap):
     assert len(said) == 1
 
 
-def test_a_decoder_that_fails_is_no_loss(video, monkeypatch, caplog):
+@pytest.mark.parametrize(("opening", "through"), [({1, 2, 3}, False), ({1, 2, 3, 4}, True)])
+def test_a_decoder_that_does_not_open_is_no_loss(video, monkeypatch, caplog, opening, through):
     plain, opened, calls = sample_frames(video, savings=ALONE), _stretches.opened, []
 
     def failing(path, hardware):
         calls.append(path)
-        if len(calls) == 3:
+        if len(calls) in opening:
             raise av.FFmpegError(24, "too many open files")
         return opened(path, hardware)
 
     monkeypatch.setattr(_stretches, "opened", failing)
     with caplog.at_level("INFO", "dyto"):
         np.testing.assert_array_equal(sample_frames(video).data, plain.data)
-    assert "decoding every frame" in caplog.text
+    assert ("decoding every frame" in caplog.text) == through
     assert not helpers()
 
 
@@ -149,9 +150,11 @@ def _read(path, index, reel):
 
 def test_a_first_stretch_without_frames_keeps_nobody_waiting(video, monkeypatch):
     decoded = _stretches._decoded
-    monkeypatch.setattr(
-        _stretches, "_decoded", lambda *args: iter(()) if args[3] == 0 else decoded(*args)
-    )  # its first packet
+
+    def without_the_first(stream, packets, index, first, last, wanted):
+        return iter(()) if first == 0 else decoded(stream, packets, index, first, last, wanted)
+
+    monkeypatch.setattr(_stretches, "_decoded", without_the_first)
     plain = sample_frames(video, savings=ALONE)
     assert numbers_in(plain.data) == plain.indices.tolist()  # decoded from beginning to end
     np.testing.assert_array_equal(sample_frames(video).data, plain.data)

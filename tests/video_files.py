@@ -58,7 +58,10 @@ def write_video(
     noise: int = 0,
     shown: Sequence[int] | None = None,
 ) -> Path:
-    """Encode frames 0 to count - 1 (which carry the numbers `shown`), 10 a second or at `times` in ms, turned left `turns` times."""
+    """Encode frames 0 to count - 1, 10 a second or at `times` in ms, turned left `turns` times.
+
+    They carry the numbers `shown`, or their own.
+    """
     random = np.random.default_rng(0)
     with av.open(str(path), "w", format=container_format, options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=RATE, options=options or {})

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
+from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from dyto._container import opened, packets_of
@@ -60,6 +61,8 @@ def read_stretches(path: Path, index: Index, savings: Savings, reel: Reel) -> No
         work.end = -1
     if work.failed:
         raise work.failed[min(work.failed)]  # what one decoder alone would have met
+    if reel.left and work.unopened:  # where some did not open, the others have done their part
+        raise work.unopened
     if reel.left:
         raise IndexBroken(f"{len(reel.left)} of {len(reel.rows)} frames did not come out")
 
@@ -87,11 +90,13 @@ class _Work:
     Attributes:
         decoders: How many are to run.
         end: Stretches from this one on are left alone.
-        failed: What went wrong in a stretch, by its number; -1 where none was begun.
+        failed: What went wrong in a stretch, by its number; -1 for an interrupt.
+        unopened: Why a decoder did not begin.
     """
 
     def __init__(self, path: Path, index: Index, savings: Savings, reel: Reel) -> None:
         self.failed: dict[int, BaseException] = {}
+        self.unopened: Exception | None = None
         self._path, self._index, self._savings, self._reel = path, index, savings, reel
         self._stretches = index.stretches(reel.wanted)
         alone = savings.hardware or not savings.parallel
@@ -103,32 +108,44 @@ class _Work:
 
     def run(self) -> None:
         """Take stretches until there are no more; what goes wrong ends the work on all that come after it."""
-        number = -1
         try:
             with opened(self._path, self._savings.hardware) as (container, stream):
-                if self._threads:
-                    stream.codec_context.thread_count = self._threads
-                packets, filler, at = packets_of(container, stream), Filler(self._reel, self._savings.repeats), 0
-                while (number := self._take()) < self.end:
-                    first, last, wanted = self._stretches[number]
-                    if self._index.end[first] - self._index.end[at] > SEEK_BYTES or first - at > SEEK_PACKETS:
-                        container.seek(int(self._index.pts[first]), stream=stream)
-                        packets = packets_of(container, stream)
-                    try:
-                        self._fill(number, filler, _decoded(stream, packets, self._index, first, last, wanted))
-                    finally:
-                        if number == 0:
-                            self._begun.set()
-                    at = last
-        except BaseException as err:  # noqa: BLE001 - raised by whoever asked for the frames
-            with self._lock:
-                self.failed[number] = err
-                self.end = min(self.end, number if isinstance(err, Exception) else -1)
+                self._decode(container, stream)
+        except Exception as err:  # noqa: BLE001 - raised by whoever asked for the frames
+            self.unopened = err
+        except BaseException as err:  # noqa: BLE001
+            self._fail(-1, err)
+
+    def _decode(self, container: InputContainer, stream: VideoStream) -> None:
+        index, at = self._index, 0
+        packets, filler = packets_of(container, stream), Filler(self._reel, self._savings.repeats)
+        if self._threads:
+            stream.codec_context.thread_count = self._threads
+        while (number := self._take()) < self.end:
+            first, last, wanted = self._stretches[number]
+            try:
+                if index.end[first] - index.end[at] > SEEK_BYTES or first - at > SEEK_PACKETS:
+                    container.seek(int(index.pts[first]), stream=stream)
+                    packets = packets_of(container, stream)
+                self._fill(number, filler, _decoded(stream, packets, index, first, last, wanted))
+            except BaseException as err:  # noqa: BLE001 - raised by whoever asked for the frames
+                self._fail(number, err)
+                return
+            finally:
+                if number == 0:
+                    self._begun.set()
+            at = last
 
     def _take(self) -> int:
         with self._lock:
             self._taken += 1
             return self._taken
+
+    def _fail(self, number: int, err: BaseException) -> None:
+        place = number if isinstance(err, Exception) else -1
+        with self._lock:
+            self.failed[place] = err
+            self.end = min(self.end, place)
 
     def _fill(self, number: int, filler: Filler, frames: Iterator[av.VideoFrame]) -> None:
         before = -1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import os
 import platform
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 
+from dyto._stretches import cores
 from dyto.benching import floors, tally
 from dyto.benching.plan import QUESTIONS, Subject
 from dyto.benching.probes import Memory
@@ -155,7 +155,7 @@ def machine(device: torch.device) -> dict[str, Any]:
     return {
         "device": str(device),
         "name": name,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from dyto._stretches import cores
 from dyto.errors import DytoError
 from dyto.synthetic.trainer import Settings, Trainer, on_signals, write_checkpoint
 
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--pictures", type=int, default=defaults.pictures, help="images in a step of the language model"
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--workers", type=int, default=min(12, max(1, (os.cpu_count() or 2) - 1)))
+    parser.add_argument("--workers", type=int, default=min(12, max(1, cores() - 1)))
     parser.add_argument("--threads", type=int, default=0, help="CPU threads of torch (default: its own choice)")
     parser.add_argument("--precise", action="store_true", help="float32 instead of bfloat16")
     given = parser.parse_args(arguments)
