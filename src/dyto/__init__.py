@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from dyto.certifying.certify import certify
     from dyto.dropin import compressing
     from dyto.errors import (
+        BadFeaturesError,
         ConfigError,
         DatasetError,
+        DoesNotFitError,
         DytoError,
         JudgeError,
         MissingExtraError,
         ModelError,
+        StrategyError,
         VideoError,
     )
     from dyto.evidence import Moment, find_evidence
@@ -61,9 +64,11 @@ __version__ = version("dyto")
 __all__ = [
     "EVS",
     "Answer",
+    "BadFeaturesError",
     "Concat",
     "ConfigError",
     "DatasetError",
+    "DoesNotFitError",
     "Downsample",
     "DyTo",
     "DyToNoClustering",
@@ -83,6 +88,7 @@ __all__ = [
     "Savings",
     "SlowFast",
     "Strategy",
+    "StrategyError",
     "Uniform",
     "UniformMerge",
     "UniformPool",
@@ -108,12 +114,15 @@ _HOMES = {
     "certifying.certify": ("certify",),
     "dropin": ("compressing",),
     "errors": (
+        "BadFeaturesError",
         "ConfigError",
         "DatasetError",
+        "DoesNotFitError",
         "DytoError",
         "JudgeError",
         "MissingExtraError",
         "ModelError",
+        "StrategyError",
         "VideoError",
     ),
     "evidence": ("Moment", "find_evidence"),

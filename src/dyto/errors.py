@@ -2,7 +2,10 @@
 
     DytoError
     ├── VideoError          a video cannot be read, or not completely
-    ├── ModelError          a checkpoint cannot be loaded, or a request does not fit the model
+    ├── ModelError          a checkpoint cannot be loaded or used
+    │   ├── DoesNotFitError     prompt, video and answer are longer than the model's context
+    │   └── BadFeaturesError    a model gave NaN, infinity or other shapes than it should
+    ├── StrategyError       a strategy raised an error of its own, or gave what no model can take
     ├── DatasetError        a question file or a results folder is not what it should be
     ├── JudgeError          the judge of open-ended answers cannot be reached or understood
     ├── ConfigError         an unknown name, key or value: a mistake of usage
@@ -26,7 +29,19 @@ class VideoError(DytoError):
 
 
 class ModelError(DytoError):
-    """A checkpoint cannot be loaded, or a request does not fit the model."""
+    """A checkpoint cannot be loaded or used."""
+
+
+class DoesNotFitError(ModelError):
+    """Prompt, video and answer are longer than the model's context."""
+
+
+class BadFeaturesError(ModelError):
+    """A model gave NaN, infinity or other shapes than it should."""
+
+
+class StrategyError(DytoError):
+    """A strategy raised an error of its own, or gave what no model can take."""
 
 
 class DatasetError(DytoError):
@@ -46,6 +61,11 @@ class MissingExtraError(DytoError, ImportError):
 
     def __init__(self, what: str, package: str, extra: str) -> None:
         super().__init__(f"{what} needs {package}, which is not installed: pip install 'dyto[{extra}]'")
+        self._parts = what, package, extra
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        """Rebuild it from its three parts, so that it crosses from one process to another."""
+        return type(self), self._parts
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigError:
