@@ -10,6 +10,7 @@ An unofficial implementation of DyTo (arXiv 2411.14401, ICCV 2025) and of its pe
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -44,9 +45,9 @@ if TYPE_CHECKING:
         DyTo,
         DyToNoClustering,
         DyToNoMerging,
-        FastVID,
         ImageGrid,
         KMeans,
+        Peaks,
         Query,
         SlowFast,
         Strategy,
@@ -74,7 +75,6 @@ __all__ = [
     "DyToNoClustering",
     "DyToNoMerging",
     "DytoError",
-    "FastVID",
     "FrameFeatures",
     "Frames",
     "ImageGrid",
@@ -84,6 +84,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "Moment",
+    "Peaks",
     "Query",
     "Savings",
     "SlowFast",
@@ -138,9 +139,9 @@ _HOMES = {
         "DyTo",
         "DyToNoClustering",
         "DyToNoMerging",
-        "FastVID",
-        "ImageGrid",
+            "ImageGrid",
         "KMeans",
+        "Peaks",
         "Query",
         "SlowFast",
         "Strategy",
@@ -154,10 +155,14 @@ _HOMES = {
     "video": ("Frames", "sample_frames"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
+_FORMER = {"FastVID": "Peaks"}  # names of before: still there, with a warning
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name, or a module of the package, when it is first asked for: torch takes seconds to load."""
+    if name in _FORMER:
+        warnings.warn(f"dyto.{name} is called dyto.{_FORMER[name]} now", DeprecationWarning, stacklevel=2)
+        name = _FORMER[name]
     if name in _HOME:
         return getattr(import_module(f"dyto.{_HOME[name]}"), name)
     if not name.startswith("_"):
