@@ -139,7 +139,7 @@ _HOMES = {
         "DyTo",
         "DyToNoClustering",
         "DyToNoMerging",
-            "ImageGrid",
+        "ImageGrid",
         "KMeans",
         "Peaks",
         "Query",

@@ -6,8 +6,8 @@ import torch
 
 from dyto import FrameFeatures, build_strategy, merge
 from dyto.strategies.evs import changes
-from dyto.strategies.peaks import Peaks, segment_ends
 from dyto.strategies.kmeans import kmeans
+from dyto.strategies.peaks import Peaks, segment_ends
 from dyto.strategies.query import best_apart, match
 from dyto.strategies.uniform import spread
 from dyto.strategies.vidcom2 import WIDTHS, frame_quotas, similarities
