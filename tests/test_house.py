@@ -33,7 +33,7 @@ FLOORS = [
     {"inspecting"},
     {"demo"},
     {"comparing", "certifying", "benching"},
-    {"printing"},
+    {"printing", "process"},
     {"cli", "legacy", "legacy_eval", "lmms"},
     {"__main__"},
 ]
