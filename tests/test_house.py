@@ -8,7 +8,7 @@ import dyto
 SRC = Path(dyto.__file__).parent
 
 FLOORS = [
-    {"errors", "console", "options", "savings"},
+    {"errors", "console", "options", "savings", "process"},
     {
         "finch",
         "merge",
@@ -33,7 +33,7 @@ FLOORS = [
     {"inspecting"},
     {"demo"},
     {"comparing", "certifying", "benching"},
-    {"printing", "process"},
+    {"printing"},
     {"cli", "legacy", "legacy_eval", "lmms"},
     {"__main__"},
 ]

@@ -28,7 +28,12 @@ def start(module: str, function: str, *arguments: str) -> None:
 
     command = getattr(import_module(module), function)
     import_module("dyto.process").attend()
-    sys.exit(command(*arguments))
+    try:
+        status = command(*arguments)
+    except KeyboardInterrupt:
+        status = 130
+    signal.signal(signal.SIGINT, _leave)  # while the interpreter tidies up
+    sys.exit(status)
 
 
 def _leave(number: int, frame: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from typing import Any, TextIO
 
 from dyto.console import err
@@ -40,6 +42,33 @@ def attend() -> None:
     threading.Thread(target=_watch, args=(bell, ear), name="dyto-signals", daemon=True).start()
     ignored = sys.unraisablehook
     sys.unraisablehook = lambda told: None if told.exc_type is KeyboardInterrupt else ignored(told)
+
+
+@contextlib.contextmanager
+def deaf_children() -> Iterator[None]:
+    """Start child processes that never see Ctrl-C, which a terminal sends to all: their parent ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which would lift the mask if it had to begin inside
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children start with this mask and keep it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_with_parent() -> None:
+    """End this child process as soon as its parent is gone, however that came about and whatever it does."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="dyto-parent", daemon=True).start()
 
 
 def report_errors(command: Callable[[], Any], debug: bool) -> int:
@@ -136,9 +165,8 @@ def _watch(bell: socket.socket, ear: socket.socket) -> None:
 
 def _end(number: int) -> None:
     """End the process by force, as a signal would, with its children."""
-    if "multiprocessing.process" in sys.modules:
-        for child in sys.modules["multiprocessing.process"].active_children():
-            child.kill()
+    for child in multiprocessing.active_children():
+        child.kill()
     last = threading.Thread(target=atexit._run_exitfuncs, daemon=True)
     last.start()
     last.join(LAST_SECONDS)
