@@ -13,9 +13,10 @@ HANGS = """
 import sys, time
 
 def command():
-    print("begun", file=sys.stderr, flush=True)
+    begun = False
     while True:  # as foreign code that returns to Python only when it is done
         try:
+            begun = begun or print("begun", file=sys.stderr, flush=True) is None
             time.sleep(60)
         except BaseException:
             pass
@@ -40,7 +41,7 @@ def test_an_interrupt_while_a_command_is_imported_leaves_no_traceback(seconds, c
     child.send_signal(signal.SIGINT)
     before = time.monotonic()
     _, err = child.communicate(timeout=20)
-    assert time.monotonic() - before < 2
+    assert time.monotonic() - before < 4
     assert "Traceback" not in err
     assert child.returncode == 130
 
@@ -56,7 +57,7 @@ def test_a_command_that_hangs_is_ended_all_the_same(number, said, tmp_path):
     child.send_signal(number)
     before = time.monotonic()
     _, err = child.communicate(timeout=20)
-    assert time.monotonic() - before < 2
+    assert time.monotonic() - before < 4  # two seconds where nothing else shares the cores
     assert err == f"dyto: {said}\n"
     assert child.returncode == 128 + number
 

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from dyto.console import err
 from dyto.errors import ConfigError, DytoError
 
-PATIENCE = 1.5
+PATIENCE = 1.0
 """Seconds in which a command that is stopped may tidy up. Then the process ends, whatever hangs."""
 
 LAST_SECONDS = 0.3
