@@ -9,12 +9,16 @@ from dyto.keyframes import choose_partition, pick_frames, thin
 PAPER_34B = ((6, 12), (12, 24))
 
 
-def test_selections_equal_the_golden_files(shared):
-    golden = np.load(shared / "golden" / "keyframes.npz")
-    for case in {key.split("_")[0] for key in golden.files}:
-        picked = pick_frames(choose_partition(tw_finch(golden[f"{case}_features"])))
-        assert picked.tolist() == golden[f"{case}_selected"].tolist()
-        assert thin(picked, 25).tolist() == golden[f"{case}_selected_capped"].tolist()
+def test_selections_equal_the_golden_files(golden):
+    cases = golden("keyframes.npz")
+    assert len(cases) >= 12
+    for case in cases:
+        found = [list(case["partitions"].T)]
+        found += [tw_finch(case["features"])] if "features" in case else []
+        for partitions in found:
+            picked = pick_frames(choose_partition(partitions))
+            assert picked.tolist() == case["selected"].tolist()
+            assert thin(picked, 25).tolist() == case["selected_capped"].tolist()
 
 
 def test_the_partition_is_the_second_finest_or_the_only_one():

@@ -9,6 +9,8 @@ import torch
 from dyto import ConfigError, DyTo, FrameFeatures, ModelError
 from dyto.strategies import PRESETS, build_strategy
 
+from conftest import GOLDEN, golden_cases
+
 
 def features(frames=40, n=36, dim=64, seed=0):
     rng = np.random.default_rng(seed)
@@ -17,14 +19,30 @@ def features(frames=40, n=36, dim=64, seed=0):
 
 
 def test_tokens_equal_the_golden_files_exactly(shared):
-    golden = np.load(shared / "golden" / "video_tokens.npz")
-    cases = {key.split("_")[0] for key in golden.files}
-    assert cases
-    for case in cases:
-        x = golden[f"{case}_features"].astype(np.float32) / 32
-        tokens = DyTo.preset("release").compress(FrameFeatures.from_projected(x))
-        assert tokens.keyframes.positions.tolist() == golden[f"{case}_selected"].tolist()
-        assert torch.equal(tokens.data, torch.tensor(golden[f"{case}_video_tokens"].astype(np.float32) / 32))
+    with np.load(shared / "golden" / "video_tokens.npz") as golden:
+        cases = {key.split("_")[0] for key in golden.files}
+        assert cases
+        for case in cases:
+            x = golden[f"{case}_features"].astype(np.float32) / 32
+            tokens = DyTo.preset("release").compress(FrameFeatures.from_projected(x))
+            assert tokens.keyframes.positions.tolist() == golden[f"{case}_selected"].tolist()
+            assert torch.equal(tokens.data, torch.tensor(golden[f"{case}_video_tokens"].astype(np.float32) / 32))
+
+
+def test_golden_key_frames_with_golden_patches_are_merged_to_golden_tokens():
+    merging = {(case["r"].tolist()[0], *case["shape"].tolist()): case for case in golden_cases(GOLDEN / "merging.npz")}
+    videos = golden_cases(GOLDEN / "video_tokens.npz")
+    assert len(videos) >= 2
+    for video in videos:
+        summary = torch.tensor(video["summary"].astype(np.float32) / 32)  # (T, 256)
+        merged = merging[(*video["r"].tolist(), 576, 256)]
+        reduce = {"amax": "max", "mean": "mean"}[str(merged["mode"])]
+        patches = torch.tensor(merged["tokens"]).expand(len(summary), -1, -1)  # every frame has the same
+        x = FrameFeatures.from_projected(torch.cat([summary[:, None], patches], 1))
+        tokens = DyTo.preset("release", reduce=reduce).compress(x)
+        assert tokens.keyframes.positions.tolist() == video["selected"].tolist()
+        expected = torch.tensor(merged["merged"]).repeat(len(tokens.keyframes), 1)
+        torch.testing.assert_close(tokens.data[:, merged["columns"]], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 7, 40, 100])
