@@ -126,6 +126,11 @@ def test_a_merged_token_takes_the_place_of_its_patch_nearest_to_their_middle():
     assert tokens.patch.tolist() == [1, 4, 5]
 
 
+def test_of_patches_equally_near_to_the_middle_the_first_is_taken_whatever_the_rounding():
+    # 14 and 18 of three patches in five columns: 1.888... apart from the middle both, with other last digits
+    assert tokens_of([0, 0, 0], [1, 14, 18], grid=(5, 5)).patch.tolist() == [14]
+
+
 def test_a_token_of_several_frames_takes_a_place_in_its_own():
     tokens = tokens_of([0, 1], [3, 7], keyframe=[0, 1])
     across = Sources(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([3, 8, 7]))

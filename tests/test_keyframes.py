@@ -65,7 +65,7 @@ def test_the_34b_rule_shares_24_frames_up_to_twelve_clusters(clusters, each):
     assert len(pick_frames(np.repeat(np.arange(13), 9), PAPER_34B)) == 13
 
 
-@pytest.mark.parametrize("bad", [[], [[0, 1]]])
+@pytest.mark.parametrize("bad", [[], [[0, 1]], 3])
 def test_labels_of_another_shape_are_errors(bad):
     with pytest.raises(ValueError, match="expected \\(T,\\)"):
         pick_frames(bad)

@@ -203,6 +203,18 @@ def test_what_cannot_be_merged_is_an_error(change, message):
         merge_tokens(**{"x": tokens(), "keep": 4, **change})
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("reduce", REDUCTIONS)
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("keep", [9, 3, 1])
+def test_what_is_no_number_is_an_error_wherever_it_stands_and_however_many_rounds_hide_it(bad, reduce, split, keep):
+    for place in range(10):
+        x = tokens(batch=2, n=10, dim=32)
+        x[1, place, 5] = bad
+        with pytest.raises(ValueError, match="NaN or infinity"):
+            merge_tokens(x, keep, reduce=reduce, split=split)
+
+
 def test_an_empty_batch_gives_an_empty_batch():
     assert merge_tokens(torch.zeros(0, 8, 16), 4).shape == (0, 4, 16)
 

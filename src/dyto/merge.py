@@ -62,8 +62,7 @@ class MergePlan:
         weight = torch.ones(batch, x.shape[1], device=x.device)
         if reduce == "weighted-mean" and sizes is not None:
             weight = sizes.float()
-        merged = self.kept.new_ones(batch, x.shape[1], dtype=torch.bool).scatter_(1, self.kept, False)
-        moved_weight = (weight * merged)[:, self.a].flatten()[:, None]  # an unmerged a counts once: it is kept
+        moved_weight = weight[:, self.a].flatten()[:, None]
         kept_weight = weight.gather(1, self.kept).flatten()[:, None]
         accurate = torch.promote_types(x.dtype, torch.float32)
         total = self._sum(kept_weight, moved_weight, target)
