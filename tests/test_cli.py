@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import runpy
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from dyto.cli import report_errors, run, spread_choices
+from dyto.errors import VideoError
 
 
 def dyto(capsys, *words):
@@ -28,11 +30,11 @@ def test_an_answer_for_a_person(capsys, clip):
     assert "synthetic shapes only" not in out
 
 
-def test_an_answer_for_a_program_is_one_document(clip):
-    command = [sys.executable, "-m", "dyto", "ask", str(clip), "which ?", "--choices", "red", "dark blue",
-               "--json", "--max-new-tokens", "4", "--budget", "100"]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    document = json.loads(done.stdout)
+def test_an_answer_for_a_program_is_one_document(capfd, clip):
+    code, out, _ = dyto(capfd, "ask", clip, "which ?", "--choices", "red", "dark blue", "--json", "--max-new-tokens", 4,
+                        "--budget", 100)  # fmt: skip
+    assert code == 0
+    document = json.loads(out)
     assert set(document) == {
         "answer",
         "choice",
@@ -192,11 +194,10 @@ def test_an_answer_without_a_terminal_or_file_to_go_to(clip):
         assert run(["ask", str(clip), "q", "--json", "--max-new-tokens", "1"], debug=False) == 0
 
 
-def test_debug_shows_the_traceback(clip):
-    command = [sys.executable, "-m", "dyto", "ask", "missing.mp4", "q", "--debug"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "Traceback" in done.stderr
+def test_debug_shows_the_traceback(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["dyto", "ask", "missing.mp4", "q", "--debug"])
+    with pytest.raises(VideoError, match="missing.mp4"):  # which Python prints with its traceback, and leaves with 1
+        runpy.run_module("dyto", run_name="__main__")
 
 
 @pytest.mark.parametrize(

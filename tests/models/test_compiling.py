@@ -77,6 +77,7 @@ def test_every_family_answers_the_same_compiled(name, tmp_path, traced):
     assert not any("forward" in vars(block) for block in model._compiled_blocks._blocks)
 
 
+@pytest.mark.soak  # the compiler takes most of a minute
 def test_machine_code_gives_the_same_answers(tiny, clip):
     if not can_compile("cpu"):
         pytest.skip("there is no C++ compiler, which torch needs to compile for a CPU")
