@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dyto import ConfigError, DyTo, FrameFeatures, ModelError
-from dyto.strategies import PRESETS, build_strategy
+from dyto import ConfigError, DyTo, DyToNoMerging, FrameFeatures, ModelError
+from dyto.strategies import PRESETS, Plus, build_strategy
 
 from conftest import GOLDEN, golden_cases
 
@@ -87,10 +87,27 @@ def test_a_budget_below_one_names_the_minimum(budget):
 def test_presets_differ_where_they_say():
     release, b7, b34, finest = (DyTo.preset(name) for name in ("release", "paper-7b", "paper-34b", "finest"))
     assert release == b7 == DyTo()
-    assert (b34.max_keyframes, b34.reference_budget) == (50, 7200)
+    assert b34 == DyTo(quotas=((6, 12), (12, 24)), max_keyframes=50, reference_budget=7200)
+    assert vars(release) == {
+        "partition": "second-finest", "temporal": True, "quotas": ((6, 12),), "member": "middle", "max_keyframes": 25,
+        "token_budget": None, "reference_budget": 3680, "reduce": "max", "split": "halves", "order": "release",
+        "metric_groups": 16,
+    }  # fmt: skip
+    assert not DyTo.uses_question
+    assert DyTo.preset("plus", token_budget=7) == Plus(token_budget=7)
+    assert DyToNoMerging.preset("release") == DyToNoMerging()
+    for made, field in ((release, "order"), (PRESETS["release"], "note")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(made, field, "raster")
     summary = features(100).summary
     assert len(finest.select_keyframes(summary)) > len(release.select_keyframes(summary))
     assert set(PRESETS) == {"release", "paper-7b", "paper-34b", "finest", "plus"}
+
+
+def test_one_key_frame_is_the_least_that_can_be_asked_for():
+    assert len(DyTo(max_keyframes=1).compress(features()).keyframes) == 1
+    with pytest.raises(ConfigError, match="max keyframes 0|max_keyframes.* 0"):
+        DyTo(max_keyframes=0)
 
 
 def test_selected_key_frames_are_sorted_and_capped():
@@ -135,6 +152,10 @@ def test_an_unknown_choice_names_the_nearest(field, value, nearest):
 def test_an_unknown_preset_strategy_or_option_names_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'release'"):
         DyTo.preset("relase")
+    with pytest.raises(
+        ConfigError, match="unknown option of preset 'release' 'token_budgt': did you mean 'token_budget'"
+    ):
+        DyTo.preset("release", token_budgt=3)
     with pytest.raises(ConfigError, match="did you mean 'uniform'"):
         build_strategy("unifrom")
     with pytest.raises(ConfigError, match="did you mean 'token_budget'"):
