@@ -42,6 +42,9 @@ def test_patches_that_are_no_square_lie_in_one_row_unless_told():
     assert FrameFeatures.from_projected(features(n=6)).grid == (1, 6)
     wide = FrameFeatures.from_projected(features(n=6), grid=(2, 3))
     assert (wide.grid, wide.num_patches) == ((2, 3), 6)
+    assert FrameFeatures.from_projected(torch.zeros(1, 401, 2)).grid == (20, 20)
+    with pytest.raises(TypeError, match="positional"):
+        FrameFeatures.from_projected(features(), False)
 
 
 def test_patches_of_one_frame_are_no_copy_and_those_of_none_are_none():
@@ -58,6 +61,8 @@ def test_what_belongs_to_some_frames_can_be_taken_alone():
         FrameFeatures.from_projected(x, indices=[0, 4, 8, 9, 30], seconds=[0, 1, 2, 3, 9.5]),
         attention=torch.arange(45.0).view(5, 9), load_deep=lambda positions: x[None, positions, 1:] * 2,
     )  # fmt: skip
+    keyframes = KeyFrames.of(whole, np.array([4, 1]))
+    assert (keyframes.indices.tolist(), keyframes.seconds.tolist()) == ([30, 4], [9.5, 1])
     part = select(whole, np.array([4, 1]))
     assert torch.equal(part.summary, x[[4, 1], 0])
     assert part.indices.tolist() == [30, 4]
@@ -79,6 +84,10 @@ def test_what_was_found_stays_as_it_is(made):
         setattr(one, field, None)
 
 
+def with_summary(*shape):
+    return dataclasses.replace(FrameFeatures.from_projected(features()), summary=torch.zeros(shape))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -91,7 +100,8 @@ def test_what_was_found_stays_as_it_is(made):
         (lambda: FrameFeatures.from_projected(features(), grid=(4, 3)), "4 x 3 does not hold the 9"),
         (lambda: FrameFeatures.from_projected(features(), indices=[1]), "indices has shape"),
         (lambda: FrameFeatures.from_projected(features(), indices=range(6)), "indices has shape \\(6,\\)"),
-        (lambda: dataclasses.replace(FrameFeatures.from_projected(features()), summary=torch.zeros(5)), "\\(T, D\\)"),
+        (lambda: with_summary(5), "\\(T, D\\)"),
+        (lambda: with_summary(5, 2, 2), "\\(T, D\\)"),
     ],
 )
 def test_shapes_that_do_not_fit_are_errors(make, message):
@@ -176,6 +186,7 @@ def test_an_unmerged_token_keeps_its_place():
 def test_a_merged_token_takes_the_place_of_its_patch_nearest_to_their_middle():
     # a row of three; the four corners and the centre; two neighbours: the first
     assert tokens_of([0, 0, 0], [0, 1, 4]).patch.tolist() == [1]  # the middle lies between patches
+    assert tokens_of([0, 0, 0], [0, 4, 8], grid=(2, 5)).patch.tolist() == [8]
     tokens = tokens_of([0, 0, 0, 1, 1, 1, 1, 1, 2, 2], [0, 1, 2, 0, 2, 4, 6, 8, 5, 8])
     assert tokens.patch.tolist() == [1, 4, 5]
 
@@ -223,6 +234,8 @@ def test_deep_features_are_means_over_patches():
     assert torch.equal(found[:, 1], deep[:, 0, 7])
     with pytest.raises(ValueError, match="1 of 3 tokens come from no patch"):
         features.deep_of(np.array([2, 0]), sources, 3)
+    with pytest.raises(ValueError, match="2 of 4 tokens come from no patch"):
+        features.deep_of(np.array([2, 0]), sources, 4)
     with pytest.raises(ValueError, match="tokens come from no patch"):
         features.deep_of(np.array([2, 0]), sources, 1)
     many = Sources(np.arange(300), np.zeros(300, np.int64), np.zeros(300, np.int64))

@@ -159,6 +159,11 @@ def test_the_medoid_is_the_frame_nearest_to_the_mean_of_its_segment(seed):
     ]  # of two equally near the middle, the first
 
 
+def test_of_frames_equally_near_to_the_mean_the_one_nearest_to_the_middle_is_the_medoid():
+    off = [0, 1, -1, 2, -2, 0, 3, -3]  # frames 0 and 5 are the mean; the middle is frame 3
+    assert representatives(np.array([[1, y] for y in off]), np.array([0, 8]), "medoid").tolist() == [5]
+
+
 @pytest.mark.parametrize("member", ["middle", "medoid"])
 def test_of_identical_frames_the_middle_one_stands_for_them(member):
     assert representatives(scenes([9, 4, 1]), np.array([0, 9, 13, 14]), member).tolist() == [4, 10, 13]
