@@ -41,6 +41,11 @@ def test_up_to_six_clusters_share_twelve_frames(clusters):
     assert pick_frames(labels).tolist() == expected
 
 
+def test_where_there_are_more_clusters_than_frames_to_share_each_gives_one():
+    labels = np.repeat(np.arange(5), 4)
+    assert pick_frames(labels, ((6, 3),)).tolist() == pick_frames(labels, ((6, 5),)).tolist() == [0, 4, 8, 12, 16]
+
+
 def test_small_clusters_give_all_they_have():
     assert pick_frames([0, 1, 1, 1, 1, 1, 1, 1, 1]).tolist() == [0, 1, 2, 3, 4, 5, 6]
 

@@ -33,8 +33,7 @@ def choose_partition(partitions: Sequence[IntArray], which: str = "second-finest
         raise ValueError("no partition given, expected at least one")
     if which not in PARTITIONS:
         raise ValueError(f"partition {which!r}, expected one of {', '.join(PARTITIONS)}")
-    level = {"finest": 0, "second-finest": min(1, len(partitions) - 1), "coarsest": -1}[which]
-    return partitions[level]
+    return {"finest": partitions[0], "second-finest": partitions[:2][-1], "coarsest": partitions[-1]}[which]
 
 
 def pick_frames(
