@@ -17,8 +17,11 @@ demo test test-demo soak: export OMP_WAIT_POLICY ?= passive
 demo: $(VENV)/.ready
 	$(BIN)/python examples/demo.py --out $(OUT)
 
+# A file of tests goes to one process, so that what its tests share is made once.
+QUICK = -n 2 --dist loadfile -m "not soak and not browser"
+
 test: $(VENV)/.ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not soak and not browser"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(QUICK)
 
 # The web demo in a real browser, which is installed if there is none (Debian: as root or with sudo).
 test-demo: $(VENV)/.ready
@@ -32,15 +35,15 @@ check: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-soak: $(VENV)/.ready
+# What takes long, and everything with the newest and with the oldest transformers.
+soak: test
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,soak,quantized]'
 	$(BIN)/python -m pip install --quiet --no-deps lmms-eval==0.7.3
 	$(BIN)/python -m pytest -m soak
 	$(PYTHON) -m venv $(VENV)-oldest
 	$(VENV)-oldest/bin/python -m pip install --quiet --constraint constraints.txt torch
 	$(VENV)-oldest/bin/python -m pip install --quiet --editable '.[dev]' 'transformers==$(OLDEST)'
-	OMP_NUM_THREADS=1 $(VENV)-oldest/bin/python -m pytest -n 2 -m "not soak and not browser" \
-	    tests/models tests/dropin tests/strategies tests/test_pipeline.py tests/test_batching.py
+	OMP_NUM_THREADS=1 $(VENV)-oldest/bin/python -m pytest $(QUICK)
 
 bench: $(VENV)/.ready
 	$(BIN)/python bench/bench_merge.py

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import zlib
 from pathlib import Path
 
 import av
@@ -10,7 +12,16 @@ import pytest
 
 import dyto
 
+GOLDEN = Path(__file__).parent / "golden"
+"""A small part of the golden files: its README says where the values come from."""
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_finish():
+    """What was imported lives to the end: the collector of garbage need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +30,27 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"no shared test data at {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="session", params=["small part", "whole"])
+def golden(request):
+    """Reads a golden file, case by case: the part in this repository and, where it is there, the whole."""
+    folder = GOLDEN if request.param == "small part" else request.getfixturevalue("shared") / "golden"
+    return lambda name: golden_cases(folder / name)
+
+
+def golden_cases(path: Path) -> list[dict[str, np.ndarray]]:
+    """The values of each case by their names; tokens that are kept as a seed are made."""
+    cases: dict[int, dict[str, np.ndarray]] = {}
+    with np.load(path) as file:
+        for key in file.files:
+            number, name = key.split("_", 1)
+            cases.setdefault(int(number), {})[name] = file[key]
+    for case in cases.values():
+        if "seed" in case:
+            case["tokens"] = np.random.default_rng(int(case["seed"])).standard_normal(case["shape"]).astype(np.float32)
+            assert zlib.crc32(case["tokens"].tobytes()) == case["checksum"], "numpy draws other numbers than it did"
+    return [cases[number] for number in sorted(cases)]
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,12 @@
 """The command line: output for people and programs, errors, exit codes."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 from PIL import Image
 
-from dyto.cli import report_errors, run, spread_choices
+from dyto.cli import main, report_errors, run, spread_choices
+from dyto.errors import VideoError
 
 
 def dyto(capsys, *words):
@@ -26,11 +25,11 @@ def test_an_answer_for_a_person(capsys, clip):
     assert "synthetic shapes only" not in out
 
 
-def test_an_answer_for_a_program_is_one_document(clip):
-    command = [sys.executable, "-m", "dyto", "ask", str(clip), "which ?", "--choices", "red", "dark blue",
-               "--json", "--max-new-tokens", "4", "--budget", "100"]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    document = json.loads(done.stdout)
+def test_an_answer_for_a_program_is_one_document(capfd, clip):
+    code, out, _ = dyto(capfd, "ask", clip, "which ?", "--choices", "red", "dark blue", "--json", "--max-new-tokens", 4,
+                        "--budget", 100)  # fmt: skip
+    assert code == 0
+    document = json.loads(out)
     assert set(document) == {
         "answer",
         "choice",
@@ -176,11 +175,9 @@ def test_an_interruption_is_told_by_its_exit_code(capsys):
     assert "interrupted" in capsys.readouterr().err
 
 
-def test_debug_shows_the_traceback(clip):
-    command = [sys.executable, "-m", "dyto", "ask", "missing.mp4", "q", "--debug"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "Traceback" in done.stderr
+def test_debug_lets_errors_through():
+    with pytest.raises(VideoError, match="missing.mp4"):  # which Python prints with its traceback, and leaves with 1
+        main(["ask", "missing.mp4", "q", "--debug"])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dyto import FrameFeatures, VisualTokens
-from dyto.features import KeyFrames, Sources
+from dyto.features import KeyFrames, Sources, select
 
 
 def features(frames=5, n=9, dim=8, cls=1):
@@ -40,7 +40,52 @@ def test_arrays_do_as_well_and_times_can_be_given():
 
 def test_patches_that_are_no_square_lie_in_one_row_unless_told():
     assert FrameFeatures.from_projected(features(n=6)).grid == (1, 6)
-    assert FrameFeatures.from_projected(features(n=6), grid=(2, 3)).grid == (2, 3)
+    wide = FrameFeatures.from_projected(features(n=6), grid=(2, 3))
+    assert (wide.grid, wide.num_patches) == ((2, 3), 6)
+    assert FrameFeatures.from_projected(torch.zeros(1, 401, 2)).grid == (20, 20)
+    with pytest.raises(TypeError, match="positional"):
+        FrameFeatures.from_projected(features(), False)
+
+
+def test_patches_of_one_frame_are_no_copy_and_those_of_none_are_none():
+    x = features()
+    wrapped = FrameFeatures.from_projected(x)
+    assert torch.equal(wrapped.patches([3]), x[[3], 1:])
+    assert wrapped.patches([3]).data_ptr() == x[3, 1:].data_ptr()
+    assert wrapped.patches([]).shape == (0, 9, 8)
+
+
+def test_what_belongs_to_some_frames_can_be_taken_alone():
+    x = features()
+    whole = dataclasses.replace(
+        FrameFeatures.from_projected(x, indices=[0, 4, 8, 9, 30], seconds=[0, 1, 2, 3, 9.5]),
+        attention=torch.arange(45.0).view(5, 9), load_deep=lambda positions: x[None, positions, 1:] * 2,
+    )  # fmt: skip
+    keyframes = KeyFrames.of(whole, np.array([4, 1]))
+    assert (keyframes.indices.tolist(), keyframes.seconds.tolist()) == ([30, 4], [9.5, 1])
+    part = select(whole, np.array([4, 1]))
+    assert torch.equal(part.summary, x[[4, 1], 0])
+    assert part.indices.tolist() == [30, 4]
+    assert part.seconds.tolist() == [9.5, 1]
+    assert torch.equal(part.attention, whole.attention[[4, 1]])
+    assert torch.equal(part.patches([1, 0]), x[[1, 4], 1:])
+    assert torch.equal(part.load_deep(torch.tensor([0])), x[None, [4], 1:] * 2)
+    assert (part.grid, part.summary_source, len(whole)) == (whole.grid, "CLS", 5)
+
+
+@pytest.mark.parametrize("made", ["features", "keyframes", "sources", "tokens"])
+def test_what_was_found_stays_as_it_is(made):
+    tokens = two_frames()
+    one, field = {
+        "features": (FrameFeatures.from_projected(features()), "grid"), "keyframes": (tokens.keyframes, "indices"),
+        "sources": (tokens.sources, "token"), "tokens": (tokens, "data"),
+    }[made]  # fmt: skip
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(one, field, None)
+
+
+def with_summary(*shape):
+    return dataclasses.replace(FrameFeatures.from_projected(features()), summary=torch.zeros(shape))
 
 
 @pytest.mark.parametrize(
@@ -49,8 +94,14 @@ def test_patches_that_are_no_square_lie_in_one_row_unless_told():
         (lambda: FrameFeatures.from_projected(torch.zeros(3, 4)), "expected \\(T, 1 \\+ N, D\\)"),
         (lambda: FrameFeatures.from_projected(torch.zeros(3, 1, 4)), "expected \\(T, 1 \\+ N, D\\)"),
         (lambda: FrameFeatures.from_projected(torch.zeros(0, 5, 4)), "T >= 1"),
+        (lambda: FrameFeatures.from_projected(torch.zeros(3, 0, 4)), "expected \\(T, 1 \\+ N, D\\)"),
+        (lambda: FrameFeatures.from_projected(torch.zeros(2, 3, 4, 5)), "expected \\(T, 1 \\+ N, D\\)"),
         (lambda: FrameFeatures.from_projected(features(), grid=(2, 2)), "2 x 2 does not hold the 9"),
+        (lambda: FrameFeatures.from_projected(features(), grid=(4, 3)), "4 x 3 does not hold the 9"),
         (lambda: FrameFeatures.from_projected(features(), indices=[1]), "indices has shape"),
+        (lambda: FrameFeatures.from_projected(features(), indices=range(6)), "indices has shape \\(6,\\)"),
+        (lambda: with_summary(5), "\\(T, D\\)"),
+        (lambda: with_summary(5, 2, 2), "\\(T, D\\)"),
     ],
 )
 def test_shapes_that_do_not_fit_are_errors(make, message):
@@ -90,8 +141,20 @@ def test_tokens_past_the_budget_cannot_be_made():
         two_frames(budget=3)
     with pytest.raises(ValueError, match="L >= 1"):
         two_frames(data=torch.zeros(0, 8))
-    with pytest.raises(ValueError, match="keyframe has shape"):
-        two_frames(keyframe=np.array([0]))
+    for shape in (4, (4, 8, 1)):
+        with pytest.raises(ValueError, match="expected \\(L, D\\)"):
+            two_frames(data=torch.zeros(shape))
+    for many in (1, 5):
+        with pytest.raises(ValueError, match="keyframe has shape"):
+            two_frames(keyframe=np.zeros(many, np.int64))
+    assert len(two_frames(budget=9)) == 4
+
+
+def test_a_token_that_there_is_not_holds_no_patches():
+    tokens = two_frames()
+    for token in (-1, 4, 5, 300):
+        with pytest.raises(IndexError, match=f"token {token}, expected 0 to 3"):
+            tokens.patches_of(token)
 
 
 def test_shapes_are_printed_and_not_tensors():
@@ -122,14 +185,28 @@ def test_an_unmerged_token_keeps_its_place():
 
 def test_a_merged_token_takes_the_place_of_its_patch_nearest_to_their_middle():
     # a row of three; the four corners and the centre; two neighbours: the first
+    assert tokens_of([0, 0, 0], [0, 1, 4]).patch.tolist() == [1]  # the middle lies between patches
+    assert tokens_of([0, 0, 0], [0, 4, 8], grid=(2, 5)).patch.tolist() == [8]
     tokens = tokens_of([0, 0, 0, 1, 1, 1, 1, 1, 2, 2], [0, 1, 2, 0, 2, 4, 6, 8, 5, 8])
     assert tokens.patch.tolist() == [1, 4, 5]
+
+
+def test_of_patches_equally_near_to_the_middle_the_first_is_taken_whatever_the_rounding():
+    # 14 and 18 of three patches in five columns: 1.888... apart from the middle both, with other last digits
+    assert tokens_of([0, 0, 0], [1, 14, 18], grid=(5, 5)).patch.tolist() == [14]
 
 
 def test_a_token_of_several_frames_takes_a_place_in_its_own():
     tokens = tokens_of([0, 1], [3, 7], keyframe=[0, 1])
     across = Sources(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([3, 8, 7]))
     assert dataclasses.replace(tokens, sources=across).patch.tolist() == [3, 7]
+    before = Sources(np.array([0, 1, 1]), np.array([0, 0, 1]), np.array([3, 0, 7]))
+    assert dataclasses.replace(tokens, sources=before).patch.tolist() == [3, 7]
+    nowhere = dataclasses.replace(
+        tokens, sources=Sources(np.array([0, 1, 1]), np.array([1, 0, 0]), np.array([3, 7, 8]))
+    )
+    with pytest.raises(ValueError, match="2 of 2 tokens have no patch in their key frame"):
+        _ = nowhere.patch
     elsewhere = Sources(np.array([0, 1]), np.array([1, 1]), np.array([3, 7]))
     with pytest.raises(ValueError, match="1 of 2 tokens have no patch in their key frame"):
         _ = dataclasses.replace(tokens, sources=elsewhere).patch
@@ -157,3 +234,9 @@ def test_deep_features_are_means_over_patches():
     assert torch.equal(found[:, 1], deep[:, 0, 7])
     with pytest.raises(ValueError, match="1 of 3 tokens come from no patch"):
         features.deep_of(np.array([2, 0]), sources, 3)
+    with pytest.raises(ValueError, match="2 of 4 tokens come from no patch"):
+        features.deep_of(np.array([2, 0]), sources, 4)
+    with pytest.raises(ValueError, match="tokens come from no patch"):
+        features.deep_of(np.array([2, 0]), sources, 1)
+    many = Sources(np.arange(300), np.zeros(300, np.int64), np.zeros(300, np.int64))
+    assert features.deep_of(np.array([2, 0]), many, int("300")).shape == (2, 300, 4)

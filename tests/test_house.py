@@ -1,6 +1,7 @@
 """The house itself: what is public, which way imports run, how long files are."""
 
 import ast
+import functools
 from pathlib import Path
 
 import dyto
@@ -45,16 +46,24 @@ def floor_of(module):
     return found
 
 
-def imports_of(path, runtime_only=False):
+@functools.cache
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def at_run_time(node):
+    """The statements of a file that are carried out, wherever they stand; expressions hold no import."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            yield from (part for other in child.orelse for part in (other, *at_run_time(other)))
+        elif not isinstance(child, ast.expr):
+            yield child
+            yield from at_run_time(child)
+
+
+def imports_of(path):
     """Modules of this package that a file imports, by their first name."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    skipped = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            skipped |= {id(child) for child in ast.walk(node)}
-    for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
+    for node in at_run_time(parsed(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "dyto":
             parts = node.module.split(".")
             yield from [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
@@ -78,7 +87,7 @@ def test_imports_run_one_way():
 
 def test_the_mathematics_knows_neither_transformers_nor_videos():
     for name in ("finch", "keyframes", "merge", "segments"):
-        tree = ast.parse((SRC / f"{name}.py").read_text())
+        tree = parsed(SRC / f"{name}.py")
         imported = {
             (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name).split(".")[0]
             for node in ast.walk(tree)
@@ -91,7 +100,7 @@ def test_the_mathematics_knows_neither_transformers_nor_videos():
 def test_what_is_public_is_what_is_listed():
     for name in dyto.__all__:
         assert getattr(dyto, name).__doc__, f"dyto.{name} says nothing about itself"
-    code = ast.parse((SRC / "__init__.py").read_text())
+    code = parsed(SRC / "__init__.py")
     imported = {
         alias.asname or alias.name
         for node in ast.walk(code)

@@ -1,5 +1,8 @@
 """Token merging: golden values, counts, order, ties, and the fast path against the plain one."""
 
+import dataclasses
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ from dyto.merge import (
     ORDERS,
     REDUCTIONS,
     SPLITS,
+    MergePlan,
     match_tokens,
     merge_tokens,
     merge_with_owners,
@@ -58,16 +62,16 @@ def plain_merge(x, keep, reduce, split, order):
     return torch.stack(rows)
 
 
-def test_merged_tokens_equal_the_golden_files(shared):
-    golden = np.load(shared / "golden" / "merging.npz")
-    cases = {key.split("_")[0] for key in golden.files}
+def test_merged_tokens_equal_the_golden_files(golden):
+    cases = golden("merging.npz")
     assert len(cases) >= 7
     for case in cases:
-        x, expected = torch.tensor(golden[f"{case}_tokens"]), torch.tensor(golden[f"{case}_merged"])
-        assert ladder(len(x), len(expected)) == golden[f"{case}_r"].tolist()
-        reduce = {"amax": "max", "mean": "mean"}[str(golden[f"{case}_mode"])]
+        x, expected = torch.tensor(case["tokens"]), torch.tensor(case["merged"])
+        assert ladder(len(x), len(expected)) == case["r"].tolist()
+        reduce = {"amax": "max", "mean": "mean"}[str(case["mode"])]
+        columns = case.get("columns", np.arange(x.shape[1]))
         for dtype in (torch.float32, torch.float64):
-            merged = merge_tokens(x[None].to(dtype), len(expected), reduce=reduce)[0]
+            merged = merge_tokens(x[None].to(dtype), len(expected), reduce=reduce)[0, :, columns]
             torch.testing.assert_close(merged, expected.to(dtype), rtol=1e-5, atol=1e-6)
 
 
@@ -156,6 +160,8 @@ def test_dimensions_that_16_does_not_divide_compare_the_features_themselves():
     x = tokens(dim=20)
     assert similarity_metric(x).shape == (3, 64, 20)
     assert similarity_metric(tokens(dim=32)).shape == (3, 64, 2)
+    assert similarity_metric(tokens(dim=48)).shape == (3, 64, 3)
+    assert similarity_metric(tokens(dim=48), groups=2).shape == (3, 64, 24)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -176,6 +182,52 @@ def test_tokens_can_be_written_where_they_are_wanted():
         merged, _ = merge_with_owners(x, keep, out=out)
         assert merged.data_ptr() == out.data_ptr()
         assert torch.equal(out, merge_tokens(x, keep))
+    x, out = tokens(batch=1, n=600, dim=16), torch.zeros(1, 300, 16)
+    assert merge_with_owners(x, 300, out=out)[0].data_ptr() == out.data_ptr()
+
+
+@pytest.mark.parametrize("reduce", REDUCTIONS)
+def test_a_plan_that_merges_nothing_changes_nothing(reduce):
+    x = tokens()
+    plan = match_tokens(similarity_metric(x), r=0, order="raster")
+    assert torch.equal(plan.apply(x, reduce), x)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        plan.best = None
+
+
+def test_sizes_weigh_where_they_are_asked_to_and_nowhere_else():
+    x, sizes = tokens(), torch.arange(1, 65).expand(3, -1)
+    plan = match_tokens(similarity_metric(x), r=20)
+    assert torch.equal(plan.apply(x, "mean", sizes), plan.apply(x, "mean"))
+    assert torch.equal(plan.apply(x, "weighted-mean"), plan.apply(x, "mean"))
+    weighted = plan.apply(x, "weighted-mean", sizes)
+    held = (plan.owner[0] == 30).nonzero().flatten()
+    expected = (x[0, held] * sizes[0, held, None]).sum(0) / sizes[0, held].sum()
+    torch.testing.assert_close(weighted[0, 30], expected)
+
+
+def test_an_accelerator_adds_by_a_matrix_product_and_a_processor_does_not(monkeypatch):
+    x = tokens(dtype=torch.float64)
+    plan = match_tokens(similarity_metric(x), r=30)
+    moved = x[:, plan.a].flatten(0, 1)
+    target = (plan.owner[:, plan.a] + 34 * torch.arange(3)[:, None]).flatten()
+    expected = torch.zeros(3 * 34, 64, dtype=torch.float64).index_add(0, target, moved)
+    torch.testing.assert_close(plan._product(moved), expected.view(3, 34, 64))
+    monkeypatch.setattr(MergePlan, "_product", lambda self, moved: torch.full((3, 34, 64), 7.0))
+    torch.testing.assert_close(plan._sum(torch.ones(3 * 34, 64, dtype=torch.float64), moved, target), expected + 1)
+
+    class There:
+        """Rows on another device."""
+
+        def __init__(self, kind):
+            self.device = SimpleNamespace(type=kind)
+
+        def __add__(self, product):
+            return product
+
+    monkeypatch.setattr(MergePlan, "_product", lambda self, moved: SimpleNamespace(view_as=lambda kept: "product"))
+    for kind in ("cuda", "mps", "xpu", "another"):
+        assert plan._sum(There(kind), moved, target) == "product"
 
 
 def test_the_input_is_left_as_it_was():
@@ -194,6 +246,7 @@ def test_the_input_is_left_as_it_was():
         ({"split": "thirds"}, "expected one of halves, alternate"),
         ({"order": "random"}, "expected one of release, raster"),
         ({"x": torch.zeros(4, 8)}, "expected \\(B, N, D\\)"),
+        ({"x": torch.zeros(1, 2, 4, 8)}, "expected \\(B, N, D\\)"),
         ({"x": torch.zeros(1, 0, 8)}, "expected \\(B, N, D\\)"),
         ({"x": torch.full((1, 8, 16), float("nan"))}, "NaN"),
     ],
@@ -201,6 +254,18 @@ def test_the_input_is_left_as_it_was():
 def test_what_cannot_be_merged_is_an_error(change, message):
     with pytest.raises(ValueError, match=message):
         merge_tokens(**{"x": tokens(), "keep": 4, **change})
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("reduce", REDUCTIONS)
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("keep", [9, 3, 1])
+def test_what_is_no_number_is_an_error_wherever_it_stands_and_however_many_rounds_hide_it(bad, reduce, split, keep):
+    for place in range(10):
+        x = tokens(batch=2, n=10, dim=32)
+        x[1, place, 5] = bad
+        with pytest.raises(ValueError, match="NaN or infinity"):
+            merge_tokens(x, keep, reduce=reduce, split=split)
 
 
 def test_an_empty_batch_gives_an_empty_batch():

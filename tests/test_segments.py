@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dyto.segments import LEAST_COST, representatives, ward
+from dyto.segments import LEAST_COST, Hierarchy, representatives, ward
 
 
 def scenes(lengths, noise=0.0, dim=64, seed=0):
@@ -40,6 +40,13 @@ def test_it_equals_the_agglomeration_written_out(seed, count):
     assert ward(x).cut(count).tolist() == plain_ward(x, count)
 
 
+def test_short_videos_and_long_ones_are_cut_as_the_definition_cuts_them():
+    for seed in range(25):
+        x = np.random.default_rng(seed).normal(size=(8, 4))
+        assert [ward(x).cut(k).tolist() for k in range(1, 9)] == [plain_ward(x, k) for k in range(1, 9)]
+    assert ward(scenes([290, 10])).cut(2).tolist() == [0, 290, 300]  # numbers of frames that Python does not share
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 @pytest.mark.parametrize("lengths", [[50, 2, 48], [3, 3, 3, 3], [30, 1, 30], [2] * 20, [100]])
 def test_a_cut_at_the_true_number_is_the_truth(lengths, noise):
@@ -65,6 +72,14 @@ def test_costs_of_clear_scenes_add_up_to_the_squared_distances():
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 def test_as_many_segments_are_wanted_as_there_are_scenes(lengths, noise):
     assert ward(scenes(lengths, noise)).wanted(0.025, 0.75) == len(lengths)
+
+
+def test_what_just_reaches_a_limit_counts():
+    hierarchy = Hierarchy(np.arange(3), np.array([1.0, 1.0, 2.0]))
+    assert [hierarchy.wanted(gain, 0.0) for gain in (0.25, 0.3, 0.5, 0.6)] == [4, 2, 2, 1]
+    assert [hierarchy.wanted(1.0, part) for part in (0.0, 0.1, 0.5, 0.6, 1.0)] == [1, 2, 2, 3, 4]
+    assert Hierarchy(np.arange(2), np.array([LEAST_COST, LEAST_COST])).wanted(0.0, 1.0) == 3
+    assert Hierarchy(np.arange(2), np.array([LEAST_COST * 0.999, LEAST_COST])).wanted(0.0, 1.0) == 2
 
 
 def test_one_odd_frame_of_a_hundred_costs_too_little_and_two_cost_enough():
@@ -126,6 +141,27 @@ def test_the_medoid_avoids_what_is_unlike_its_segment():
     assert medoids[0] in range(11)
     assert medoids[1] in range(11, 22)
     assert not {5, 16} & set(medoids)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_medoid_is_the_frame_nearest_to_the_mean_of_its_segment(seed):
+    x = np.random.default_rng(seed).normal(size=(40, 5))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    bounds = np.array([0, 1, 3, 10, 17, 33, 40])
+    expected = [
+        start + int(np.linalg.norm(x[start:end] - x[start:end].mean(0), axis=1).argmin())
+        for start, end in zip(bounds[2:-1], bounds[3:], strict=True)
+    ]
+    assert representatives(x, bounds, "medoid").tolist() == [
+        0,
+        1,
+        *expected,
+    ]  # of two equally near the middle, the first
+
+
+def test_of_frames_equally_near_to_the_mean_the_one_nearest_to_the_middle_is_the_medoid():
+    off = [0, 1, -1, 2, -2, 0, 3, -3]  # frames 0 and 5 are the mean; the middle is frame 3
+    assert representatives(np.array([[1, y] for y in off]), np.array([0, 8]), "medoid").tolist() == [5]
 
 
 @pytest.mark.parametrize("member", ["middle", "medoid"])

@@ -52,9 +52,6 @@ def tw_finch(features: npt.ArrayLike | torch.Tensor, *, temporal: bool = True) -
     """
     x = as_matrix(features)
     frames = len(x)
-    if frames == 1:
-        return [np.zeros(1, dtype=np.int64)]
-
     # Every frame is its own cluster, to begin with. Sums over a cluster's frames are sums over those of its parts.
     products = _inner_products(x)  # (K, K) of the sums of features: all that is ever needed of them
     size = np.ones(frames, np.int64)  # (K,) frames
@@ -63,15 +60,14 @@ def tw_finch(features: npt.ArrayLike | torch.Tensor, *, temporal: bool = True) -
     partitions: list[IntArray] = []
     # Every cluster is joined with another, so each round at least halves their number: the published rules for a
     # round that merges none, or just one, never come to bear.
-    while len(size) > 1:
+    while True:
         joined = _connected_components(_first_neighbours(products, size, time_sum, temporal))  # (K,)
         if partitions and not joined.any():
-            break  # one cluster of everything says nothing
+            return partitions  # one cluster of everything says nothing
         labels = joined[labels]
         partitions.append(labels)
         products = _summed(_summed(products, joined).T, joined)
         size, time_sum = _summed(size, joined), _summed(time_sum, joined)
-    return partitions
 
 
 def as_matrix(features: npt.ArrayLike | torch.Tensor) -> FloatArray:
@@ -90,10 +86,10 @@ def as_matrix(features: npt.ArrayLike | torch.Tensor) -> FloatArray:
 
 
 def _inner_products(x: FloatArray) -> FloatArray:
-    """(T, T), exactly symmetric. By torch: numpy's threads stall where other work shares the cores."""
+    """(T, T) doubled, exactly symmetric. By torch: numpy's threads stall where other work shares the cores."""
     rows = torch.from_numpy(x)
     products = rows @ rows.T
-    both: FloatArray = (products + products.T).mul_(0.5).numpy()
+    both: FloatArray = (products + products.T).numpy()
     return both
 
 
@@ -108,7 +104,7 @@ def _summed(rows: _Rows, groups: IntArray) -> _Rows:
 def _first_neighbours(products: FloatArray, size: IntArray, time_sum: IntArray, temporal: bool) -> IntArray:
     """For each cluster the index of its nearest other cluster; ties go to the lower index.
 
-    Clusters are compared by the means of their frames. `products` are of the sums: cosines do not care.
+    Clusters are compared by the means of their frames. `products` are of the sums, and doubled: cosines do not care.
     """
     norm = np.sqrt(np.maximum(products.diagonal(), 0))  # (K,)
     nearest = np.empty(len(size), np.int64)

@@ -33,8 +33,7 @@ def choose_partition(partitions: Sequence[IntArray], which: str = "second-finest
         raise ValueError("no partition given, expected at least one")
     if which not in PARTITIONS:
         raise ValueError(f"partition {which!r}, expected one of {', '.join(PARTITIONS)}")
-    level = {"finest": 0, "second-finest": 1, "coarsest": len(partitions) - 1}[which]
-    return partitions[min(level, len(partitions) - 1)]
+    return {"finest": partitions[0], "second-finest": partitions[:2][-1], "coarsest": partitions[-1]}[which]
 
 
 def pick_frames(
@@ -46,7 +45,7 @@ def pick_frames(
 
     With K clusters, the first quota `(most, frames)` with K <= most gives each cluster its first
     `frames // K` frames (all of them if it has fewer). Past all quotas every cluster gives one frame: the
-    member at position `size // 2`, or the last of a cluster of one or two.
+    member at position `size // 2`, counted from 0.
 
     Args:
         labels: (T,) cluster of each frame, in presentation order.
@@ -80,10 +79,7 @@ def pick_frames(
         if len(size) <= most:
             rank = np.arange(len(label)) - np.repeat(starts, size)  # position inside its cluster
             return np.sort(order[rank < max(1, frames // len(size))])
-    if member == "first":
-        position = np.zeros_like(size)
-    else:
-        position = np.where(size > 2, size // 2, size - 1)
+    position = np.zeros_like(size) if member == "first" else size // 2
     return np.sort(order[starts + position])
 
 
@@ -107,6 +103,4 @@ def thin(indices: npt.ArrayLike, most: int) -> IntArray:
     if most < 1:
         raise ValueError(f"at most {most} frames asked for, expected at least 1")
     kept = np.asarray(indices, dtype=np.int64)
-    if len(kept) <= most:
-        return kept
-    return kept[np.linspace(0, len(kept) - 1, most).astype(np.int64)]
+    return kept[np.linspace(0, len(kept) - 1, min(most, len(kept))).astype(np.int64)]

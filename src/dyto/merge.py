@@ -52,8 +52,6 @@ class MergePlan:
         rows = (self.kept + frame * x.shape[1]).flatten()  # (B * m,)
         flat = None if out is None else out.view(batch * m, dim)
         kept = torch.index_select(x.flatten(0, 1), 0, rows, out=flat)  # (B * m, D)
-        if x.shape[1] == m:
-            return kept.view(batch, m, dim)
         moved = x[:, self.a].flatten(0, 1)  # (B * |a|, D); an unmerged a meets itself, which changes nothing
         target = (self.owner[:, self.a] + frame * m).flatten()  # (B * |a|,)
         if reduce == "max":
@@ -62,8 +60,7 @@ class MergePlan:
         weight = torch.ones(batch, x.shape[1], device=x.device)
         if reduce == "weighted-mean" and sizes is not None:
             weight = sizes.float()
-        merged = self.kept.new_ones(batch, x.shape[1], dtype=torch.bool).scatter_(1, self.kept, False)
-        moved_weight = (weight * merged)[:, self.a].flatten()[:, None]  # an unmerged a counts once: it is kept
+        moved_weight = weight[:, self.a].flatten()[:, None]
         kept_weight = weight.gather(1, self.kept).flatten()[:, None]
         accurate = torch.promote_types(x.dtype, torch.float32)
         total = self._sum(kept_weight, moved_weight, target)
@@ -74,11 +71,14 @@ class MergePlan:
         """Add `moved` (B * |a|, D) into the rows `target` of `kept` (B * m, D), in an order that never varies."""
         if kept.device.type == "cpu":
             return kept.index_add(0, target, moved)
-        batch, m = self.kept.shape  # elsewhere index_add adds in any order; a matrix product does not
-        place = torch.arange(m, device=kept.device)[:, None]
+        return kept + self._product(moved).view_as(kept)  # elsewhere index_add adds in any order
+
+    def _product(self, moved: Tensor) -> Tensor:
+        """(B, m, D): for every output token the sum of what of `moved` (B * |a|, D) goes there, as a matrix product."""
+        batch, m = self.kept.shape
+        place = torch.arange(m, device=moved.device)[:, None]
         chosen = self.owner[:, None, self.a] == place  # (B, m, |a|)
-        added = chosen.to(kept.dtype) @ moved.view(batch, -1, moved.shape[1])
-        return kept + added.view_as(kept)
+        return chosen.to(moved.dtype) @ moved.view(batch, -1, moved.shape[1])
 
 
 def match_tokens(metric: Tensor, r: int, split: str = "halves", order: str = "release") -> MergePlan:
@@ -107,7 +107,7 @@ def match_tokens(metric: Tensor, r: int, split: str = "halves", order: str = "re
     if order == "raster":
         kept = kept.sort(1).values
     owner = torch.empty(batch, n, dtype=torch.int64, device=metric.device)
-    owner.scatter_(1, kept, index[: n - r].expand(batch, -1))
+    owner.scatter_(1, kept, index.expand(batch, -1))
     merged = ranking[:, :r]
     partner = index[b][nearest.gather(1, merged)]  # (B, r) input position of the b they go to
     owner.scatter_(1, index[a][merged], owner.gather(1, partner))

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import dyto
-from dyto.benching import setup
+from dyto.benching import floors, setup
 from dyto.benching.plan import Plan, Subject
 from dyto.benching.processors import find_processor
 from dyto.benching.running import bench
@@ -16,6 +17,20 @@ from dyto.benching.stock import Stock
 from dyto.video import sample_frames
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
+
+
+@pytest.fixture(scope="session")
+def rates():
+    """What this machine reaches, measured once: each measurement takes seconds."""
+    return floors.measure_rates(torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def measured_once(rates):
+    """No measurement of these tests measures the machine again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(floors, "measure_rates", lambda device, dtype: dict(rates))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +52,7 @@ def subject(tiny, clip):
 
 
 @pytest.fixture(scope="session")
-def document(subject, published):
+def document(subject, published, measured_once):
     """All kinds of sides, measured for real."""
     sides = setup.our_sides(subject, setup.versions(True, "overlap,keep_prefix", "overlap"))
     return bench(subject, [*sides, Stock(subject), published(subject)])

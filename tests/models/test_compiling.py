@@ -62,7 +62,14 @@ def both(model, frames):
     return sides
 
 
-@pytest.mark.parametrize("name", [*FAMILIES, *forge_qwen.FAMILIES])
+TWINS = {"llava_next_video": "llava", "llava_onevision": "llava-siglip"}
+"""Families whose layers are those of another one: what is compiled is the same."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.soak] * (name in TWINS)) for name in [*FAMILIES, *forge_qwen.FAMILIES]],
+)
 def test_every_family_answers_the_same_compiled(name, tmp_path, traced):
     own = name in forge_qwen.FAMILIES
     model = forge_qwen.qwen_adapter(name) if own else dyto.load_model(FAMILIES[name].forge(tmp_path), device="cpu")
@@ -77,6 +84,7 @@ def test_every_family_answers_the_same_compiled(name, tmp_path, traced):
     assert not any("forward" in vars(block) for block in model._compiled_blocks._blocks)
 
 
+@pytest.mark.soak  # the compiler takes most of a minute
 def test_machine_code_gives_the_same_answers(tiny, clip):
     if not can_compile("cpu"):
         pytest.skip("there is no C++ compiler, which torch needs to compile for a CPU")

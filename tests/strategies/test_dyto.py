@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from dyto import ConfigError, DyTo, FrameFeatures, ModelError
-from dyto.strategies import PRESETS, build_strategy
+from dyto import ConfigError, DyTo, DyToNoMerging, FrameFeatures, ModelError
+from dyto.strategies import PRESETS, Plus, build_strategy
+
+from conftest import GOLDEN, golden_cases
 
 
 def features(frames=40, n=36, dim=64, seed=0):
@@ -17,14 +19,30 @@ def features(frames=40, n=36, dim=64, seed=0):
 
 
 def test_tokens_equal_the_golden_files_exactly(shared):
-    golden = np.load(shared / "golden" / "video_tokens.npz")
-    cases = {key.split("_")[0] for key in golden.files}
-    assert cases
-    for case in cases:
-        x = golden[f"{case}_features"].astype(np.float32) / 32
-        tokens = DyTo.preset("release").compress(FrameFeatures.from_projected(x))
-        assert tokens.keyframes.positions.tolist() == golden[f"{case}_selected"].tolist()
-        assert torch.equal(tokens.data, torch.tensor(golden[f"{case}_video_tokens"].astype(np.float32) / 32))
+    with np.load(shared / "golden" / "video_tokens.npz") as golden:
+        cases = {key.split("_")[0] for key in golden.files}
+        assert cases
+        for case in cases:
+            x = golden[f"{case}_features"].astype(np.float32) / 32
+            tokens = DyTo.preset("release").compress(FrameFeatures.from_projected(x))
+            assert tokens.keyframes.positions.tolist() == golden[f"{case}_selected"].tolist()
+            assert torch.equal(tokens.data, torch.tensor(golden[f"{case}_video_tokens"].astype(np.float32) / 32))
+
+
+def test_golden_key_frames_with_golden_patches_are_merged_to_golden_tokens():
+    merging = {(case["r"].tolist()[0], *case["shape"].tolist()): case for case in golden_cases(GOLDEN / "merging.npz")}
+    videos = golden_cases(GOLDEN / "video_tokens.npz")
+    assert len(videos) >= 2
+    for video in videos:
+        summary = torch.tensor(video["summary"].astype(np.float32) / 32)  # (T, 256)
+        merged = merging[(*video["r"].tolist(), 576, 256)]
+        reduce = {"amax": "max", "mean": "mean"}[str(merged["mode"])]
+        patches = torch.tensor(merged["tokens"]).expand(len(summary), -1, -1)  # every frame has the same
+        x = FrameFeatures.from_projected(torch.cat([summary[:, None], patches], 1))
+        tokens = DyTo.preset("release", reduce=reduce).compress(x)
+        assert tokens.keyframes.positions.tolist() == video["selected"].tolist()
+        expected = torch.tensor(merged["merged"]).repeat(len(tokens.keyframes), 1)
+        torch.testing.assert_close(tokens.data[:, merged["columns"]], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 7, 40, 100])
@@ -69,10 +87,27 @@ def test_a_budget_below_one_names_the_minimum(budget):
 def test_presets_differ_where_they_say():
     release, b7, b34, finest = (DyTo.preset(name) for name in ("release", "paper-7b", "paper-34b", "finest"))
     assert release == b7 == DyTo()
-    assert (b34.max_keyframes, b34.reference_budget) == (50, 7200)
+    assert b34 == DyTo(quotas=((6, 12), (12, 24)), max_keyframes=50, reference_budget=7200)
+    assert vars(release) == {
+        "partition": "second-finest", "temporal": True, "quotas": ((6, 12),), "member": "middle", "max_keyframes": 25,
+        "token_budget": None, "reference_budget": 3680, "reduce": "max", "split": "halves", "order": "release",
+        "metric_groups": 16,
+    }  # fmt: skip
+    assert not DyTo.uses_question
+    assert DyTo.preset("plus", token_budget=7) == Plus(token_budget=7)
+    assert DyToNoMerging.preset("release") == DyToNoMerging()
+    for made, field in ((release, "order"), (PRESETS["release"], "note")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(made, field, "raster")
     summary = features(100).summary
     assert len(finest.select_keyframes(summary)) > len(release.select_keyframes(summary))
     assert set(PRESETS) == {"release", "paper-7b", "paper-34b", "finest", "plus"}
+
+
+def test_one_key_frame_is_the_least_that_can_be_asked_for():
+    assert len(DyTo(max_keyframes=1).compress(features()).keyframes) == 1
+    with pytest.raises(ConfigError, match="max keyframes 0|max_keyframes.* 0"):
+        DyTo(max_keyframes=0)
 
 
 def test_selected_key_frames_are_sorted_and_capped():
@@ -117,6 +152,10 @@ def test_an_unknown_choice_names_the_nearest(field, value, nearest):
 def test_an_unknown_preset_strategy_or_option_names_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'release'"):
         DyTo.preset("relase")
+    with pytest.raises(
+        ConfigError, match="unknown option of preset 'release' 'token_budgt': did you mean 'token_budget'"
+    ):
+        DyTo.preset("release", token_budgt=3)
     with pytest.raises(ConfigError, match="did you mean 'uniform'"):
         build_strategy("unifrom")
     with pytest.raises(ConfigError, match="did you mean 'token_budget'"):

@@ -101,6 +101,37 @@ def test_fields_that_make_no_sense_are_refused(fields):
         Plus(**fields)
 
 
+def test_every_part_of_0_to_1_makes_sense_and_the_defaults_are_the_documented_ones():
+    assert vars(Plus()) == {
+        "least_gain": 0.025, "explained": 0.75, "least_share": 1 / 9, "member": "middle", "token_budget": None,
+        "reference_budget": 3680, "reduce": "max", "split": "alternate", "order": "raster", "metric_groups": 1,
+    }  # fmt: skip
+    assert not Plus.uses_question
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Plus().member = "medoid"
+    for part in (0, 1):
+        tokens = Plus(least_gain=part, explained=part, least_share=part, token_budget=72).compress(features())
+        assert len(tokens) == {0: 72, 1: 72}[part]
+        assert len(tokens.keyframes) <= (2 if part else 72)
+
+
+def test_key_frames_are_merged_together_as_far_as_memory_reaches(monkeypatch):
+    asked = []
+
+    def chunks(count, size, device):
+        asked.append((count, size))
+        return [slice(0, count)]
+
+    monkeypatch.setattr("dyto.strategies.plus.chunks", chunks)
+    Plus(token_budget=100).compress(features())
+    assert asked == [(5, 36 * 64 * 4)]
+
+
+def test_features_that_carry_gradients_are_compressed_without():
+    x = torch.randn(9, 10, 32, requires_grad=True)
+    assert not Plus(token_budget=12).compress(FrameFeatures.from_projected(x)).data.requires_grad
+
+
 @pytest.mark.parametrize("where", [0, 1])
 def test_features_that_are_no_numbers_are_an_error_of_the_model(where):
     x = np.random.default_rng(0).normal(size=(10, 37, 16)).astype(np.float32)

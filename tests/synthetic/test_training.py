@@ -56,12 +56,34 @@ def test_a_very_short_training_of_the_language_model_learns_to_answer(tmp_path: 
     assert np.mean(losses[-4:]) < 0.6 * np.mean(losses[:2])
 
 
+@pytest.fixture
+def quick_epochs(small_gallery, monkeypatch):
+    """Another gallery in mid-run, too."""
+    monkeypatch.setattr(recipe, "EPOCH", 2)
+
+
+RESTARTED = Settings(seed=3, steps=7, eye_share=3 / 7, tiles=4, pictures=2)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The weights of a run that nothing stops, made when they are first wanted."""
+    found = {}
+
+    def weights():
+        if not found:
+            path = tmp_path_factory.mktemp("uninterrupted") / "whole"
+            assert Trainer(RESTARTED, path).run()
+            found.update(load_file(path))
+        return found
+
+    return weights
+
+
 @pytest.mark.parametrize("stop", [2, 3, 5])
-def test_a_restarted_run_gives_the_same_weights(stop, tmp_path: Path, small_gallery, monkeypatch):
-    monkeypatch.setattr(recipe, "EPOCH", 2)  # another gallery in mid-run, too
-    settings = Settings(seed=3, steps=7, eye_share=3 / 7, tiles=4, pictures=2)
-    whole = Trainer(settings, tmp_path / "whole")
-    assert whole.run()
+def test_a_restarted_run_gives_the_same_weights(stop, tmp_path: Path, quick_epochs, uninterrupted):
+    settings = RESTARTED
+    first = uninterrupted()
     assert not Trainer(settings, tmp_path / "part").run(until=stop)
     moved = tmp_path / "elsewhere" / "state"
     moved.parent.mkdir()
@@ -69,7 +91,7 @@ def test_a_restarted_run_gives_the_same_weights(stop, tmp_path: Path, small_gall
     again = Trainer(settings, moved)
     assert again.step == stop
     assert again.run()
-    first, second = load_file(tmp_path / "whole"), load_file(moved)
+    second = load_file(moved)
     assert first.keys() == second.keys()
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name]), name
