@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dyto import FrameFeatures, VisualTokens
+from dyto.errors import BadFeaturesError, StrategyError
 from dyto.features import KeyFrames, Sources
 
 
@@ -54,7 +55,7 @@ def test_patches_that_are_no_square_lie_in_one_row_unless_told():
     ],
 )
 def test_shapes_that_do_not_fit_are_errors(make, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(BadFeaturesError, match=message):
         make()
 
 
@@ -86,11 +87,11 @@ def test_every_token_knows_its_frame_its_second_and_its_patches():
 
 
 def test_tokens_past_the_budget_cannot_be_made():
-    with pytest.raises(ValueError, match="4 tokens exceed the budget of 3"):
+    with pytest.raises(StrategyError, match="4 tokens exceed the budget of 3"):
         two_frames(budget=3)
-    with pytest.raises(ValueError, match="L >= 1"):
+    with pytest.raises(StrategyError, match="L >= 1"):
         two_frames(data=torch.zeros(0, 8))
-    with pytest.raises(ValueError, match="keyframe has shape"):
+    with pytest.raises(StrategyError, match="keyframe has shape"):
         two_frames(keyframe=np.array([0]))
 
 
