@@ -90,6 +90,22 @@ def generation_config(model: Any, tokenizer: Any, max_new_tokens: int, options: 
     return GenerationConfig(**{**told, **options})
 
 
+def stated_options(model: Any, tokenizer: Any, max_new_tokens: int) -> dict[str, Any]:
+    """What `generate` is told where a caller asks for nothing else, for a record; every other option is off.
+
+    Args:
+        model: The stock model.
+        tokenizer: Its tokenizer.
+        max_new_tokens: Most tokens of an answer.
+    """
+    told = vars(generation_config(model, tokenizer, max_new_tokens, {}))
+    return {
+        name: value
+        for name, value in told.items()
+        if value is not None and not name.startswith("_") and name != "transformers_version"
+    }
+
+
 def end_ids(model: Any, tokenizer: Any) -> list[int]:
     """The tokens with which an answer ends: as the checkpoint's generation_config.json says, or else its config.json
     and its tokenizer.

@@ -232,7 +232,7 @@ class LanguageSide(ABC):
         embed = self.model.get_input_embeddings()
         data = video.data if isinstance(video, VisualTokens) else video
         if data.shape[1] != embed.weight.shape[1]:
-            raise ModelError(
+            raise BadFeaturesError(
                 f"visual tokens have {data.shape[1]} dimensions, but model {self.name} reads "
                 f"{embed.weight.shape[1]}: encode the video with this model"
             )

@@ -61,7 +61,7 @@ class Qwen3VL(QwenVL):
             )
         expected = (levels, int(layout.visual.sum()), layout.embeds.shape[1])
         if layout.deep.shape != expected:
-            raise ModelError(
+            raise BadFeaturesError(
                 f"the DeepStack features are {tuple(layout.deep.shape)}, expected {expected}: encode the video with "
                 f"model {self.name}"
             )
