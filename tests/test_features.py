@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+import dyto
 from dyto import FrameFeatures, VisualTokens
+from dyto.errors import BadFeaturesError, StrategyError
 from dyto.features import KeyFrames, Sources, select
+from dyto.strategies import build_strategy
 
 
 def features(frames=5, n=9, dim=8, cls=1):
@@ -105,7 +108,7 @@ def with_summary(*shape):
     ],
 )
 def test_shapes_that_do_not_fit_are_errors(make, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(BadFeaturesError, match=message):
         make()
 
 
@@ -137,15 +140,15 @@ def test_every_token_knows_its_frame_its_second_and_its_patches():
 
 
 def test_tokens_past_the_budget_cannot_be_made():
-    with pytest.raises(ValueError, match="4 tokens exceed the budget of 3"):
+    with pytest.raises(StrategyError, match="4 tokens exceed the budget of 3"):
         two_frames(budget=3)
-    with pytest.raises(ValueError, match="L >= 1"):
+    with pytest.raises(StrategyError, match="L >= 1"):
         two_frames(data=torch.zeros(0, 8))
     for shape in (4, (4, 8, 1)):
-        with pytest.raises(ValueError, match="expected \\(L, D\\)"):
+        with pytest.raises(StrategyError, match="expected \\(L, D\\)"):
             two_frames(data=torch.zeros(shape))
     for many in (1, 5):
-        with pytest.raises(ValueError, match="keyframe has shape"):
+        with pytest.raises(StrategyError, match="keyframe has shape"):
             two_frames(keyframe=np.zeros(many, np.int64))
     assert len(two_frames(budget=9)) == 4
 
@@ -240,3 +243,88 @@ def test_deep_features_are_means_over_patches():
         features.deep_of(np.array([2, 0]), sources, 1)
     many = Sources(np.arange(300), np.zeros(300, np.int64), np.zeros(300, np.int64))
     assert features.deep_of(np.array([2, 0]), many, int("300")).shape == (2, 300, 4)
+
+
+@pytest.mark.parametrize(
+    "name", ["dyto", "plus", "uniform", "evs", "vidcom2", "peaks", "kmeans", "slowfast", "visionzip"]
+)
+@pytest.mark.parametrize(
+    ("summary", "patches"), [("float32", "float16"), ("float16", "float32"), ("bfloat16", "float64")]
+)
+def test_patches_and_summary_of_different_dtypes_go_together(name, summary, patches):
+    x = features(frames=12, n=16, dim=64)
+    wrapped = FrameFeatures(
+        summary=x[:, 0].to(getattr(torch, summary)),
+        grid=(4, 4),
+        load_patches=lambda positions: x[positions, 1:].to(getattr(torch, patches)),
+        indices=np.arange(12),
+        seconds=np.arange(12.0),
+        attention=x[:, 1:, 0].abs(),
+    )
+    frames = dyto.Frames(np.zeros((12, 8, 8, 3), np.uint8), np.arange(12), np.arange(12.0), (8, 8))
+    tokens = build_strategy(name, token_budget=40)(frames, lambda some, **options: select(wrapped, some.indices))
+    assert tokens.data.dtype == getattr(torch, summary)
+    assert torch.isfinite(tokens.data).all()
+
+
+def test_arrays_and_tensors_make_the_same_features():
+    x = features().transpose(0, 1).contiguous().transpose(0, 1)  # not contiguous
+    arrays = FrameFeatures(
+        summary=x[:, 0].numpy(),
+        grid=(3, 3),
+        load_patches=lambda positions: x[positions, 1:].numpy(),
+        indices=list(range(5)),
+        seconds=[0, 1, 2, 3, 4],
+    )
+    assert torch.equal(arrays.summary, x[:, 0])
+    assert torch.equal(arrays.patches([2]), x[[2], 1:])
+    assert arrays.indices.dtype == np.int64
+    assert arrays.seconds.dtype == np.float64
+
+
+FINE = {
+    "summary": torch.zeros(3, 4), "grid": (2, 2), "load_patches": lambda positions: torch.zeros(len(positions), 4, 4),
+    "indices": np.arange(3), "seconds": np.arange(3.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"summary": torch.zeros(3)}, r"summary has shape \(3,\)"),
+        ({"summary": torch.zeros(3, 0)}, "D >= 1"),
+        ({"summary": torch.zeros(3, 4, dtype=torch.int64)}, "summary has dtype torch.int64"),
+        ({"summary": None}, "summary is a NoneType"),
+        ({"summary": [["a"]]}, "summary is a list"),
+        ({"indices": ["a", "b", "c"]}, "indices is .*expected 3 numbers"),
+        ({"seconds": None}, "seconds has shape|seconds is None"),
+        ({"grid": (0, 4)}, r"grid is \(0, 4\)"),
+        ({"attention": torch.zeros(3, 5)}, r"attention has shape \(3, 5\), expected \(3, 4\)"),
+        (
+            {"load_patches": lambda positions: torch.zeros(len(positions), 5, 4)},
+            r"shape \(1, 5, 4\), expected \(1, 4, 4\)",
+        ),
+        ({"load_patches": lambda positions: torch.zeros(len(positions), 4, 8)}, r"expected \(1, 4, 4\)"),
+        ({"load_patches": lambda positions: torch.zeros(4, 4)}, r"shape \(4, 4\)"),
+        ({"load_patches": lambda positions: None}, "patches is a NoneType"),
+        ({"load_patches": lambda positions: np.zeros((1, 4, 4), "int32")}, "patches has dtype"),
+    ],
+)
+def test_features_of_any_other_shape_are_one_error(change, message):
+    with pytest.raises(BadFeaturesError, match=message):
+        FrameFeatures(**{**FINE, **change}).patches([0])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": torch.zeros(0, 8)}, "L >= 1"),
+        ({"data": None}, "data is a NoneType"),
+        ({"data": torch.zeros(4, 8, dtype=torch.int32)}, "data has dtype"),
+        ({"keyframe": [0, 0, 0, 2]}, "keyframe goes from 0 to 2, expected positions among 2"),
+        ({"keyframe": np.array([-1, 0, 0, 1])}, "keyframe goes from -1"),
+    ],
+)
+def test_tokens_that_no_model_can_take_are_the_strategys_error(change, message):
+    with pytest.raises(StrategyError, match=message):
+        two_frames(**change)

@@ -24,7 +24,7 @@ FLOORS = [
         "_rgb",
         "_stretches",
     },
-    {"keyframes", "segments", "features", "prompts", "video"},
+    {"_shapes", "tokens", "keyframes", "segments", "features", "prompts", "video"},
     {"strategies", "models"},
     {"answer", "batching", "streaming", "sheet", "listing", "targets", "dropin", "seeing"},
     {"pipeline"},

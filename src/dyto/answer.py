@@ -13,6 +13,10 @@ STAGES = ("decode", "encode", "select", "merge", "prefill", "generate", "total")
 """The stages whose seconds an answer states, in the order in which they happen."""
 
 
+SAID_NOTHING = "the model ended its answer before the first word: ask in other words, or with another prompt"
+"""The warning of an answer without text; nothing went wrong in computing it."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """An answer and what it was computed from.
@@ -26,7 +30,7 @@ class Answer:
         uncompressed_tokens: Tokens of all sampled frames before anything was dropped or merged.
         seconds: Wall time per stage, `STAGES`; a stage that was done before, for another question, counts 0
             for prefill and as measured then for the others. "total" is their sum.
-        warnings: What a reader should know: an incomplete file, a model that knows little.
+        warnings: What a reader should know: an incomplete file, a model that knows little or said nothing.
         num_time_tokens: Places among and behind the visual tokens that are none: the times and marks of key frames,
             in families that write them. The budget does not count them.
     """
@@ -49,6 +53,7 @@ class Answer:
         choices: Sequence[str] | None,
         seconds: Mapping[str, float],
         *,
+        start: str = "",
         notices: Sequence[str] = (),
         num_time_tokens: int = 0,
     ) -> Answer:
@@ -59,19 +64,21 @@ class Answer:
             text: What the model said.
             choices: The options it had, if it had any.
             seconds: Of the stages after encoding.
+            start: What the prompt wrote of the answer already.
             notices: What is to be known of the model.
             num_time_tokens: See the attribute.
         """
         stages = {**dict.fromkeys(("decode", "encode", "select", "merge"), 0.0), **tokens.stages, **seconds}
+        silent = () if text.strip() else (SAID_NOTHING,)
         return cls(
-            text=text,
-            choice=None if choices is None else parse_choice(text, choices),
+            text=start + text,
+            choice=None if choices is None else parse_choice(start + text, choices),
             keyframes=tokens.keyframes,
             num_visual_tokens=len(tokens),
             token_budget=tokens.budget,
             uncompressed_tokens=tokens.uncompressed,
             seconds={**stages, "total": sum(stages.values())},
-            warnings=(*notices, *tokens.warnings),
+            warnings=(*notices, *tokens.warnings, *silent),
             num_time_tokens=num_time_tokens,
         )
 

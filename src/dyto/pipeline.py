@@ -345,6 +345,6 @@ class VideoQA:
     def _answer(
         self, tokens: VisualTokens, text: str, choices: Sequence[str] | None, seconds: dict[str, float]
     ) -> Answer:
-        text = self._prompts[choices is not None].answer_start + text
-        times = self.model.count_text(tokens)
-        return Answer.of(tokens, text, choices, seconds, notices=self.model.notices, num_time_tokens=times)
+        start, times = self._prompts[choices is not None].answer_start, self.model.count_text(tokens)
+        notices = self.model.notices
+        return Answer.of(tokens, text, choices, seconds, start=start, notices=notices, num_time_tokens=times)

@@ -9,7 +9,8 @@ import torch
 
 import dyto
 from dyto.models.catalog import CATALOG
-from dyto.models.loading import Placement, read_normalization
+from dyto.models.files import read_normalization
+from dyto.models.placement import Placement
 
 from forge import forge_model, save_original, save_stock
 

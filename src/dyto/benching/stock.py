@@ -17,6 +17,7 @@ from dyto.benching.probes import Probe, now
 from dyto.benching.sides import First, Further
 from dyto.errors import ModelError
 from dyto.models.decoding import generation_config
+from dyto.models.versions import cache_argument
 from dyto.prompts import prompt_for
 from dyto.video import sample_frames
 
@@ -131,7 +132,7 @@ class Stock:
             inputs = self._inputs(list(frames.data), QUESTIONS[0])
             prepared = now(device)
             cache = self._empty_cache()
-            self._model.generate(**inputs, past_key_values=cache, generation_config=self._options())
+            self._model.generate(**inputs, **cache_argument(self._model, cache), generation_config=self._options())
         probe.check_length(self.name, self._subject.plan.new_tokens)
         (written,) = probe.written
         inside = watch.seconds["encode"] + watch.seconds["project"]
@@ -173,7 +174,7 @@ class Stock:
         found: Tensor = self._model.generate(
             input_ids=torch.cat([prefix, rows], 1),
             attention_mask=torch.cat([torch.ones_like(prefix), mask], 1),
-            past_key_values=cache,
+            **cache_argument(self._model, cache),
             generation_config=self._options(),
         )
         return found

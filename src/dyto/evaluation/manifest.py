@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from dyto.evaluation.questions import Questions
+from dyto.models.decoding import stated_options
 from dyto.pipeline import VideoQA
 
 PACKAGES = ("dyto", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pillow", "av")
@@ -57,7 +58,7 @@ def loaded_config(qa: VideoQA, prompt: str) -> dict[str, Any]:
 
 
 def run_manifest(questions: Questions, qa: VideoQA, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Config, versions, machine and question file: what it takes to repeat a run."""
+    """Config, options of the answers, versions, machine and question file: what it takes to repeat a run."""
     device = qa.model.device
     return {
         "config": dict(config),
@@ -68,6 +69,7 @@ def run_manifest(questions: Questions, qa: VideoQA, config: Mapping[str, Any]) -
         },
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} {platform.machine()}",
         "notices": list(qa.model.notices),
+        "generation": stated_options(qa.model.model, qa.model.tokenizer, config["max_new_tokens"]),
         "attention": str(getattr(qa.model.model.config, "_attn_implementation", None)),
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,8 +17,24 @@ SET_OTHERWISE = ("max_new_tokens", "batch_size", "streamer", "stop")
 
 UNSUPPORTED = (
     "num_beams", "num_beam_groups", "num_return_sequences", "return_dict_in_generate", "stop_strings", "guidance_scale",
+    "diversity_penalty", "penalty_alpha", "dola_layers", "constraints", "force_words_ids", "token_healing", "use_mtp",
+    "max_length", "min_length", "use_cache", "cache_implementation", "cache_config", "max_cache_len",
+    "prompt_lookup_num_tokens", "assistant_early_exit", "is_assistant",
 )  # fmt: skip
-"""Options that want more than one continuation of a kept prefix, or another result than a text."""
+"""Options that want more than one continuation of a kept prefix, another cache, the ids of the prompt, or another
+result than a text; and lengths that count the prompt."""
+
+GREEDY: dict[str, Any] = {
+    "do_sample": False, "num_beams": 1, "num_return_sequences": 1, "temperature": 1.0, "top_k": 50, "top_p": 1.0,
+    "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0, "repetition_penalty": 1.0,
+    "encoder_repetition_penalty": 1.0, "length_penalty": 1.0, "no_repeat_ngram_size": 0,
+    "encoder_no_repeat_ngram_size": 0, "early_stopping": False, "renormalize_logits": False,
+    "remove_invalid_values": False, "use_cache": True, "min_length": 0, "output_scores": False,
+    "output_logits": False, "output_attentions": False, "output_hidden_states": False,
+    "return_dict_in_generate": False,
+}  # fmt: skip
+"""How an answer is written: the likeliest token every time. What a sampler is told counts once `do_sample` is True.
+Every other option of transformers is off, see `without_options`."""
 
 
 def check_generation(max_new_tokens: int, options: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -52,28 +69,98 @@ def check_generation(max_new_tokens: int, options: Mapping[str, Any] | None) -> 
 
 
 def generation_config(model: Any, tokenizer: Any, max_new_tokens: int, options: Mapping[str, Any]) -> GenerationConfig:
-    """The config for one call of `generate`: greedy unless the options say otherwise.
+    """The config for one call of `generate`: greedy unless the options say otherwise, whatever the checkpoint says.
 
     Args:
-        model: The stock model, whose own config says where an answer ends.
+        model: The stock model, of whose own config only the ids count with which an answer ends.
         tokenizer: Asked where the model says nothing.
         max_new_tokens: Most tokens of an answer.
         options: Generation options of transformers.
     """
-    own = model.generation_config
-    eos = own.eos_token_id if own.eos_token_id is not None else tokenizer.eos_token_id
-    first_eos = eos[0] if isinstance(eos, list) else eos
-    pad = own.pad_token_id if own.pad_token_id is not None else tokenizer.pad_token_id
-    return GenerationConfig(
-        max_new_tokens=max_new_tokens,
-        **{
-            "do_sample": False,
-            "eos_token_id": eos,
-            "pad_token_id": first_eos if pad is None else pad,
-            "bos_token_id": own.bos_token_id,
-            **options,
-        },
+    ends = end_ids(model, tokenizer)
+    size = model.get_input_embeddings().weight.shape[0]
+    pads = _ids([model.generation_config.pad_token_id, tokenizer.pad_token_id, *ends, 0])
+    told = {
+        **GREEDY,
+        "max_new_tokens": max_new_tokens,
+        "eos_token_id": ends or None,
+        "pad_token_id": next(pad for pad in pads if pad < size),  # one above the vocabulary cannot be embedded
+        "bos_token_id": tokenizer.bos_token_id,
+    }
+    return GenerationConfig(**{**told, **options})
+
+
+def stated_options(model: Any, tokenizer: Any, max_new_tokens: int) -> dict[str, Any]:
+    """What `generate` is told where a caller asks for nothing else, for a record; every other option is off.
+
+    Args:
+        model: The stock model.
+        tokenizer: Its tokenizer.
+        max_new_tokens: Most tokens of an answer.
+    """
+    told = vars(generation_config(model, tokenizer, max_new_tokens, {}))
+    return {
+        name: value
+        for name, value in told.items()
+        if value is not None and not name.startswith("_") and name != "transformers_version"
+    }
+
+
+def end_ids(model: Any, tokenizer: Any) -> list[int]:
+    """The tokens with which an answer ends: as the checkpoint's generation_config.json says, or else its config.json
+    and its tokenizer.
+
+    Args:
+        model: The stock model.
+        tokenizer: Its tokenizer.
+
+    Returns:
+        Their ids; empty where nothing names any.
+    """
+    config = model.config
+    own = _ids(model.generation_config.eos_token_id)
+    return (
+        own
+        or _ids([getattr(config, "eos_token_id", None), tokenizer.eos_token_id])
+        or _ids(getattr(config.get_text_config(), "eos_token_id", None))
     )
+
+
+def _ids(said: Any) -> list[int]:
+    """The ids among what a file says: one, or a list, or lists in lists; each once."""
+    if isinstance(said, Iterable) and not isinstance(said, (str, bytes, Mapping)):
+        return list(dict.fromkeys(number for one in said for number in _ids(one)))
+    return [said] if isinstance(said, int) and not isinstance(said, bool) and said >= 0 else []
+
+
+def without_options(model: Any) -> Any:
+    """The same stock model, of whose own generation config nothing is left.
+
+    Stock `generate` fills what it is not told from `model.generation_config`, which a checkpoint may have filled with
+    penalties, beams and lengths. The weights are shared, and the model itself stays as its owner has it.
+
+    Args:
+        model: A stock model.
+    """
+    bare = copy.copy(model)
+    bare.generation_config = GenerationConfig()
+    return bare
+
+
+def through_end(ids: Tensor, ends: int | Sequence[int] | None) -> list[Tensor]:
+    """Answers of one batch, each up to the token that ended it; what follows only fills it up.
+
+    Args:
+        ids: (Q, n) ids.
+        ends: The ids that end an answer.
+
+    Example:
+        >>> [row.tolist() for row in through_end(torch.tensor([[5, 2, 0, 0], [5, 6, 7, 2]]), [2])]
+        [[5, 2], [5, 6, 7, 2]]
+    """
+    stops = torch.isin(ids, torch.as_tensor(_ids(ends), dtype=ids.dtype, device=ids.device))  # (Q, n)
+    lengths = [int(row.nonzero()[0]) + 1 if row.any() else len(row) for row in stops]
+    return [row[:length] for row, length in zip(ids, lengths, strict=True)]
 
 
 def stopping(stop: Callable[[], bool]) -> list[Callable[..., Tensor]]:

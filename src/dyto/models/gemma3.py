@@ -18,6 +18,7 @@ from dyto.models.framing import AtMost, squashed
 from dyto.models.layout import Layout
 from dyto.models.pixels import Pictures
 from dyto.models.towers import FrameTower
+from dyto.models.versions import cache_argument
 
 LARGEST = 4
 """Frames whose longer side exceeds this many sides of the tower are shrunk as they are decoded."""
@@ -73,14 +74,15 @@ class Gemma3(FrameTower):
         texts = [f"{self.time_text.format(seconds=at)}\n\n<start_of_image>" for at in seconds.tolist()]
         return ["\n" + texts[0], *(f"<end_of_image>\n\n{text}" for text in texts[1:]), "<end_of_image>"]
 
-    def _read(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> None:
+    def _read(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> Tensor:
         visual = torch.zeros(embeds.shape[:2], dtype=torch.int64, device=embeds.device)
         visual[0, embeds.shape[1] - len(layout) :] = layout.visual
-        self.model(
+        logits: Tensor = self.model(
             inputs_embeds=embeds,
             attention_mask=torch.ones_like(visual),
             token_type_ids=visual,
-            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
-        )
+            **cache_argument(self.model, cache),
+        ).logits
+        return logits

@@ -12,9 +12,11 @@ from transformers import Cache
 
 from dyto.errors import ConfigError
 from dyto.models.compiling import StaticRoom, can_compile, compile_errors, compiled_steps, spread_out
-from dyto.models.decoding import generation_config, stopping
+from dyto.models.decoding import generation_config, stopping, through_end, without_options
+from dyto.models.finite import FiniteScores, check_computed
 from dyto.models.language import LanguageSide
 from dyto.models.prefix import Batch, Prefix
+from dyto.models.versions import cache_argument
 
 CACHE_BYTES = 4 << 30
 """Room for the repeated prefix caches of a batch of questions; decides the batch size where none is given."""
@@ -26,6 +28,11 @@ class Generates(LanguageSide):
     @cached_property
     def _room(self) -> StaticRoom:
         return StaticRoom()
+
+    @cached_property
+    def _compiled_writer(self) -> Any:
+        """One and the same for all answers: it holds what is compiled."""
+        return without_options(self._causal_lm())
 
     @torch.inference_mode()
     def generate(
@@ -58,6 +65,7 @@ class Generates(LanguageSide):
 
         Raises:
             ConfigError: A batch of no question, or prefixes that cannot be read together.
+            BadFeaturesError: The language model computes NaN or infinity.
         """
         prefixes = [prefix] * len(after) if isinstance(prefix, Prefix) else list(prefix)
         if len(prefixes) != len(after) or len({one.scaled for one in prefixes}) > 1:
@@ -74,7 +82,9 @@ class Generates(LanguageSide):
                 rows = group[start : start + size]
                 options = generation_config(self.model, self.tokenizer, max_new_tokens, sampling)
                 some, asked = [prefixes[i] for i in rows], [after[i] for i in rows]
-                answers = self._generate(some, asked, options, compiled, streamer=streamer, stop=stop)
+                checks = FiniteScores(self.model, masked=bool(sampling))
+                ids = self._generate(some, asked, options, compiled, checks, streamer=streamer, stop=stop)
+                answers = through_end(ids, options.eos_token_id)
                 for row, text in zip(rows, self.tokenizer.batch_decode(answers, skip_special_tokens=True), strict=True):
                     texts[row] = text.strip()
         return texts
@@ -85,6 +95,7 @@ class Generates(LanguageSide):
         after: Sequence[Tensor],
         options: Any,
         compiled: bool,
+        checks: FiniteScores,
         *,
         streamer: Any,
         stop: Callable[[], bool] | None,
@@ -95,19 +106,21 @@ class Generates(LanguageSide):
         if batch.positions is not None:
             extra["position_ids"] = batch.positions
         cache: Cache = batch.cache
+        writer = without_options(self._causal_lm())
         if compiled and not spread_out(self.model) and can_compile(self.device.type):
             places = batch.embeds.shape[1] + options.max_new_tokens
             static = self._room.filled(batch.cache, self._causal_lm().config.get_text_config(), places)
             if static is not None:
-                cache = static
+                cache, writer = static, self._compiled_writer
                 compiled_steps(options, self.device)
         with self._rope.active(prefixes[0].scaled), compile_errors():
-            ids: Tensor = self._causal_lm().generate(
+            ids: Tensor = writer.generate(
                 inputs_embeds=batch.embeds,
                 attention_mask=batch.mask,
-                past_key_values=cache,
                 generation_config=options,
                 streamer=streamer,
+                logits_processor=[checks],
+                **cache_argument(writer, cache),
                 **extra,
             )
         return ids
@@ -122,6 +135,9 @@ class Generates(LanguageSide):
 
         Returns:
             (S, V) logits; row i is the expectation of what comes after `after[i]`.
+
+        Raises:
+            BadFeaturesError: They hold NaN or infinity.
         """
         batch = Batch.of([prefix], [self.model.get_input_embeddings()(after)])
         extra = {} if batch.positions is None else {"position_ids": batch.positions[..., len(prefix) :]}
@@ -129,9 +145,10 @@ class Generates(LanguageSide):
             logits: Tensor = self._causal_lm()(
                 inputs_embeds=batch.embeds[:, len(prefix) :],
                 attention_mask=batch.mask,
-                past_key_values=batch.cache,
+                **cache_argument(self._causal_lm(), batch.cache),
                 **extra,
             ).logits
+        check_computed(logits, self.model, "read the question")
         return logits[0]
 
     def batch_size(self, prefix: Prefix) -> int:

@@ -16,15 +16,17 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from dyto.errors import ConfigError, ModelError
+from dyto.errors import BadFeaturesError, ConfigError, DoesNotFitError, ModelError
 from dyto.features import VisualTokens
 from dyto.finch import FloatArray
 from dyto.models.decoding import check_time_text
+from dyto.models.finite import cause, check_computed, not_finite
 from dyto.models.layout import Layout, Run, runs_of
 from dyto.models.pixels import Normalization
 from dyto.models.placement import device_of
 from dyto.models.prefix import Prefix
 from dyto.models.rope import RopeScaling
+from dyto.models.versions import cache_argument
 from dyto.prompts import IMAGE
 
 
@@ -89,16 +91,20 @@ class LanguageSide(ABC):
         """`Layout.positions` and, with them, `Layout.advance` of a video."""
         return None, sum(map(len, runs))
 
-    def _read(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> None:
-        """Let the language model read (1, P, D) embeddings, of which the last are the layout's, into an empty cache."""
-        self._causal_lm()(
+    def _read(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> Tensor:
+        """Let the language model read (1, P, D) embeddings, of which the last are the layout's, into an empty cache.
+
+        Returns what it makes of the last place: logits or states.
+        """
+        logits: Tensor = self._causal_lm()(
             inputs_embeds=embeds,
             attention_mask=torch.ones(embeds.shape[:2], dtype=torch.int64, device=embeds.device),
-            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
+            **cache_argument(self._causal_lm(), cache),
             **({} if positions is None else {"position_ids": positions}),
-        )
+        ).logits
+        return logits
 
     # --- what all families share ------------------------------------------------------------------------
 
@@ -177,7 +183,7 @@ class LanguageSide(ABC):
             True if the original context is exceeded and RoPE scaling makes room.
 
         Raises:
-            ModelError: It does not fit.
+            DoesNotFitError: It does not fit.
         """
         text = len(prompt.before) + len(prompt.after)
         visual = len(video) if isinstance(video, VisualTokens) else video
@@ -191,7 +197,7 @@ class LanguageSide(ABC):
                     advice += " or lower max_new_tokens"
             if self.rope_factor == 1.0 and need <= 2 * self._rope.original_context and self._rope.possible:
                 advice += ", or set rope_scaling_factor 2"
-            raise ModelError(
+            raise DoesNotFitError(
                 f"prompt {text} + video {visual or 'at least 1'}{f' + times {between}' if between else ''}"
                 f" + new {max_new_tokens} = {need} tokens, but the context is {self.context_length}: {advice}"
             )
@@ -226,7 +232,7 @@ class LanguageSide(ABC):
         embed = self.model.get_input_embeddings()
         data = video.data if isinstance(video, VisualTokens) else video
         if data.shape[1] != embed.weight.shape[1]:
-            raise ModelError(
+            raise BadFeaturesError(
                 f"visual tokens have {data.shape[1]} dimensions, but model {self.name} reads "
                 f"{embed.weight.shape[1]}: encode the video with this model"
             )
@@ -258,12 +264,13 @@ class LanguageSide(ABC):
             The prefix, for `generate`.
 
         Raises:
-            ModelError: The tokens are not of this model, or hold NaN or infinity.
+            ModelError: The tokens are not of this model.
+            BadFeaturesError: They, or what the language model makes of them, hold NaN or infinity.
         """
         layout = self.lay_out(video)
         embeds = torch.cat([self.model.get_input_embeddings()(before), layout.embeds])[None]  # (1, P + V, D)
         if not torch.isfinite(embeds).all():
-            raise ModelError(f"visual tokens hold NaN or infinity in {self.dtype}, expected numbers: try another dtype")
+            raise self._bad_embeddings(layout)
         positions = None
         if layout.positions is not None:
             places = torch.arange(embeds.shape[1], device=self.device)[None]  # (1, P + V)
@@ -271,5 +278,14 @@ class LanguageSide(ABC):
             positions = torch.cat([places, axes])[:, None]  # (4, 1, P + V)
         cache = DynamicCache(config=self._causal_lm().config.get_text_config())
         with self._rope.active(scaled):
-            self._read(embeds, cache, layout, positions)
+            read = self._read(embeds, cache, layout, positions)
+        check_computed(read, self.model, "read the video")
         return Prefix(embeds, cache, scaled, None if positions is None else len(before) + layout.advance)
+
+    def _bad_embeddings(self, layout: Layout) -> BadFeaturesError:
+        """The error for NaN or infinity in what the language model is given: from the video, or from its own words."""
+        if torch.isfinite(layout.embeds[layout.visual]).all():
+            return not_finite(self.model, "looked up the words of the prompt")
+        return BadFeaturesError(
+            f"visual tokens hold NaN or infinity in {self.dtype}, expected numbers: {cause(self.model)}"
+        )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,13 +14,11 @@ from typing import Any
 
 import torch
 from transformers import AutoTokenizer, PreTrainedConfig
-from transformers.utils import cached_file
-from transformers.utils import logging as hf_logging
 
 from dyto.errors import MissingExtraError, ModelError, unknown
 from dyto.models.base import VideoModel
 from dyto.models.catalog import CATALOG, real_models_hint
-from dyto.models.pixels import Normalization
+from dyto.models.files import find_file, no_progress_bars, read_ends, read_normalization
 from dyto.models.placement import DeviceMap, Placement
 from dyto.prompts import PROMPT_PAIRS
 
@@ -128,20 +124,8 @@ def load_model(
 def _load_tiny(placement: Placement, factor: float) -> VideoModel:
     """The model that ships with the package, by the path that any checkpoint takes."""
     hint = f"the bundled model knows synthetic shapes only; {real_models_hint()}"
-    with as_file(files("dyto") / "checkpoints" / "tiny") as folder, no_progress_bars():
+    with as_file(files("dyto") / "checkpoints" / "tiny") as folder:
         return _load("tiny", str(folder), placement, factor, (hint,))
-
-
-@contextmanager
-def no_progress_bars() -> Iterator[None]:
-    """Silence the bars of transformers for what takes no time."""
-    shown = hf_logging.is_progress_bar_enabled()
-    hf_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            hf_logging.enable_progress_bar()
 
 
 def _locate(text: str) -> str:
@@ -219,17 +203,19 @@ def load_weights(
         skeleton = _tell(source, stock, shape)
     placement.check_parts(skeleton)
     options: dict[str, Any] = {"config": config, "key_mapping": key_mapping}
-    model, report = _tell(
-        source,
-        stock.from_pretrained,
-        source,
-        revision=placement.revision,
-        **placement.options(skeleton),
-        use_safetensors=True,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,  # they are told of below
-        **{key: value for key, value in options.items() if value is not None},
-    )
+    with no_progress_bars():
+        model, report = _tell(
+            source,
+            stock.from_pretrained,
+            source,
+            revision=placement.revision,
+            **placement.options(skeleton),
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are told of below
+            generation_config=read_ends(source, placement.revision),
+            **{key: value for key, value in options.items() if value is not None},
+        )
     for problem in ("missing_keys", "mismatched_keys"):
         keys = sorted(key if isinstance(key, str) else str(key[0]) for key in report[problem])
         if keys:
@@ -253,38 +239,6 @@ def load_tokenizer(source: str, revision: str | None, config: Any) -> Any:
             raise MissingExtraError(f"the tokenizer of {source}", "sentencepiece and protobuf", "original")
         config = config.get_text_config()
     return _tell(source, AutoTokenizer.from_pretrained, source, revision=revision, config=config)
-
-
-def find_file(source: str, name: str, revision: str | None) -> str | None:
-    """The path of a checkpoint's file, downloaded where need be; None if it has no such file."""
-    found: str | None = cached_file(
-        source,
-        name,
-        revision=revision,
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-    )
-    return found
-
-
-def read_normalization(source: str, revision: str | None) -> Normalization:
-    """Mean and standard deviation of the image processor; CLIP's where a checkpoint has none."""
-    for name in ("preprocessor_config.json", "processor_config.json"):
-        path = find_file(source, name, revision)
-        if path is None:
-            continue
-        try:
-            settings = json.loads(Path(path).read_text(encoding="utf-8"))
-            settings = settings.get("image_processor", settings)
-            if "image_mean" in settings and "image_std" in settings:
-                (r, g, b), (dr, dg, db) = (map(float, settings[key]) for key in ("image_mean", "image_std"))
-                return Normalization((r, g, b), (dr, dg, db))
-        except (OSError, ValueError, TypeError, AttributeError) as err:
-            raise ModelError(
-                f"{name} of model {source} cannot be read ({err}), expected JSON with image_mean and image_std: "
-                "download it again"
-            ) from err
-    return Normalization()
 
 
 def chat_format(config: Any, tokenizer: Any) -> str:

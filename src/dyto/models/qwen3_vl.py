@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from dyto.errors import ModelError
+from dyto.errors import BadFeaturesError, ModelError
 from dyto.features import PatchLoader, VisualTokens
 from dyto.finch import FloatArray, IntArray
+from dyto.models.finite import cause
 from dyto.models.layout import Layout
 from dyto.models.mrope import QwenVL
+from dyto.models.versions import cache_argument
 
 
 class Qwen3VL(QwenVL):
@@ -29,12 +31,17 @@ class Qwen3VL(QwenVL):
 
     own_time_text: ClassVar[str] = "<{seconds:.1f} seconds>"
 
+    @property
+    def _levels(self) -> int:
+        """Layers of the tower whose features the language model is given; there may be none."""
+        return len(self.model.config.vision_config.deepstack_visual_indexes)
+
     def _see(self, patches: Tensor, grid: Tensor) -> Tensor:
         seen = self.model.model.visual(patches, grid_thw=grid)
         return torch.stack([seen.pooler_output, *seen.deepstack_features])  # (1 + levels, n, D)
 
     def _deep_loader(self, load: PatchLoader) -> PatchLoader | None:
-        return lambda positions: load(positions)[:, 1:].transpose(0, 1)
+        return (lambda positions: load(positions)[:, 1:].transpose(0, 1)) if self._levels else None
 
     def _times(self, seconds: FloatArray) -> IntArray:
         return np.zeros(len(seconds), np.int64)
@@ -42,9 +49,11 @@ class Qwen3VL(QwenVL):
     def lay_out(self, video: VisualTokens | Tensor) -> Layout:
         """See `VideoModel.lay_out`; the tokens need their DeepStack features."""
         layout = super().lay_out(video)
-        levels = len(self.model.config.vision_config.deepstack_visual_indexes)
-        if not len(layout):
-            return replace(layout, deep=layout.embeds.new_zeros(levels, *layout.embeds.shape))
+        levels = self._levels
+        if not len(layout) or not levels:
+            return replace(
+                layout, deep=layout.embeds.new_zeros(levels, int(layout.visual.sum()), layout.embeds.shape[1])
+            )
         if layout.deep is None:
             raise ModelError(
                 f"the visual tokens have no DeepStack features, but model {self.name} reads them: encode the video "
@@ -52,24 +61,27 @@ class Qwen3VL(QwenVL):
             )
         expected = (levels, int(layout.visual.sum()), layout.embeds.shape[1])
         if layout.deep.shape != expected:
-            raise ModelError(
+            raise BadFeaturesError(
                 f"the DeepStack features are {tuple(layout.deep.shape)}, expected {expected}: encode the video with "
                 f"model {self.name}"
             )
         if not torch.isfinite(layout.deep).all():
-            raise ModelError(f"DeepStack features hold NaN or infinity in {layout.deep.dtype}: try another dtype")
+            raise BadFeaturesError(
+                f"DeepStack features hold NaN or infinity in {layout.deep.dtype}, expected numbers: {cause(self.model)}"
+            )
         return layout
 
-    def _read(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> None:
+    def _read(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> Tensor:
         assert layout.deep is not None
         visual = torch.zeros(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
         visual[0, embeds.shape[1] - len(layout) :] = layout.visual
-        self._language_model()(
+        states: Tensor = self._language_model()(
             inputs_embeds=embeds,
             attention_mask=torch.ones_like(visual, dtype=torch.int64),
             position_ids=positions,
-            past_key_values=cache,
             use_cache=True,
             visual_pos_masks=visual,
             deepstack_visual_embeds=list(layout.deep.to(embeds)),
-        )
+            **cache_argument(self._language_model(), cache),
+        ).last_hidden_state
+        return states[:, -1:]

@@ -23,7 +23,7 @@ def density_peaks(patches: Tensor, frames: Tensor, places: Tensor, neighbours: i
         vectors. Of equally dense patches the lower place counts as denser.
 
     Raises:
-        ModelError: The patches hold NaN or infinity.
+        BadFeaturesError: The patches hold NaN or infinity.
     """
     size = places.shape[1]
     scores = torch.empty(places.shape, device=patches.device)

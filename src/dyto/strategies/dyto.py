@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from dyto import finch, keyframes, merge
-from dyto.errors import ConfigError, ModelError, unknown
-from dyto.features import FrameFeatures, VisualTokens
+from dyto.errors import ConfigError, unknown
+from dyto.features import FrameFeatures, VisualTokens, usable_features
 from dyto.finch import IntArray
 from dyto.strategies.base import Encode, check_at_least
 from dyto.strategies.merging import check_merging, merge_keyframes
@@ -130,14 +130,11 @@ class DyTo:
             frames K, that many of them stay, evenly spread, with one token each.
 
         Raises:
-            ModelError: The features hold NaN or infinity.
+            BadFeaturesError: The features hold NaN or infinity.
         """
         watch = Stopwatch(features.summary.device)
-        with watch.stage("select"):
-            try:
-                positions = self.select_keyframes(features.summary)
-            except ValueError as err:
-                raise ModelError(f"the vision tower gave unusable features: {err}; try another dtype") from err
+        with watch.stage("select"), usable_features():
+            positions = self.select_keyframes(features.summary)
         return self.merge(features, positions, watch)
 
     def merge(self, features: FrameFeatures, positions: IntArray, watch: Stopwatch) -> VisualTokens:

@@ -52,7 +52,7 @@ class EVS:
 
         Raises:
             ConfigError: The first frame, which is always kept, does not fit the budget.
-            ModelError: The features hold NaN or infinity.
+            BadFeaturesError: The features hold NaN or infinity.
         """
         n = features.num_patches
         budget = resolve_budget(self.token_budget, self.reference_budget, n)
@@ -77,7 +77,7 @@ def changes(patches: Tensor) -> Tensor:
         (T, N) float32: 1 - cosine, 0 to 2; infinite in the first frame.
 
     Raises:
-        ModelError: The patches hold NaN or infinity.
+        BadFeaturesError: The patches hold NaN or infinity.
 
     Example:
         >>> changes(torch.tensor([[[1.0, 0.0]], [[0.0, 2.0]], [[0.0, 1.0]]])).flatten().tolist()

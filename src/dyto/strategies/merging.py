@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from dyto import merge
-from dyto.errors import ModelError, unknown
-from dyto.features import FrameFeatures, KeyFrames, Sources, VisualTokens
+from dyto.errors import unknown
+from dyto.features import FrameFeatures, KeyFrames, Sources, VisualTokens, usable_features
 from dyto.finch import IntArray
 from dyto.keyframes import thin
 from dyto.strategies.base import check_at_least, resolve_budget
@@ -52,16 +52,14 @@ def merge_keyframes(
         K * min(N, budget // K) tokens, frame after frame.
 
     Raises:
-        ModelError: The features hold NaN or infinity.
+        BadFeaturesError: The features hold NaN or infinity.
     """
     n = features.num_patches
     budget = resolve_budget(strategy.token_budget, strategy.reference_budget, n)
     rows = thin(np.arange(len(positions)), budget)
     positions, at = positions[rows], (positions if at is None else at)[rows]
-    try:
+    with usable_features():
         data, owners = _merge(strategy, features, positions, min(n, budget // len(positions)))
-    except ValueError as err:
-        raise ModelError(f"the vision tower gave unusable features: {err}; try another dtype") from err
     per_frame = len(data) // len(positions)
     return VisualTokens(
         data=data,

@@ -95,7 +95,7 @@ class Peaks:
             evenly spread.
 
         Raises:
-            ModelError: The features hold NaN or infinity.
+            BadFeaturesError: The features hold NaN or infinity.
         """
         n = features.num_patches
         budget = resolve_budget(self.token_budget, self.reference_budget, n)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from dyto import merge, segments
-from dyto.errors import ConfigError, ModelError, unknown
-from dyto.features import FrameFeatures, VisualTokens
+from dyto.errors import ConfigError, unknown
+from dyto.features import FrameFeatures, VisualTokens, usable_features
 from dyto.finch import IntArray
 from dyto.strategies.base import Encode, resolve_budget
 from dyto.strategies.merging import check_merging, empty_tokens
@@ -108,19 +108,17 @@ class Plus:
             min(budget, K * N) tokens of K key frames, frame after frame, as equal shares as can be.
 
         Raises:
-            ModelError: The features hold NaN or infinity.
+            BadFeaturesError: The features hold NaN or infinity.
         """
         n = features.num_patches
         budget = resolve_budget(self.token_budget, self.reference_budget, n)
         least = max(1, round(self.least_share * n))
         watch = Stopwatch(features.summary.device)
-        try:
+        with usable_features():
             with watch.stage("select"):
                 positions = self.select_keyframes(features.summary, max(1, budget // least))
             kept = self.share(features, positions, budget)
             data, owners = self._merge(features, positions, kept)
-        except ValueError as err:
-            raise ModelError(f"the vision tower gave unusable features: {err}; try another dtype") from err
         rows = np.argsort(owners, axis=None, kind="stable")  # patches by the token they went to
         keyframe, patch = np.divmod(rows, n)
         return assemble(

@@ -84,7 +84,7 @@ class Query(KeyFrameMerger):
             K * min(N, budget // K) tokens of K key frames, in time order.
 
         Raises:
-            ModelError: The features hold NaN or infinity.
+            BadFeaturesError: The features hold NaN or infinity.
         """
         watch = Stopwatch(features.summary.device)
         patches = features.patches()  # (T, N, D)
@@ -110,7 +110,7 @@ def match(patches: Tensor, words: Tensor) -> Tensor:
         (T, n) float32: the cosine of the best patch, less its mean over the frames.
 
     Raises:
-        ModelError: The patches hold NaN or infinity.
+        BadFeaturesError: The patches hold NaN or infinity.
     """
     unit = torch.nn.functional.normalize(words.float(), dim=1)
     best = torch.empty(len(patches), len(unit), device=patches.device)

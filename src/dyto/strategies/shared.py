@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dyto.errors import ModelError
-from dyto.features import FrameFeatures, KeyFrames, Sources, VisualTokens
+from dyto.features import FrameFeatures, KeyFrames, Sources, VisualTokens, usable_features
 from dyto.finch import IntArray
 
 CHUNK_BYTES = {"cpu": 1 << 24}
@@ -86,10 +85,11 @@ def check_finite(scores: Tensor) -> None:
     """Refuse features that cannot be compared.
 
     Raises:
-        ModelError: A score is NaN or infinite.
+        BadFeaturesError: A score is NaN or infinite.
     """
-    if not torch.isfinite(scores).all():
-        raise ModelError("the vision tower gave unusable features: they hold NaN or infinity; try another dtype")
+    with usable_features():
+        if not torch.isfinite(scores).all():
+            raise ValueError("they hold NaN or infinity")
 
 
 def assemble(

@@ -61,7 +61,7 @@ class VidCom2:
             min(budget, T * N) tokens in the order of the video.
 
         Raises:
-            ModelError: The features hold NaN or infinity.
+            BadFeaturesError: The features hold NaN or infinity.
         """
         n = features.num_patches
         budget = resolve_budget(self.token_budget, self.reference_budget, n)

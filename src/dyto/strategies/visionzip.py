@@ -90,7 +90,7 @@ class VisionZip:
             evenly spread.
 
         Raises:
-            ModelError: The features hold NaN or infinity.
+            BadFeaturesError: The features hold NaN or infinity.
         """
         total, n = len(features), features.num_patches
         budget = resolve_budget(self.token_budget, self.reference_budget, n)
@@ -138,7 +138,7 @@ def gather(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
         int64, the target of each token.
 
     Raises:
-        ModelError: The tokens hold NaN or infinity.
+        BadFeaturesError: The tokens hold NaN or infinity.
     """
     batch, size, dim = x.shape
     x = x.float()

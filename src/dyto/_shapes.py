@@ -1,0 +1,53 @@
+"""What shapes and numbers features and tokens may have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from dyto.errors import BadFeaturesError, ConfigError
+
+
+@contextmanager
+def usable_features() -> Iterator[None]:
+    """Say of features that the mathematics inside the block refuses whose fault that is.
+
+    Raises:
+        BadFeaturesError: They hold NaN or infinity, or have shapes that do not fit together.
+    """
+    try:
+        yield
+    except ConfigError:
+        raise
+    except ValueError as err:
+        raise BadFeaturesError(
+            f"the vision tower gave unusable features: {err}; try another dtype, or another copy of the checkpoint"
+        ) from err
+
+
+def numbers_of(values: Any, name: str) -> Tensor:
+    """A tensor of floating point numbers, of a tensor or an array."""
+    try:
+        found = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as err:
+        raise BadFeaturesError(f"{name} is a {type(values).__name__} ({err}), expected a tensor or an array") from err
+    if not found.is_floating_point():
+        raise BadFeaturesError(f"{name} has dtype {found.dtype}, expected floating point numbers: convert them")
+    return found
+
+
+def per_frame(values: Any, name: str, dtype: Any, count: int) -> npt.NDArray[Any]:
+    """One number for each of some frames."""
+    try:
+        found = np.asarray(values, dtype)
+    except (TypeError, ValueError) as err:
+        raise BadFeaturesError(f"{name} is {values!r:.80} ({err}), expected {count} numbers") from err
+    if found.shape != (count,):
+        raise BadFeaturesError(f"{name} has shape {found.shape}, expected ({count},)")
+    return found

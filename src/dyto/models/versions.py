@@ -1,0 +1,36 @@
+"""What differs between the versions of transformers that are supported; known here and nowhere else."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+from typing import Any
+
+from transformers import Cache
+
+
+def cache_argument(model: Any, cache: Cache) -> dict[str, Cache]:
+    """Keys and values, under the name by which a stock model and its `generate` take them.
+
+    Up to transformers 5.23 it is `past_key_values`; from 5.24 on it is `cache`, and the old name goes away in 5.40.
+
+    Args:
+        model: A stock model, or its language model.
+        cache: Keys and values.
+
+    Returns:
+        One keyword argument.
+
+    Example:
+        >>> from transformers import DynamicCache
+        >>> class Old:
+        ...     def forward(self, input_ids=None, past_key_values=None): ...
+        >>> list(cache_argument(Old(), DynamicCache()))
+        ['past_key_values']
+    """
+    return {_cache_name(model.__class__): cache}
+
+
+@cache
+def _cache_name(kind: Any) -> str:
+    return "cache" if "cache" in inspect.signature(kind.forward).parameters else "past_key_values"

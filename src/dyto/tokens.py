@@ -1,0 +1,182 @@
+"""What the language model gets of a video (`VisualTokens`), and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from dyto._shapes import numbers_of
+from dyto.errors import BadFeaturesError, StrategyError
+from dyto.finch import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from dyto.features import FrameFeatures
+
+
+@dataclass(frozen=True)
+class KeyFrames:
+    """The frames whose tokens reach the language model.
+
+    Attributes:
+        indices: (K,) frame numbers in the video, in presentation order.
+        seconds: (K,) their times in the video.
+        positions: (K,) their positions among the sampled frames.
+    """
+
+    indices: IntArray
+    seconds: FloatArray
+    positions: IntArray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @classmethod
+    def of(cls, features: FrameFeatures, positions: IntArray) -> KeyFrames:
+        """The key frames at some positions of the sampled frames."""
+        return cls(features.indices[positions], features.seconds[positions], positions)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where tokens come from, as a list of M (token, key frame, patch) triples sorted by token.
+
+    A token merged from several patches has several rows; a patch that was dropped has none.
+
+    Attributes:
+        token: (M,) position in `VisualTokens.data`.
+        keyframe: (M,) position in `VisualTokens.keyframes`.
+        patch: (M,) raster position in the frame.
+    """
+
+    token: IntArray
+    keyframe: IntArray
+    patch: IntArray
+
+    @classmethod
+    def from_owners(cls, owners: Tensor | IntArray, tokens_per_frame: int) -> Sources:
+        """From (K, N) int64: the token, counted within its frame, that each patch went to."""
+        owner = owners.cpu().numpy() if isinstance(owners, Tensor) else owners
+        frames, patches = owner.shape
+        token = (owner + np.arange(frames)[:, None] * tokens_per_frame).ravel()
+        order = np.argsort(token, kind="stable")
+        return cls(
+            token=token[order],
+            keyframe=np.repeat(np.arange(frames), patches)[order],
+            patch=np.tile(np.arange(patches), frames)[order],
+        )
+
+
+def _tokens(values: Any) -> Tensor:
+    try:
+        return numbers_of(values, "data")
+    except BadFeaturesError as err:
+        raise StrategyError(str(err)) from err
+
+
+@dataclass(frozen=True, repr=False)
+class VisualTokens:
+    """The tokens that stand for a video in the prompt, and where each came from.
+
+    Attributes:
+        data: (L, D) in the order in which the language model reads them.
+        keyframes: The K frames they come from.
+        keyframe: (L,) which key frame each token belongs to (the first, where there are several).
+        sources: The patches merged into each token.
+        grid: Rows and columns of the patches of a frame.
+        budget: The number of tokens that was allowed; None for no limit.
+        uncompressed: Tokens of all sampled frames before anything was dropped or merged.
+        summary_source: What frames were compared by: "CLS" or "mean patch"; None if they were not compared.
+        stages: Seconds spent in stages that the strategy timed itself ("select").
+        warnings: What a reader of the answer should know about the video (an incomplete file).
+        deep: (levels, L, D) their DeepStack features, for a family that has them.
+
+    Raises:
+        StrategyError: Shapes that do not fit together, or more tokens than the budget allows.
+    """
+
+    data: Tensor
+    keyframes: KeyFrames
+    keyframe: IntArray
+    sources: Sources
+    grid: tuple[int, int]
+    budget: int | None
+    uncompressed: int
+    summary_source: str | None = None
+    stages: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    deep: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", _tokens(self.data))
+        if self.data.ndim != 2 or not self.data.numel():
+            raise StrategyError(f"tokens have shape {tuple(self.data.shape)}, expected (L, D) with L >= 1 and D >= 1")
+        if self.budget is not None and len(self) > self.budget:
+            raise StrategyError(f"{len(self)} tokens exceed the budget of {self.budget}")
+        object.__setattr__(self, "keyframe", np.asarray(self.keyframe))
+        if self.keyframe.shape != (len(self),):
+            raise StrategyError(f"keyframe has shape {self.keyframe.shape}, expected ({len(self)},)")
+        if not 0 <= self.keyframe.min() <= self.keyframe.max() < len(self.keyframes):
+            raise StrategyError(
+                f"keyframe goes from {self.keyframe.min()} to {self.keyframe.max()}, expected positions among "
+                f"{len(self.keyframes)} key frames"
+            )
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __repr__(self) -> str:
+        return (
+            f"VisualTokens({len(self)} tokens of {len(self.keyframes)} key frames, "
+            f"budget={self.budget}, uncompressed={self.uncompressed}, dim={self.data.shape[1]})"
+        )
+
+    @property
+    def frames(self) -> IntArray:
+        """(L,) number in the video of the frame each token comes from."""
+        return self.keyframes.indices[self.keyframe]
+
+    @property
+    def seconds(self) -> FloatArray:
+        """(L,) time in the video of the frame each token comes from."""
+        return self.keyframes.seconds[self.keyframe]
+
+    @property
+    def patch(self) -> IntArray:
+        """(L,) raster position whose place in the frame each token takes.
+
+        Of the patches in its own key frame it is the one nearest to their middle (the first of several), so that an
+        unmerged token keeps its place, and no two tokens of different patches share one.
+
+        Raises:
+            ValueError: A token has no patch in its key frame.
+        """
+        own = self.sources.keyframe == self.keyframe[self.sources.token]
+        token, patch = self.sources.token[own], self.sources.patch[own]  # (M,)
+        held = np.bincount(token, minlength=len(self))  # (L,)
+        if not held.all():
+            raise ValueError(f"{int((held == 0).sum())} of {len(self)} tokens have no patch in their key frame")
+        distance = np.zeros(len(token))
+        for side in np.divmod(patch, self.grid[1]):
+            middle = np.bincount(token, side) / held
+            distance += (side - middle[token]) ** 2
+        nearest = np.lexsort((patch, distance.round(9), token))  # by token, then distance, then raster
+        first = np.cumsum(held) - held
+        return np.asarray(patch[nearest[first]], np.int64)
+
+    def patches_of(self, token: int) -> list[tuple[int, int]]:
+        """The (key frame, patch) pairs merged into one token; patch is the raster position.
+
+        Args:
+            token: Position in `data`, 0 .. L-1.
+
+        Raises:
+            IndexError: There is no such token.
+        """
+        if not 0 <= token < len(self):
+            raise IndexError(f"token {token}, expected 0 to {len(self) - 1}")
+        lo, hi = np.searchsorted(self.sources.token, [token, token + 1])
+        return list(zip(self.sources.keyframe[lo:hi].tolist(), self.sources.patch[lo:hi].tolist(), strict=True))
