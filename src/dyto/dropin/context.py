@@ -129,6 +129,8 @@ def _replacements(model: Any) -> dict[str, Callable[[Any], Any]]:
 def _compressed(model: Any, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     """The same function, compressing; torch does not look into it where it compiles what calls it."""
 
+    original = getattr(original, "_torchdynamo_orig_callable", original)  # of model.forward = torch.compile(...)
+
     @functools.wraps(original)
     def replacement(*args: Any, **kwargs: Any) -> Any:
         return _run(model, name, original, args, kwargs)

@@ -146,8 +146,8 @@ def family_of(model: Any, processor: Any) -> Family:
     known = sorted(READERS.keys() & ADAPTERS.keys())
     if model_type not in known or not isinstance(model, getattr(transformers, STOCK[model_type])):
         raise ConfigError(
-            f"{type(model).__name__} of type {model_type!r} would not be affected, expected a model of transformers, "
-            f"one that generates, of type {', '.join(known)}; of a wrapped one pass what is inside (of PEFT: .get_base_model())"
+            f"{type(model).__name__} of type {model_type!r} would not be affected, expected one of transformers that "
+            f"generates, of type {', '.join(known)}; of a wrapped one pass what is inside (PEFT: .get_base_model())"
         )
     module, name = ADAPTERS[model_type].split(":")
     adapter: type[VideoModel] = getattr(importlib.import_module(module), name)

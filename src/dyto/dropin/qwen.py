@@ -139,7 +139,8 @@ def deep_features(adapter: QwenVL, visual: Tensor, tokens: list[VisualTokens]) -
             "deepstack_visual_embeds": list(features.to(embeds)),
         }
 
-    handle = adapter._language_model().register_forward_pre_hook(give, with_kwargs=True)
+    unseen = torch.compiler.disable(give)  # type: ignore[no-untyped-call]
+    handle = adapter._language_model().register_forward_pre_hook(unseen, with_kwargs=True)
     try:
         yield
     finally:
