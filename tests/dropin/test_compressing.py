@@ -361,22 +361,6 @@ def test_pictures_and_placeholders_must_match(model, processor):
         model.generate(**prepare(processor, pictures(1)), **GREEDY)
 
 
-def test_a_loop_of_ones_own_must_take_the_mask_from_the_cache(model, processor):
-    inputs = prepare(processor, pictures())
-    with compressing(model, token_budget=60), torch.no_grad():
-        expected = model.generate(**inputs, **GREEDY)[0, inputs.input_ids.shape[1] :].tolist()
-        out = model(**inputs, use_cache=True)
-        written = []
-        for _ in range(4):
-            written.append(int(out.logits[0, -1].argmax()))
-            ids = torch.tensor([[written[-1]]])
-            wrong = torch.ones(1, inputs.input_ids.shape[1] + len(written))
-            with pytest.raises(dyto.ConfigError, match="attention_mask is .* long, expected"):
-                model(input_ids=ids, past_key_values=out.past_key_values, attention_mask=wrong)
-            out = model(input_ids=ids, past_key_values=out.past_key_values)
-        assert written == expected[:4]
-
-
 def test_a_strategy_that_looks_at_the_question_is_given_it(model, processor):
     asked = []
 

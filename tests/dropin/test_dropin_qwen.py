@@ -157,7 +157,107 @@ def test_inputs_that_are_not_whole_are_refused(model, processor, missing, said):
         model.model.generate(**inputs, **GREEDY)
 
 
-def test_images_beside_a_video_are_refused(model, processor):
+def test_images_beside_a_video_are_videos_of_their_own(model, processor):
     video, image = (prepare(model, processor, film(6), QUESTIONS[0], kind) for kind in ("video", "image"))
-    with pytest.raises(dyto.ConfigError, match="expected one kind"), compressing(model.model, processor=processor):
+    both = {**image, **video}
+    for key in ("input_ids", "attention_mask", "mm_token_type_ids"):
+        both[key] = torch.cat([video[key], image[key]], 1)
+    with compressing(model.model, token_budget=40, processor=processor) as compression, torch.no_grad():
+        model.model(**video)
+        alone = compression.tokens
+        model.model(**image)
+        alone += compression.tokens
+        model.model(**both)
+        for found, expected in zip(compression.tokens, alone, strict=True):
+            assert torch.equal(found.data, expected.data)
+    with pytest.raises(dyto.ConfigError, match="no placeholder"), compressing(model.model, processor=processor):
         model.model.generate(**{**image, **video}, **GREEDY)
+
+
+def test_uncompressed_images_beside_a_video_are_read_as_the_stock_model_reads_them(model, processor):
+    stock = model.model
+    video, image = (prepare(model, processor, film(3), QUESTIONS[0], kind) for kind in ("video", "image"))
+    both = {**image, **video}
+    for key in ("input_ids", "attention_mask", "mm_token_type_ids"):
+        both[key] = torch.cat([video[key], image[key]], 1)
+    with torch.no_grad():
+        stock.model.rope_deltas = None
+        expected, ids = stock(**both).logits, stock.generate(**both, **GREEDY)
+        with compressing(stock, "concat", processor=processor):
+            torch.testing.assert_close(stock(**both).logits, expected, rtol=1e-4, atol=1e-4)
+            assert torch.equal(stock.generate(**both, **GREEDY), ids)
+
+
+class Both:
+    """An image processor and a tokenizer, as a stock processor holds them."""
+
+    def __init__(self, image_processor, tokenizer):
+        self.image_processor, self.tokenizer = image_processor, tokenizer
+
+
+def timed(model, processor, seconds, between=""):
+    """A video of which each frame has its time before it."""
+    inputs = prepare(model, processor, film(len(seconds)), QUESTIONS[0])
+    count = int((inputs["input_ids"] == 262).sum()) // len(seconds)
+    place = "<|vision_start|>" + "<|video_pad|>" * count + "<|vision_end|>"
+    before, after = dyto.prompts.prompt_for(model.chat, False).fill(QUESTIONS[0])
+    text = before + between.join(f"<{second} seconds>{place}" for second in seconds) + after
+    ids = model.tokenizer(text, return_tensors="pt").input_ids
+    return {
+        **inputs,
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "mm_token_type_ids": (ids == 262).int() * 2,
+    }
+
+
+@pytest.mark.parametrize("seconds", [(0.5, 4.5, 9.0), (0.0, 61.2), (12.3, 14.0, 14.5, 80.0)])
+def test_times_in_the_prompt_are_those_of_the_frames(processor, seconds):
+    model = qwen_adapter("qwen3_vl")
+    inputs = timed(model, processor, seconds)
+    with compressing(model.model, dyto.Concat(), processor=Both(processor, model.tokenizer)) as compression:
+        model.model(**inputs)
+        (tokens,) = compression.tokens
+        assert tokens.keyframes.seconds.tolist() == list(seconds)
+        assert not tokens.warnings
+    with compressing(model.model, dyto.Concat(), processor=processor) as compression:
+        model.model(**inputs)  # without a tokenizer they stay in the prompt, but nobody can read them
+        (tokens,) = compression.tokens
+        assert tokens.keyframes.seconds.tolist() == list(range(len(seconds)))
+        assert any("not known" in warning for warning in tokens.warnings)
+
+
+def test_times_of_dropped_frames_go_with_them_with_a_tokenizer_and_without(processor):
+    from dropin.reading import read_by
+
+    model = qwen_adapter("qwen3_vl")
+    inputs = timed(model, processor, (0.5, 4.5, 9.0, 12.5))
+    for images in (processor, Both(processor, model.tokenizer)):
+        strategy = dyto.Uniform(token_budget=30)
+        with compressing(model.model, strategy, processor=images) as compression:
+            with read_by(model.model, model._language_model()) as calls:
+                model.model(**inputs)
+            (tokens,) = compression.tokens
+        said = model.tokenizer.decode([number for number in calls[0][0] if number is not None])
+        times = [(0.5, 4.5, 9.0, 12.5)[place] for place in tokens.keyframes.positions]
+        assert 0 < len(times) < 4
+        assert [time for time in (0.5, 4.5, 9.0, 12.5) if f"<{time} seconds>" in said] == times
+        assert QUESTIONS[0] in said
+
+
+def test_words_among_the_times_of_a_video_are_an_error(processor):
+    model = qwen_adapter("qwen3_vl")
+    inputs = timed(model, processor, (0.5, 4.5, 9.0), between="look here")
+    for images in (processor, Both(processor, model.tokenizer)):
+        said = pytest.raises(dyto.ConfigError, match="words between the frames|without a tokenizer")
+        with said, compressing(model.model, processor=images):
+            model.model(**inputs)
+
+
+def test_times_that_the_processor_of_qwen2_5_tells(processor):
+    model = qwen_adapter("qwen2_5_vl")
+    inputs = prepare(model, processor, film(4), QUESTIONS[0])
+    inputs["second_per_grid_ts"] = torch.tensor([2.5])
+    with compressing(model.model, dyto.Concat(), processor=processor) as compression:
+        model.model(**inputs)
+    assert compression.tokens[0].keyframes.seconds.tolist() == [0.0, 2.5, 5.0, 7.5]

@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig
 
+from dyto.dropin.arguments import LAYOUT, check, check_pictures, limits
+from dyto.dropin.clips import read_samples
 from dyto.dropin.family import Family
-from dyto.dropin.inputs import PIXELS, read_samples
-from dyto.dropin.qwen import positions_of_batch
+from dyto.dropin.guard import Guard, watching
+from dyto.dropin.inputs import PIXELS, Sample, has_pixels
+from dyto.dropin.kept import Kept, split
+from dyto.dropin.qwen import positions_of
 from dyto.dropin.splice import Row, splice, stack
-from dyto.errors import ConfigError
 from dyto.features import VisualTokens
 from dyto.models.mrope import QwenVL
 from dyto.strategies import Strategy
-
-LAYOUT = (
-    "image_sizes", "image_grid_thw", "video_grid_thw", "second_per_grid_ts", "pixel_attention_mask",
-    "batch_num_images", "image_sizes_videos", "token_type_ids", "mm_token_type_ids",
-)  # fmt: skip
-"""What processors say about pixels; it goes where the pixels go."""
-
-REFUSED = {
-    "labels": "training is not supported",
-    "position_ids": "they are those of the longer input: leave them to the model",
-    "inputs_embeds": "the placeholders are found in input_ids: pass those",
-    "vision_feature_layer": "features are taken where the checkpoint says: leave it out",
-    "vision_feature_select_strategy": "features are taken as the checkpoint says: leave it out",
-    "assistant_model": "speculation reads the ids again without the video: leave it out",
-    "prompt_lookup_num_tokens": "speculation reads the ids again without the video: leave it out",
-}
-"""Arguments that have no meaning for a shortened input, and why."""
-
-
-WHOLE_LENGTHS = {"max_length": "max_new_tokens", "min_length": "min_new_tokens"}
-"""Limits of `generate` that count prompt and answer, and those of the answer alone, which go before them."""
 
 SEEN_BOTH_WAYS = ("gemma3",)
 """Model types whose image tokens see each other both ways, and are told apart by `token_type_ids`."""
@@ -51,115 +32,182 @@ class Shortened:
 
     Attributes:
         call: Its arguments.
-        length: Of the shortened prompt, L'.
-        tokens: The visual tokens of every sample.
-        visual: (B, L') bool, where they stand.
+        length: Of the shortened prompt, L', with what is in the cache.
+        tokens: The visual tokens of every video, row after row; None for a row without one.
+        kept: What the cache holds once the prompt is read.
+        ids: (B, n) what of the prompt is read now.
+        visual: (B, n) bool, where it is visual tokens.
+        text: (B, n) bool, where it is text.
     """
 
     call: dict[str, Any]
     length: int
     tokens: list[VisualTokens | None]
+    kept: Kept
+    ids: Tensor
     visual: Tensor
+    text: Tensor
+
+    def reading(self, family: Family) -> AbstractContextManager[Any]:
+        """For as long as the call runs: gives the language model what it needs, and looks at what it reads."""
+        stack = ExitStack()
+        embed = family.model.get_input_embeddings()
+        stack.enter_context(watching(family.adapter._language_model(), embed, self.ids, self.text))
+        stack.enter_context(family.reading(self.visual, [own for own in self.tokens if own is not None]))
+        return stack
 
 
-def shorten(family: Family, strategy: Strategy, call: Mapping[str, Any], *, generating: bool) -> Shortened:
-    """Compress the visual input of a call.
+@dataclass(frozen=True)
+class Part:
+    """What is read now, of B rows.
+
+    Attributes:
+        ids: (B, n) int64.
+        mask: (B, n) attention mask.
+        visual: (B, n) bool, where it is visual tokens.
+        axes: (B, n, 3) positions in time, height and width, from 0.
+        then: (B,) position of a text that follows.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    visual: Tensor
+    axes: Tensor
+    then: Tensor
+
+
+def shorten(
+    family: Family, strategy: Strategy, call: Mapping[str, Any], kept: Kept | None, *, generating: bool
+) -> Shortened:
+    """Compress the visual input of a call, or let it go on from a prompt that was compressed.
 
     Args:
         family: Of the model that is called.
         strategy: What compresses.
         call: All arguments by name.
+        kept: What the cache of the call holds of a shortened prompt; None for nothing.
         generating: Whether `generate` is called, not `forward`.
 
     Raises:
         ConfigError: Arguments that do not go together with compression.
+        ModelError: Words would be lost.
     """
-    _check(call, generating)
-    ids: Tensor = call["input_ids"]
-    mask = call.get("attention_mask")
-    mask = torch.ones_like(ids) if mask is None else mask
-    samples = read_samples(call, family.read(call), family.placeholders, mask)
-    tokens = [family.compress(strategy, sample) for sample in samples]
-    rows = [splice(sample, own) for sample, own in zip(samples, tokens, strict=True)]
+    check(call, generating)
+    ids, mask = call["input_ids"], call.get("attention_mask")
+    begun = Kept.nothing(ids)
+    if kept is not None:
+        begun, ids, mask = split(call, kept, generating)
+    mask = torch.ones_like(ids) if mask is None else mask.to(ids)
+    tokens: list[list[VisualTokens]] = [[] for _ in ids]
+    if has_pixels(call):
+        left = generating or not bool((mask[:, -1] == 0).any())
+        new = {**call, "input_ids": ids}
+        samples = read_samples(new, family.read(new), family.placeholders, mask, family.captions)
+        tokens = [family.compress(strategy, sample) for sample in samples]
+        rows = [splice(sample, own) for sample, own in zip(samples, tokens, strict=True)]
+        _check_words(family, samples, rows)
+        part = _part(family, rows, tokens, left)
+    else:
+        check_pictures(ids, mask, family.placeholders)
+        axes = mask.cumsum(-1).sub(1).clamp(min=0)[..., None].expand(-1, -1, 3)
+        part = Part(ids, mask, torch.zeros_like(mask, dtype=torch.bool), axes, mask.sum(-1))
+    read = Kept(
+        torch.cat([begun.ids, ids], 1),
+        torch.cat([begun.mask, mask], 1),
+        torch.cat([begun.short, part.ids], 1),
+        torch.cat([begun.short_mask, part.mask], 1),
+        begun.then + part.then,
+    )
+    found = [own for some in tokens for own in some]
+    arguments = _arguments(family, part, begun, read, found, generating)
+    others = {key: value for key, value in call.items() if key not in (*PIXELS, *LAYOUT, "input_ids", "attention_mask")}
+    length = read.short.shape[1]
+    changed = limits(call, length - call["input_ids"].shape[1]) if generating else {}
+    text = part.mask.bool() & ~_is_in(part.ids, family.placeholders)
+    flat: list[VisualTokens | None] = []
+    for own in tokens:
+        flat += own or [None]
+    held = read if has_pixels(call) or kept is None else kept
+    return Shortened({**others, **arguments, **changed}, length, flat, held, part.ids, part.visual, text)
+
+
+def _is_in(ids: Tensor, numbers: frozenset[int]) -> Tensor:
+    return torch.isin(ids, torch.tensor(sorted(numbers), device=ids.device))
+
+
+def _part(family: Family, rows: list[Row], tokens: list[list[VisualTokens]], left: bool) -> Part:
+    """Rows of unequal length side by side."""
     length = max(len(row.ids) for row in rows)
-    left = generating or not bool((mask[:, -1] == 0).any())
-    kept = {key: value for key, value in call.items() if key not in (*PIXELS, *LAYOUT)}
-    arguments = {**kept, **_text(family, rows, tokens, length, left)}
-    if not generating:
-        del arguments["input_ids"]  # forward takes one of both; generate wants the ids for its logits processors
-    if generating:
-        arguments |= _limits(call, length - ids.shape[1])
-    visual = stack([row.visual for row in rows], length, left)
-    return Shortened(arguments, length, tokens, visual)
+    ids = stack([row.ids for row in rows], length, left, fill=family.pad)
+    mask = stack([torch.ones_like(row.ids) for row in rows], length, left)
+    visual = stack([row.clip for row in rows], length, left, fill=-1) >= 0
+    if isinstance(family.adapter, QwenVL):
+        placed = [positions_of(family.adapter, row, own) for row, own in zip(rows, tokens, strict=True)]
+        axes, then = stack([own for own, _ in placed], length, left), ids.new_tensor([after for _, after in placed])
+    else:
+        axes, then = mask.cumsum(-1).sub(1).clamp(min=0)[..., None].expand(-1, -1, 3), mask.sum(-1)
+    return Part(ids, mask, visual, axes, then)
 
 
-def _limits(call: Mapping[str, Any], change: int) -> dict[str, Any]:
-    """The limits of a call that count the prompt, too, and so change with its length."""
-    limits = {name: max(0, call[name] + change) for name in WHOLE_LENGTHS if call.get(name) is not None}
-    config, usual = call.get("generation_config"), GenerationConfig()
-    for name, new in WHOLE_LENGTHS.items() if config is not None else ():
-        given = getattr(config, name)
-        if given not in (None, getattr(usual, name)) and getattr(config, new) is None and call.get(new) is None:
-            config = copy.deepcopy(config)
-            setattr(config, name, max(0, given + change))
-            limits["generation_config"] = config
-    return limits
+def _arguments(
+    family: Family, part: Part, begun: Kept, read: Kept, tokens: list[VisualTokens], generating: bool
+) -> dict[str, Any]:
+    """Ids or embeddings, mask and positions.
 
-
-def check_going_on(call: Mapping[str, Any]) -> None:
-    """Check a call that goes on from a cache: a mask made for the longer input does not fit a shortened one.
-
-    Raises:
-        ConfigError: The mask is longer or shorter than what is in the cache and what comes now.
+    `forward` takes what is new, as embeddings if there are visual tokens; `generate` takes all from the beginning on,
+    and the ids beside the embeddings, for its logits processors. It cuts off what the cache holds.
     """
-    cache, mask = call.get("past_key_values"), call.get("attention_mask")
-    now = call.get("input_ids") if call.get("input_ids") is not None else call.get("inputs_embeds")
-    if cache is None or now is None or not isinstance(mask, Tensor) or mask.ndim != 2 or not cache.get_seq_length():
-        return
-    expected = int(cache.get_seq_length()) + now.shape[1]
-    if mask.shape[1] != expected:
-        raise ConfigError(
-            f"attention_mask is {mask.shape[1]} long, expected {expected}: the input was shortened in a block that "
-            "compresses; lengthen the mask from past_key_values.get_seq_length()"
-        )
-
-
-def _check(call: Mapping[str, Any], generating: bool) -> None:
-    for name, reason in REFUSED.items():
-        if call.get(name) is not None:
-            raise ConfigError(f"{name} was given together with pixels in a block that compresses: {reason}")
-    ids, mask, cache = (call.get(name) for name in ("input_ids", "attention_mask", "past_key_values"))
-    if ids is None or ids.ndim != 2:
-        raise ConfigError("pixels were given without input_ids of shape (B, L): pass what the processor made")
-    if mask is not None and mask.shape != ids.shape:
-        raise ConfigError(f"attention_mask has shape {tuple(mask.shape)}, expected that of input_ids")
-    if cache is not None and cache.get_seq_length():
-        raise ConfigError("pixels were given with a cache that holds text already: begin a conversation with them")
-    config = call.get("generation_config")
-    if generating and (call.get("use_cache") is False or getattr(config, "use_cache", None) is False):
-        raise ConfigError("use_cache is False, but without a cache every step would read the ids again: leave it out")
+    filled, new = begun.short.shape[1], part.ids.shape[1]
+    places = read.short_mask.cumsum(-1).sub(1).clamp(min=0)[:, filled:]  # (B, n)
+    positions = places
+    if isinstance(family.adapter, QwenVL):
+        axes = (part.axes + begun.then[:, None, None]).permute(2, 0, 1)  # (3, B, n)
+        positions = torch.cat([places[None], axes])
+    before = filled if generating else 0
+    arguments = {
+        "attention_mask": read.short_mask,
+        "position_ids": torch.nn.functional.pad(positions, (before, 0)),
+    }
+    if generating or not tokens:
+        arguments["input_ids"] = read.short[:, read.short.shape[1] - before - new :]
+    if tokens:
+        embeds = _embedded(family, part, tokens)
+        arguments["inputs_embeds"] = torch.nn.functional.pad(embeds, (0, 0, before, 0))
+        if family.model.config.model_type in SEEN_BOTH_WAYS:
+            arguments["token_type_ids"] = torch.nn.functional.pad(part.visual.long(), (before, 0))
+    return arguments
 
 
 @torch.no_grad()
-def _text(
-    family: Family, rows: list[Row], tokens: list[VisualTokens | None], length: int, left: bool
-) -> dict[str, Tensor]:
-    """Ids, embeddings, mask and positions, all of length L'."""
-    ids = stack([row.ids for row in rows], length, left, fill=family.pad)  # (B, L')
-    visual = stack([row.visual for row in rows], length, left)  # (B, L') bool
-    mask = stack([torch.ones_like(row.ids) for row in rows], length, left)
-    ends = torch.isin(ids, torch.tensor(sorted(family.placeholders), device=ids.device)) & ~visual & mask.bool()
+def _embedded(family: Family, part: Part, tokens: list[VisualTokens]) -> Tensor:
+    """(B, n, D) embeddings, the visual tokens in their places."""
+    ends = _is_in(part.ids, family.placeholders) & ~part.visual & part.mask.bool()
     embed, device = family.model.get_input_embeddings(), family.adapter.device
-    embeds = embed(ids.masked_fill(visual | ends, family.pad).to(device))  # (B, L', D)
-    found = [own.data.to(embeds) for own in tokens if own is not None]
-    embeds[visual.to(device)] = torch.cat(found) if found else embeds[:0, 0]
+    embeds: Tensor = embed(part.ids.masked_fill(part.visual | ends, family.pad).to(device))
+    embeds[part.visual.to(device)] = torch.cat([own.data.to(embeds) for own in tokens])
     end = family.adapter._video_end()
     if end is not None:
         embeds[ends.to(device)] = end.to(embeds).repeat(int(ends.sum()) // len(end), 1)
-    positions = mask.cumsum(-1).sub(1).clamp(min=0)
-    if isinstance(family.adapter, QwenVL):
-        positions = positions_of_batch(family.adapter, rows, tokens, mask, left)
-    text = {"input_ids": ids, "inputs_embeds": embeds, "attention_mask": mask, "position_ids": positions}
-    if family.model.config.model_type in SEEN_BOTH_WAYS:
-        text["token_type_ids"] = visual.long()
-    return text
+    return embeds
+
+
+def _check_words(family: Family, samples: Sequence[Sample], rows: Sequence[Row]) -> None:
+    """Compare what every row says with what was asked, by ids alone."""
+    places, video = family.placeholders, getattr(family.model.config, "video_token_id", None)
+    for sample, row in zip(samples, rows, strict=True):
+        asked = _texts(sample.ids.tolist(), [number in places for number in sample.ids.tolist()])
+        read = _texts(row.ids.tolist(), [number in places for number in row.ids.tolist()])
+        inner = _texts(sample.ids.tolist(), [number == video for number in sample.ids.tolist()])[1:-1]
+        between = frozenset(number for text in inner for number in text)
+        Guard(family.captions.marks, family.captions.tokenizer(), between).check(asked, read)
+
+
+def _texts(ids: list[int], is_place: list[bool]) -> list[list[int]]:
+    """Ids parted at places: what stands before each of them, and behind the last."""
+    texts: list[list[int]] = [[]]
+    for place, (number, apart) in enumerate(zip(ids, is_place, strict=True)):
+        if not apart:
+            texts[-1].append(number)
+        elif not place or not is_place[place - 1]:
+            texts.append([])
+    return texts

@@ -4,36 +4,25 @@ from __future__ import annotations
 
 import functools
 import inspect
-import logging
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
 
-from dyto.dropin.calls import Shortened, check_going_on, shorten
+from dyto.dropin import blocks
+from dyto.dropin.arguments import check_pictures
+from dyto.dropin.calls import Shortened, shorten
 from dyto.dropin.family import Family, family_of
 from dyto.dropin.inputs import has_pixels
+from dyto.dropin.kept import Kept, cache_in, cache_of, keep, kept_in, length_of, open_for_reading
+from dyto.dropin.whole import Whole
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
 from dyto.strategies import Strategy, build_strategy
 
 PREPARE = "prepare_inputs_for_generation"
-
-logger = logging.getLogger(__name__)
-
-REPLACED = ("generate", "forward", PREPARE)
-"""What of an instance is replaced for the length of the block."""
-
-_lock = threading.RLock()
-_replaced: WeakKeyDictionary[Any, dict[str, tuple[Any, Any]]] = WeakKeyDictionary()
-"""For every model in a block what was put there, and what stood there before; None for nothing."""
-
-_active: WeakKeyDictionary[Any, list[Compression]] = WeakKeyDictionary()
-"""For every model in a block its compressions, the outermost first."""
+COMPILED = "_compiled_call_impl"
 
 
 class Compression:
@@ -41,7 +30,8 @@ class Compression:
 
     Attributes:
         calls: Calls of the model whose visual input was compressed so far.
-        tokens: The visual tokens of the last such call, one for every sample; None for a sample of text alone.
+        tokens: The visual tokens of the last such call, one for every video, sample after sample; None for a sample of
+            text alone.
     """
 
     def __init__(self, family: Family, strategy: Strategy) -> None:
@@ -49,16 +39,16 @@ class Compression:
         self.calls = 0
         self.tokens: list[VisualTokens | None] = []
         self._family = family
-        self._thread = threading.get_ident()
 
     def __repr__(self) -> str:
         used = ", ".join(f"{tokens.uncompressed} -> {len(tokens)}" for tokens in self.tokens if tokens)
         return f"Compression({self.calls} calls, tokens of the last: {used or 'none'})"
 
-    def _shorten(self, name: str, call: Mapping[str, Any]) -> Shortened:
-        shortened = shorten(self._family, self.strategy, call, generating=name == "generate")
-        self.tokens = shortened.tokens
-        self.calls += 1
+    def _shorten(self, name: str, call: Mapping[str, Any], kept: Kept | None) -> Shortened:
+        shortened = shorten(self._family, self.strategy, call, kept, generating=name == "generate")
+        if has_pixels(call):
+            self.tokens = shortened.tokens
+            self.calls += 1
         return shortened
 
 
@@ -68,26 +58,32 @@ def compressing(
 ) -> Iterator[Compression]:
     """Compress the visual input of one stock transformers model for the length of a block.
 
-    Inside, `model.generate(**inputs)` and `model(**inputs)` take what the stock processor made of a prompt and
-    several images (the frames of one video, in their order) or one video, and the language model reads the
-    compressed tokens in the place of the placeholders; ids, mask and positions are shortened alike. `generate`
-    returns the ids it was given, followed by the new ones, as it always does. Logits are those of the shortened
-    input. Calls without images or videos run as ever. The instance alone is changed, and only until the end of
-    the block, however it ends. Blocks may be nested; the inner one counts.
+    Inside, `model.generate(**inputs)` and `model(**inputs)` take what the stock processor made of a prompt with
+    pictures, and the language model reads the compressed tokens in the place of the placeholders; ids, mask and
+    positions are shortened alike. Images between which there is nothing, or only captions of frames, are the frames of
+    one video, in their order. Words between them part one video from the next: each is compressed by itself, and has
+    the whole budget. Every word of the prompt reaches the model, or there is an error.
+
+    `generate` returns the ids it was given, followed by the new ones, as it always does, and a call may go on from the
+    cache that it gave. Logits are those of the shortened input. Calls without images or videos run as ever. The
+    instance alone is changed, and only until the end of the block, however it ends. Blocks may be nested; the inner one
+    counts. A compiled model runs uncompiled inside.
 
     Args:
-        model: A model of transformers, of a family in `dyto list models`.
+        model: A model of transformers, of a family in `dyto list models`; also what `torch.compile` made of one.
         strategy: A strategy, or the name of one.
         processor: The stock processor that makes the inputs. It is needed where its mean and deviation are not
-            those that are usual for the family, and for a strategy that looks at the question.
+            those that are usual for the family, for a strategy that looks at the question, and to read captions of
+            frames where no tokenizer lies beside the model's weights.
         **fields: Fields of a strategy given by name, such as `token_budget`, or `preset`.
 
     Yields:
         What was compressed, for those who want to look.
 
     Raises:
-        ConfigError: The model is of no known family; a call brings visual input that cannot be compressed; or no
-            call of the block brought any.
+        ConfigError: The model is of no known family; a call brings visual input that cannot be compressed, or goes on
+            from a cache that does not fit it; or no call of the block brought any visual input.
+        ModelError: Words of a prompt would not reach the model.
 
     Example:
         >>> import dyto, torch
@@ -104,12 +100,13 @@ def compressing(
     if fields and not isinstance(strategy, str):
         raise ConfigError(f"{', '.join(fields)} given beside a strategy object, expected them as fields of it")
     chosen = build_strategy(strategy, **fields) if isinstance(strategy, str) else strategy
+    model = getattr(model, "_orig_mod", model)  # of torch.compile
     compression = Compression(family_of(model, processor), chosen)
-    _enter(model, compression)
+    blocks.enter(model, compression, _replacements(model))
     try:
         yield compression
     finally:
-        _leave(model, compression)
+        blocks.leave(model, compression)
     if not compression.calls:
         raise ConfigError(
             "nothing was compressed: no call of this model inside the block brought pixel_values or "
@@ -117,38 +114,29 @@ def compressing(
         )
 
 
-def _enter(model: Any, compression: Compression) -> None:
-    with _lock:
-        stack = _active.setdefault(model, [])
-        if not stack:
-            for name in REPLACED:
-                _replace(model, name)
-        stack.append(compression)
+def _replacements(model: Any) -> dict[str, Callable[[Any], Any]]:
+    """What of an instance is replaced for the length of the block, and by what."""
+    replacements: dict[str, Callable[[Any], Any]] = {
+        "generate": functools.partial(_compressed, model, "generate"),
+        "forward": functools.partial(_compressed, model, "forward"),
+        PREPARE: _taking_embeds,
+    }
+    if vars(model).get(COMPILED) is not None:
+        replacements[COMPILED] = lambda compiled: None
+    return replacements
 
 
-def _leave(model: Any, compression: Compression) -> None:
-    with _lock:
-        stack = _active[model]
-        stack.remove(compression)
-        if not stack:
-            del _active[model]
-            for name in REPLACED:
-                _restore(model, name)
+def _compressed(model: Any, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, compressing; torch does not look into it where it compiles what calls it."""
 
+    original = getattr(original, "_torchdynamo_orig_callable", original)  # of model.forward = torch.compile(...)
 
-def _replace(model: Any, name: str) -> None:
-    """Put a wrapper among the attributes of the instance; what stood there before, if anything did, is kept."""
-    original = getattr(model, name)
-    if name == PREPARE:
-        replacement = _taking_embeds(original)
-    else:
+    @functools.wraps(original)
+    def replacement(*args: Any, **kwargs: Any) -> Any:
+        return _run(model, name, original, args, kwargs)
 
-        @functools.wraps(original)
-        def replacement(*args: Any, **kwargs: Any) -> Any:
-            return _run(model, name, original, args, kwargs)
-
-    _replaced.setdefault(model, {})[name] = (replacement, model.__dict__.get(name))
-    model.__dict__[name] = replacement
+    disabled: Callable[..., Any] = torch.compiler.disable(replacement)  # type: ignore[no-untyped-call]
+    return disabled
 
 
 def _taking_embeds(prepare: Callable[..., Any]) -> Callable[..., Any]:
@@ -166,60 +154,46 @@ def _taking_embeds(prepare: Callable[..., Any]) -> Callable[..., Any]:
     return taking
 
 
-def _restore(model: Any, name: str) -> None:
-    replacement, own = _replaced[model].pop(name)
-    if model.__dict__.get(name) is not replacement:
-        logger.warning("%s of the model was replaced inside a block that compresses, and is left as it is now", name)
-    elif own is None:
-        del model.__dict__[name]
-    else:
-        model.__dict__[name] = own
-
-
-def _current(model: Any) -> Compression | None:
-    """The innermost block of this thread; else, as for a thread started in the block, the innermost of all.
-
-    None past the end of all blocks, where somebody kept hold of what stood in the model inside.
-    """
-    with _lock:
-        stack = _active.get(model, [])
-        mine = [compression for compression in stack if compression._thread == threading.get_ident()]
-        return (mine or stack)[-1] if stack else None
-
-
 def _run(model: Any, name: str, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    compression = _current(model)
-    if compression is None:
+    compression: Compression | None = blocks.current(model)
+    if compression is None or blocks.is_calling(model):
         return original(*args, **kwargs)
-    call = _by_name(name, args, kwargs)
-    if not has_pixels(call):
-        if name == "forward":
-            check_going_on(call)
-        return original(*args, **kwargs)
-    ids = call.get("input_ids")
-    shortened = compression._shorten(name, call)
-    with compression._family.reading(shortened.visual, shortened.tokens):
-        result = original(**shortened.call)
-    return result if name == "forward" else _after_prompt(result, ids, shortened)
+    call = _by_name(model, name, args, kwargs)
+    cache = cache_in(call)
+    kept = kept_in(cache)
+    family = compression._family
+    if kept is None and not has_pixels(call):
+        _check_text(call, length_of(cache), family)
+        with blocks.calling(model):
+            return original(*args, **kwargs)
+    shortened = compression._shorten(name, call, kept)
+    whole = Whole(call["input_ids"], shortened.length)
+    arguments = whole.arguments(shortened.call) if name == "generate" else shortened.call
+    with blocks.calling(model), open_for_reading(cache), shortened.reading(family):
+        result = original(**arguments)
+    for filled in (cache, cache_of(result)):
+        if filled is not None:
+            keep(filled, model, shortened.kept)
+    return whole.result(result) if name == "generate" else result
 
 
-def _by_name(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a call by name; `generate` calls the ids `inputs`, `forward` begins with them."""
-    first = ("inputs", "generation_config") if name == "generate" else ("input_ids", "pixel_values")
-    if len(args) > len(first):
+def _check_text(call: Mapping[str, Any], filled: int, family: Family) -> None:
+    """Look at a call without pixels, and without a shortened prompt in its cache."""
+    ids, mask = call.get("input_ids"), call.get("attention_mask")
+    if not isinstance(ids, torch.Tensor) or ids.ndim != 2:
+        return
+    new = slice(filled if filled < ids.shape[1] else 0, None)
+    fits = isinstance(mask, torch.Tensor) and mask.shape == ids.shape
+    attended = mask if fits and mask is not None else torch.ones_like(ids)
+    check_pictures(ids[:, new], attended[:, new], family.placeholders)
+
+
+def _by_name(model: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a call by name; `generate` calls the ids `inputs`."""
+    parameters = list(inspect.signature(getattr(type(model), name)).parameters.values())[1:]
+    names = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+    if len(args) > len(names):
         raise ConfigError(f"{name} was called with {len(args)} arguments by position: give them by name")
-    call = {**dict(zip(first, args, strict=False)), **kwargs}
+    call = {**dict(zip(names, args, strict=False)), **kwargs}
     ids = call.pop("inputs", None)
     return call if ids is None else {**call, "input_ids": ids}
-
-
-def _after_prompt(result: Any, ids: Any, shortened: Shortened) -> Any:
-    """The generated ids behind the ids that were passed in, as the unchanged code expects them."""
-    sequences: Tensor = result if isinstance(result, Tensor) else result.sequences
-    repeats = len(sequences) // len(ids)  # several sequences may have been asked for
-    new = sequences[:, shortened.length :]
-    whole = torch.cat([ids.repeat_interleave(repeats, 0).to(new.device), new], 1)
-    if isinstance(result, Tensor):
-        return whole
-    result.sequences = whole
-    return result

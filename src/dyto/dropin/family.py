@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import functools
 import importlib
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 import transformers
 from torch import Tensor
 
-from dyto.dropin.inputs import Sample, Visual
+from dyto.dropin.captions import Captions
+from dyto.dropin.inputs import Clip, Sample, Visual
 from dyto.dropin.qwen import PatchedFrames, deep_features
 from dyto.dropin.readers import NORMALIZATIONS, READERS
 from dyto.errors import ConfigError
@@ -30,6 +33,11 @@ from dyto.strategies import Strategy
 from dyto.strategies.encoding import Encoder
 from dyto.timing import Stopwatch
 
+MARK_IDS = ("vision_start_token_id", "vision_end_token_id", "boi_token_index", "eoi_token_index")
+"""Where configs name the marks around pictures."""
+
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Family:
@@ -39,12 +47,14 @@ class Family:
         model: The stock model.
         adapter: Its vision side.
         placeholders: Ids of the tokens that stand for images or videos.
+        captions: Reads what stands between pictures.
         tokenizer: That of the processor, if it was given.
     """
 
     model: Any
     adapter: VideoModel
     placeholders: frozenset[int]
+    captions: Captions
     tokenizer: Any = None
 
     @property
@@ -56,23 +66,25 @@ class Family:
         """The images and videos of a call."""
         return READERS[self.model.config.model_type](self.adapter, call)
 
-    def compress(self, strategy: Strategy, sample: Sample) -> VisualTokens | None:
-        """Let a strategy compress the frames of a sample; None for a sample of text alone."""
-        if sample.frames is None:
-            return None
+    def compress(self, strategy: Strategy, sample: Sample) -> list[VisualTokens]:
+        """Let a strategy compress each video of a sample."""
+        question = self._question(sample) if sample.clips and getattr(strategy, "uses_question", False) else None
+        return [self._compress(strategy, clip, question) for clip in sample.clips]
+
+    def _compress(self, strategy: Strategy, clip: Clip, question: str | None) -> VisualTokens:
         vision: Any = self.adapter
         if isinstance(self.adapter, QwenVL):
-            vision = PatchedFrames(self.adapter, sample.patches, sample.frames.data.shape[1:3])
+            vision = PatchedFrames(self.adapter, clip.patches, clip.frames.data.shape[1:3])
         encoder = Encoder(vision, Stopwatch(self.adapter.device))
-        question = self._question(sample) if getattr(strategy, "uses_question", False) else None
-        return with_deep(strategy(sample.frames, encoder, question), encoder.seen)
+        tokens = with_deep(strategy(clip.frames, encoder, question), encoder.seen)
+        return replace(tokens, warnings=(*tokens.warnings, *clip.frames.warnings))
 
-    def reading(self, visual: Tensor, tokens: list[VisualTokens | None]) -> AbstractContextManager[None]:
+    def reading(self, visual: Tensor, tokens: list[VisualTokens]) -> AbstractContextManager[None]:
         """For as long as a shortened prompt is read: what the language model needs beside embeddings and positions.
 
         Args:
-            visual: (B, L') bool, where visual tokens stand.
-            tokens: Those of every row.
+            visual: (B, n) bool, where visual tokens stand among what is read.
+            tokens: Those of every video, row after row.
         """
         if isinstance(self.adapter, QwenVL):
             return deep_features(self.adapter, visual, tokens)
@@ -126,14 +138,16 @@ def family_of(model: Any, processor: Any) -> Family:
         ConfigError: It is no stock model of a family whose input can be compressed.
     """
     config = getattr(model, "config", None)
+    if isinstance(model, torch.nn.parallel.DataParallel | torch.nn.parallel.DistributedDataParallel):
+        raise ConfigError(f"{type(model).__name__} calls copies of the model: pass its .module, and call that")
     model_type = getattr(config, "model_type", None)
     if isinstance(model, VideoModel):
         raise ConfigError("this is a model of dyto, which compresses by itself: pass its .model, or ask with VideoQA")
     known = sorted(READERS.keys() & ADAPTERS.keys())
     if model_type not in known or not isinstance(model, getattr(transformers, STOCK[model_type])):
         raise ConfigError(
-            f"{type(model).__name__} of type {model_type!r} would not be affected, expected a model of transformers "
-            f"that generates, of type {', '.join(known)}; of a wrapped one (PEFT) pass what is inside"
+            f"{type(model).__name__} of type {model_type!r} would not be affected, expected one of transformers that "
+            f"generates, of type {', '.join(known)}; of a wrapped one pass what is inside (PEFT: .get_base_model())"
         )
     module, name = ADAPTERS[model_type].split(":")
     adapter: type[VideoModel] = getattr(importlib.import_module(module), name)
@@ -151,7 +165,23 @@ def family_of(model: Any, processor: Any) -> Family:
         side = model.config.vision_config.image_size
         size = (side, side) if isinstance(side, int) else (int(side[0]), int(side[1]))
         vars(built)["_prepare"] = functools.partial(_prepared, built._prepare, size)
-    return Family(model, built, placeholders, tokenizer)
+    marks = [getattr(config, name, None) for name in MARK_IDS]
+    captions = Captions(
+        frozenset(number for number in marks if isinstance(number, int)),
+        functools.cache(lambda: tokenizer or _own_tokenizer(model)),
+    )
+    return Family(model, built, placeholders, captions, tokenizer)
+
+
+def _own_tokenizer(model: Any) -> Any:
+    """The tokenizer that lies beside the model's weights; None if there is none."""
+    if not getattr(model, "name_or_path", ""):
+        return None
+    try:
+        return transformers.AutoTokenizer.from_pretrained(model.name_or_path, local_files_only=True)
+    except Exception as err:  # noqa: BLE001 - whatever is the matter with the folder, there is no tokenizer
+        logger.info("no tokenizer beside %s: %s", model.name_or_path, err)
+        return None
 
 
 def _prepared(

@@ -32,6 +32,8 @@ class Visual:
         seconds: (T,) times, where the processor tells them.
         patches: For each frame the (P, C) patches that the tower takes, for a family that has them in this shape.
         tiled: Whether the model itself reads more than this one picture of it: the tiles of a large image.
+        video: Whether it is a video, and no image.
+        mark: Id of its placeholders, where images and videos may both be there.
     """
 
     pictures: npt.NDArray[np.uint8]
@@ -40,6 +42,25 @@ class Visual:
     seconds: npt.NDArray[np.float64] | None = None
     patches: tuple[Tensor, ...] = ()
     tiled: bool = False
+    video: bool = False
+    mark: int | None = None
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One video of a prompt: a video, or images between which no words stand.
+
+    Attributes:
+        frames: Its pictures.
+        spans: For each frame, from where to where its placeholders stand in the ids of the sample.
+        patches: For each frame its patches, as in `Visual`.
+        caption: How many ids before the first frame are its caption and marks; 0 where frames have no captions.
+    """
+
+    frames: Frames
+    spans: list[Span]
+    patches: tuple[Tensor, ...] = ()
+    caption: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,15 +69,11 @@ class Sample:
 
     Attributes:
         ids: (L,) input ids without padding.
-        frames: Its pictures as the frames of one video; None for a row of text alone.
-        spans: For each frame, from where to where its placeholders stand in `ids`.
-        patches: For each frame its patches, as in `Visual`.
+        clips: Its videos in their order; none for a row of text alone.
     """
 
     ids: Tensor
-    frames: Frames | None = None
-    spans: list[Span] = field(default_factory=list)
-    patches: tuple[Tensor, ...] = ()
+    clips: list[Clip] = field(default_factory=list)
 
 
 def has_pixels(call: Mapping[str, Any]) -> bool:
@@ -87,73 +104,3 @@ def pictures_of(pixels: Tensor, normalization: Normalization) -> npt.NDArray[np.
             f"{normalization.std}, expected 0 to 255: pass the processor that made them as processor="
         )
     return values.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-
-
-def read_samples(
-    call: Mapping[str, Any], visuals: list[Visual], placeholders: frozenset[int], mask: Tensor
-) -> list[Sample]:
-    """Say for every row of a batch which pictures it holds, and where.
-
-    Args:
-        call: With `input_ids`, (B, L).
-        visuals: All images and videos of the batch, in the order of their placeholders.
-        placeholders: Ids of the tokens that stand for images or videos.
-        mask: (B, L) attention mask.
-
-    Raises:
-        ConfigError: Placeholders and pictures do not match, or a row is no single video.
-    """
-    waiting = list(visuals)
-    samples = []
-    for number, (row, attended) in enumerate(zip(call["input_ids"], mask, strict=True)):
-        ids = row[attended.bool()]  # (L,)
-        marks = torch.isin(ids, torch.tensor(sorted(placeholders), device=ids.device))
-        places = marks.nonzero().flatten().tolist()
-        mine: list[tuple[Visual, list[int]]] = []
-        while places and waiting and waiting[0].tokens <= len(places):
-            visual = waiting.pop(0)
-            mine.append((visual, places[: visual.tokens]))
-            places = places[visual.tokens :]
-        if places:
-            raise ConfigError(
-                f"sample {number} has {int(marks.sum())} placeholders, but its images stand for "
-                f"{sum(v.tokens for v, _ in mine)}: pass what one call of the processor made, unchanged"
-            )
-        samples.append(_sample(number, ids, mine))
-    if waiting:
-        raise ConfigError(f"{len(waiting)} images or videos have no placeholder in input_ids: pass them unchanged")
-    return samples
-
-
-def _sample(number: int, ids: Tensor, visuals: list[tuple[Visual, list[int]]]) -> Sample:
-    if not visuals:
-        return Sample(ids)
-    if len(visuals) == 1 and visuals[0][0].tiled:
-        raise ConfigError(
-            f"sample {number} is a single image in tiles, expected the frames of a video as several images, or a "
-            "video: ask about single images outside the block"
-        )
-    if len(visuals) > 1 and any(len(visual.pictures) > 1 for visual, _ in visuals):
-        raise ConfigError(
-            f"sample {number} has {len(visuals)} videos or images beside one, expected one video a sample: "
-            "put each video into a row of its own"
-        )
-    sizes = {visual.pictures.shape[1:3] for visual, _ in visuals}
-    if len(sizes) > 1:
-        raise ConfigError(f"sample {number} has images of sizes {sorted(sizes)}, expected frames of one size")
-    pictures = np.concatenate([visual.pictures for visual, _ in visuals])  # (T, H, W, 3)
-    spans = [span for visual, places in visuals for span in _spans(places, visual)]
-    index = np.arange(len(pictures))
-    told = visuals[0][0].seconds
-    seconds = index.astype(np.float64) if told is None else told
-    frames = Frames(pictures, index, seconds, source_size=pictures.shape[1:3])
-    return Sample(ids, frames, spans, tuple(patch for visual, _ in visuals for patch in visual.patches))
-
-
-def _spans(places: list[int], visual: Visual) -> list[Span]:
-    """Share the placeholders of one image or video out among its frames."""
-    frames = len(visual.pictures)
-    each, rest = divmod(len(places) - visual.end, frames)
-    if rest:
-        raise ConfigError(f"a video of {frames} frames has {len(places)} placeholders: pass it unchanged")
-    return [(places[i * each], places[(i + 1) * each - 1] + 1) for i in range(frames)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,11 +12,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dyto.dropin.splice import Row, stack
+from dyto.dropin.splice import Row
 from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.models.mrope import CHUNK_TOKENS, QwenVL
 from dyto.models.placement import device_of
+from dyto.models.qwen_attention import watched
 from dyto.models.towers import look
 from dyto.video import Frames
 
@@ -49,10 +50,18 @@ class PatchedFrames:
         merge = tower.config.spatial_merge_size
         grid = (self._rows // merge, self._cols // merge)
 
+        attentions: list[Tensor] = []
+
         def see(some: Any) -> Tensor:
             patches = torch.cat(list(some)).to(device, dtype)
             grids = torch.tensor([[1, self._rows, self._cols]] * len(some), device=device)
-            seen = self._adapter._see(patches, grids)  # (1 + levels, B * N, D)
+            if attention_layer is None or sum(map(len, attentions)) == len(images):  # all seen once
+                seen = self._adapter._see(patches, grids)  # (1 + levels, B * N, D)
+            else:
+                with watched(tower, attention_layer) as received:
+                    seen = self._adapter._see(patches, grids)
+                paid = received[0].view(-1, merge**2).mean(1)  # (B * N,), the mean over the patches of a token
+                attentions.append(paid[self._adapter._raster(grids)].view(len(some), -1) / (self._rows * self._cols))
             return seen.view(len(seen), len(some), grid[0] * grid[1], -1).transpose(0, 1)
 
         chosen: Any = [self._patches[number] for number in images.indices.tolist()]
@@ -64,59 +73,53 @@ class PatchedFrames:
             indices=images.indices,
             seconds=images.seconds,
             summary_source="mean patch",
+            attention=torch.cat(attentions) if attentions else None,
             load_deep=self._adapter._deep_loader(load),
         )
 
 
-def positions_of(adapter: QwenVL, row: Row, tokens: VisualTokens | None) -> Tensor:
+def positions_of(adapter: QwenVL, row: Row, tokens: Sequence[VisualTokens]) -> tuple[Tensor, int]:
     """Positions of one row: text is counted; a block of visual tokens has time, height and width, as in `VideoQA`.
 
     Args:
         adapter: The model.
         row: The shortened row.
-        tokens: Its visual tokens.
+        tokens: The visual tokens of each of its videos.
 
     Returns:
-        (n, 3) int64.
+        (n, 3) int64, and the position of a text that follows.
     """
-    visual = row.visual.cpu().numpy()
-    axes = np.zeros((len(visual), 3), np.int64)
-    edges = [0, *(np.flatnonzero(np.diff(visual)) + 1).tolist(), len(visual)]
-    place = taken = 0
+    clip = row.clip.cpu().numpy()
+    axes = np.zeros((len(clip), 3), np.int64)
+    edges = [0, *(np.flatnonzero(np.diff(clip)) + 1).tolist(), len(clip)]
+    place, taken = 0, [0] * len(tokens)
     for start, stop in zip(edges, edges[1:], strict=False):
-        if tokens is None or not visual[start]:
+        if start == stop or clip[start] < 0:
             axes[start:stop] = place + np.arange(stop - start)[:, None]
             place += stop - start
             continue
-        block = slice(taken, taken + stop - start)
-        rows, cols = np.divmod(tokens.patch[block], tokens.grid[1])
-        axes[start:stop] = place + np.stack([adapter._times(tokens.seconds[block]), rows, cols], 1)
-        place, taken = place + max(tokens.grid), block.stop
-    return torch.from_numpy(axes).to(row.ids.device)
-
-
-def positions_of_batch(
-    adapter: QwenVL, rows: list[Row], tokens: list[VisualTokens | None], mask: Tensor, left: bool
-) -> Tensor:
-    """(4, B, L') places, then time, height and width."""
-    axes = [positions_of(adapter, row, own) for row, own in zip(rows, tokens, strict=True)]  # (n, 3) each
-    places = mask.cumsum(-1).sub(1).clamp(min=0)[None]  # (1, B, L')
-    return torch.cat([places, stack(axes, mask.shape[1], left).permute(2, 0, 1)])
+        own, before = tokens[clip[start]], taken[clip[start]]
+        block = slice(before, before + stop - start)
+        rows, cols = np.divmod(own.patch[block], own.grid[1])
+        axes[start:stop] = place + np.stack([adapter._times(own.seconds[block]), rows, cols], 1)
+        place += max(own.grid)
+        taken[clip[start]] = block.stop
+    return torch.from_numpy(axes).to(row.ids.device), place
 
 
 @contextmanager
-def deep_features(adapter: QwenVL, visual: Tensor, tokens: list[VisualTokens | None]) -> Iterator[None]:
+def deep_features(adapter: QwenVL, visual: Tensor, tokens: list[VisualTokens]) -> Iterator[None]:
     """Hand DeepStack features to the language model when it reads the prompt, in this thread.
 
     Args:
         adapter: The model.
-        visual: (B, L') bool, where visual tokens stand.
-        tokens: Those of every row; where they have no such features nothing is done.
+        visual: (B, n) bool, where visual tokens stand among what is read.
+        tokens: Those of every video, row after row; where they have no such features nothing is done.
     """
-    deep = [own.deep for own in tokens if own is not None]
-    if any(features is None for features in deep):
-        if any(features is not None for features in deep):
-            raise ConfigError("some samples have DeepStack features and others have none: ask about them one by one")
+    deep = [own.deep for own in tokens if own.deep is not None]
+    if len(deep) < len(tokens):
+        if deep:
+            raise ConfigError("some videos have DeepStack features and others have none: ask about them one by one")
         yield
         return
     thread, read = threading.get_ident(), False
@@ -124,18 +127,20 @@ def deep_features(adapter: QwenVL, visual: Tensor, tokens: list[VisualTokens | N
     def give(module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
         nonlocal read
         embeds = kwargs.get("inputs_embeds")
-        if read or embeds is None or threading.get_ident() != thread:
+        if read or not deep or embeds is None or threading.get_ident() != thread:
             return None
         read = True
         times = len(embeds) // len(visual)  # beams
-        features = torch.cat([own for own in deep if own is not None for _ in range(times)], 1)  # (levels, L, D)
+        by_row = torch.split(torch.cat(deep, 1), visual.sum(1).tolist(), 1)  # (levels, L, D) each
+        features = torch.cat([own for own in by_row for _ in range(times)], 1)
         return args, {
             **kwargs,
             "visual_pos_masks": visual.repeat_interleave(times, 0).to(embeds.device),
             "deepstack_visual_embeds": list(features.to(embeds)),
         }
 
-    handle = adapter._language_model().register_forward_pre_hook(give, with_kwargs=True)
+    unseen = torch.compiler.disable(give)  # type: ignore[no-untyped-call]
+    handle = adapter._language_model().register_forward_pre_hook(unseen, with_kwargs=True)
     try:
         yield
     finally:

@@ -60,7 +60,7 @@ def _video(end: int) -> Reader:
     def read(adapter: VideoModel, call: Call) -> list[Visual]:
         _only(adapter, call, "pixel_values_videos")
         videos = [pictures_of(video, adapter.normalization) for video in call["pixel_values_videos"]]
-        return [Visual(video, len(video) * adapter.num_patches + end, end) for video in videos]
+        return [Visual(video, len(video) * adapter.num_patches + end, end, video=True) for video in videos]
 
     return read
 
@@ -87,26 +87,28 @@ def _llava_next(adapter: VideoModel, call: Call) -> list[Visual]:
 
 def _qwen(adapter: VideoModel, call: Call) -> list[Visual]:
     """(n, C * 2 * p * p) patches of images or of videos, of which two frames in a row make one."""
-    if all(call.get(name) is not None for name in ("pixel_values", "pixel_values_videos")):
-        raise ConfigError("images and videos were given in one call, expected one kind: ask about them one by one")
-    video = call.get("pixel_values_videos") is not None
-    pixels, grids = (
-        call["pixel_values_videos" if video else "pixel_values"],
-        call.get("video_grid_thw" if video else "image_grid_thw"),
-    )
-    if grids is None:
+    return [*_patched(adapter, call, video=False), *_patched(adapter, call, video=True)]
+
+
+def _patched(adapter: VideoModel, call: Call, video: bool) -> list[Visual]:
+    kind = "video" if video else "image"
+    pixels, grids = call.get("pixel_values_videos" if video else "pixel_values"), call.get(f"{kind}_grid_thw")
+    if pixels is None:
+        return []
+    if grids is None or int(grids.prod(1).sum()) != len(pixels):
         raise ConfigError("pixels came without their grid_thw: pass everything that the processor made")
     merge = adapter.model.config.vision_config.spatial_merge_size
-    apart = call.get("second_per_grid_ts")
+    apart = call.get("second_per_grid_ts") if video else None
     visuals = []
     for number, (grid, patches) in enumerate(zip(grids.tolist(), pixels.split(grids.prod(1).tolist()), strict=True)):
-        step = 1.0 if apart is None or not video else float(apart[number])
         visuals.append(
             Visual(
                 pictures_of(_unfold(patches, grid, adapter), adapter.normalization),
                 tokens=grid[0] * grid[1] * grid[2] // merge**2,
-                seconds=np.arange(grid[0]) * step if video else None,
+                seconds=None if apart is None else np.arange(grid[0]) * float(apart[number]),
                 patches=patches.split(grid[1] * grid[2]),
+                video=video,
+                mark=getattr(adapter.model.config, f"{kind}_token_id"),
             )
         )
     return visuals

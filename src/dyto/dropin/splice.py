@@ -18,11 +18,11 @@ class Row:
 
     Attributes:
         ids: (n,) text, with one placeholder for each visual token.
-        visual: (n,) bool, where the visual tokens stand.
+        clip: (n,) int64, of which video of the sample each place holds a visual token; -1 for text.
     """
 
     ids: Tensor
-    visual: Tensor
+    clip: Tensor
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,16 @@ class Units:
     tail: list[int]
 
     @classmethod
-    def of(cls, ids: list[int], spans: list[Span]) -> Units:
+    def of(cls, ids: list[int], spans: list[Span], caption: int = 0) -> Units:
         """Take a prompt apart. Marks are what surrounds every frame alike, captions what differs from frame to frame.
 
+        Args:
+            ids: The prompt, or the part of it around one video.
+            spans: From where to where the placeholders of each frame stand.
+            caption: How many ids before the first frame are its caption and marks.
+
         Example:
-            >>> units = Units.of([9, 7, 1, 0, 0, 2, 7, 3, 0, 0, 2, 7, 4, 0, 0, 2, 8], [(3, 5), (8, 10), (13, 15)])
+            >>> units = Units.of([9, 7, 1, 0, 0, 2, 7, 3, 0, 0, 2, 7, 4, 0, 0, 2, 8], [(3, 5), (8, 10), (13, 15)], 2)
             >>> units.head, units.captions, units.before, units.after, units.tail
             ([9], [[7, 1], [7, 3], [7, 4]], [], [2], [8])
         """
@@ -61,8 +66,9 @@ class Units:
         before = _common_start([text[::-1] for text in (head, *rest)])[::-1]
         captions = [text[: len(text) - len(before)] for text in rest]
         head = head[: len(head) - len(before)]
-        first = _first_caption(head, captions)
-        return cls(head[: len(head) - len(first)], [first, *captions], before, after, tail[len(after) :])
+        own = max(0, caption - len(before))
+        first = head[len(head) - own :]
+        return cls(head[: len(head) - own], [first, *captions], before, after, tail[len(after) :])
 
 
 def _common_start(texts: list[list[int]]) -> list[int]:
@@ -73,18 +79,7 @@ def _common_start(texts: list[list[int]]) -> list[int]:
     return shortest
 
 
-def _first_caption(head: list[int], captions: list[list[int]]) -> list[int]:
-    """The end of the head that begins as the other captions do; nothing where they are alike, and so separators."""
-    if all(caption == captions[0] for caption in captions) or not all(captions):
-        return []
-    begin, longest = captions[0][0], 2 * max(map(len, captions))
-    for length in range(1, min(longest, len(head)) + 1):
-        if head[-length] == begin:
-            return head[-length:]
-    return []
-
-
-def splice(sample: Sample, tokens: VisualTokens | None) -> Row:
+def splice(sample: Sample, tokens: list[VisualTokens]) -> Row:
     """Put the tokens of the key frames where the placeholders of these frames stood.
 
     A frame that is dropped takes its marks and its caption along; what stands alike between all frames is a separator,
@@ -92,24 +87,33 @@ def splice(sample: Sample, tokens: VisualTokens | None) -> Row:
 
     Args:
         sample: The row.
-        tokens: Its visual tokens, in the order in which they are placed; None for text alone.
+        tokens: The visual tokens of each of its videos, in the order in which they are placed.
     """
-    ids = sample.ids
-    if tokens is None:
-        return Row(ids, torch.zeros_like(ids, dtype=torch.bool))
-    units = Units.of(ids.tolist(), sample.spans)
-    placeholder = int(ids[sample.spans[0][0]])
-    pieces: list[tuple[list[int], bool]] = [(units.head, False)]
-    separated = all(caption == units.captions[-1] for caption in units.captions[1:])
+    ids = sample.ids.tolist()
+    pieces: list[tuple[list[int], int]] = []  # ids, and the video whose visual tokens they stand for
+    begin = 0
+    for number, (clip, own) in enumerate(zip(sample.clips, tokens, strict=True)):
+        end = sample.clips[number + 1].spans[0][0] if number + 1 < len(tokens) else len(ids)
+        spans = [(start - begin, stop - begin) for start, stop in clip.spans]
+        units = Units.of(ids[begin:end], spans, clip.caption)
+        pieces += _placed(units, own, ids[clip.spans[0][0]], number)
+        begin = end - len(units.tail)
+    pieces.append((ids[begin:], -1))
+    new = torch.tensor([place for piece, _ in pieces for place in piece], dtype=sample.ids.dtype)
+    clips = torch.tensor([number for piece, number in pieces for _ in piece], dtype=torch.int64)
+    return Row(new.to(sample.ids.device), clips.to(sample.ids.device))
+
+
+def _placed(units: Units, tokens: VisualTokens, placeholder: int, number: int) -> list[tuple[list[int], int]]:
+    """One video with what stands before it, as pieces."""
+    pieces = [(units.head, -1)]
+    separated = not units.captions[0]
     for order, (run, keyframe) in enumerate(runs_of(tokens.keyframe)):
         frame = int(tokens.keyframes.positions[keyframe])
         if order or not separated or not frame:
-            pieces.append((units.captions[frame], False))
-        pieces += [(units.before, False), ([placeholder] * (run.stop - run.start), True), (units.after, False)]
-    pieces.append((units.tail, False))
-    new = torch.tensor([number for piece, _ in pieces for number in piece], dtype=ids.dtype, device=ids.device)
-    visual = [is_visual for piece, is_visual in pieces for _ in piece]
-    return Row(new, torch.tensor(visual, dtype=torch.bool, device=ids.device))
+            pieces.append((units.captions[frame], -1))
+        pieces += [(units.before, -1), ([placeholder] * (run.stop - run.start), number), (units.after, -1)]
+    return pieces
 
 
 def stack(rows: list[Tensor], length: int, left: bool, fill: int = 0) -> Tensor:

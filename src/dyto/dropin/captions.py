@@ -1,0 +1,162 @@
+"""What stands between the pictures of a prompt: nothing, the caption of a frame, or words of the user."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from dyto.errors import ConfigError
+
+Kind: TypeAlias = Literal["nothing", "caption", "words", "unread"]
+"""Of a text between two pictures; "unread" where there is no tokenizer to tell."""
+
+MARKS = (
+    "<|vision_start|>", "<|vision_end|>", "<img>", "</img>", "<start_of_image>", "<end_of_image>",
+    "<fake_token_around_image>", "<global-img>",
+)  # fmt: skip
+"""What processors write around the placeholders of a picture."""
+
+LONGEST = 48
+"""Tokens of a caption and its marks, at most; a tokenizer of bytes needs the most."""
+
+_SECONDS = r"\d+(?:\s*[.,]\s*\d+)?\s*(?:seconds|second|secs|sec|s)\b"
+_CLOCK = r"\d{1,3}(?:\s*:\s*\d{2}){1,2}(?:\s*\.\s*\d+)?"
+_TIME = rf"(?:{_CLOCK}|{_SECONDS})"
+_IN_BRACKETS = rf"(?:<\s*{_TIME}\s*>|\[\s*{_TIME}\s*\]|\(\s*{_TIME}\s*\))"
+_NUMBER = r"frame\s*[-#]?\s*\d+(?:\s*(?:/|of)\s*\d+)?"
+_CAPTION = re.compile(
+    rf"{_IN_BRACKETS}\s*:?"  # <0.5 seconds>  [00:01]
+    rf"|{_TIME}\s*:"  # 0.5s:
+    rf"|(?:frame|time|timestamp)\s*(?:from|at|=|:)?\s*(?:{_TIME}|{_IN_BRACKETS})\s*:?"  # Frame from 00:01:
+    rf"|{_NUMBER}(?:\s*[,:-]?\s*(?:from|at)?\s*(?:{_TIME}|{_IN_BRACKETS}))?\s*:?",  # Frame1:  Frame 2 (0.5s):
+    re.IGNORECASE,
+)
+_WHEN = re.compile(rf"(?P<clock>{_CLOCK})|(?P<number>\d+(?:\s*[.,]\s*\d+)?)\s*s", re.IGNORECASE)
+
+
+def is_caption(text: str) -> bool:
+    """Whether a text is the caption of one frame: its number, its time, or both.
+
+    Example:
+        >>> [is_caption(text) for text in ("<0.5 seconds>", "Frame 3:", "Frame from 00:07:", "[1.5s]")]
+        [True, True, True, True]
+        >>> [is_caption(text) for text in ("", "then", "Picture 1:", "3", "in frame 3:")]
+        [False, False, False, False, False]
+    """
+    return _CAPTION.fullmatch(text.strip()) is not None
+
+
+def seconds_of(caption: str) -> float | None:
+    """The time that a caption tells; None for one that tells none.
+
+    Example:
+        >>> seconds_of("<4.5 seconds>"), seconds_of("Frame from 01:07:"), seconds_of("Frame 3:")
+        (4.5, 67.0, None)
+    """
+    found = _WHEN.search(caption)
+    if found is None:
+        return None
+    if found["number"] is not None:
+        return float(re.sub(r"\s", "", found["number"]).replace(",", "."))
+    total = 0.0
+    for part in re.sub(r"\s", "", found["clock"]).split(":"):
+        total = total * 60 + float(part)
+    return total
+
+
+@dataclass(frozen=True)
+class Captions:
+    """Reads what stands between pictures.
+
+    Attributes:
+        marks: Ids of marks that the model's config names.
+        tokenizer: Gives the tokenizer; None where it is not known: then only these marks are read.
+    """
+
+    marks: frozenset[int]
+    tokenizer: Callable[[], Any]
+
+    def text(self, ids: Sequence[int]) -> str | None:
+        """A text without marks; None where it cannot be read."""
+        rest = [number for number in ids if number not in self.marks]
+        if not rest:
+            return ""
+        tokenizer = self.tokenizer()
+        if tokenizer is None:
+            return None
+        text = str(tokenizer.decode(rest, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+        for mark in MARKS:
+            text = text.replace(mark, "")
+        return text.strip()
+
+    def kind(self, ids: Sequence[int]) -> Kind:
+        """What a text between two pictures is."""
+        text = self.text(ids)
+        if text is None:
+            return "unread"
+        return "nothing" if not text else "caption" if is_caption(text) else "words"
+
+    def length_at_end(self, ids: Sequence[int]) -> int:
+        """How many ids at the end of a text are the caption of the picture that follows, with its marks; 0 for none."""
+        texts = {length: self.text(ids[len(ids) - length :]) for length in range(1, min(LONGEST, len(ids)) + 1)}
+        lengths = [length for length, text in texts.items() if text and is_caption(text)]
+        if not lengths:
+            return 0
+        longest = lengths[-1]
+        while longest - 1 in lengths and texts[longest - 1] == texts[longest]:
+            longest -= 1  # what goes before it is a space or a line break
+        return longest
+
+    def seconds(self, ids: Sequence[int]) -> float | None:
+        """The time in a caption; None where there is none, or it cannot be read."""
+        text = self.text(ids)
+        return seconds_of(text) if text else None
+
+
+def unread_caption(head: Sequence[int], captions: Sequence[Sequence[int]], marks: frozenset[int]) -> int:
+    """How many ids at the end of a text are a caption like those that follow, told without a tokenizer.
+
+    Alike are texts that begin and end alike, and whose few tokens in the middle (digits) are of few kinds. Only the
+    frames of what a processor calls one video are captioned by it, and are read like this.
+
+    Args:
+        head: What stands before the first frame.
+        captions: What stands before each of the others.
+        marks: Ids that are left out of all of them.
+
+    Returns:
+        0 where they are not alike.
+    """
+    others = [[number for number in caption if number not in marks] for caption in captions]
+    if not all(others):
+        return 0
+    for length in range(1, min(LONGEST, len(head)) + 1):
+        first = [number for number in head[len(head) - length :] if number not in marks]
+        if first and first[0] == others[0][0] and head[len(head) - length] == first[0] and _alike([first, *others]):
+            return length
+    return 0
+
+
+def _alike(texts: list[list[int]]) -> bool:
+    start = _common(texts)
+    rests = [text[start:] for text in texts]
+    stop = _common([rest[::-1] for rest in rests])
+    middles = [rest[: len(rest) - stop] for rest in rests]
+    digits = {number for middle in middles for number in middle}
+    return start > 0 and start + stop > 1 and len(digits) <= 11 and max(map(len, middles)) <= 8
+
+
+def _common(texts: list[list[int]]) -> int:
+    """How many ids all texts begin with alike."""
+    shortest = min(map(len, texts))
+    return next((place for place in range(shortest) if len({text[place] for text in texts}) > 1), shortest)
+
+
+def unread(number: int) -> ConfigError:
+    """The error for a text between pictures that nobody can read."""
+    return ConfigError(
+        f"sample {number} has text between its images, and without a tokenizer nobody can tell captions of frames from "
+        "words: pass the processor that made the inputs as processor="
+    )

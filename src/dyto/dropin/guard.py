@@ -1,0 +1,139 @@
+"""The last look at a shortened prompt, where the language model reads it: no word of the user may be missing.
+
+It knows nothing of how prompts are shortened: it compares the text that was asked with the text that is read.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dyto.dropin.captions import MARKS
+from dyto.errors import ModelError
+
+_LOOSE = re.compile(r"(?:\W|\d|_|frame|from|at|of|time|timestamp|seconds?|secs?|s)*", re.IGNORECASE)
+"""What marks and captions of frames are made of."""
+
+FARTHEST = 64
+"""Tokens before or behind a picture that may be marks or a caption."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Compares texts.
+
+    Attributes:
+        marks: Ids of marks around pictures.
+        tokenizer: None where it is not known: then marks and what `between` says may be missing, and nothing else.
+        between: Ids that stand between the frames of one video.
+    """
+
+    marks: frozenset[int]
+    tokenizer: Any = None
+    between: frozenset[int] = frozenset()
+
+    def check(self, asked: Sequence[Sequence[int]], read: Sequence[Sequence[int]]) -> None:
+        """Check that what is read says what was asked, in the same order.
+
+        Missing, or written once more, may be only what stands beside a picture and is made of marks, digits,
+        punctuation and the few words of captions.
+
+        Args:
+            asked: Ids of one row as they were passed: the text before the first picture, that before the second, ...,
+                that behind the last.
+            read: The same as the language model reads it.
+
+        Raises:
+            ModelError: Words are missing, are new, or stand elsewhere.
+        """
+        wanted, found = self._words(asked), self._words(read)
+        if wanted == found:
+            return
+        pairs = enumerate(zip(wanted, found, strict=False))
+        place = next((at for at, (one, other) in pairs if one != other), min(len(wanted), len(found)))
+        raise ModelError(
+            f"{len(wanted)} tokens of text were asked and {len(found)} would reach the model, expected the same: they "
+            f"differ from token {place} on ({self._show(wanted[place : place + 8])} was asked, "
+            f"{self._show(found[place : place + 8])} would be read). This is a mistake of dyto: please report it, and "
+            "ask outside the block"
+        )
+
+    def _words(self, texts: Sequence[Sequence[int]]) -> list[int]:
+        """All texts without what may be missing from them."""
+        words: list[int] = []
+        for number, text in enumerate(texts):
+            first, last = number == 0, number == len(texts) - 1
+            if not text or (not first and not last and self._is_loose(text)):
+                continue
+            stop = len(text) - (0 if last else self._loose(text[::-1], reverse=True))
+            start = 0 if first else self._loose(text[:stop], reverse=False)
+            words += text[start:stop]
+        return words
+
+    def _loose(self, text: Sequence[int], reverse: bool) -> int:
+        """How many ids at the beginning of a text, which may be turned round, may be missing."""
+        lengths = range(min(FARTHEST, len(text)), 0, -1)
+        return next((n for n in lengths if self._is_loose(text[n - 1 :: -1] if reverse and n else text[:n])), 0)
+
+    def _is_loose(self, text: Sequence[int]) -> bool:
+        rest = [number for number in text if number not in self.marks]
+        if self.tokenizer is None or not rest:
+            return all(number in self.between for number in rest)
+        words = str(self.tokenizer.decode(rest, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+        for mark in MARKS:
+            words = words.replace(mark, "")
+        return "<" not in words.strip("<> ") and _LOOSE.fullmatch(words) is not None
+
+    def _show(self, ids: list[int]) -> str:
+        return repr(self.tokenizer.decode(ids)) if self.tokenizer is not None else str(ids)
+
+
+@contextmanager
+def watching(language_model: Any, embed: Any, ids: Tensor, text: Tensor) -> Iterator[None]:
+    """Check, as the language model reads a prompt, that its embeddings are those of the text that was compared.
+
+    Args:
+        language_model: What is given `inputs_embeds`.
+        embed: Embeds ids.
+        ids: (B, n) of all that is to be read.
+        text: (B, n) bool, where they are text and no padding.
+
+    Raises:
+        ModelError: It reads something else, or less, or more.
+    """
+    thread, done = threading.get_ident(), False
+
+    def look(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        nonlocal done
+        embeds = kwargs.get("inputs_embeds")
+        if done or embeds is None or threading.get_ident() != thread:
+            return
+        done = True
+        times = len(embeds) // len(ids)  # beams
+        if embeds.shape[:2] != (len(ids) * times, ids.shape[1]):
+            raise _elsewhere(f"{tuple(embeds.shape[:2])} places are read, expected {tuple(ids.shape)}")
+        for copy in embeds.view(len(ids), times, *embeds.shape[1:]).unbind(1):
+            expected = embed(ids[text].to(embed.weight.device))  # (n, D)
+            found = copy[text.to(copy.device)]
+            if not torch.equal(found, expected.to(found)) and not bool(expected.isnan().any()):
+                raise _elsewhere("other text is read than was asked")
+
+    unseen = torch.compiler.disable(look)  # type: ignore[no-untyped-call]
+    handle = language_model.register_forward_pre_hook(unseen, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+    if not done:
+        raise _elsewhere("the prompt was not read")
+
+
+def _elsewhere(what: str) -> ModelError:
+    return ModelError(f"{what}: this version of transformers is not known well enough; ask outside the block")
