@@ -14,6 +14,8 @@ FLOORS = [
         "merge",
         "timing",
         "choices",
+        "_wording",
+        "_naming",
         "_pictures",
         "_sampling",
         "_container",

@@ -7,17 +7,30 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
 
+from dyto import _wording as words
+from dyto._naming import SEVERAL, Options
 from dyto.errors import ConfigError
 
 LETTERS = string.ascii_uppercase
 
-_NEGATION = re.compile(r"\b(?:not|neither|nor|never|cannot|\w+n't)\b", re.IGNORECASE)
-_REJECTION = re.compile(
-    r"[(\[]\s*([A-Z])\s*[)\]]\s*((?:(?:is|was)\s+(?:not|wrong|incorrect|false)|isn't|wasn't)\b.*)",
-    re.IGNORECASE | re.DOTALL,
+_WINDOW = 240
+_SENTENCE = 1000
+_LETTER = re.compile(
+    rf"\(\s*(?:(?:option|choice)\s+)?(?P<closed>[A-Z])\s*[.:]?\s*\)"
+    rf"|\(?(?<![{words.WORD}'])(?P<bare>[A-Z])(?![{words.WORD}]|'[A-Z]|-[A-Z]|\.[A-Z]\.)(?P<half>\s?\))?",
+    re.IGNORECASE,
 )
+_MASK = "\ue002"
+_CLAUSE_END = re.compile(
+    rf"[ )]*(?:[.!?](?!\w)|[;,:\n{words.ENDED}。、]|[—–-]\s|\Z)|\s*(?:{words.REASON})", re.IGNORECASE
+)
+_SENTENCE_END = re.compile(rf"[.!?](?!\w)|[;\n{words.ENDED}。]|{words.REASON}", re.IGNORECASE)
+_JOINED = re.compile(r"[^\W\d_]|[/&+|、]")  # "and", a slash: what follows belongs to the list
+_ASKS = re.compile(r"\s*(?:so |or |and |but )?(?:is|are|could|can|would|should|might|does|do|what|why|which)\b", re.I)
 
 
 def format_choices(choices: Sequence[str], *, separator: str = "\n") -> str:
@@ -50,10 +63,23 @@ def format_choices(choices: Sequence[str], *, separator: str = "\n") -> str:
 def parse_choice(text: str, choices: Sequence[str]) -> int | None:
     """Read which option an answer names.
 
-    Understood, in this order: an answer that begins with a letter ("B", "(B) ...", "B. ...", "B: ..."); a
-    sentence that announces one ("The answer is (B)", "Option B"); an answer that is the text of an option;
-    one single letter in brackets; the text of one single option somewhere in the answer. A letter past the
-    last option, two options named alike, and a negated or rejected one ("(A) is wrong") are not understood.
+    What stands in a reasoning block (`<think>`) never counts. In what remains, the first of these that is there
+    decides, and what is further down is not looked at:
+
+    1. the whole answer is the text of an option ("a dog");
+    2. the contents of `<answer>` or a box, or what is called final ("Final answer: B");
+    3. what is announced ("The answer is B", "Answer: b", "I choose (B)", "B is correct", "答案是B");
+    4. what is said ("I think B", "It is B");
+    5. a letter that begins the answer or a line ("B", "B. a dog", "**B**");
+    6. a letter in brackets or named as an option ("(B)", "option B", "Risposta: B");
+    7. the text of an option within the answer ("It is a dog");
+    8. yes or no, where an option begins with it ("No, it is not").
+
+    A correction ("Wait, actually the answer is B") takes back all that was named before it. Where several places
+    of the same step name different options, or one place names several ("A and B"), there is no answer; nor is
+    there where a letter past the last option is named, or a letter together with another option's text. A denied
+    letter ("not A", "(A) is wrong") is not named. Emphasis, quotes and brackets of any sort, and full width, are
+    decoration.
 
     Args:
         text: What the model answered.
@@ -66,86 +92,245 @@ def parse_choice(text: str, choices: Sequence[str]) -> int | None:
         >>> [parse_choice(t, ["a cat", "a dog"]) for t in ("B) a dog", "It is a dog.", "A or B", "A man")]
         [1, 1, None, None]
     """
-    text = text.strip().strip("*_`\"'").strip()
-    last = LETTERS[len(choices) - 1]
-    options = [_plain(choice) for choice in choices]
-    rejection = _REJECTION.match(text)  # "(A) is wrong", unless these are the words of option A
-    rejects = rejection is not None and _plain(rejection[2]) not in options
-    for reader in (_announced_letter,) if rejects else (_leading_letter, _announced_letter):
-        letter = reader(text)
-        if letter is not None:
-            return LETTERS.index(letter) if letter <= last else None
-    if rejects:
-        return None
-    plain = _plain(text)
-    if options.count(plain) == 1:
-        return options.index(plain)
-    letters = {match.upper() for match in re.findall(r"\(([A-Za-z])\)", text)}
-    if letters:
-        letter = letters.pop()
-        if letters or letter > last or _NEGATION.search(text):
+    answer, options = words.clean(text), Options(choices)
+    lone = re.fullmatch(r"\W*([A-Za-z])\W*", answer)
+    found = None if lone and _index(lone[1]) < len(options) else options.verbatim(answer)
+    if found is None:
+        letters = _Letters(answer, options)
+        found = letters.chosen()
+        if found is None:
+            found = options.named(answer)
+            found = None if found in letters.denied else found
+        if found is None:
+            found = options.yes_or_no(answer)
+    return None if found == SEVERAL else found
+
+
+def _index(letter: str) -> int:
+    return LETTERS.index(letter.upper())
+
+
+class _Rank(IntEnum):
+    """How firmly an option is named."""
+
+    MENTIONED = 0
+    LEADING = 1
+    SAID = 2
+    ANNOUNCED = 3
+    FINAL = 4
+
+
+@dataclass(frozen=True)
+class _Statement:
+    """A place that names an option, or `SEVERAL`."""
+
+    start: int
+    end: int
+    rank: _Rank
+    option: int
+
+
+@dataclass(frozen=True)
+class _Mention:
+    """Letters in one list, each perhaps with its option's text behind it."""
+
+    letters: list[str]
+    start: int
+    bare_end: int  # of the last letter, before its option's text
+    end: int
+    told: int  # how many have their text behind them
+    decorated: bool
+
+
+class _Letters:
+    """An answer's letters and what is said about each; with them the texts that are announced like letters."""
+
+    def __init__(self, text: str, options: Options) -> None:
+        self._plain, self._options = text, options
+        self.denied = set[int]()
+        for start, end in options.spelled(text):  # the letter in "vitamin C" is no answer, if that is an option
+            text = text[:start] + re.sub(r"(?<!\w)[A-Za-z](?!\w)", _MASK, text[start:end]) + text[end:]
+        self._text = text
+
+    def chosen(self) -> int | None:
+        """The option that is named most firmly, `SEVERAL` where such places differ; None where none is."""
+        found = sorted([*self._lettered(), *self._worded()], key=lambda statement: statement.start)
+        last, since = 0, 0
+        for number, statement in enumerate(found):
+            if number and statement.rank >= _Rank.SAID and words.CORRECTION.search(self._text, last, statement.start):
+                since = number
+            last = statement.end
+        if not found:
             return None
-        return LETTERS.index(letter)
-    return _named_option(text, plain, options)
+        rank = max(statement.rank for statement in found[since:])
+        named = [statement for statement in found[since:] if statement.rank == rank]
+        first = named[0]
+        if rank == _Rank.LEADING and re.match(r"[ (]*\w[ ).:,]*(?:\n|\Z)", self._text):
+            return first.option  # a line of its own, then the reasons
+        return first.option if len({statement.option for statement in named}) == 1 else SEVERAL
 
+    def _lettered(self) -> Iterator[_Statement]:
+        """What is named by letter."""
+        end, denied = 0, -1
+        for match in _LETTER.finditer(self._text):
+            if match.start() < end:
+                continue
+            before = self._text[max(0, match.start() - _WINDOW) : match.start()]
+            cue = _ANNOUNCING.search(before)
+            whole = re.fullmatch(r"[ (]*\w[ ).:,;]*", self._text) is not None
+            mention = self._mention(match, whole or (cue is not None and not cue["bare"]))
+            if mention is None:
+                continue
+            end = mention.end
+            sentence = re.split(r"[.!?\n]", before[: cue.start() if cue else None])[-1]
+            if _ASKS.match(sentence + (cue[0] if cue else "")) and re.match(r"[^.!\n]*\?", self._text[end:]):
+                continue
+            if self._denied(mention, before, cue):
+                denied = end
+                self.denied |= {_index(letter) for letter in mention.letters}
+                continue
+            rank = self._rank(mention, before, cue, sentence, denied > max(0, mention.start - len(sentence) - 1))
+            if rank is not None and mention.told < len(self._options):  # else these are the options once more
+                yield _Statement(mention.start, end, rank, self._option(mention))
 
-def _leading_letter(text: str) -> str | None:
-    """A letter that stands at the very beginning and is no word of a sentence ("A man ...")."""
-    if match := re.fullmatch(r"[(\[]?\s*([A-Za-z])\s*[)\].:,;]*", text):
-        return match[1].upper()
-    match = re.match(r"[(\[]\s*([A-Za-z])\s*[)\]]|([A-Z])\s*(?:[):,]|\.(?!\w)|\n| - )", text)
-    if not match:
-        return None
-    rest = text[match.end() :]
-    if re.match(r"\s*(?:,|/|&|and\b|or\b)?\s*(?:[(\[]\s*[A-Za-z]\s*[)\]]|[A-Za-z]\s*(?:[)\].:,;]|$))", rest):
-        return None  # "(A) or (B)" names two
-    return (match[1] or match[2]).upper()
+    def _mention(self, match: re.Match[str], lower: bool) -> _Mention | None:
+        """The list that begins with a letter; None if that is a word of a sentence."""
+        letters, start, told = list[str](), match.start(), 0
+        bare_end = end = start
+        upcoming: re.Match[str] | None = match
+        while upcoming and (letter := self._letter(upcoming, lower)):
+            if letters and words.DENIED.match(self._text, upcoming.end()) and words.ONE.match(self._text, upcoming.end()):
+                break
+            letters.append(letter)
+            bare_end = upcoming.end()
+            lower = lower and upcoming[0].strip("() ").islower()
+            own = self._options.behind(self._plain, bare_end).get(_index(letter))
+            told += own is not None
+            end = own or bare_end
+            upcoming = self._next(end)
+        decorated = bool(match["closed"] or match["half"])
+        return _Mention(letters, start, bare_end, end, told, decorated) if letters else None
 
+    def _letter(self, match: re.Match[str], lower: bool) -> str | None:
+        """The letter in upper case; None where it is a word, such as an article."""
+        letter = match["closed"] or match["bare"]
+        known = _index(letter) < len(self._options)
+        if match["closed"] or match["half"]:
+            return letter.upper() if known or letter.isupper() else None
+        if letter.islower() and not lower:
+            return None
+        follows = re.match(rf" ([{words.WORD}][{words.WORD}'-]*)", self._text[match.end() :])
+        if letter in "Ii" and follows and (not known or follows[1].casefold() in words.VERBS):
+            return None
+        if follows and re.fullmatch("[A-Z]", follows[1]):
+            return letter.upper()
+        if follows and (letter in "AI" or letter.islower()) and follows[1].casefold() not in words.FOLLOWING:
+            own = self._options.behind(self._plain, match.end())
+            return letter.upper() if _index(letter) in own else None
+        return letter.upper()
 
-def _announced_letter(text: str) -> str | None:
-    """The letter of "answer is (B)", "option B", "choose (B)"; None where different ones are announced."""
-    pattern = (
-        r"\b(?:answer|option|choice|choose|pick|select)\b(?:\s+(?:option|choice|letter))?"
-        r"(?:\s+(?:is|would be|should be))?(?:\s+(?:option|choice))?\s*:?\s*"
-        r"(?:[(\[]\s*([A-Za-z])\s*[)\]]|([A-Z])(?![\w'])(?!\s+[a-z]))"
-    )
-    found = {
-        (match[1] or match[2]).upper()
-        for match in re.finditer(pattern, text, flags=re.IGNORECASE)
-        if match[1] or match[2].isupper()
-    }
-    return found.pop() if len(found) == 1 else None
+    def _next(self, end: int) -> re.Match[str] | None:
+        """The next letter of a list; None where what follows is something else."""
+        gap = words.BETWEEN.match(self._text, end)
+        between = gap[0] if gap else ""
+        match = _LETTER.match(self._text, end + len(between.rstrip("( ")) + (between.rstrip("(").endswith(" ")))
+        match = match or _LETTER.match(self._text, end + len(between))
+        if match is None or _JOINED.search(between):
+            return match
+        rest = self._text[match.end() :]
+        if "\n" in between:
+            return match if re.match(r"[.) ]*(?:\n|\Z)", rest) else None
+        if "." in between or ";" in between:
+            return match if re.match(rf"[) ]*(?:[.;,](?!\w)|\n|{words.ENDED}|\Z)", rest) else None
+        further = words.BETWEEN.match(rest)
+        joined = further is not None and _JOINED.search(further[0]) is not None
+        letter = (match["closed"] or match["bare"]).upper()
+        joined |= _index(letter) in self._options.behind(self._plain, match.end())
+        return match if joined or not re.match(rf"\s*[{words.WORD}]", rest) else None
 
-
-def _plain(text: str) -> str:
-    """Lower case, without punctuation at word borders, articles at the beginning, or doubled spaces."""
-    words = [word.strip(string.punctuation) or word for word in text.casefold().split()]
-    if len(words) > 1 and words[0] in ("a", "an", "the"):
-        words = words[1:]
-    return " ".join(words)
-
-
-def _named_option(text: str, plain: str, options: Sequence[str]) -> int | None:
-    """The one option whose words occur in the answer; an option inside a longer named one does not count."""
-    spans = {
-        index: [match.span() for match in re.finditer(rf"(?<!\w){re.escape(option)}(?!\w)", plain)]
-        for index, option in enumerate(options)
-        if option
-    }
-    named = [
-        index
-        for index, own in spans.items()
-        if any(
-            not any(
-                other != index and lo <= start and end <= hi and hi - lo > end - start
-                for other, theirs in spans.items()
-                for lo, hi in theirs
-            )
-            for start, end in own
+    def _denied(self, mention: _Mention, before: str, cue: re.Match[str] | None) -> bool:
+        """Whether letters are named as wrong ones: "not A", "A is wrong"."""
+        if cue and words.NEGATION.search(cue[0].replace(cue["gap"] or "\n", "")):
+            return True
+        if _DENYING.search(before) and not (cue and cue["tag"]):
+            return True
+        if mention.told and words.WRONG.match(self._text, mention.end):
+            return True
+        return not (mention.told and mention.end > mention.bare_end) and bool(
+            words.DENIED.match(self._text, mention.bare_end)
         )
-    ]
-    if len(named) != 1:
-        return None
-    if _NEGATION.search(text) and not _NEGATION.search(options[named[0]]):
-        return None
-    return named[0]
+
+    def _rank(
+        self, mention: _Mention, before: str, cue: re.Match[str] | None, sentence: str, after_denied: bool
+    ) -> _Rank | None:
+        """How firmly letters are named; None if not at all."""
+        text, end = self._text, mention.end
+        closes = _CLAUSE_END.match(text, end) is not None
+        if cue:
+            return _Rank.FINAL if cue["tag"] or words.FINAL.search(sentence + cue[0]) else _Rank.ANNOUNCED
+        if after_denied and closes and _BUT.search(before):
+            return _Rank.ANNOUNCED
+        if words.CONFIRMED.match(text, end) or (closes and _CORRECTING.search(before)):
+            return _Rank.ANNOUNCED
+        if _SAYING.search(before) and len(set(mention.letters)) == 1:
+            return _Rank.SAID
+        if re.search(r"[.!?] \Z", before) and text[mention.bare_end : mention.bare_end + 1] == ":":
+            return _Rank.LEADING
+        if re.search(r"(?:\A|\n) ?\Z", before) and (
+            mention.decorated
+            or end > mention.bare_end
+            or len(mention.letters) > 1
+            or re.match(r"[.:,;](?!\w\.)|\s*(?:\n|\Z)|\s[—–-]\s| (?!\W)", text[end:])
+            and self._goes_on(end)
+        ):
+            return _Rank.LEADING
+        alone = re.search(r"(?:\A|[.!?:\n])\s*\Z", before) and re.match(r"[ )]*[.!]?\s*(?:\n|\Z)", text[end:])
+        return _Rank.MENTIONED if mention.decorated or alone or _MENTIONING.search(before) else None
+
+    def _goes_on(self, end: int) -> bool:
+        """Whether no word follows a letter, or one that may follow an answer ("B because")."""
+        follows = re.match(rf" ([{words.WORD}][{words.WORD}'-]*)", self._text[end:])
+        return follows is None or follows[1].casefold() in words.FOLLOWING
+
+    def _option(self, mention: _Mention) -> int:
+        """The option of a mention; `SEVERAL` if there are more, or the text behind the letter is another's."""
+        index = _index(mention.letters[0])
+        if len(set(mention.letters)) > 1 or index >= len(self._options):
+            return SEVERAL
+        behind = self._options.behind(self._plain, mention.bare_end)
+        closed = [other for other, end in behind.items() if _CLAUSE_END.match(self._plain, end)]
+        return SEVERAL if closed and index not in behind else index
+
+    def _worded(self) -> Iterator[_Statement]:
+        """What is announced by the text of an option."""
+        letters = [match.start() for match in _LETTER.finditer(self._text) if self._letter(match, True)]
+        for cue in words.ANNOUNCING.finditer(self._plain):
+            begin = cue.end("head")
+            blank = len(self._plain[begin:]) - len(self._plain[begin:].lstrip())
+            ended = _SENTENCE_END.search(self._plain, begin + blank, begin + _SENTENCE)
+            end = ended.start() if ended else begin + _SENTENCE
+            if cue["tag"]:
+                end = self._plain.find(words.ENDED, begin)
+            if cue["bare"] or any(begin <= at <= (end if cue["tag"] else cue.end() + 1) for at in letters):
+                continue
+            segment = self._plain[begin:end]
+            option = self._options.named(segment)
+            option = self._options.yes_or_no(segment) if option is None else option
+            if option is None and cue["tag"] and segment.strip():
+                option = SEVERAL
+            if option is not None:
+                final = cue["tag"] or words.FINAL.search(re.split(r"[.!?\n]", self._plain[:begin])[-1])
+                yield _Statement(begin, end, _Rank.FINAL if final else _Rank.ANNOUNCED, option)
+        for cue in words.CORRECTING.finditer(self._plain):
+            for option, end in self._options.behind(self._plain, cue.end()).items():
+                if _CLAUSE_END.match(self._plain, end):
+                    yield _Statement(cue.end(), end, _Rank.ANNOUNCED, option)
+
+
+def _before(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    """The same, right before a place."""
+    return re.compile(rf"(?:{pattern.pattern})\Z", pattern.flags)
+
+
+_ANNOUNCING, _SAYING, _BUT, _DENYING = map(_before, (words.ANNOUNCING, words.SAYING, words.BUT, words.DENYING))
+_MENTIONING, _CORRECTING = map(_before, (words.MENTIONING, words.CORRECTING))
