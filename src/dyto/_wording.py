@@ -31,17 +31,21 @@ _NOUN = (
     _words("answers?", "solution", "response", "antwort", "endantwort", "lösung", r"r[ée]ponse", "respuesta", "solución")
     + "|答案|答え|回答|解答|正解"
 )
-_CHOICE = _words("option", "choice", "auswahl", "choix", r"opci[óo]n", "elección") + "|选项|選択肢"
+_CHOICE = _words(
+    *("option", "choice", "letter", "guess", "pick", "auswahl", "buchstabe", "choix", "lettre", r"opci[óo]n", "elección"),
+    "letra",
+) + "|选项|選択肢"
 _SURELY = _words(
     *("also", "clearly", "definitely", "obviously", "simply", "just", "thus", "therefore", "both", "all", "probably"),
     *("likely", "most likely", "certainly", "surely", "indeed", "then", "here", "not", "never", "wohl", "donc"),
+    *("correct[ae]?s?", "richtige?", "finale?", "definitiva?"),
 )
 _LINK = (
     r"(?:[:=]|->|→|"
     + _words(
         *("is", "isn't", "are", "aren't", "was", "wasn't", "ist", "lautet", "wäre", "est", "n'est", "serait", "es", "sería"),
         r"(?:(?:must|should|would|could|can|will|might|may|has to)(?:n't|not)?(?:\s+(?:not|never|likely|probably|only))*\s+)?be",
-        *("doit être", "debe ser"),
+        *("doit être", "debe ser", r"(?:seems|appears)(?:\s+not)?(?:\s+to\s+be)?"),
     )
     + "|'s|不?是|为|应|选|は|が)"
 )
@@ -69,7 +73,8 @@ _FILL = (
     + "|l'|选项|选择|选|是|为|不|该|应该|应|当|项|可能)*"
 )
 ANNOUNCING = re.compile(
-    rf"(?P<head>(?P<tag>{TAGGED})|(?:{_NOUN}|{_CHOICE}){_GAP}(?:{_LINK})|(?P<bare>{_NOUN})|(?:(?:{_NEGATION})\s*)?(?:{_VERB})){_FILL}", re.IGNORECASE
+    rf"(?P<head>(?P<tag>{TAGGED})|(?:{_NOUN}|{_CHOICE}){_GAP}(?:{_LINK})|(?P<bare>{_NOUN})|(?:(?:{_NEGATION}|别)(?:\s|要|应该?|能|可以?|会)*)?(?:{_VERB})"
+    rf"|{_words('richtig', 'correct')}\s+(?:ist|is)|正确的是|应该?[为是]){_FILL}", re.IGNORECASE
 )
 """What stands before an announced letter or text: "the answer is", "Answer:", "I choose", "答案是"."""
 
@@ -80,12 +85,23 @@ SAYING = re.compile(
     + _words(
         *(r"i(?:\s+would|'d)?\s+(?:think|believe|guess|say|suspect|assume)", r"es\s+ist", r"das\s+ist", r"c'est"),
         *("ich (?:denke|glaube)", "je (?:pense|crois)", r"creo\s+que", r"pienso\s+que"),
-        *("so", "thus", "therefore", "hence", "daher", "deshalb", "donc", r"así\s+que", r"por\s+(?:lo\s+)?tanto"),
     )
-    + rf"|我(?:认为|觉得|想)|应该是|所以|因此|故|だから|したがって)(?![{WORD}]){_FILL}",
+    + rf"|我(?:认为|觉得|想))(?![{WORD}]){_FILL}",
     re.IGNORECASE,
 )
-"""What stands before a letter or text that is said but not announced: "I think it is"."""
+"""What stands before a letter that is said but not announced: "I think it is"."""
+
+CONCLUDING = re.compile(
+    "(?:"
+    + _words(
+        *("so", "thus", "therefore", "hence", "definitely", "obviously", "clearly", "certainly", "surely", "probably"),
+        *("likely", "yes", "yeah", "well", "ok", "okay", "sure", "daher", "deshalb", "also", "ja", "donc", "oui", "es"),
+        *("sí", r"así\s+que", r"por\s+(?:lo\s+)?tanto"),
+    )
+    + f"|所以|因此|故|だから|したがって|はい){_FILL}",
+    re.IGNORECASE,
+)
+"""What stands before a letter that ends its clause: "So, B."."""
 
 MENTIONING = re.compile(rf"(?:{_CHOICE}|{_words('options', 'choices')})\s*", re.IGNORECASE)
 """What makes a bare letter a mention: "option B"."""
@@ -99,8 +115,9 @@ FINAL = re.compile(
 CORRECTION = re.compile(
     _words(
         *("wait", "actually", "correction", r"on (?:second|further) thoughts?", "sorry", "apolog(?:y|ies|i[sz]e)"),
-        *("my mistake", "i was wrong", "scratch that", r"let me (?:correct|reconsider|revise|rethink)\w*", "i mean(?:t)?"),
+        *("my mistake", "i was wrong", "scratch that", r"let me (?:correct|reconsider|revise|rethink)(?:\s+(?:myself|that|this|my answer))?", "i mean(?:t)?"),
         *(r"reconsider\w*", "changed my mind", r"(?:corrected|revised|updated) answer", r"(?:up)?on reflection", "oops"),
+        *("hold on", "i made a mistake", "in fact", r"no(?=\s*[,.:;!—–-])"),
         *("moment", "warte", "korrektur", "eigentlich", "entschuldigung", "doch", "vielmehr"),
         *("attendez", "attends", "en fait", "pardon", "plutôt", "finalement", "en réalité"),
         *("espera", "perdón", "corrección", "en realidad", "mejor dicho", "de hecho"),
@@ -125,12 +142,23 @@ DENYING = re.compile(
         *("except", r"exclud\w+", r"eliminat\w+", r"rul\w+ out", r"reject\w*", "instead of", "rather than", "unlike"),
         *("than", "sauf", "salvo", "excepto", r"(?:wrong|incorrect|false) (?:answer|option|choice)s?(?:\s+(?:is|are))?", "without", "statt", "y no"),
     )
-    + rf"|排除|除了|非){_FILL}",
+    + rf"|排除|除了|非|别){_FILL.replace(',', '', 1)}|(?<![{WORD}])no\s+\(?",
     re.IGNORECASE,
 )
 """What stands before a denied letter."""
 
-_IS = _words("is", "are", "was", "were", "would be", "can be", "seems", "ist", "sind", "est", "sont", "es", "son") + "|是"
+DOUBTING = re.compile(
+    rf"(?:(?:{_NEGATION})\s*{_words('think', 'believe', 'say', 'suspect', 'true', 'likely', 'possible', 'sure', 'certain')}"
+    + rf"|{_words('doubt', 'unlikely', 'glaube nicht', 'denke nicht', 'ne (?:pense|crois) pas', 'no creo')}|不(?:认为|觉得|确定))"
+    + rf"(?:(?!{_words('but', 'aber', 'mais', 'pero')})[^.,;!?\n])*",
+    re.IGNORECASE,
+)
+"""What stands before something that is doubted: "I don't think that it is"."""
+
+_IS = _words(
+    *("is", "are", "was", "were", "would be", "can be", "seems", "looks", "sounds", "appears", "ist", "sind", "est"),
+    *("sont", "es", "son"),
+) + "|是"
 ONE = re.compile(
     "[ ):.]*" + _words("is", "was", "isn't", "wasn't", "can't", "cannot", "doesn't", "does", "seems", "ist", "est", "n'est", "es"),
     re.IGNORECASE,
@@ -138,7 +166,7 @@ ONE = re.compile(
 """What is said of one letter alone, and not of the whole list that it ends."""
 
 WRONG = re.compile(
-    rf"\s*(?:(?:{_IS})(?:\s*(?:{_SURELY}))*\s*(?:"
+    rf"\s*(?:(?:{_IS})(?:\s*(?:{_SURELY}))*\s*(?:(?:the|an?)\s+)?(?:"
     + _words(
         *("wrong", "incorrect", "false", "out", "ruled out", "excluded", "eliminated", "discarded", "impossible"),
         *("falsch", "fausse?", "faux", "incorrect[aeo]?", "falsa", "neither", "not correct", "not right", "not it"),
@@ -149,9 +177,9 @@ WRONG = re.compile(
 """What stands behind a denied letter and its text."""
 
 DENIED = re.compile(
-    rf"(?:[ ):]*|[ )]*\.[ )]*(?-i:(?=[a-z])))(?:(?:{_IS})(?:\s*(?:{_SURELY}))*\s*(?:"
+    rf"(?:[ ):]*|[ )]*\.[ )]*(?-i:(?=[a-z])))(?:(?:{_IS})(?:\s*(?:{_SURELY}))*\s*(?:(?:the|an?|die|la|le|une?)\s+)?(?:"
     + _words(
-        *("not", "never", "wrong", "incorrect", "false", "out", r"ruled out", "excluded", "eliminated", "impossible", "nicht"),
+        *("not", "never", "wrong", "incorrect", "false", "out", r"ruled out", "excluded", "eliminated", "impossible", "unlikely", "nicht"),
         *("falsch", "fausse?", "faux", "incorrect[aeo]?", "pas", "falsa", "discarded", "neither"),
     )
     + "|错|不|误)|"
@@ -183,16 +211,17 @@ CONFIRMED = re.compile(
     + _words("the", "my", "die", "der", "la", "le", "el", "une?", "una")
     + rf")\s*)*(?:(?:{_RIGHT})\s*(?=[.,;:!?)\n]|\Z|{REASON}|{_words('and', 'here', 'und', 'et', 'y')})|(?:(?:{_RIGHT})\s*)*"
     + rf"(?:{_words('final', 'finale')}\s*)?(?:{_NOUN}|{_words('option', 'choice', 'one', 'match', 'description', 'opción')}))"
-    + rf"|{_words('stimmt', 'trifft zu', 'it is')}"
+    + rf"|{_words('stimmt', 'trifft zu', 'it is', 'fits best', 'matches best', 'best (?:fits|matches|describes)')}"
+    + rf"|{_words('is')}(?=\s*[.,;\n]|\s*\Z)"
     + "|(?:选项|選択肢)?(?:是|が|は)?(?:最)?(?:正确|对的?|正解|正しい)|です|だと思|を選)",
     re.IGNORECASE,
 )
 """What stands behind an announced letter: "is the right answer"."""
 
 BETWEEN = re.compile(
-    r"(?:[\s,;./&|+、()·-]|"
+    r"(?:[\s,;:./\\&|+、()·–-]|"
     + _words(
-        *("and", "or", "as well as", "along with", "plus", "also", "maybe", "possibly", "perhaps", "probably", "either"),
+        *("to", "through", "else", "bien", "and", "or", "as well as", "along with", "plus", "also", "maybe", "possibly", "perhaps", "probably", "either"),
         *("both", "even", "option", "choice", "und", "oder", "sowie", "vielleicht", "et", "ou", r"peut-être"),
         *("(?-i:[eouy])", "quizás?", "tal vez"),
     )
@@ -247,6 +276,7 @@ def clean(text: str) -> str:
         >>> clean("The answer is **B**, 【C】 or Ｄ")
         'The answer is (B), (C) or D'
     """
+    text = "".join(c for c in text if unicodedata.category(c) not in ("So", "Cf") or c in "°◁▷" or "Ⓐ" <= c <= "ⓩ")
     text = unicodedata.normalize("NFKC", without_reasoning(text)[-LONGEST:])
     text = re.sub(r"[“”„«»‹›「」『』]", '"', re.sub(r"[‘’ʼ]", "'", text.replace("。", ". ")))
     text = re.sub(r"~~.*?~~|<(s|del|strike)>.*?</\1>", " ", text, flags=re.DOTALL | re.IGNORECASE)
@@ -268,5 +298,5 @@ def clean(text: str) -> str:
     )
     text = re.sub(r"\$(?=\S)([^$\n]+?)(?<=\S)\$(?!\d)", r"\1", text)
     text = re.sub(rf"[*`\"]|(?<![{WORD}])_+|_+(?![{WORD}])", "", text)
-    text = re.sub(r"^[ \t]*(?:[>#•+-]+[ \t]+)+", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^[ \t]*(?:(?:[>#•+→-]+|[-=]>)[ \t]+)+", "", text, flags=re.MULTILINE)
     return re.sub(r"[^\S\n]+", " ", text.replace("\r", "\n")).strip()

@@ -29,7 +29,7 @@ _CLAUSE_END = re.compile(
     rf"[ )]*(?:[.!?](?!\w)|[;,:\n{words.ENDED}。、]|[—–-]\s|\Z)|\s*(?:{words.REASON})", re.IGNORECASE
 )
 _SENTENCE_END = re.compile(rf"[.!?](?!\w)|[;\n{words.ENDED}。]|{words.REASON}", re.IGNORECASE)
-_JOINED = re.compile(r"[^\W\d_]|[/&+|、]")  # "and", a slash: what follows belongs to the list
+_JOINED = re.compile(r"[^\W\d_]|[/\\&+|、]")  # "and", a slash: what follows belongs to the list
 _ASKS = re.compile(r"\s*(?:so |or |and |but )?(?:is|are|could|can|would|should|might|does|do|what|why|which)\b", re.I)
 
 
@@ -178,7 +178,8 @@ class _Letters:
             before = self._text[max(0, match.start() - _WINDOW) : match.start()]
             cue = _ANNOUNCING.search(before)
             whole = re.fullmatch(r"[ (]*\w[ ).:,;]*", self._text) is not None
-            mention = self._mention(match, whole or (cue is not None and not cue["bare"]))
+            lower = whole or _MENTIONING.search(before) is not None or (cue is not None and not cue["bare"])
+            mention = self._mention(match, lower)
             if mention is None:
                 continue
             end = mention.end
@@ -240,10 +241,11 @@ class _Letters:
         rest = self._text[match.end() :]
         if "\n" in between:
             return match if re.match(r"[.) ]*(?:\n|\Z)", rest) else None
-        if "." in between or ";" in between:
+        if re.search("[.;:]", between):
             return match if re.match(rf"[) ]*(?:[.;,](?!\w)|\n|{words.ENDED}|\Z)", rest) else None
         further = words.BETWEEN.match(rest)
         joined = further is not None and _JOINED.search(further[0]) is not None
+        joined |= re.match(rf"[\s,]*\(?[A-Z]\)?(?![{words.WORD}'])", rest) is not None
         letter = (match["closed"] or match["bare"]).upper()
         joined |= _index(letter) in self._options.behind(self._plain, match.end())
         return match if joined or not re.match(rf"\s*[{words.WORD}]", rest) else None
@@ -252,7 +254,7 @@ class _Letters:
         """Whether letters are named as wrong ones: "not A", "A is wrong"."""
         if cue and words.NEGATION.search(cue[0].replace(cue["gap"] or "\n", "")):
             return True
-        if _DENYING.search(before) and not (cue and cue["tag"]):
+        if (_DENYING.search(before) or _DOUBTING.search(before)) and not (cue and cue["tag"]):
             return True
         if mention.told and words.WRONG.match(self._text, mention.end):
             return True
@@ -273,6 +275,8 @@ class _Letters:
         if words.CONFIRMED.match(text, end) or (closes and _CORRECTING.search(before)):
             return _Rank.ANNOUNCED
         if _SAYING.search(before) and len(set(mention.letters)) == 1:
+            return _Rank.SAID
+        if closes and _CONCLUDING.search(before) and len(set(mention.letters)) == 1:
             return _Rank.SAID
         if re.search(r"[.!?] \Z", before) and text[mention.bare_end : mention.bare_end + 1] == ":":
             return _Rank.LEADING
@@ -333,4 +337,6 @@ def _before(pattern: re.Pattern[str]) -> re.Pattern[str]:
 
 
 _ANNOUNCING, _SAYING, _BUT, _DENYING = map(_before, (words.ANNOUNCING, words.SAYING, words.BUT, words.DENYING))
-_MENTIONING, _CORRECTING = map(_before, (words.MENTIONING, words.CORRECTING))
+_MENTIONING, _CORRECTING, _CONCLUDING, _DOUBTING = map(
+    _before, (words.MENTIONING, words.CORRECTING, words.CONCLUDING, words.DOUBTING)
+)
