@@ -14,8 +14,6 @@ FLOORS = [
         "merge",
         "timing",
         "choices",
-        "_wording",
-        "_naming",
         "_pictures",
         "_sampling",
         "_container",

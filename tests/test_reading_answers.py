@@ -71,7 +71,9 @@ def decorated(template, letters, forms):
 
 def readable(template, form):
     """Whether a wrapped letter can stand there at all: a box does not hold dollars, nor JSON quotes."""
-    return not (("boxed" in template and ("$" in form or "{" in form.replace("{}", ""))) or ('"' in template and '"' in form))
+    return not (
+        ("boxed" in template and ("$" in form or "{" in form.replace("{}", ""))) or ('"' in template and '"' in form)
+    )
 
 
 def wrong(cases):
@@ -91,10 +93,30 @@ def test_a_letter_is_read_whatever_announces_and_decorates_it():
 
 
 def test_a_letter_with_its_text_is_read():
-    behind = ("{}. {}", "{}) {}", "({}) {}", "{}: {}", "{} - {}", "**{}**: {}", "**{}. {}**", "{}. {}.", "{} ({})", "（{}）{}", "{}、{}")
+    behind = (
+        "{}. {}",
+        "{}) {}",
+        "({}) {}",
+        "{}: {}",
+        "{} - {}",
+        "**{}**: {}",
+        "**{}. {}**",
+        "{}. {}.",
+        "{} ({})",
+        "（{}）{}",
+        "{}、{}",
+    )
     cases = [
         (template.format(form.format(letter, CHOICES[index])), index)
-        for template in ("The answer is {}", "Answer: {}", "Option {}", "{}", "答案是{}", "Die Antwort ist {}", "<answer>{}</answer>")
+        for template in (
+            "The answer is {}",
+            "Answer: {}",
+            "Option {}",
+            "{}",
+            "答案是{}",
+            "Die Antwort ist {}",
+            "<answer>{}</answer>",
+        )
         for form in behind
         for index, letter in enumerate(LETTERS)
     ]
@@ -123,7 +145,7 @@ def test_a_denied_letter_is_not_announced():
 
 
 def test_what_corrects_or_is_final_wins():
-    pairs = [letters for letters in itertools.permutations(LETTERS, 3)][::4]
+    pairs = list(itertools.permutations(LETTERS, 3))[::4]
     forms = ("{}", "({})", "**{}**")
     cases = [
         (decorated(template, letters, [form] * 3), LETTERS.index(letters[1]))
@@ -137,7 +159,14 @@ def test_what_corrects_or_is_final_wins():
 
 def test_what_contradicts_itself_or_is_only_thought_is_no_answer():
     pairs = list(itertools.permutations(LETTERS, 2))
-    assert not wrong([(decorated(template, pair, [form] * 2), None) for template in NOTHING for pair in pairs for form in ("{}", "({})")])
+    assert not wrong(
+        [
+            (decorated(template, pair, [form] * 2), None)
+            for template in NOTHING
+            for pair in pairs
+            for form in ("{}", "({})")
+        ]
+    )
 
 
 def test_lower_case_after_an_announcement_is_a_letter_unless_it_is_a_word():
@@ -145,7 +174,12 @@ def test_lower_case_after_an_announcement_is_a_letter_unless_it_is_a_word():
              for i, letter in enumerate("abcde")]  # fmt: skip
     cases += [(t.format(text), i) for t in ("the answer is {}", "The answer is {}.", "answer: {}", "I choose {}.", "<answer>{}</answer>", "The answer is {}, not a horse.")
               for i, text in enumerate(CHOICES)]  # fmt: skip
-    cases += [("the answer is a horse", None), ("the answer is a", 0), ("The answer is A horse", None), ("the answer is a, because it purrs", 0)]
+    cases += [
+        ("the answer is a horse", None),
+        ("the answer is a", 0),
+        ("The answer is A horse", None),
+        ("the answer is a, because it purrs", 0),
+    ]
     assert not wrong(cases)
 
 
@@ -248,7 +282,27 @@ def test_any_order_of_an_answers_parts_is_read_without_an_error(parts):
         assert LETTERS[found] in visible or CHOICES[found] in visible, "what was only thought is named by nobody"
 
 
-@pytest.mark.parametrize("piece", ["A ", "(", "(A)", "the answer is ", "<answer>", "\\boxed{", "not ", "不", "$", "*", "<b>", "wait ", "\n", "x", "A, ", "B because "])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "A ",
+        "(",
+        "(A)",
+        "the answer is ",
+        "<answer>",
+        "\\boxed{",
+        "not ",
+        "不",
+        "$",
+        "*",
+        "<b>",
+        "wait ",
+        "\n",
+        "x",
+        "A, ",
+        "B because ",
+    ],
+)
 def test_a_long_answer_takes_no_long_time(piece):
     start = time.process_time()
     parse_choice(piece * (10_000 // len(piece)), CHOICES)

@@ -1,116 +1,31 @@
-"""Multiple choice: how options are written into a question, and how an answer is read back.
-
-The reader never guesses: an answer that names no option, or several, is None.
-"""
+"""The letters of an answer, and how firmly each of them is named."""
 
 from __future__ import annotations
 
 import re
-import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from dyto import _wording as words
-from dyto._naming import SEVERAL, Options
-from dyto.errors import ConfigError
-
-LETTERS = string.ascii_uppercase
+from dyto.choices import wording as words
+from dyto.choices.cleaning import ENDED, WORD
+from dyto.choices.naming import SEVERAL, Options
 
 _WINDOW = 240
 _SENTENCE = 1000
 _LETTER = re.compile(
     rf"\(\s*(?:(?:option|choice)\s+)?(?P<closed>[A-Z])\s*[.:]?\s*\)"
-    rf"|\(?(?<![{words.WORD}'])(?P<bare>[A-Z])(?![{words.WORD}]|'[A-Z]|-[A-Z]|\.[A-Z]\.)(?P<half>\s?\))?",
+    rf"|\(?(?<![{WORD}'])(?P<bare>[A-Z])(?![{WORD}]|'[A-Z]|-[A-Z]|\.[A-Z]\.)(?P<half>\s?\))?",
     re.IGNORECASE,
 )
 _MASK = "\ue002"
-_CLAUSE_END = re.compile(
-    rf"[ )]*(?:[.!?](?!\w)|[;,:\n{words.ENDED}。、]|[—–-]\s|\Z)|\s*(?:{words.REASON})", re.IGNORECASE
-)
-_SENTENCE_END = re.compile(rf"[.!?](?!\w)|[;\n{words.ENDED}。]|{words.REASON}", re.IGNORECASE)
+_CLAUSE_END = re.compile(rf"[ )]*(?:[.!?](?!\w)|[;,:\n{ENDED}。、]|[—–-]\s|\Z)|\s*(?:{words.REASON})", re.IGNORECASE)
+_SENTENCE_END = re.compile(rf"[.!?](?!\w)|[;\n{ENDED}。]|{words.REASON}", re.IGNORECASE)
 _JOINED = re.compile(r"[^\W\d_]|[/\\&+|、]")  # "and", a slash: what follows belongs to the list
 _ASKS = re.compile(r"\s*(?:so |or |and |but )?(?:is|are|could|can|would|should|might|does|do|what|why|which)\b", re.I)
 
 
-def format_choices(choices: Sequence[str], *, separator: str = "\n") -> str:
-    """Write options with their letters.
-
-    Args:
-        choices: Two to 26 options, none empty.
-        separator: What stands between them.
-
-    Returns:
-        "(A) first", "(B) second", ... joined by `separator`.
-
-    Raises:
-        ConfigError: Too few or too many options, or an empty one.
-
-    Example:
-        >>> format_choices(["a cat", "a dog"], separator=" ")
-        '(A) a cat (B) a dog'
-    """
-    if isinstance(choices, str):
-        raise ConfigError(f"choices is one text ({choices!r}), expected a list of them: put it in brackets")
-    if not 2 <= len(choices) <= len(LETTERS):
-        raise ConfigError(f"{len(choices)} choices given, expected 2 to {len(LETTERS)}")
-    for letter, choice in zip(LETTERS, choices, strict=False):
-        if not choice.strip():
-            raise ConfigError(f"choice ({letter}) is empty, expected a text: give every choice some words")
-    return separator.join(f"({letter}) {choice.strip()}" for letter, choice in zip(LETTERS, choices, strict=False))
-
-
-def parse_choice(text: str, choices: Sequence[str]) -> int | None:
-    """Read which option an answer names.
-
-    What stands in a reasoning block (`<think>`) never counts. In what remains, the first of these that is there
-    decides, and what is further down is not looked at:
-
-    1. the whole answer is the text of an option ("a dog");
-    2. the contents of `<answer>` or a box, or what is called final ("Final answer: B");
-    3. what is announced ("The answer is B", "Answer: b", "I choose (B)", "B is correct", "答案是B");
-    4. what is said ("I think B", "It is B");
-    5. a letter that begins the answer or a line ("B", "B. a dog", "**B**");
-    6. a letter in brackets or named as an option ("(B)", "option B", "Risposta: B");
-    7. the text of an option within the answer ("It is a dog");
-    8. yes or no, where an option begins with it ("No, it is not").
-
-    A correction ("Wait, actually the answer is B") takes back all that was named before it. Where several places
-    of the same step name different options, or one place names several ("A and B"), there is no answer; nor is
-    there where a letter past the last option is named, or a letter together with another option's text. A denied
-    letter ("not A", "(A) is wrong") is not named. Emphasis, quotes and brackets of any sort, and full width, are
-    decoration.
-
-    Args:
-        text: What the model answered.
-        choices: The options, in the order of their letters.
-
-    Returns:
-        The index of the option, or None.
-
-    Example:
-        >>> [parse_choice(t, ["a cat", "a dog"]) for t in ("B) a dog", "It is a dog.", "A or B", "A man")]
-        [1, 1, None, None]
-    """
-    answer, options = words.clean(text), Options(choices)
-    lone = re.fullmatch(r"\W*([A-Za-z])\W*", answer)
-    found = None if lone and _index(lone[1]) < len(options) else options.verbatim(answer)
-    if found is None:
-        letters = _Letters(answer, options)
-        found = letters.chosen()
-        if found is None:
-            found = options.named(answer)
-            found = None if found in letters.denied else found
-        if found is None:
-            found = options.yes_or_no(answer)
-    return None if found == SEVERAL else found
-
-
-def _index(letter: str) -> int:
-    return LETTERS.index(letter.upper())
-
-
-class _Rank(IntEnum):
+class Rank(IntEnum):
     """How firmly an option is named."""
 
     MENTIONED = 0
@@ -126,7 +41,7 @@ class _Statement:
 
     start: int
     end: int
-    rank: _Rank
+    rank: Rank
     option: int
 
 
@@ -142,8 +57,18 @@ class _Mention:
     decorated: bool
 
 
-class _Letters:
-    """An answer's letters and what is said about each; with them the texts that are announced like letters."""
+def index_of(letter: str) -> int:
+    """The place of a letter's option."""
+    return ord(letter.upper()) - ord("A")
+
+
+class Letters:
+    """An answer's letters and what is said about each; with them the texts that are announced like letters.
+
+    Args:
+        text: The answer, cleaned.
+        options: The options.
+    """
 
     def __init__(self, text: str, options: Options) -> None:
         self._plain, self._options = text, options
@@ -157,7 +82,7 @@ class _Letters:
         found = sorted([*self._lettered(), *self._worded()], key=lambda statement: statement.start)
         last, since = 0, 0
         for number, statement in enumerate(found):
-            if number and statement.rank >= _Rank.SAID and words.CORRECTION.search(self._text, last, statement.start):
+            if number and statement.rank >= Rank.SAID and words.CORRECTION.search(self._text, last, statement.start):
                 since = number
             last = statement.end
         if not found:
@@ -165,7 +90,7 @@ class _Letters:
         rank = max(statement.rank for statement in found[since:])
         named = [statement for statement in found[since:] if statement.rank == rank]
         first = named[0]
-        if rank == _Rank.LEADING and re.match(r"[ (]*\w[ ).:,]*(?:\n|\Z)", self._text):
+        if rank == Rank.LEADING and re.match(r"[ (]*\w[ ).:,]*(?:\n|\Z)", self._text):
             return first.option  # a line of its own, then the reasons
         return first.option if len({statement.option for statement in named}) == 1 else SEVERAL
 
@@ -188,7 +113,7 @@ class _Letters:
                 continue
             if self._denied(mention, before, cue):
                 denied = end
-                self.denied |= {_index(letter) for letter in mention.letters}
+                self.denied |= {index_of(letter) for letter in mention.letters}
                 continue
             rank = self._rank(mention, before, cue, sentence, denied > max(0, mention.start - len(sentence) - 1))
             if rank is not None and mention.told < len(self._options):  # else these are the options once more
@@ -200,12 +125,16 @@ class _Letters:
         bare_end = end = start
         upcoming: re.Match[str] | None = match
         while upcoming and (letter := self._letter(upcoming, lower)):
-            if letters and words.DENIED.match(self._text, upcoming.end()) and words.ONE.match(self._text, upcoming.end()):
+            if (
+                letters
+                and words.DENIED.match(self._text, upcoming.end())
+                and words.ONE.match(self._text, upcoming.end())
+            ):
                 break
             letters.append(letter)
             bare_end = upcoming.end()
             lower = lower and upcoming[0].strip("() ").islower()
-            own = self._options.behind(self._plain, bare_end).get(_index(letter))
+            own = self._options.behind(self._plain, bare_end).get(index_of(letter))
             told += own is not None
             end = own or bare_end
             upcoming = self._next(end)
@@ -215,19 +144,19 @@ class _Letters:
     def _letter(self, match: re.Match[str], lower: bool) -> str | None:
         """The letter in upper case; None where it is a word, such as an article."""
         letter = match["closed"] or match["bare"]
-        known = _index(letter) < len(self._options)
+        known = index_of(letter) < len(self._options)
         if match["closed"] or match["half"]:
             return letter.upper() if known or letter.isupper() else None
         if letter.islower() and not lower:
             return None
-        follows = re.match(rf" ([{words.WORD}][{words.WORD}'-]*)", self._text[match.end() :])
-        if letter in "Ii" and follows and (not known or follows[1].casefold() in words.VERBS):
+        follows = re.match(rf" ([{WORD}][{WORD}'-]*)", self._text[match.end() :])
+        if letter in "Ii" and follows and (not known or words.VERBS.fullmatch(follows[1])):
             return None
         if follows and re.fullmatch("[A-Z]", follows[1]):
             return letter.upper()
-        if follows and (letter in "AI" or letter.islower()) and follows[1].casefold() not in words.FOLLOWING:
+        if follows and (letter in "AI" or letter.islower()) and not words.FOLLOWING.fullmatch(follows[1]):
             own = self._options.behind(self._plain, match.end())
-            return letter.upper() if _index(letter) in own else None
+            return letter.upper() if index_of(letter) in own else None
         return letter.upper()
 
     def _next(self, end: int) -> re.Match[str] | None:
@@ -242,13 +171,13 @@ class _Letters:
         if "\n" in between:
             return match if re.match(r"[.) ]*(?:\n|\Z)", rest) else None
         if re.search("[.;:]", between):
-            return match if re.match(rf"[) ]*(?:[.;,](?!\w)|\n|{words.ENDED}|\Z)", rest) else None
+            return match if re.match(rf"[) ]*(?:[.;,](?!\w)|\n|{ENDED}|\Z)", rest) else None
         further = words.BETWEEN.match(rest)
         joined = further is not None and _JOINED.search(further[0]) is not None
-        joined |= re.match(rf"[\s,]*\(?[A-Z]\)?(?![{words.WORD}'])", rest) is not None
+        joined |= re.match(rf"[\s,]*\(?[A-Z]\)?(?![{WORD}'])", rest) is not None
         letter = (match["closed"] or match["bare"]).upper()
-        joined |= _index(letter) in self._options.behind(self._plain, match.end())
-        return match if joined or not re.match(rf"\s*[{words.WORD}]", rest) else None
+        joined |= index_of(letter) in self._options.behind(self._plain, match.end())
+        return match if joined or not re.match(rf"\s*[{WORD}]", rest) else None
 
     def _denied(self, mention: _Mention, before: str, cue: re.Match[str] | None) -> bool:
         """Whether letters are named as wrong ones: "not A", "A is wrong"."""
@@ -264,41 +193,40 @@ class _Letters:
 
     def _rank(
         self, mention: _Mention, before: str, cue: re.Match[str] | None, sentence: str, after_denied: bool
-    ) -> _Rank | None:
+    ) -> Rank | None:
         """How firmly letters are named; None if not at all."""
         text, end = self._text, mention.end
         closes = _CLAUSE_END.match(text, end) is not None
         if cue:
-            return _Rank.FINAL if cue["tag"] or words.FINAL.search(sentence + cue[0]) else _Rank.ANNOUNCED
+            return Rank.FINAL if cue["tag"] or words.FINAL.search(sentence + cue[0]) else Rank.ANNOUNCED
         if after_denied and closes and _BUT.search(before):
-            return _Rank.ANNOUNCED
+            return Rank.ANNOUNCED
         if words.CONFIRMED.match(text, end) or (closes and _CORRECTING.search(before)):
-            return _Rank.ANNOUNCED
+            return Rank.ANNOUNCED
         if _SAYING.search(before) and len(set(mention.letters)) == 1:
-            return _Rank.SAID
+            return Rank.SAID
         if closes and _CONCLUDING.search(before) and len(set(mention.letters)) == 1:
-            return _Rank.SAID
+            return Rank.SAID
         if re.search(r"[.!?] \Z", before) and text[mention.bare_end : mention.bare_end + 1] == ":":
-            return _Rank.LEADING
+            return Rank.LEADING
         if re.search(r"(?:\A|\n) ?\Z", before) and (
             mention.decorated
             or end > mention.bare_end
             or len(mention.letters) > 1
-            or re.match(r"[.:,;](?!\w\.)|\s*(?:\n|\Z)|\s[—–-]\s| (?!\W)", text[end:])
-            and self._goes_on(end)
+            or (re.match(r"[.:,;](?!\w\.)|\s*(?:\n|\Z)|\s[—–-]\s| (?!\W)", text[end:]) and self._goes_on(end))
         ):
-            return _Rank.LEADING
+            return Rank.LEADING
         alone = re.search(r"(?:\A|[.!?:\n])\s*\Z", before) and re.match(r"[ )]*[.!]?\s*(?:\n|\Z)", text[end:])
-        return _Rank.MENTIONED if mention.decorated or alone or _MENTIONING.search(before) else None
+        return Rank.MENTIONED if mention.decorated or alone or _MENTIONING.search(before) else None
 
     def _goes_on(self, end: int) -> bool:
         """Whether no word follows a letter, or one that may follow an answer ("B because")."""
-        follows = re.match(rf" ([{words.WORD}][{words.WORD}'-]*)", self._text[end:])
-        return follows is None or follows[1].casefold() in words.FOLLOWING
+        follows = re.match(rf" ([{WORD}][{WORD}'-]*)", self._text[end:])
+        return follows is None or words.FOLLOWING.fullmatch(follows[1]) is not None
 
     def _option(self, mention: _Mention) -> int:
         """The option of a mention; `SEVERAL` if there are more, or the text behind the letter is another's."""
-        index = _index(mention.letters[0])
+        index = index_of(mention.letters[0])
         if len(set(mention.letters)) > 1 or index >= len(self._options):
             return SEVERAL
         behind = self._options.behind(self._plain, mention.bare_end)
@@ -314,7 +242,7 @@ class _Letters:
             ended = _SENTENCE_END.search(self._plain, begin + blank, begin + _SENTENCE)
             end = ended.start() if ended else begin + _SENTENCE
             if cue["tag"]:
-                end = self._plain.find(words.ENDED, begin)
+                end = self._plain.find(ENDED, begin)
             if cue["bare"] or any(begin <= at <= (end if cue["tag"] else cue.end() + 1) for at in letters):
                 continue
             segment = self._plain[begin:end]
@@ -324,11 +252,11 @@ class _Letters:
                 option = SEVERAL
             if option is not None:
                 final = cue["tag"] or words.FINAL.search(re.split(r"[.!?\n]", self._plain[:begin])[-1])
-                yield _Statement(begin, end, _Rank.FINAL if final else _Rank.ANNOUNCED, option)
+                yield _Statement(begin, end, Rank.FINAL if final else Rank.ANNOUNCED, option)
         for cue in words.CORRECTING.finditer(self._plain):
             for option, end in self._options.behind(self._plain, cue.end()).items():
                 if _CLAUSE_END.match(self._plain, end):
-                    yield _Statement(cue.end(), end, _Rank.ANNOUNCED, option)
+                    yield _Statement(cue.end(), end, Rank.ANNOUNCED, option)
 
 
 def _before(pattern: re.Pattern[str]) -> re.Pattern[str]:

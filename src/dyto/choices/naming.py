@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dyto import _wording as words
+from dyto.choices.cleaning import ENDED, clean
 
 SEVERAL = -1
 """Stands for several options, or for one that there is not."""
@@ -18,10 +18,11 @@ _TOKEN = re.compile(
 _ARTICLES = ("a", "an", "the")
 _NEGATIVE = re.compile(r"not|neither|nor|never|cannot|[a-z]+n't|nicht|kein\w*|weder|pas|ni|不|没|沒", re.IGNORECASE)
 _WITHOUT = ("no", "without", "kein", "keine", "ohne", "sans", "sin", "没有")
-_CLAUSE_END = re.compile(rf"[ )'\"]*(?:[.!](?!\w)|[;,:\n{words.ENDED}。、]|-\s|[—–]|\Z)")
+_CLAUSE_END = re.compile(rf"[ )'\"]*(?:[.!](?!\w)|[;,:\n{ENDED}。、]|-\s|[—–]|\Z)")
 _YES_NO = re.compile(r"(?<![\w'-])(yes|no)(?![\w'-])", re.IGNORECASE)
 _SUBJECT = re.compile(
-    r"\s+(?:it|he|she|they|there|this|that|these|those|the|i|we|you|because|since|as|nothing|nobody|his|her|their)\b", re.I
+    r"\s+(?:it|he|she|they|there|this|that|these|those|the|i|we|you|because|since|as|nothing|nobody|his|her|their)\b",
+    re.I,
 )
 _SAID_BEFORE = re.compile(r"(?:\A|[.,;:!\n]|\b(?:is|be|say|answer|clearly|definitely|therefore))\s*\Z", re.IGNORECASE)
 
@@ -49,7 +50,7 @@ class Options:
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._full = [tuple(token.text for token in _tokens(words.clean(text))) for text in texts]
+        self._full = [tuple(token.text for token in _tokens(clean(text))) for text in texts]
         self._plain = [_without_article(full) for full in self._full]
         self._reach = 64 + 2 * max(map(len, texts), default=0)
         self._found: dict[tuple[str, int], dict[int, int]] = {}
