@@ -16,12 +16,12 @@ from dyto.evaluation.folders import RunFolders, read_json
 from dyto.evaluation.journal import Journal
 from dyto.evaluation.judge import DEFAULT_MODEL, Judge
 from dyto.evaluation.judge_prompts import read_prompts
-from dyto.evaluation.judging import Verdicts, judge_cases
+from dyto.evaluation.judging import Verdicts, judge_cases, kept_verdicts
 from dyto.evaluation.paper import setting_of
 from dyto.evaluation.rows import Row
 from dyto.evaluation.scoring import cases, results
 from dyto.evaluation.settings import Settings
-from dyto.evaluation.verdicts import Estimate, estimate, exact_match
+from dyto.evaluation.verdicts import Estimate, estimate, exact_match, verdict_rank
 from dyto.evaluation.workers import ask_all, nothing_open
 
 JUDGES = ("auto", "openai", "offline", "none")
@@ -157,8 +157,8 @@ def judge_run(
     else:
         prompts, judge = read_prompts(judging.prompts), Judge(judging.model)
         name = judge.name
-        with folders.alone("judging"), Journal(folders.verdict_cache) as cache:
-            bill = estimate(to_judge, prompts, name, cache.refresh())
+        with folders.alone("judging"), Journal(folders.verdict_cache, rank=verdict_rank) as cache:
+            bill = estimate(to_judge, prompts, name, kept_verdicts(cache).keys())
             if bill.calls and not hooks.spend(bill, name):
                 raise JudgeError(f"not judged: {bill}. The predictions are kept; judge them with the same command")
             verdicts = judge_cases(

@@ -6,22 +6,18 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from typing import Any
 
-from dyto.errors import JudgeError, MissingExtraError
+from dyto.errors import JudgeError
+from dyto.evaluation.endpoint import BrokenReplyError, Endpoint, Messages, OddReplyError
 from dyto.evaluation.verdicts import Verdict, parse_verdict
 
-if TYPE_CHECKING:
-    from openai import OpenAI
-
 DEFAULT_MODEL = "gpt-3.5-turbo-0125"
-_MAX_REPLY_TOKENS = 100
+_LONGEST_KEPT = 2000
 _REMINDER = "That was not the JSON object asked for. Reply with that object only."
 
 logger = logging.getLogger(__name__)
-
-Messages = Sequence[Mapping[str, str]]
 
 
 class Judge:
@@ -31,7 +27,7 @@ class Judge:
 
     Args:
         model: The model's name at the endpoint.
-        timeout: Seconds after which a silent endpoint counts as failed.
+        timeout: Seconds that one request may take in all, from connecting to the last byte of the reply.
         attempts: How often one request is sent before it counts as failed.
         asks: How often a case is put before its reply counts as no verdict.
         backoff: Seconds before the second attempt; doubled for every further one, up to a minute.
@@ -62,7 +58,7 @@ class Judge:
         self.model = model
         self.name = f"{model} at {base_url}" if base_url else model
         self._attempts, self._asks, self._backoff = attempts, asks, backoff
-        self._client = _client(key, base_url, timeout)
+        self._endpoint = Endpoint(model, key, base_url, timeout)
         self._failed_in_a_row = 0
         self._give_up_after = give_up_after
         self._stop = threading.Event()
@@ -75,18 +71,22 @@ class Judge:
             JudgeError: The endpoint refuses us, or fails again and again.
         """
         talk: list[Mapping[str, str]] = list(messages)
-        reply = ""
+        reply, reason = "", ""
         for _ in range(self._asks):
             try:
                 reply = self._send(talk)
+            except OddReplyError as err:
+                reason = f"no chat completion in {self._asks} replies: {err}"
+                continue
             except _RequestFailedError as err:
                 return Verdict(reason=str(err))
             verdict = parse_verdict(reply, aspect)
             if verdict is not None:
                 return verdict
+            reply, reason = reply[:_LONGEST_KEPT], f"no verdict in {self._asks} replies"
             talk = [*messages, {"role": "assistant", "content": reply or "(nothing)"}]
             talk.append({"role": "user", "content": _REMINDER})
-        return Verdict(reason=f"no verdict in {self._asks} replies", reply=reply)
+        return Verdict(reason=reason, reply=reply)
 
     def stop(self) -> None:
         """Let no further request be sent."""
@@ -96,17 +96,17 @@ class Judge:
         """One request with retries; the reply's text, empty if the endpoint said nothing."""
         import openai
 
-        why, sent = "", cast("Any", list(messages))
+        why = ""
         for attempt in range(self._attempts):
             if self._stop.is_set():
                 raise JudgeError("judging was stopped")
             try:
-                completion: Any = self._client.chat.completions.create(
-                    model=self.model, messages=sent, temperature=0, max_tokens=_MAX_REPLY_TOKENS
-                )
-                reply = _text(completion)
+                reply = self._endpoint.complete(messages)
                 self._failed_in_a_row = 0
                 return reply
+            except OddReplyError:
+                self._failed_in_a_row = 0
+                raise
             except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as err:
                 raise JudgeError(
                     f"the judge {self.name} refuses us: {_short(err)}; check key, model, endpoint"
@@ -118,10 +118,7 @@ class Judge:
                 if err.code == "insufficient_quota":
                     raise JudgeError(f"the judge's quota is used up: {_short(err)}") from err
                 why, pause = _short(err), _retry_after(err)
-            except (
-                openai.APIError,
-                ValueError,
-            ) as err:  # 5xx, no connection, timeout, a body that is no JSON
+            except (openai.APIError, BrokenReplyError) as err:  # 5xx, no connection, too late, a body that is no JSON
                 why, pause = _short(err), None
             logger.info("judge, attempt %d of %d: %s", attempt + 1, self._attempts, why)
             if attempt + 1 < self._attempts:
@@ -144,25 +141,10 @@ class _RequestFailedError(Exception):
     """One request cannot be answered; others may."""
 
 
-def _client(key: str, base_url: str | None, timeout: float) -> OpenAI:
-    try:
-        import openai
-    except ImportError as err:
-        raise MissingExtraError("The judge of open-ended answers", "openai", "judge") from err
-    organization = os.environ.get("OPENAI_ORG") or None
-    return openai.OpenAI(api_key=key, base_url=base_url, organization=organization, timeout=timeout, max_retries=0)
-
-
-def _text(completion: Any) -> str:
-    choices = getattr(completion, "choices", None)
-    if not isinstance(choices, list):
-        raise ValueError(f"the endpoint sent no chat completion, but {str(completion)[:80]!r}")
-    return str(choices[0].message.content or "") if choices and choices[0].message else ""
-
-
 def _short(err: Exception) -> str:
     status = getattr(err, "status_code", None)
-    text = " ".join(str(err).split())[:160] or type(err).__name__
+    said = getattr(err, "body", None)
+    text = " ".join(f"{err} {said if isinstance(said, str) else ''}".split())[:160] or type(err).__name__
     return f"HTTP {status}: {text}" if status and str(status) not in text else text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
@@ -10,6 +11,8 @@ from dyto.evaluation.journal import Journal
 from dyto.evaluation.judge import Judge
 from dyto.evaluation.judge_prompts import JudgePrompt
 from dyto.evaluation.verdicts import Case, Verdict, request_key
+
+logger = logging.getLogger(__name__)
 
 Verdicts = dict[tuple[str, str], Verdict]
 
@@ -40,8 +43,7 @@ def judge_cases(
     Raises:
         JudgeError: The endpoint refuses us or fails again and again; all verdicts so far are in the cache.
     """
-    cache.refresh()
-    verdicts = {key: Verdict.from_row(row) for key, row in cache.rows().items()}
+    verdicts = kept_verdicts(cache)
     keys, fresh = [], {}
     for case in cases:
         messages = prompts[case.aspect].messages(case.values)
@@ -71,6 +73,16 @@ def judge_cases(
         finally:
             cache.sync()
     return {(case.sample, case.aspect): verdicts[key] for case, key in zip(cases, keys, strict=True)}
+
+
+def kept_verdicts(cache: Journal) -> dict[str, Verdict]:
+    """The verdicts that a cache holds; rows that are none are passed over, so that they are judged again."""
+    cache.refresh()
+    read = {key: Verdict.from_row(row) for key, row in cache.rows().items()}
+    verdicts = {key: verdict for key, verdict in read.items() if verdict is not None}
+    if len(verdicts) < len(read):
+        logger.warning("%s: %d rows hold no verdict and are judged again", cache.folder, len(read) - len(verdicts))
+    return verdicts
 
 
 def _keep(cache: Journal, key: str, verdict: Verdict) -> Verdict:

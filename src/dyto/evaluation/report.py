@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -171,7 +172,9 @@ def notes_of(run: Results) -> list[str]:
         count = len(run["unparsed"])
         notes.append(f"{name}: {count} of the answers named no option and count{'s' * (count == 1)} as wrong.")
     if run["unscored"]:
-        notes.append(f"{name}: {len(run['unscored'])} verdicts are missing; asked again by the same command.")
+        kinds = Counter(reason.partition(":")[0] for reason in run["unscored"].values())
+        why = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        notes.append(f"{name}: {len(run['unscored'])} verdicts are missing ({why}); asked again by the same command.")
     if run["judge"]:
         paper_judge = paper_numbers()["judge"]
         # The paper has none of the benchmarks of which no public file is known.

@@ -10,9 +10,20 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
+from dyto.choices.cleaning import THINKING
 from dyto.evaluation.judge_prompts import JudgePrompt
+from dyto.evaluation.literals import NoObjectError, read_object
 
 _REPLY_TOKENS = 20
+_LONGEST_REPLY = 20_000
+_MARK = re.compile(rf"(?:{THINKING.pattern})|\{{", re.IGNORECASE)
+_REPORTING = re.compile(
+    r"(?<!\w)(?:says?|said|claims?|claimed|states?|stated|writes?|wrote|written|contains?|contained|reads?|quotes?|"
+    r"quoted|includes?|shows?|e\.g\.?|such as|like|examples?|formats?|predict\w*|predicted answer|candidate|student|"
+    r"asked for|instead of|not|injected|outputs?)(?:\s+(?:is|was|are|be|that|this|itself|text|of|the|an?|object|json|"
+    r"verdict|should|would|answer|simply|just|in|as|follows))*\s*[:,]?\s*\Z",
+    re.IGNORECASE,
+)
 _PER_MESSAGE = 8
 
 
@@ -57,16 +68,32 @@ class Verdict:
         return {"key": key} | asdict(self)
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Verdict:
-        """From a journal's row."""
-        return cls(**{name: row[name] for name in ("pred", "score", "reason", "reply")})
+    def from_row(cls, row: Mapping[str, Any]) -> Verdict | None:
+        """From a journal's row; None if the row is no verdict."""
+        pred, score, reply = row.get("pred"), row.get("score"), row.get("reply", "")
+        a_score = not isinstance(score, bool) and isinstance(score, int | float) and 0 <= score <= 5
+        if pred not in ("yes", "no", None) or not a_score or row.get("reason") != "" or not isinstance(reply, str):
+            return None
+        return cls(pred=pred, score=score, reply=reply)
+
+
+def verdict_rank(row: Mapping[str, Any]) -> int:
+    """Which of two rows with one key counts: one that holds a verdict, before one that does not."""
+    return int(Verdict.from_row(row) is None)
 
 
 def parse_verdict(reply: str, aspect: str) -> Verdict | None:
     """Read a judge's reply.
 
-    Understood are a JSON object or a Python dict, alone or within other text, with `score` from 0 to 5 and
-    for "match" `pred` yes or no.
+    What stands in a reasoning block (`<think>`) never counts. In what remains, the first of these that is there
+    decides:
+
+    1. the whole reply is one object, JSON or as Python writes it;
+    2. the objects that stand on their own: in a fence, in a tag, or at the beginning or the end of a line.
+
+    An object that is quoted, within another one's string or in prose ("it says {...}", "for example {...}"), is no
+    verdict, and two that differ are none. `score` is a number from 0 to 5, and for "match" `pred` is exactly yes or
+    no. Nothing is evaluated.
 
     Args:
         reply: The judge's words.
@@ -78,22 +105,76 @@ def parse_verdict(reply: str, aspect: str) -> Verdict | None:
     Example:
         >>> parse_verdict("Sure: {'pred': 'yes', 'score': 4.8}", "match").score
         4.8
-        >>> parse_verdict('{"pred": "perhaps", "score": 9}', "match")
+        >>> parse_verdict('{"pred": "yes or no", "score": 3}', "match")
     """
-    found = {_fields(part) for part in re.findall(r"\{[^{}]*\}", reply)} - {(None, None)}
-    if len(found) != 1:
+    text = reply.strip()
+    if len(text) > _LONGEST_REPLY:
         return None
-    pred, score = found.pop()
-    if score is None or not 0 <= score <= 5 or (aspect == "match" and pred is None):
+    if re.fullmatch("`[^`]*`", text):
+        text = text[1:-1].strip()
+    found = {_fields(read, aspect) for read in _objects(text) if {"pred", "score"} & read.keys()}
+    if len(found) != 1 or None in found:
         return None
-    return Verdict(pred=pred if aspect == "match" else None, score=score, reply=reply)
+    (fields,) = found
+    assert fields is not None
+    return Verdict(pred=fields[0], score=fields[1], reply=reply)
 
 
-def _fields(text: str) -> tuple[str | None, float | None]:
-    """`pred` and `score` of a JSON object or Python dict, without evaluating anything."""
-    pred = re.search(r"""["']?\bpred\b["']?\s*:\s*["']?(yes|no)\b""", text, re.IGNORECASE)
-    score = re.search(r"""["']?\bscore\b["']?\s*:\s*["']?(-?\d+(?:\.\d+)?)["']?\s*[,}]""", text, re.IGNORECASE)
-    return (pred[1].lower() if pred else None), (float(score[1]) if score else None)
+def _fields(read: Mapping[str, Any], aspect: str) -> tuple[str | None, float] | None:
+    """`pred` and `score` of an object; None if they are no verdict."""
+    pred, score = read.get("pred"), read.get("score")
+    if isinstance(score, str):
+        score = float(score) if re.fullmatch(r"\s*\d+\.?\d*\s*", score) else None
+    if not isinstance(score, float) or not 0 <= score <= 5:
+        return None
+    if aspect != "match":
+        return None, score
+    pred = pred.strip().casefold() if isinstance(pred, str) else ""
+    return (pred, score) if pred in ("yes", "no") else None
+
+
+def _objects(text: str) -> list[dict[str, Any]]:
+    """The objects of a reply that are not quoted: the one that it is, or those that stand on their own."""
+    found, at, start, thinks = list[dict[str, Any]](), 0, 0, False
+    while match := _MARK.search(text, at):
+        at = match.end()
+        if match[0] == "{":
+            try:
+                read, at = read_object(text, match.start())
+            except NoObjectError:
+                at = at if thinks else _closing(text, match.start())
+            else:
+                if not match.start() and not text[at:].strip(" .;\n"):
+                    return [read]
+                if not thinks and _stands_alone(text[start : match.start()], text[at:]):
+                    found.append(read)
+        else:
+            closes = bool(match[1] or match[2])
+            if closes and not thinks:  # the block was opened in the prompt
+                found.clear()
+            thinks, start = not closes, at
+    return found
+
+
+def _stands_alone(before: str, behind: str) -> bool:
+    """Whether an object is a reply's own: not in quotes, not in the midst of a line, not reported."""
+    opened = re.search(r"(?:\s*(?:```\w*|<\w+>))+\s*\Z", before)
+    line = before[: opened.start()] if opened else before
+    if re.search(r"[\"'`“”‘’«»]\s*\Z", line) or _REPORTING.search(line):
+        return False
+    begins = opened or re.search(r"(?:\A|\n|\[)[\s*]*\Z", before)
+    ends = re.match(r"[ .;*\]]*(?:\n|\Z|```|</)", behind)
+    return bool(begins or ends)
+
+
+def _closing(text: str, at: int) -> int:
+    """Behind the brace that closes the one at a place; the text's end where none does."""
+    depth = 0
+    for match in re.compile("[{}]").finditer(text, at):
+        depth += 1 if match[0] == "{" else -1
+        if not depth:
+            return match.end()
+    return len(text)
 
 
 def exact_match(case: Case) -> Verdict:
@@ -121,7 +202,9 @@ def normalise(text: str) -> str:
 
 def request_key(judge: str, messages: Sequence[Mapping[str, str]]) -> str:
     """The key under which a verdict is kept: everything that the judge saw, and who it was."""
-    return sha256(json.dumps([judge, list(messages)], ensure_ascii=False).encode()).hexdigest()
+    return sha256(
+        json.dumps([judge, list(messages)], ensure_ascii=False).encode("utf-8", "backslashreplace")
+    ).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,270 @@
+"""The letters of an answer, and how firmly each of them is named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from dyto.choices import wording as words
+from dyto.choices.cleaning import ENDED, WORD
+from dyto.choices.naming import SEVERAL, Options
+
+_WINDOW = 240
+_SENTENCE = 1000
+_LETTER = re.compile(
+    rf"\(\s*(?:(?:option|choice)\s+)?(?P<closed>[A-Z])\s*[.:]?\s*\)"
+    rf"|\(?(?<![{WORD}'])(?P<bare>[A-Z])(?![{WORD}]|'[A-Z]|-[A-Z]|\.[A-Z]\.)(?P<half>\s?\))?",
+    re.IGNORECASE,
+)
+_MASK = "\ue002"
+_CLAUSE_END = re.compile(rf"[ )]*(?:[.!?](?!\w)|[;,:\n{ENDED}。、]|[—–-]\s|\Z)|\s*(?:{words.REASON})", re.IGNORECASE)
+_SENTENCE_END = re.compile(rf"[.!?](?!\w)|[;\n{ENDED}。]|{words.REASON}", re.IGNORECASE)
+_JOINED = re.compile(r"[^\W\d_]|[/\\&+|、]")  # "and", a slash: what follows belongs to the list
+_ASKS = re.compile(r"\s*(?:so |or |and |but )?(?:is|are|could|can|would|should|might|does|do|what|why|which)\b", re.I)
+
+
+class Rank(IntEnum):
+    """How firmly an option is named."""
+
+    MENTIONED = 0
+    LEADING = 1
+    SAID = 2
+    ANNOUNCED = 3
+    FINAL = 4
+
+
+@dataclass(frozen=True)
+class _Statement:
+    """A place that names an option, or `SEVERAL`."""
+
+    start: int
+    end: int
+    rank: Rank
+    option: int
+
+
+@dataclass(frozen=True)
+class _Mention:
+    """Letters in one list, each perhaps with its option's text behind it."""
+
+    letters: list[str]
+    start: int
+    bare_end: int  # of the last letter, before its option's text
+    end: int
+    told: int  # how many have their text behind them
+    decorated: bool
+
+
+def index_of(letter: str) -> int:
+    """The place of a letter's option."""
+    return ord(letter.upper()) - ord("A")
+
+
+class Letters:
+    """An answer's letters and what is said about each; with them the texts that are announced like letters.
+
+    Args:
+        text: The answer, cleaned.
+        options: The options.
+    """
+
+    def __init__(self, text: str, options: Options) -> None:
+        self._plain, self._options = text, options
+        self.denied = set[int]()
+        for start, end in options.spelled(text):  # the letter in "vitamin C" is no answer, if that is an option
+            text = text[:start] + re.sub(r"(?<!\w)[A-Za-z](?!\w)", _MASK, text[start:end]) + text[end:]
+        self._text = text
+
+    def chosen(self) -> int | None:
+        """The option that is named most firmly, `SEVERAL` where such places differ; None where none is."""
+        found = sorted([*self._lettered(), *self._worded()], key=lambda statement: statement.start)
+        last, since = 0, 0
+        for number, statement in enumerate(found):
+            if number and statement.rank >= Rank.SAID and words.CORRECTION.search(self._text, last, statement.start):
+                since = number
+            last = statement.end
+        if not found:
+            return None
+        rank = max(statement.rank for statement in found[since:])
+        named = [statement for statement in found[since:] if statement.rank == rank]
+        first = named[0]
+        if rank == Rank.LEADING and re.match(r"[ (]*\w[ ).:,]*(?:\n|\Z)", self._text):
+            return first.option  # a line of its own, then the reasons
+        return first.option if len({statement.option for statement in named}) == 1 else SEVERAL
+
+    def _lettered(self) -> Iterator[_Statement]:
+        """What is named by letter."""
+        end, denied = 0, -1
+        for match in _LETTER.finditer(self._text):
+            if match.start() < end:
+                continue
+            before = self._text[max(0, match.start() - _WINDOW) : match.start()]
+            cue = _ANNOUNCING.search(before)
+            whole = re.fullmatch(r"[ (]*\w[ ).:,;]*", self._text) is not None
+            lower = whole or _MENTIONING.search(before) is not None or (cue is not None and not cue["bare"])
+            mention = self._mention(match, lower)
+            if mention is None:
+                continue
+            end = mention.end
+            sentence = re.split(r"[.!?\n]", before[: cue.start() if cue else None])[-1]
+            if _ASKS.match(sentence + (cue[0] if cue else "")) and re.match(r"[^.!\n]*\?", self._text[end:]):
+                continue
+            if self._denied(mention, before, cue):
+                denied = end
+                self.denied |= {index_of(letter) for letter in mention.letters}
+                continue
+            rank = self._rank(mention, before, cue, sentence, denied > max(0, mention.start - len(sentence) - 1))
+            if rank is not None and mention.told < len(self._options):  # else these are the options once more
+                yield _Statement(mention.start, end, rank, self._option(mention))
+
+    def _mention(self, match: re.Match[str], lower: bool) -> _Mention | None:
+        """The list that begins with a letter; None if that is a word of a sentence."""
+        letters, start, told = list[str](), match.start(), 0
+        bare_end = end = start
+        upcoming: re.Match[str] | None = match
+        while upcoming and (letter := self._letter(upcoming, lower)):
+            if (
+                letters
+                and words.DENIED.match(self._text, upcoming.end())
+                and words.ONE.match(self._text, upcoming.end())
+            ):
+                break
+            letters.append(letter)
+            bare_end = upcoming.end()
+            lower = lower and upcoming[0].strip("() ").islower()
+            own = self._options.behind(self._plain, bare_end).get(index_of(letter))
+            told += own is not None
+            end = own or bare_end
+            upcoming = self._next(end)
+        decorated = bool(match["closed"] or match["half"])
+        return _Mention(letters, start, bare_end, end, told, decorated) if letters else None
+
+    def _letter(self, match: re.Match[str], lower: bool) -> str | None:
+        """The letter in upper case; None where it is a word, such as an article."""
+        letter = match["closed"] or match["bare"]
+        known = index_of(letter) < len(self._options)
+        if match["closed"] or match["half"]:
+            return letter.upper() if known or letter.isupper() else None
+        if letter.islower() and not lower:
+            return None
+        follows = re.match(rf" ([{WORD}][{WORD}'-]*)", self._text[match.end() :])
+        if letter in "Ii" and follows and (not known or words.VERBS.fullmatch(follows[1])):
+            return None
+        if follows and re.fullmatch("[A-Z]", follows[1]):
+            return letter.upper()
+        if follows and (letter in "AI" or letter.islower()) and not words.FOLLOWING.fullmatch(follows[1]):
+            own = self._options.behind(self._plain, match.end())
+            return letter.upper() if index_of(letter) in own else None
+        return letter.upper()
+
+    def _next(self, end: int) -> re.Match[str] | None:
+        """The next letter of a list; None where what follows is something else."""
+        gap = words.BETWEEN.match(self._text, end)
+        between = gap[0] if gap else ""
+        match = _LETTER.match(self._text, end + len(between.rstrip("( ")) + (between.rstrip("(").endswith(" ")))
+        match = match or _LETTER.match(self._text, end + len(between))
+        if match is None or _JOINED.search(between):
+            return match
+        rest = self._text[match.end() :]
+        if "\n" in between:
+            return match if re.match(r"[.) ]*(?:\n|\Z)", rest) else None
+        if re.search("[.;:]", between):
+            return match if re.match(rf"[) ]*(?:[.;,](?!\w)|\n|{ENDED}|\Z)", rest) else None
+        further = words.BETWEEN.match(rest)
+        joined = further is not None and _JOINED.search(further[0]) is not None
+        joined |= re.match(rf"[\s,]*\(?[A-Z]\)?(?![{WORD}'])", rest) is not None
+        letter = (match["closed"] or match["bare"]).upper()
+        joined |= index_of(letter) in self._options.behind(self._plain, match.end())
+        return match if joined or not re.match(rf"\s*[{WORD}]", rest) else None
+
+    def _denied(self, mention: _Mention, before: str, cue: re.Match[str] | None) -> bool:
+        """Whether letters are named as wrong ones: "not A", "A is wrong"."""
+        if cue and words.NEGATION.search(cue[0].replace(cue["gap"] or "\n", "")):
+            return True
+        if (_DENYING.search(before) or _DOUBTING.search(before)) and not (cue and cue["tag"]):
+            return True
+        if mention.told and words.WRONG.match(self._text, mention.end):
+            return True
+        return not (mention.told and mention.end > mention.bare_end) and bool(
+            words.DENIED.match(self._text, mention.bare_end)
+        )
+
+    def _rank(
+        self, mention: _Mention, before: str, cue: re.Match[str] | None, sentence: str, after_denied: bool
+    ) -> Rank | None:
+        """How firmly letters are named; None if not at all."""
+        text, end = self._text, mention.end
+        closes = _CLAUSE_END.match(text, end) is not None
+        if cue:
+            return Rank.FINAL if cue["tag"] or words.FINAL.search(sentence + cue[0]) else Rank.ANNOUNCED
+        if after_denied and closes and _BUT.search(before):
+            return Rank.ANNOUNCED
+        if words.CONFIRMED.match(text, end) or (closes and _CORRECTING.search(before)):
+            return Rank.ANNOUNCED
+        if _SAYING.search(before) and len(set(mention.letters)) == 1:
+            return Rank.SAID
+        if closes and _CONCLUDING.search(before) and len(set(mention.letters)) == 1:
+            return Rank.SAID
+        if re.search(r"[.!?] \Z", before) and text[mention.bare_end : mention.bare_end + 1] == ":":
+            return Rank.LEADING
+        if re.search(r"(?:\A|\n) ?\Z", before) and (
+            mention.decorated
+            or end > mention.bare_end
+            or len(mention.letters) > 1
+            or (re.match(r"[.:,;](?!\w\.)|\s*(?:\n|\Z)|\s[—–-]\s| (?!\W)", text[end:]) and self._goes_on(end))
+        ):
+            return Rank.LEADING
+        alone = re.search(r"(?:\A|[.!?:\n])\s*\Z", before) and re.match(r"[ )]*[.!]?\s*(?:\n|\Z)", text[end:])
+        return Rank.MENTIONED if mention.decorated or alone or _MENTIONING.search(before) else None
+
+    def _goes_on(self, end: int) -> bool:
+        """Whether no word follows a letter, or one that may follow an answer ("B because")."""
+        follows = re.match(rf" ([{WORD}][{WORD}'-]*)", self._text[end:])
+        return follows is None or words.FOLLOWING.fullmatch(follows[1]) is not None
+
+    def _option(self, mention: _Mention) -> int:
+        """The option of a mention; `SEVERAL` if there are more, or the text behind the letter is another's."""
+        index = index_of(mention.letters[0])
+        if len(set(mention.letters)) > 1 or index >= len(self._options):
+            return SEVERAL
+        behind = self._options.behind(self._plain, mention.bare_end)
+        closed = [other for other, end in behind.items() if _CLAUSE_END.match(self._plain, end)]
+        return SEVERAL if closed and index not in behind else index
+
+    def _worded(self) -> Iterator[_Statement]:
+        """What is announced by the text of an option."""
+        letters = [match.start() for match in _LETTER.finditer(self._text) if self._letter(match, True)]
+        for cue in words.ANNOUNCING.finditer(self._plain):
+            begin = cue.end("head")
+            blank = len(self._plain[begin:]) - len(self._plain[begin:].lstrip())
+            ended = _SENTENCE_END.search(self._plain, begin + blank, begin + _SENTENCE)
+            end = ended.start() if ended else begin + _SENTENCE
+            if cue["tag"]:
+                end = self._plain.find(ENDED, begin)
+            if cue["bare"] or any(begin <= at <= (end if cue["tag"] else cue.end() + 1) for at in letters):
+                continue
+            segment = self._plain[begin:end]
+            option = self._options.named(segment)
+            option = self._options.yes_or_no(segment) if option is None else option
+            if option is None and cue["tag"] and segment.strip():
+                option = SEVERAL
+            if option is not None:
+                final = cue["tag"] or words.FINAL.search(re.split(r"[.!?\n]", self._plain[:begin])[-1])
+                yield _Statement(begin, end, Rank.FINAL if final else Rank.ANNOUNCED, option)
+        for cue in words.CORRECTING.finditer(self._plain):
+            for option, end in self._options.behind(self._plain, cue.end()).items():
+                if _CLAUSE_END.match(self._plain, end):
+                    yield _Statement(cue.end(), end, Rank.ANNOUNCED, option)
+
+
+def _before(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    """The same, right before a place."""
+    return re.compile(rf"(?:{pattern.pattern})\Z", pattern.flags)
+
+
+_ANNOUNCING, _SAYING, _BUT, _DENYING = map(_before, (words.ANNOUNCING, words.SAYING, words.BUT, words.DENYING))
+_MENTIONING, _CORRECTING, _CONCLUDING, _DOUBTING = map(
+    _before, (words.MENTIONING, words.CORRECTING, words.CONCLUDING, words.DOUBTING)
+)

@@ -1,0 +1,133 @@
+"""Options by their text: which of them a piece of an answer names in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dyto.choices.cleaning import ENDED, clean
+
+SEVERAL = -1
+"""Stands for several options, or for one that there is not."""
+
+_HAN = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_TOKEN = re.compile(
+    rf"[{_HAN}]|(?<![\w)])-?\d+(?:[.,:/-]\d+)*(?![^\W{_HAN}])|[^\W{_HAN}]+(?:['-][^\W{_HAN}]+)*|[%$€£°+=<>#&@√×÷]"
+)
+_ARTICLES = ("a", "an", "the")
+_NEGATIVE = re.compile(r"not|neither|nor|never|cannot|[a-z]+n't|nicht|kein\w*|weder|pas|ni|不|没|沒", re.IGNORECASE)
+_WITHOUT = ("no", "without", "kein", "keine", "ohne", "sans", "sin", "没有")
+_CLAUSE_END = re.compile(rf"[ )'\"]*(?:[.!](?!\w)|[;,:\n{ENDED}。、]|-\s|[—–]|\Z)")
+_YES_NO = re.compile(r"(?<![\w'-])(yes|no)(?![\w'-])", re.IGNORECASE)
+_SUBJECT = re.compile(
+    r"\s+(?:it|he|she|they|there|this|that|these|those|the|i|we|you|because|since|as|nothing|nobody|his|her|their)\b",
+    re.I,
+)
+_SAID_BEFORE = re.compile(r"(?:\A|[.,;:!\n]|\b(?:is|be|say|answer|clearly|definitely|therefore))\s*\Z", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Token:
+    text: str
+    start: int
+    end: int
+
+
+def _tokens(text: str) -> list[_Token]:
+    return [_Token(m[0].casefold(), *m.span()) for m in _TOKEN.finditer(text)]
+
+
+def _without_article(tokens: Sequence[str]) -> tuple[str, ...]:
+    return tuple(tokens[1:] if len(tokens) > 1 and tokens[0] in _ARTICLES else tokens)
+
+
+class Options:
+    """The texts of a question's options.
+
+    Args:
+        texts: The options, in the order of their letters.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._full = [tuple(token.text for token in _tokens(clean(text))) for text in texts]
+        self._plain = [_without_article(full) for full in self._full]
+        self._reach = 64 + 2 * max(map(len, texts), default=0)
+        self._found: dict[tuple[str, int], dict[int, int]] = {}
+        firsts = [full[0] if full else "" for full in self._full]
+        self._yes_no = {word: firsts.index(word) for word in ("yes", "no") if firsts.count(word) == 1}
+
+    def __len__(self) -> int:
+        return len(self._full)
+
+    def verbatim(self, text: str) -> int | None:
+        """The option that a text is, but for punctuation and an article at its beginning."""
+        said = tuple(token.text for token in _tokens(text))
+        plain = _without_article(said) if re.match(r"\W*\w+\s+\w", text) else said
+        for form, options in ((said, self._full), (plain, self._plain)):
+            if form and options.count(form) == 1:
+                return options.index(form)
+        return None
+
+    def behind(self, text: str, at: int) -> dict[int, int]:
+        """The options whose text stands at a place of a text, and where each of them ends."""
+        if (text, at) in self._found:
+            return self._found[text, at]
+        tokens = _tokens(text[at : at + self._reach])
+        skipped = bool(tokens) and tokens[0].text in _ARTICLES
+        found = {}
+        for index, plain in enumerate(self._plain):
+            for first in (0, 1) if skipped else (0,):
+                own = tokens[first : first + len(plain)]
+                if plain and tuple(token.text for token in own) == plain:
+                    found[index] = at + own[-1].end
+        return self._found.setdefault((text, at), found)
+
+    def spelled(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where an option that holds a lone letter ("vitamin C", "a dog") stands in a text, word for word."""
+        for full in self._full:
+            if len(full) > 1 and any(len(word) == 1 and word.isascii() and word.isalpha() for word in full):
+                pattern = r"(?<!\w)" + r"\s+".join(map(re.escape, full)) + r"(?!\w)"
+                yield from (match.span() for match in re.finditer(pattern, text, re.IGNORECASE))
+
+    def named(self, text: str) -> int | None:
+        """The one option that is named in words; `SEVERAL` for several, None for none or where it is denied."""
+        tokens = _tokens(text)
+        denials = {i for i, token in enumerate(tokens) if _NEGATIVE.fullmatch(token.text)}
+        spans, spent = [], set[int]()
+        for index, plain in enumerate(self._plain):
+            if not plain or index in self._yes_no.values():
+                continue
+            for i in range(len(tokens) - len(plain) + 1):
+                if tuple(token.text for token in tokens[i : i + len(plain)]) == plain:
+                    spans.append((i, i + len(plain), index))
+        inner = {a for a in spans for b in spans if a[0] >= b[0] and a[1] <= b[1] and a[1] - a[0] < b[1] - b[0]}
+        named = set()
+        for start, end, index in (span for span in spans if span not in inner):
+            before = start - 1 - (start > 0 and tokens[start - 1].text in _ARTICLES)
+            if before in denials or (before >= 0 and tokens[before].text in _WITHOUT):
+                spent.add(before)
+                continue
+            named.add(index)
+            spent |= denials & set(range(start, end))
+            if start <= 1 and before < 0 and _CLAUSE_END.match(text, tokens[end - 1].end):
+                spent |= denials  # "A dog, because it is not ...": what comes later is the reason
+        if len(named) > 1:
+            return SEVERAL
+        return named.pop() if named and denials <= spent else None
+
+    def yes_or_no(self, text: str) -> int | None:
+        """The option that begins with the yes or no of a text: of its beginning, or of a clause of its own."""
+        if not self._yes_no:
+            return None
+        said = []
+        for match in _YES_NO.finditer(text):
+            ends = _CLAUSE_END.match(text, match.end()) is not None
+            if not text[: match.start()].strip() and (ends or _SUBJECT.match(text, match.end())):
+                rest = re.match(r"[\s,/]*(?:and|or)?[\s,/]*(?:yes|no)\b\s*(?:[.,!]|\Z)", text[match.end() :], re.I)
+                return SEVERAL if rest else self._yes_no.get(match[1].lower())
+            if ends and _SAID_BEFORE.search(text[: match.start()]):
+                said.append(match[1].lower())
+        if len(set(said)) > 1:
+            return SEVERAL
+        return self._yes_no.get(said[0]) if said else None

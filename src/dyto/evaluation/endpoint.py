@@ -1,0 +1,188 @@
+"""One request to an OpenAI-compatible endpoint: within a deadline, without what it refuses, whatever it sends back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as WaitTimeoutError
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from dyto.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+_REPLY_TOKENS = 100
+_THINKING_TOKENS = 4096
+_LARGEST = 1 << 22
+_UNSUPPORTED = re.compile(
+    r"unsupported|not supported|does not support|unrecogni[sz]ed|not permitted|extra inputs|"
+    r"(?:unknown|unexpected|invalid) (?:parameter|argument|field|keyword)",
+    re.IGNORECASE,
+)
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Messages = Sequence[Mapping[str, str]]
+
+
+class BrokenReplyError(Exception):
+    """No reply came in time, or one that is no JSON: the endpoint may be down."""
+
+
+class OddReplyError(Exception):
+    """The endpoint is there and sent JSON, but no chat completion."""
+
+
+class Endpoint:
+    """A chat model at an endpoint.
+
+    Args:
+        model: Its name there.
+        key: The key.
+        base_url: The address; None for the client's own.
+        timeout: Seconds that one request may take in all, from connecting to the last byte of the reply.
+
+    Raises:
+        MissingExtraError: The client is not installed.
+    """
+
+    def __init__(self, model: str, key: str, base_url: str | None, timeout: float) -> None:
+        self._model, self._timeout = model, timeout
+        self._client = _client(key, base_url, timeout)
+        self._settings: dict[str, Any] = {"temperature": 0, "max_tokens": _REPLY_TOKENS}
+
+    def complete(self, messages: Messages) -> str:
+        """The text of a reply; empty if the model said nothing.
+
+        A parameter that the endpoint refuses is left out, now and from then on.
+
+        Raises:
+            openai.APIError: The endpoint says that something is wrong.
+            BrokenReplyError: There is no whole reply before the deadline, or it is no JSON.
+            OddReplyError: The reply is JSON of another shape.
+        """
+        import openai
+
+        settings = self._settings
+        sent = [{name: _encodable(text) for name, text in message.items()} for message in messages]
+        while True:
+            try:
+                body = _within(self._timeout, lambda given_up: self._exchange(sent, settings, given_up))  # noqa: B023
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as err:
+                refused = _refused(err, settings)
+                if refused is None:
+                    raise
+                logger.info("the endpoint refuses %s; asking without it", refused)
+                settings = _without(refused, settings)
+            else:
+                self._settings = settings  # only now: a refusal may have had another reason
+                return _text(body)
+
+    def _exchange(self, messages: Sequence[Any], settings: Mapping[str, Any], given_up: threading.Event) -> bytes:
+        """Send one request and read the body of its reply, up to a limit."""
+        create = cast("Any", self._client.chat.completions.with_streaming_response.create)
+        body = bytearray()
+        with create(model=self._model, messages=messages, **settings) as response:
+            try:
+                for chunk in response.iter_bytes():
+                    body += chunk
+                    if given_up.is_set() or len(body) > _LARGEST:
+                        raise BrokenReplyError(f"the reply has more than {_LARGEST >> 20} MB")
+            except Exception as err:
+                if isinstance(err, BrokenReplyError):
+                    raise
+                raise BrokenReplyError(f"the reply broke off: {err or type(err).__name__}") from err
+        return bytes(body)
+
+
+def _client(key: str, base_url: str | None, timeout: float) -> OpenAI:
+    try:
+        import openai
+    except ImportError as err:
+        raise MissingExtraError("The judge of open-ended answers", "openai", "judge") from err
+    organization = os.environ.get("OPENAI_ORG") or None
+    return openai.OpenAI(api_key=key, base_url=base_url, organization=organization, timeout=timeout, max_retries=0)
+
+
+def _within(seconds: float, work: Callable[[threading.Event], T]) -> T:
+    """Do something that may never end, and wait for it no longer than a deadline.
+
+    The client's own limit starts anew with every byte. So the work has a thread of its own, which is told when nobody
+    waits for it any longer, and which does not keep the program from ending.
+    """
+    done, given_up = Future[T](), threading.Event()
+
+    def run() -> None:
+        try:
+            done.set_result(work(given_up))
+        except BaseException as err:  # noqa: BLE001 - raised by whoever waits
+            done.set_exception(err)
+
+    threading.Thread(target=run, name="judge", daemon=True).start()
+    try:
+        return done.result(seconds)
+    except WaitTimeoutError as err:
+        if done.done():
+            raise
+        raise BrokenReplyError(f"no whole reply within {seconds:g} seconds") from err
+    finally:
+        given_up.set()
+
+
+def _refused(err: Any, settings: Mapping[str, Any]) -> str | None:
+    """The setting that an endpoint refuses; None if it complains about something else."""
+    body = err.body if isinstance(err.body, Mapping) else {}
+    if body.get("param") in settings:
+        return str(body["param"])
+    said = f"{json.dumps(err.body, default=str)} {err}"
+    named = [(found.start(), name) for name in settings if (found := re.search(rf"(?<!\w){name}(?!\w)", said))]
+    if named:
+        return min(named)[1]
+    return next(reversed(list(settings)), None) if _UNSUPPORTED.search(said) else None
+
+
+def _without(refused: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without one; what took the place of `max_tokens` is tried first.
+
+    Its limit is higher, because models that want it by that name count what they think as well.
+    """
+    rest = {name: value for name, value in settings.items() if name != refused}
+    return rest | {"max_completion_tokens": _THINKING_TOKENS} if refused == "max_tokens" else rest
+
+
+def _text(body: bytes) -> str:
+    """The words of a chat completion."""
+    try:
+        completion = json.loads(body)
+    except (ValueError, RecursionError) as err:
+        raise BrokenReplyError(f"the endpoint sent no JSON, but {_start(body)}") from err
+    choices = completion.get("choices") if isinstance(completion, dict) else None
+    if choices == []:
+        return ""
+    first = choices[0] if isinstance(choices, list) else None
+    message = first.get("message") if isinstance(first, dict) else None
+    if not isinstance(message, dict):
+        raise OddReplyError(f"sent {_start(body)}")
+    content = message.get("content")
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, dict)]
+        content = "".join(text for text in texts if isinstance(text, str))
+    if not isinstance(content, str | None):
+        raise OddReplyError(f"sent {_start(body)}")
+    return _encodable(content or "")
+
+
+def _encodable(text: str) -> str:
+    """Text without the lone halves of characters that no file or request can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _start(body: bytes) -> str:
+    return repr(body[:80].decode("utf-8", "replace"))
