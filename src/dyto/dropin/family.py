@@ -27,6 +27,7 @@ from dyto.models.pixels import Normalization, Pictures
 from dyto.models.towers import FrameTower
 from dyto.prompts import IMAGE
 from dyto.strategies import Strategy
+from dyto.strategies.calling import call_strategy
 from dyto.strategies.encoding import Encoder
 from dyto.timing import Stopwatch
 
@@ -65,7 +66,7 @@ class Family:
             vision = PatchedFrames(self.adapter, sample.patches, sample.frames.data.shape[1:3])
         encoder = Encoder(vision, Stopwatch(self.adapter.device))
         question = self._question(sample) if getattr(strategy, "uses_question", False) else None
-        return with_deep(strategy(sample.frames, encoder, question), encoder.seen)
+        return with_deep(call_strategy(strategy, sample.frames, encoder, question), encoder.seen)
 
     def reading(self, visual: Tensor, tokens: list[VisualTokens | None]) -> AbstractContextManager[None]:
         """For as long as a shortened prompt is read: what the language model needs beside embeddings and positions.

@@ -14,6 +14,7 @@ from dyto.evaluation.cache import TokenCache
 from dyto.evaluation.folders import RunFolders
 from dyto.evaluation.loading import Loader
 from dyto.evaluation.manifest import loaded_config, run_manifest
+from dyto.evaluation.outcome import ErrorLimit
 from dyto.evaluation.prepare import GT_QA_DIR
 from dyto.evaluation.questions import Questions, read_questions
 from dyto.evaluation.runner import Task
@@ -57,9 +58,11 @@ class Settings:
         workers: Processes on this machine; None for one for every visible GPU.
         cache_dir: Where encoded videos are kept; None to keep none.
         cache_gib: Most disk space for them.
+        cache_mixed: Whether the folder may hold anything else.
         name: Of the run's folder; None to make one from the settings.
         folders: Output folders, as `RunFolders.under` takes them.
         encoding: Of the question file.
+        error_limit: How many questions may stay unanswered.
         savings: What is spared on the way; those that can change an answer are a part of the configuration.
     """
 
@@ -88,9 +91,11 @@ class Settings:
     workers: int | None = None
     cache_dir: Path | None = None
     cache_gib: float = 50.0
+    cache_mixed: bool = False
     name: str | None = None
     folders: Mapping[str, Any] = field(default_factory=lambda: {"out": "outputs"})
     encoding: str | None = None
+    error_limit: ErrorLimit = field(default_factory=ErrorLimit)
     savings: Savings = field(default_factory=Savings)
 
     def __post_init__(self) -> None:
@@ -206,6 +211,14 @@ class Settings:
         if self.cache_dir is not None:
             parts = ("model", "weights", "dtype", "strategy", "savings")
             what: dict[str, Any] = {key: config[key] for key in parts if key in config}
-            cache = TokenCache(self.cache_dir, max_bytes=int(self.cache_gib * _GIB), identity=what)
+            embeddings = qa.model.model.get_input_embeddings().weight
+            cache = TokenCache(
+                self.cache_dir,
+                max_bytes=int(self.cache_gib * _GIB),
+                identity=what,
+                width=embeddings.shape[1],
+                mixed=self.cache_mixed,
+            )
         subtitles, loader = self.subtitles(), self.loader(qa, cache)
-        return Task(questions, folders, loader, self.max_new_tokens, self.scoring, self.limit, self.shard, subtitles)
+        asking = self.max_new_tokens, self.scoring, self.limit, self.shard
+        return Task(questions, folders, loader, *asking, subtitles, self.error_limit)

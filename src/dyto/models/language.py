@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from dyto.errors import ConfigError, ModelError
+from dyto.errors import BadFeaturesError, BadQuestionError, DoesNotFitError, ModelError
 from dyto.features import VisualTokens
 from dyto.finch import FloatArray
 from dyto.models.decoding import check_time_text
@@ -131,7 +131,7 @@ class LanguageSide(ABC):
         ids = self.tokenizer(before + IMAGE + after, return_tensors="pt", verbose=False).input_ids[0].to(self.device)
         place = (ids == self._image_id).nonzero().flatten()
         if len(place) != 1:
-            raise ConfigError(f"the prompt holds {IMAGE!r} {len(place)} times, expected it once")
+            raise BadQuestionError(f"the prompt holds {IMAGE!r} {len(place)} times, expected it once")
         split = int(place[0])
         return Encoded(ids[:split], ids[split + 1 :])
 
@@ -149,13 +149,13 @@ class LanguageSide(ABC):
             choices: Its options, or None.
 
         Raises:
-            ConfigError: A mark in one of them.
+            BadQuestionError: A mark in one of them.
         """
         for what, text in (("question", question), *(("choices", choice) for choice in choices or ())):
             found = [mark for mark in self._marks if mark in text]
             if found:
                 mark = max(found, key=lambda mark: (len(mark), mark))
-                raise ConfigError(
+                raise BadQuestionError(
                     f"the {what} holds {mark!r}, expected words: model {self.name} reads it as a mark of the prompt; "
                     "write it another way"
                 )
@@ -177,7 +177,7 @@ class LanguageSide(ABC):
             True if the original context is exceeded and RoPE scaling makes room.
 
         Raises:
-            ModelError: It does not fit.
+            DoesNotFitError: It does not fit.
         """
         text = len(prompt.before) + len(prompt.after)
         visual = len(video) if isinstance(video, VisualTokens) else video
@@ -191,7 +191,7 @@ class LanguageSide(ABC):
                     advice += " or lower max_new_tokens"
             if self.rope_factor == 1.0 and need <= 2 * self._rope.original_context and self._rope.possible:
                 advice += ", or set rope_scaling_factor 2"
-            raise ModelError(
+            raise DoesNotFitError(
                 f"prompt {text} + video {visual or 'at least 1'}{f' + times {between}' if between else ''}"
                 f" + new {max_new_tokens} = {need} tokens, but the context is {self.context_length}: {advice}"
             )
@@ -263,7 +263,9 @@ class LanguageSide(ABC):
         layout = self.lay_out(video)
         embeds = torch.cat([self.model.get_input_embeddings()(before), layout.embeds])[None]  # (1, P + V, D)
         if not torch.isfinite(embeds).all():
-            raise ModelError(f"visual tokens hold NaN or infinity in {self.dtype}, expected numbers: try another dtype")
+            raise BadFeaturesError(
+                f"visual tokens hold NaN or infinity in {self.dtype}, expected numbers: try another dtype"
+            )
         positions = None
         if layout.positions is not None:
             places = torch.arange(embeds.shape[1], device=self.device)[None]  # (1, P + V)
