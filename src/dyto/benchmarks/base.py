@@ -114,6 +114,10 @@ class Benchmark:
     folder_fps: float = 1.0
 
 
+class HugeNumber(str):
+    """The digits of a whole number of so many that Python refuses to read it: no text, and no number."""
+
+
 def text(row: Row, column: str) -> str:
     """The text of a cell; a number counts as text, and nothing else does.
 
@@ -127,9 +131,14 @@ def text(row: Row, column: str) -> str:
     if column not in row:
         raise ValueError(f"there is no {column!r}")
     value = row[column]
-    if not isinstance(value, (str, int, float)):
+    if not isinstance(value, (str, int, float)) or isinstance(value, HugeNumber):
         raise ValueError(f"{column!r} is {kind_of(value)}, expected text")
     return str(value)
+
+
+def text_or_none(row: Row, column: str) -> str:
+    """The text of a cell, or "" where there is none."""
+    return "" if row.get(column) is None else text(row, column)
 
 
 def texts(row: Row, column: str) -> tuple[str, ...]:
@@ -153,6 +162,7 @@ def texts(row: Row, column: str) -> tuple[str, ...]:
 def kind_of(value: object) -> str:
     """What a value is, in words of JSON."""
     names = {type(None): "null", dict: "an object", list: "a list", str: "a text", bool: "true or false"}
+    names[HugeNumber] = "a number of too many digits"
     return names.get(type(value), "a number" if isinstance(value, (int, float)) else type(value).__name__)
 
 
@@ -185,7 +195,7 @@ def open_sample(row: Row) -> Sample:
         'a man'
     """
     told = (text(row, "video_name"), (text(row, "question"),), text(row, "question_id"), text(row, "answer"))
-    return Sample(*told, type=text({"question_type": "", **row}, "question_type"))
+    return Sample(*told, type=text_or_none(row, "question_type"))
 
 
 def choice_sample(row: Row) -> Sample:

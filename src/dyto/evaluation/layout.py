@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dyto.benchmarks import Benchmark, Sample
-from dyto.benchmarks.base import text, texts
+from dyto.benchmarks.base import text, text_or_none, texts
 from dyto.errors import DatasetError
 from dyto.evaluation.tables import NO_OBJECT, read_rows
 
@@ -119,10 +119,10 @@ def from_record(record: Mapping[str, Any], place: int, line: int, problems: tupl
         video=text(record, "video_name"),
         questions=texts(record, "question") if pair else (text(record, "question"),),
         question_id=text(record, "question_id"),
-        answer=text({"answer": "", **record}, "answer"),
+        answer=text_or_none(record, "answer"),
         candidates=() if record.get("candidates") is None else texts(record, "candidates"),
         answer_number=number if type(number) is int else None,
-        type=text({"type": "", **record}, "type"),
+        type=text_or_none(record, "type"),
         start=record.get("start"),
         end=record.get("end"),
         extra={key: value for key, value in record.items() if key not in _OWN_KEYS},

@@ -32,8 +32,6 @@ STATUS_OF: tuple[tuple[type[Exception], str], ...] = (
 LEAST_ROWS = 20
 """A share of errors means nothing before so many rows."""
 
-_LONGEST_REASON = 500
-
 
 def status_of(err: Exception) -> str:
     """The status of a row that met an error.
@@ -58,7 +56,7 @@ def reason_of(err: Exception) -> str:
     text = " ".join(str(err).split())
     if not isinstance(err, DytoError):
         text = f"{type(err).__name__}: {text}"
-    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]} ..."
+    return text
 
 
 @dataclass(frozen=True)

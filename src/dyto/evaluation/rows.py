@@ -22,6 +22,10 @@ FIELDS: Mapping[str, type | tuple[type, ...]] = {
 """What every row holds, and of which type."""
 
 
+LONGEST_REASON = 500
+"""A reason of more letters is cut: it may quote a whole question."""
+
+
 def rank_of_row(row: Mapping[str, Any], also: Mapping[str, type | tuple[type, ...]] | None = None) -> int:
     """The `rank` of a row as it is read from a file.
 
@@ -94,7 +98,8 @@ def answered(
 
 def unanswered(benchmark: Benchmark, sample: Sample, status: str, reason: str) -> Row:
     """The row of a sample that was not answered, and why."""
-    return _row(benchmark, sample) | {"status": status, "reason": reason, "pred": None, "choice": None}
+    told = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]} ..."
+    return _row(benchmark, sample) | {"status": status, "reason": told, "pred": None, "choice": None}
 
 
 def _group(grouping: Callable[[Sample], str], sample: Sample) -> str:

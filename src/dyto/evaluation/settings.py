@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dyto.benchmarks import Benchmark, get
 from dyto.errors import ConfigError, DatasetError
-from dyto.evaluation.cache import TokenCache
+from dyto.evaluation.cache import TokenCache, check_cache_folder
 from dyto.evaluation.folders import RunFolders
 from dyto.evaluation.loading import Loader
 from dyto.evaluation.manifest import loaded_config, run_manifest
@@ -18,7 +18,7 @@ from dyto.evaluation.outcome import ErrorLimit
 from dyto.evaluation.prepare import GT_QA_DIR
 from dyto.evaluation.questions import Questions, read_questions
 from dyto.evaluation.runner import Task
-from dyto.evaluation.videos import subtitle_folder, video_folders
+from dyto.evaluation.videos import EXTENSIONS, VideoIndex, subtitle_folder, video_folders
 from dyto.pipeline import VideoQA
 from dyto.prompts import Prompt, get_prompt, prompt_for
 from dyto.savings import Savings
@@ -161,6 +161,22 @@ class Settings:
         subtitle_folder(self.spec, data_dir=self.data_dir)
         return video_folders(self.spec, data_dir=self.data_dir, video_dir=self.video_dir)
 
+    def check_cache(self) -> None:
+        """A `ConfigError` where the folder of encoded videos holds anything else."""
+        if self.cache_dir is not None and not self.cache_mixed:
+            check_cache_folder(self.cache_dir)
+
+    def where_looked(self) -> str:
+        """In which folders a run that found no video has looked, and for what."""
+        index = VideoIndex(self.videos())
+        there = [folder for folder in index.folders if os.path.isdir(folder)]
+        names = dict.fromkeys(repr(s.video) for s in self.questions().samples[: self.limit] if not s.broken)
+        return (
+            f"no video of {self.spec.title} was found. Looked in {_first(there)} and what is below "
+            f"({index.files} files and folders), for {_first(list(names))}, also in another case of letters or with "
+            f"another of {' '.join(EXTENSIONS)}: name the folder of the videos with --video-dir"
+        )
+
     def has_videos(self) -> bool:
         """Whether there is a folder of videos."""
         try:
@@ -222,3 +238,9 @@ class Settings:
         subtitles, loader = self.subtitles(), self.loader(qa, cache)
         asking = self.max_new_tokens, self.scoring, self.limit, self.shard
         return Task(questions, folders, loader, *asking, subtitles, self.error_limit)
+
+
+def _first(names: Sequence[str], most: int = 3) -> str:
+    """The first of many names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

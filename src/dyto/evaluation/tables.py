@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dyto.benchmarks.base import kind_of
+from dyto.benchmarks.base import HugeNumber, kind_of
 from dyto.errors import ConfigError, DatasetError, MissingExtraError
 
 Rows = list[tuple[int, dict[str, Any]]]
@@ -19,7 +19,7 @@ NO_OBJECT = "no object"
 """Under this key stands why a record is no object: one row is one row, whatever it is."""
 
 MOST_DIGITS = 100
-"""A whole number of more is kept as text: Python refuses to turn thousands of digits into a number."""
+"""A whole number of more is a `HugeNumber`."""
 
 
 def read_rows(path: Path, *, columns: Sequence[str] = (), encoding: str | None = None) -> Rows:
@@ -141,7 +141,7 @@ def _json(path: Path, content: str) -> Rows:
 
 
 def _parse(content: str) -> Any:
-    return json.loads(content, parse_int=lambda digits: int(digits) if len(digits) <= MOST_DIGITS else digits)
+    return json.loads(content, parse_int=lambda digits: (int if len(digits) <= MOST_DIGITS else HugeNumber)(digits))
 
 
 def _record(content: str) -> dict[str, Any]:
