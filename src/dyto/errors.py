@@ -83,9 +83,9 @@ class MissingExtraError(DytoError, ImportError):
         super().__init__(f"{what} needs {package}, which is not installed: pip install 'dyto[{extra}]'")
         self._parts = what, package, extra
 
-    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str], dict[str, object]]:
         """Rebuild it from its three parts, so that it crosses from one process to another."""
-        return type(self), self._parts
+        return type(self), self._parts, vars(self)
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigError:

@@ -34,15 +34,18 @@ def to_records(benchmark: Benchmark, samples: Sequence[Sample]) -> list[list[Rec
     return [[_question_record(sample) for sample in samples], answers]
 
 
+def _question(sample: Sample) -> str | list[str]:
+    return sample.questions[0] if len(sample.questions) == 1 else list(sample.questions)
+
+
 def _question_record(sample: Sample) -> Record:
-    question = sample.questions[0] if len(sample.questions) == 1 else list(sample.questions)
-    record = {"video_name": sample.video, "question_id": sample.question_id, "question": question}
+    record = {"video_name": sample.video, "question_id": sample.question_id, "question": _question(sample)}
     return record | dict(sample.extra)
 
 
 def _choice_record(benchmark: Benchmark, sample: Sample) -> Record:
     values = (
-        *(benchmark.prepared[0].partition("/")[0], sample.video, sample.question_id, sample.questions[0]),
+        *(benchmark.prepared[0].partition("/")[0], sample.video, sample.question_id, _question(sample)),
         *(sample.answer_number, list(sample.candidates), sample.answer),
     )
     record: Record = dict(zip(_CHOICE_KEYS, values, strict=True))

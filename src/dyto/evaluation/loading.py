@@ -70,9 +70,9 @@ class Loader:
         return VideoIndex(self.folders)
 
     def find(self, sample: Sample) -> Clip | None:
-        """Where the sample's video lies; None if it is missing or its name is not safe."""
+        """Where the sample's video lies; None if it is missing, its name is not safe, or the sample is broken."""
         try:
-            return self.index.find(self.benchmark, sample)
+            return None if sample.broken else self.index.find(self.benchmark, sample)
         except DatasetError:
             return None
 
