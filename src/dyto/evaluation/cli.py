@@ -173,10 +173,10 @@ def write_json(value: Any, *, allow_nan: bool = True) -> None:
 
 def leave_where_nothing_was_answered(found: Sequence[Mapping[str, Any]]) -> None:
     """Leave with status 3 where a run has no answer at all: its figures say nothing."""
-    for results in found:
-        if not results["answered"]:
-            err.print(f"dyto: no question of {results['title']} was answered", style="red", markup=False)
-    if not all(results["answered"] for results in found):
+    empty = [run["title"] for run in found if not run["answered"] and run["unanswered"].keys() - {"not_reached"}]
+    for title in empty:
+        err.print(f"dyto: no question of {title} was answered", style="red", markup=False)
+    if empty:
         raise SystemExit(NOTHING_ANSWERED)
 
 
