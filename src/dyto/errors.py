@@ -7,8 +7,12 @@
     │   └── BadFeaturesError    a model gave NaN, infinity or other shapes than it should
     ├── StrategyError       a strategy raised an error of its own, or gave what no model can take
     ├── DatasetError        a question file or a results folder is not what it should be
+    │   ├── UnsafeNameError     a video's name leads out of its folder
+    │   ├── AmbiguousNameError  several files could be the video that is meant
+    │   └── TooManyErrorsError  a run was told to stop after so many errors
     ├── JudgeError          the judge of open-ended answers cannot be reached or understood
     ├── ConfigError         an unknown name, key or value: a mistake of usage
+    │   └── BadQuestionError    a question that no model can be asked
     └── MissingExtraError   an optional dependency is needed and not installed
 
 Every message says what was found, what was expected, and what to do next.
@@ -48,12 +52,28 @@ class DatasetError(DytoError):
     """A question file or a results folder is not what it should be."""
 
 
+class UnsafeNameError(DatasetError):
+    """A video's name leads out of its folder, or is no name at all."""
+
+
+class AmbiguousNameError(DatasetError):
+    """Several files could be the video that is meant."""
+
+
+class TooManyErrorsError(DatasetError):
+    """A run was told to stop after so many errors, and met as many."""
+
+
 class JudgeError(DytoError):
     """The judge of open-ended answers cannot be reached or understood."""
 
 
 class ConfigError(DytoError, ValueError):
     """An unknown name, key or value: a mistake of usage."""
+
+
+class BadQuestionError(ConfigError):
+    """A question that no model can be asked: it is empty, or holds what is no text."""
 
 
 class MissingExtraError(DytoError, ImportError):
@@ -65,9 +85,9 @@ class MissingExtraError(DytoError, ImportError):
         )
         self._parts = what, package, extra
 
-    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str], dict[str, object]]:
         """Rebuild it from its three parts, so that it crosses from one process to another."""
-        return type(self), self._parts
+        return type(self), self._parts, vars(self)
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigError:

@@ -204,7 +204,7 @@ def run_inference(argv: Sequence[str] | None = None) -> int:
 
 
 def _run_config(path: Path, video_dir: Path | None, limit: int | None, judge: str) -> None:
-    from dyto.evaluation.cli import run_all, show
+    from dyto.evaluation.cli import leave_where_nothing_was_answered, run_all, show
     from dyto.evaluation.evaluate import Judging
 
     configs = read_config(path)
@@ -221,7 +221,9 @@ def _run_config(path: Path, video_dir: Path | None, limit: int | None, judge: st
     for run in runs:  # a file that is missing is said now, and not after days
         run.questions()
         run.videos()
-    show(run_all(runs, Judging(judge), pay=True))
+    found = run_all(runs, Judging(judge), pay=True)
+    show(found)
+    leave_where_nothing_was_answered(found)
 
 
 def _present(runs: list[Settings]) -> list[Settings]:

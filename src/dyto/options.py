@@ -50,5 +50,9 @@ QuestionFolder = Annotated[Path, typer.Option(help="Folder of prepared question 
 VideoFolder = Annotated[Path, typer.Option(help="Folder of all videos.")]
 TheseVideos = Annotated[Path | None, typer.Option(help="Folder of these videos, where they lie elsewhere.")]
 Limit = Annotated[int | None, typer.Option(help="Only the first so many questions.")]
+FailOnError = Annotated[
+    Text,
+    typer.Option(help="End the run at so many questions without an answer (10), or at a share of them (0.25)."),
+]
 Encoding = Annotated[Text, typer.Option(help="Of the question file.")]
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder for everything that is written.")]

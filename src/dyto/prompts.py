@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dyto.choices import format_choices
-from dyto.errors import ConfigError, unknown
+from dyto.errors import BadQuestionError, ConfigError, unknown
 
 IMAGE = "<image>"
 
@@ -101,23 +101,29 @@ class Prompt:
             choices: The options, for a template that takes them.
 
         Raises:
-            ConfigError: An empty question, a reserved mark in it, or choices that do not go with the template.
+            BadQuestionError: An empty question, a reserved mark in it, or options that are too few, too many or empty.
+            ConfigError: The template takes options and there are none, or the other way round.
 
         Example:
             >>> PROMPTS["tiny"].fill("what color is the star ?")
             ('USER: ', '\\nwhat color is the star ? ASSISTANT:')
         """
         if not question.strip():
-            raise ConfigError("the question is empty, expected a text: ask something about the video")
+            raise BadQuestionError("the question is empty, expected a text: ask something about the video")
         if self.takes_choices != (choices is not None):
             needs = "needs choices" if self.takes_choices else "takes no choices"
             raise ConfigError(f"prompt {self.name!r} {needs}: see `dyto list prompts` for the others")
-        options = format_choices(choices, separator=self.separator) if choices is not None else ""
+        try:
+            options = format_choices(choices, separator=self.separator) if choices is not None else ""
+        except ConfigError as err:
+            raise BadQuestionError(str(err)) from err
         for what, text in (("question", question), ("choices", options)):
             if any("\ud800" <= letter <= "\udfff" for letter in text):
-                raise ConfigError(f"the {what} holds bytes that are no UTF-8 text: check the terminal's encoding")
+                raise BadQuestionError(f"the {what} holds bytes that are no UTF-8 text: check the terminal's encoding")
             if IMAGE in text:
-                raise ConfigError(f"the {what} holds {IMAGE!r}, which marks the video's place: write it another way")
+                raise BadQuestionError(
+                    f"the {what} holds {IMAGE!r}, which marks the video's place: write it another way"
+                )
         before, after = self.text.split(IMAGE)
         # one pass over the template, so that braces in a question stay what they are
         return _substitute(before, question, options), _substitute(after, question, options)

@@ -13,6 +13,7 @@ from dyto.models.base import VideoModel
 from dyto.models.deepstack import with_deep
 from dyto.savings import Savings
 from dyto.strategies import Strategy
+from dyto.strategies.calling import call_strategy
 from dyto.strategies.encoding import Encoder, KeptFeatures
 from dyto.timing import Stopwatch
 from dyto.video import ArrivingFrames, Frames, sample_frames
@@ -45,6 +46,9 @@ def see(
 
     Returns:
         The tokens, with the seconds of the stages "decode", "encode", "select" and "merge".
+
+    Raises:
+        StrategyError: The strategy raised an error of its own, or gave what no model can take.
     """
     watch = Stopwatch(model.device, on_stage)
     savings = savings.on(model.device.type)
@@ -77,7 +81,7 @@ def _tokens(
     encoder = Encoder(model, watch, savings, kept if uses_question else None, frames)
     before = frames.waited if isinstance(frames, ArrivingFrames) else 0.0
     with watch.stage("strategy"):
-        tokens = with_deep(strategy(frames, encoder, question), encoder.seen)
+        tokens = with_deep(call_strategy(strategy, frames, encoder, question), encoder.seen)
         _ = frames.data  # what nobody looked at must be readable, too
     waited = frames.waited - before if isinstance(frames, ArrivingFrames) else 0.0
     seconds = {**watch.seconds, **tokens.stages}

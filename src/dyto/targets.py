@@ -18,6 +18,7 @@ from typing import Any
 
 from dyto.errors import ConfigError, unknown
 from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy
+from dyto.strategies.calling import name_of
 from dyto.strategies.published import is_named
 
 
@@ -214,18 +215,6 @@ def short_name(target: str) -> str:
         ('uniform-pool:pool=3', 'Mine')
     """
     return target if is_named(target) else target.rpartition(":")[2]
-
-
-def name_of(target: Any) -> str:
-    """What a strategy calls itself, or the name of its class or function.
-
-    Example:
-        >>> name_of(STRATEGIES["uniform"](token_budget=40))
-        'uniform'
-    """
-    inner = target.func if isinstance(target, partial) else target
-    name = getattr(inner, "name", None) or getattr(inner, "__qualname__", type(inner).__qualname__)
-    return str(name)
 
 
 def describe_strategy(strategy: object) -> dict[str, Any]:

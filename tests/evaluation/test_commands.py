@@ -15,6 +15,7 @@ import yaml
 from typer.testing import CliRunner
 
 import dyto
+from dyto.cli import run
 from dyto.errors import ConfigError
 from dyto.evaluation.cli import parse_shard, register
 from dyto.legacy_eval import (
@@ -114,6 +115,60 @@ def test_a_shard_that_is_none_is_an_error(command, world, text):
         from dyto.evaluation.settings import Settings
 
         Settings("nextqa", shard=parse_shard(text))
+
+
+WORDS = ("--qa-file", "NExT_QA.csv", "--video-dir", "videos", "--num-frames", "4", "--max-new-tokens", "2")
+
+
+def test_a_run_without_a_video_leaves_with_3_and_says_where_it_looked(command, world, capsys):
+    for path in (world / "videos").iterdir():
+        path.rename(path.with_name(f"other-{path.name}"))
+    assert run(["eval", "nextqa", *WORDS], debug=False) == 3
+    said = capsys.readouterr()
+    assert "no video of NExT-QA was found. Looked in videos and what is below (2 files and folders)" in said.err
+    assert "for 'v0.mp4', 'v1.mp4'" in said.err
+    assert "no question of NExT-QA was answered" in said.err
+    assert "4 missing video" in said.out
+    assert run(["eval", "nextqa", *WORDS, "--json"], debug=False) == 3
+    assert json.loads(capsys.readouterr().out)[0]["unanswered"] == {"missing_video": 4}
+    assert (
+        run(["compare", "nextqa", *WORDS, "--strategies", "dyto", "--budgets", "72", "--no-pictures"], debug=False) == 3
+    )
+    assert "Looked in videos" in capsys.readouterr().err
+
+
+def test_a_shard_without_any_work_is_no_failure(command, world):
+    assert run(["eval", "nextqa", *WORDS, "--shard", "7/7"], debug=False) == 0
+
+
+def test_one_answer_is_enough_for_0(command, world):
+    (world / "videos/v1.mp4").write_bytes(b"broken")
+    assert run(["eval", "nextqa", *WORDS], debug=False) == 0
+
+
+def test_a_run_that_may_not_fail_leaves_with_1_and_keeps_what_it_has(command, world, capsys):
+    (world / "videos/v0.mp4").write_bytes(b"broken")
+    assert run(["eval", "nextqa", *WORDS, "--fail-on-error", "1"], debug=False) == 1
+    assert "2 of 2 recorded rows have no answer, and --fail-on-error is 1: the run was ended" in capsys.readouterr().err
+    assert run(["eval", "nextqa", *WORDS], debug=False) == 0
+    assert "2 undecodable" in capsys.readouterr().out
+    assert run(["eval", "nextqa", *WORDS, "--fail-on-error", "1.5"], debug=False) == 2
+    comparing = ["compare", "nextqa", *WORDS, "--strategies", "dyto", "--budgets", "72", "--no-pictures"]
+    assert run([*comparing, "--fail-on-error", "2"], debug=False) == 1
+    assert run(comparing, debug=False) == 0
+
+
+def test_a_folder_of_other_things_is_no_cache_and_is_refused_before_the_model_is_loaded(
+    command, world, capsys, monkeypatch
+):
+    monkeypatch.setattr(dyto.pipeline, "load_model", None)
+    assert run(["eval", "nextqa", *WORDS, "--cache", "videos"], debug=False) == 2
+    assert "the cache folder videos holds 'v0.mp4'" in capsys.readouterr().err
+
+
+def test_a_mixed_cache_leaves_other_files_alone(command, world):
+    assert run(["eval", "nextqa", *WORDS, "--cache", "videos", "--cache-mixed", "--cache-gb", "0"], debug=False) == 0
+    assert sorted(path.name for path in (world / "videos").iterdir()) == ["v0.mp4", "v1.mp4"]
 
 
 # --- the published commands -------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from dyto.errors import DatasetError
+from dyto.evaluation.folders import RunFolders
 from dyto.evaluation.journal import Claims, Journal
 from evaluation.work import hold, wait_for, work
 
@@ -144,3 +145,87 @@ def test_the_pieces_of_a_killed_process_are_done_by_the_others(tmp_path, crew):
     helper.join(10)
     assert helper.exitcode == 0
     assert keys(tmp_path) == [str(i) for i in range(6)]
+
+
+ROW = {
+    **{"key": "000000-ab", "place": 0, "video_name": "v", "question_id": "1", "question": "q ?", "answer": "a"},
+    **{"groups": {"type": "x"}, "status": "answered", "reason": "", "pred": "a", "choice": None},
+}
+DAMAGED = {
+    **{f"no {name}": {key: value for key, value in ROW.items() if key != name} for name in ROW},
+    "an unknown status": ROW | {"status": "lost"},
+    "a status that is a list": ROW | {"status": ["answered"]},
+    "a place that is text": ROW | {"place": "0"},
+    "groups that are a list": ROW | {"groups": ["x"]},
+    "a group that is a number": ROW | {"groups": {"type": 1}},
+    "an answer that is none": ROW | {"pred": None},
+    "two answers to one question": ROW | {"pred": ["a", "b"]},
+    "one answer to two questions": ROW | {"question": ["a ?", "b ?"], "pred": ["a"]},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_line_that_is_no_row_of_a_run_is_passed_over_and_done_again(tmp_path, caplog, damage):
+    folders = RunFolders(tmp_path, tmp_path, tmp_path, tmp_path)
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows/x.jsonl").write_text(json.dumps(DAMAGED[damage]) + "\n")
+    with folders.journal() as journal:
+        assert not journal.refresh()
+        assert "damaged line" in caplog.text
+        journal.append([ROW])
+        assert set(journal.refresh()) == {ROW["key"]}
+        assert journal.rows()[ROW["key"]] == ROW
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        json.dumps({"key": "x"}).encode("utf-16"),
+        json.dumps({"key": "x"}).encode("utf-16-le"),
+        json.dumps({"key": "x"}).encode("utf-32"),
+        b"[" * 200_000 + b"]" * 200_000,
+        b'{"key": "x", "deep": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+        b'{"key": "x\xff"}',
+        b'{"key": "x"\0}',
+        b'{"key": 5}',
+        b'["key"]',
+        b"5",
+        b"null",
+        b"{}",
+        b"",
+        b'{"key": "x", "n": ' + b"9" * 6000 + b"}",
+    ],
+    ids=range(14),
+)
+def test_a_line_of_any_bytes_costs_only_itself(tmp_path, raw, caplog):
+    (tmp_path / "x.jsonl").write_bytes(b'{"key": "a"}\n' + raw + b'\n{"key": "b"}\n')
+    assert {"a", "b"} <= set(keys(tmp_path))
+    assert "x" not in keys(tmp_path)
+    assert "damaged line" in caplog.text
+
+
+def test_what_is_no_file_in_the_folder_is_passed_over_and_said_once(tmp_path, caplog):
+    write(tmp_path, {"key": "a"})
+    (tmp_path / "x.jsonl").mkdir()
+    (tmp_path / "y.jsonl").symlink_to(tmp_path / "gone")
+    (tmp_path / "z.jsonl").symlink_to(tmp_path / "z.jsonl")
+    journal = Journal(tmp_path)
+    assert set(journal.refresh()) == set(journal.refresh()) == {"a"}
+    assert sorted(record.args[0].name for record in caplog.records) == ["x.jsonl", "y.jsonl", "z.jsonl"]
+
+
+def test_half_a_character_is_written_and_read_again(tmp_path):
+    write(tmp_path, {"key": "a", "text": "half \ud800"})
+    journal = Journal(tmp_path)
+    journal.refresh()
+    assert journal.rows() == {"a": {"key": "a", "text": "half \ud800"}}
+
+
+def test_asking_again_deletes_journals_and_nothing_else(tmp_path):
+    folders = RunFolders(tmp_path, tmp_path, tmp_path, tmp_path)
+    with folders.journal() as journal:
+        journal.append([ROW, ROW | {"key": "000001-cd", "place": 1, "status": "failed", "pred": None}])
+    (tmp_path / "rows/x.jsonl").mkdir()
+    assert folders.forget_unanswered() == 1
+    assert (tmp_path / "rows/x.jsonl").is_dir()
+    assert set(folders.journal().refresh()) == {ROW["key"]}

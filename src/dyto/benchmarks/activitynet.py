@@ -9,7 +9,8 @@ NAMES = ("motion", "spatial", "temporal", "yes/no", "color", "object", "location
 
 def sample(row: Row) -> Sample:
     """One row; the name loses its `v_`."""
-    return replace(open_sample(row), video=row["video_name"].removeprefix("v_"))
+    found = open_sample(row)
+    return replace(found, video=found.video.removeprefix("v_"))
 
 
 ACTIVITYNET = Benchmark(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -60,13 +60,14 @@ class Sample:
             *(self.video, self.questions, self.question_id, self.answer, self.candidates),
             *(self.answer_number, self.start, self.end),
         )
-        digest = hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
+        told = json.dumps(content, ensure_ascii=False, default=str).encode(errors="surrogatepass")
+        digest = hashlib.sha256(told).hexdigest()
         return f"{self.place:06d}-{digest[:16]}"
 
     @property
     def clip(self) -> tuple[str, float | None, float | None]:
         """What has to be decoded for this question; samples that share it share one encoding."""
-        return self.video, self.start, self.end
+        return (self.video, None, None) if self.broken else (self.video, self.start, self.end)
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Benchmark:
         rows: Number of rows of the public file; another number is a subset, and the report says so.
         note: What a reader of the figures must know, such as that the rows are a validation split.
         subfolders: Folders under `videos` to look in besides.
+        folders_of: By a sample's type, those of them in which its video lies first of all.
         prefixes: What may stand before a video's name on disk.
         folder_fps: Frames per second of a video that comes as a folder of frames.
         subtitles: Folder of `.srt` files under the folder of all data, if the questions come with them.
@@ -106,9 +108,62 @@ class Benchmark:
     rows: int | None = None
     note: str = ""
     subfolders: tuple[str, ...] = ()
+    folders_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     prefixes: tuple[str, ...] = ("",)
     subtitles: str = ""
     folder_fps: float = 1.0
+
+
+class HugeNumber(str):
+    """The digits of a whole number of so many that Python refuses to read it: no text, and no number."""
+
+
+def text(row: Row, column: str) -> str:
+    """The text of a cell; a number counts as text, and nothing else does.
+
+    Raises:
+        ValueError: There is no such cell, or it holds no text.
+
+    Example:
+        >>> text({"question_id": 7}, "question_id")
+        '7'
+    """
+    if column not in row:
+        raise ValueError(f"there is no {column!r}")
+    value = row[column]
+    if not isinstance(value, (str, int, float)) or isinstance(value, HugeNumber):
+        raise ValueError(f"{column!r} is {kind_of(value)}, expected text")
+    return str(value)
+
+
+def text_or_none(row: Row, column: str) -> str:
+    """The text of a cell, or "" where there is none."""
+    return "" if row.get(column) is None else text(row, column)
+
+
+def texts(row: Row, column: str) -> tuple[str, ...]:
+    """The texts in a cell that holds a list of them.
+
+    Raises:
+        ValueError: There is no such cell, or it holds no list of texts.
+
+    Example:
+        >>> texts({"candidates": ["one", 2]}, "candidates")
+        ('one', '2')
+    """
+    if column not in row:
+        raise ValueError(f"there is no {column!r}")
+    value = row[column]
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"{column!r} is {kind_of(value)}, expected a list of texts")
+    return tuple(text({f"one of {column}": one}, f"one of {column}") for one in value)
+
+
+def kind_of(value: object) -> str:
+    """What a value is, in words of JSON."""
+    names = {type(None): "null", dict: "an object", list: "a list", str: "a text", bool: "true or false"}
+    names[HugeNumber] = "a number of too many digits"
+    return names.get(type(value), "a number" if isinstance(value, (int, float)) else type(value).__name__)
 
 
 def by_type(names: Mapping[str, str], *, prefix: int | None = None) -> Callable[[Sample], str]:
@@ -139,13 +194,8 @@ def open_sample(row: Row) -> Sample:
         >>> open_sample({"video_name": "v", "question": "who?", "question_id": "1", "answer": "a man"}).answer
         'a man'
     """
-    return Sample(
-        video=row["video_name"],
-        questions=(row["question"],),
-        question_id=row["question_id"],
-        answer=row["answer"],
-        type=row.get("question_type", ""),
-    )
+    told = (text(row, "video_name"), (text(row, "question"),), text(row, "question_id"), text(row, "answer"))
+    return Sample(*told, type=text_or_none(row, "question_type"))
 
 
 def choice_sample(row: Row) -> Sample:
@@ -157,16 +207,12 @@ def choice_sample(row: Row) -> Sample:
         >>> choice_sample(row).candidates
         ('a', 'b')
     """
-    candidates = tuple(row[column] for column in sorted(row) if column in ("a0", "a1", "a2", "a3", "a4"))
     number = row.get("answer_number")
     if number is not None:
-        number = int(number) if number.isdecimal() else -1
-    return Sample(
-        video=f"{row['video_name']}.mp4",
-        questions=(row["question"],),
-        question_id=row["question_id"],
-        answer=row["answer"],
-        candidates=candidates,
+        number = int(digits) if (digits := text(row, "answer_number")).isdecimal() else -1
+    return replace(
+        open_sample(row),
+        video=f"{text(row, 'video_name')}.mp4",
+        candidates=tuple(text(row, column) for column in ("a0", "a1", "a2", "a3", "a4") if column in row),
         answer_number=number,
-        type=row.get("question_type", ""),
     )

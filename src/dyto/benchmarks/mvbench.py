@@ -1,25 +1,25 @@
 """MVBench: twenty short tasks out of eleven datasets, as one JSON list a task."""
 
-from dyto.benchmarks.base import Benchmark, Row, Sample
+from dyto.benchmarks.base import Benchmark, Row, Sample, text, texts
 
-FOLDERS = (  # of the dataset's own archive
-    *("star/Charades_v1_480", "perception/videos", "clevrer/video_validation", "sta/sta_video", "vlnqa"),
-    *("ssv2_video", "FunQA_test/test", "Moments_in_Time_Raw/videos", "nturgbd", "scene_qa/video"),
-    *("tvqa/frames_fps3_hq", "tvqa/video_fps3_hq"),
-)
+TASKS = {  # by their folders in the dataset's archives, those of today among them
+    "star/Charades_v1_480 star/Charades_segment": "action_sequence action_prediction object_interaction",
+    "perception/videos": "object_shuffle action_count state_change character_order",
+    "clevrer/video_validation": "object_existence moving_direction moving_count moving_attribute "
+    "counterfactual_inference",
+    "tvqa/frames_fps3_hq tvqa/video_fps3_hq tvqa/video_fps3_hq_segment": "episodic_reasoning",
+    **{"ssv2_video ssv2_video_mp4": "action_antonym", "sta/sta_video sta/sta_video_segment": "action_localization"},
+    **{"nturgbd nturgbd_convert": "fine_grained_pose", "Moments_in_Time_Raw/videos": "fine_grained_action"},
+    **{"vlnqa": "egocentric_navigation", "FunQA_test/test": "unexpected_action", "scene_qa/video": "scene_transition"},
+}
+FOLDERS = {task: tuple(places.split()) for places, tasks in TASKS.items() for task in tasks.split()}
 
 
 def sample(row: Row) -> Sample:
     """One record; the reader adds `task` (the file's name) and `index` (the record's place in it)."""
-    return Sample(
-        video=str(row["video"]),
-        questions=(row["question"],),
-        question_id=str(row.get("question_id", f"{row['task']}_{row['index']}")),
-        answer=str(row["answer"]),
-        candidates=tuple(map(str, row["candidates"])),
-        type=row["task"],
-        **{key: row[key] for key in ("start", "end") if key in row},
-    )
+    own = {"question_id": f"{row['task']}_{row['index']}", **row}
+    told = (text(row, "video"), (text(row, "question"),), text(own, "question_id"), text(row, "answer"))
+    return Sample(*told, texts(row, "candidates"), type=row["task"], start=row.get("start"), end=row.get("end"))
 
 
 MVBENCH = Benchmark(
@@ -33,6 +33,7 @@ MVBENCH = Benchmark(
     source="the dataset's folder of JSON files, or one of them (Li et al., CVPR 2024)",
     groupings={"task": lambda s: s.type},
     rows=4000,
-    subfolders=FOLDERS,
+    subfolders=tuple(" ".join(TASKS).split()),
+    folders_of=FOLDERS,
     folder_fps=3.0,
 )

@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 
-from dyto.benchmarks.base import Benchmark, Row, Sample, open_sample
+from dyto.benchmarks.base import Benchmark, Row, Sample, open_sample, text
 
 FILE = "VCGBench/Video-ChatGPT-{}_val_qa.json"
 
 
 def sample(row: Row) -> Sample:
     """One row; the name loses its `v_`. The second way of asking comes from consistency's second file."""
-    questions = [row[column] for column in ("question", "second_question") if column in row]
-    name = row["video_name"].removeprefix("v_")
-    return replace(open_sample(row), video=name, questions=tuple(questions), type="")
+    found = open_sample(row)
+    questions = tuple(text(row, column) for column in ("question", "second_question") if column in row)
+    return replace(found, video=found.video.removeprefix("v_"), questions=questions, type="")
 
 
 def declare(name: str, file: str, aspects: tuple[str, ...], rows: int) -> Benchmark:

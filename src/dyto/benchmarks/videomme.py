@@ -2,21 +2,22 @@
 
 from dataclasses import replace
 
-from dyto.benchmarks.base import Benchmark, Row, Sample, by_extra
+from dyto.benchmarks.base import Benchmark, Row, Sample, by_extra, text, texts
 
 
 def sample(row: Row) -> Sample:
     """One row of the parquet or JSON file; the options lose their "A. ", the letter becomes a number."""
-    options = tuple(o.partition(". ")[2] if o[1:3] == ". " else o for o in map(str, row["options"]))
-    number = "ABCDEFGH".find(str(row["answer"]).strip()[:1] or "?")
+    options = tuple(o.partition(". ")[2] if o[1:3] == ". " else o for o in texts(row, "options"))
+    answer = text(row, "answer")
+    number = "ABCDEFGH".find(answer.strip()[:1] or "?")
     return Sample(
-        video=f"{row['videoID']}.mp4",
-        questions=(row["question"],),
-        question_id=row["question_id"],
-        answer=options[number] if 0 <= number < len(options) else str(row["answer"]),
+        video=f"{text(row, 'videoID')}.mp4",
+        questions=(text(row, "question"),),
+        question_id=text(row, "question_id"),
+        answer=options[number] if 0 <= number < len(options) else answer,
         candidates=options,
         answer_number=number if 0 <= number < len(options) else None,
-        type=row["task_type"],
+        type=text(row, "task_type"),
         extra={key: row[key] for key in ("duration", "domain", "sub_category") if key in row},
     )
 

@@ -26,7 +26,8 @@ from dyto.console import harmless
 from dyto.errors import DytoError
 from dyto.models.base import VideoModel
 from dyto.models.loading import load_model
-from dyto.targets import find_strategy, name_of
+from dyto.strategies.calling import name_of
+from dyto.targets import find_strategy
 
 CHECKS: dict[str, Callable[[Bench, Sequence[Trial]], str]] = {
     "interface": check_interface,

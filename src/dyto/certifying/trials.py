@@ -14,7 +14,6 @@ import torch
 from dyto.certifying.films import films
 from dyto.certifying.limit import TookTooLongError, time_limit
 from dyto.certifying.marked import MarkedModel
-from dyto.comparing.asking import Careful
 from dyto.comparing.sharing import SharedVision
 from dyto.errors import ConfigError, DytoError
 from dyto.features import VisualTokens
@@ -22,6 +21,7 @@ from dyto.models.base import VideoModel
 from dyto.pipeline import VideoQA
 from dyto.strategies import Strategy
 from dyto.strategies.base import Encode
+from dyto.strategies.calling import name_of
 from dyto.targets import takes_budget, with_budget
 from dyto.video import Frames
 
@@ -58,14 +58,24 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Punctual(Careful):
+class Punctual:
     """Anybody's strategy that may take so long and no longer.
 
     Attributes:
+        inner: The strategy; what else one asks of it is asked of that one.
         seconds: The limit of one call, with the encoding that it asks for; None for none.
     """
 
+    inner: Strategy
     seconds: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What the strategy calls itself."""
+        return name_of(self.inner)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
         """Call it.
@@ -74,7 +84,7 @@ class Punctual(Careful):
             TookTooLongError: It took longer.
         """
         with time_limit(self.seconds):
-            return super().__call__(frames, encode, question)
+            return self.inner(frames, encode, question)
 
 
 class Bench:

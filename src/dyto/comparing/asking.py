@@ -4,89 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import torch
-from torch import Tensor
 
 from dyto.benchmarks import Benchmark, Sample
 from dyto.comparing.blind import Blind
 from dyto.comparing.cells import Cell
 from dyto.comparing.memory import PeakMemory
 from dyto.comparing.sharing import SharedVision
-from dyto.errors import ConfigError, ModelError
+from dyto.errors import ConfigError
 from dyto.evaluation.asking import Asker
 from dyto.evaluation.loading import Loaded, Unavailable
 from dyto.evaluation.rows import Row, unanswered
-from dyto.features import KeyFrames, Sources, VisualTokens
+from dyto.evaluation.runlog import RunLog
+from dyto.features import VisualTokens
 from dyto.pipeline import VideoQA
 from dyto.prompts import Prompt
-from dyto.strategies import Encode, Strategy
-from dyto.targets import name_of
+from dyto.strategies import Strategy
 from dyto.video import Frames
+
+COMPARED: dict[str, Any] = {"sample": str, "rotation": int, "strategy": str, "budget": (int, type(None))}
+"""What a row of a comparison holds beside that of a run, and of which type."""
 
 STAGES = ("decode", "encode", "select", "merge", "prefill", "generate")
 Variant = tuple[Sample, int, Sample]
 """A sample, the number of a rotation, and the sample as it is asked."""
-
-
-@dataclass(frozen=True)
-class Careful:
-    """Anybody's strategy, whose failures are told as a `ModelError` that names it.
-
-    Attributes:
-        inner: The strategy; what else one asks of it is asked of that one.
-    """
-
-    inner: Strategy
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Call it.
-
-        Raises:
-            ConfigError: A budget or model that it cannot work with.
-            ModelError: Whatever else went wrong in it.
-        """
-        try:
-            tokens: Any = self.inner(frames, encode, question)
-        except (ConfigError, ModelError, torch.OutOfMemoryError):
-            raise
-        except (Exception, SystemExit) as err:  # code of others may call sys.exit, which is to end nothing but itself
-            raise ModelError(f"strategy {name_of(self.inner)} failed: {type(err).__name__}: {err}") from err
-        if not isinstance(tokens, VisualTokens):
-            found = type(tokens).__name__
-            raise ModelError(f"strategy {name_of(self.inner)} returned {found}, expected dyto.VisualTokens")
-        if wrong := malformed(tokens):
-            raise ModelError(f"strategy {name_of(self.inner)} returned VisualTokens with {wrong}")
-        return tokens
-
-
-def malformed(tokens: Any) -> str:
-    """What in `VisualTokens` is not of the type that it says, so that nobody could look further; "" for nothing."""
-    if not isinstance(tokens.data, Tensor):
-        return f"data of type {type(tokens.data).__name__}, expected a torch.Tensor"
-    for name, kind in (("keyframes", KeyFrames), ("sources", Sources)):
-        part = getattr(tokens, name)
-        if not isinstance(part, kind):
-            return f"{name} of type {type(part).__name__}, expected {kind.__name__}"
-        for field_, column in vars(part).items():
-            if not isinstance(column, np.ndarray):
-                return f"{name}.{field_} of type {type(column).__name__}, expected a numpy array"
-    for stage, seconds in tokens.stages.items():
-        if not isinstance(seconds, (int, float)):
-            return f"stages[{stage!r}] = {seconds!r}, expected seconds"
-    try:
-        replace(tokens)  # checks what was changed after it was made
-    except ValueError as err:
-        return str(err)
-    return ""
 
 
 @dataclass
@@ -113,6 +57,9 @@ class Panel:
         scoring: "letter" or "likelihood".
         subtitles: Folder of `.srt` files, for questions that come with what is said.
         attention_layer: The layer of the tower whose attention some strategy needs.
+
+    Attributes:
+        log: Where errors go with their tracebacks; None for nowhere.
     """
 
     def __init__(
@@ -129,6 +76,7 @@ class Panel:
         self.vision = SharedVision(qa.model, attention_layer)
         self._benchmark, self._prompt = benchmark, prompt
         self._max_new_tokens, self._scoring, self._subtitles = max_new_tokens, scoring, subtitles
+        self.log: RunLog | None = None
         self._blind = Blind(qa.model, benchmark, prompt, max_new_tokens, scoring)
         self._warm = False
         self._tower_memory: dict[str, float] = {}
@@ -178,7 +126,7 @@ class Panel:
 
     def _ask(self, strategy: Strategy, asked: Sequence[Sample], video: Loaded, cost: Cost) -> list[Row]:
         template: dict[str, Any] = {"choice_prompt" if self._prompt.takes_choices else "prompt": self._prompt}
-        qa = VideoQA(self.vision.model, Careful(strategy), **template)
+        qa = VideoQA(self.vision.model, strategy, **template)
         memory = PeakMemory(qa.model.device)
         qa.on_stage = lambda stage: memory.begin(stage) if stage in ("strategy", "prefill", "generate") else None
         cost.seconds["decode"] = video.decode_seconds
@@ -189,9 +137,8 @@ class Panel:
                 continue
             try:
                 tokens = qa.encode(video.content, question=question)
-            except (ConfigError, ModelError, torch.OutOfMemoryError) as err:
-                status = "does_not_fit" if isinstance(err, ConfigError) else "failed"
-                rows += [unanswered(self._benchmark, sample, status, str(err)) for sample in members]
+            except Exception as err:  # noqa: BLE001 - of a strategy at a budget: the others go on
+                rows += self._asker(qa).failed(members, err)
                 self.vision.take_charge()
                 continue
             for stage, seconds in tokens.stages.items():
@@ -204,14 +151,21 @@ class Panel:
 
     def _put(self, qa: VideoQA, asked: Sequence[Sample], tokens: VisualTokens, cost: Cost) -> list[Row]:
         """Ask about tokens, and take the time."""
-        asker = Asker(qa, self._benchmark, None, self._max_new_tokens, self._scoring, self._subtitles)
         seconds: dict[str, float] = {}
         start = time.perf_counter()
-        rows = asker.rows(asked, Loaded(tokens), seconds)
+        asker = self._asker(qa)
+        try:
+            rows = asker.rows(asked, Loaded(tokens), seconds)
+        except ConfigError as err:
+            rows = asker.failed(asked, err)
         prefill = seconds.get("prefill", 0.0)
         cost.seconds["prefill"] += prefill
         cost.seconds["generate"] += time.perf_counter() - start - prefill
         return rows
+
+    def _asker(self, qa: VideoQA) -> Asker:
+        given = self._benchmark, None, self._max_new_tokens, self._scoring, self._subtitles, self.log
+        return Asker(qa, *given)
 
 
 def _why(video: Unavailable) -> tuple[str, str]:

@@ -10,8 +10,8 @@ import torch
 from dyto.answer import Answer
 from dyto.benchmarks import Benchmark, Sample
 from dyto.choices import parse_choice
-from dyto.errors import ConfigError, DytoError
 from dyto.evaluation.likelihood import mean_log_likelihood
+from dyto.evaluation.outcome import reason_of, status_of
 from dyto.evaluation.rows import Row, answered, unanswered
 from dyto.features import KeyFrames
 from dyto.models.base import Encoded, Prefix, VideoModel
@@ -45,15 +45,14 @@ class Blind:
         usable = [sample for sample in samples if not sample.broken]
         try:
             return rows + [self._row(s, a) for s, a in zip(usable, self._answer(usable), strict=True)]
-        except DytoError:  # at least one of them cannot be asked: find out which
+        except Exception:  # noqa: BLE001 - at least one of them cannot be asked: find out which
             return rows + [self._alone(sample) for sample in usable]
 
     def _alone(self, sample: Sample) -> Row:
         try:
             return self._row(sample, self._answer([sample])[0])
-        except DytoError as err:
-            status = "bad_row" if isinstance(err, ConfigError) else "does_not_fit"
-            return unanswered(self._benchmark, sample, status, str(err))
+        except Exception as err:  # noqa: BLE001 - one row is one row, whatever it holds
+            return unanswered(self._benchmark, sample, status_of(err), reason_of(err))
 
     def _row(self, sample: Sample, answer: Answer) -> Row:
         return answered(self._benchmark, sample, [answer])

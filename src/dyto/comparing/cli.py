@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +12,7 @@ from rich.table import Table
 from dyto import options
 from dyto.console import err, out
 from dyto.errors import MissingExtraError, unknown
+from dyto.evaluation.cli import NOTHING_ANSWERED, write_json
 from dyto.evaluation.progress import Bars
 
 if TYPE_CHECKING:
@@ -66,6 +65,7 @@ def compare_command(
     rope_scaling_factor: options.RopeScaling = None,
     max_new_tokens: options.MaxNewTokens = 128,
     limit: options.Limit = None,
+    fail_on_error: options.FailOnError = None,
     encoding: options.Encoding = None,
     out_dir: options.OutFolder = Path("outputs/compare"),
     retry_failed: Annotated[
@@ -76,6 +76,7 @@ def compare_command(
     """Compare strategies at equal budgets of tokens, from where an earlier run stopped."""
     from dyto.comparing.compare import Contest, compare
     from dyto.comparing.report import write_report
+    from dyto.evaluation.outcome import ErrorLimit
     from dyto.evaluation.settings import Settings
 
     frames = {"num_frames": num_frames or (None if fps else 100), "fps": fps, "sampling": sampling}
@@ -97,6 +98,7 @@ def compare_command(
         scoring=scoring,
         limit=limit,
         encoding=encoding,
+        error_limit=ErrorLimit.parse(fail_on_error),
     )
     contest = Contest(settings, out_dir, strategies, budgets, rotate=rotate, blind=blind, rivals=rivals)
     for wanted in by or []:
@@ -109,10 +111,15 @@ def compare_command(
     drawn = draw(found, out_dir) if pictures else []
     paths = [*write_report(found, out_dir, drawn), out_dir / "compare.json", *drawn]
     if as_json:
-        sys.stdout.write(json.dumps(found, ensure_ascii=False, allow_nan=False) + "\n")
+        write_json(found, allow_nan=False)
     else:
         show(found, by)
     err.print(f"written: {', '.join(map(str, paths))}", markup=False)
+    if not found["questions"]:
+        if any(cell["unanswered"].get("missing_video") for cell in found["cells"]):
+            err.print(settings.where_looked(), style="yellow", markup=False)
+        err.print(f"dyto: no question of {settings.spec.title} was answered", style="red", markup=False)
+        raise SystemExit(NOTHING_ANSWERED)
 
 
 def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:

@@ -136,11 +136,11 @@ def compare(contest: Contest, *, progress: Progress = lambda done, total: None) 
     contest.cells(REFERENCE_PATCHES)  # and what is unknown
     groups = clips(questions, settings.limit)
     done = _recorded_cells(contest, questions)
-    work = Work(folders, groups, done or [], contest.rotate)
+    work = Work(folders, groups, done or [], contest.rotate, settings.error_limit)
     if not done or not nothing_open(work, Loader(settings.spec, settings.videos(), (1, 1), {})):
         work = _ask(contest, questions, work, progress)
     keys = work.keys()
-    with folders.journal() as journal, work.costs() as costs:
+    with work.rows() as journal, work.costs() as costs:
         journal.refresh()
         costs.refresh()
         rows = [row for key, row in journal.rows().items() if key in keys]

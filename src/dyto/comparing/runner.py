@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from dyto.benchmarks import Sample
-from dyto.comparing.asking import STAGES, Cost, Panel, Variant, row_key
+from dyto.comparing.asking import COMPARED, STAGES, Cost, Panel, Variant, row_key
 from dyto.comparing.cells import Cell
 from dyto.comparing.rotation import variants
-from dyto.errors import ModelError
+from dyto.errors import ConfigError
 from dyto.evaluation.folders import RunFolders
 from dyto.evaluation.journal import Journal, pieces
 from dyto.evaluation.loading import Loaded, Loader, Unavailable
-from dyto.evaluation.runner import IDLE_SECONDS, Group, is_open, load_clip
+from dyto.evaluation.outcome import ErrorLimit, reason_of, status_of
+from dyto.evaluation.runlog import RunLog
+from dyto.evaluation.runner import IDLE_SECONDS, Group, answered, is_open, load_clip
 
 Progress = Callable[[int, int], None]
 
@@ -32,12 +32,14 @@ class Work:
         groups: Clips with their samples.
         cells: Every strategy at every budget.
         rotate: Ask every rotation of the options.
+        error_limit: How many rows may stay without an answer.
     """
 
     folders: RunFolders
     groups: Sequence[Group]
     cells: Sequence[Cell]
     rotate: bool
+    error_limit: ErrorLimit = field(default_factory=ErrorLimit)
 
     def keys(self) -> set[str]:
         """The key of every row there will be."""
@@ -46,12 +48,16 @@ class Work:
 
     def costs(self) -> Journal:
         """What cells cost on each clip; of two records of one clip, that of more questions counts."""
-        return Journal(self.folders.artifacts / "costs", rank=lambda row: -int(row["questions"]))
+        return Journal(self.folders.artifacts / "costs", rank=_rank_of_cost)
+
+    def rows(self) -> Journal:
+        """The rows as they are recorded."""
+        return self.folders.journal(COMPARED)
 
 
 def nothing_open(work: Work, loader: Loader) -> bool:
     """Whether everything is recorded, so that no model need be loaded."""
-    with work.folders.journal() as journal:
+    with work.rows() as journal:
         journal.refresh()
         return not any(_open(journal, loader, work, cell, members) for _, members in work.groups for cell in work.cells)
 
@@ -64,11 +70,18 @@ def run(work: Work, panel: Panel, loader: Loader, progress: Progress) -> None:
 
     Raises:
         DatasetError: The disk is full; what was recorded before is safe.
+        TooManyErrorsError: More rows stayed without an answer than are allowed.
     """
     groups = dict(work.groups)
     keys = work.keys()
     name = secrets.token_hex(4)  # of this run, so that seconds of several runs can be told apart
-    with work.folders.journal() as journal, work.costs() as costs, work.folders.claims() as claims:
+    with (
+        work.rows() as journal,
+        work.costs() as costs,
+        work.folders.claims() as claims,
+        RunLog(work.folders.logs / "logs") as log,
+    ):
+        panel.log = log
 
         def open_cells(index: int) -> dict[Cell, list[Variant]]:
             found = {cell: _open(journal, loader, work, cell, groups[index]) for cell in _turned(work.cells, index)}
@@ -78,31 +91,57 @@ def run(work: Work, panel: Panel, loader: Loader, progress: Progress) -> None:
             journal.refresh()
             return bool(open_cells(index))
 
-        progress(len(keys & journal.refresh()), len(keys))
+        def report() -> None:
+            progress(len(keys & journal.refresh()), len(keys))
+            work.error_limit.check(lambda: answered(journal, keys))
+
+        report()
         for index in pieces(claims, groups, has_open):
             if index is None:
                 time.sleep(IDLE_SECONDS)
                 continue
             samples = groups[index]
-            video = _opened(panel, load_clip(loader, samples))
+            video = _opened(panel, loader, samples, alone=not any(answered(journal, keys)))
             for cell, wanted in open_cells(index).items():
                 rows, cost = panel.rows(cell, variants(samples, work.rotate), video)
                 names = {row_key(cell, sample.key, number) for sample, number, _ in wanted}
                 if cost.seconds["generate"]:  # it answered
                     costs.append([_cost_line(cell, samples, len(rows), cost) | {"run": name}])
                 journal.append(row for row in rows if row["key"] in names)
-                progress(len(keys & journal.refresh()), len(keys))
+                report()
             panel.vision.close()
             claims.release(index)
-        progress(len(keys & journal.refresh()), len(keys))
+        report()
 
 
-def _opened(panel: Panel, video: Loaded | Unavailable) -> Loaded | Unavailable:
+def _opened(panel: Panel, loader: Loader, samples: Sequence[Sample], *, alone: bool) -> Loaded | Unavailable:
+    """The video of some samples, seen by the tower, or why there is none; `alone` while none was answered yet.
+
+    Raises:
+        ConfigError: A setting that no video has met so far.
+    """
     try:
+        video = load_clip(loader, samples)
         panel.open(video)
-    except (ModelError, torch.OutOfMemoryError) as err:
-        return Unavailable("failed", str(err))
+    except Exception as err:
+        if isinstance(err, ConfigError) and alone:
+            raise
+        if panel.log is not None:
+            panel.log.error(samples[0].video, err)
+        return Unavailable(status_of(err), reason_of(err))
     return video
+
+
+def _rank_of_cost(line: Mapping[str, Any]) -> int:
+    """Which of two costs of one cell on one clip counts; an error where it is none."""
+    kinds = {"cell": str, "video": str, "questions": int, "asked": int, "seconds": dict, "peak_mib": dict, "run": str}
+    for name, kind in kinds.items():
+        if not isinstance(line[name], kind):
+            raise TypeError(f"{name} is {line[name]!r}")
+    numbers = [line["asked"], *(line["seconds"][stage] for stage in STAGES), *line["peak_mib"].values()]
+    if not all(isinstance(number, (int, float)) for number in numbers) or line["asked"] < 1:
+        raise ValueError(f"{numbers} are no costs")
+    return -int(line["questions"])
 
 
 def _turned(cells: Sequence[Cell], index: int) -> list[Cell]:

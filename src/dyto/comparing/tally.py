@@ -13,6 +13,7 @@ from dyto.comparing.cells import BASELINE, Cell
 from dyto.comparing.statistics import Difference, holm, paired_difference
 from dyto.evaluation.intervals import clustered_mean
 from dyto.evaluation.rows import ANSWERED, Row
+from dyto.evaluation.scoring import is_right as is_right_choice
 from dyto.evaluation.verdicts import Case, exact_match
 
 Scores = dict[str, int]
@@ -112,7 +113,7 @@ def is_right(row: Row, kind: str) -> bool:
     if row["status"] != ANSWERED:
         return False
     if kind == "choice":
-        return bool(row["choice"] == row["answer_number"])
+        return is_right_choice(row)
     return exact_match(Case(row["key"], "match", {"answer": row["answer"], "prediction": row["pred"]})).pred == "yes"
 
 

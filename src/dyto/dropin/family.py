@@ -30,6 +30,7 @@ from dyto.models.pixels import Normalization, Pictures
 from dyto.models.towers import FrameTower
 from dyto.prompts import IMAGE
 from dyto.strategies import Strategy
+from dyto.strategies.calling import call_strategy
 from dyto.strategies.encoding import Encoder
 from dyto.timing import Stopwatch
 
@@ -76,7 +77,7 @@ class Family:
         if isinstance(self.adapter, QwenVL):
             vision = PatchedFrames(self.adapter, clip.patches, clip.frames.data.shape[1:3])
         encoder = Encoder(vision, Stopwatch(self.adapter.device))
-        tokens = with_deep(strategy(clip.frames, encoder, question), encoder.seen)
+        tokens = with_deep(call_strategy(strategy, clip.frames, encoder, question), encoder.seen)
         return replace(tokens, warnings=(*tokens.warnings, *clip.frames.warnings))
 
     def reading(self, visual: Tensor, tokens: list[VisualTokens]) -> AbstractContextManager[None]:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from dyto.answer import Answer
 from dyto.benchmarks import Benchmark, Sample
-from dyto.errors import ConfigError, DytoError, ModelError, unknown
+from dyto.errors import BadQuestionError, ConfigError, unknown
 from dyto.evaluation.cache import TokenCache
 from dyto.evaluation.likelihood import OptionScorer
 from dyto.evaluation.loading import Loaded, Unavailable
+from dyto.evaluation.outcome import reason_of, status_of
 from dyto.evaluation.rows import Row, answered, unanswered
+from dyto.evaluation.runlog import RunLog
 from dyto.evaluation.subtitles import with_subtitles
 from dyto.features import VisualTokens
 from dyto.pipeline import VideoQA
@@ -34,6 +34,7 @@ class Asker:
         max_new_tokens: Most tokens of an answer.
         scoring: Multiple choice by the "letter" that the model writes, or by the options' "likelihood".
         subtitles: Folder of `.srt` files, for questions that come with what is said.
+        log: Where errors go with their tracebacks; None for nowhere.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Asker:
         max_new_tokens: int,
         scoring: str,
         subtitles: Path | None,
+        log: RunLog | None = None,
     ) -> None:
         if scoring not in SCORINGS:
             raise unknown("scoring", scoring, SCORINGS)
@@ -51,7 +53,7 @@ class Asker:
             raise ConfigError(f"scoring by likelihood needs options, and {benchmark.title} has none: leave it out")
         self._qa, self._benchmark, self._cache = qa, benchmark, cache
         self._max_new_tokens = max_new_tokens
-        self._subtitles = subtitles
+        self._subtitles, self._log = subtitles, log
         self._scorer = OptionScorer(qa.model, prompt_for(qa.model.chat, False)) if scoring == "likelihood" else None
 
     def rows(self, samples: Sequence[Sample], video: Loaded | Unavailable, seconds: dict[str, float]) -> list[Row]:
@@ -63,7 +65,7 @@ class Asker:
             seconds: Filled with the seconds of each stage.
 
         Raises:
-            ConfigError: A setting that no clip can meet.
+            ConfigError: A setting that this clip cannot meet, and perhaps none.
         """
         broken = [unanswered(self._benchmark, s, "bad_row", s.broken) for s in samples if s.broken]
         usable = [sample for sample in samples if not sample.broken]
@@ -71,14 +73,23 @@ class Asker:
             return broken + [unanswered(self._benchmark, s, video.status, video.reason) for s in usable]
         try:
             content = self._encode(video, seconds)
-        except (ModelError, torch.OutOfMemoryError) as err:
-            return broken + [unanswered(self._benchmark, s, "failed", _reason(err)) for s in usable]
+        except ConfigError:
+            raise
+        except Exception as err:  # noqa: BLE001 - whatever it is, it becomes these rows' reason
+            return broken + self.failed(usable, err)
         try:
             rows = self._ask(usable, content, seconds)
-        except (DytoError, torch.OutOfMemoryError):  # at least one of them cannot be asked: find out which
+        except Exception:  # noqa: BLE001 - at least one of them cannot be asked: find out which
             rows = [row for sample in usable for row in self._ask_alone(sample, content, seconds)]
         self._qa.forget()
         return broken + rows
+
+    def failed(self, samples: Sequence[Sample], err: Exception) -> list[Row]:
+        """The rows of samples that met an error; one that is no fault of the questions goes to the log, too."""
+        if status_of(err) == "failed" and self._log is not None and samples:
+            self._log.error(samples[0].video, err)
+        why = status_of(err), reason_of(err)
+        return [unanswered(self._benchmark, s, *(("bad_row", s.broken) if s.broken else why)) for s in samples]
 
     def _encode(self, video: Loaded, seconds: dict[str, float]) -> Frames | VisualTokens:
         seconds["decode"] = video.decode_seconds
@@ -111,12 +122,10 @@ class Asker:
     def _ask_alone(self, sample: Sample, content: Frames | VisualTokens, seconds: dict[str, float]) -> list[Row]:
         try:
             return self._ask([sample], content, seconds)
-        except ModelError as err:
-            status, reason = "does_not_fit", _reason(err)
-        except (DytoError, torch.OutOfMemoryError) as err:
-            status = "bad_row" if isinstance(err, ConfigError) else "failed"
-            reason = _reason(err)
-        return [unanswered(self._benchmark, sample, status, reason)]
+        except Exception as err:
+            if isinstance(err, ConfigError) and not isinstance(err, BadQuestionError):
+                raise
+            return self.failed([sample], err)
 
     def _questions(self, sample: Sample, content: Frames | VisualTokens) -> tuple[list[str], str]:
         """The texts to ask, and a note for the record where subtitles were wanted and there are none."""
@@ -143,9 +152,3 @@ class Asker:
             seconds={},
             warnings=tokens.warnings,
         )
-
-
-def _reason(err: Exception) -> str:
-    if isinstance(err, torch.OutOfMemoryError):
-        return "out of memory on the accelerator: lower token_budget or num_frames"
-    return str(err)

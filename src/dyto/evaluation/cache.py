@@ -5,23 +5,28 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 
-from dyto.errors import DatasetError
+from dyto.errors import ConfigError, DatasetError
+from dyto.evaluation.entries import MARK, read_entry, to_entry
 from dyto.evaluation.files import write_atomic
-from dyto.features import KeyFrames, Sources, VisualTokens
+from dyto.features import VisualTokens
 
 _EDGE_BYTES = 1 << 16
 _ABANDONED_SECONDS = 24 * 3600
+_SUFFIX = ".safetensors"
+_HALF_WRITTEN = re.compile(r"\.[\w-]+\.safetensors\.\w+")
+"""Names that `write_atomic` gives to what is not whole yet."""
+
+_ENTRY = re.compile(r"[0-9a-f]{64}\.safetensors")
 
 logger = logging.getLogger(__name__)
 
@@ -29,16 +34,34 @@ logger = logging.getLogger(__name__)
 class TokenCache:
     """A folder of encoded videos, by the content of the video and everything that decides its tokens.
 
+    Nothing is deleted in it but what bears the cache's own names and its mark.
+
     Args:
         folder: The folder; several runs and machines may share it.
         max_bytes: Above this, those not used for longest are deleted.
         identity: What decides the tokens besides the video: model, weights, strategy.
+        width: Of the tokens that the model reads; None for any.
+        mixed: Whether the folder may hold anything else.
+
+    Raises:
+        ConfigError: The folder holds anything else, and it was not said that it may.
     """
 
-    def __init__(self, folder: str | Path, *, max_bytes: int, identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        max_bytes: int,
+        identity: Mapping[str, Any],
+        width: int | None = None,
+        mixed: bool = False,
+    ) -> None:
         self.folder = Path(folder)
         self._max_bytes = max_bytes
+        self._width = width
         self._identity = json.dumps(dict(identity), sort_keys=True, default=str)
+        if not mixed:
+            check_cache_folder(self.folder)
 
     def key(self, path: Path, start: float | None, end: float | None, sampling: Mapping[str, Any]) -> str:
         """The name under which the tokens of a clip are kept."""
@@ -48,67 +71,43 @@ class TokenCache:
     def load(self, key: str) -> VisualTokens | None:
         """Tokens kept under a key; None if there are none, or the file is damaged."""
         path = self._path(key)
+        if not os.path.lexists(path):
+            return None
         try:
             with safe_open(path, framework="pt") as file:
-                data = file.get_tensor("data")
-                names = set(file.keys())
-                deep = file.get_tensor("deep") if "deep" in names else None
-                arrays = {name: file.get_tensor(name).numpy() for name in names - {"data", "deep"}}
-                header = json.loads(file.metadata()["dyto"])
+                header = json.loads((file.metadata() or {})[MARK])
+                tokens = read_entry({name: file.get_tensor(name) for name in file.keys()}, header, self._width)  # noqa: SIM118
             os.utime(path)
-        except (OSError, SafetensorError, KeyError, ValueError) as err:
-            if path.exists():
-                logger.warning("%s is damaged (%s): the video is encoded again", path, err)
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError, RecursionError) as err:
+            logger.warning("%s is damaged (%s): the video is encoded again", path, err)
             return None
-        return VisualTokens(
-            data=data,
-            keyframes=KeyFrames(arrays["indices"], arrays["seconds"], arrays["positions"]),
-            keyframe=arrays["keyframe"],
-            sources=Sources(arrays["source_token"], arrays["source_keyframe"], arrays["source_patch"]),
-            grid=(header["grid"][0], header["grid"][1]),
-            budget=header["budget"],
-            uncompressed=header["uncompressed"],
-            summary_source=header["summary_source"],
-            warnings=tuple(header["warnings"]),
-            deep=deep,
-        )
+        return tokens
 
     def save(self, key: str, tokens: VisualTokens) -> None:
         """Keep tokens; a disk that is full costs the cache entry and nothing else."""
-        arrays = {
-            "indices": tokens.keyframes.indices,
-            "seconds": tokens.keyframes.seconds,
-            "positions": tokens.keyframes.positions,
-            "keyframe": tokens.keyframe,
-            "source_token": tokens.sources.token,
-            "source_keyframe": tokens.sources.keyframe,
-            "source_patch": tokens.sources.patch,
-        }
-        header = {name: getattr(tokens, name) for name in ("grid", "budget", "uncompressed", "summary_source")}
-        header["warnings"] = list(tokens.warnings)
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-        tensors["data"] = tokens.data.detach().cpu().contiguous()
-        if tokens.deep is not None:
-            tensors["deep"] = tokens.deep.detach().cpu().contiguous()
+        tensors, header = to_entry(tokens)
         try:
-            write_atomic(self._path(key), save_tensors(tensors, metadata={"dyto": json.dumps(header)}))
+            write_atomic(self._path(key), save_tensors(tensors, metadata={MARK: json.dumps(header)}))
             self._shrink()
-        except DatasetError as err:
+        except (DatasetError, OSError) as err:
             logger.warning("the encoded video is not kept: %s", err)
 
     def _path(self, key: str) -> Path:
-        return self.folder / f"{key}.safetensors"
+        return self.folder / f"{key}{_SUFFIX}"
 
     def _shrink(self) -> None:
         """Delete what was not used for longest, and what a crash left half written long ago."""
         entries = []
         for entry in os.scandir(self.folder):
             try:
-                info = entry.stat()
-                if entry.name.endswith(".safetensors"):
+                info = entry.stat(follow_symlinks=False)
+                if not entry.is_file(follow_symlinks=False):
+                    continue
+                if _HALF_WRITTEN.fullmatch(entry.name):
+                    if time.time() - info.st_mtime > _ABANDONED_SECONDS:
+                        os.unlink(entry.path)
+                elif is_ours(entry.path):
                     entries.append((info.st_mtime, info.st_size, entry.path))
-                elif time.time() - info.st_mtime > _ABANDONED_SECONDS:
-                    os.unlink(entry.path)
             except FileNotFoundError:  # another run deleted it first
                 continue
         excess = sum(size for _, size, _ in entries) - self._max_bytes
@@ -119,12 +118,52 @@ class TokenCache:
             excess -= size
 
 
+def is_ours(path: str | Path) -> bool:
+    """Whether a file is an entry of such a cache: by its name and by the mark in it."""
+    if not str(path).endswith(_SUFFIX):
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            return MARK in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return False
+
+
+def check_cache_folder(folder: Path) -> None:
+    """Refuse a folder that holds anything but encoded videos.
+
+    Raises:
+        ConfigError: It does.
+    """
+    others = sorted(_others(folder)) if folder.is_dir() else []
+    if others:
+        named = ", ".join(repr(name) for name in others[:3]) + (", ..." if len(others) > 3 else "")
+        raise ConfigError(
+            f"the cache folder {folder} holds {named}, expected encoded videos and nothing else: name an empty "
+            "folder, or say --cache-mixed; what is not the cache's own is left alone in any case"
+        )
+
+
+def _others(folder: Path) -> Iterator[str]:
+    for entry in os.scandir(folder):
+        plain = entry.is_file(follow_symlinks=False)
+        ours = _HALF_WRITTEN.fullmatch(entry.name) or _ENTRY.fullmatch(entry.name) or is_ours(entry.path)
+        if not (plain and ours):
+            yield entry.name
+
+
 def _fingerprint(path: Path) -> str:
     """Size, time and both ends of a file; of a folder, the names, sizes and times in it."""
     digest = sha256()
     for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-        info = file.stat()
-        digest.update(f"{file.name if path.is_dir() else ''} {info.st_size} {info.st_mtime_ns}".encode())
+        try:
+            info = file.stat()
+        except OSError as err:
+            logger.warning("%s cannot be looked at: %s", file, err.strerror)
+            digest.update(f"{file.name} is not there".encode(errors="backslashreplace"))
+            continue
+        name = file.name if path.is_dir() else ""
+        digest.update(f"{name} {info.st_size} {info.st_mtime_ns}".encode(errors="backslashreplace"))
     if path.is_file():
         with path.open("rb") as stream:
             digest.update(stream.read(_EDGE_BYTES))

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from dyto import options
-from dyto.console import err, out
+from dyto.console import err, harmless, out
 from dyto.errors import ConfigError
 from dyto.evaluation.progress import Bars
 
@@ -89,6 +89,9 @@ def evaluate_command(
     workers: Annotated[int | None, typer.Option(help="Processes. (default: one for every visible GPU)")] = None,
     cache: Annotated[Path | None, typer.Option(help="Keep encoded videos in this folder.")] = None,
     cache_gb: Annotated[float, typer.Option(help="Most disk space for them, GiB.")] = 50.0,
+    cache_mixed: Annotated[
+        bool, typer.Option("--cache-mixed", help="That folder may hold other files, too; they are left alone.")
+    ] = False,
     judge: Annotated[str, typer.Option(help="auto, openai, offline or none.")] = "auto",
     judge_model: Annotated[str, typer.Option(help="The judge's model.")] = "gpt-3.5-turbo-0125",
     judge_prompts: Annotated[Path | None, typer.Option(help="A YAML file in the place of our prompts.")] = None,
@@ -101,6 +104,7 @@ def evaluate_command(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again what was not answered before.")
     ] = False,
+    fail_on_error: options.FailOnError = None,
     encoding: options.Encoding = None,
     without: options.Without = None,
     saving: options.Given = None,
@@ -109,10 +113,11 @@ def evaluate_command(
     """Run a benchmark, from where an earlier run stopped; score it, and compare with the paper."""
     from dyto.benchmarks import expand
     from dyto.evaluation.evaluate import Judging
+    from dyto.evaluation.outcome import ErrorLimit
     from dyto.evaluation.settings import Settings
     from dyto.savings import Savings
 
-    savings = Savings.of(without or (), saving or ())
+    savings, error_limit = Savings.of(without or (), saving or ()), ErrorLimit.parse(fail_on_error)
     frames = {"num_frames": num_frames or (None if fps else 100), "fps": fps, "sampling": sampling}
     settings = [
         Settings(
@@ -141,9 +146,11 @@ def evaluate_command(
             workers=workers,
             cache_dir=cache,
             cache_gib=cache_gb,
+            cache_mixed=cache_mixed,
             name=run_name,
             folders={"out": out_dir},
             encoding=encoding,
+            error_limit=error_limit,
             savings=savings,
         )
         for part in expand(name, qa_file)
@@ -151,9 +158,26 @@ def evaluate_command(
     judging = Judging(judge, judge_model, judge_prompts, judge_concurrency)
     found = run_all(settings, judging, pay=yes, retry_failed=retry_failed)
     if as_json:
-        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
+        write_json(found)
     else:
         show(found)
+    leave_where_nothing_was_answered(found)
+
+
+def write_json(value: Any, *, allow_nan: bool = True) -> None:
+    """Write one JSON document to stdout and nothing else."""
+    from dyto.evaluation.files import encoded
+
+    sys.stdout.write(encoded(json.dumps(value, ensure_ascii=False, allow_nan=allow_nan)).decode() + "\n")
+
+
+def leave_where_nothing_was_answered(found: Sequence[Mapping[str, Any]]) -> None:
+    """Leave with status 3 where a run has no answer at all: its figures say nothing."""
+    empty = [run["title"] for run in found if not run["answered"] and run["unanswered"].keys() - {"not_reached"}]
+    for title in empty:
+        err.print(f"dyto: no question of {title} was answered", style="red", markup=False)
+    if empty:
+        raise SystemExit(NOTHING_ANSWERED)
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -189,13 +213,18 @@ def run_all(settings: Sequence[Any], judging: Any, *, pay: bool, retry_failed: b
 
             hooks = Hooks(asking=bars.asking, judging=bars.judging, spend=spend)
             found.append(evaluate(setting, judging, hooks=hooks))
+        if found[-1]["unanswered"].get("missing_video") and not found[-1]["answered"]:
+            err.print(setting.where_looked(), style="yellow", markup=False)
         where = setting.run_folders().artifacts
         unfinished = "" if found[-1]["complete"] else "; other shards are still missing, nothing is judged yet"
         err.print(f"{setting.spec.title}: {where}{unfinished}", markup=False)
     return found
 
 
-WIDE = 200
+WIDE, WIDEST = 200, 80
+NOTHING_ANSWERED = 3
+"""Exit status of a run that has no answer at all."""
+
 OFFLINE_NOTE = (
     "note: no OPENAI_API_KEY or OPENAI_BASE_URL is set, so answers are judged offline by exact match after "
     "normalisation. That is stricter than the paper's judge, and its figures do not compare."
@@ -220,7 +249,7 @@ def report_command(
     found = find_results(places)
     paths = write_report(found, out_dir or places[0])
     if as_json:
-        sys.stdout.write(json.dumps(table(found), ensure_ascii=False) + "\n")
+        write_json(table(found))
     else:
         show(found)
     err.print(f"written: {', '.join(map(str, paths))}", markup=False)
@@ -236,11 +265,12 @@ def show(found: Sequence[Mapping[str, Any]]) -> None:
     for heading in ("measure", "value (95 %)", "n", "coverage", "of all", "paper"):
         grid.add_column(heading, no_wrap=True, justify="left" if heading == "measure" else "right")
     for line in table(found):
-        cells = [line["benchmark"], line["config"], line["group"], line["measure"], interval_text(line)]
+        names = (harmless(line[part])[:WIDEST] for part in ("benchmark", "config", "group", "measure"))
+        cells = [*names, interval_text(line)]
         numbers = (line["questions"], line["coverage"], line["unanswered_as_wrong"], line["paper"])
         grid.add_row(*cells, *("–" if n is None else f"{n:.4g}" for n in numbers))
     if not out.is_terminal:
         out.width = WIDE
     out.print(grid)
     for note in dict.fromkeys(note for results in found for note in notes_of(results)):
-        out.print(f"- {note}", markup=False)
+        out.print(f"- {harmless(note)}", markup=False)

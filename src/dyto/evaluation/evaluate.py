@@ -98,6 +98,7 @@ def evaluate(settings: Settings, judging: Judging | None = None, *, hooks: Hooks
     judging, hooks = judging or Judging(), hooks or Hooks()
     questions = settings.questions()
     settings.videos()  # what is missing is said before a model is loaded
+    settings.check_cache()
     judging.check(settings.spec)
     folders = settings.run_folders()
     if not (folders.check(settings.config(questions)) and nothing_open(settings, questions)):

@@ -19,7 +19,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     Raises:
         DatasetError: The disk is full, or the folder cannot be written.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = encoded(content) if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,6 +32,16 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise cannot_write(path, err) from err
+
+
+def encoded(text: str) -> bytes:
+    r"""Text as UTF-8; half a character, as a question file may hold it, as it is escaped in JSON.
+
+    Example:
+        >>> encoded("half \ud800")
+        b'half \\ud800'
+    """
+    return text.encode(errors="backslashreplace")
 
 
 def cannot_write(path: Path, err: OSError) -> DatasetError:

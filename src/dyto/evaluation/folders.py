@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dyto.errors import DatasetError
 from dyto.evaluation.files import dump_json, dump_lines, write_atomic
 from dyto.evaluation.journal import Claims, Journal
-from dyto.evaluation.rows import ANSWERED, rank
+from dyto.evaluation.rows import ANSWERED, rank_of_row
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,9 @@ class RunFolders:
         """All rows, sorted by their place in the question file."""
         return self.artifacts / "predictions.jsonl"
 
-    def journal(self) -> Journal:
-        """The rows as they are recorded."""
-        return Journal(self.artifacts / "rows", rank=rank)
+    def journal(self, also: Mapping[str, Any] | None = None) -> Journal:
+        """The rows as they are recorded; `also` as `rank_of_row` takes it."""
+        return Journal(self.artifacts / "rows", rank=partial(rank_of_row, also=also))
 
     def claims(self) -> Claims:
         """Who works on which video."""
@@ -138,7 +139,7 @@ class RunFolders:
             DatasetError: Another process is at work in this folder.
         """
         with self.alone("asking"):
-            old = sorted((self.artifacts / "rows").glob("*.jsonl"))
+            old = sorted(path for path in (self.artifacts / "rows").glob("*.jsonl") if path.is_file())
             with self.journal() as journal:
                 journal.refresh()
                 rows = list(journal.rows().values())
@@ -161,7 +162,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:
+    except (OSError, ValueError, RecursionError) as err:
         raise DatasetError(f"{path} cannot be read: {err}; is this a results folder of `dyto eval`?") from err
     if not isinstance(value, dict):
         raise DatasetError(f"{path} holds {type(value).__name__}, expected an object")

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from dyto.errors import ConfigError
-from dyto.evaluation.files import cannot_write, dump_line
+from dyto.evaluation.files import cannot_write, dump_line, encoded
 
 SYNC_SECONDS = 2.0
 
@@ -33,7 +33,8 @@ class Journal:
     Args:
         folder: The folder; it is made when the first row is written.
         rank: Which of two rows with one key counts: the lower rank, then the smaller line. Whatever the
-            order in which processes wrote, the outcome is the same.
+            order in which processes wrote, the outcome is the same. A row for which it raises a LookupError, TypeError
+            or ValueError is none of this journal's: it counts as damaged.
 
     Example:
         >>> import tempfile
@@ -48,6 +49,7 @@ class Journal:
         self._rank = rank
         self._rows: dict[str, tuple[int, str]] = {}
         self._offsets: dict[Path, int] = {}
+        self._unreadable: set[Path] = set()
         self._file: int | None = None
         self._path = folder
         self._size = 0
@@ -60,7 +62,12 @@ class Journal:
             The keys of all rows.
         """
         for path in sorted(self.folder.glob("*.jsonl")):
-            self._read(path)
+            try:
+                self._read(path)
+            except OSError as err:
+                if path not in self._unreadable:
+                    logger.warning("%s cannot be read (%s): what it may hold is done again", path, err.strerror)
+                self._unreadable.add(path)
         return self._rows.keys()
 
     def rows(self) -> dict[str, dict[str, Any]]:
@@ -80,12 +87,14 @@ class Journal:
             data = file.read()
         whole = data.rfind(b"\n") + 1  # what follows is torn, or still being written
         self._offsets[path] = offset + whole
-        for raw in data[:whole].splitlines():
-            row = _parse(raw)
-            if row is None:
+        for raw in data[:whole].split(b"\n")[:-1]:
+            try:
+                line = raw.decode()
+                row = _parse(line)
+                entry = (self._rank(row), line)
+            except (ValueError, LookupError, TypeError, RecursionError):
                 logger.warning("%s: a damaged line of %d bytes is ignored and done again", path, len(raw))
                 continue
-            entry = (self._rank(row), raw.decode())
             self._rows[row["key"]] = min(entry, self._rows.get(row["key"], entry))
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -94,7 +103,7 @@ class Journal:
         Raises:
             DatasetError: The disk is full; the file is cut back to its last whole line.
         """
-        data = "".join(map(dump_line, rows)).encode()
+        data = encoded("".join(map(dump_line, rows)))
         if not data:
             return
         try:
@@ -137,12 +146,11 @@ class Journal:
         self.close()
 
 
-def _parse(raw: bytes) -> dict[str, Any] | None:
-    try:
-        row = json.loads(raw)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) and isinstance(row.get("key"), str) else None
+def _parse(line: str) -> dict[str, Any]:
+    row = json.loads(line)
+    if not isinstance(row, dict) or not isinstance(row.get("key"), str):
+        raise ValueError("it is no object with a key")
+    return row
 
 
 class Claims:

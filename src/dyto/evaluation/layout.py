@@ -6,16 +6,21 @@ question; the others have one list.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dyto.benchmarks import Benchmark, Sample
+from dyto.benchmarks.base import text, text_or_none, texts
 from dyto.errors import DatasetError
-from dyto.evaluation.tables import read_rows
+from dyto.evaluation.tables import NO_OBJECT, read_rows
 
 Record = dict[str, Any]
 _CHOICE_KEYS = ("task_name", "video_name", "question_id", "question", "answer_number", "candidates", "answer")
+PREPARED = ("video_name", "question_id", "question")
+"""Keys that every record has."""
+
 _OWN_KEYS = (*_CHOICE_KEYS, "type", "start", "end")
 
 
@@ -29,15 +34,18 @@ def to_records(benchmark: Benchmark, samples: Sequence[Sample]) -> list[list[Rec
     return [[_question_record(sample) for sample in samples], answers]
 
 
+def _question(sample: Sample) -> str | list[str]:
+    return sample.questions[0] if len(sample.questions) == 1 else list(sample.questions)
+
+
 def _question_record(sample: Sample) -> Record:
-    question = sample.questions[0] if len(sample.questions) == 1 else list(sample.questions)
-    record = {"video_name": sample.video, "question_id": sample.question_id, "question": question}
+    record = {"video_name": sample.video, "question_id": sample.question_id, "question": _question(sample)}
     return record | dict(sample.extra)
 
 
 def _choice_record(benchmark: Benchmark, sample: Sample) -> Record:
     values = (
-        *(benchmark.prepared[0].partition("/")[0], sample.video, sample.question_id, sample.questions[0]),
+        *(benchmark.prepared[0].partition("/")[0], sample.video, sample.question_id, _question(sample)),
         *(sample.answer_number, list(sample.candidates), sample.answer),
     )
     record: Record = dict(zip(_CHOICE_KEYS, values, strict=True))
@@ -60,9 +68,9 @@ def read_prepared(benchmark: Benchmark, path: Path, encoding: str | None = None)
     Raises:
         DatasetError: The file is damaged, or there are more questions than answers, or fewer.
     """
-    rows = read_rows(path, columns=("video_name", "question_id", "question"), encoding=encoding)
+    rows = read_rows(path, columns=PREPARED, encoding=encoding)
     if benchmark.kind != "open":
-        return [from_record(record, place, line) for place, (line, record) in enumerate(rows)]
+        return [read_record(record, place, line) for place, (line, record) in enumerate(rows)]
     beside = path.with_name(Path(benchmark.prepared[1]).name)
     answers = read_rows(beside, columns=("question_id", "answer"), encoding=encoding)
     if len(answers) != len(rows):
@@ -71,15 +79,30 @@ def read_prepared(benchmark: Benchmark, path: Path, encoding: str | None = None)
             "the i-th answer must belong to the i-th question; prepare both again"
         )
     return [
-        from_record(dict(answer) | record, place, line, _id_problem(record, answer))
+        read_record({**answer, **record}, place, line, _id_problem(record, answer))
         for place, ((line, record), (_, answer)) in enumerate(zip(rows, answers, strict=True))
     ]
 
 
 def _id_problem(question: Mapping[str, Any], answer: Mapping[str, Any]) -> tuple[str, ...]:
-    if question["question_id"] == answer["question_id"]:
-        return ()
-    return (f"the question's id is {question['question_id']!r}, its answer's {answer['question_id']!r}",)
+    own, other = question.get("question_id"), answer.get("question_id")
+    return () if own == other else (f"the question's id is {own!r}, its answer's {other!r}",)
+
+
+def read_record(record: Mapping[str, Any], place: int, line: int, problems: tuple[str, ...] = ()) -> Sample:
+    """One sample from one record, whatever it holds: one that is no question carries the reason in `broken`."""
+    try:
+        return from_record(record, place, line, problems)
+    except Exception as err:  # noqa: BLE001 - one row is one row, whatever it holds
+        return unreadable(record, place, line, err)
+
+
+def unreadable(row: Mapping[str, Any], place: int, line: int, err: Exception) -> Sample:
+    """The sample of a row that is no question, with what can be told of it and the reason."""
+    told = {column: row.get(column, "") for column in ("question", "question_id")}
+    question, number = (value if isinstance(value, str) else json.dumps(value, default=str) for value in told.values())
+    why = str(row.get(NO_OBJECT) or (err if type(err) is ValueError else f"{type(err).__name__}: {err}"))
+    return Sample("", (question,), number, "", place=place, line=line, broken=f"unreadable row: {why}")
 
 
 def from_record(record: Mapping[str, Any], place: int, line: int, problems: tuple[str, ...] = ()) -> Sample:
@@ -89,18 +112,20 @@ def from_record(record: Mapping[str, Any], place: int, line: int, problems: tupl
         >>> record = {"video_name": "v", "question_id": "7", "question": ["a?", "b?"], "answer": "c"}
         >>> from_record(record, 0, 1).questions
         ('a?', 'b?')
+
+    Raises:
+        ValueError: It is none: something is missing in it, or no text.
     """
-    question = record["question"]
-    questions = tuple(map(str, question)) if isinstance(question, list) else (str(question),)
+    pair = isinstance(record.get("question"), list)
     number = record.get("answer_number")
     return Sample(
-        video=str(record["video_name"]),
-        questions=questions,
-        question_id=str(record["question_id"]),
-        answer=str(record.get("answer", "")),
-        candidates=tuple(map(str, record.get("candidates") or ())),
-        answer_number=number if isinstance(number, int) else None,
-        type=str(record.get("type", "")),
+        video=text(record, "video_name"),
+        questions=texts(record, "question") if pair else (text(record, "question"),),
+        question_id=text(record, "question_id"),
+        answer=text_or_none(record, "answer"),
+        candidates=() if record.get("candidates") is None else texts(record, "candidates"),
+        answer_number=number if type(number) is int else None,
+        type=text_or_none(record, "type"),
         start=record.get("start"),
         end=record.get("end"),
         extra={key: value for key, value in record.items() if key not in _OWN_KEYS},

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dyto.benchmarks import Benchmark, Sample
-from dyto.errors import ConfigError, DatasetError, VideoError
+from dyto.errors import ConfigError, DatasetError, DytoError, VideoError
 from dyto.evaluation.cache import TokenCache
-from dyto.evaluation.videos import Clip, find_clip
+from dyto.evaluation.outcome import reason_of, status_of
+from dyto.evaluation.videos import Clip, VideoIndex
 from dyto.features import VisualTokens
 from dyto.savings import Savings
 from dyto.video import Frames, FrameSize, sample_frames
@@ -62,35 +64,44 @@ class Loader:
     cache: TokenCache | None = None
     savings: Savings = field(default_factory=Savings.none)
 
+    @cached_property
+    def index(self) -> VideoIndex:
+        """What lies in the folders, looked up once."""
+        return VideoIndex(self.folders)
+
     def find(self, sample: Sample) -> Clip | None:
-        """Where the sample's video lies; None if it is missing or its name is not safe."""
+        """Where the sample's video lies; None if it is missing, its name is not safe, or the sample is broken."""
         try:
-            return find_clip(self.folders, self.benchmark, sample)
+            return None if sample.broken else self.index.find(self.benchmark, sample)
         except DatasetError:
             return None
 
     def load(self, sample: Sample) -> Loaded | Unavailable:
-        """Decode the sample's video; whatever is wrong with it becomes the reason for the record."""
+        """Decode the sample's video; whatever is wrong with it becomes the reason for the record.
+
+        Raises:
+            ConfigError: A setting that this video cannot meet, and perhaps none.
+        """
         try:
-            clip = find_clip(self.folders, self.benchmark, sample)
+            clip = self.index.find(self.benchmark, sample)
         except DatasetError as err:
-            return Unavailable("unsafe_name", str(err))
+            return Unavailable(status_of(err), reason_of(err))
         if clip is None:
             return Unavailable("missing_video", f"{sample.video} is in none of the video folders")
-        key = self.cache.key(clip.path, clip.start, clip.end, self.sampling) if self.cache else None
-        tokens = self.cache.load(key) if self.cache and key else None
-        if tokens is not None:
-            return Loaded(tokens, key)
         try:
+            key = self.cache.key(clip.path, clip.start, clip.end, self.sampling) if self.cache else None
+            tokens = self.cache.load(key) if self.cache and key else None
+            if tokens is not None:
+                return Loaded(tokens, key)
             start = time.perf_counter()
             frames = self._decode(clip)
             return Loaded(frames, key, time.perf_counter() - start)
         except ConfigError:
-            raise  # the settings are wrong, not the video
-        except (VideoError, OSError) as err:
-            return Unavailable("undecodable", str(err).replace(str(clip.path), sample.video))
-        except (ValueError, RuntimeError) as err:  # one odd file must not stop a run of days
-            return Unavailable("undecodable", f"{type(err).__name__}: {err}")
+            raise  # the settings are wrong, and not the video
+        except (DytoError, MemoryError) as err:
+            return Unavailable(status_of(err), reason_of(err).replace(str(clip.path), sample.video))
+        except Exception as err:  # noqa: BLE001 - one odd file must not stop a run of days
+            return Unavailable("undecodable", reason_of(err).replace(str(clip.path), sample.video))
 
     def _decode(self, clip: Clip) -> Frames:
         """The clip's frames; a file no longer than the clip that begins after its end was cut already."""

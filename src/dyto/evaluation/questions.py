@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -12,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from dyto.benchmarks import Benchmark, Sample
+from dyto.benchmarks.base import kind_of
 from dyto.errors import DatasetError
-from dyto.evaluation.layout import from_record, read_prepared
-from dyto.evaluation.tables import TOO_MANY_CELLS, Rows, read_rows, require_columns
+from dyto.evaluation.layout import PREPARED, read_prepared, unreadable
+from dyto.evaluation.tables import NO_OBJECT, TOO_MANY_CELLS, Rows, read_rows, require_columns
 
 _VCGBENCH = {"generic": "Generic_QA.csv", "temporal": "Temporal_QA.csv", "consistency": "Consistency_QA1.csv"}
 _CONSISTENCY = ("Consistency_QA1.csv", "Consistency_QA2.csv")
@@ -60,7 +60,7 @@ def read_questions(benchmark: Benchmark, path: str | Path, *, encoding: str | No
     path = Path(path)
     files = _files(benchmark, path)
     samples: list[Sample]
-    if files[0].suffix == ".json" and _is_prepared(files[0], encoding):
+    if files[0].suffix.lower() in (".json", ".jsonl") and _is_prepared(benchmark, files[0], encoding):
         samples = read_prepared(benchmark, files[0], encoding)
     elif benchmark.name == "consistency":
         samples = _convert(benchmark, _paired(benchmark, files, encoding))
@@ -115,8 +115,11 @@ def _files_of_vcgbench(benchmark: Benchmark, path: Path) -> list[Path]:
     return [path.with_name(name) for name in _CONSISTENCY] if benchmark.name == "consistency" else [path]
 
 
-def _is_prepared(path: Path, encoding: str | None) -> bool:
-    return "video_name" in read_rows(path, encoding=encoding)[0][1]
+def _is_prepared(benchmark: Benchmark, path: Path, encoding: str | None) -> bool:
+    """Whether more records are in the shared layout than in the benchmark's own; they may be both."""
+    rows = [row for _, row in read_rows(path, encoding=encoding)]
+    prepared, own = (sum(row.keys() >= set(columns) for row in rows) for columns in (PREPARED, benchmark.columns))
+    return prepared >= own if prepared or own else any("video_name" in row for row in rows)
 
 
 def _tagged(benchmark: Benchmark, files: list[Path], encoding: str | None) -> Rows:
@@ -127,7 +130,7 @@ def _tagged(benchmark: Benchmark, files: list[Path], encoding: str | None) -> Ro
         found = read_rows(file, columns=() if nested else benchmark.columns, encoding=encoding)
         if nested:
             found = list(_flat(found))
-            require_columns(file, found[0][1], benchmark.columns)
+            require_columns(file, {column: "" for _, row in found for column in row}, benchmark.columns)
         rows += [(line, {"task": file.stem, "index": line - 1} | row) for line, row in found]
     return rows
 
@@ -135,10 +138,15 @@ def _tagged(benchmark: Benchmark, files: list[Path], encoding: str | None) -> Ro
 def _flat(rows: Rows) -> Iterator[tuple[int, dict[str, Any]]]:
     """Questions nested in their video's record, as in the dataset's own answer template, one row each."""
     for line, row in rows:
+        if NO_OBJECT in row:
+            yield line, row
+            continue
         shared = {key: value for key, value in row.items() if key != "questions"}
         shared.setdefault("videoID", shared.get("video_id", ""))
-        for question in row.get("questions", [{}]):
-            yield line, shared | question
+        questions = row.get("questions", [{}])
+        for question in questions if isinstance(questions, list) else [questions]:
+            is_one = isinstance(question, dict)
+            yield line, shared | (question if is_one else {NO_OBJECT: f"a question is {kind_of(question)}"})
 
 
 def _paired(benchmark: Benchmark, files: list[Path], encoding: str | None) -> Rows:
@@ -149,9 +157,9 @@ def _paired(benchmark: Benchmark, files: list[Path], encoding: str | None) -> Ro
         line, row = first[i] if i < len(first) else second[i]
         other = second[i][1] if i < len(second) else {}
         row = row if i < len(first) else row | {"question": ""}
-        same = all(row[key] == other.get(key) for key in ("video_name", "question_id"))
+        same = all(row.get(key) == other.get(key) for key in ("video_name", "question_id"))
         if other and not same:
-            row = row | {TOO_MANY_CELLS: f"the second file has {other['question_id']!r} in this place"}
+            row = row | {TOO_MANY_CELLS: f"the second file has {other.get('question_id')!r} in this place"}
         rows.append((line, row | {"second_question": other.get("question", "")}))
     return rows
 
@@ -161,12 +169,12 @@ def _convert(benchmark: Benchmark, rows: Rows) -> list[Sample]:
     samples = []
     for place, (line, row) in enumerate(rows):
         try:
+            if NO_OBJECT in row:
+                raise ValueError(row[NO_OBJECT])
             sample = benchmark.sample(row)
             sample = replace(sample, question_id=str(sample.question_id), questions=tuple(map(str, sample.questions)))
-        except (KeyError, TypeError, ValueError) as err:
-            loose = {key: json.dumps(row.get(key, ""), default=str) for key in ("question", "question_id")}
-            sample = from_record({"video_name": ""} | loose, place, line)
-            sample = replace(sample, broken=f"unreadable row: {type(err).__name__}: {err}")
+        except Exception as err:  # noqa: BLE001 - one row is one row, whatever it holds
+            sample = unreadable(row, place, line, err)
         problem = (str(row[TOO_MANY_CELLS]),) if TOO_MANY_CELLS in row else ()
         samples.append(replace(sample, place=place, line=line, problems=sample.problems + problem))
     return samples
@@ -174,32 +182,55 @@ def _convert(benchmark: Benchmark, rows: Rows) -> list[Sample]:
 
 def check(benchmark: Benchmark, sample: Sample) -> Sample:
     """Say what contradicts itself in a row (`problems`), and what makes it impossible to use (`broken`)."""
-    problems = list(sample.problems)
-    broken = sample.broken
+    try:
+        broken = sample.broken or _broken(benchmark, sample)
+        if benchmark.kind == "choice" and not broken:
+            return _check_options(sample)
+    except Exception as err:  # noqa: BLE001 - a benchmark of one's own may make anything of a row
+        broken = f"unreadable row: {type(err).__name__}: {err}"
+    return replace(sample, broken=broken)
+
+
+def _broken(benchmark: Benchmark, sample: Sample) -> str:
+    """Why a sample cannot be asked or scored; "" if it can."""
+    wanted = 2 if "consistency" in benchmark.aspects else 1
+    if len(sample.questions) != wanted:
+        return f"{len(sample.questions)} questions, expected {wanted}"
+    if not all(question.strip() for question in sample.questions):
+        return "the question is empty"
+    if not sample.video.strip():
+        return "no video is named"
+    if not sample.answer.strip():
+        return "there is no true answer"
+    ends = [end for end in (sample.start, sample.end) if end is not None]
+    if not all(type(end) in (int, float) and math.isfinite(end) for end in ends):
+        return f"start {sample.start!r} and end {sample.end!r} are no seconds"
+    if min(ends, default=0) < 0:
+        return f"the clip from {sample.start} s to {sample.end} s begins before the video"
+    if len(ends) == 2 and ends[0] >= ends[1]:
+        return f"the clip ends at {sample.end} s, before it begins at {sample.start} s"
+    groups = [group(sample) for group in benchmark.groupings.values()]
+    texts = (sample.video, *sample.questions, sample.question_id, sample.answer, *sample.candidates, sample.type)
+    for one in (*texts, *groups):
+        if any("\ud800" <= letter <= "\udfff" for letter in one):
+            return f"{one!r} holds half a character, expected text"
+    return ""
+
+
+def _check_options(sample: Sample) -> Sample:
+    """A multiple choice sample with the number of its right option, its contradictions, or why it has none."""
+    problems, broken = list(sample.problems), ""
     number, options = sample.answer_number, sample.candidates
-    if not broken and not all(question.strip() for question in sample.questions):
-        broken = "the question is empty"
-    elif not broken and not sample.video.strip():
-        broken = "no video is named"
-    elif not broken and not sample.answer.strip():
-        broken = "there is no true answer"
-    for clip_end in (sample.start, sample.end):
-        number_given = isinstance(clip_end, (int, float)) and math.isfinite(clip_end)
-        if clip_end is not None and not number_given and not broken:
-            broken = f"start {sample.start!r} and end {sample.end!r} are no seconds"
-    if not broken and sample.start is not None and sample.end is not None and sample.start >= sample.end:
-        broken = f"the clip ends at {sample.end} s, before it begins at {sample.start} s"
-    if benchmark.kind == "choice" and not broken:
-        problems += [f"candidate {text!r} stands {n} times" for text, n in Counter(options).items() if n > 1]
-        if len(options) < 2 or not all(option.strip() for option in options):
-            broken = f"{len(options)} candidates, {sum(not o.strip() for o in options)} of them empty"
-        elif number is not None and 0 <= number < len(options):
-            if options[number] != sample.answer:
-                problems.append(f"answer {sample.answer!r}, but candidate {number} is {options[number]!r}")
-        elif sample.answer in options:
-            if number is not None:
-                problems.append(f"answer number {number} of {len(options)} candidates; the text decides")
-            number = options.index(sample.answer)
-        else:
-            broken = f"the answer {sample.answer!r} is none of the candidates, its number is {number}"
+    problems += [f"candidate {text!r} stands {n} times" for text, n in Counter(options).items() if n > 1]
+    if len(options) < 2 or not all(option.strip() for option in options):
+        broken = f"{len(options)} candidates, {sum(not o.strip() for o in options)} of them empty"
+    elif number is not None and 0 <= number < len(options):
+        if options[number] != sample.answer:
+            problems.append(f"answer {sample.answer!r}, but candidate {number} is {options[number]!r}")
+    elif sample.answer in options:
+        if number is not None:
+            problems.append(f"answer number {number} of {len(options)} candidates; the text decides")
+        number = options.index(sample.answer)
+    else:
+        broken = f"the answer {sample.answer!r} is none of the candidates, its number is {number}"
     return replace(sample, problems=tuple(problems), broken=broken, answer_number=number)

@@ -15,7 +15,7 @@ from dyto.evaluation.files import dump_json, write_atomic
 from dyto.evaluation.folders import read_json
 from dyto.evaluation.journal import Journal
 from dyto.evaluation.paper import paper_figure, paper_numbers, setting_of
-from dyto.evaluation.rows import rank
+from dyto.evaluation.rows import rank_of_row
 from dyto.evaluation.scoring import results
 
 COLUMNS = (
@@ -51,7 +51,7 @@ def _results(folder: Path) -> dict[str, Any]:
     if (folder / "results.json").exists():
         return read_json(folder / "results.json")
     config, manifest = read_json(folder / "config.json"), read_json(folder / "manifest.json")
-    with Journal(folder / "rows", rank=rank) as journal:
+    with Journal(folder / "rows", rank=rank_of_row) as journal:
         journal.refresh()
         rows = list(journal.rows().values())
     found = results(get(config["benchmark"]), rows, manifest["question_file"]["rows"])

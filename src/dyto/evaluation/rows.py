@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dyto.answer import Answer
@@ -13,6 +13,46 @@ Row = dict[str, Any]
 ANSWERED = "answered"
 STATUSES = (ANSWERED, "does_not_fit", "undecodable", "failed", "unsafe_name", "bad_row", "missing_video")
 """Of two rows for one sample, the one whose status comes first counts: a video that was found later wins."""
+
+
+FIELDS: Mapping[str, type | tuple[type, ...]] = {
+    **{"key": str, "place": int, "status": str, "reason": str, "video_name": str, "question_id": str, "answer": str},
+    **{"groups": dict, "question": (str, list), "pred": (str, list, type(None)), "choice": (int, type(None))},
+}
+"""What every row holds, and of which type."""
+
+
+LONGEST_REASON = 500
+"""A reason of more letters is cut: it may quote a whole question."""
+
+
+def rank_of_row(row: Mapping[str, Any], also: Mapping[str, type | tuple[type, ...]] | None = None) -> int:
+    """The `rank` of a row as it is read from a file.
+
+    Args:
+        row: What stands there.
+        also: Fields beside `FIELDS` that it must have.
+
+    Raises:
+        LookupError: A field is missing.
+        TypeError: A field is of another type.
+        ValueError: The status is none of `STATUSES`, or an answered row has no answer.
+    """
+    for name, kind in {**FIELDS, **(also or {})}.items():
+        if not isinstance(row[name], kind):
+            raise TypeError(f"{name} is {row[name]!r}")
+    if row["status"] == ANSWERED and not _answers(row["pred"], row["question"]):
+        raise ValueError(f"pred is {row['pred']!r}")
+    if not all(isinstance(group, str) for group in row["groups"].values()):
+        raise TypeError(f"groups are {row['groups']!r}")
+    return rank(row)
+
+
+def _answers(pred: Any, question: Any) -> bool:
+    """Whether there is an answer for each question of a row."""
+    if isinstance(question, str):
+        return isinstance(pred, str)
+    return isinstance(pred, list) and [type(text) for text in pred] == [str] * len(question)
 
 
 def rank(row: Mapping[str, Any]) -> int:
@@ -58,7 +98,18 @@ def answered(
 
 def unanswered(benchmark: Benchmark, sample: Sample, status: str, reason: str) -> Row:
     """The row of a sample that was not answered, and why."""
-    return _row(benchmark, sample) | {"status": status, "reason": reason, "pred": None, "choice": None}
+    told = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]} ..."
+    return _row(benchmark, sample) | {"status": status, "reason": told, "pred": None, "choice": None}
+
+
+def _group(grouping: Callable[[Sample], str], sample: Sample) -> str:
+    """The group of a sample; of one that is broken it may be that none can be told."""
+    try:
+        return str(grouping(sample))
+    except Exception:
+        if not sample.broken:
+            raise
+        return "none"
 
 
 def _row(benchmark: Benchmark, sample: Sample) -> Row:
@@ -70,7 +121,7 @@ def _row(benchmark: Benchmark, sample: Sample) -> Row:
         "question_id": sample.question_id,
         "question": questions[0] if len(questions) == 1 else questions,
         "answer": sample.answer,
-        "groups": {name: group(sample) for name, group in benchmark.groupings.items()},
+        "groups": {name: _group(group, sample) for name, group in benchmark.groupings.items()},
     }
     if benchmark.kind == "choice":
         row |= {"candidates": list(sample.candidates), "answer_number": sample.answer_number}

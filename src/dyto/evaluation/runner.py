@@ -10,24 +10,26 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 from dyto.benchmarks import Benchmark, Sample
+from dyto.errors import ConfigError
 from dyto.evaluation.asking import Asker
 from dyto.evaluation.folders import RunFolders
 from dyto.evaluation.journal import Journal, pieces
 from dyto.evaluation.loading import Loaded, Loader, Unavailable
+from dyto.evaluation.outcome import ErrorLimit
 from dyto.evaluation.questions import Questions
-from dyto.evaluation.rows import STATUSES
-from dyto.evaluation.timings import Timings
+from dyto.evaluation.rows import ANSWERED, STATUSES, Row
+from dyto.evaluation.runlog import RunLog
 from dyto.pipeline import VideoQA
 
 IDLE_SECONDS = 0.2
-MISSING_RANK = STATUSES.index("missing_video")
+ANSWERED_RANK, MISSING_RANK = STATUSES.index(ANSWERED), STATUSES.index("missing_video")
 Group: TypeAlias = tuple[int, list[Sample]]
 
 
@@ -44,6 +46,7 @@ class Task:
         limit: Only the first so many questions of the file; None for all.
         shard: (i, n): only every n-th clip, from the i-th on, counted from 1.
         subtitles: Folder of `.srt` files, for a benchmark that has them.
+        error_limit: How many questions may stay unanswered.
     """
 
     questions: Questions
@@ -54,6 +57,7 @@ class Task:
     limit: int | None = None
     shard: tuple[int, int] = (1, 1)
     subtitles: Path | None = None
+    error_limit: ErrorLimit = field(default_factory=ErrorLimit)
 
     @property
     def benchmark(self) -> Benchmark:
@@ -88,17 +92,18 @@ def run(task: Task, qa: VideoQA, *, progress: Callable[[int, int], None] = lambd
     Raises:
         DatasetError: The disk is full; what was recorded before is safe.
         ConfigError: A setting that cannot work, such as a budget below what the strategy needs.
+        TooManyErrorsError: More questions stayed unanswered than are allowed.
     """
     groups = dict(task.groups())
     keys = {sample.key for members in groups.values() for sample in members}
     ahead = 1 if qa.savings.on(qa.model.device.type).overlap else 0
-    asker = Asker(qa, task.benchmark, task.loader.cache, task.max_new_tokens, task.scoring, task.subtitles)
     with (
         task.folders.journal() as journal,
         task.folders.claims() as claims,
-        Timings(task.folders.logs) as timings,
+        RunLog(task.folders.logs) as log,
         ThreadPoolExecutor(1) as decoder,
     ):
+        asker = Asker(qa, task.benchmark, task.loader.cache, task.max_new_tokens, task.scoring, task.subtitles, log)
 
         def still_open(samples: Sequence[Sample]) -> list[Sample]:
             return [sample for sample in samples if is_open(journal, task.loader, sample)]
@@ -107,15 +112,27 @@ def run(task: Task, qa: VideoQA, *, progress: Callable[[int, int], None] = lambd
             journal.refresh()
             return bool(still_open(groups[index]))
 
+        def rows_of(samples: Sequence[Sample], video: Future[Loaded | Unavailable]) -> list[Row]:
+            try:
+                with log.clip(samples[0].video) as seconds:
+                    return asker.rows(samples, video.result(), seconds)
+            except ConfigError as err:
+                if not any(answered(journal, keys)):
+                    raise  # so far nothing could meet this setting: it is said now, and not after days
+                return asker.failed(samples, err)
+
         def finish(index: int, video: Future[Loaded | Unavailable]) -> None:
-            with timings.clip(groups[index][0].video) as seconds:
-                rows = asker.rows(groups[index], video.result(), seconds)
+            rows = rows_of(groups[index], video)
             wanted = {sample.key for sample in still_open(groups[index])}
             journal.append(row for row in rows if row["key"] in wanted)
             claims.release(index)
-            progress(len(keys & journal.refresh()), len(keys))
+            report()
 
-        progress(len(keys & journal.refresh()), len(keys))
+        def report() -> None:
+            progress(len(keys & journal.refresh()), len(keys))
+            task.error_limit.check(lambda: answered(journal, keys))
+
+        report()
         coming: deque[tuple[int, Future[Loaded | Unavailable]]] = deque()
         for index in pieces(claims, groups, has_open):
             if index is not None:
@@ -126,7 +143,13 @@ def run(task: Task, qa: VideoQA, *, progress: Callable[[int, int], None] = lambd
                 time.sleep(IDLE_SECONDS)
         while coming:
             finish(*coming.popleft())
-        progress(len(keys & journal.refresh()), len(keys))
+        report()
+
+
+def answered(journal: Journal, keys: Iterable[str]) -> Iterator[bool]:
+    """For every row that is recorded, whether it was answered."""
+    ranks = (journal.rank_of(key) for key in keys)
+    return (rank == ANSWERED_RANK for rank in ranks if rank is not None)
 
 
 def is_open(journal: Journal, loader: Loader, sample: Sample, key: str | None = None) -> bool:

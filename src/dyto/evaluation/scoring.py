@@ -83,7 +83,7 @@ def _measures(
     """By name: the value of every scored sample, and the highest possible; and why samples are unscored."""
     answered = [row for row in rows if row["status"] == ANSWERED]
     if benchmark.kind == "choice":
-        return {"accuracy": ({r["key"]: float(r["choice"] == r["answer_number"]) for r in answered}, 1.0)}, {}
+        return {"accuracy": ({row["key"]: float(is_right(row)) for row in answered}, 1.0)}, {}
     if not verdicts:
         return {}, {}
     found: dict[str, tuple[Values, float]] = {}
@@ -97,6 +97,11 @@ def _measures(
             name = "score" if aspect == "match" else aspect
             found.setdefault(name, ({}, TOP_SCORE))[0][key] = verdict.score
     return found, unscored
+
+
+def is_right(row: Row) -> bool:
+    """Whether the right option was named; no option is never the right one."""
+    return row["choice"] is not None and bool(row["choice"] == row.get("answer_number"))
 
 
 def _figures(rows: Sequence[Row], values: Values, total: int, top: float) -> dict[str, Any]:

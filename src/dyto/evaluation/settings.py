@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dyto.benchmarks import Benchmark, get
 from dyto.errors import ConfigError, DatasetError
-from dyto.evaluation.cache import TokenCache
+from dyto.evaluation.cache import TokenCache, check_cache_folder
 from dyto.evaluation.folders import RunFolders
 from dyto.evaluation.loading import Loader
 from dyto.evaluation.manifest import loaded_config, run_manifest
+from dyto.evaluation.outcome import ErrorLimit
 from dyto.evaluation.prepare import GT_QA_DIR
 from dyto.evaluation.questions import Questions, read_questions
 from dyto.evaluation.runner import Task
-from dyto.evaluation.videos import subtitle_folder, video_folders
+from dyto.evaluation.videos import EXTENSIONS, VideoIndex, subtitle_folder, video_folders
 from dyto.pipeline import VideoQA
 from dyto.prompts import Prompt, get_prompt, prompt_for
 from dyto.savings import Savings
@@ -57,9 +58,11 @@ class Settings:
         workers: Processes on this machine; None for one for every visible GPU.
         cache_dir: Where encoded videos are kept; None to keep none.
         cache_gib: Most disk space for them.
+        cache_mixed: Whether the folder may hold anything else.
         name: Of the run's folder; None to make one from the settings.
         folders: Output folders, as `RunFolders.under` takes them.
         encoding: Of the question file.
+        error_limit: How many questions may stay unanswered.
         savings: What is spared on the way; those that can change an answer are a part of the configuration.
     """
 
@@ -88,9 +91,11 @@ class Settings:
     workers: int | None = None
     cache_dir: Path | None = None
     cache_gib: float = 50.0
+    cache_mixed: bool = False
     name: str | None = None
     folders: Mapping[str, Any] = field(default_factory=lambda: {"out": "outputs"})
     encoding: str | None = None
+    error_limit: ErrorLimit = field(default_factory=ErrorLimit)
     savings: Savings = field(default_factory=Savings)
 
     def __post_init__(self) -> None:
@@ -156,6 +161,22 @@ class Settings:
         subtitle_folder(self.spec, data_dir=self.data_dir)
         return video_folders(self.spec, data_dir=self.data_dir, video_dir=self.video_dir)
 
+    def check_cache(self) -> None:
+        """A `ConfigError` where the folder of encoded videos holds anything else."""
+        if self.cache_dir is not None and not self.cache_mixed:
+            check_cache_folder(self.cache_dir)
+
+    def where_looked(self) -> str:
+        """In which folders a run that found no video has looked, and for what."""
+        index = VideoIndex(self.videos())
+        there = [folder for folder in index.folders if os.path.isdir(folder)]
+        names = dict.fromkeys(repr(s.video) for s in self.questions().samples[: self.limit] if not s.broken)
+        return (
+            f"no video of {self.spec.title} was found. Looked in {_first(there)} and what is below "
+            f"({index.files} files and folders), for {_first(list(names))}, also in another case of letters or with "
+            f"another of {' '.join(EXTENSIONS)}: name the folder of the videos with --video-dir"
+        )
+
     def has_videos(self) -> bool:
         """Whether there is a folder of videos."""
         try:
@@ -206,6 +227,20 @@ class Settings:
         if self.cache_dir is not None:
             parts = ("model", "weights", "dtype", "strategy", "savings")
             what: dict[str, Any] = {key: config[key] for key in parts if key in config}
-            cache = TokenCache(self.cache_dir, max_bytes=int(self.cache_gib * _GIB), identity=what)
+            embeddings = qa.model.model.get_input_embeddings().weight
+            cache = TokenCache(
+                self.cache_dir,
+                max_bytes=int(self.cache_gib * _GIB),
+                identity=what,
+                width=embeddings.shape[1],
+                mixed=self.cache_mixed,
+            )
         subtitles, loader = self.subtitles(), self.loader(qa, cache)
-        return Task(questions, folders, loader, self.max_new_tokens, self.scoring, self.limit, self.shard, subtitles)
+        asking = self.max_new_tokens, self.scoring, self.limit, self.shard
+        return Task(questions, folders, loader, *asking, subtitles, self.error_limit)
+
+
+def _first(names: Sequence[str], most: int = 3) -> str:
+    """The first of many names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -5,14 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from dyto.benchmarks.base import HugeNumber, kind_of
 from dyto.errors import ConfigError, DatasetError, MissingExtraError
 
 Rows = list[tuple[int, dict[str, Any]]]
 TOO_MANY_CELLS = "surplus cells"
+NO_OBJECT = "no object"
+"""Under this key stands why a record is no object: one row is one row, whatever it is."""
+
+MOST_DIGITS = 100
+"""A whole number of more is a `HugeNumber`."""
 
 
 def read_rows(path: Path, *, columns: Sequence[str] = (), encoding: str | None = None) -> Rows:
@@ -24,7 +31,8 @@ def read_rows(path: Path, *, columns: Sequence[str] = (), encoding: str | None =
         encoding: Of a text file; by default UTF-8, or UTF-16 where a byte-order mark says so.
 
     Returns:
-        For every row its line (CSV, TSV, JSON lines) or record number (JSON, parquet), from 1, and its cells.
+        For every row its line (CSV, TSV, JSON lines) or record number (JSON, parquet), from 1, and its cells. A record
+        that is no object has one cell, `NO_OBJECT`, which says what it is.
 
     Raises:
         DatasetError: The file is missing, empty, damaged or differently encoded, or lacks a column.
@@ -43,7 +51,10 @@ def read_rows(path: Path, *, columns: Sequence[str] = (), encoding: str | None =
         raise ConfigError(f"{path.name} ends in {suffix!r}, expected .csv, .tsv, .json, .jsonl or .parquet")
     if not rows:
         raise DatasetError(f"{path} holds no question: it is empty, or was cut off after its header")
-    require_columns(path, rows[0][1], columns)
+    known = [row for _, row in rows if NO_OBJECT not in row]
+    if not known:
+        raise DatasetError(f"{path} holds no question: {rows[0][1][NO_OBJECT]}")
+    require_columns(path, {column: "" for row in known for column in row}, columns)
     return rows
 
 
@@ -81,38 +92,83 @@ def require_columns(path: Path, row: dict[str, Any], columns: Sequence[str]) -> 
 
 
 def _csv(path: Path, text: str, delimiter: str, columns: Sequence[str]) -> Rows:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    limit = csv.field_size_limit(max(len(text), 1))  # a cell may be as long as the file
+    try:
+        return _csv_rows(path, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), columns)
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _csv_rows(path: Path, reader: Any, columns: Sequence[str]) -> Rows:
     rows: Rows = []
     header: list[str] | None = None
-    line = 1
-    try:
-        for cells in reader:
-            if header is None:
-                header = [cell.strip() for cell in cells]
-                require_columns(path, dict.fromkeys(header), columns)
-            elif any(cells):
-                row: dict[str, Any] = dict(zip(header, cells, strict=False))
-                row.update(dict.fromkeys(header[len(cells) :], ""))
-                if len(cells) != len(header):
-                    row[TOO_MANY_CELLS] = f"{len(cells)} cells, expected {len(header)}"
-                rows.append((line, row))
-            line = reader.line_num + 1
-    except csv.Error as err:
-        raise DatasetError(f"{path}, line {line}: {err}; a quote is open, or the file was cut off") from err
-    return rows
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return rows
+        except csv.Error as err:
+            if header is not None and "end of data" not in str(err):
+                rows.append((line, {NO_OBJECT: f"it is no valid CSV: {err}"}))
+                continue
+            raise DatasetError(f"{path}, line {line}: {err}; a quote is open, or the file was cut off") from err
+        if header is None:
+            header = [cell.strip() for cell in cells]
+            require_columns(path, dict.fromkeys(header), columns)
+        elif any(cells):
+            row: dict[str, Any] = dict(zip(header, cells, strict=False))
+            row.update(dict.fromkeys(header[len(cells) :], ""))
+            if len(cells) != len(header):
+                row[TOO_MANY_CELLS] = f"{len(cells)} cells, expected {len(header)}"
+            rows.append((line, row))
 
 
-def _json(path: Path, text: str) -> Rows:
+def _json(path: Path, content: str) -> Rows:
     try:
         if path.suffix.lower() == ".jsonl":
-            records = [json.loads(line) for line in text.splitlines() if line.strip()]
-        else:
-            records = json.loads(text) if text.strip() else []
-    except json.JSONDecodeError as err:
-        raise DatasetError(f"{path} is no valid JSON at line {err.lineno}: {err.msg}; was it cut off?") from err
-    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+            lines = [(number, line) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
+            return [(number, _record(line)) for number, line in lines]
+        records = _parse(content) if content.strip() else []
+    except RecursionError:  # some record is nested too deep to be read, and costs itself alone
+        return [(number, _record(part)) for number, part in enumerate(_parts(content), 1)]
+    except ValueError as err:
+        where = f" at line {err.lineno}: {err.msg}" if isinstance(err, json.JSONDecodeError) else f": {err}"
+        raise DatasetError(f"{path} is no valid JSON{where}; was it cut off?") from err
+    if not isinstance(records, list):
         raise DatasetError(f"{path} holds {type(records).__name__}, expected a list of objects, one per question")
-    return list(enumerate(records, 1))
+    return [(number, _object(record)) for number, record in enumerate(records, 1)]
+
+
+def _parse(content: str) -> Any:
+    return json.loads(content, parse_int=lambda digits: (int if len(digits) <= MOST_DIGITS else HugeNumber)(digits))
+
+
+def _record(content: str) -> dict[str, Any]:
+    """One record by itself, or why it is none."""
+    try:
+        return _object(_parse(content))
+    except RecursionError:
+        return {NO_OBJECT: "it is nested too deep to be read"}
+    except ValueError as err:
+        return {NO_OBJECT: f"it is no valid JSON: {err}"}
+
+
+def _object(record: Any) -> dict[str, Any]:
+    return record if isinstance(record, dict) else {NO_OBJECT: f"it is {kind_of(record)}, expected an object"}
+
+
+def _parts(content: str) -> Iterator[str]:
+    """The elements of a list in JSON as they are written, found by their brackets alone."""
+    depth, start = 0, 0
+    for mark in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', content, re.DOTALL):
+        closes = mark[0] in ("]", "}")
+        if depth == 1 and (mark[0] == "," or closes):
+            yield content[start : mark.start()]
+            start = mark.end()
+        depth += (mark[0] in ("[", "{")) - closes
+        if depth == 1 and mark[0] == "[" and start == 0:
+            start = mark.end()
 
 
 def _parquet(path: Path) -> Rows:
@@ -123,5 +179,5 @@ def _parquet(path: Path) -> Rows:
         raise MissingExtraError("Reading a parquet file", "pyarrow", "parquet") from err
     try:
         return list(enumerate(read_table(path).to_pylist(), 1))
-    except (ArrowException, OSError) as err:
+    except (ArrowException, OSError, ValueError) as err:
         raise DatasetError(f"{path} cannot be read as parquet: {err}; download it again") from err

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
-from collections.abc import Iterator
+import stat
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from dyto._pictures import IMAGE_SUFFIXES
 from dyto.benchmarks import Benchmark, Sample
-from dyto.errors import DatasetError
+from dyto.errors import AmbiguousNameError, DatasetError, UnsafeNameError
 
-EXTENSIONS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif")
+EXTENSIONS = (
+    *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv", ".ts", ".3gp", ".ogv"),
+)
+"""What a file of a video may end in, in any case of letters; of several files, the earlier is taken."""
+
+MOST_FILES, MOST_DEEP = 5_000_000, 12
+"""Of a folder of videos no more is listed than so many files, and folders so deep."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,44 +103,175 @@ def _places(base: Path, below: str) -> list[Path]:
 
 
 def find_clip(folders: list[Path], benchmark: Benchmark, sample: Sample) -> Clip | None:
-    """The clip of a sample: cut out already, or a part of a longer file; None if there is neither.
+    """The clip of a sample, as `VideoIndex.find` gives it, for one that is looked for only once."""
+    return VideoIndex(folders).find(benchmark, sample)
 
-    Raises:
-        DatasetError: The name climbs out of the folder, is absolute, or is a URL.
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a sample says of its file besides the name: a folder above it, an extension, and the places of its kind."""
+
+    parent: str
+    extension: str
+    places: Sequence[str]
+    kind: str
+
+
+class VideoIndex:
+    """What lies in the folders of videos, listed once.
+
+    A name is found in any case of its letters, with any extension of `EXTENSIONS`, and in any folder below the first
+    of the folders. What is nearer to the name as it was given is taken first: the declared folders in their order, the
+    exact spelling before another case of letters, the extension that was asked for before another one.
+
+    Args:
+        folders: Where videos may lie, the likeliest first, see `video_folders`.
     """
-    reason = unsafe_reason(sample.video)
-    if reason:
-        raise DatasetError(reason)
-    for name, is_cut in _names(sample):
-        for folder in [*folders, *(folders[0] / kind for kind in [sample.type] if _plain(kind))]:
-            for path in _spellings(folder, name, benchmark.prefixes):
-                if path.exists():
-                    return Clip(path) if is_cut else Clip(path, sample.start, sample.end)
-    return None
 
+    def __init__(self, folders: list[Path]) -> None:
+        self.folders = [str(folder) for folder in folders]
+        self.files = 0
+        self._by_stem: dict[str, list[str]] = {}
+        self._by_cut: dict[tuple[str, float, float], list[str]] = {}
+        self._told: set[str] = set()
+        seen: set[tuple[int, int]] = set()
+        for folder in self.folders:
+            self._walk(folder, seen)
 
-def _names(sample: Sample) -> Iterator[tuple[str, bool]]:
-    """Names without extension, and whether a file of that name holds nothing but the clip."""
-    path = PurePosixPath(sample.video)
-    stem = str(path.with_suffix("")) if path.suffix.lower() in EXTENSIONS else str(path)
-    if sample.start is None and sample.end is None:
-        yield stem, True
-        return
-    named = re.fullmatch(r"(.+)_(\d+(?:\.\d+)?)_(\d+(?:\.\d+)?)", stem)
-    if named and (float(named[2]), float(named[3])) == (sample.start, sample.end):
-        yield stem, True
-        yield named[1], False
-    else:
-        yield f"{stem}_{sample.start}_{sample.end}", True
-        yield stem, False
+    def find(self, benchmark: Benchmark, sample: Sample) -> Clip | None:
+        """The clip of a sample: cut out already, or a part of a longer file; None if there is neither.
 
+        Raises:
+            UnsafeNameError: The name climbs out of the folder, is absolute, or is a URL.
+            AmbiguousNameError: Files in several folders could be it, none of them where the benchmark has them.
+        """
+        reason = unsafe_reason(sample.video)
+        if reason:
+            raise UnsafeNameError(reason)
+        name = PurePosixPath(sample.video)
+        extension = name.suffix if name.suffix.lower() in EXTENSIONS else ""
+        wanted = _Wanted(name.parent.as_posix(), extension, benchmark.folders_of.get(sample.type, ()), sample.type)
+        stem = name.name[: len(name.name) - len(extension)]
+        for paths, spelling, is_cut in self._fitting(sample, stem, benchmark.prefixes):
+            path = self._best(paths, spelling, wanted)
+            if path is not None:
+                return Clip(Path(path)) if is_cut else Clip(Path(path), sample.start, sample.end)
+        return None
 
-def _spellings(folder: Path, stem: str, prefixes: tuple[str, ...]) -> Iterator[Path]:
-    parent, name = (folder / stem).parent, PurePosixPath(stem).name
-    for prefix in prefixes:
-        for extension in (*EXTENSIONS, ""):
-            yield parent / f"{prefix}{name}{extension}"
+    def _fitting(self, sample: Sample, stem: str, prefixes: Sequence[str]) -> Iterator[tuple[Sequence[str], str, bool]]:
+        """Files by their names alone: the names without extension, and whether they hold nothing but the clip."""
+        whole, start, end = stem, sample.start, sample.end
+        if start is not None and end is not None:
+            named = _cut_of(stem)
+            if named is not None and named[1:] == (start, end):
+                whole = named[0]
+                for prefix in prefixes:
+                    yield self._by_stem.get(_folded(prefix + stem), ()), prefix + stem, True
+            for prefix in prefixes:
+                key = (_folded(prefix + whole), float(start), float(end))
+                yield self._by_cut.get(key, ()), f"{prefix}{whole}_{start}_{end}", True
+        for prefix in prefixes:
+            yield self._by_stem.get(_folded(prefix + whole), ()), prefix + whole, start is None and end is None
+
+    def _best(self, paths: Sequence[str], spelling: str, wanted: _Wanted) -> str | None:
+        """Of files whose names fit, the one that is meant; a folder in the sample's name must fit, too.
+
+        Raises:
+            AmbiguousNameError: It cannot be told.
+        """
+        below = "" if wanted.parent == "." else f"/{_folded(wanted.parent)}"
+        fitting = [p for p in paths if _folded(os.path.dirname(p)).endswith(below) and os.path.exists(p)]
+        if not fitting:
+            return None
+        places = [*(f"{self.folders[0]}/{place}" for place in wanted.places), *self.folders]
+        places += [f"{self.folders[0]}/{wanted.kind}"] * _plain(wanted.kind)
+        homes = [place if wanted.parent == "." else f"{place}/{wanted.parent}" for place in places]
+
+        def distance(path: str) -> tuple[int, bool, bool, int, str]:
+            home, name = os.path.split(path)
+            suffix = os.path.splitext(name)[1]
+            known = suffix.lower() in EXTENSIONS
+            return (
+                homes.index(home) if home in homes else len(homes),
+                name != spelling + suffix * known,
+                wanted.extension != "" and suffix.lower() != wanted.extension.lower(),
+                EXTENSIONS.index(suffix.lower()) if known else len(EXTENSIONS),
+                path,
+            )
+
+        first, *others = sorted(fitting, key=distance)
+        home = os.path.dirname(first)
+        elsewhere = [path for path in others if os.path.dirname(path) != home]
+        if elsewhere and home not in homes:
+            raise AmbiguousNameError(
+                f"{len(fitting)} files could be {spelling!r}, such as {first} and {elsewhere[0]}: leave one of them, "
+                "or name its folder with --video-dir"
+            )
+        if len(elsewhere) < len(others) and first not in self._told:
+            self._told.add(first)
+            logger.warning("%s is taken for %r; the folder has others of that name", first, spelling)
+        return first
+
+    def _walk(self, top: str, seen: set[tuple[int, int]]) -> None:
+        """List a folder and those below it; each once, also where links make a circle."""
+        waiting = [(top, 0)]
+        while waiting:
+            folder, depth = waiting.pop()
+            try:
+                info = os.stat(folder)
+                if (info.st_dev, info.st_ino) in seen or not stat.S_ISDIR(info.st_mode):
+                    continue
+                seen.add((info.st_dev, info.st_ino))
+                with os.scandir(folder) as entries:
+                    listed = sorted(entries, key=lambda entry: entry.name)
+            except OSError as err:
+                if depth:
+                    logger.warning("%s cannot be listed (%s): videos in it are not found", folder, err.strerror)
+                continue
+            pictures = False
+            for entry in listed:
+                self.files += 1
+                suffix = os.path.splitext(entry.name)[1].lower()
+                if suffix in IMAGE_SUFFIXES:
+                    pictures = True
+                elif entry.name.startswith("."):
+                    continue
+                elif not _is_folder(entry):
+                    self._add(entry.path)
+                elif depth < MOST_DEEP:
+                    waiting.append((entry.path, depth + 1))
+            if pictures and depth:  # a folder of frames is a video
+                self._add(folder)
+            if self.files > MOST_FILES:
+                logger.warning("more than %d files below %s: the rest is not looked at", MOST_FILES, top)
+                return
+
+    def _add(self, path: str) -> None:
+        stem, suffix = os.path.splitext(os.path.basename(path))
+        stem = stem if suffix.lower() in EXTENSIONS else stem + suffix
+        self._by_stem.setdefault(_folded(stem), []).append(path)
+        cut = _cut_of(stem)
+        if cut is not None:
+            self._by_cut.setdefault((_folded(cut[0]), *cut[1:]), []).append(path)
 
 
 def _plain(name: str) -> bool:
     return bool(re.fullmatch(r"[\w-]+", name))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _folded(name: str) -> str:
+    """A name without the case of its letters, and with composed letters however a file system writes them."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _cut_of(stem: str) -> tuple[str, float, float] | None:
+    """The video, the begin and the end in seconds that the name of a cut clip tells; None for another name."""
+    named = re.fullmatch(r"(.+)_(\d{1,9}(?:\.\d{1,9})?)_(\d{1,9}(?:\.\d{1,9})?)", stem, re.DOTALL)
+    return (named[1], float(named[2]), float(named[3])) if named else None

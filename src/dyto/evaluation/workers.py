@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
+import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
 
-from dyto import errors
 from dyto.errors import DytoError, ModelError
 from dyto.evaluation.loading import Loader
 from dyto.evaluation.questions import Questions
@@ -80,8 +81,8 @@ def _run_processes(settings: Settings, questions: Questions, devices: list[str |
         for worker in workers:
             worker.kill()
     if not complaints.empty():
-        kind, text = complaints.get()
-        raise getattr(errors, kind, DytoError)(text)
+        err, where = complaints.get()
+        raise err from InWorker(where)
     dead = [f"{device or 'cpu'} ({w.exitcode})" for w, device in zip(workers, devices, strict=True) if w.exitcode]
     if len(dead) == len(workers):
         raise ModelError(f"all workers died: {', '.join(dead)}; rows are safe, give the same command again")
@@ -104,6 +105,30 @@ def _worker(settings: Settings, device: str | None, threads: int, complaints: An
     try:
         qa = settings.load(device)
         run(settings.task(settings.questions(), qa), qa)
-    except DytoError as err:
-        complaints.put((type(err).__name__, str(err)))
-        raise SystemExit(1) from err
+    except Exception as err:  # noqa: BLE001 - raised again in the parent
+        complaints.put(carried(err))
+        raise SystemExit(1) from None  # the parent says so
+
+
+class InWorker(Exception):
+    """The traceback of an error as it was in a worker; the error itself goes on in the parent."""
+
+    def __str__(self) -> str:
+        return f"in a worker:\n{self.args[0]}"
+
+
+def carried(err: Exception) -> tuple[Exception, str]:
+    """An error as it can be sent to another process, and its traceback as text.
+
+    One that cannot be taken apart and put together again becomes a `DytoError` with its name and message.
+    """
+    where = "".join(traceback.format_exception(err))
+    return err if _survives(err) else DytoError(f"{type(err).__name__}: {err}"), where
+
+
+def _survives(err: Exception) -> bool:
+    try:
+        again = pickle.loads(pickle.dumps(err))  # noqa: S301 - what was dumped here
+    except Exception:  # noqa: BLE001 - whatever hinders it
+        return False
+    return type(again) is type(err) and str(again) == str(err)

@@ -19,7 +19,7 @@ from dyto.pipeline import VideoQA
 from dyto.prompts import prompt_for
 from dyto.sheet import small_frames
 from dyto.strategies import Encode, Strategy
-from dyto.targets import name_of
+from dyto.strategies.calling import name_of
 from dyto.video import Frames, VideoSource
 
 SIDE = 640
@@ -97,6 +97,10 @@ class _Watched:
 
     strategy: Strategy
     features: FrameFeatures | None = field(default=None, init=False)
+
+    @property
+    def name(self) -> str:
+        return name_of(self.strategy)
 
     @property
     def uses_question(self) -> bool:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from dyto.errors import BadFeaturesError, ConfigError, DoesNotFitError, ModelError
+from dyto.errors import BadFeaturesError, BadQuestionError, DoesNotFitError, ModelError
 from dyto.features import VisualTokens
 from dyto.finch import FloatArray
 from dyto.models.decoding import check_time_text
@@ -137,7 +137,7 @@ class LanguageSide(ABC):
         ids = self.tokenizer(before + IMAGE + after, return_tensors="pt", verbose=False).input_ids[0].to(self.device)
         place = (ids == self._image_id).nonzero().flatten()
         if len(place) != 1:
-            raise ConfigError(f"the prompt holds {IMAGE!r} {len(place)} times, expected it once")
+            raise BadQuestionError(f"the prompt holds {IMAGE!r} {len(place)} times, expected it once")
         split = int(place[0])
         return Encoded(ids[:split], ids[split + 1 :])
 
@@ -155,13 +155,13 @@ class LanguageSide(ABC):
             choices: Its options, or None.
 
         Raises:
-            ConfigError: A mark in one of them.
+            BadQuestionError: A mark in one of them.
         """
         for what, text in (("question", question), *(("choices", choice) for choice in choices or ())):
             found = [mark for mark in self._marks if mark in text]
             if found:
                 mark = max(found, key=lambda mark: (len(mark), mark))
-                raise ConfigError(
+                raise BadQuestionError(
                     f"the {what} holds {mark!r}, expected words: model {self.name} reads it as a mark of the prompt; "
                     "write it another way"
                 )

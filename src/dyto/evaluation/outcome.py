@@ -1,0 +1,120 @@
+"""From an error to the status of a row: one table for every command that records rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+
+from dyto.errors import (
+    AmbiguousNameError,
+    BadQuestionError,
+    ConfigError,
+    DoesNotFitError,
+    DytoError,
+    TooManyErrorsError,
+    UnsafeNameError,
+    VideoError,
+)
+
+STATUS_OF: tuple[tuple[type[Exception], str], ...] = (
+    (DoesNotFitError, "does_not_fit"),
+    (BadQuestionError, "bad_row"),
+    (ConfigError, "does_not_fit"),  # a setting that this clip cannot meet, such as a budget below one of its frames
+    (UnsafeNameError, "unsafe_name"),
+    (AmbiguousNameError, "missing_video"),
+    (VideoError, "undecodable"),
+    (Exception, "failed"),  # of a model, of a strategy, of the machine
+)
+"""The status of a row by the error that it met; the first class that fits counts."""
+
+LEAST_ROWS = 20
+"""A share of errors means nothing before so many rows."""
+
+
+def status_of(err: Exception) -> str:
+    """The status of a row that met an error.
+
+    Example:
+        >>> from dyto.errors import BadFeaturesError
+        >>> status_of(DoesNotFitError("4148 tokens")), status_of(BadFeaturesError("NaN"))
+        ('does_not_fit', 'failed')
+    """
+    return next(status for kind, status in STATUS_OF if isinstance(err, kind))
+
+
+def reason_of(err: Exception) -> str:
+    """An error in one line; one that is not ours with its class.
+
+    Example:
+        >>> reason_of(ZeroDivisionError("division by zero"))
+        'ZeroDivisionError: division by zero'
+    """
+    if isinstance(err, torch.OutOfMemoryError):
+        return "out of memory on the accelerator: lower token_budget or num_frames"
+    text = " ".join(str(err).split())
+    if not isinstance(err, DytoError):
+        text = f"{type(err).__name__}: {text}"
+    return text
+
+
+@dataclass(frozen=True)
+class ErrorLimit:
+    """How many questions may stay unanswered before a run ends.
+
+    Attributes:
+        count: As many end it; None for any number.
+        share: Such a share of what is recorded ends it, once 20 rows are; None for any share.
+    """
+
+    count: int | None = None
+    share: float | None = None
+
+    @classmethod
+    def parse(cls, text: str | None) -> ErrorLimit:
+        """Read what was given on the command line: a whole number is a count, one with a point a share.
+
+        Raises:
+            ConfigError: It is neither.
+
+        Example:
+            >>> ErrorLimit.parse("1"), ErrorLimit.parse("0.25")
+            (ErrorLimit(count=1, share=None), ErrorLimit(count=None, share=0.25))
+        """
+        if text is None:
+            return cls()
+        try:
+            if text.strip().isascii() and text.strip().isdecimal() and int(text) >= 1:
+                return cls(count=int(text))
+            if "." in text and 0 < float(text) <= 1:
+                return cls(share=float(text))
+        except ValueError:
+            pass
+        raise ConfigError(
+            f"--fail-on-error {text!r}, expected a number of questions such as 10, or a share above 0 and up to 1, "
+            "such as 0.25"
+        )
+
+    def check(self, statuses: Callable[[], Iterable[bool]]) -> None:
+        """End the run where too many rows have no answer.
+
+        Args:
+            statuses: Gives for every recorded row whether it was answered; called only where there is a limit.
+
+        Raises:
+            TooManyErrorsError: There are too many.
+        """
+        if self.count is None and self.share is None:
+            return
+        answered = list(statuses())
+        missing = len(answered) - sum(answered)
+        too_many = self.count is not None and missing >= self.count
+        if self.share is not None:
+            too_many = len(answered) >= LEAST_ROWS and missing >= self.share * len(answered)
+        if too_many:
+            raise TooManyErrorsError(
+                f"{missing} of {len(answered)} recorded rows have no answer, and --fail-on-error is "
+                f"{self.share if self.count is None else self.count}: the run was ended. Everything recorded is kept: "
+                "look at the reasons, then give the same command with --retry-failed, or without --fail-on-error"
+            )

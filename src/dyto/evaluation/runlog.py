@@ -1,0 +1,57 @@
+"""The log of what a run did and how long it took; rows hold none of it, so that they never vary."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from dyto.evaluation.files import cannot_write, dump_line
+from dyto.evaluation.outcome import reason_of
+
+
+class RunLog:
+    """Writes one line for every clip (which one, when, and the seconds of each stage) and one for every error.
+
+    Args:
+        folder: The log folder of the run; it is made when the first line is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / f"{socket.gethostname()}-{os.getpid()}.jsonl"
+        self._file: TextIO | None = None
+
+    @contextmanager
+    def clip(self, video: str) -> Iterator[dict[str, float]]:
+        """Log one clip; the block fills in the seconds of its stages."""
+        seconds: dict[str, float] = {}
+        start = time.perf_counter()
+        yield seconds
+        seconds["total"] = time.perf_counter() - start
+        self._write({"video": video, **{stage: f"{value:.4f}" for stage, value in seconds.items()}})
+
+    def error(self, video: str, err: Exception) -> None:
+        """Log an error that cost an answer, with its traceback."""
+        self._write({"video": video, "error": reason_of(err), "traceback": "".join(traceback.format_exception(err))})
+
+    def _write(self, line: dict[str, Any]) -> None:
+        try:
+            if self._file is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self._path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+            self._file.write(dump_line(line | {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z")}))
+        except OSError as err:
+            raise cannot_write(self._path, err) from err
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
+        if self._file is not None:
+            self._file.close()
