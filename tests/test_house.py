@@ -8,7 +8,7 @@ import dyto
 SRC = Path(dyto.__file__).parent
 
 FLOORS = [
-    {"errors", "console", "options", "savings"},
+    {"errors", "console", "options", "savings", "limits"},
     {
         "finch",
         "merge",
@@ -17,6 +17,10 @@ FLOORS = [
         "_pictures",
         "_sampling",
         "_container",
+        "_index",
+        "_through",
+        "_whole",
+        "_animation",
         "_arrival",
         "_still",
         "_decode",

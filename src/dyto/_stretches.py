@@ -10,19 +10,17 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from dyto._container import opened, packets_of
+from dyto._index import Index
 from dyto._rgb import Filler
 from dyto._sampling import Reel
 from dyto.savings import Savings
-
-if TYPE_CHECKING:
-    from dyto._decode import Index
 
 SEEK_BYTES, SEEK_PACKETS = 1 << 20, 100  # reading past less than this is as quick as seeking
 
@@ -109,7 +107,7 @@ class _Work:
     def run(self) -> None:
         """Take stretches until there are no more; what goes wrong ends the work on all that come after it."""
         try:
-            with opened(self._path, self._savings.hardware) as (container, stream):
+            with opened(self._path, self._savings.hardware, self._index.limits) as (container, stream):
                 self._decode(container, stream)
         except Exception as err:  # noqa: BLE001 - raised by whoever asked for the frames
             self.unopened = err
@@ -156,6 +154,9 @@ class _Work:
             position = self._index.number(frame.pts)
             if position <= before:
                 raise IndexBroken(f"the frame at tick {frame.pts} comes out of turn")
+            if frame.is_corrupt:
+                raise IndexBroken(f"the frame at tick {frame.pts} is damaged")
+            self._index.limits.check_size(f"{self._path.name}, frame {position}", frame.height, frame.width)
             if position in self._reel.left:
                 if number:
                     self._begun.wait()

@@ -123,7 +123,10 @@ def _fingerprint(path: Path) -> str:
     """Size, time and both ends of a file; of a folder, the names, sizes and times in it."""
     digest = sha256()
     for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-        info = file.stat()
+        try:
+            info = file.stat()
+        except OSError:  # a link to nowhere is no frame
+            continue
         digest.update(f"{file.name if path.is_dir() else ''} {info.st_size} {info.st_mtime_ns}".encode())
     if path.is_file():
         with path.open("rb") as stream:
