@@ -54,6 +54,10 @@ ROOM = 2
 """A decoder itself refuses frames of so many times the pixels allowed; those in between are told by their size."""
 
 
+ALONE = ("hevc", "vp8")
+"""Decoders that do not notice damage, and that give other pictures with several threads than with one."""
+
+
 @contextmanager
 def opened(
     path: Path, hardware: bool = False, limits: Limits | None = None
@@ -95,7 +99,7 @@ def opened(
             )
         limits.check_size(path.name, stream.codec_context.height, stream.codec_context.width)
         stream.codec_context.options = {"max_pixels": options["max_pixels"]}
-        stream.thread_type = "AUTO"
+        stream.thread_type = "NONE" if stream.codec_context.name in ALONE else "AUTO"
         yield container, stream
 
 

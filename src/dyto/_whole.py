@@ -224,6 +224,12 @@ def _dv_end(_: BinaryIO, size: int) -> int:
     return size + -size % 12000  # a frame has ten sequences of that size, or twelve
 
 
+def _jpegs_end(file: BinaryIO, size: int) -> int:
+    """The end of a chain of JPEG pictures (mjpeg); one more where the last of them has none."""
+    file.seek(max(0, size - 4096))
+    return size + (not file.read().rstrip(b"\0").endswith(b"\xff\xd9"))
+
+
 def _packs_end(file: BinaryIO, size: int) -> int:
     """The end of the last packet of an MPEG program stream (mpg, vob)."""
     start = max(0, size - TAIL)
@@ -257,5 +263,6 @@ ENDS: dict[bytes, Callable[[BinaryIO, int], int]] = {
     b"DKIF": _ivf_end,
     b"\x1f\x07\0": _dv_end,
     b"\0\0\1\xba": _packs_end,
+    b"\xff\xd8\xff": _jpegs_end,
 }
 """What tells the end, by how a file begins."""
