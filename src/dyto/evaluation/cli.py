@@ -80,6 +80,7 @@ def evaluate_command(
     fps: options.Fps = None,
     sampling: options.Sampling = "uniform",
     allow_partial: options.AllowPartial = False,
+    raise_limit: options.RaiseLimit = None,
     prompt: options.PromptName = None,
     rope_scaling_factor: options.RopeScaling = None,
     max_new_tokens: options.MaxNewTokens = 128,
@@ -110,10 +111,12 @@ def evaluate_command(
     from dyto.benchmarks import expand
     from dyto.evaluation.evaluate import Judging
     from dyto.evaluation.settings import Settings
+    from dyto.limits import limits_given
     from dyto.savings import Savings
 
     savings = Savings.of(without or (), saving or ())
-    frames = {"num_frames": num_frames or (None if fps else 100), "fps": fps, "sampling": sampling}
+    frames: dict[str, Any] = {"num_frames": num_frames or (None if fps else 100), "fps": fps, "sampling": sampling}
+    frames["limits"] = limits_given(raise_limit or ())
     settings = [
         Settings(
             benchmark=part,

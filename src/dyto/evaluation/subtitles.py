@@ -41,15 +41,15 @@ class Subtitle:
 def parse_srt(text: str) -> list[Subtitle]:
     r"""Read the cues of an `.srt` or `.vtt` file, in their order.
 
-    Markup is removed and entities are read, but not what merely looks like markup ("3 < 5 and 7 > 2"). Cues without words,
-    or that end before they begin, are passed over; so are notes and styles.
+    Markup is removed and entities are read, but not what merely looks like markup ("3 < 5 and 7 > 2"). Cues without
+    words, or that end before they begin, are passed over; so are notes and styles.
 
     Example:
         >>> parse_srt("1\n00:00:01,500 --> 00:00:02,000\n<i>Hello</i>\nthere")[0]
         Subtitle(start=1.5, end=2.0, text='Hello there')
     """
     lines = _ENDS.split(text.lstrip("\ufeff"))
-    cues = [(number, found) for number, line in enumerate(lines) if (found := _TIMES.fullmatch(line))]
+    cues = [(number, times) for number, line in enumerate(lines) if (times := _TIMES.fullmatch(line))]
     numbered = bool(cues) and cues[0][0] > 0 and bool(_NUMBER.fullmatch(lines[cues[0][0] - 1]))
     web = text.lstrip("\ufeff").startswith("WEBVTT")
     found = []
