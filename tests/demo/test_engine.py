@@ -56,7 +56,7 @@ def test_a_video_is_decoded_once_for_its_answer_and_its_pictures(engine, clip, m
     monkeypatch.setattr("dyto.video.read_video", counting)
     shown = list(engine.ask(wish(clip)))[-1]
     assert read == [clip]
-    assert {picture.size for picture, _ in shown.keyframes} == {(96, 64)}
+    assert {picture.size for picture, _ in shown.keyframes} == {(480, 320)}
 
 
 def test_two_strategies_answer_side_by_side_and_both_are_kept(engine, clip, tiny, monkeypatch):
