@@ -5,6 +5,7 @@ import json
 import pytest
 from PIL import Image
 
+from dyto import _container
 from dyto.cli import main, report_errors, run, spread_choices
 from dyto.errors import VideoError
 
@@ -84,6 +85,34 @@ def test_key_frames_are_saved_as_a_picture(capsys, clip, tmp_path):
     code, _, err = dyto(capsys, "ask", clip, "q", "--save-keyframes", tmp_path / "x" / "sheet.png")
     assert code == 2
     assert "sheet.png" in err
+
+
+@pytest.mark.parametrize("strategy", ["dyto", "query", "uniform"])
+def test_a_file_is_read_once_whatever_is_shown_of_it(capsys, clip, tmp_path, monkeypatch, strategy):
+    opened, opening = [], _container.av.open
+
+    def counting(*args, **options):
+        opened.append(args[0])
+        return opening(*args, **options)
+
+    monkeypatch.setattr(_container.av, "open", counting)
+    words = "ask", clip, "is there a ring ?", "--strategy", strategy, "--without", "parallel", "--max-new-tokens", 2
+    _, plain, _ = dyto(capsys, *words, "--json")
+    once = len(opened)
+    code, shown, _ = dyto(capsys, *words, "--json", "--evidence", "--save-keyframes", tmp_path / "sheet.png")
+    assert code == 0
+    assert len(opened) == 2 * once
+    assert json.loads(shown)["answer"] == json.loads(plain)["answer"]
+    assert json.loads(shown)["keyframes"] == json.loads(plain)["keyframes"]
+
+
+def test_a_limit_is_raised_by_name(capsys, clip):
+    words = "ask", clip, "q", "--max-new-tokens", 1, "--raise-limit"
+    assert dyto(capsys, *words, "megapixels=100")[0] == 0
+    code, _, err = dyto(capsys, *words, "megapixels=0.001")
+    assert code == 1
+    assert "96 x 64 pixels" in err
+    assert dyto(capsys, *words, "megapixel=1")[0] == 2
 
 
 def test_a_folder_of_frames(capsys, tmp_path):

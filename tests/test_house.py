@@ -9,7 +9,7 @@ import dyto
 SRC = Path(dyto.__file__).parent
 
 FLOORS = [
-    {"errors", "console", "options", "savings", "process"},
+    {"errors", "console", "options", "savings", "limits", "process"},
     {
         "finch",
         "merge",
@@ -18,6 +18,10 @@ FLOORS = [
         "_pictures",
         "_sampling",
         "_container",
+        "_index",
+        "_through",
+        "_whole",
+        "_animation",
         "_arrival",
         "_still",
         "_decode",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dyto import _decode, _stretches
+from dyto import _decode, _index, _stretches
 from dyto.savings import Savings
 from dyto.video import sample_frames, uniform_indices
 
@@ -110,7 +110,7 @@ def test_every_way_of_reading_gives_what_decoding_everything_gives(videos, name,
     monkeypatch.setattr(_stretches, "decoders_for", lambda stretches, area: (3, 1))
     shared = [sample_frames(videos(name), **request) for request in requests]
     alone = [sample_frames(videos(name), **request, savings=Savings(parallel=False)) for request in requests]
-    monkeypatch.setattr(_decode, "TRUSTED_CODECS", ())
+    monkeypatch.setattr(_index, "TRUSTED_CODECS", ())
     for request, *several in zip(requests, quick, sought, shared, alone, strict=True):
         plain = sample_frames(videos(name), **request)
         for frames in several:
@@ -132,7 +132,7 @@ def decoded(monkeypatch):
             yield frame
 
     monkeypatch.setattr(_stretches, "_decoded", counting)
-    monkeypatch.delattr(_decode, "_read_through")
+    monkeypatch.delattr(_decode, "read_through")
     return seen
 
 
@@ -191,8 +191,8 @@ def test_intra_frames_are_reached_without_decoding_others(tmp_path, decoded):
 def test_an_index_that_promises_the_wrong_frames_is_not_believed(videos, monkeypatch):
     scan = _decode.Index.scan
 
-    def lying(path):
-        index = scan(path)
+    def lying(path, limits):
+        index = scan(path, limits)
         index.pts[5:] += 1
         return index
 
@@ -275,7 +275,7 @@ def test_frames_can_be_sampled_again_and_keep_their_origin(videos):
 def test_sample_clips_equal_their_full_decode(monkeypatch):
     video = sorted(SHARED.glob("*.mp4"))[0]
     quick = sample_frames(video, num_frames=20, size=112)
-    monkeypatch.setattr(_decode, "TRUSTED_CODECS", ())
+    monkeypatch.setattr(_index, "TRUSTED_CODECS", ())
     plain = sample_frames(video, num_frames=20, size=112)
     np.testing.assert_array_equal(quick.data, plain.data)
     np.testing.assert_array_equal(quick.indices, plain.indices)

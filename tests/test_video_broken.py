@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dyto._container import missing_bytes
+from dyto._whole import missing_bytes
 from dyto.errors import VideoError
 from dyto.video import sample_frames
 

@@ -10,9 +10,19 @@ from pathlib import Path
 import av
 import numpy as np
 
+from dyto import Savings
+
 ROWS, COLUMNS, BLOCK = 4, 5, 16
 HEIGHT, WIDTH = ROWS * BLOCK, COLUMNS * BLOCK
 RATE = 10
+
+KINDS_OF_READING = {
+    "plainly": Savings.none(),
+    "by several decoders": Savings(overlap=False),
+    "while they arrive": Savings(overlap=True),
+    "where something happens": Savings(overlap=False, still=True),
+    "on a card": Savings(overlap=False, hardware=True),
+}
 
 Stored = tuple[bytes, int, bool]  # a packet: its data, its presentation time, whether it is a key frame
 
@@ -97,13 +107,16 @@ def write_sound(container: av.container.OutputContainer, stream: av.AudioStream,
 
 def turn_right(path: Path, turns: int) -> Path:
     """Write into the header of an MP4 that it is to be shown turned right by `turns` quarters."""
-    data = bytearray(path.read_bytes())
     cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[turns % 4]
-    matrix = struct.pack(">9i", cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30)
-    at = data.index(b"tkhd") + 44
-    data[at : at + len(matrix)] = matrix
-    path.write_bytes(data)
-    return path
+    return set_matrix(path, path, cos << 16, sin << 16, -sin << 16, cos << 16)
+
+
+def set_matrix(path: Path, out: Path, a: int, b: int, c: int, d: int) -> Path:
+    """Copy an MP4 with a display matrix: its width goes along (a, b), its height along (c, d), in parts of 65536."""
+    data = bytearray(path.read_bytes())
+    struct.pack_into(">9i", data, data.index(b"tkhd") + 44, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    out.write_bytes(data)
+    return out
 
 
 def remux(path: Path, out: Path, edit: Callable[[list[Stored]], list[Stored]]) -> Path:

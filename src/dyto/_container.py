@@ -1,17 +1,16 @@
-"""A video file as a container: opening it, its packets, and whether it is whole.
+"""A video file as a container: opening it as what it may be, and its packets.
 
-Decoders conceal a missing tail, headers round durations, and sound may outlast the pictures; the sizes that
-the outermost boxes declare are exact.
+FFmpeg knows formats that are lists of other files, devices, addresses and patterns of names, and takes a file for one
+of them by its content, whatever it is called. Here it is told which formats there are, and that files are all it may
+open. This is the one place that opens a container.
 """
 
 from __future__ import annotations
 
 import logging
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 from av.codec.hwaccel import HWAccel, hwdevices_available
@@ -20,35 +19,73 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from dyto.errors import VideoError
+from dyto.limits import Limits
 
 log = logging.getLogger(__name__)
 
-LOCAL = {"protocol_whitelist": "file"}
 CARDS = ("cuda", "videotoolbox", "d3d11va", "vaapi")
-EBML, SEGMENT = 0x1A45DFA3, 0x18538067
-BOXES = tuple(b"ftyp moov mdat free skip wide moof mfra sidx styp udta uuid meta pnot".split())
-TS_PACKET = 188
-TEXT_FORMATS = ("hls", "dash", "concat", "sdp", "rtsp", "tty")  # text that FFmpeg would take for a video
+
+FORMATS = (
+    "mov", "matroska", "avi", "mpegts", "mpeg", "flv", "ogg", "asf", "gif", "mxf", "rm", "dv", "nut", "wtv", "ivf",
+    "obu", "av1", "h264", "hevc", "vvc", "m4v", "mpegvideo", "h261", "h263", "vc1", "mjpeg", "jpeg_pipe",
+    "yuv4mpegpipe",
+)  # fmt: skip
+"""What a file may be to FFmpeg: formats that hold their pictures themselves and name no other file."""
+
+KNOWN = "mp4, mov, mkv, webm, avi, ts, mpg, flv, ogv, wmv or gif"
+
+LISTS = {
+    b"#EXTM3U": "a playlist (m3u)",
+    b"ffconcat": "a list of files (ffconcat)",
+    b"<MPD": "a playlist (DASH)",
+    b"<SmoothStreamingMedia": "a playlist (Smooth Streaming)",
+    b"[playlist]": "a playlist (pls)",
+    b"[Reference]": "a playlist (asx)",
+    b"<asx": "a playlist (asx)",
+    b"<smil": "a playlist (smil)",
+    b"v=0": "a description of a stream (sdp)",
+    b"rtsp://": "an address",
+    b"http://": "an address",
+    b"https://": "an address",
+}
+"""Beginnings of texts that name other files or addresses, to say what was found."""
+
+ROOM = 2
+"""A decoder itself refuses frames of so many times the pixels allowed; those in between are told by their size."""
+
+
+ALONE = ("hevc", "vp8")
+"""Decoders that do not notice damage, and that give other pictures with several threads than with one."""
 
 
 @contextmanager
-def opened(path: Path, hardware: bool = False) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its main video stream; local files only, whatever a playlist may name.
+def opened(
+    path: Path, hardware: bool = False, limits: Limits | None = None
+) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file and its main video stream; nothing but this file, whatever it may name.
 
     Args:
         path: The file.
         hardware: Decode with the graphics card where there is one that can.
+        limits: What it may hold; None for the usual.
+
+    Raises:
+        VideoError: It is no video of a format that is read here, or over a limit.
     """
+    limits = limits or Limits()
+    options = {
+        "protocol_whitelist": "file",
+        "format_whitelist": ",".join(FORMATS),
+        "max_pixels": str(min(limits.pixels * ROOM, 2**31 - 1)),
+    }
     try:
-        container = _open(path, hardware)
+        container = _open(path, hardware, options)
     except av.FFmpegError as err:
-        raise VideoError(
-            f"{path.name} cannot be opened: {reason(err)}; expected mp4, mkv, mov, avi, webm or gif: "
-            "check that it is one and was copied whole"
-        ) from err
+        raise _unopened(path, err) from err
     with container:
+        limits.check_streams(path.name, len(container.streams))
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-        if not streams or container.format.name in TEXT_FORMATS:
+        if not streams:
             found = ", ".join(sorted({s.type for s in container.streams})) or "no stream"
             raise VideoError(
                 f"{path.name} has no pictures: found {found} ({container.format.name}), expected a video "
@@ -60,19 +97,41 @@ def opened(path: Path, hardware: bool = False) -> Iterator[tuple[InputContainer,
                 f"{path.name}: no decoder for its video stream, expected H.264, HEVC, VP9, AV1 or the like: "
                 "convert it with ffmpeg"
             )
-        stream.thread_type = "AUTO"
+        limits.check_size(path.name, stream.codec_context.height, stream.codec_context.width)
+        stream.codec_context.options = {"max_pixels": options["max_pixels"]}
+        stream.thread_type = "NONE" if stream.codec_context.name in ALONE else "AUTO"
         yield container, stream
 
 
-def _open(path: Path, hardware: bool) -> InputContainer:
+def _open(path: Path, hardware: bool, options: dict[str, str]) -> InputContainer:
     here = set(hwdevices_available()) if hardware else set()
+    file = str(path.absolute())  # which begins with a slash or a drive: no protocol can be read into it
     for kind in (kind for kind in CARDS if kind in here):
         try:
             accelerator = HWAccel(kind, allow_software_fallback=True)
-            return av.open(str(path.absolute()), "r", metadata_errors="ignore", options=LOCAL, hwaccel=accelerator)
+            return av.open(file, "r", metadata_errors="ignore", options=options, hwaccel=accelerator)
         except av.FFmpegError as err:
             log.info("%s is not decoded by %s: %s", path.name, kind, reason(err))
-    return av.open(str(path.absolute()), "r", metadata_errors="ignore", options=LOCAL)
+    return av.open(file, "r", metadata_errors="ignore", options=options)
+
+
+def _unopened(path: Path, err: av.FFmpegError) -> VideoError:
+    """The error for a file that FFmpeg does not open."""
+    with path.open("rb") as file:
+        head = file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n")
+    listed = next((what for start, what in LISTS.items() if head.lower().startswith(start.lower())), None)
+    if listed is None and head.startswith(b"<") and b"<mpd" in head.lower():
+        listed = LISTS[b"<MPD"]
+    if listed:
+        return VideoError(
+            f"{path.name} is {listed}, which names other files, expected a video in one file ({KNOWN}): give the video "
+            "itself, fetched to a file"
+        )
+    found = "its format is none of those that are read" if isinstance(err, av.ArgumentError) else reason(err)
+    return VideoError(
+        f"{path.name} cannot be opened: {found}; expected {KNOWN}: check that it is one and was copied whole, or "
+        "convert it"
+    )
 
 
 def reason(err: av.FFmpegError) -> str:
@@ -88,101 +147,3 @@ def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[av.Pa
             return
         except IndexError:  # PyAV's, over a packet of a stream that appears in mid-file: go on after it
             continue
-
-
-def missing_bytes(path: Path) -> int:
-    """How many bytes a media file lacks of what its container declares.
-
-    Args:
-        path: MP4, MOV, Matroska, WebM, AVI, GIF or MPEG-TS file; any other kind declares nothing.
-
-    Returns:
-        The number of missing bytes (1 where all that is known is that some are); 0 if the file is whole.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(12)
-        file.seek(0)
-        if head[:4] == EBML.to_bytes(4, "big"):
-            return max(0, _matroska_end(file) - size)
-        if head[:4] == b"RIFF" and head[8:] == b"AVI ":
-            return max(0, _riff_end(file, size) - size)
-        if head[4:8] in BOXES:
-            return max(0, _boxes_end(file, size) - size)
-        if head[:4] == b"GIF8":
-            return 0 if _gif_is_whole(file) else 1
-        file.seek(TS_PACKET)
-        if head[:1] == b"G" and file.read(1) == b"G":
-            return -size % TS_PACKET
-    return 0
-
-
-def _boxes_end(file: BinaryIO, size: int) -> int:
-    """The end of the last top-level box of an MP4 or MOV file."""
-    at = 0
-    while at + 8 <= size:
-        file.seek(at)
-        length, kind = struct.unpack(">I4s", file.read(8))
-        if length == 1 and at + 16 <= size:
-            length = struct.unpack(">Q", file.read(8))[0]
-        if length < 8 or kind not in BOXES:  # 0 means up to the end; what is no box is padding
-            return size
-        at += length
-    return at
-
-
-def _riff_end(file: BinaryIO, size: int) -> int:
-    """The end of the last RIFF chunk of an AVI file (large ones are a chain of several)."""
-    at = 0
-    while at + 8 <= size:
-        file.seek(at)
-        kind, length = struct.unpack("<4sI", file.read(8))
-        if kind != b"RIFF" or length == 0:  # 0: written live, never completed
-            return size
-        at += 8 + length
-    return at
-
-
-def _gif_is_whole(file: BinaryIO) -> bool:
-    """Whether the blocks of a GIF file go on up to its trailer."""
-
-    def table(flags: int) -> None:  # a table of 2 ** (n + 1) colours, where there is one
-        file.seek(3 << ((flags & 7) + 1) if flags & 0x80 else 0, 1)
-
-    head = file.read(13)
-    table(head[10] if len(head) == 13 else 0)
-    while kind := file.read(1):
-        if kind == b";":
-            return True
-        if kind == b",":  # a picture: place and size, colours, code size
-            place = file.read(9)
-            table(place[8] if len(place) == 9 else 0)
-        file.seek(1, 1)  # the code size of a picture, the label of an extension
-        while (length := file.read(1)) not in (b"", b"\0"):
-            file.seek(length[0], 1)
-    return False
-
-
-def _matroska_end(file: BinaryIO) -> int:
-    """The end of the segment of a Matroska or WebM file; 0 where it is unknown, as in a live recording."""
-    while True:
-        identity = _vint(file, keep_marker=True)
-        length = _vint(file, keep_marker=False)
-        if identity is None or length is None:
-            return 0
-        if identity == SEGMENT:
-            return file.tell() + length
-        file.seek(length, 1)
-
-
-def _vint(file: BinaryIO, *, keep_marker: bool) -> int | None:
-    """One variable-length integer of EBML; None at the end of the file or for the reserved "unknown size"."""
-    first = file.read(1)
-    if not first or first[0] == 0:
-        return None
-    width = 9 - first[0].bit_length()
-    value = int.from_bytes(first + file.read(width - 1), "big")
-    if keep_marker:
-        return value
-    mask = (1 << (7 * width)) - 1
-    return None if value & mask == mask else value & mask

@@ -1,4 +1,7 @@
-"""Reading chosen frames where every frame is a picture of its own: folders, lists, arrays."""
+"""Reading chosen frames where every frame is a picture of its own: folders, lists, arrays.
+
+A picture is told by how its file begins, not by its name. Transparency is dropped, as image processors of models do.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dyto._sampling import Reel
 from dyto.errors import VideoError
+from dyto.limits import Limits
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+
+STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM")
+BRANDS = (b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"hevc", b"heim", b"heis")
+STREAMS = (".mjpeg", ".mjpg")
+"""What holds one JPEG after another begins like a JPEG."""
 
 _PILLOW_ERRORS = (
     OSError, ValueError, SyntaxError, EOFError, MemoryError, struct.error, Image.DecompressionBombError,
@@ -25,23 +34,41 @@ _PILLOW_ERRORS = (
 Picture = Image.Image | NDArray[np.uint8] | Path
 
 
-def images_of(folder: Path) -> list[Path]:
+def is_picture(path: Path) -> bool:
+    """Whether a file begins like a picture, still or animated. (GIF is left to FFmpeg.)"""
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head.startswith(STARTS):
+        return path.suffix.lower() not in STREAMS
+    netpbm = head[:1] == b"P" and head[1:2] in b"1234567fF" and head[2:3].isspace()
+    return netpbm or (head[:4], head[8:12]) == (b"RIFF", b"WEBP") or (head[4:8] == b"ftyp" and head[8:12] in BRANDS)
+
+
+def images_of(folder: Path) -> tuple[list[Path], list[str]]:
     """The image files of a folder in natural order, frame2 before frame10.
+
+    Returns:
+        The files, and what to tell of names under which there is none.
 
     Raises:
         VideoError: the folder cannot be listed or holds no image.
     """
     try:
-        files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+        files = [path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir()]
     except OSError as err:
         raise VideoError(f"{folder} cannot be listed: {err.strerror}: check its permissions") from err
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    lost = sorted(path.name for path in images if not path.is_file())
+    images = [path for path in images if path.is_file()]
     if not images:
         raise VideoError(
             f"{folder} has {len(files)} files and no image, expected frames ({', '.join(IMAGE_SUFFIXES)}): "
             "give a folder of images or a video file"
         )
-    return sorted(images, key=_natural)
+    notes = (
+        [f"{len(lost)} names of {folder} lead to no file and are passed over, the first is {lost[0]}"] if lost else []
+    )
+    return sorted(images, key=_natural), notes
 
 
 def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
@@ -49,13 +76,13 @@ def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], path.name
 
 
-def readable(pictures: Sequence[Picture]) -> tuple[list[int], list[str]]:
+def readable(pictures: Sequence[Picture], limits: Limits) -> tuple[list[int], list[str]]:
     """Try every picture: the positions of those that can be read, and the errors of the others."""
     good: list[int] = []
     errors: list[str] = []
     for position, picture in enumerate(pictures):
         try:
-            pixels_of(picture, position)
+            pixels_of(picture, position, limits)
         except VideoError as err:
             errors.append(str(err))
         else:
@@ -63,26 +90,41 @@ def readable(pictures: Sequence[Picture]) -> tuple[list[int], list[str]]:
     return good, errors
 
 
-def check(pictures: Sequence[Picture]) -> None:
-    """Look at the head of every image file: one that is none is told of even where it is not chosen."""
+def check(pictures: Sequence[Picture], limits: Limits) -> list[str]:
+    """Look at the head of every image file: one that is none is told of even where it is not chosen.
+
+    Returns:
+        What to tell of files that hold several pictures, of which one is taken.
+    """
+    several = []
     for picture in pictures:
         if isinstance(picture, Path):
-            with _telling(str(picture)), Image.open(picture):
-                pass
+            with opened_picture(picture, limits) as image:
+                if is_sequence(image):
+                    several.append(picture.name)
+    if not several:
+        return []
+    return [f"{len(several)} files hold several pictures, of which the first is taken: {several[0]} is one of them"]
 
 
-def gather(pictures: Sequence[Picture], positions: Sequence[int], reel: Reel) -> None:
+def is_sequence(image: Image.Image) -> bool:
+    """Whether a picture is one of several that follow one another. (MPO holds one moment several times.)"""
+    return getattr(image, "n_frames", 1) > 1 and image.format != "MPO"
+
+
+def gather(pictures: Sequence[Picture], positions: Sequence[int], reel: Reel, limits: Limits) -> None:
     """Put the pictures that the reel wants on it; `positions` says which picture each frame is."""
     for frame in sorted(reel.left):
-        reel.put(frame, pixels_of(pictures[positions[frame]], positions[frame]))
+        reel.put(frame, pixels_of(pictures[positions[frame]], positions[frame], limits))
 
 
-def pixels_of(picture: Picture, position: int) -> NDArray[np.uint8]:
+def pixels_of(picture: Picture, position: int, limits: Limits) -> NDArray[np.uint8]:
     """The RGB pixels of a picture, upright and without transparency.
 
     Args:
         picture: an image, the path of one, or a uint8 array (H, W, 3).
         position: its number, for the message.
+        limits: how large a file may be.
 
     Returns:
         (H, W, 3) uint8.
@@ -98,25 +140,40 @@ def pixels_of(picture: Picture, position: int) -> NDArray[np.uint8]:
             )
         return np.ascontiguousarray(picture)
     if isinstance(picture, Image.Image):
-        with _telling(f"frame {position}"):
-            return _rgb(picture)
-    with _telling(str(picture)), Image.open(picture) as image:
-        return _rgb(image)
+        with telling(f"frame {position}"):
+            return rgb(picture)
+    with opened_picture(picture, limits) as image:
+        return rgb(image)
 
 
 @contextmanager
-def _telling(name: str) -> Iterator[None]:
+def opened_picture(path: Path, limits: Limits) -> Iterator[Image.Image]:
+    """Open an image file, of which no pixel is decoded yet.
+
+    Raises:
+        VideoError: It is none, is damaged, or over a limit; also while it is read.
+    """
+    if Image.MAX_IMAGE_PIXELS is not None and limits.pixels > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = limits.pixels  # Pillow has a bound of its own, for all of the process
+    with telling(str(path)), Image.open(path) as image:
+        limits.check_size(str(path), image.height, image.width)
+        yield image
+
+
+@contextmanager
+def telling(name: str) -> Iterator[None]:
     """Turn whatever Pillow raises over a picture into one error that names it."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata and of large pictures; far larger ones are errors
+            warnings.simplefilter("ignore")  # of odd metadata, and of sizes below the limits
             yield
     except _PILLOW_ERRORS as err:
         reason = "not an image" if isinstance(err, UnidentifiedImageError) else " ".join(str(err).split())
         raise VideoError(f"{name} cannot be read: {reason}; expected an image: replace or remove it") from err
 
 
-def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+def rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """The pixels of an open picture, (H, W, 3) uint8, upright as its EXIF data say."""
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):  # 16 bits a pixel: keep the upper 8
         gray = (np.asarray(upright).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)

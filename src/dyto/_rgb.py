@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -56,8 +58,14 @@ class Filler:
             self.reel.repeat(number, same[0])
             self._recent.remove(same)
         else:
-            pixels = self._reformatter.reformat(frame, format="rgb24").to_ndarray()  # (H, W, 3)
-            self.reel.put(number, np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90)))
+            pixels: Any = self._reformatter.reformat(frame, format="rgb24").to_ndarray()  # (H, W, 3) uint8
+            matrix = matrix_of(frame)
+            if angle := slant(matrix):
+                self.reel.notes.add(
+                    f"the pictures are to be shown turned by {angle:.0f} degrees: they are turned to the nearest "
+                    "quarter instead"
+                )
+            self.reel.put(number, upright(pixels, matrix))
         if shown:
             self._recent = [*self._recent[1 - RECENT :], (number, shown)]
 
@@ -83,11 +91,52 @@ class Shown:
         planes = [_samples(plane, size) for plane in frame.planes]
         some = planes[0][:: len(planes[0]) // ROWS + 1].tobytes()
         color = (frame.colorspace, frame.color_range, *(getattr(frame, key, None) for key in _LATER))
-        return cls(planes, (frame.format.name, frame.width, frame.height, frame.rotation, *color, some))
+        return cls(planes, (frame.format.name, frame.width, frame.height, matrix_of(frame), *color, some))
 
     def equals(self, other: Shown) -> bool:
         """Whether both are the same picture, bit for bit."""
         return self.kind == other.kind and all(map(np.array_equal, self.planes, other.planes))
+
+
+Matrix = tuple[float, float, float, float]
+"""Where a picture goes when it is shown: its width along (a, b), its height along (c, d), right and down."""
+
+
+def matrix_of(frame: av.VideoFrame) -> Matrix | None:
+    """The display matrix of a frame, None where it has none."""
+    if "DISPLAYMATRIX" not in {side.type.name for side in frame.side_data}:
+        return None
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(frame.side_data["DISPLAYMATRIX"]))
+    return a, b, c, d
+
+
+def upright(pixels: NDArray[np.uint8], matrix: Matrix | None) -> NDArray[np.uint8]:
+    """A picture as its display matrix wants it shown, (H, W, 3), or (W, H, 3) where that turns it by a quarter.
+
+    All eight ways are known, mirrored ones too. A matrix between two of them stands for the nearer one; sizes are left
+    as they are.
+
+    Example:
+        >>> left, right = np.array([[[255] * 3, [0] * 3]], np.uint8), (-1, 0, 0, 1)
+        >>> upright(left, right)[0, :, 0].tolist()
+        [0, 255]
+    """
+    if matrix is None or not any(matrix):
+        return np.ascontiguousarray(pixels)
+    a, b, c, d = matrix
+    if math.hypot(a, d) < math.hypot(b, c):
+        pixels, across, down = pixels.swapaxes(0, 1), c, b
+    else:
+        across, down = a, d
+    return np.ascontiguousarray(pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])
+
+
+def slant(matrix: Matrix | None) -> float:
+    """The angle in degrees by which a display matrix turns pictures, 0 if it is within one of a quarter turn."""
+    if matrix is None or not any(matrix[:2]):
+        return 0.0
+    angle = math.degrees(math.atan2(matrix[1], matrix[0]))
+    return angle % 360 if abs(angle - 90 * round(angle / 90)) >= 1 else 0.0
 
 
 def _samples(plane: VideoPlane, size: int) -> NDArray[np.uint8]:

@@ -160,10 +160,14 @@ FrameSize = int | tuple[int, int] | Callable[[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Fit:
-    """The size frames are kept in: `size` exactly, or no side above `max_side`, or as they are."""
+    """The size frames are kept in: `size` exactly, or no side above `max_side`, or as they are.
+
+    With `preview` they are kept a second time, no side above it, to be looked at.
+    """
 
     size: FrameSize | None = None
     max_side: int | None = None
+    preview: int | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None and self.max_side is not None:
@@ -172,8 +176,9 @@ class Fit:
             sides = (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
             if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
                 raise ConfigError(f"found size={self.size}, expected pixels: give a side or (height, width)")
-        if self.max_side is not None and self.max_side < 1:
-            raise ConfigError(f"found max_side={self.max_side}, expected 1 or more: give e.g. max_side=336")
+        for name, side in (("max_side", self.max_side), ("preview", self.preview)):
+            if side is not None and side < 1:
+                raise ConfigError(f"found {name}={side}, expected 1 or more: give e.g. {name}=336")
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) that a picture of this size is kept in."""
@@ -181,21 +186,38 @@ class Fit:
             return self.size(height, width)
         if self.size is not None:
             return (self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1])
-        if self.max_side is None or max(height, width) <= self.max_side:
-            return height, width
-        scale = self.max_side / max(height, width)
-        return max(1, round(height * scale)), max(1, round(width * scale))
+        return (height, width) if self.max_side is None else within(self.max_side, height, width)
+
+
+def within(side: int, height: int, width: int) -> tuple[int, int]:
+    """(height, width) shrunk so that neither is above `side`, in their proportions."""
+    if max(height, width) <= side:
+        return height, width
+    scale = side / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 @dataclass
 class Reel:
-    """Collects the chosen frames, each resized as it arrives: only one is ever held in its full size."""
+    """Collects the chosen frames, each resized as it arrives: only one is ever held in its full size.
+
+    Attributes:
+        wanted: (T,) their numbers.
+        fit: The size to keep them in.
+        name: Of the source, for messages.
+        source_size: (height, width) of the first to arrive.
+        data: (T, H, W, 3) the frames.
+        preview: (T, h, w, 3) the same, small, where the fit asks for it; all of the size of the first to arrive.
+        notes: What a reader of the result should know.
+    """
 
     wanted: NDArray[np.int64]
     fit: Fit
     name: str
     source_size: tuple[int, int] = (0, 0)
     data: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0, 0, 3), np.uint8))
+    preview: NDArray[np.uint8] | None = None
+    notes: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.rows = {int(position): row for row, position in enumerate(self.wanted)}
@@ -210,19 +232,25 @@ class Reel:
         if len(self.left) == len(self.rows):  # the first picture says how much room is needed
             self.source_size = (picture.shape[0], picture.shape[1])
             self.data = self._room(height, width)
+            if self.fit.preview is not None:
+                self.preview = self._room(*within(self.fit.preview, *self.source_size))
         if self.data.shape[1:3] != (height, width):
             raise VideoError(
                 f"{self.name}: frame {position} is {height}x{width}, expected {self.data.shape[1]}x"
                 f"{self.data.shape[2]} like those before it: pass size=(height, width) to make all alike"
             )
-        if picture.shape[:2] != (height, width):
-            picture = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
-        self.data[self.rows[position]] = picture
+        row = self.rows[position]
+        if self.preview is not None:
+            self.preview[row] = resized(picture, *self.preview.shape[1:3])
+        self.data[row] = resized(picture, height, width)
         self.left.discard(position)
 
     def repeat(self, position: int, before: int) -> None:
         """Keep the frame at `position`, which shows the same as the one at `before`, if it is wanted."""
-        self.data[self.rows[position]] = self.data[self.rows[before]]
+        row, known = self.rows[position], self.rows[before]
+        self.data[row] = self.data[known]
+        if self.preview is not None:
+            self.preview[row] = self.preview[known]
         self.left.discard(position)
 
     def _room(self, height: int, width: int) -> NDArray[np.uint8]:
@@ -234,3 +262,10 @@ class Reel:
                 f"{self.name}: {len(self.rows)} frames of {height}x{width} need {gigabytes:.1f} GB, expected "
                 "what fits into memory: pass size, max_side or fewer frames"
             ) from err
+
+
+def resized(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """A picture, (height, width, 3), resized with PIL's bicubic filter."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))

@@ -10,16 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dyto._sampling import Fit, Reel
-
-if TYPE_CHECKING:
-    from dyto._decode import Index
+from dyto._index import Index
+from dyto._sampling import Fit, Reel, resized
 
 MOST_BITS = 1 / 80
 """Bits per pixel that half of the packets of a quiet group have at most."""
@@ -116,10 +113,15 @@ def read_still(
         return None
     fill(stands, compared=False)
     found = Reel(wanted, Fit(), path)
-    place = {number: reel.data[row] for reel in reels for number, row in reel.rows.items()}
-    for number, stand in zip(wanted.tolist(), stands.tolist(), strict=True):
-        found.put(number, place[stand])
+    place = {number: (reel, row) for reel in reels for number, row in reel.rows.items()}
+    chosen = [place[stand] for stand in stands.tolist()]
+    for number, (reel, row) in zip(wanted.tolist(), chosen, strict=True):
+        found.put(number, reel.data[row])
+    if fit.preview is not None:
+        small = [reel.preview[row] for reel, row in chosen if reel.preview is not None]
+        found.preview = np.stack([resized(picture, *small[0].shape[:2]) for picture in small])
     found.source_size = reels[0].source_size
+    found.notes = {note for reel in reels for note in reel.notes}
     return found
 
 

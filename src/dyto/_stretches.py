@@ -10,19 +10,17 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from dyto._container import opened, packets_of
+from dyto._container import ALONE, opened, packets_of
+from dyto._index import Index
 from dyto._rgb import Filler
 from dyto._sampling import Reel
 from dyto.savings import Savings
-
-if TYPE_CHECKING:
-    from dyto._decode import Index
 
 SEEK_BYTES, SEEK_PACKETS = 1 << 20, 100  # reading past less than this is as quick as seeking
 
@@ -109,14 +107,16 @@ class _Work:
     def run(self) -> None:
         """Take stretches until there are no more; what goes wrong ends the work on all that come after it."""
         try:
-            with opened(self._path, self._savings.hardware) as (container, stream):
-                self._decode(container, stream)
+            while self._taken + 1 < self.end:
+                with opened(self._path, self._savings.hardware, self._index.limits) as (container, stream):
+                    self._decode(container, stream, anew=stream.codec_context.name in ALONE)
         except Exception as err:  # noqa: BLE001 - raised by whoever asked for the frames
             self.unopened = err
         except BaseException as err:  # noqa: BLE001
             self._fail(-1, err)
 
-    def _decode(self, container: InputContainer, stream: VideoStream) -> None:
+    def _decode(self, container: InputContainer, stream: VideoStream, anew: bool) -> None:
+        """Take stretches, one or all: what a damaged key frame leaves out is filled from what was decoded before."""
         index, at = self._index, 0
         packets, filler = packets_of(container, stream), Filler(self._reel, self._savings.repeats)
         if self._threads:
@@ -134,6 +134,8 @@ class _Work:
             finally:
                 if number == 0:
                     self._begun.set()
+            if anew:
+                return
             at = last
 
     def _take(self) -> int:
@@ -156,6 +158,9 @@ class _Work:
             position = self._index.number(frame.pts)
             if position <= before:
                 raise IndexBroken(f"the frame at tick {frame.pts} comes out of turn")
+            if frame.is_corrupt:
+                raise IndexBroken(f"the frame at tick {frame.pts} is damaged")
+            self._index.limits.check_size(f"{self._path.name}, frame {position}", frame.height, frame.width)
             if position in self._reel.left:
                 if number:
                     self._begun.wait()

@@ -99,6 +99,7 @@ def ask(
     max_new_tokens: options.MaxNewTokens = 128,
     without: options.Without = None,
     saving: options.Given = None,
+    raise_limit: options.RaiseLimit = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")] = False,
     save_keyframes: Annotated[
         Path | None, typer.Option(help="Save a picture of the key frames.", metavar="FILE.png")
@@ -106,10 +107,12 @@ def ask(
     evidence: Annotated[bool, typer.Option("--evidence", help="Say which moments the answer rests on.")] = False,
 ) -> None:
     """Answer a question about a video."""
+    from dyto.limits import limits_given
     from dyto.savings import Savings
     from dyto.targets import make_strategy
 
-    options = {"num_frames": num_frames, "fps": fps, "start": start, "end": end}
+    options: dict[str, Any] = {"num_frames": num_frames, "fps": fps, "start": start, "end": end}
+    options["limits"] = limits_given(raise_limit or ()) or None
     ask_and_print(
         video,
         question,
@@ -171,16 +174,19 @@ def ask_and_print(
     with err.status(STAGE_WORDS["load"]) as status:
         from dyto.evidence import find_evidence
         from dyto.pipeline import VideoQA
-        from dyto.sheet import check_sheet, save_keyframe_sheet
+        from dyto.sheet import TILE, check_sheet, save_keyframe_sheet
         from dyto.targets import describe_strategy
         from dyto.video import existing
 
         existing(video)  # what is not there fails before a model is loaded
+        seen: list[Any] = []  # the frames, kept for the picture of them: the file is read once
         if save_keyframes:
             check_sheet(save_keyframes)
+            sampling = {**sampling, "preview": TILE}
         template: dict[str, Any] = {"choice_prompt" if choices else "prompt": prompt}
         qa = VideoQA.from_pretrained(model, strategy, **template, **loading)
         qa.on_stage = lambda stage: status.update(STAGE_WORDS.get(stage, stage))
+        qa.on_frames = seen.append if save_keyframes else None
         asked: Any = video
         options = sampling
         if evidence:  # the tokens are wanted again
@@ -192,7 +198,7 @@ def ask_and_print(
             answer = print_stream(pieces, status)
         moments = find_evidence(qa, asked, question, answer.text, choices=choices) if evidence and answer.text else []
     if save_keyframes:
-        save_keyframe_sheet(save_keyframes, video, answer.keyframes, **sampling)
+        save_keyframe_sheet(save_keyframes, seen[-1], answer.keyframes)
     if as_json:
         document = {"model": qa.model.name, "strategy": describe_strategy(strategy), **answer.to_dict()}
         if evidence:

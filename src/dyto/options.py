@@ -44,6 +44,12 @@ Without = Annotated[
 Given = Annotated[
     list[str] | None, typer.Option("--saving", help="A saving to set: still, similar=2.", metavar="NAME[=VALUE]")
 ]
+RaiseLimit = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A limit on what a file may hold: megapixels=64 of a frame, streams=32, hours=24.", metavar="NAME=NUMBER"
+    ),
+]
 MaxNewTokens = Annotated[int, typer.Option(help="Most tokens of an answer.")]
 QuestionFile = Annotated[Path | None, typer.Option(help="Question file. (default: the prepared one)")]
 QuestionFolder = Annotated[Path, typer.Option(help="Folder of prepared question files.")]

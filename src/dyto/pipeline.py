@@ -77,8 +77,8 @@ class VideoQA:
         self.savings = savings or Savings()
         self._kept = KeptPrefix(model, self.savings.keep_prefix)
         self._seen = KeptFeatures()
-        self.on_stage: Callable[[str], None] | None = None
-        """Told the name of each stage as it begins, to show progress."""
+        self.on_stage: Callable[[str], None] | None = None  # told the name of each stage as it begins
+        self.on_frames: Callable[[Frames], None] | None = None  # given the frames of a file once they are read
 
     @classmethod
     def from_pretrained(
@@ -146,8 +146,7 @@ class VideoQA:
         Args:
             video: A file, a folder of pictures, an array (T, H, W, 3), a list of pictures, or `Frames`.
             question: For a strategy that looks at the question.
-            **sampling: Options of `dyto.sample_frames`: `num_frames` or `fps`, `start`, `end`, `sampling`,
-                `allow_partial`.
+            **sampling: Options of `dyto.sample_frames`, such as `num_frames`, `start`, `end` and `allow_partial`.
 
         Returns:
             The tokens; those passed in come back as they are.
@@ -160,7 +159,8 @@ class VideoQA:
             if sampling:
                 raise ConfigError(f"sampling options {', '.join(sampling)} given with tokens encoded before")
             return video
-        return see(self.model, self.strategy, video, question, self.savings, self.on_stage, sampling, self._seen)
+        told = self.on_stage, self.on_frames
+        return see(self.model, self.strategy, video, question, self.savings, *told, sampling, self._seen)
 
     # --- from tokens to answers -------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ def see(
     question: str | None,
     savings: Savings,
     on_stage: Callable[[str], None] | None,
+    on_frames: Callable[[Frames], None] | None,
     sampling: dict[str, Any],
     kept: KeptFeatures | None = None,
 ) -> VisualTokens:
@@ -40,6 +41,7 @@ def see(
         question: For a strategy that looks at the question.
         savings: Those that are on.
         on_stage: Told the name of each stage as it begins.
+        on_frames: Given the frames of a file once all of them are there, for those who want to show what was seen.
         sampling: Options of `sample_frames`.
         kept: Where features are kept for a strategy that looks at the question; frames given as `Frames` alone are
             known again.
@@ -56,15 +58,18 @@ def see(
         return _tokens(model, strategy, video, question, savings, watch, kept)
     with watch.stage("decode"):
         frames = sample_frames(video, size=model.image_size, savings=savings, **sampling)
-    if not isinstance(frames, ArrivingFrames):
-        return _tokens(model, strategy, frames, question, savings, watch)
     try:
-        return _tokens(model, strategy, frames, question, savings, watch)
+        tokens = _tokens(model, strategy, frames, question, savings, watch)
+        if on_frames:
+            on_frames(frames)
+        return tokens
     except FramesChanged as err:
         log.info("reading again, one thing after another: %s", err)
     finally:
-        frames.close()
-    return see(model, strategy, video, question, dataclasses.replace(savings, overlap=False), on_stage, sampling)
+        if isinstance(frames, ArrivingFrames):
+            frames.close()
+    plainly = dataclasses.replace(savings, overlap=False)
+    return see(model, strategy, video, question, plainly, on_stage, on_frames, sampling)
 
 
 def _tokens(

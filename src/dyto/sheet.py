@@ -38,9 +38,9 @@ def save_keyframe_sheet(path: Path, video: Any, keyframes: KeyFrames, **sampling
 
     Args:
         path: Where to; the ending says the format.
-        video: The video they were chosen from.
+        video: The video they were chosen from, or the `Frames` that were sampled of it.
         keyframes: Which frames.
-        **sampling: The options they were sampled with.
+        **sampling: The options they were sampled with; none for `Frames`.
 
     Raises:
         ConfigError: As `check_sheet`, or the file cannot be written.
@@ -74,10 +74,13 @@ def small_frames(video: Any, sampling: dict[str, Any], side: int = TILE) -> Fram
     """The sampled frames, small and in their own proportions; where they are of several sizes, all like the first.
 
     Args:
-        video: The video.
+        video: The video, or the `Frames` that were sampled of it; if they hold a preview, no file is read again.
         sampling: The options they were sampled with.
         side: Longest side, pixels.
     """
+    if isinstance(video, Frames) and video.preview is not None and not sampling:
+        kept = video.indices, video.seconds, video.source_size, video.total, video.source, video.warnings
+        return sample_frames(Frames(video.preview, *kept), num_frames=len(video), max_side=side)
     try:
         return sample_frames(video, max_side=side, **sampling)
     except VideoError:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import weakref
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dyto._animation import read_animation
 from dyto._arrival import Arrival
 from dyto._decode import read_video
-from dyto._pictures import IMAGE_SUFFIXES, Picture, check, gather, images_of, readable
+from dyto._pictures import Picture, check, gather, images_of, is_picture, readable
 from dyto._sampling import Fit, FrameSize, Reel, Request, Timeline, uniform_indices
+from dyto._through import Take
 from dyto.errors import ConfigError, VideoError
+from dyto.limits import Limits
 from dyto.savings import Savings
 
 __all__ = ["FrameSize", "Frames", "VideoSource", "sample_frames", "uniform_indices"]
@@ -39,6 +43,7 @@ class Frames:
         total: number of frames that were there to choose from; 0 stands for as many as there are here.
         source: where they come from, if that has a name.
         warnings: what a reader of the result should know, one line each.
+        preview: (T, h, w, 3) uint8, the same frames in their own proportions, where they were asked for.
 
     Raises:
         VideoError: the parts do not fit together.
@@ -56,6 +61,7 @@ class Frames:
     total: int = 0
     source: str | None = None
     warnings: tuple[str, ...] = ()
+    preview: NDArray[np.uint8] | None = field(default_factory=lambda: None)  # no attribute of the class
 
     def __post_init__(self) -> None:
         shape, count = self.data.shape, len(self.data)
@@ -85,6 +91,7 @@ class Frames:
         return Frames(
             self.data[pick], self.indices[pick], self.seconds[pick],
             self.source_size, self.total, self.source, self.warnings,
+            None if self.preview is None else self.preview[pick],
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -118,10 +125,10 @@ class ArrivingFrames(Frames):
         return self
 
     def __getattr__(self, name: str) -> Any:
-        if name != "data" or "_arrival" not in vars(self):
+        if name not in ("data", "preview") or "_arrival" not in vars(self):
             raise AttributeError(name)
-        vars(self)["data"] = self._arrival.whole()
-        return self.data
+        vars(self).update(data=self._arrival.whole(), preview=self._arrival.preview)
+        return vars(self)[name]
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -144,6 +151,9 @@ class ArrivingFrames(Frames):
             self._arrival.close()
 
 
+ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
+"""How a text begins that is no path. (A drive has one letter; a `Path` keeps one slash of two.)"""
+
 VideoSource = str | os.PathLike[str] | NDArray[np.uint8] | Sequence[Image.Image | NDArray[np.uint8]] | Frames
 
 
@@ -160,13 +170,15 @@ def sample_frames(
     allow_partial: bool = False,
     source_fps: float = 1.0,
     savings: Savings | None = None,
+    limits: Limits | Mapping[str, float] | None = None,
+    preview: int | None = None,
 ) -> Frames:
     """Sample frames of a video, numbered by what decodes, in presentation order.
 
     Args:
-        source: a video file (mp4, mkv, mov, avi, webm, gif, ...), a folder of images (in natural order),
-            an array (T, H, W, 3) of uint8 RGB, a list of PIL images or (H, W, 3) arrays, or `Frames` to
-            sample again.
+        source: a video file (mp4, mkv, mov, avi, webm, gif, ...), an animated picture (webp, png, avif) or one of
+            several pages (tiff), a folder of images (in natural order), an array (T, H, W, 3) of uint8 RGB, a list
+            of PIL images or (H, W, 3) arrays, or `Frames` to sample again.
         num_frames: how many frames to spread over the clip, 100 unless `fps` is given. A clip of fewer
             frames gives each once.
         fps: instead of `num_frames`, take the frame shown at each of the instants start + k / fps; a frame
@@ -178,15 +190,18 @@ def sample_frames(
         max_side: shrink every frame, its aspect kept, so that neither side is longer.
         sampling: "uniform", or "iframes" for intra frames only, far quicker to reach in a long video.
         allow_partial: take what can be read of a broken file, and say so in `warnings`.
-        source_fps: frames per second of a folder, an array or a list, which have no times of their own.
+        source_fps: frames per second of a folder, pages, an array or a list, which have no times of their own.
         savings: how a file is read, see `dyto.Savings`; None for those that change no frame. With `overlap` the result
             is `ArrivingFrames`, of which a later row may turn out unreadable.
+        limits: what a file may hold before it is decoded, see `dyto.limits.Limits`; those to change by name, as in
+            {"megapixels": 100}.
+        preview: keep every frame a second time in `Frames.preview`, in its own proportions, no side longer than this.
 
     Returns:
         Frames: (T, H, W, 3) uint8, resized with PIL's bicubic filter one by one as they are decoded.
 
     Raises:
-        VideoError: the source cannot be read, or the clip does not lie in it.
+        VideoError: the source cannot be read or is over a limit, or the clip does not lie in it.
         ConfigError: an argument is out of its range, or two exclude each other.
 
     Example:
@@ -195,22 +210,34 @@ def sample_frames(
         >>> frames.data.shape, frames.indices.tolist(), frames.seconds.tolist()
         ((4, 24, 32, 3), [1, 3, 5, 8], [0.2, 0.6, 1.0, 1.6])
     """
-    request, fit = Request(num_frames, fps, start, end, sampling), Fit(size, max_side)
+    request, fit = Request(num_frames, fps, start, end, sampling), Fit(size, max_side, preview)
+    bounds = Limits.of(limits)
     if isinstance(source, Frames):
         return _resample(source, request, fit)
     if not source_fps > 0:
         raise ConfigError(f"found source_fps={source_fps}, expected a number above 0: give e.g. source_fps=25")
     if not isinstance(source, (str, os.PathLike)):
-        return _sample_pictures(_pictures_in(source), request, fit, source_fps, allow_partial)
+        return _sample_pictures(_pictures_in(source), request, fit, source_fps, allow_partial, bounds)
     path = existing(source)
-    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
-        images = images_of(path) if path.is_dir() else [path]
-        return _sample_pictures(images, request, fit, source_fps, allow_partial, str(path))
-    take = read_video(path, request, fit, allow_partial, savings or Savings(overlap=False))
+    if path.is_dir():
+        images, notes = images_of(path)
+        return _sample_pictures(images, request, fit, source_fps, allow_partial, bounds, str(path), notes)
+    if is_picture(path):
+        take = read_animation(path, request, fit, allow_partial, bounds, 1 / source_fps)
+        if take is None:
+            return _sample_pictures([path], request, fit, source_fps, allow_partial, bounds, str(path))
+    else:
+        take = read_video(path, request, fit, allow_partial, savings or Savings(overlap=False), bounds)
+    return _frames_of(take, str(path))
+
+
+def _frames_of(take: Take, source: str) -> Frames:
     reel, seconds = take.reel, take.timeline.seconds[take.reel.wanted]
     if isinstance(reel, Arrival):
-        return ArrivingFrames.of(reel, seconds, take.total, str(path), take.warnings)
-    return Frames(reel.data, reel.wanted, seconds, reel.source_size, take.total, str(path), take.warnings)
+        return ArrivingFrames.of(reel, seconds, take.total, source, take.warnings)
+    return Frames(
+        reel.data, reel.wanted, seconds, reel.source_size, take.total, source, take.warnings, reel.preview
+    )  # fmt: skip
 
 
 def existing(source: str | os.PathLike[str]) -> Path:
@@ -225,9 +252,12 @@ def existing(source: str | os.PathLike[str]) -> Path:
     text = os.fspath(source)
     if not text:
         raise VideoError("the path of the video is empty, expected a file or a folder of images: give one")
-    if "://" in text:
-        raise VideoError(f"{text} is an address, expected a local file: download it first and give its path")
     path = Path(os.path.expanduser(text))
+    if ADDRESS.match(text) and not os.path.exists(path):
+        raise VideoError(
+            f"{text} is an address, expected a local file: download it first and give its path, as in "
+            "curl -L -o video.mp4 ADDRESS"
+        )
     if not os.path.exists(path):  # unlike the method, it takes a text too long for a path
         raise VideoError(f"{text} does not exist, expected a video or a folder of images: check the path")
     if not os.access(path, os.R_OK):
@@ -260,23 +290,25 @@ def _sample_pictures(
     fit: Fit,
     fps: float,
     allow_partial: bool,
+    limits: Limits,
     source: str | None = None,
+    notes: Sequence[str] = (),
 ) -> Frames:
     name = source or "pictures"
     positions, errors = list(range(len(pictures))), list[str]()
     if allow_partial:
-        positions, errors = readable(pictures)
+        positions, errors = readable(pictures, limits)
     else:
-        check(pictures)
+        notes = [*notes, *check(pictures, limits)]
     if not positions:
         raise VideoError(f"{name}: none of {len(pictures)} pictures can be read; the first: {errors[0]}")
     timeline = Timeline(np.asarray(positions) / fps, len(pictures) / fps)
     wanted, total = request.choose(timeline, name)
     reel = Reel(wanted, fit, name)
-    gather(pictures, positions, reel)
+    gather(pictures, positions, reel, limits)
     numbers, seconds = np.asarray(positions)[wanted], timeline.seconds[wanted]
-    warnings = (*errors, *request.notes(timeline))
-    return Frames(reel.data, numbers, seconds, reel.source_size, total, source, warnings)
+    warnings = (*notes, *errors, *request.notes(timeline))
+    return Frames(reel.data, numbers, seconds, reel.source_size, total, source, warnings, reel.preview)
 
 
 def _resample(frames: Frames, request: Request, fit: Fit) -> Frames:
@@ -284,8 +316,9 @@ def _resample(frames: Frames, request: Request, fit: Fit) -> Frames:
     timeline = Timeline(frames.seconds, float(frames.seconds[-1]) + 1e-6)
     wanted, _ = request.choose(timeline, frames.source or "frames")
     reel = Reel(wanted, fit, frames.source or "frames")
-    gather(list(frames.data), range(len(frames)), reel)
+    gather(list(frames.data), range(len(frames)), reel, Limits())
     return Frames(
         reel.data, frames.indices[wanted], frames.seconds[wanted],
         frames.source_size, frames.total, frames.source, frames.warnings,
+        frames.preview[wanted] if frames.preview is not None else reel.preview,
     )  # fmt: skip

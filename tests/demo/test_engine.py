@@ -7,6 +7,7 @@ import time
 import pytest
 
 import dyto
+from dyto import _decode
 from dyto.demo.engine import Doing, Engine, Failed, Said, Shown, Wish
 from dyto.demo.limits import Limits
 from dyto.demo.places import PREFIX, Uploads, make_folder
@@ -43,6 +44,19 @@ def test_a_second_question_neither_reads_nor_encodes_the_video_again(engine, cli
     assert isinstance(events[-1], Shown)
     assert events[-1].answer.seconds["prefill"] < 0.1
     assert "reading the video" not in [event.words for event in events if isinstance(event, Doing)]
+
+
+def test_a_video_is_decoded_once_for_its_answer_and_its_pictures(engine, clip, monkeypatch):
+    read, reading = [], _decode.read_video
+
+    def counting(path, *rest):
+        read.append(path)
+        return reading(path, *rest)
+
+    monkeypatch.setattr("dyto.video.read_video", counting)
+    shown = list(engine.ask(wish(clip)))[-1]
+    assert read == [clip]
+    assert {picture.size for picture, _ in shown.keyframes} == {(480, 320)}
 
 
 def test_two_strategies_answer_side_by_side_and_both_are_kept(engine, clip, tiny, monkeypatch):

@@ -61,6 +61,7 @@ def compare_command(
     fps: options.Fps = None,
     sampling: options.Sampling = "uniform",
     allow_partial: options.AllowPartial = False,
+    raise_limit: options.RaiseLimit = None,
     prompt: options.PromptName = None,
     rope_scaling_factor: options.RopeScaling = None,
     max_new_tokens: options.MaxNewTokens = 128,
@@ -78,8 +79,10 @@ def compare_command(
     from dyto.comparing.report import write_report
     from dyto.evaluation.outcome import ErrorLimit
     from dyto.evaluation.settings import Settings
+    from dyto.limits import limits_given
 
-    frames = {"num_frames": num_frames or (None if fps else 100), "fps": fps, "sampling": sampling}
+    frames: dict[str, Any] = {"num_frames": num_frames or (None if fps else 100), "fps": fps, "sampling": sampling}
+    frames["limits"] = limits_given(raise_limit or ())
     settings = Settings(
         benchmark=name,
         qa_file=qa_file,

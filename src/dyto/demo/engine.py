@@ -26,6 +26,7 @@ from dyto.models import load_model
 from dyto.pipeline import VideoQA
 from dyto.sheet import small_frames
 from dyto.strategies import Strategy
+from dyto.video import Frames
 
 logger = logging.getLogger(__name__)
 
@@ -256,9 +257,11 @@ class Engine:
             qa = VideoQA(self._model(wish.model), strategy)
             tell(Doing("reading the video"))
             qa.on_stage = lambda stage: tell(Doing(WORDS[stage])) if stage in WORDS else None
-            tokens = qa.encode(wish.video, question=asked)
-            seen = _Seen(qa, tokens, *_pictures(wish.video, tokens))
-            qa.on_stage = None
+            frames: list[Frames] = []
+            qa.on_frames = frames.append
+            tokens = qa.encode(wish.video, question=asked, preview=SIDE)
+            seen = _Seen(qa, tokens, *_pictures(frames[-1], tokens))
+            qa.on_stage = qa.on_frames = None
         with self._lock:
             self._seen[key] = seen
             self._seen.move_to_end(key)
@@ -284,7 +287,7 @@ def _waiting_for(questions: int) -> str:
     return f"{others} being answered first"
 
 
-def _pictures(video: str, tokens: VisualTokens) -> tuple[Captioned, Captioned]:
+def _pictures(video: Frames, tokens: VisualTokens) -> tuple[Captioned, Captioned]:
     """The key frames with their times, and their merge maps with their tokens."""
     frames = small_frames(video, {}, side=SIDE)
     patches = tokens.grid[0] * tokens.grid[1]

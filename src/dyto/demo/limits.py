@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dyto._container import opened, packets_of
-from dyto._pictures import IMAGE_SUFFIXES
+from dyto._pictures import is_picture
 from dyto.errors import VideoError
 from dyto.video import existing
 
@@ -43,7 +43,7 @@ class Limits:
             raise VideoError(
                 f"{file.name} has {size:.0f} MB, but {self.megabytes} MB are allowed here: cut it or lower its quality"
             )
-        if file.suffix.lower() in IMAGE_SUFFIXES:
+        if is_picture(file):
             return file
         with opened(file) as (container, stream):
             width, height = stream.codec_context.width, stream.codec_context.height

@@ -80,6 +80,7 @@ def evaluate_command(
     fps: options.Fps = None,
     sampling: options.Sampling = "uniform",
     allow_partial: options.AllowPartial = False,
+    raise_limit: options.RaiseLimit = None,
     prompt: options.PromptName = None,
     rope_scaling_factor: options.RopeScaling = None,
     max_new_tokens: options.MaxNewTokens = 128,
@@ -115,10 +116,12 @@ def evaluate_command(
     from dyto.evaluation.evaluate import Judging
     from dyto.evaluation.outcome import ErrorLimit
     from dyto.evaluation.settings import Settings
+    from dyto.limits import limits_given
     from dyto.savings import Savings
 
     savings, error_limit = Savings.of(without or (), saving or ()), ErrorLimit.parse(fail_on_error)
-    frames = {"num_frames": num_frames or (None if fps else 100), "fps": fps, "sampling": sampling}
+    frames: dict[str, Any] = {"num_frames": num_frames or (None if fps else 100), "fps": fps, "sampling": sampling}
+    frames["limits"] = limits_given(raise_limit or ())
     settings = [
         Settings(
             benchmark=part,

@@ -1,15 +1,32 @@
-"""Subtitles (`.srt`): what is being said when a frame is shown."""
+"""Subtitles (`.srt`, `.vtt`): what is being said when a frame is shown.
+
+Subtitle files come from everywhere, so they are read line by line, and a line of times begins a cue wherever it stands:
+without a number before it, without an empty line, with any ends of lines, and in whatever encoding.
+"""
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dyto.evaluation.tables import read_text
-
-_TIMES = re.compile(r"(\d+):(\d\d):(\d\d)[,.](\d+)\s*-->\s*(\d+):(\d\d):(\d\d)[,.](\d+)")
+_TIME = r"(?:(\d{1,4})\s?:\s?)?(\d{1,4})\s?:\s?(\d{1,2})(?:\s?[.,:]\s?(\d{1,9}))?"
+_TIMES = re.compile(rf"\s*(?:\d{{1,9}}\s+)?{_TIME}\s*-{{1,3}}>\s*{_TIME}(?![\d.,:])(.*)")
+_NUMBER = re.compile(r"\s*\d{1,9}\s*")
+_SETTINGS = re.compile(r"(?:\s*\b(?:align|position|line|size|vertical|region|[XY][12]):\S+)+\s*")
+_ENDS = re.compile(r"\r+\n|[\r\n\x0b\x0c\x85\u2028\u2029]")
+_TAG = re.compile(
+    r"</?(?:i|b|u|s|em|strong|small|big|sub|sup|tt|center|ruby|rt|c|v|lang|font|span|p|div|br)(?:\.[\w.#-]{1,99})?\s?/?>"
+    r"|<(?:v|lang|c)(?:\.[\w.#-]{1,99})?\s[^<>=]{1,200}>"
+    r"|<(?:font|span|p|div|a|c|v|i|b|u)\s[^<>=]{1,99}=[^<>]{0,300}>|</a>"
+    r"|<(?:\d{1,4}:)?\d{1,2}:\d{1,2}[.,]\d{1,9}>"
+    r"|\{\\[^{}]{0,200}\}",
+    re.IGNORECASE,
+)
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8}\d?);", re.IGNORECASE)
+_MOST_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -22,24 +39,96 @@ class Subtitle:
 
 
 def parse_srt(text: str) -> list[Subtitle]:
-    r"""Read the lines of an `.srt` file; markup is removed, blocks without times are passed over.
+    r"""Read the cues of an `.srt` or `.vtt` file, in their order.
+
+    Markup is removed and entities are read, but not what merely looks like markup ("3 < 5 and 7 > 2"). Cues without
+    words, or that end before they begin, are passed over; so are notes and styles.
 
     Example:
         >>> parse_srt("1\n00:00:01,500 --> 00:00:02,000\n<i>Hello</i>\nthere")[0]
         Subtitle(start=1.5, end=2.0, text='Hello there')
     """
+    lines = _ENDS.split(text.lstrip("\ufeff"))
+    cues = [(number, times) for number, line in enumerate(lines) if (times := _TIMES.fullmatch(line))]
+    numbered = bool(cues) and cues[0][0] > 0 and bool(_NUMBER.fullmatch(lines[cues[0][0] - 1]))
+    web = text.lstrip("\ufeff").startswith("WEBVTT")
     found = []
-    for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):
-        times = _TIMES.search(block)
-        if times:
-            spoken = re.sub(r"<[^>]*>", "", block[times.end() :])
-            found.append(Subtitle(_seconds(times.groups()[:4]), _seconds(times.groups()[4:]), " ".join(spoken.split())))
-    return [line for line in found if line.text]
+    ends = [*(number for number, _ in cues), len(lines)][1:]
+    for (number, times), end in zip(cues, ends, strict=bool(cues)):
+        beside = times[9]
+        spoken = [] if _SETTINGS.fullmatch(beside) else [beside]
+        spoken += _spoken(lines[number + 1 : end], numbered, web, last=end == len(lines))
+        cue = Subtitle(_seconds(times.groups()[:4]), _seconds(times.groups()[4:8]), _plain("\n".join(spoken)))
+        if cue.text and cue.end >= cue.start:
+            found.append(cue)
+    return found
 
 
-def _seconds(parts: Sequence[str]) -> float:
+def _spoken(lines: list[str], numbered: bool, web: bool, last: bool) -> list[str]:
+    """The words among the lines from the times of one cue to those of the next.
+
+    Args:
+        lines: Those in between.
+        numbered: Whether the cues of the file have numbers, one before each line of times.
+        web: Whether an empty line ends a cue, as in WebVTT; elsewhere there are some in the midst of words.
+        last: Whether no cue follows, whose number would be the last of the lines.
+    """
+    blocks: list[list[str]] = [[]]
+    for line in lines:
+        if line.strip():
+            blocks[-1].append(line)
+        else:
+            blocks.append([])
+    filled = [block for block in blocks if block]
+    if filled and not last and _NUMBER.fullmatch(filled[-1][-1]) and (numbered or len(filled[-1]) == 1 < len(filled)):
+        filled[-1] = filled[-1][:-1]
+    if web:
+        return blocks[0]
+    # What comes after an empty line and begins with a number is a cue without times.
+    return [
+        line
+        for place, block in enumerate(filled)
+        if place == 0 or not (block and (_NUMBER.fullmatch(block[0]) or any("-->" in line for line in block)))
+        for line in block
+    ]
+
+
+def _plain(text: str) -> str:
+    """Words without markup."""
+    words = _TAG.sub(lambda tag: " " if tag[0][:3].lower() == "<br" else "", text).replace(r"\N", " ")
+    return " ".join(_ENTITY.sub(lambda entity: html.unescape(entity[0]), words).replace("\ufeff", "").split())
+
+
+def _seconds(parts: Sequence[str | None]) -> float:
     hours, minutes, seconds, fraction = parts
-    return int(hours) * 3600 + int(minutes) * 60 + int(seconds) + float(f"0.{fraction}")
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds or 0) + float(f"0.{fraction or 0}")
+
+
+def read_subtitles(path: Path) -> list[Subtitle]:
+    """Read a subtitle file in UTF-8, UTF-16 or, where it is neither, as Windows-1252.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its cues; none where it is larger than any subtitles are.
+    """
+    with path.open("rb") as file:
+        raw = file.read(_MOST_BYTES + 1)
+    return parse_srt(_decoded(raw)) if len(raw) <= _MOST_BYTES else []
+
+
+def _decoded(raw: bytes) -> str:
+    """The text of bytes in the encoding that they look like."""
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return raw.decode("utf-16", errors="replace")
+    head = raw[:1000]
+    if head.count(0) * 3 > len(head):  # every other byte of Latin text in UTF-16
+        return raw.decode("utf-16-be" if head[::2].count(0) > head[1::2].count(0) else "utf-16-le", errors="replace")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")
 
 
 def spoken_at(lines: Sequence[Subtitle], seconds: Sequence[float]) -> list[str]:
@@ -65,7 +154,10 @@ def with_subtitles(question: str, path: Path, seconds: Sequence[float]) -> tuple
     """
     if not path.is_file():
         return question, "asked without subtitles: the video has none"
-    spoken = spoken_at(parse_srt(read_text(path)), seconds)
+    lines = read_subtitles(path)
+    if not lines:
+        return question, "asked without subtitles: their file has no cues that can be read"
+    spoken = spoken_at(lines, seconds)
     if not spoken:
         return question, "asked without subtitles: nothing is said at the key frames"
     return f"Subtitles of the video: {' '.join(spoken)}\n{question}", ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -50,9 +50,11 @@ def inspect_command(
     max_new_tokens: options.MaxNewTokens = 128,
     without: options.Without = None,
     saving: options.Given = None,
+    raise_limit: options.RaiseLimit = None,
 ) -> None:
     """Show what a strategy does to a video: frames, clusters, key frames, merged patches, tokens, seconds."""
     from dyto.inspecting.page import check_page
+    from dyto.limits import limits_given
     from dyto.savings import Savings
     from dyto.targets import make_second, make_strategy
     from dyto.video import existing
@@ -63,7 +65,8 @@ def inspect_command(
     first = make_strategy(strategy, preset=preset, token_budget=budget)
     others = [make_second(versus, budget)] if versus else []
     savings = Savings.of(without or (), saving or ())
-    options = {"num_frames": num_frames, "fps": fps, "start": start, "end": end}
+    options: dict[str, Any] = {"num_frames": num_frames, "fps": fps, "start": start, "end": end}
+    options["limits"] = limits_given(raise_limit or ()) or None
     with err.status("loading the model") as status:
         from dyto.inspecting import inspect_video, save_page, save_pictures
         from dyto.pipeline import VideoQA

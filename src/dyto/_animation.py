@@ -1,0 +1,82 @@
+"""Animated pictures (WebP, PNG, AVIF) and documents of several pages (TIFF), read picture by picture with Pillow.
+
+Each picture builds on the one before, so they are decoded in order, twice: once for the times, once for the pixels.
+One is held at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dyto._pictures import is_sequence, opened_picture, rgb
+from dyto._sampling import Fit, Reel, Request, Timeline
+from dyto._through import Take
+from dyto.errors import VideoError
+from dyto.limits import Limits
+
+AT_ONCE = 0.1
+"""Seconds of a picture that is to be shown for none, as browsers show it."""
+
+
+def read_animation(
+    path: Path, request: Request, fit: Fit, allow_partial: bool, limits: Limits, page_seconds: float
+) -> Take | None:
+    """Read the pictures of an animation that are asked for.
+
+    Args:
+        path: An image file.
+        request: Which.
+        fit: The size to keep them in.
+        allow_partial: Be content with those before a broken one.
+        limits: What it may hold.
+        page_seconds: How long a picture is shown where the file does not say.
+
+    Returns:
+        The pictures and their times; None for a file of a single one.
+
+    Raises:
+        VideoError: It cannot be read, is broken or over a limit, or the clip does not lie in it.
+    """
+    with opened_picture(path, limits) as image:
+        if not is_sequence(image):
+            return None
+        # The first picture of an animated PNG may be one for programs that know no animation.
+        first, end = int(bool(getattr(image, "default_image", False))), getattr(image, "n_frames", 1)
+    seconds: list[float] = []
+
+    def time(image: Image.Image, _: int) -> None:
+        shown = image.info.get("duration")
+        seconds.append(page_seconds if shown is None else float(shown) / 1000 or AT_ONCE)
+
+    warnings: tuple[str, ...] = ()
+    try:
+        _walk(path, range(first, end), limits, time)
+    except VideoError as err:
+        stop = f"{len(seconds)} of {end - first} pictures could be read ({err})"
+        if not seconds or not allow_partial:
+            raise VideoError(
+                f"{path.name} is broken: {stop}, expected a whole file: get it again, or use what there is with "
+                "allow_partial (--allow-partial)"
+            ) from err
+        warnings = (f"{path.name} is broken: only {stop}",)
+    ends = np.cumsum(seconds)
+    limits.check_duration(path.name, float(ends[-1]))
+    timeline = Timeline(ends - seconds, float(ends[-1]))
+    wanted, total = request.choose(timeline, path.name)
+    reel = Reel(wanted, fit, path.name)
+    _walk(path, (wanted + first).tolist(), limits, lambda image, number: reel.put(number - first, rgb(image)))
+    return Take(reel, timeline, total, warnings or request.notes(timeline))
+
+
+def _walk(path: Path, numbers: list[int] | range, limits: Limits, look: Callable[[Image.Image, int], None]) -> None:
+    """Look at some pictures of an animation, in order."""
+    with opened_picture(path, limits) as image:
+        for number in numbers:
+            image.seek(number)
+            limits.check_size(f"{path.name}, picture {number}", image.height, image.width)
+            image.load()
+            look(image, number)

@@ -1,0 +1,140 @@
+"""The packets of a video file, and the frames that they promise."""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from dyto._container import opened, packets_of
+from dyto._sampling import Timeline
+from dyto.limits import Limits
+
+log = logging.getLogger(__name__)
+
+# Where one packet is one picture, carries its true presentation time and can be sought. AVI knows decoding
+# times only, MPEG-TS may split a picture into two fields; older codecs pack several pictures into a packet or
+# leave some out, and cost little to decode.
+INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+TRUSTED_CODECS = ("h264", "hevc", "av1", "vp8", "vp9", "mjpeg", "prores")
+VP8_SHOWN = 0x10
+
+
+@dataclass
+class Index:
+    """The packets of a video stream in decoding order, P in all, and the frames they stand for.
+
+    Attributes:
+        pts: (P,) int64 presentation time in ticks.
+        key: (P,) bool, whether decoding can begin here.
+        end: (P,) int64 bytes of video up to and with this packet.
+        order: (F,) int64 positions of the shown packets in presentation order.
+        timeline: the frames as the packets tell of them.
+        trusted: whether that is what a decoder will give.
+        area: pixels of a picture.
+        limits: what the file may hold.
+    """
+
+    pts: NDArray[np.int64]
+    key: NDArray[np.bool_]
+    end: NDArray[np.int64]
+    order: NDArray[np.int64]
+    timeline: Timeline
+    trusted: bool
+    area: int = 0
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def scan(cls, path: Path, limits: Limits | None = None) -> Index:
+        """Demux a file once, decoding nothing.
+
+        Raises:
+            VideoError: It is no video, or over a limit.
+        """
+        limits = limits or Limits()
+        rows = array("q")  # five numbers a packet: an hour has some hundred thousand
+        with opened(path, limits=limits) as (container, stream):
+            area = stream.codec_context.width * stream.codec_context.height
+            codec, base = stream.codec_context.name, stream.time_base or Fraction(1, 1000)
+            trusted = codec in TRUSTED_CODECS and container.format.name in INDEXED_FORMATS
+            try:
+                for packet in packets_of(container, stream):
+                    trusted &= packet.pts is not None and not packet.is_corrupt
+                    time = next((time for time in (packet.pts, packet.dts) if time is not None), len(rows) // 5)
+                    hidden = packet.is_discard or (codec == "vp8" and not bytes(packet)[0] & VP8_SHOWN)
+                    rows.extend((time, packet.duration or 0, packet.is_keyframe, not hidden, packet.size))
+            except av.FFmpegError as err:
+                log.info("%s: its packets end early: %s", path.name, err)
+                trusted = False
+        table = np.frombuffer(rows, np.int64).reshape(-1, 5) if rows else np.empty((0, 5), np.int64)
+        pts, key, shown = table[:, 0].copy(), table[:, 2].astype(bool), table[:, 3].astype(bool)
+        order = np.flatnonzero(shown)
+        order = order[np.argsort(pts[order], kind="stable")]
+        last = int(table[order[-1], 1]) if order.size else 0
+        timeline = timeline_of(pts[order] - pts[order[:1]], last, base, key[order])
+        limits.check_duration(path.name, timeline.stop)
+        orderly = trusted and _orderly(pts, key, shown)
+        return cls(pts, key, np.cumsum(table[:, 4]), order, timeline, orderly, area, limits)
+
+    @cached_property
+    def _by_time(self) -> NDArray[np.int64]:
+        return np.argsort(self.pts, kind="stable")
+
+    def position(self, time: int | None) -> int:
+        """The packet with a presentation time, -1 if there is none."""
+        if time is None:
+            return -1
+        place = int(np.searchsorted(self.pts, time, sorter=self._by_time))
+        packet = int(self._by_time[place]) if place < len(self.pts) else -1
+        return packet if self.pts[packet] == time else -1
+
+    def number(self, time: int | None) -> int:
+        """The frame with a presentation time, -1 if there is none."""
+        if time is None:
+            return -1
+        place = int(np.searchsorted(self.ticks, time))
+        return place if place < len(self.ticks) and self.ticks[place] == time else -1
+
+    @cached_property
+    def ticks(self) -> NDArray[np.int64]:
+        """(F,) presentation times of the frames."""
+        return self.pts[self.order]
+
+    def stretches(self, wanted: Iterable[int]) -> list[tuple[int, int, set[int]]]:
+        """What to decode for frames: (first packet, last packet, wanted packets), in order and apart."""
+        keys = np.flatnonzero(self.key)
+        found: list[tuple[int, int, set[int]]] = []
+        for packet in sorted(int(self.order[frame]) for frame in wanted):
+            # A picture shown before the key frame it follows in the file leans on the group before, too.
+            groups = np.searchsorted(keys, packet, "right")
+            first = int(keys[min(groups, np.searchsorted(self.pts[keys], self.pts[packet], "right")) - 1])
+            asked = {packet}
+            while found and first <= found[-1][1]:
+                first, asked = min(first, found[-1][0]), asked | found.pop()[2]
+            found.append((first, packet, asked))
+        return found
+
+
+def _orderly(pts: NDArray[np.int64], key: NDArray[np.bool_], shown: NDArray[np.bool_]) -> bool:
+    """Whether every packet has a time of its own, the first is a key frame, and key frames come in order."""
+    if not pts.size or not key[0] or not shown.any() or np.unique(pts).size != pts.size:
+        return False
+    return bool((pts[shown] >= pts[0]).all() and (np.diff(pts[key]) > 0).all())
+
+
+def timeline_of(
+    ticks: NDArray[np.int64], last: int, base: Fraction, intra: NDArray[np.bool_] | None = None
+) -> Timeline:
+    """Seconds from ticks since the first frame; a last frame of unknown length lasts as long as most do."""
+    seconds = ticks * base.numerator / base.denominator
+    if last <= 0 and ticks.size > 1:
+        last = int(np.median(np.diff(ticks)))
+    return Timeline(seconds, float(seconds[-1] + last * base) if ticks.size else 0.0, float(base), intra)

@@ -1,0 +1,141 @@
+"""Reading a video file through: every frame is decoded, and what comes out says what the frames are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from dyto._container import opened, packets_of, reason
+from dyto._index import Index, timeline_of
+from dyto._rgb import Filler
+from dyto._sampling import Fit, Reel, Request, Timeline, fill_times
+from dyto.errors import VideoError
+
+
+@dataclass
+class Take:
+    """What was read of a file: the frames, where they lie, and what is to be said about them."""
+
+    reel: Reel
+    timeline: Timeline
+    total: int
+    warnings: tuple[str, ...] = ()
+
+
+def read_through(
+    path: Path, index: Index, request: Request, fit: Fit, missing: int, allow_partial: bool, repeats: bool
+) -> Take:
+    """Decode every frame. What the packets promise is a guess; where it was wrong, a second pass follows.
+
+    What decoders make of damage depends on how they share the work: what is damaged is read again by a single thread.
+    """
+    guess = np.empty(0, np.int64)
+    with suppress(VideoError):
+        guess, _ = request.choose(index.timeline, path.name)
+    alone = False
+    for _ in range(4):
+        reel = Reel(guess, fit, path.name)
+        roll = _roll(path, index, reel, repeats, alone)
+        if not alone and (roll.damage or roll.concealed):
+            alone = True
+            continue
+        timeline, count = roll.timeline, len(roll.timeline.seconds)
+        damage = roll.damage[0] if roll.damage else f"{missing} bytes or more are missing at its end" if missing else ""
+        if not count:
+            raise VideoError(f"{path.name}: found {damage or 'no frames'}, expected pictures: get the file again")
+        readable = f"{count} frames up to {timeline.seconds[-1]:.2f} s could be read ({damage})"
+        if damage and not allow_partial:
+            raise VideoError(
+                f"{path.name} is broken: {readable}, expected a whole file: get it again, or "
+                "use what there is with allow_partial (--allow-partial)"
+            )
+        wanted, total = request.choose(timeline, path.name)
+        if np.array_equal(wanted, guess):
+            notes, made_up = request.notes(timeline), roll.made_up
+            if damage:
+                notes = (f"{path.name} is broken: only {readable}{made_up and ', and '}{made_up}",)
+            elif made_up:
+                notes = (f"{path.name} is damaged: {made_up}", *notes)
+            return Take(reel, timeline, total, (*notes, *reel.notes))
+        guess = wanted
+    raise VideoError(f"{path.name} decodes differently each time, expected the same frames: convert it")
+
+
+@dataclass
+class _Roll:
+    """A file decoded from beginning to end.
+
+    Attributes:
+        timeline: What the frames were.
+        damage: What could not be decoded.
+        concealed: Frames of which the decoder made up a part.
+    """
+
+    timeline: Timeline
+    damage: list[str]
+    concealed: list[int]
+
+    @property
+    def made_up(self) -> str:
+        """What to tell of frames that came out damaged."""
+        if not self.concealed:
+            return ""
+        count, first = len(self.concealed), self.timeline.seconds[self.concealed[0]]
+        return f"the decoder made up parts of {count} of {len(self.timeline.seconds)} frames, from {first:.2f} s on"
+
+
+def _roll(path: Path, index: Index, reel: Reel, repeats: bool, alone: bool) -> _Roll:
+    """Decode a file from beginning to end, by one thread `alone` or by several."""
+    times: list[int | None] = []
+    intra: list[bool] = []
+    damage: list[str] = []
+    concealed: list[int] = []
+    last = 0
+    with opened(path, limits=index.limits) as (container, stream):
+        if alone:
+            stream.thread_type, stream.codec_context.thread_count = "NONE", 1
+        filler = Filler(reel, repeats)
+        for frame in _frames(container, stream, int(np.argmax(index.key)) if index.key.size else 0, damage):
+            index.limits.check_size(f"{path.name}, frame {len(times)}", frame.height, frame.width)
+            if frame.is_corrupt:
+                concealed.append(len(times))
+            if len(times) in reel.rows:
+                filler.put(len(times), frame)
+            times.append(frame.pts)
+            intra.append(bool(frame.key_frame))
+            last = frame.duration or 0
+        base = stream.time_base or Fraction(1, 1000)
+        rate = stream.guessed_rate or stream.average_rate or Fraction(25)
+    ticks = fill_times(times, float(1 / (rate * base)))
+    return _Roll(timeline_of(ticks - ticks[:1], last, base, np.array(intra, dtype=bool)), damage, concealed)
+
+
+def _frames(container: InputContainer, stream: VideoStream, begin: int, damage: list[str]) -> Iterator[av.VideoFrame]:
+    """Decode all packets from the one at `begin` on, noting in `damage` what cannot be."""
+    packets = packets_of(container, stream)
+    for _ in range(begin):  # before the first key frame: a recording that begins in the middle
+        next(packets, None)
+    packet: av.Packet | None
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError as err:
+            damage.append(reason(err))
+            packet = None
+        if packet is not None and packet.is_corrupt:
+            damage.append("a packet is cut short")
+            continue
+        try:
+            yield from stream.codec_context.decode(packet)
+        except av.FFmpegError as err:
+            damage.append(reason(err))
+        if packet is None:
+            return

@@ -1,0 +1,127 @@
+"""What a video may hold: bounds that are looked at before anything is decoded, in one table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from dyto.errors import ConfigError, VideoError, unknown
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on a video or a picture. A small file can claim anything, so each is checked before it is decoded.
+
+    Attributes:
+        megapixels: Most of a frame or a picture, in millions of pixels.
+        streams: Most in a file: pictures, sound, subtitles and data together.
+        hours: Longest duration.
+
+    Raises:
+        ConfigError: A bound is no number above 0.
+
+    Example:
+        >>> Limits(hours=48)
+        Limits(megapixels=64, streams=32, hours=48)
+    """
+
+    megapixels: float = 64
+    streams: int = 32
+    hours: float = 24
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not number or not math.isfinite(value) or value <= 0:
+                raise ConfigError(f"limit {field.name!r} is {value!r}, expected a number above 0")
+
+    @classmethod
+    def of(cls, given: Limits | Mapping[str, Any] | None) -> Limits:
+        """The bounds where some are set by name, as `dyto.sample_frames` takes them.
+
+        Example:
+            >>> Limits.of({"megapixels": 100}).megapixels
+            100
+        """
+        if isinstance(given, Limits):
+            return given
+        names = [field.name for field in fields(cls)]
+        for name in given or {}:
+            if name not in names:
+                raise unknown("limit", name, names)
+        return cls(**(given or {}))
+
+    @property
+    def pixels(self) -> int:
+        """Most pixels of a frame."""
+        return int(self.megapixels * 1e6)
+
+    def check_size(self, name: str, height: int, width: int) -> None:
+        """Fail on a frame or a picture that is too large.
+
+        Raises:
+            VideoError: It is, and the message says how to allow it.
+        """
+        if height * width > self.pixels:
+            raise VideoError(
+                f"{name} has {width} x {height} pixels, expected {self.megapixels:g} megapixels at most: scale it "
+                f"down, or {_raise('megapixels', math.ceil(height * width / 1e6))}"
+            )
+
+    def check_streams(self, name: str, count: int) -> None:
+        """Fail on a file of too many streams.
+
+        Raises:
+            VideoError: It is, and the message says how to allow it.
+        """
+        if count > self.streams:
+            raise VideoError(
+                f"{name} has {count} streams, expected {self.streams} at most: copy out the one with the pictures, "
+                f"or {_raise('streams', count)}"
+            )
+
+    def check_duration(self, name: str, seconds: float) -> None:
+        """Fail on a video that lasts too long.
+
+        Raises:
+            VideoError: It does, and the message says how to allow it.
+        """
+        if seconds > self.hours * 3600:
+            raise VideoError(
+                f"{name} lasts {seconds / 3600:.1f} hours by its times, expected {self.hours:g} at most: cut out a "
+                f"part, or {_raise('hours', math.ceil(seconds / 3600))}"
+            )
+
+
+def _raise(name: str, value: int) -> str:
+    return f"allow it with limits={{{name!r}: {value}}} (--raise-limit {name}={value})"
+
+
+def limits_given(texts: Iterable[str]) -> dict[str, float]:
+    """The limits that a command line sets.
+
+    Args:
+        texts: Each "name=value".
+
+    Returns:
+        Numbers by name, as `Limits.of` takes them.
+
+    Raises:
+        ConfigError: An unknown name, or a value that is no number above 0.
+
+    Example:
+        >>> limits_given(["megapixels=100"])
+        {'megapixels': 100.0}
+    """
+    found: dict[str, float] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError as err:
+            raise ConfigError(f"limit {text!r} has no number, expected NAME=NUMBER: give e.g. hours=48") from err
+    Limits.of(found)
+    return found

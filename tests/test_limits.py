@@ -1,0 +1,93 @@
+"""What a file may hold, told before it is decoded."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+import dyto
+from dyto.errors import ConfigError, VideoError
+from dyto.limits import Limits, limits_given
+from dyto.video import sample_frames
+
+from video_files import picture, write_sound, write_video
+
+
+def error_of(source, **options) -> str:
+    with pytest.raises(VideoError) as caught:
+        sample_frames(source, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("ending", "mode", "size"), [("png", "1", (13_000, 13_000)), ("webp", "L", (8_000, 8_100))])
+def test_a_picture_that_is_too_large_is_refused_by_its_size(tmp_path, ending, mode, size):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    Image.new(mode, size).save(folder / f"large.{ending}")
+    start = time.perf_counter()
+    tracemalloc.start()
+    for source in (folder / f"large.{ending}", folder):
+        message = error_of(source)
+        assert f"{size[0]} x {size[1]} pixels" in message
+        assert "limits={'megapixels': " in message
+    assert tracemalloc.get_traced_memory()[1] < 5e6
+    tracemalloc.stop()
+    assert time.perf_counter() - start < 1
+
+
+def test_a_limit_can_be_raised_and_lowered(tmp_path):
+    video = write_video(tmp_path / "small.mp4")
+    message = error_of(video, limits={"megapixels": 0.005})
+    assert "80 x 64 pixels" in message
+    assert "--raise-limit megapixels=1" in message
+    assert sample_frames(video, limits={"megapixels": 0.00512}).total == 30
+    Image.fromarray(picture(3)).save(tmp_path / "a.png")
+    assert "80 x 64" in error_of(tmp_path / "a.png", limits=Limits(megapixels=0.005))
+
+
+def test_a_video_of_days_is_refused(tmp_path):
+    video = write_video(tmp_path / "days.mkv", 3, times=[0, 100, 30 * 3600 * 1000], options={"bf": "0"})
+    assert "30.0 hours" in error_of(video)
+    assert sample_frames(video, limits={"hours": 31}).total == 3
+
+
+def test_a_file_of_many_streams_is_refused(tmp_path):
+    path = tmp_path / "many.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 80, 64, "yuv420p"
+        sounds = [container.add_stream("aac", rate=8000, layout="mono") for _ in range(33)]
+        for number in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="rgb24")))
+        container.mux(stream.encode(None))
+        for sound in sounds:
+            write_sound(container, sound, 0.2)
+    assert "34 streams" in error_of(path)
+    assert sample_frames(path, limits={"streams": 34}).total == 5
+
+
+def test_frames_that_grow_in_the_middle_are_refused(tmp_path):
+    raw = {"container_format": "h264", "options": {"bf": "0"}}
+    small = write_video(tmp_path / "a.h264", 20, **raw)
+    large = write_video(tmp_path / "b.h264", 20, size=(640, 800), **raw)
+    joined = tmp_path / "joined.h264"
+    joined.write_bytes(small.read_bytes() + large.read_bytes())
+    assert "800 x 640" in error_of(joined, size=32, limits={"megapixels": 0.3})
+    assert sample_frames(joined, size=32).total == 40
+
+
+def test_limits_are_set_by_name():
+    assert limits_given([]) == {}
+    assert limits_given(["hours=48", "megapixels=100"]) == {"hours": 48, "megapixels": 100}
+    with pytest.raises(ConfigError, match="did you mean 'megapixels'"):
+        limits_given(["megapixel=1"])
+    for text in ("hours", "hours=", "hours=x", "hours=0", "hours=-1", "hours=nan"):
+        with pytest.raises(ConfigError, match="hours"):
+            limits_given([text])
+    with pytest.raises(ConfigError, match="streams"):
+        dyto.sample_frames(np.zeros((1, 4, 4, 3), np.uint8), limits={"streams": True})
