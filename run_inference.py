@@ -1,8 +1,6 @@
 """Run the benchmarks of a config: python run_inference.py --exp_config cfgs/Baseline/NAME.yaml."""
 
-import sys
-
-from dyto.legacy_eval import run_inference
+from dyto.__main__ import start
 
 if __name__ == "__main__":
-    sys.exit(run_inference())
+    start("dyto.legacy_eval", "run_inference")

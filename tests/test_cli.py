@@ -1,8 +1,6 @@
 """The command line: output for people and programs, errors, exit codes."""
 
-import contextlib
 import json
-import os
 import subprocess
 import sys
 
@@ -170,26 +168,12 @@ def test_choices_end_at_the_next_option_and_at_a_double_dash():
     assert spread_choices(words) == ["ask", "--choices", "-1", "--choices", "x", "--", "v.mp4", "--choices"]
 
 
-def test_a_reader_who_leaves_is_no_traceback(clip):
-    command = [sys.executable, "-m", "dyto", "ask", str(clip), "q", "--json", "--max-new-tokens", "1"]
-    buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=buffered) as process:
-        process.stdout.close()
-        assert process.stderr.read() == ""
-    assert process.returncode == 1
-
-
 def test_an_interruption_is_told_by_its_exit_code(capsys):
     def interrupted():
         raise KeyboardInterrupt
 
     assert report_errors(interrupted, debug=False) == 130
     assert "interrupted" in capsys.readouterr().err
-
-
-def test_an_answer_without_a_terminal_or_file_to_go_to(clip):
-    with contextlib.redirect_stdout(None):
-        assert run(["ask", str(clip), "q", "--json", "--max-new-tokens", "1"], debug=False) == 0
 
 
 def test_debug_shows_the_traceback(clip):

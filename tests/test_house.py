@@ -8,7 +8,7 @@ import dyto
 SRC = Path(dyto.__file__).parent
 
 FLOORS = [
-    {"errors", "console", "options", "savings", "limits"},
+    {"errors", "console", "options", "savings", "limits", "process"},
     {
         "finch",
         "merge",
@@ -27,7 +27,7 @@ FLOORS = [
         "_rgb",
         "_stretches",
     },
-    {"keyframes", "segments", "features", "prompts", "video"},
+    {"keyframes", "segments", "features", "prompts", "video", "guarded", "_channel", "_reader"},
     {"strategies", "models"},
     {"answer", "batching", "streaming", "sheet", "listing", "targets", "dropin", "seeing"},
     {"pipeline"},

@@ -1,8 +1,6 @@
 """Prepare the question file of mvbench: python scripts/data/prepare_mvbench_qa_file.py --qa_file F."""
 
-import sys
-
-from dyto.legacy_eval import prepare_qa_file
+from dyto.__main__ import start
 
 if __name__ == "__main__":
-    sys.exit(prepare_qa_file("mvbench"))
+    start("dyto.legacy_eval", "prepare_qa_file", "mvbench")

@@ -1,8 +1,6 @@
 """Prepare the question file of vcgbench: python scripts/data/prepare_vcgbench_qa_file.py --qa_folder D."""
 
-import sys
-
-from dyto.legacy_eval import prepare_qa_file
+from dyto.__main__ import start
 
 if __name__ == "__main__":
-    sys.exit(prepare_qa_file("vcgbench"))
+    start("dyto.legacy_eval", "prepare_qa_file", "vcgbench")

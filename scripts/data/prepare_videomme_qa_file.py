@@ -1,8 +1,6 @@
 """Prepare the question file of videomme: python scripts/data/prepare_videomme_qa_file.py --qa_file F."""
 
-import sys
-
-from dyto.legacy_eval import prepare_qa_file
+from dyto.__main__ import start
 
 if __name__ == "__main__":
-    sys.exit(prepare_qa_file("videomme"))
+    start("dyto.legacy_eval", "prepare_qa_file", "videomme")

@@ -8,13 +8,11 @@ An unofficial implementation of DyTo (arXiv 2411.14401, ICCV 2025) and of its pe
     print(qa.ask("clip.mp4", "What happens?").text)
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # nothing is imported here, so that a command can take care of an interrupt before all else
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from dyto import finch, keyframes, merge
     from dyto.answer import Answer
     from dyto.certifying.certify import certify
@@ -44,9 +42,9 @@ if TYPE_CHECKING:
         DyTo,
         DyToNoClustering,
         DyToNoMerging,
-        FastVID,
         ImageGrid,
         KMeans,
+        Peaks,
         Query,
         SlowFast,
         Strategy,
@@ -58,8 +56,6 @@ if TYPE_CHECKING:
         build_strategy,
     )
     from dyto.video import Frames, sample_frames
-
-__version__ = version("dyto")
 
 __all__ = [
     "EVS",
@@ -74,7 +70,6 @@ __all__ = [
     "DyToNoClustering",
     "DyToNoMerging",
     "DytoError",
-    "FastVID",
     "FrameFeatures",
     "Frames",
     "ImageGrid",
@@ -84,6 +79,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "Moment",
+    "Peaks",
     "Query",
     "Savings",
     "SlowFast",
@@ -138,9 +134,9 @@ _HOMES = {
         "DyTo",
         "DyToNoClustering",
         "DyToNoMerging",
-        "FastVID",
         "ImageGrid",
         "KMeans",
+        "Peaks",
         "Query",
         "SlowFast",
         "Strategy",
@@ -154,10 +150,19 @@ _HOMES = {
     "video": ("Frames", "sample_frames"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
+_FORMER = {"FastVID": "Peaks"}  # names of before: still there, with a warning
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Import a public name, or a module of the package, when it is first asked for: torch takes seconds to load."""
+    import warnings
+    from importlib import import_module, metadata
+
+    if name == "__version__":
+        return metadata.version("dyto")
+    if name in _FORMER:
+        warnings.warn(f"dyto.{name} is called dyto.{_FORMER[name]} now", DeprecationWarning, stacklevel=2)
+        name = _FORMER[name]
     if name in _HOME:
         return getattr(import_module(f"dyto.{_HOME[name]}"), name)
     if not name.startswith("_"):
@@ -169,5 +174,5 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'dyto' has no attribute {name!r}")
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+def __dir__() -> "list[str]":
+    return sorted({*globals(), *__all__, "__version__"})

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import enum
 import json
-import logging
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -20,14 +18,12 @@ from dyto.certifying.cli import register as register_certifying
 from dyto.comparing.cli import register as register_comparing
 from dyto.console import err, out
 from dyto.demo.cli import register as register_demo
-from dyto.errors import ConfigError, DytoError
+from dyto.errors import ConfigError
 from dyto.evaluation.cli import register as register_evaluation
 from dyto.inspecting.cli import register as register_inspecting
 from dyto.printing import print_answer, print_evidence, print_stream
+from dyto.process import report_errors
 from dyto.synthetic.cli import app as synthetic_app
-
-if TYPE_CHECKING:
-    pass
 
 # Names of files and answers of models are printed as they are, brackets and ":words:" too.
 
@@ -263,66 +259,20 @@ def allow_bare_png(argv: Sequence[str]) -> list[str]:
     return words
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line; errors become one line and an exit code (2 for usage, 1 otherwise)."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status; errors become one line on stderr.
+
+    Args:
+        argv: The words after the command; None for those of the process.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
-    sys.exit(run(words, "--debug" in words))
+    return run(words, "--debug" in words)
 
 
 def run(words: list[str], debug: bool) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit status."""
     given = [word for word in words if word != "--debug"]
     return report_errors(lambda: app(allow_bare_png(spread_choices(given)), prog_name="dyto"), debug)
-
-
-def report_errors(command: Callable[[], Any], debug: bool) -> int:
-    """Run a command; what goes wrong becomes one line on stderr and an exit code.
-
-    Args:
-        command: What to run.
-        debug: Let errors through, with their tracebacks, and show the library's log.
-
-    Returns:
-        0, 2 for a mistake of usage, 130 for an interruption, 1 otherwise.
-    """
-    if debug:
-        logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s")
-    else:
-        # What matters of it is told in one line. The variables speak to a library that is not imported yet.
-        for library, variable in (("transformers", "TRANSFORMERS_VERBOSITY"), ("huggingface_hub", "HF_HUB_VERBOSITY")):
-            os.environ.setdefault(variable, "critical")
-            logging.getLogger(library).setLevel(logging.CRITICAL)
-    try:
-        code = exit_code(command)
-        if sys.stdout:
-            sys.stdout.flush()  # here, so that a reader who has left is noticed in time
-        return code
-    except KeyboardInterrupt:
-        err.print("dyto: interrupted")
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it has left
-        return 1
-    except DytoError as error:
-        if debug:
-            raise
-        err.print(f"dyto: {' '.join(str(error).splitlines())}", style="red")
-        return 2 if isinstance(error, ConfigError) else 1
-    except Exception as error:
-        if debug:
-            raise
-        said = " ".join(str(error).split())
-        err.print(f"dyto: unexpected {type(error).__name__}: {said} (run again with --debug to see where)", style="red")
-        return 1
-
-
-def exit_code(command: Callable[[], Any]) -> int:
-    """Run a command to its end: 0, or the code that it leaves with."""
-    try:
-        command()
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    return 0
 
 
 register_evaluation(app)
@@ -332,6 +282,3 @@ register_benching(app)
 register_inspecting(app)
 register_demo(app)
 app.add_typer(synthetic_app)
-
-if __name__ == "__main__":
-    main()

@@ -60,7 +60,9 @@ class MissingExtraError(DytoError, ImportError):
     """An optional dependency is needed and not installed."""
 
     def __init__(self, what: str, package: str, extra: str) -> None:
-        super().__init__(f"{what} needs {package}, which is not installed: pip install 'dyto[{extra}]'")
+        super().__init__(
+            f"{what} needs {package}, which is not installed: pip install '.[{extra}]' in a copy of dyto's repository"
+        )
         self._parts = what, package, extra
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:

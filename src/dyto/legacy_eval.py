@@ -191,7 +191,7 @@ def config_settings(
 
 def run_inference(argv: Sequence[str] | None = None) -> int:
     """`run_inference.py`: run all benchmarks of a config, score them, and show the report; the exit code."""
-    from dyto.cli import report_errors
+    from dyto.process import report_errors
 
     parser = argparse.ArgumentParser(prog="run_inference.py", description="Run the benchmarks of a config.")
     parser.add_argument("--exp_config", "--exp-config", required=True, type=Path, help="a YAML file, see cfgs/")
@@ -236,7 +236,7 @@ def _present(runs: list[Settings]) -> list[Settings]:
 
 def prepare_qa_file(name: str, argv: Sequence[str] | None = None) -> int:
     """`scripts/data/prepare_*_qa_file.py`: prepare one benchmark's question file; the exit code."""
-    from dyto.cli import report_errors
+    from dyto.process import report_errors
 
     option = "--qa_folder" if name == "vcgbench" else "--qa_file"
     parser = argparse.ArgumentParser(description=f"Prepare the question file of {name}.")

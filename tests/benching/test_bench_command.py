@@ -135,7 +135,7 @@ def test_without_matplotlib_it_says_so_before_it_measures(capsys, clip, tmp_path
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     code, _, err = dyto(capsys, "bench", clip, "--out", tmp_path)
     assert code == 1
-    assert "dyto[plots]" in err
+    assert "'.[plots]'" in err
 
 
 def test_numbers_are_read_with_blanks():

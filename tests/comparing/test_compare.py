@@ -332,7 +332,7 @@ def test_without_matplotlib_there_are_no_pictures_and_it_is_said(world, monkeypa
     words += ["--strategies", "uniform", "--budgets", "72", "--max-new-tokens", "2", "--out", "out", "--json"]
     assert run(words, debug=False) == 0
     said = capsys.readouterr()
-    assert "pip install 'dyto[plots]'" in " ".join(said.err.split())
+    assert "pip install '.[plots]'" in " ".join(said.err.split())
     assert json.loads(said.out)["questions"] == 1
 
 

@@ -63,4 +63,4 @@ def test_facts_name_the_chosen_option(qa, clip):
 def test_without_gradio_the_command_says_what_to_install(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert run(["demo", "--port", "0"], debug=False) == 1
-    assert "pip install 'dyto[demo]'" in capsys.readouterr().err
+    assert "pip install '.[demo]'" in capsys.readouterr().err

@@ -166,7 +166,7 @@ def test_a_tower_without_cls(name):
         assert any("no CLS" in warning for warning in tokens.warnings)
 
 
-COMPARES = ("dyto", "dyto-no-clustering", "dyto-no-merging", "kmeans", "fastvid", "evs", "vidcom2", "query")
+COMPARES = ("dyto", "dyto-no-clustering", "dyto-no-merging", "kmeans", "peaks", "evs", "vidcom2", "query")
 
 
 @pytest.mark.parametrize("name", [*COMPARES, "visionzip", "uniform-merge"])
@@ -234,7 +234,7 @@ NUMBERS = [
     ("kmeans:num_frames=4", 4 * 576, 4),
     ("evs", 3680, None),
     ("vidcom2", 3680, None),
-    ("fastvid", 3680, None),
+    ("peaks", 3680, None),
     ("visionzip", 3600, 100),
 ]
 

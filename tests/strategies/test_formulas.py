@@ -6,8 +6,8 @@ import torch
 
 from dyto import FrameFeatures, build_strategy, merge
 from dyto.strategies.evs import changes
-from dyto.strategies.fastvid import FastVID, segment_ends
 from dyto.strategies.kmeans import kmeans
+from dyto.strategies.peaks import Peaks, segment_ends
 from dyto.strategies.query import best_apart, match
 from dyto.strategies.uniform import spread
 from dyto.strategies.vidcom2 import WIDTHS, frame_quotas, similarities
@@ -139,7 +139,7 @@ def test_visionzip_of_64_tokens_has_54_dominant_and_10_contextual():
     assert len(sizes[54:]) == 10
 
 
-# --- fastvid --------------------------------------------------------------------------------------------------------
+# --- peaks ----------------------------------------------------------------------------------------------------------
 
 
 def slow_peaks(x, places, count, neighbours):
@@ -154,7 +154,7 @@ def slow_peaks(x, places, count, neighbours):
     return sorted(places, key=lambda p: -score[p])[:count]
 
 
-def slow_fastvid_segment(x, attention, salient_each, quota, step, weight):
+def slow_peaks_segment(x, attention, salient_each, quota, step, weight):
     """(frame, patch) of each token with its vector and patches, of one segment (t, N, D)."""
     frames, n, _ = x.shape
     salient = [sorted(sorted(range(n), key=lambda p: -attention[t][p])[:salient_each]) for t in range(frames)]
@@ -177,9 +177,9 @@ def slow_fastvid_segment(x, attention, salient_each, quota, step, weight):
     return [tokens[place] for place in sorted(tokens)]
 
 
-def test_fastvid_prunes_each_segment():
+def test_peaks_prunes_each_segment():
     x = scenes(10, 12, 8, seed=4)
-    tokens = FastVID(segments=3, threshold=-1, token_budget=31)(video(10), Model(x, (3, 4)))
+    tokens = Peaks(segments=3, threshold=-1, token_budget=31)(video(10), Model(x, (3, 4)))
     attention = attention_scores(x).tolist()
     ends = segment_ends(x[:, 0], 3, -1)
     assert len(ends) == 3
@@ -187,7 +187,7 @@ def test_fastvid_prunes_each_segment():
     expected = []
     for start, stop in zip([0, *ends], ends, strict=False):
         quota = stop * (31 - 10 * each) // 10 - start * (31 - 10 * each) // 10
-        segment = slow_fastvid_segment(x[start:stop, 1:], attention[start:stop], each, quota, 4, 0.6)
+        segment = slow_peaks_segment(x[start:stop, 1:], attention[start:stop], each, quota, 4, 0.6)
         expected += [(data, [(t + start, p) for t, p in pairs]) for data, pairs in segment]
     assert len(tokens) == len(expected) == 31
     torch.testing.assert_close(tokens.data, torch.stack([data for data, _ in expected]))

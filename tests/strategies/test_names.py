@@ -2,6 +2,7 @@
 
 import pytest
 
+import dyto
 from dyto import ConfigError, build_strategy
 from dyto.listing import table
 from dyto.strategies import STRATEGIES
@@ -35,7 +36,7 @@ def test_no_aggregation_keeps_everything(value):
         ("dyto:temporal=false", "temporal", False),
         ("dyto: order = raster , reduce = mean", "order", "raster"),
         ("slowfast:fast_grid=2x3", "fast_grid", (2, 3)),
-        ("fastvid:threshold=0.8", "threshold", 0.8),
+        ("peaks:threshold=0.8", "threshold", 0.8),
         ("uniform-pool:pool=null", "pool", None),
         ("slowfast-slow_10frms_spatial_1d_max_pool-fast_4x4:fast_frames=9", "fast_frames", 9),
     ],
@@ -58,7 +59,7 @@ def test_options_follow_a_colon(text, field, value):
         ("uniform-pool:pool=2.5", "pool of strategy 'uniform-pool' is 2.5, expected a whole number"),
         ("uniform-pool:pool=1e400", "pool of strategy 'uniform-pool' is inf"),
         ("uniform-pool:pool=NaN", "pool of strategy 'uniform-pool' is nan"),
-        ("fastvid:threshold=NaN", "threshold of strategy 'fastvid' is nan"),
+        ("peaks:threshold=NaN", "threshold of strategy 'peaks' is nan"),
         ("dyto:temporal=maybe", "temporal of strategy 'dyto' is 'maybe', expected true or false"),
         ("dyto:order=5", "unknown order"),
         ("", "unknown strategy ''"),
@@ -77,3 +78,10 @@ def test_the_list_says_what_each_needs():
     assert needs["dyto"] == needs["uniform"] == "-"
     assert needs["visionzip"] == "attention"
     assert needs["query"] == "question, words"
+
+
+def test_a_name_of_before_is_taken_with_a_warning(caplog):
+    assert build_strategy("fastvid:threshold=0.8").threshold == 0.8
+    assert "is called 'peaks' now" in caplog.text
+    with pytest.warns(DeprecationWarning, match="dyto.FastVID is called dyto.Peaks now"):
+        assert dyto.FastVID is dyto.Peaks

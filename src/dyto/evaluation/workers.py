@@ -15,6 +15,7 @@ from dyto.evaluation.loading import Loader
 from dyto.evaluation.questions import Questions
 from dyto.evaluation.runner import is_open, run
 from dyto.evaluation.settings import Settings
+from dyto.process import deaf_children, end_with_parent
 
 POLL_SECONDS = 1.0
 START_METHOD = "spawn"
@@ -70,13 +71,14 @@ def _run_processes(settings: Settings, questions: Questions, devices: list[str |
     workers = [
         context.Process(target=_worker, args=(settings, device, threads, complaints), daemon=True) for device in devices
     ]
-    for worker in workers:
-        worker.start()
     try:
+        with deaf_children():
+            for worker in workers:
+                worker.start()
         _watch(settings, questions, workers, progress)
     finally:
         for worker in workers:
-            worker.terminate()
+            worker.kill()
     if not complaints.empty():
         kind, text = complaints.get()
         raise getattr(errors, kind, DytoError)(text)
@@ -96,19 +98,12 @@ def _watch(settings: Settings, questions: Questions, workers: Sequence[BaseProce
 
 
 def _worker(settings: Settings, device: str | None, threads: int, complaints: Any) -> None:
-    """What a worker process does; it stops between two videos when its parent is gone."""
+    """What a worker process does."""
+    end_with_parent()
     torch.set_num_threads(threads)
-    parent = multiprocessing.parent_process()
-
-    def check_parent(done: int, total: int) -> None:
-        if parent is not None and not parent.is_alive():
-            raise SystemExit(1)
-
     try:
         qa = settings.load(device)
-        run(settings.task(settings.questions(), qa), qa, progress=check_parent)
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None  # the parent says so
+        run(settings.task(settings.questions(), qa), qa)
     except DytoError as err:
         complaints.put((type(err).__name__, str(err)))
         raise SystemExit(1) from err

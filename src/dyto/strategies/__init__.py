@@ -11,9 +11,9 @@ from dyto.strategies.base import NEEDS, Encode, Strategy
 from dyto.strategies.downsample import Downsample
 from dyto.strategies.dyto import PRESETS, DyTo
 from dyto.strategies.evs import EVS
-from dyto.strategies.fastvid import FastVID
 from dyto.strategies.image_grid import ImageGrid
 from dyto.strategies.kmeans import KMeans
+from dyto.strategies.peaks import Peaks
 from dyto.strategies.plus import Plus
 from dyto.strategies.published import named_strategy
 from dyto.strategies.query import Query
@@ -35,9 +35,9 @@ __all__ = [
     "DyToNoClustering",
     "DyToNoMerging",
     "Encode",
-    "FastVID",
     "ImageGrid",
     "KMeans",
+    "Peaks",
     "Plus",
     "Query",
     "SlowFast",
@@ -65,7 +65,7 @@ STRATEGIES: dict[str, type[Any]] = {
         SlowFast,
         KMeans,
         VisionZip,
-        FastVID,
+        Peaks,
         EVS,
         VidCom2,
         Query,
