@@ -28,7 +28,7 @@ FLOORS = [
         "_rgb",
         "_stretches",
     },
-    {"_shapes", "tokens", "keyframes", "segments", "features", "prompts", "video"},
+    {"_shapes", "tokens", "keyframes", "segments", "features", "prompts", "video", "guarded", "_channel", "_reader"},
     {"strategies", "models"},
     {"answer", "batching", "streaming", "sheet", "listing", "targets", "dropin", "seeing"},
     {"pipeline"},

@@ -12,6 +12,9 @@ from PIL import Image
 
 from dyto.errors import ConfigError, VideoError, unknown
 
+empty: Callable[..., NDArray[np.uint8]] = np.empty
+"""Makes the room for frames; a process that decodes for another one takes it from memory that both can see."""
+
 SAMPLINGS = ("uniform", "iframes")
 DEFAULT_NUM_FRAMES = 100
 
@@ -255,7 +258,7 @@ class Reel:
 
     def _room(self, height: int, width: int) -> NDArray[np.uint8]:
         try:
-            return np.empty((len(self.rows), height, width, 3), np.uint8)
+            return empty((len(self.rows), height, width, 3), np.uint8)
         except MemoryError as err:
             gigabytes = len(self.rows) * height * width * 3 / 1e9
             raise VideoError(

@@ -25,6 +25,7 @@ from dyto._pictures import Picture, check, gather, images_of, is_picture, readab
 from dyto._sampling import Fit, FrameSize, Reel, Request, Timeline, uniform_indices
 from dyto._through import Take
 from dyto.errors import ConfigError, VideoError
+from dyto.guarded import AVAILABLE, read_guarded
 from dyto.limits import Limits
 from dyto.savings import Savings
 
@@ -172,6 +173,7 @@ def sample_frames(
     savings: Savings | None = None,
     limits: Limits | Mapping[str, float] | None = None,
     preview: int | None = None,
+    guarded: bool = False,
 ) -> Frames:
     """Sample frames of a video, numbered by what decodes, in presentation order.
 
@@ -197,6 +199,9 @@ def sample_frames(
             {"megapixels": 100}.
         preview: keep every frame a second time in `Frames.preview`, in its own proportions, no side longer than this.
 
+        guarded: read a file or folder in a child process that is ended where that takes too long, too much memory or
+            crashes, see `dyto.guarded`: for files of strangers. Elsewhere than on Linux it does nothing.
+
     Returns:
         Frames: (T, H, W, 3) uint8, resized with PIL's bicubic filter one by one as they are decoded.
 
@@ -219,6 +224,16 @@ def sample_frames(
     if not isinstance(source, (str, os.PathLike)):
         return _sample_pictures(_pictures_in(source), request, fit, source_fps, allow_partial, bounds)
     path = existing(source)
+    if guarded and AVAILABLE:
+        options: dict[str, Any] = {
+            "num_frames": num_frames, "fps": fps, "start": start, "end": end, "size": size, "max_side": max_side,
+            "sampling": sampling, "allow_partial": allow_partial, "source_fps": source_fps, "preview": preview,
+        }  # fmt: skip
+        told, pixels = read_guarded(str(path), {**options, "limits": bounds, "savings": savings or Savings()})
+        return Frames(
+            pixels[0], told["indices"], told["seconds"], tuple(told["source_size"]), told["total"], told["source"],
+            tuple(told["warnings"]), pixels[1] if told["preview"] else None,
+        )  # fmt: skip
     if path.is_dir():
         images, notes = images_of(path)
         return _sample_pictures(images, request, fit, source_fps, allow_partial, bounds, str(path), notes)

@@ -1,0 +1,91 @@
+"""What two processes say to each other about frames: messages over a socket, and pixels in shared memory."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import socket
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_BYTES = 1 << 24
+"""Most of a message, in bytes."""
+
+SEALED = 0x1 | 0x2 | 0x4  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW: pixels that are handed over stay where they are
+ADD_SEALS, GET_SEALS = 1033, 1034  # of fcntl, which Python names on some systems only
+
+
+class Channel:
+    """Messages over a socket: JSON behind its length, and at most one descriptor beside it.
+
+    Attributes:
+        end: The socket.
+        ended: Whether the other end is known to be gone.
+    """
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+        self.ended = False
+
+    def send(self, message: dict[str, Any], descriptor: int | None = None) -> None:
+        """Send a message."""
+        text = json.dumps(message).encode()
+        head = len(text).to_bytes(4, "big")
+        if descriptor is None:
+            self.end.sendall(head)
+        else:
+            socket.send_fds(self.end, [head], [descriptor])
+        self.end.sendall(text)
+
+    def receive(self) -> tuple[dict[str, Any], int | None]:
+        """Wait for a message.
+
+        Raises:
+            EOFError: The other end is gone, or sends what is no message.
+        """
+        head, found, _, _ = socket.recv_fds(self.end, 4, 1)
+        self.ended = not head
+        try:
+            while 0 < len(head) < 4:
+                head += self._some(4 - len(head))
+            length = int.from_bytes(head, "big")
+            if not head or length > MOST_BYTES:
+                raise EOFError
+            text = bytearray()
+            while len(text) < length:
+                text += self._some(length - len(text))
+            message = json.loads(text)
+            if not isinstance(message, dict):
+                raise EOFError
+        except BaseException as err:
+            for descriptor in found:
+                os.close(descriptor)
+            if isinstance(err, (ValueError, RecursionError)):
+                raise EOFError from err
+            raise
+        return message, found[0] if found else None
+
+    def _some(self, count: int) -> bytes:
+        part = self.end.recv(count)
+        self.ended = not part
+        if not part:
+            raise EOFError
+        return part
+
+
+def mapped(file: int | None, shape: list[int]) -> NDArray[np.uint8]:
+    """The pixels in a file of shared memory, as if they were our own: what is written to them stays here."""
+    import fcntl  # which not every system has
+
+    if file is None:
+        raise EOFError
+    try:
+        size = int(np.prod(shape, dtype=np.int64))
+        if fcntl.fcntl(file, GET_SEALS) & SEALED != SEALED or not 0 < size <= os.fstat(file).st_size:
+            raise EOFError
+        return np.frombuffer(mmap.mmap(file, size, access=mmap.ACCESS_COPY), np.uint8).reshape(shape)
+    finally:
+        os.close(file)

@@ -1,0 +1,145 @@
+"""The child process that decodes for `dyto.guarded`: it reads one video after another, until its parent is gone.
+
+It imports neither torch nor transformers. Over a socket it takes a request as JSON and answers in JSON, with the
+pixels in a file of shared memory whose descriptor goes along.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import resource
+import socket
+import sys
+import threading
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dyto import _sampling
+from dyto._channel import ADD_SEALS, SEALED, Channel
+from dyto.errors import DytoError
+from dyto.limits import Limits
+from dyto.savings import Savings
+from dyto.video import Frames, sample_frames
+
+
+class _Shared:
+    """Arrays in memory that can be handed to another process without copying them."""
+
+    def __init__(self) -> None:
+        self._files: list[tuple[int, NDArray[np.uint8]]] = []
+
+    def empty(self, shape: tuple[int, ...], dtype: Any = np.uint8) -> NDArray[np.uint8]:
+        """As `np.empty`, in a file of its own."""
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        file = os.memfd_create("dyto", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(file, max(size, 1))
+            array = np.frombuffer(mmap.mmap(file, max(size, 1)), dtype)[: size // np.dtype(dtype).itemsize]
+        except (OSError, ValueError) as err:
+            os.close(file)
+            raise MemoryError from err
+        self._files.append((file, array.reshape(shape)))
+        return self._files[-1][1]
+
+    def file_of(self, array: NDArray[np.uint8]) -> int:
+        """The file that holds an array; an array that lies elsewhere is copied into one."""
+        file = next((file for file, there in self._files if there is array), None)
+        if file is None:
+            self.empty(array.shape)[...] = array
+            file, _ = self._files[-1]
+        fcntl.fcntl(file, ADD_SEALS, SEALED)
+        return file
+
+    def clear(self) -> None:
+        """Give all of it back."""
+        for file, _ in self._files:
+            os.close(file)
+        self._files.clear()
+
+
+def main() -> None:
+    """Answer requests on the socket whose number is the first argument."""
+    number, lifeline, memory = (int(word) for word in sys.argv[1:4])
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    channel, shared = Channel(socket.socket(fileno=number)), _Shared()
+    _sampling.empty = shared.empty  # frames are decoded to where they are handed over
+    _TellingLimits.channel = channel
+    while True:
+        try:
+            request, _ = channel.receive()
+        except EOFError:
+            return
+        _answer(channel, shared, request)
+        shared.clear()
+
+
+def _end_with(lifeline: int) -> None:
+    os.read(lifeline, 1)  # nothing is ever written to it: this returns when the parent is gone
+    os._exit(0)
+
+
+class _TellingLimits(Limits):
+    """Limits that tell how long a video lasts as soon as that is known."""
+
+    channel: ClassVar[Channel]
+
+    def check_duration(self, name: str, seconds: float) -> None:
+        """See `Limits.check_duration`."""
+        self.channel.send({"lasts": seconds})
+        super().check_duration(name, seconds)
+
+
+def _answer(channel: Channel, shared: _Shared, request: dict[str, Any]) -> None:
+    asking, known = threading.Lock(), dict[tuple[int, int], tuple[int, int]]()
+
+    def size_of(height: int, width: int) -> tuple[int, int]:
+        with asking:  # several decoders may want to know
+            if (height, width) not in known:
+                channel.send({"size_of": [height, width]})
+                known[height, width] = tuple(channel.receive()[0]["size"])
+            return known[height, width]
+
+    path, options = request["path"], request["options"]
+    options["limits"] = _TellingLimits(**options["limits"])
+    options["savings"] = Savings(**options["savings"])
+    if request["asks_size"]:
+        options["size"] = size_of
+    try:
+        if os.path.isdir(path):
+            channel.send({"lasts": len(os.listdir(path)) / options.get("source_fps", 1.0)})
+        frames = sample_frames(path, **options)
+        files = [shared.file_of(part) for part in (frames.data, frames.preview) if part is not None]
+    except DytoError as err:
+        channel.send({"error": type(err).__name__, "message": str(err)})
+    except Exception as err:  # noqa: BLE001 - whatever it is, it costs this request only
+        channel.send(
+            {"error": "VideoError", "message": f"{os.path.basename(path)} cannot be read: {type(err).__name__}: {err}"}
+        )
+    else:
+        channel.send({"frames": _described(frames)}, files[0])
+        for file in files[1:]:
+            channel.send({}, file)
+
+
+def _described(frames: Frames) -> dict[str, Any]:
+    return {
+        "shape": frames.data.shape,
+        "indices": frames.indices.tolist(),
+        "seconds": frames.seconds.tolist(),
+        "source_size": frames.source_size,
+        "total": frames.total,
+        "source": frames.source,
+        "warnings": frames.warnings,
+        "preview": None if frames.preview is None else frames.preview.shape,
+    }
+
+
+if __name__ == "__main__":
+    main()

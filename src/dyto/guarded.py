@@ -1,0 +1,263 @@
+"""Reading videos where they can be stopped: in a child process with a deadline and a bound on its memory.
+
+A hostile file may hang a decoder, fill the memory or crash it. Here that costs one request: the child is ended, the
+reason told, and the next video gets a new one. A child that has read a video stays for the next, so that its start is
+paid once; frames come back in shared memory, without being copied.
+"""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import mmap
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dyto import errors
+from dyto._channel import Channel, mapped
+from dyto.errors import VideoError
+from dyto.limits import Limits
+from dyto.process import deaf_children
+from dyto.savings import Savings
+
+AVAILABLE = hasattr(os, "memfd_create") and hasattr(socket, "send_fds")
+"""Whether this system has what it takes. (Linux has.)"""
+
+FIRST_SECONDS, SECONDS_A_MINUTE = 10.0, 2.0
+"""Seconds that reading may take, and those added for each minute that the video lasts."""
+
+BYTES_A_SECOND = 50e6
+"""Until it is known how long a video lasts, its size adds so much to the first seconds: an index is read whole."""
+
+MEMORY = 4 << 30
+"""Most bytes of memory of a child."""
+
+LOOK_SECONDS = 0.05
+"""How often a child's memory is looked at while it works."""
+
+LAST_SECONDS = 1.0
+"""A child that has closed its end of the line has so many seconds to leave its status."""
+
+MOST_IDLE = 4
+"""Children that wait for a next video."""
+
+
+_children: set[_Child] = set()
+"""Those that are there, at work or waiting."""
+
+
+class _Child:
+    """A process that reads one video after another."""
+
+    reader = "dyto._reader"
+
+    def __init__(self, memory: int) -> None:
+        here, there = socket.socketpair()
+        gone, self._lifeline = os.pipe()
+        self.memory = memory
+        words = [sys.executable, "-m", self.reader, str(there.fileno()), str(gone), str(memory)]
+        # Threads take room for their stacks; and where this package was found, the child finds it, too.
+        few = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "4"}
+        paths = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+        try:
+            with deaf_children():
+                self._process = subprocess.Popen(
+                    words, pass_fds=(there.fileno(), gone), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL, env=os.environ | few | {"PYTHONPATH": paths},
+                )  # fmt: skip
+        finally:
+            there.close()
+            os.close(gone)
+        self._channel = Channel(here)
+        _children.add(self)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return self._process.poll() is None
+
+    def end(self) -> int | None:
+        """End it now.
+
+        Returns:
+            The status that it ended with by itself, if it did.
+        """
+        _children.discard(self)
+        try:
+            status = self._process.wait(LAST_SECONDS if self._channel.ended else 0)
+        except subprocess.TimeoutExpired:
+            status = None
+            self._process.kill()
+            self._process.wait()
+        self._channel.end.close()
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
+        return status
+
+    def read(self, path: str, options: dict[str, Any]) -> tuple[dict[str, Any], list[NDArray[np.uint8]]]:
+        """Have a video read.
+
+        Returns:
+            What the frames are, and their pixels, with those of the preview if there are any.
+
+        Raises:
+            DytoError: What the child says of the video, or what became of the child; then it is not alive.
+        """
+        watch = _Watch(self._process.pid, path, self.memory)
+        size = options.pop("size", None)
+        options |= {} if callable(size) else {"size": size}
+        try:
+            self._channel.send({"path": path, "options": options, "asks_size": callable(size)})
+            while True:
+                message, file = self._receive(watch)
+                if "size_of" in message:
+                    self._channel.send({"size": size(*message["size_of"])})
+                elif "lasts" in message:
+                    watch.allow(message["lasts"])
+                elif "error" in message:
+                    break
+                else:
+                    described = message["frames"]
+                    pixels = [mapped(file, described["shape"])]
+                    if described["preview"]:
+                        pixels.append(mapped(self._receive(watch)[1], described["preview"]))
+                    return described, pixels
+        except (EOFError, OSError) as err:
+            raise watch.died(self.end()) from err
+        except BaseException:  # also of whoever waits: what the child would still say is for nobody
+            self.end()
+            raise
+        raise getattr(errors, message["error"])(message["message"])
+
+    def _receive(self, watch: _Watch) -> tuple[dict[str, Any], int | None]:
+        while not select.select([self._channel.end], [], [], LOOK_SECONDS)[0]:
+            watch.check()
+        return self._channel.receive()
+
+
+class _Watch:
+    """The bounds of one request."""
+
+    def __init__(self, pid: int, path: str, memory: int) -> None:
+        self._pid, self._path, self._memory = pid, path, memory
+        self._begun = time.monotonic()
+        self._allowed = FIRST_SECONDS + (os.path.getsize(path) if os.path.isfile(path) else 0) / BYTES_A_SECOND
+
+    def allow(self, lasts: float) -> None:
+        """Set the deadline by what the video says that it lasts."""
+        self._allowed = FIRST_SECONDS + SECONDS_A_MINUTE * max(0.0, lasts) / 60
+
+    def check(self) -> None:
+        """Fail if the child takes too long or too much.
+
+        Raises:
+            VideoError: It does.
+        """
+        name = Path(self._path).name
+        if time.monotonic() - self._begun > self._allowed:
+            raise VideoError(
+                f"{name} takes more than {self._allowed:.0f} s to read, expected {FIRST_SECONDS:.0f} s and "
+                f"{SECONDS_A_MINUTE:.0f} s for each minute of video at most: convert it with ffmpeg"
+            )
+        if _resident(self._pid) > self._memory:
+            raise self._too_much()
+
+    def died(self, status: int | None) -> VideoError:
+        """The error for a child that ended while it read, or says what cannot be understood."""
+        if status is not None and -status == signal.SIGKILL:
+            return self._too_much()  # the system ends it where memory is short
+        ended = "it says what cannot be understood" if status is None else f"status {status}"
+        if status is not None and status < 0:
+            ended = f"signal {signal.Signals(-status).name}"
+        return VideoError(
+            f"{Path(self._path).name} broke the process that decodes it ({ended}), expected a video that can be read: "
+            "convert it with ffmpeg"
+        )
+
+    def _too_much(self) -> VideoError:
+        return VideoError(
+            f"{Path(self._path).name} takes more than {self._memory / 2**30:.1f} GiB of memory to read, expected less: "
+            "scale it down, or take fewer frames"
+        )
+
+
+def read_guarded(
+    path: str,
+    options: dict[str, Any],
+) -> tuple[dict[str, Any], list[NDArray[np.uint8]]]:
+    """Read a video in a child process, as `dyto.sample_frames` does with `guarded`.
+
+    Args:
+        path: The video.
+        options: Those of `dyto.sample_frames`; `limits` and `savings` as objects.
+
+    Returns:
+        The attributes of the frames without their pixels, and these.
+
+    Raises:
+        VideoError: As `dyto.sample_frames`; or reading took too long, too much memory, or crashed.
+    """
+    limits: Limits = options.pop("limits")
+    savings: Savings = dataclasses.replace(options.pop("savings"), overlap=False)
+    plain = {**options, "limits": dataclasses.asdict(limits), "savings": dataclasses.asdict(savings)}
+    child = _pool.take()
+    try:
+        return child.read(str(path), plain)
+    finally:
+        _pool.give(child)
+
+
+class _Pool:
+    """Children that wait for a next video."""
+
+    def __init__(self) -> None:
+        self._idle: list[_Child] = []
+        self._lock = threading.Lock()
+
+    def take(self) -> _Child:
+        """A child that waits, or a new one."""
+        with self._lock:
+            while self._idle:
+                child = self._idle.pop()
+                if child.alive:
+                    return child
+                child.end()
+        return _Child(MEMORY)
+
+    def give(self, child: _Child) -> None:
+        """Let a child wait for the next video, or end it where it is of no use."""
+        with self._lock:
+            if child.alive and len(self._idle) < MOST_IDLE and _resident(child._process.pid) < child.memory // 4:
+                self._idle.append(child)
+                return
+        child.end()
+
+
+def end_readers() -> None:
+    """End all children, at work or not; who waits for one is told that it ended."""
+    for child in list(_children):
+        child.end()
+
+
+_pool = _Pool()
+atexit.register(end_readers)
+
+
+def _resident(pid: int) -> int:
+    """Bytes of memory that a process holds; 0 where that cannot be told."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * mmap.PAGESIZE
+    except (OSError, IndexError, ValueError):
+        return 0
