@@ -43,7 +43,13 @@ class Visitor:
     def join(self, video, **changes):
         """The response to a question."""
         data = [video, "what is it ?", "", "tiny", "dyto", "none", 0, "none"]
-        body = {"data": data, "fn_index": self.asking, "session_hash": self.page, "event_data": None, "trigger_id": None}
+        body = {
+            "data": data,
+            "fn_index": self.asking,
+            "session_hash": self.page,
+            "event_data": None,
+            "trigger_id": None,
+        }
         return self.web.post(f"{API}/queue/join", json={**body, **changes})
 
     def heard(self):

@@ -76,8 +76,7 @@ class Addresses:
             scheme, name, port = _public(self.root)
             if _split(host, PORTS[scheme]) == (name, port):
                 return True
-        name, port = found
-        return port == self.port and self._listens_as(name)
+        return self._is_here(*found)
 
     def same(self, origin: str, host: str) -> bool:
         """Whether a page of this origin is the demo's own.
@@ -92,10 +91,13 @@ class Addresses:
             return False
         if self.root and _public(self.root) == (scheme, *named):
             return True
-        return scheme == "http" and named == _split(host, 80)
+        return scheme == "http" and named == _split(host, 80) and self._is_here(*named)
 
-    def _listens_as(self, name: str) -> bool:
+    def _is_here(self, name: str, port: int) -> bool:
+        """Whether it listens there."""
         host = self.host.lower()
+        if port != self.port:
+            return False
         if host in WILDCARDS:
             # A name is what an attacker can make lead here; a plain number leads where it says.
             own = socket.gethostname().lower()

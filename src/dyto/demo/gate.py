@@ -7,7 +7,6 @@ address in a request ever reaches gradio. Files come and go by this module alone
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import re
@@ -259,7 +258,7 @@ class Gate:
         try:
             await self._pass(request)
         finally:
-            await asyncio.shield(asyncio.to_thread(self._visitors.rest, page))
+            self._visitors.rest(page)
 
     async def _serve(self, request: _Request, name: str) -> None:
         """A video or a picture, to the visitor whose it is."""

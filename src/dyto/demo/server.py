@@ -15,7 +15,8 @@ from dyto.demo.look import CSS
 from dyto.demo.visitors import Visitors
 from dyto.errors import ConfigError
 
-GOODBYE_SECONDS = 1
+GOODBYE_SECONDS = 0
+"""How long the end waits for requests: pages keep theirs open, and nothing is kept for them."""
 
 
 MOST_CONNECTIONS = 500
@@ -95,7 +96,7 @@ def run_site(site: Any, door: socket.socket, ready: Callable[[], None], until: t
     server = uvicorn.Server(
         uvicorn.Config(
             site,
-            log_level="warning",
+            log_level="critical",  # what goes wrong with a request is logged by the gate; at the end all are broken off
             timeout_graceful_shutdown=GOODBYE_SECONDS,
             server_header=False,
             proxy_headers=False,  # whoever sends a request may write what they like in them
