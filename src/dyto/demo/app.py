@@ -76,7 +76,7 @@ def serve(
             visitors.watch(ended, min(SWEEP_SECONDS, 60 * bounds.keep_minutes))
             page = build_page(gr, engine, visitors, folder)
             site = build_site(gr, page, visitors, addresses, waiting=max(1, waiting), limits=bounds)
-            run_site(site, door, lambda: ready(addresses.root or addresses.local), until)
+            run_site(site, door, lambda: ready(addresses.local), until)
         finally:
             ended.set()
             engine.stop()

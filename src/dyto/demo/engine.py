@@ -232,6 +232,8 @@ class Engine:
             logger.exception("a question failed (reference %s)", number)
             tell(Failed(unforeseen(number)))
         finally:
+            if not Path(wish.video).exists():
+                self.forget(wish.video)  # deleted meanwhile, because its visitor left
             tell(None)
 
     def _answer(

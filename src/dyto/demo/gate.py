@@ -11,7 +11,7 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, quote, urlencode
 
 from dyto.demo.addresses import Addresses
 from dyto.demo.limits import Limits
-from dyto.demo.messages import RequestError, read_cancel, read_join, unforeseen
+from dyto.demo.messages import Call, RequestError, read_cancel, read_join, unforeseen
 from dyto.demo.receiving import receive_upload, tell_progress
 from dyto.demo.uploads import RefusedError
 from dyto.demo.visitors import Visitors
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 API = "/gradio_api"
 FILES = f"{API}/file="
 OPEN = re.compile(
-    rf"/|/config|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt|{API}/(startup-events|theme\.css)|"
+    r"/|/config|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt|"
     r"/(assets|static)/[A-Za-z0-9_.@/-]+"
 )
 """What anybody may read: the page itself and what comes with gradio."""
@@ -89,7 +89,7 @@ class _Request:
     def asked(self, name: str) -> str:
         """A value after the question mark of the address."""
         query = self.scope.get("query_string", b"")[:MOST_BYTES].decode("latin-1")
-        return parse_qs(query, max_num_fields=20).get(name, [""])[0]
+        return parse_qs(query).get(name, [""])[0]
 
 
 class Gate:
@@ -100,18 +100,20 @@ class Gate:
         addresses: By which names it may be called.
         visitors: Who is who.
         limits: Of uploads.
-        events: The numbers of the functions that a page may call.
+        calls: The functions that a page may call, by their numbers.
     """
 
     def __init__(
-        self, site: Any, addresses: Addresses, visitors: Visitors, limits: Limits, events: Collection[int]
+        self, site: Any, addresses: Addresses, visitors: Visitors, limits: Limits, calls: Mapping[int, Call]
     ) -> None:
         self._site = site
         self._addresses = addresses
         self._visitors = visitors
         self._limits = limits
-        self._events = events
-        self._cookie = f"dyto-demo-{addresses.port}"
+        self._calls = calls
+        # With the prefix, no other site of the same domain can set it.
+        host_only = "__Host-" if addresses.encrypted and not addresses.prefix else ""
+        self._cookie = f"{host_only}dyto-demo-{addresses.port}"
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request, or let gradio."""
@@ -120,7 +122,9 @@ class Gate:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})  # the page uses none
         else:
-            await self._answer(scope, receive, send)
+            prefix, path = self._addresses.prefix, str(scope["path"])
+            inside = path.startswith(f"{prefix}/") or path == prefix  # a proxy may leave the prefix, or take it away
+            await self._answer({**scope, "path": path.removeprefix(prefix) if inside else path}, receive, send)
 
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         begun = False
@@ -145,7 +149,10 @@ class Gate:
             await respond(guarded, err.status, str(err).encode(), b"text/plain; charset=utf-8")  # shown as it is
         except RequestError as err:
             await say(guarded, err.status, str(err))
-        except Exception:
+        except Exception as err:
+            if begun and isinstance(err, import_module("starlette.exceptions").HTTPException):
+                await guarded({"type": "http.response.body", "body": b""})  # gradio has said so in the stream
+                return
             number = secrets.token_hex(4)
             logger.exception("a request failed (reference %s)", number)
             if not begun:
@@ -189,12 +196,11 @@ class Gate:
             raise RequestError(403, "requests from other pages are not answered here")
 
     async def _route(self, request: _Request) -> None:
-        prefix = self._addresses.prefix
-        if prefix and request.path.startswith(f"{prefix}/"):
-            request.scope = {**request.scope, "path": request.path[len(prefix) :]}
         reads, path = request.method in ("GET", "HEAD"), request.path
         heart = HEARTBEAT.fullmatch(path)
-        if reads and OPEN.fullmatch(path) and ".." not in path:
+        if reads and not path:
+            await respond(request.send, 307, b"", b"text/plain", location=f"{self._addresses.prefix}/")
+        elif reads and OPEN.fullmatch(path) and ".." not in path:
             await self._pass(request)
         elif reads and path.startswith(FILES):
             await self._serve(request, path.removeprefix(FILES))
@@ -204,7 +210,7 @@ class Gate:
             page = self._page_of(request, request.asked("session_hash"))
             await self._pass(request, query={"session_hash": page})
         elif request.method == "POST" and path == f"{API}/queue/join":
-            body = read_join(await body_of(request.receive), self._events)
+            body = read_join(await body_of(request.receive), self._calls)
             self._page_of(request, body["session_hash"])
             await self._pass(request, body=body)
         elif request.method == "POST" and path == f"{API}/cancel":
@@ -215,8 +221,8 @@ class Gate:
             steps = tell_progress(self._visitors.uploads, request.visitor, request.asked("upload_id"))
             response = import_module("starlette.responses").StreamingResponse(steps, media_type="text/event-stream")
             await response(request.scope, request.receive, request.send)
-        elif request.method == "POST" and path == f"{API}/upload":
-            await self._take(request)
+        elif request.method == "POST" and path == f"{API}/upload" and request.visitor:
+            await self._take(request, request.visitor)
         else:
             raise RequestError(404, "there is nothing here")
 
@@ -278,19 +284,12 @@ class Gate:
             response = responses.FileResponse(clip.path, media_type=clip.kind, headers=headers)
         await response(request.scope, request.receive, request.send)
 
-    async def _take(self, request: _Request) -> None:
+    async def _take(self, request: _Request, visitor: str) -> None:
         """An upload; the answer is what the page calls it from now on."""
-        assert request.visitor is not None
         chunks = chunks_of(request.receive)
+        uploads, sending = self._visitors.uploads, request.asked("upload_id")
         try:
-            clip = await receive_upload(
-                request.headers,
-                chunks,
-                self._visitors.uploads,
-                self._limits,
-                request.visitor,
-                request.asked("upload_id"),
-            )
+            clip = await receive_upload(request.headers, chunks, uploads, self._limits, visitor, sending)
         except RefusedError:
             await drain(chunks)
             raise

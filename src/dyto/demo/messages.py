@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 FIELD_LETTERS = 8000
-MOST_FIELDS = 16
 MOST_NUMBER = 1_000_000_000
 EVENT = re.compile(r"[0-9a-f]{32}")
 
@@ -32,12 +32,25 @@ def unforeseen(number: str) -> str:
     return f"something went wrong here; the log of the demo has it as {number}"
 
 
-def read_join(body: bytes, events: Collection[int]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Call:
+    """What a function of the page takes.
+
+    Attributes:
+        fields: How many values.
+        picked: Whether it is told which of several things was picked.
+    """
+
+    fields: int
+    picked: bool = False
+
+
+def read_join(body: bytes, calls: Mapping[int, Call]) -> dict[str, Any]:
     """What somebody asks of the page.
 
     Args:
         body: Of the request.
-        events: The numbers of the functions that may be called.
+        calls: The functions that may be called, by their numbers.
 
     Returns:
         The same, of plain values only: where a file was described by path and address, its token is left, which is
@@ -48,19 +61,20 @@ def read_join(body: bytes, events: Collection[int]) -> dict[str, Any]:
 
     Example:
         >>> sent = b'{"fn_index": 4, "session_hash": "abcd", "data": [{"path": "/etc/passwd", "url": "x"}, "what ?"]}'
-        >>> read_join(sent, {4})["data"]
+        >>> read_join(sent, {4: Call(2)})["data"]
         ['/etc/passwd', 'what ?']
     """
     given = _object(body)
     number, data, trigger = given.get("fn_index"), given.get("data"), given.get("trigger_id")
-    if type(number) is not int or number not in events:
+    call = calls.get(number) if type(number) is int else None
+    if call is None or not isinstance(data, list) or len(data) != call.fields:
         _refuse()
-    if not isinstance(data, list) or len(data) > MOST_FIELDS:
+    picked = given["event_data"].get("index") if isinstance(given.get("event_data"), dict) else None
+    if call.picked and (type(picked) is not int or not 0 <= picked < MOST_NUMBER):
         _refuse()
-    index = given["event_data"].get("index") if isinstance(given.get("event_data"), dict) else None
     return {
         "data": [_plain(value) for value in data],
-        "event_data": {"index": index, "value": None} if type(index) is int and 0 <= index < MOST_NUMBER else None,
+        "event_data": {"index": picked, "value": None} if call.picked else None,
         "fn_index": number,
         "trigger_id": trigger if type(trigger) is int and abs(trigger) < MOST_NUMBER else None,
         "session_hash": _text(given.get("session_hash")),

@@ -12,6 +12,7 @@ from dyto.demo.addresses import Addresses
 from dyto.demo.gate import Gate
 from dyto.demo.limits import Limits
 from dyto.demo.look import CSS
+from dyto.demo.messages import Call
 from dyto.demo.visitors import Visitors
 from dyto.errors import ConfigError
 
@@ -58,8 +59,12 @@ def build_site(gr: Any, page: Any, visitors: Visitors, addresses: Addresses, *, 
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css=CSS,
     )
-    events = {number for number, event in page.fns.items() if event.fn is not None}
-    return Gate(site, addresses, visitors, limits, events)
+    calls = {
+        number: Call(len(function.inputs), bool(function.collects_event_data))
+        for number, function in page.fns.items()
+        if function.fn is not None
+    }
+    return Gate(site, addresses, visitors, limits, calls)
 
 
 def open_door(host: str, port: int) -> socket.socket:

@@ -31,6 +31,9 @@ GONE = "this video is not here, or no longer: upload it, or take a sample"
 """The one answer about a file that is another's, has been deleted or never was."""
 
 
+LEFT = "the page that sent this file has been closed"
+
+
 class RefusedError(Exception):
     """A file is not taken.
 
@@ -117,10 +120,15 @@ class Uploads:
             self._check(owner, 0, 1)
             self._clips[token] = clip
         try:
-            return clip, open(os.open(clip.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb", buffering=0)
+            file = os.fdopen(os.open(clip.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb", buffering=0)
         except OSError as err:
             self.remove(clip)
             raise _no_room(err) from err
+        if clip.token not in self._clips:  # the visitor left meanwhile
+            file.close()
+            clip.path.unlink(missing_ok=True)
+            raise RefusedError(409, LEFT)
+        return clip, file
 
     def write(self, clip: Clip, file: BinaryIO, data: bytes) -> None:
         """Write what has arrived.
@@ -130,11 +138,12 @@ class Uploads:
         """
         with self._lock:
             if clip.token not in self._clips:
-                raise RefusedError(409, "the page that sent this file has been closed")
+                raise RefusedError(409, LEFT)
             if clip.size + len(data) > self._limits.file_bytes:
                 raise RefusedError(413, too_large(self._limits))
             self._check(str(clip.owner), len(data), 0)
             clip.size += len(data)
+            clip.used = time.monotonic()
         try:
             left = memoryview(data)
             while left:

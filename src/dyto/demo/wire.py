@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 from dyto.demo.messages import FIELD_LETTERS, RequestError
 from dyto.demo.uploads import RefusedError
@@ -32,12 +33,10 @@ def read_headers(scope: Message) -> dict[str, str]:
 
 
 def cookie_of(headers: dict[str, str], name: str) -> str | None:
-    """The value of a cookie, None where it was not sent."""
-    for part in headers.get("cookie", "").split(";"):
-        key, _, value = part.strip().partition("=")
-        if key == name:
-            return value
-    return None
+    """The value of a cookie, None where it was not sent, or sent twice: then one of them is somebody else's."""
+    pairs = (part.strip().partition("=") for part in headers.get("cookie", "").split(";"))
+    values = [value for key, _, value in pairs if key == name]
+    return values[0] if len(values) == 1 else None
 
 
 async def chunks_of(receive: Receive) -> AsyncIterator[bytes]:
@@ -92,8 +91,9 @@ async def say(send: Send, status: int, words: str) -> None:
     await respond(send, status, json.dumps({"detail": words}).encode(), b"application/json")
 
 
-async def respond(send: Send, status: int, body: bytes, kind: bytes) -> None:
-    """Answer with a body of this media type."""
+async def respond(send: Send, status: int, body: bytes, kind: bytes, location: str | None = None) -> None:
+    """Answer with a body of this media type, or with another place to look."""
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+    headers += [(b"location", quote(location).encode())] if location else []
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
