@@ -4,17 +4,16 @@ Run by `make test-demo`, which installs gradio, playwright and the browser.
 """
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from dyto.synthetic.videos import sample_video
+from visiting import demo_of
 
 pytestmark = pytest.mark.browser
 
@@ -38,20 +37,6 @@ Limits.check = wait
 sys.exit(run(["demo", "--port", "0"], debug=False))
 """
 """A demo that reads no video before there is a certain file, or a minute has gone by."""
-
-
-@contextmanager
-def demo_of(folder, *command):
-    """A demo in a process of its own; when it ends, nothing of it is left."""
-    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True, env=environment) as demo:
-        line = demo.stdout.readline()
-        try:
-            yield re.search(r"http://\S+/", line)[0]
-        finally:
-            demo.terminate()
-            assert demo.wait(90) is not None
-    assert not list(folder.glob("dyto-demo-*"))
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +182,59 @@ def test_upload_ask_watch_the_answer_jump_and_ask_again(page, film):
     assert time.perf_counter() - start < max(first, 2.0)
     page.get_by_role("tab", name="What was merged").first.click()
     page.wait_for_selector("#maps-a img")
+
+
+def test_two_people_see_nothing_of_each_other(page, browser, address, film):
+    upload(page, film)
+    page.wait_for_selector("#video video")
+    ask(page, "Is there a red ring?")
+    seen = [page.evaluate("document.querySelector('#video video').currentSrc")]
+    seen += page.evaluate("[...document.querySelectorAll('#frames-a img')].map(image => image.src)")
+    assert len(seen) > 2
+    stranger = browser.new_context()
+    for context, status in ((page.context, 200), (stranger, 404)):
+        assert [context.request.get(url).status for url in seen] == [status] * len(seen)
+    visitor = stranger.new_page()
+    visitor.goto(address)
+    visitor.wait_for_selector("#ask")
+    assert [stranger.request.get(url).status for url in seen] == [404] * len(seen)
+    stranger.close()
+    page.reload()  # who loads the page again begins anew
+    page.wait_for_selector("#ask")
+    page.wait_for_function(
+        "urls => Promise.all(urls.map(url => fetch(url))).then(all => all.every(found => found.status == 404))",
+        arg=seen,
+    )
+
+
+def test_a_page_elsewhere_reads_nothing_and_does_nothing(browser, address, tmp_path):
+    port = address.rstrip("/").rpartition(":")[2]
+    context = browser.new_context()
+    own = context.new_page()
+    own.goto(address)
+    own.wait_for_selector("#ask")
+    elsewhere = context.new_page()
+    elsewhere.route("http://localhost:1/", lambda route: route.fulfill(body="<p>", content_type="text/html"))
+    elsewhere.goto("http://localhost:1/")
+    tried = elsewhere.evaluate(
+        """async port => {
+        const told = [], form = new FormData();
+        form.append('files', new Blob(['x']), 'x.mp4');
+        for (const host of ['localhost', '127.0.0.1'])
+            for (const [path, options] of [['config', {}], ['gradio_api/file=sample1.mp4', {}],
+                                           ['gradio_api/upload', {method: 'POST', body: form}]])
+                for (const mode of ['cors', 'no-cors'])
+                    told.push(await fetch(`http://${host}:${port}/${path}`, {...options, mode, credentials: 'include'})
+                        .then(found => found.type, () => 'refused'));
+        const image = document.createElement('video');
+        image.src = `http://localhost:${port}/gradio_api/file=sample1.mp4`;
+        told.push(await new Promise(done => { image.onerror = () => done('refused'); image.onloadeddata = done; }));
+        return told }""",
+        port,
+    )
+    assert set(tried) <= {"refused", "opaque"}
+    assert tried[-1] == "refused"
+    context.close()
 
 
 def test_a_sample_two_strategies_and_options(page):

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import html
-import os
-import shutil
+import io
+import logging
+import secrets
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from dyto.answer import Answer
-from dyto.demo.engine import WORDS, Doing, Engine, Failed, Said, Shown, Wish
+from dyto.demo.addresses import Addresses
+from dyto.demo.engine import WORDS, Captioned, Doing, Engine, Failed, Said, Shown, Wish
 from dyto.demo.limits import Limits
-from dyto.demo.look import ANNOUNCED, BUSY, IDLE
-from dyto.demo.places import Uploads, make_folder
-from dyto.demo.server import build_site, run_site
-from dyto.errors import ConfigError, DytoError, MissingExtraError, unknown
+from dyto.demo.look import ANNOUNCED, BUSY, IDLE, TOKEN, sample_script
+from dyto.demo.messages import unforeseen
+from dyto.demo.parts import NOTHING, SIDE_PARTS, controls, shown_models, side
+from dyto.demo.places import own_folder
+from dyto.demo.samples import make_samples
+from dyto.demo.server import build_site, open_door, run_site
+from dyto.demo.uploads import Uploads
+from dyto.demo.visitors import Visitors
+from dyto.errors import ConfigError, MissingExtraError, unknown
 from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy
-from dyto.synthetic.videos import sample_video
 from dyto.targets import make_second
 
-NOTHING = "none"
-SAMPLES = 3
-SIDE_PARTS = 6
-"""Outputs of one strategy: answer, facts, key frames, merge maps, times, column; before them stands the status."""
+logger = logging.getLogger(__name__)
 
-CACHE_SECONDS = (300, 3600)
-"""How often old files are looked for, and after how long they are removed, uploaded and shown ones alike."""
+SWEEP_SECONDS = 20
+"""How often old files are looked for."""
 
 
 def serve(
@@ -37,6 +40,7 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 7860,
+    public_url: str | None = None,
     limits: Limits | None = None,
     waiting: int = 16,
     ready: Callable[[str], None] = lambda address: None,
@@ -49,6 +53,7 @@ def serve(
         models: Names to offer; the first is loaded at once.
         host: Where to listen.
         port: Where to listen; 0 for any free port.
+        public_url: Where a proxy in front of it is reached; None where there is none.
         limits: Of videos.
         waiting: Most questions that wait for one model.
         ready: Told the address.
@@ -57,37 +62,24 @@ def serve(
 
     Raises:
         MissingExtraError: gradio is not installed.
-        ConfigError: The port is taken.
+        ConfigError: The port is taken, the public address is none, or there is no room for files.
         ModelError: The first model cannot be loaded.
     """
-    bounds = limits or Limits()
-    with _folder() as folder:
+    bounds, ended = limits or Limits(), threading.Event()
+    with own_folder() as folder, open_door(host, port) as door:
         engine = Engine(tuple(models), bounds, loading, max(1, waiting))
         try:
+            addresses = Addresses(host, door.getsockname()[1], public_url)
             gr = _gradio()
             engine.load(models[0])
-            site = build_site(gr, build_page(gr, engine, folder), waiting=max(1, waiting), limits=bounds)
-            run_site(site, host, port, ready, until)
+            visitors = Visitors(Uploads(folder, bounds, engine.forget))
+            visitors.watch(ended, min(SWEEP_SECONDS, 60 * bounds.keep_minutes))
+            page = build_page(gr, engine, visitors, folder)
+            site = build_site(gr, page, visitors, addresses, waiting=max(1, waiting), limits=bounds)
+            run_site(site, door, lambda: ready(addresses.local), until)
         finally:
-            engine.close()
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """The place of uploads, removed at the end; gradio is told of it, and to tell nobody of us."""
-    folder = make_folder()
-    settings = {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield folder
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        shutil.rmtree(folder, ignore_errors=True)
+            ended.set()
+            engine.stop()
 
 
 def _gradio() -> Any:
@@ -97,20 +89,20 @@ def _gradio() -> Any:
         raise MissingExtraError("The web demo", "gradio", "demo") from err
 
 
-def build_page(gr: Any, engine: Engine, folder: Path) -> Any:
+def build_page(gr: Any, engine: Engine, visitors: Visitors, folder: Path) -> Any:
     """The page, as gradio blocks.
 
     Args:
         gr: gradio.
         engine: What answers.
-        folder: Where uploads lie; samples are made there.
+        visitors: Who asks, and about which files.
+        folder: Where samples are made.
 
     Returns:
-        The blocks, to be queued and launched.
+        The blocks, to be queued and mounted behind a `Gate`.
     """
     samples = make_samples(folder / "samples")
-    uploads = Uploads(folder, engine.forget)
-    with gr.Blocks(title="dyto", analytics_enabled=False, delete_cache=CACHE_SECONDS) as page:
+    with gr.Blocks(title="dyto", analytics_enabled=False) as page:
         gr.Markdown("# Ask a video\nUpload a clip or take a sample, ask, and see which moments were read.")
         with gr.Row():
             with gr.Column(min_width=320):
@@ -125,123 +117,107 @@ def build_page(gr: Any, engine: Engine, folder: Path) -> Any:
                 ask = gr.Button("Ask", variant="primary", elem_id="ask")
                 stop = gr.Button("Stop", variant="stop", elem_id="stop")
                 with gr.Accordion("How the video is read", open=False):
-                    controls = _controls(gr, engine)
+                    how = controls(gr, engine)
+        token = gr.Textbox(visible="hidden", elem_id="token")  # what is asked about, and all that is sent of it
+        second = gr.Number(visible="hidden", elem_id="second")
         status = gr.Markdown("", elem_id="status", elem_classes="status")
         with gr.Row(elem_id="answers"):
-            sides = [_side(gr, video, number) for number in range(2)]
+            sides = [side(gr, second, number) for number in range(2)]
         parts = [part for side in sides for part in side]
         page.load(None, None, None, js=ANNOUNCED, api_name=False)
         gr.on([ask.click, question.submit], None, None, None, js=BUSY, api_name=False)
         asking = gr.on(
             [ask.click, question.submit],
-            _handler(gr, engine),
-            [video, question, options, *controls],
+            _handler(gr, engine, visitors),
+            [token, question, options, *how],
             [status, *parts],
             concurrency_limit=None,  # the engine keeps the line, and says so to those who stand in it
+            postprocess=False,  # pictures are kept for their visitor, not as files for whoever asks
             api_name=False,
         )
         asking.then(None, None, None, js=IDLE, api_name=False)
-        stopping = stop.click(lambda: "Stopped.", None, [status], cancels=[asking], queue=False, api_name=False)
+        stopping = stop.click(None, None, [status], js="() => 'Stopped.'", cancels=[asking], api_name=False)
         stopping.then(None, None, None, js=IDLE, api_name=False)
-        for button, (path, asked, choices) in zip(buttons, samples, strict=True):
-            button.click(_constant(str(path), asked, "\n".join(choices or ())), None, [video, question, options],
-                         api_name=False)  # fmt: skip
-
-        def hold(path: str | None, request: gr.Request) -> None:
-            uploads.hold(str(request.session_hash), path)
-
-        def leave(request: gr.Request) -> None:
-            uploads.hold(str(request.session_hash), None)
-
-        # The annotations above are read by gradio, which knows its request by them.
-        hold.__annotations__["request"] = leave.__annotations__["request"] = gr.Request
-        video.change(hold, [video], None, api_name=False, queue=False)
-        page.unload(leave)
+        for button, sample in zip(buttons, samples, strict=True):
+            visitors.uploads.add_sample(sample.path.name, sample.path)
+            script = sample_script(sample.path.name, sample.question, "\n".join(sample.options))
+            button.click(None, None, [video, question, options], js=script, api_name=False)
+        video.change(None, [video], [token], js=TOKEN, api_name=False)
+        quick = {"api_name": False, "concurrency_limit": None, "show_progress": "hidden"}
+        token.change(_holder(gr, visitors), [token], None, **quick)
     return page
 
 
-def _constant(*values: Any) -> Callable[[], tuple[Any, ...]]:
-    return lambda: values
+def _holder(gr: Any, visitors: Visitors) -> Callable[..., None]:
+    """What happens when a page shows another video: the one before is removed."""
+
+    def hold(token: str | None, request: Any) -> None:
+        if not token:
+            visitors.uploads.show(str(request.session_hash), None)
+            return
+        with suppress(ConfigError):  # it is told to who asks about it
+            visitors.clip(request.session_hash, token)
+
+    return _requesting(gr, hold)
 
 
-def make_samples(folder: Path) -> list[tuple[Path, str, tuple[str, ...] | None]]:
-    """Write clips of the synthetic world to try, each with a question that suits it.
-
-    Args:
-        folder: Where to; made.
-
-    Returns:
-        (file, question, options or None) of each.
-    """
-    folder.mkdir(parents=True)
-    made = []
-    for number in range(SAMPLES):
-        path = folder / f"sample{number + 1}.mp4"
-        asked = sample_video(path, number)
-        question, choices, _ = next((a for a in asked if a[1] is not None), asked[0]) if number % 2 else asked[0]
-        made.append((path, question, choices))
-    return made
+def _requesting(gr: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function whose `request` gradio fills in, which it knows by the annotation."""
+    function.__annotations__["request"] = gr.Request
+    return function
 
 
-def _controls(gr: Any, engine: Engine) -> list[Any]:
-    names = list(STRATEGIES)
-    return [
-        gr.Dropdown(list(engine.models), value=engine.models[0], label="Model", elem_id="model"),
-        gr.Dropdown(names, value="dyto", label="Strategy", elem_id="strategy"),
-        gr.Dropdown([NOTHING, *PRESETS], value=NOTHING, label="Preset of dyto", elem_id="preset"),
-        gr.Number(value=0, label="Most visual tokens (0 for the published budget)", precision=0, minimum=0),
-        gr.Dropdown([NOTHING, *names, *PRESETS], value=NOTHING, label="Side by side with", elem_id="versus"),
-    ]
-
-
-def _side(gr: Any, video: Any, number: int) -> list[Any]:
-    """One strategy's answer, key frames and merge maps; its column last."""
-    letter = "ab"[number]
-    with gr.Column(visible=not number, min_width=320, elem_id=f"side-{letter}") as column:
-        answer = gr.Textbox(label="Answer", interactive=False, lines=2, elem_id=f"answer-{letter}")
-        facts = gr.Markdown("", elem_id=f"facts-{letter}")
-        with gr.Tab("Key frames"):
-            frames = gr.Gallery(
-                show_label=False, allow_preview=False, buttons=[], elem_classes="seen", elem_id=f"frames-{letter}"
-            )
-        with gr.Tab("What was merged"):
-            maps = gr.Gallery(show_label=False, buttons=[], elem_classes=["seen", "maps"], elem_id=f"maps-{letter}")
-        times = gr.State([])
-
-    def jump(seconds: list[float], event: Any) -> Any:
-        return gr.update(playback_position=seconds[event.index])
-
-    jump.__annotations__["event"] = gr.SelectData
-    frames.select(jump, [times], [video], api_name=False, queue=False, show_progress="hidden")
-    return [answer, facts, frames, maps, times, column]
-
-
-def _handler(gr: Any, engine: Engine) -> Callable[..., Generator[dict[Any, Any] | list[Any], None, None]]:
+def _handler(gr: Any, engine: Engine, visitors: Visitors) -> Callable[..., Generator[list[Any], None, None]]:
     """What happens when somebody asks."""
+    models = shown_models(engine.models)
 
     def ask(
-        video: str | None, question: str, options: str, model: str, strategy: str, preset: str, budget: int | None,
-        versus: str,
+        token: str | None, question: str, options: str, model: str, strategy: str, preset: str, budget: int | None,
+        versus: str, request: Any,
     ) -> Generator[list[Any], None, None]:  # fmt: skip
+        page = str(request.session_hash)
         try:
-            wish = read_wish(video, question, options, model, strategy, preset, budget, versus)
-        except DytoError as err:
+            clip = visitors.clip(page, token) if token else None
+            path = str(clip.path) if clip else None
+            wish = read_wish(path, question, options, models[model], strategy, preset, budget, versus)
+            yield from answer(page, wish, clip.name if clip else "")
+        except ConfigError as err:
             yield _told(gr, str(err))
-            return
+        except Exception:
+            number = secrets.token_hex(4)
+            logger.exception("a question failed (reference %s)", number)
+            yield _told(gr, unforeseen(number))
+
+    def answer(page: str, wish: Wish, name: str) -> Generator[list[Any], None, None]:
         count = len(wish.strategies)
-        page = _blank(gr, WORDS["waiting"], count)
-        yield page
+        visitors.clear(page)
+        shown = _blank(gr, WORDS["waiting"], count)
+        yield shown
         for event in engine.ask(wish):
             if isinstance(event, Failed):
-                yield _told(gr, event.words, count)
+                yield _told(gr, event.words.replace(Path(wish.video).name, name), count)
                 return
-            changed = _changes(gr, event, wish)
+            changed = _changes(gr, event, wish, lambda pictures: _kept(visitors, page, pictures))
             for place, part in changed.items():
-                page[place] = part
+                shown[place] = part
             # The page as a whole at the end of a side, whatever of the pieces before came through.
-            yield page if isinstance(event, Shown) else [changed.get(i, gr.update()) for i in range(len(page))]
+            yield shown if isinstance(event, Shown) else [changed.get(i, gr.update()) for i in range(len(shown))]
 
-    return ask
+    return _requesting(gr, ask)
+
+
+def _kept(visitors: Visitors, page: str, pictures: Captioned) -> list[dict[str, Any]]:
+    """Pictures as a gallery has them, each at an address for this visitor alone."""
+    files = []
+    for picture, _ in pictures:
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=90)
+        files.append(file.getvalue())
+    names = visitors.show(page, files)
+    return [
+        {"image": {"path": name, "url": f"gradio_api/file={name}", "mime_type": "image/jpeg"}, "caption": caption}
+        for name, (_, caption) in zip(names, pictures, strict=False)
+    ]
 
 
 def _told(gr: Any, words: str, sides: int = 1) -> list[Any]:
@@ -261,7 +237,9 @@ def _blank(gr: Any, words: str, sides: int = 1) -> list[Any]:
     return [gr.update(value=words), *side, columns[0], *side, columns[1]]
 
 
-def _changes(gr: Any, event: Doing | Said | Shown, wish: Wish) -> dict[int, Any]:
+def _changes(
+    gr: Any, event: Doing | Said | Shown, wish: Wish, kept: Callable[[Captioned], list[dict[str, Any]]]
+) -> dict[int, Any]:
     """What changes on the page when something has happened, by its place among the outputs."""
     if isinstance(event, Doing):
         return {0: gr.update(value=event.words)}
@@ -272,8 +250,8 @@ def _changes(gr: Any, event: Doing | Said | Shown, wish: Wish) -> dict[int, Any]
     shown = (
         gr.update(value=event.answer.text or "(no answer)", label=label),
         gr.update(value=facts_of(event.answer, wish.choices)),
-        gr.update(value=event.keyframes),
-        gr.update(value=event.maps),
+        gr.update(value=kept(event.keyframes)),
+        gr.update(value=kept(event.maps)),
         event.answer.keyframes.seconds.tolist(),
     )
     done = {first + place: part for place, part in enumerate(shown)}

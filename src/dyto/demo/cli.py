@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Annotated
+import threading
+from typing import Annotated, NoReturn
 
 import typer
 
 from dyto import options
 from dyto.console import err, out
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+HURRY_SECONDS = 0.7
+"""How long a question that is being answered may hold up the end, once everything of the demo has been cleared away."""
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +32,27 @@ def demo_command(
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(help="Where to listen; 0 for any free one.", min=0, max=65535)] = 7860,
+    public_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Where visitors find the page, if a proxy stands before it: https://videos.example.org. Requests for "
+            "another address are refused."
+        ),
+    ] = None,
     max_mb: Annotated[int, typer.Option(help="Largest upload, MB.", min=1)] = 200,
+    visitor_mb: Annotated[
+        int | None,
+        typer.Option(help="Most MB of one visitor's uploads together. (default: twice --max-mb)", min=1),
+    ] = None,
+    visitor_files: Annotated[int, typer.Option(help="Most uploads of one visitor at a time.", min=1)] = 4,
+    all_mb: Annotated[
+        int | None,
+        typer.Option(help="Most MB of all visitors' uploads together. (default: ten times --max-mb)", min=1),
+    ] = None,
+    all_files: Annotated[int, typer.Option(help="Most uploads of all visitors at a time.", min=1)] = 100,
+    keep_minutes: Annotated[
+        float, typer.Option(help="When an upload is deleted that nobody asks about, minutes.", min=0.01)
+    ] = 30,
     max_minutes: Annotated[float, typer.Option(help="Longest video, minutes.", min=0.1)] = 20,
     max_waiting: Annotated[int, typer.Option(help="Most questions that wait for one model.", min=1)] = 16,
     device: options.Device = None,
@@ -38,22 +60,49 @@ def demo_command(
     rope_scaling_factor: options.RopeScaling = None,
 ) -> None:
     """Open a page in the browser that answers questions about videos."""
+    from dyto.demo.addresses import LOOPBACK
     from dyto.demo.app import serve
     from dyto.demo.limits import Limits
 
     names = list(dict.fromkeys(model or [os.environ.get("DYTO_MODEL") or "tiny"]))
     if host not in LOOPBACK:
         err.print(f"note: {host} is not loopback, so everybody who reaches this machine can ask", style="yellow")
-    # The server ends on it, and passes it on: it must not end the process before what was uploaded is removed.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    serve(
-        names,
-        host=host,
-        port=port,
-        limits=Limits(max_mb, max_minutes),
-        waiting=max_waiting,
-        ready=lambda address: out.print(f"listening on {address}; stop with ctrl-c"),
-        device=device,
-        dtype=dtype,
-        rope_scaling_factor=rope_scaling_factor,
-    )
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        serve(
+            names,
+            host=host,
+            port=port,
+            public_url=public_url,
+            limits=Limits(
+                max_mb,
+                max_minutes,
+                visitor_megabytes=visitor_mb,
+                visitor_files=visitor_files,
+                all_megabytes=all_mb,
+                all_files=all_files,
+                keep_minutes=keep_minutes,
+            ),
+            waiting=max_waiting,
+            ready=lambda address: out.print(f"listening on {address}; stop with ctrl-c"),
+            device=device,
+            dtype=dtype,
+            rope_scaling_factor=rope_scaling_factor,
+        )
+    except (KeyboardInterrupt, SystemExit) as stop:
+        _hurry(stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else 130)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(*_: object) -> NoReturn:
+    """What SIGTERM does: everything on the way out is still cleared away."""
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _hurry(status: int) -> None:
+    """End the process if it does not end by itself: a decoder or a model need not notice for long."""
+    last = threading.Timer(HURRY_SECONDS, os._exit, (status,))
+    last.daemon = True
+    last.start()

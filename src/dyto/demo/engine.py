@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
@@ -17,7 +18,8 @@ from PIL import Image
 
 from dyto.answer import Answer
 from dyto.demo.limits import Limits
-from dyto.errors import DytoError
+from dyto.demo.messages import unforeseen
+from dyto.errors import ConfigError, DoesNotFitError, VideoError
 from dyto.features import VisualTokens
 from dyto.inspecting.pictures import merge_map, resized
 from dyto.inspecting.regions import regions, tokens_per_keyframe
@@ -38,6 +40,9 @@ KEPT_TOKENS, KEPT_PREFIXES = 16, 2
 
 LOOK_SECONDS = 0.5
 """How often a visitor is told again how things stand; only then can it be noticed that he left."""
+
+TOLD = (VideoError, ConfigError, DoesNotFitError)
+"""What a visitor can mend; anything else is between the demo and who runs it."""
 
 Captioned = list[tuple[Image.Image, str]]
 
@@ -128,6 +133,7 @@ class Engine:
         # A pipeline serves one thread: every model has one, and a line of questions, the first under way.
         self._threads = {name: ThreadPoolExecutor(1, thread_name_prefix=f"dyto-{name}") for name in self.models}
         self._lines: dict[str, list[Future[None]]] = {name: [] for name in self.models}
+        self._under_way: list[threading.Event] = []
         self._loaded: dict[str, Any] = {}
         self._seen: OrderedDict[tuple[Any, ...], _Seen] = OrderedDict()
         self._lock = threading.Lock()
@@ -178,12 +184,14 @@ class Engine:
         def leave(place: Future[None]) -> None:
             with self._lock:
                 line.remove(place)
+                self._under_way.remove(left)
 
         with self._lock:
             if len(line) > self.waiting:
                 return None
             place = self._threads[wish.model].submit(self._work, wish, tell, left)
             line.append(place)
+            self._under_way.append(left)
         place.add_done_callback(leave)
         return place
 
@@ -204,18 +212,29 @@ class Engine:
         for thread in self._threads.values():
             thread.shutdown(cancel_futures=True)
 
+    def stop(self) -> None:
+        """Begin nothing more, and end what is under way at its next step."""
+        with self._lock:
+            for left in self._under_way:
+                left.set()
+        for thread in self._threads.values():
+            thread.shutdown(wait=False, cancel_futures=True)
+
     def _work(self, wish: Wish, tell: Callable[[Event | None], None], left: threading.Event) -> None:
         try:
             for side, strategy in enumerate(wish.strategies):
                 self._answer(wish, side, strategy, tell, left)
                 if left.is_set():
                     break
-        except DytoError as err:
+        except TOLD as err:
             tell(Failed(str(err).replace(wish.video, Path(wish.video).name)))
-        except Exception as err:
-            logger.exception("a question failed")
-            tell(Failed(f"unexpected {type(err).__name__}; the log of the demo says where"))
+        except Exception:
+            number = secrets.token_hex(4)
+            logger.exception("a question failed (reference %s)", number)
+            tell(Failed(unforeseen(number)))
         finally:
+            if not Path(wish.video).exists():
+                self.forget(wish.video)  # deleted meanwhile, because its visitor left
             tell(None)
 
     def _answer(

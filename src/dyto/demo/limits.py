@@ -13,17 +13,42 @@ from dyto.video import existing
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on a video.
+    """Bounds on a video, and on what is kept of all of them.
 
     Attributes:
         megabytes: Most of the file.
         minutes: Longest duration.
         pixels: Most of a frame.
+        visitor_megabytes: Most of one visitor's files together; None for twice `megabytes`.
+        visitor_files: Most files of one visitor.
+        all_megabytes: Most of all visitors' files together; None for ten times `megabytes`.
+        all_files: Most files of all visitors.
+        keep_minutes: How long a file stays that nobody uses.
     """
 
     megabytes: int = 200
     minutes: float = 20.0
     pixels: int = 8192 * 4320
+    visitor_megabytes: int | None = None
+    visitor_files: int = 4
+    all_megabytes: int | None = None
+    all_files: int = 100
+    keep_minutes: float = 30.0
+
+    @property
+    def file_bytes(self) -> int:
+        """Most of one file."""
+        return self.megabytes * 1_000_000
+
+    @property
+    def visitor_bytes(self) -> int:
+        """Most of one visitor's files together."""
+        return 2 * self.file_bytes if self.visitor_megabytes is None else self.visitor_megabytes * 1_000_000
+
+    @property
+    def all_bytes(self) -> int:
+        """Most of all visitors' files together."""
+        return 10 * self.file_bytes if self.all_megabytes is None else self.all_megabytes * 1_000_000
 
     def check(self, path: str) -> Path:
         """Fail on a file that is too much, before it is decoded.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 CSS = """
 footer { display: none !important; }
 .gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; }
@@ -37,3 +39,32 @@ IDLE = """() => {
     requestAnimationFrame(() => requestAnimationFrame(show));
 }"""
 """As it ends: an error, which may be longer than what was told before, is in view as a whole."""
+
+TOKEN = "(video) => video ? video.path : ''"
+"""As another video is shown: what the server calls it, and nothing else, is what a question is asked about."""
+
+JUMP = """(second) => {
+    const video = document.querySelector('#video video');
+    if (video && Number.isFinite(second)) video.currentTime = second;
+}"""
+"""As a key frame is chosen: the video goes there."""
+
+
+def sample_script(name: str, question: str, options: str) -> str:
+    """What a button does that takes a sample; the browser needs nobody for it.
+
+    Args:
+        name: What the server calls the clip.
+        question: To ask.
+        options: To choose from.
+
+    Returns:
+        A function in JavaScript that gives the video, the question and the options.
+    """
+    values = json.dumps([name, question, options])
+    return f"""() => {{
+    const [name, question, options] = {values};
+    const url = new URL('gradio_api/file=' + name, document.baseURI).href;
+    const meta = {{_type: 'gradio.FileData'}};
+    return [{{path: name, url, orig_name: name, mime_type: 'video/mp4', meta}}, question, options];
+}}"""

@@ -1,13 +1,16 @@
-"""Where uploaded files lie while they are needed, and that nothing stays of them."""
+"""Where the files of the demo lie while it runs, and that nothing stays of them."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
-import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from dyto.errors import ConfigError
 
 PREFIX = "dyto-demo-"
 
@@ -17,55 +20,57 @@ def make_folder() -> Path:
 
     Returns:
         The folder, readable by nobody else.
+
+    Raises:
+        ConfigError: There is no place for one.
     """
-    for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        owner = old.name.removeprefix(PREFIX).partition("-")[0]
-        if owner.isdecimal() and not _runs(int(owner)):
-            shutil.rmtree(old, ignore_errors=True)  # somebody else's cannot be removed, and stays
-    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    try:
+        for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+            owner = old.name.removeprefix(PREFIX).partition("-")[0]
+            if owner.isdecimal() and _ours(old) and not _runs(int(owner)):
+                shutil.rmtree(old, ignore_errors=True)
+        return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    except OSError as err:
+        raise no_place(err) from err
+
+
+def no_place(err: OSError) -> ConfigError:
+    """The error of a demo that cannot write its files."""
+    return ConfigError(
+        f"the demo cannot write to the folder for temporary files ({err.strerror or err}): make room there, or name "
+        f"another in TMPDIR"
+    )
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """The place of uploads, removed at the end; gradio is told of it, and to tell nobody of us."""
+    folder = make_folder()
+    settings = {"GRADIO_TEMP_DIR": str(folder / "gradio"), "GRADIO_ANALYTICS_ENABLED": "False"}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield folder
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ours(folder: Path) -> bool:
+    """Whether this is a folder, no link to one, and of the person who runs this."""
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and (not hasattr(os, "getuid") or found.st_uid == os.getuid())
 
 
 def _runs(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
     return True
-
-
-class Uploads:
-    """Which visitor uploaded which file; a file goes when the last of its visitors leaves.
-
-    Args:
-        folder: Only files in it are ever removed.
-        gone: Told the path of every file removed.
-    """
-
-    def __init__(self, folder: Path, gone: Callable[[str], None]) -> None:
-        self._folder = folder.resolve()
-        self._gone = gone
-        self._held: dict[str, set[str]] = {}
-        self._lock = threading.Lock()
-
-    def hold(self, visitor: str, path: str | None) -> None:
-        """A visitor now looks at this file, and no longer at the one before.
-
-        Args:
-            visitor: Who.
-            path: The file; None for none.
-        """
-        with self._lock:
-            before = self._held.pop(visitor, set())
-            if path:
-                self._held[visitor] = {path}
-            kept = set().union(*self._held.values())
-        for old in before - kept:
-            self._remove(old)
-
-    def _remove(self, path: str) -> None:
-        file = Path(path).resolve()
-        if self._folder in file.parents and "samples" not in file.relative_to(self._folder).parts:
-            file.unlink(missing_ok=True)
-            self._gone(path)

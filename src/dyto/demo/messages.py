@@ -1,0 +1,133 @@
+"""What a page may send to be handed on: plain values, rebuilt one by one from what was read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+FIELD_LETTERS = 8000
+MOST_NUMBER = 1_000_000_000
+EVENT = re.compile(r"[0-9a-f]{32}")
+
+Plain = str | int | float | bool | None
+
+
+class RequestError(Exception):
+    """A request is not answered.
+
+    Attributes:
+        status: Of the HTTP response.
+    """
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+def unforeseen(number: str) -> str:
+    """What a visitor is told of an error that nobody foresaw: where who runs the demo finds it, and no more."""
+    return f"something went wrong here; the log of the demo has it as {number}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a function of the page takes.
+
+    Attributes:
+        fields: How many values.
+        picked: Whether it is told which of several things was picked.
+    """
+
+    fields: int
+    picked: bool = False
+
+
+def read_join(body: bytes, calls: Mapping[int, Call]) -> dict[str, Any]:
+    """What somebody asks of the page.
+
+    Args:
+        body: Of the request.
+        calls: The functions that may be called, by their numbers.
+
+    Returns:
+        The same, of plain values only: where a file was described by path and address, its token is left, which is
+        looked up and never opened.
+
+    Raises:
+        RequestError: It is anything else.
+
+    Example:
+        >>> sent = b'{"fn_index": 4, "session_hash": "abcd", "data": [{"path": "/etc/passwd", "url": "x"}, "what ?"]}'
+        >>> read_join(sent, {4: Call(2)})["data"]
+        ['/etc/passwd', 'what ?']
+    """
+    given = _object(body)
+    number, data, trigger = given.get("fn_index"), given.get("data"), given.get("trigger_id")
+    call = calls.get(number) if type(number) is int else None
+    if call is None or not isinstance(data, list) or len(data) != call.fields:
+        _refuse()
+    picked = given["event_data"].get("index") if isinstance(given.get("event_data"), dict) else None
+    if call.picked and (type(picked) is not int or not 0 <= picked < MOST_NUMBER):
+        _refuse()
+    return {
+        "data": [_plain(value) for value in data],
+        "event_data": {"index": picked, "value": None} if call.picked else None,
+        "fn_index": number,
+        "trigger_id": trigger if type(trigger) is int and abs(trigger) < MOST_NUMBER else None,
+        "session_hash": _text(given.get("session_hash")),
+    }
+
+
+def read_cancel(body: bytes) -> dict[str, Any]:
+    """What somebody wants to stop.
+
+    Raises:
+        RequestError: It is anything else.
+    """
+    given = _object(body)
+    event, number = given.get("event_id"), given.get("fn_index")
+    if not isinstance(event, str) or not EVENT.fullmatch(event) or type(number) is not int or abs(number) > MOST_NUMBER:
+        _refuse()
+    return {"session_hash": _text(given.get("session_hash")), "fn_index": number, "event_id": event}
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        given = json.loads(body, parse_constant=lambda name: _refuse())
+    except (ValueError, RecursionError):
+        _refuse()
+    if not isinstance(given, dict):
+        _refuse()
+    return given
+
+
+def _plain(value: object) -> Plain:
+    """A value of a field; of a file nothing but what the page calls it."""
+    if isinstance(value, dict):
+        value = value.get("path")
+    if isinstance(value, str):
+        return _text(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)) and abs(value) <= MOST_NUMBER:
+        return value
+    _refuse()
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        _refuse()
+    if len(value) > FIELD_LETTERS:
+        raise RequestError(413, f"a field takes {FIELD_LETTERS} letters, and this one has {len(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        _refuse()
+    return value
+
+
+def _refuse() -> NoReturn:
+    raise RequestError(400, "this is not what the page sends")

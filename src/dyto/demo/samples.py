@@ -1,0 +1,51 @@
+"""Clips to try, for who has none at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dyto.demo.places import no_place
+from dyto.synthetic.videos import sample_video
+
+SAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A clip of the synthetic world, with a question that suits it.
+
+    Attributes:
+        path: The file.
+        question: To ask.
+        options: To choose from, none for an answer in words.
+    """
+
+    path: Path
+    question: str
+    options: tuple[str, ...] = ()
+
+
+def make_samples(folder: Path) -> list[Sample]:
+    """Write the clips.
+
+    Args:
+        folder: Where to; made.
+
+    Returns:
+        The clips.
+
+    Raises:
+        ConfigError: They cannot be written.
+    """
+    made = []
+    try:
+        folder.mkdir(parents=True)
+        for number in range(SAMPLES):
+            path = folder / f"sample{number + 1}.mp4"
+            asked = sample_video(path, number)
+            question, choices, _ = next((a for a in asked if a[1] is not None), asked[0]) if number % 2 else asked[0]
+            made.append(Sample(path, question, tuple(choices or ())))
+    except OSError as err:
+        raise no_place(err) from err
+    return made

@@ -1,0 +1,240 @@
+"""What visitors uploaded: each file under a name that only its visitor was told, bounded, and gone before long."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from dyto.demo.limits import Limits
+from dyto.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+KINDS = {
+    ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".webm": "video/webm",
+    ".mkv": "video/x-matroska", ".avi": "video/x-msvideo", ".mpg": "video/mpeg", ".mpeg": "video/mpeg",
+    ".ts": "video/mp2t", ".flv": "video/x-flv", ".ogv": "video/ogg", ".gif": "image/gif",
+}  # fmt: skip
+"""Endings that are kept, and as what such a file is shown; a file of any other kind has none, and is not."""
+
+NAME_LETTERS = 120
+
+GONE = "this video is not here, or no longer: upload it, or take a sample"
+"""The one answer about a file that is another's, has been deleted or never was."""
+
+
+LEFT = "the page that sent this file has been closed"
+
+
+class RefusedError(Exception):
+    """A file is not taken.
+
+    Attributes:
+        status: Of the HTTP response.
+    """
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+@dataclass
+class Clip:
+    """A file that can be asked about.
+
+    Attributes:
+        token: What the page calls it: random, and no path.
+        path: Where it lies.
+        name: What its visitor calls it.
+        owner: The visitor; None for a sample, which is for everybody.
+        size: Bytes so far.
+        used: When it was last asked for, seconds of the monotonic clock.
+        pages: Which pages show it.
+        whole: Whether all of it has arrived.
+        sending: What its page calls the transfer.
+    """
+
+    token: str
+    path: Path
+    name: str
+    owner: str | None
+    size: int = 0
+    used: float = field(default_factory=time.monotonic)
+    pages: set[str] = field(default_factory=set)
+    whole: bool = False
+    sending: str = ""
+
+    @property
+    def kind(self) -> str | None:
+        """As what it may be shown in the browser, or None."""
+        return KINDS.get(self.path.suffix)
+
+
+class Uploads:
+    """The files of all visitors.
+
+    Args:
+        folder: Where they lie.
+        limits: Of a file, of a visitor and of all.
+        gone: Told the path of every file removed.
+    """
+
+    def __init__(self, folder: Path, limits: Limits, gone: Callable[[str], None] = lambda path: None) -> None:
+        self._folder = folder
+        self._limits = limits
+        self._gone = gone
+        self._clips: dict[str, Clip] = {}
+        self._lock = threading.RLock()
+
+    def add_sample(self, token: str, path: Path) -> None:
+        """A file for everybody, which is never removed."""
+        self._clips[token] = Clip(token, path, path.name, None, whole=True)
+
+    def begin(self, owner: str, name: str, sending: str = "") -> tuple[Clip, BinaryIO]:
+        """A place for a file that is about to arrive.
+
+        Args:
+            owner: The visitor.
+            name: What it is called there; only its ending has a say in how it is stored.
+            sending: What its page calls the transfer, for `arriving`.
+
+        Returns:
+            The clip, to be filled by `write`, and the open file.
+
+        Raises:
+            RefusedError: There are as many files as may be, or the disk takes none.
+        """
+        base = "".join(letter for letter in name.replace("\\", "/").rpartition("/")[2] if letter.isprintable())
+        ending = Path(base).suffix.lower()
+        token = secrets.token_urlsafe(24) + (ending if ending in KINDS else "")
+        clip = Clip(token, self._folder / token, base[-NAME_LETTERS:] or "video", owner, sending=sending)
+        with self._lock:
+            self._check(owner, 0, 1)
+            self._clips[token] = clip
+        try:
+            file = os.fdopen(os.open(clip.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb", buffering=0)
+        except OSError as err:
+            self.remove(clip)
+            raise _no_room(err) from err
+        if clip.token not in self._clips:  # the visitor left meanwhile
+            file.close()
+            clip.path.unlink(missing_ok=True)
+            raise RefusedError(409, LEFT)
+        return clip, file
+
+    def write(self, clip: Clip, file: BinaryIO, data: bytes) -> None:
+        """Write what has arrived.
+
+        Raises:
+            RefusedError: That is over a limit, or the disk is full.
+        """
+        with self._lock:
+            if clip.token not in self._clips:
+                raise RefusedError(409, LEFT)
+            if clip.size + len(data) > self._limits.file_bytes:
+                raise RefusedError(413, too_large(self._limits))
+            self._check(str(clip.owner), len(data), 0)
+            clip.size += len(data)
+            clip.used = time.monotonic()
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[file.write(left) :]
+        except OSError as err:
+            raise _no_room(err) from err
+
+    def finish(self, clip: Clip) -> None:
+        """All of a file has arrived."""
+        clip.used = time.monotonic()
+        clip.whole = True
+
+    def arriving(self, owner: str, sending: str) -> Clip | None:
+        """The file of this transfer, None where there is none (yet, or any more)."""
+        with self._lock:
+            return next((c for c in self._clips.values() if (c.owner, c.sending) == (owner, sending)), None)
+
+    def _check(self, owner: str, more_bytes: int, more_files: int) -> None:
+        """Fail if so much more would be too much."""
+        everything = [clip for clip in self._clips.values() if clip.owner is not None]
+        own = [clip for clip in everything if clip.owner == owner]
+        bounds = self._limits
+        if len(own) + more_files > bounds.visitor_files or _size(own) + more_bytes > bounds.visitor_bytes:
+            raise RefusedError(
+                429,
+                f"your videos would be more than the {bounds.visitor_files} files and "
+                f"{bounds.visitor_bytes / 1e6:.0f} MB that are kept for one visitor: close other tabs of this page, "
+                f"or wait {bounds.keep_minutes:g} minutes",
+            )
+        if len(everything) + more_files > bounds.all_files or _size(everything) + more_bytes > bounds.all_bytes:
+            raise RefusedError(503, "too many videos of other visitors are here just now: try again in a few minutes")
+
+    def find(self, owner: str | None, token: object) -> Clip:
+        """The file that a visitor calls by this name.
+
+        Raises:
+            ConfigError: There is none; the words are the same whatever the reason.
+        """
+        clip = self._clips.get(token) if isinstance(token, str) else None
+        if clip is None or not clip.whole or (clip.owner is not None and clip.owner != owner):
+            raise ConfigError(GONE)
+        clip.used = time.monotonic()
+        return clip
+
+    def show(self, page: str, clip: Clip | None) -> None:
+        """A page now shows this file, and no longer those before; what no page shows any more is removed."""
+        with self._lock:
+            for other in list(self._clips.values()):
+                if other is not clip and page in other.pages:
+                    other.pages.discard(page)
+                    if not other.pages:
+                        self.remove(other)
+            if clip is not None and clip.owner is not None and clip.token in self._clips:
+                clip.pages.add(page)
+
+    def leave(self, owner: str) -> None:
+        """A visitor has closed the last page: remove all that is his."""
+        with self._lock:
+            for clip in [clip for clip in self._clips.values() if clip.owner == owner]:
+                self.remove(clip)
+
+    def sweep(self) -> None:
+        """Remove what nobody has used for long, half-arrived files with the others."""
+        oldest = time.monotonic() - 60 * self._limits.keep_minutes
+        with self._lock:
+            for clip in [clip for clip in self._clips.values() if clip.owner is not None and clip.used < oldest]:
+                self.remove(clip)
+
+    def remove(self, clip: Clip) -> None:
+        """Remove a visitor's file, and what is kept of it."""
+        with self._lock:
+            if clip.owner is None or self._clips.pop(clip.token, None) is None:
+                return
+        try:
+            clip.path.unlink(missing_ok=True)
+        except OSError:
+            logger.exception("an upload could not be removed")
+        self._gone(str(clip.path))
+
+
+def too_large(limits: Limits) -> str:
+    """What is told of a file over the limit."""
+    return f"the file is larger than the {limits.megabytes} MB allowed here: cut it or lower its quality"
+
+
+def _size(clips: list[Clip]) -> int:
+    return sum(clip.size for clip in clips)
+
+
+def _no_room(err: OSError) -> RefusedError:
+    full = err.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    logger.error("an upload could not be written: %s", err)
+    why = "the disk of this machine is full" if full else "this machine cannot store files"
+    return RefusedError(507, f"the video could not be kept because {why}: try again later, or tell who runs it")

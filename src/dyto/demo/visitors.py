@@ -1,0 +1,166 @@
+"""Who is who: a visitor by a cookie that nobody can guess, with pages, and pictures that only he can fetch."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from dyto.demo.uploads import Clip, Uploads
+
+PAGE = re.compile(r"[A-Za-z0-9_-]{4,64}")
+"""What a page calls itself; gradio draws such a name at random, but a stranger may send any."""
+
+MOST_PAGES = 2048
+MOST_PICTURE_BYTES = 256_000_000
+
+
+@dataclass
+class _Page:
+    """A page of a visitor: how many of its heartbeats are open, and the pictures that it shows."""
+
+    visitor: str
+    beats: int = 0
+    pictures: list[str] = field(default_factory=list)
+
+
+class Visitors:
+    """All visitors and their pages.
+
+    Args:
+        uploads: Their files.
+    """
+
+    def __init__(self, uploads: Uploads) -> None:
+        self.uploads = uploads
+        self._secret = secrets.token_bytes(32)
+        self._pages: OrderedDict[str, _Page] = OrderedDict()
+        self._pictures: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.RLock()
+
+    def mint(self) -> str:
+        """A cookie for a new visitor."""
+        name = secrets.token_urlsafe(24)
+        return f"{name}.{self._sign(name)}"
+
+    def of_cookie(self, cookie: str | None) -> str | None:
+        """The visitor with this cookie; None where it is not one of ours."""
+        name, _, signature = (cookie or "").partition(".")
+        honest = hmac.compare_digest(signature.encode("utf-8", "replace"), self._sign(name).encode())
+        return name if name and honest else None
+
+    def _sign(self, name: str) -> str:
+        return hmac.new(self._secret, name.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+
+    def admit(self, visitor: str, page: str) -> bool:
+        """Whether this page is the visitor's; one that nobody has named before becomes his."""
+        with self._lock:
+            known = self._pages.get(page)
+            if known is None:
+                if not PAGE.fullmatch(page):
+                    return False
+                self._make_room()
+                known = self._pages[page] = _Page(visitor)
+            self._pages.move_to_end(page)
+            return known.visitor == visitor
+
+    def _make_room(self) -> None:
+        while len(self._pages) >= MOST_PAGES:
+            closed = (name for name, page in self._pages.items() if not page.beats)
+            self._close(next(closed, next(iter(self._pages))))
+
+    def of_page(self, page: str | None) -> str | None:
+        """The visitor who has this page open."""
+        with self._lock:
+            known = self._pages.get(page or "")
+            return known.visitor if known else None
+
+    def beat(self, page: str) -> None:
+        """A page opens a heartbeat."""
+        with self._lock:
+            if page in self._pages:
+                self._pages[page].beats += 1
+
+    def rest(self, page: str) -> None:
+        """A heartbeat ends; with the last one the page is closed, and with the last page its visitor has left."""
+        with self._lock:
+            known = self._pages.get(page)
+            if known is None:
+                return
+            known.beats -= 1
+            if known.beats > 0:
+                return
+            self._close(page)
+            if not any(other.visitor == known.visitor and other.beats for other in self._pages.values()):
+                self.uploads.leave(known.visitor)
+
+    def _close(self, page: str) -> None:
+        self.clear(page)
+        self._pages.pop(page, None)
+        self.uploads.show(page, None)
+
+    def clip(self, page: str | None, token: object) -> Clip:
+        """The file that this page names, which it shows from now on.
+
+        Raises:
+            ConfigError: It is not this visitor's, or there is none.
+        """
+        clip = self.uploads.find(self.of_page(page), token)
+        self.uploads.show(str(page), clip)
+        return clip
+
+    def clear(self, page: str) -> None:
+        """Drop the pictures of a page."""
+        with self._lock:
+            known = self._pages.get(page)
+            for token in known.pictures if known else ():
+                self._drop(token)
+            if known:
+                known.pictures = []
+
+    def _drop(self, token: str) -> None:
+        _, picture = self._pictures.pop(token, ("", b""))
+        self._bytes -= len(picture)
+
+    def show(self, page: str, pictures: Sequence[bytes]) -> list[str]:
+        """Keep pictures for a page, until it shows others or is closed.
+
+        Args:
+            page: Which.
+            pictures: JPEG files.
+
+        Returns:
+            The name under which each can be fetched, by this visitor only.
+        """
+        with self._lock:
+            known = self._pages.get(page)
+            if known is None:
+                return []
+            names = [f"{secrets.token_urlsafe(18)}.jpg" for _ in pictures]
+            for name, picture in zip(names, pictures, strict=True):
+                self._pictures[name] = (known.visitor, picture)
+                self._bytes += len(picture)
+            known.pictures += names
+            while self._bytes > MOST_PICTURE_BYTES:
+                self._drop(next(iter(self._pictures)))
+            return names
+
+    def picture(self, visitor: str, name: str) -> bytes | None:
+        """A picture that this visitor may see; None for any other."""
+        owner, picture = self._pictures.get(name, (None, b""))
+        return picture if owner == visitor else None
+
+    def watch(self, ended: threading.Event, seconds: float) -> None:
+        """Look for old files every so often, in a thread of its own, until the end."""
+
+        def look() -> None:
+            while not ended.wait(seconds):
+                self.uploads.sweep()
+
+        threading.Thread(target=look, name="dyto-sweep", daemon=True).start()
