@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, StaticCache
 
 import dyto
 from dropin.reading import cache_name
@@ -260,3 +260,32 @@ def test_nothing_of_the_block_keeps_a_cache_alive(model, tiny_processor):
             assert gone() is None  # at once: nothing refers to itself
         finally:
             gc.enable()
+
+
+def test_a_call_that_fails_after_the_prompt_is_read_leaves_a_cache_that_knows_it(model, tiny_processor):
+    inputs, name = prepare(tiny_processor, TEXT), cache_name(model)
+    own = DynamicCache(config=model.config.get_text_config())
+
+    def broken(ids, scores):
+        raise ZeroDivisionError
+
+    ids = torch.cat([inputs.input_ids, turn(tiny_processor.tokenizer)], 1)
+    with compressing(model, token_budget=60):
+        with pytest.raises(ZeroDivisionError):
+            model.generate(**inputs, **{name: own}, **GREEDY, logits_processor=[broken])
+        once = model.generate(**grown(inputs, ids), **GREEDY)
+        assert torch.equal(model.generate(input_ids=ids, **{name: own}, **GREEDY), once)
+    with pytest.raises(dyto.ConfigError, match="inside a block"):
+        model.generate(input_ids=ids, **{name: own}, **GREEDY)
+
+
+def test_a_static_cache(model, tiny_processor):
+    inputs, name = prepare(tiny_processor, TEXT), cache_name(model)
+    own = StaticCache(config=model.config.get_text_config(), max_cache_len=256)
+    with compressing(model, token_budget=60):
+        first = model.generate(**inputs, **{name: own}, **GREEDY)
+        ids = torch.cat([first, turn(tiny_processor.tokenizer)], 1)
+        once = model.generate(**grown(inputs, ids), **GREEDY)
+        assert torch.equal(model.generate(input_ids=ids, **{name: own}, **GREEDY), once)
+        own.reset()
+        assert torch.equal(model.generate(**inputs, **{name: own}, **GREEDY), first)

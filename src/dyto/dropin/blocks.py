@@ -32,12 +32,9 @@ def enter(model: Any, block: Any, replacements: Mapping[str, Callable[[Any], Any
     with _lock:
         stack = _active.setdefault(model, [])
         if not stack:
-            kept: dict[str, tuple[Any, Any]] = {}
-            for name, replaced_by in replacements.items():
-                replacement = replaced_by(getattr(model, name))
-                kept[name] = (replacement, vars(model).get(name))
-                vars(model)[name] = replacement
-            _replaced[model] = kept
+            new = {name: replaced_by(getattr(model, name)) for name, replaced_by in replacements.items()}
+            _replaced[model] = {name: (replacement, vars(model).get(name)) for name, replacement in new.items()}
+            vars(model).update(new)
         stack.append((threading.get_ident(), block))
 
 

@@ -169,10 +169,13 @@ def _run(model: Any, name: str, original: Callable[..., Any], args: tuple[Any, .
     shortened = compression._shorten(name, call, kept)
     whole = Whole(call["input_ids"], shortened.length)
     arguments = whole.arguments(shortened.call) if name == "generate" else shortened.call
-    with blocks.calling(model), open_for_reading(cache), shortened.reading(family):
-        result = original(**arguments)
-    for filled in (cache, cache_of(result)):
-        if filled is not None:
+    filled = cache
+    try:
+        with blocks.calling(model), open_for_reading(cache), shortened.reading(family):
+            result = original(**arguments)
+        filled = cache_of(result) or cache
+    finally:
+        if length_of(filled):  # also when something went wrong after the prompt was read
             keep(filled, model, shortened.kept)
     return whole.result(result) if name == "generate" else result
 
