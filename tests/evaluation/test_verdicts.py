@@ -163,7 +163,7 @@ def test_what_is_no_object_is_an_error(text):
 
 @pytest.mark.parametrize(
     "row",
-    [{}, {"pred": "yes"}, {"pred": "maybe", "score": 4, "reason": "", "reply": ""}, {"pred": "yes", "score": "4", "reason": "", "reply": ""}, {"pred": "yes", "score": 7, "reason": "", "reply": ""},
+    [{}, {"pred": "yes"}, {"pred": "maybe", "score": 4, "reason": "", "reply": ""}, {"pred": "yes", "score": "4", "reason": "", "reply": ""}, {"pred": "yes", "score": 7, "reason": "", "reply": ""}, {"pred": "yes", "score": 5.5, "reason": "", "reply": ""},
      {"pred": "yes", "score": True, "reason": "", "reply": ""}, {"pred": "yes", "score": float("nan"), "reason": "", "reply": ""}, {"pred": "yes", "score": 4, "reason": None, "reply": ""},
      {"pred": "yes", "score": 4, "reason": "no reply", "reply": ""}, {"pred": ["yes"], "score": 4, "reason": "", "reply": ""}, {"pred": "yes", "score": 4, "reason": "", "reply": 3}],
 )  # fmt: skip
