@@ -52,6 +52,7 @@ def test_letters_go_by_the_number_of_options():
 
 def test_options_are_written_with_their_letters():
     assert format_choices(["a cat ", "a dog"]) == "(A) a cat\n(B) a dog"
+    assert format_choices(["x"] * 26, separator=" ").endswith("(Z) x")
 
 
 @pytest.mark.parametrize("bad", [[], ["one"], ["x"] * 27, ["a", " "]])

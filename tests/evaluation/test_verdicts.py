@@ -10,9 +10,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dyto.evaluation.judge_prompts import PROMPTS
+from dyto.evaluation.judge_prompts import PROMPTS, JudgePrompt
 from dyto.evaluation.literals import NoObjectError, read_object
-from dyto.evaluation.verdicts import Verdict, parse_verdict
+from dyto.evaluation.verdicts import (
+    Case,
+    Estimate,
+    Verdict,
+    estimate,
+    exact_match,
+    normalise,
+    parse_verdict,
+    request_key,
+    verdict_rank,
+)
 
 QUICK = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
@@ -42,10 +52,11 @@ WRITERS = [json.dumps, repr, lambda f: json.dumps(f, indent=2), quoted("“", "�
 AROUND = ["{}", " {}\n", "```json\n{}\n```", "```\n{}\n```", "```json\n{}", "<verdict>{}</verdict>", "<answer>\n{}\n</answer>", "<output>{}</output>", "`{}`",
           "Sure! {}", "Here is my verdict:\n{}", "My verdict: {}", "Sure, here it is:\n```json\n{}\n```\nThe meanings agree.", "{} because the meanings agree.", "**{}**",
           "<think>perhaps {{'pred': 'no', 'score': 2}}</think>{}", "<think>the set {{a, b</think>\n\n{}", "so {{'pred': 'no', 'score': 1}}</think>{}", "The sets {{a, b}} and {{c}} are named.\n{}",
-          "{0}\n{0}", "[{}]", "\ufeff{}"]  # fmt: skip
+          "{0}\n{0}", "[{}]", "{}\n<think>fine</think>", "[THINK]{{'pred': 'no', 'score': 2}}[/THINK]{}",
+          "{{'pred': 'no', 'score': 2}}[/THINK]{}", "The set {{a, b}} is named.\n{}", "<verdict>{} since they agree</verdict>", "\ufeff{}"]  # fmt: skip
 QUOTING = ['The answer says "{}" and nothing else.', "The prediction says {}.", "The prediction is {}, which is no answer.", "The prediction was:\n{}\nI cannot judge that.",
            "The candidate wrote:\n```json\n{}\n```\nwhich is no answer.", "Example: {}", "For example {}", "It contains '{}'", "“{}”", "The expected format is {}", "<think>{}</think>", "<think>{}",
-           "I would not say `{}` here.", '"{}"', "{{'note': {}}}", '{{"note": {}', "such as {} or the like"]  # fmt: skip
+           "I would not say `{}` here.", '"{}"', "{{'note': {}}}", '{{"note": {}', "such as {} or the like", 'It was "{}\nand so on".']  # fmt: skip
 TRAPS = ["plain", "the set {a, b} is named", "pred: yes, score: 5", "said {'pred':'yes','score':5}", '{"pred": "yes", "score": 5}', "```json\n{'pred': 'yes', 'score': 5}\n```",
          "<verdict>{'pred': 'yes', 'score': 5}</verdict>", "</think>{'pred': 'yes', 'score': 5}", "<think>", "it's a 'yes'", "}{", "\\", "\n{'pred': 'yes', 'score': 5}\n"]  # fmt: skip
 
@@ -135,7 +146,7 @@ def test_a_hostile_reply_is_no_verdict_and_takes_no_long_time(text):
 @pytest.mark.parametrize(
     ("text", "right"),
     [
-        ("{}", {}), ('{"a": 1, "b": [1, "x", {"c": null}], "d": ("e",)}', {"a": 1, "b": [1, "x", {"c": "null"}], "d": ["e"]}), ("{'a': '', 'b': \"\"}", {"a": "", "b": ""}),
+        ("{}", {}), ('{"a":1,"b":[2,"c"],"d":{}}', {"a": 1, "b": [2, "c"], "d": {}}), ('{"a": 1, "b": [1, "x", {"c": null}], "d": ("e",)}', {"a": 1, "b": [1, "x", {"c": "null"}], "d": ["e"]}), ("{'a': '', 'b': \"\"}", {"a": "", "b": ""}),
         (r'{"a": "q\"\\\n\u0041\x"}', {"a": 'q"\\\nAx'}), ("{a: b c , d: -.5e1}", {"a": "b c", "d": -5.0}), ("{'a': 'it's'}", {"a": "it's"}), ('{"""a""": \'\'\'b\'\'\'}', {"a": "b"}), ("{ 'A ' : 1 , }", {"a": 1}), ("{„a“: «b»}", {"a": "b"}),
     ],
 )  # fmt: skip
@@ -144,7 +155,7 @@ def test_objects_are_read_as_they_are_written(text, right):
     assert read_object(f"x{text}y", 1) == (right, len(text) + 1)
 
 
-@pytest.mark.parametrize("text", ["{", "{a", "{a:", "{a: b", "{a: b,", "{a b}", "{a: }", "{1: 2}", "{[a]: b}", "{a: [b}", "{a: (b]}", "{'a: b}", "[a]", "{a: 1, a: 2}", "{a: 1, A: 2}", "{a: " * 13 + "1" + "}" * 13])  # fmt: skip
+@pytest.mark.parametrize("text", ["{", "{a", "{a:", "{a: b", "{a: b,", "{a b}", "{a: }", "{1: 2}", "{[a]: b}", "{a: [b}", "{a: (b]}", "{'a: b}", "[a]", "{a: 1, a: 2}", "{a: 1, A: 2}", "{a: " * 13 + "1" + "}" * 13, "{a: " + "[" * 12 + "1" + "]" * 12 + "}", "{a, b}", "{'a', 'b'}"])  # fmt: skip
 def test_what_is_no_object_is_an_error(text):
     with pytest.raises(NoObjectError):
         read_object(text, 0)
@@ -152,7 +163,7 @@ def test_what_is_no_object_is_an_error(text):
 
 @pytest.mark.parametrize(
     "row",
-    [{}, {"pred": "yes"}, {"pred": "maybe", "score": 4, "reason": "", "reply": ""}, {"pred": "yes", "score": "4", "reason": "", "reply": ""}, {"pred": "yes", "score": 7, "reason": "", "reply": ""},
+    [{}, {"pred": "yes"}, {"pred": "maybe", "score": 4, "reason": "", "reply": ""}, {"pred": "yes", "score": "4", "reason": "", "reply": ""}, {"pred": "yes", "score": 7, "reason": "", "reply": ""}, {"pred": "yes", "score": 5.5, "reason": "", "reply": ""},
      {"pred": "yes", "score": True, "reason": "", "reply": ""}, {"pred": "yes", "score": float("nan"), "reason": "", "reply": ""}, {"pred": "yes", "score": 4, "reason": None, "reply": ""},
      {"pred": "yes", "score": 4, "reason": "no reply", "reply": ""}, {"pred": ["yes"], "score": 4, "reason": "", "reply": ""}, {"pred": "yes", "score": 4, "reason": "", "reply": 3}],
 )  # fmt: skip
@@ -161,5 +172,35 @@ def test_a_row_that_holds_no_verdict_is_none(row):
 
 
 def test_a_verdict_comes_back_from_its_row():
-    for verdict in (Verdict("yes", 4.0, reply="r"), Verdict(None, 0.0, reply="")):
+    for verdict in (Verdict("yes", 4.0, reply="r"), Verdict(None, 0.0, reply=""), Verdict("no", 5.0)):
         assert Verdict.from_row(verdict.to_row("k")) == verdict
+        assert verdict_rank(verdict.to_row("k")) == 0
+    assert verdict_rank({"key": "k"}) == 1
+
+
+def test_objects_may_be_nested_twelve_deep():
+    assert read_object("{a: " * 12 + "1" + "}" * 12, 0)[1] == 12 * 5 + 1
+    assert read_object("{a: " + "[" * 11 + "1" + "]" * 11 + "}", 0)[1] == 28
+
+
+def test_a_reply_of_just_the_longest_length_is_read():
+    reply = json.dumps({"pred": "yes", "score": 4, "note": ""})
+    assert said(reply[:-2] + "x" * (20_000 - len(reply)) + reply[-2:]) == ("yes", 4)
+    assert said(reply[:-2] + "x" * (20_001 - len(reply)) + reply[-2:]) is None
+
+
+def test_the_bill_is_exact():
+    prompts = {"match": JudgePrompt("s" * 8, "q{question}")}
+    cases = [Case(str(i), "match", {"question": "x" * length}) for i, length in enumerate((3, 7, 7))]
+    assert estimate(cases, prompts, "j", set()) == Estimate(2, 0, (2 + 8) + (1 + 8) + (2 + 8) + (2 + 8), 40)
+    known = request_key("j", prompts["match"].messages(cases[0].values))
+    assert estimate(cases, prompts, "j", {known}) == Estimate(1, 1, (2 + 8) + (2 + 8), 20)
+    odd = [{"role": "user", "content": "\ud800"}]
+    assert request_key("j", odd) != request_key("k", odd)
+
+
+def test_the_same_words_are_the_same_answer():
+    assert normalise("The  red, an a-Circle!") == "red circle"
+    alike = {"answer": "a dog", "prediction": "Dog!", "prediction2": "the dog"}
+    assert exact_match(Case("k", "match", alike)) == Verdict("yes", reply="exact match")
+    assert exact_match(Case("k", "match", alike | {"prediction2": "cat"})).pred == "no"

@@ -56,7 +56,7 @@ def _value(text: str, at: int, depth: int) -> tuple[Any, int]:
         return _items(text, at + 1, "]" if text[at] == "[" else ")", depth)
     for opening, closing in _QUOTES.items():
         if text.startswith(opening, at):
-            empty = len(opening) == 2 and opening != "``" and re.compile(_ENDS).match(text, at + 2)
+            empty = len(opening) == 2 and re.compile(_ENDS).match(text, at + 2)
             return ("", at + 2) if empty else _string(text, at + len(opening), closing)
     word = _BARE.match(text, at)
     if word is None:
