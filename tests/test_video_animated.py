@@ -64,6 +64,21 @@ def test_a_still_picture_is_a_video_of_one(tmp_path):
         assert frames.warnings == ()
 
 
+def test_one_jpeg_after_another_is_a_video(tmp_path):
+    for name in ("clip.mjpeg", "clip.jpg"):
+        pieces = []
+        for number in range(5):
+            Image.fromarray(picture(number)).save(tmp_path / "one.jpg", quality=95)
+            pieces.append((tmp_path / "one.jpg").read_bytes())
+        (tmp_path / name).write_bytes(b"".join(pieces))
+        assert numbers_in(sample_frames(tmp_path / name).data) == [0, 1, 2, 3, 4]
+    pictures = [Image.fromarray(picture(number)) for number in range(3)]
+    pictures[0].save(
+        tmp_path / "moment.jpg", "MPO", save_all=True, append_images=pictures[1:]
+    )  # as telephones write it
+    assert numbers_in(sample_frames(tmp_path / "moment.jpg").data) == [0]
+
+
 def test_the_picture_for_programs_without_animation_is_no_part_of_it(tmp_path):
     path = animated(tmp_path / "clip.png", 6, default_image=True)
     assert numbers_in(sample_frames(path).data) == [1, 2, 3, 4, 5]

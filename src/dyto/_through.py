@@ -18,6 +18,7 @@ from dyto._index import Index, timeline_of
 from dyto._rgb import Filler
 from dyto._sampling import Fit, Reel, Request, Timeline, fill_times
 from dyto.errors import VideoError
+from dyto.limits import Limits
 
 
 @dataclass
@@ -103,7 +104,8 @@ def _roll(path: Path, index: Index, reel: Reel, repeats: bool, alone: bool) -> _
         if alone:
             stream.thread_type, stream.codec_context.thread_count = "NONE", 1
         filler = Filler(reel, repeats)
-        for frame in _frames(container, stream, int(np.argmax(index.key)) if index.key.size else 0, damage):
+        begin = int(np.argmax(index.key)) if index.key.size else 0
+        for frame in _frames(container, stream, begin, damage, index.limits):
             index.limits.check_size(f"{path.name}, frame {len(times)}", frame.height, frame.width)
             if frame.is_corrupt:
                 concealed.append(len(times))
@@ -118,7 +120,9 @@ def _roll(path: Path, index: Index, reel: Reel, repeats: bool, alone: bool) -> _
     return _Roll(timeline_of(ticks - ticks[:1], last, base, np.array(intra, dtype=bool)), damage, concealed)
 
 
-def _frames(container: InputContainer, stream: VideoStream, begin: int, damage: list[str]) -> Iterator[av.VideoFrame]:
+def _frames(
+    container: InputContainer, stream: VideoStream, begin: int, damage: list[str], limits: Limits
+) -> Iterator[av.VideoFrame]:
     """Decode all packets from the one at `begin` on, noting in `damage` what cannot be."""
     packets = packets_of(container, stream)
     for _ in range(begin):  # before the first key frame: a recording that begins in the middle
@@ -135,6 +139,9 @@ def _frames(container: InputContainer, stream: VideoStream, begin: int, damage: 
             continue
         try:
             yield from stream.codec_context.decode(packet)
+        except av.ArgumentError:
+            most = f"{limits.megapixels:g} megapixels that are allowed (--raise-limit megapixels=NUMBER)"
+            damage.append(f"a frame without a size, or of more than the {most}")
         except av.FFmpegError as err:
             damage.append(reason(err))
         if packet is None:
