@@ -129,7 +129,7 @@ def _unopened(path: Path, err: av.FFmpegError) -> VideoError:
             f"{path.name} is {listed}, which names other files, expected a video in one file ({KNOWN}): give the video "
             "itself, fetched to a file"
         )
-    found = "its format is none of those that are read" if isinstance(err, av.ArgumentError) else reason(err)
+    found = "its format is none of those that are read" if isinstance(err, av.error.ArgumentError) else reason(err)
     return VideoError(
         f"{path.name} cannot be opened: {found}; expected {KNOWN}: check that it is one and was copied whole, or "
         "convert it"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -105,15 +105,16 @@ def _roll(path: Path, index: Index, reel: Reel, repeats: bool, alone: bool) -> _
             stream.thread_type, stream.codec_context.thread_count = "NONE", 1
         filler = Filler(reel, repeats)
         begin = int(np.argmax(index.key)) if index.key.size else 0
-        for frame in _frames(container, stream, begin, damage, index.limits):
-            index.limits.check_size(f"{path.name}, frame {len(times)}", frame.height, frame.width)
-            if frame.is_corrupt:
-                concealed.append(len(times))
-            if len(times) in reel.rows:
-                filler.put(len(times), frame)
-            times.append(frame.pts)
-            intra.append(bool(frame.key_frame))
-            last = frame.duration or 0
+        with closing(_frames(container, stream, begin, damage, index.limits)) as frames:
+            for frame in frames:
+                index.limits.check_size(f"{path.name}, frame {len(times)}", frame.height, frame.width)
+                if frame.is_corrupt:
+                    concealed.append(len(times))
+                if len(times) in reel.rows:
+                    filler.put(len(times), frame)
+                times.append(frame.pts)
+                intra.append(bool(frame.key_frame))
+                last = frame.duration or 0
         base = stream.time_base or Fraction(1, 1000)
         rate = stream.guessed_rate or stream.average_rate or Fraction(25)
     ticks = fill_times(times, float(1 / (rate * base)))
@@ -122,7 +123,7 @@ def _roll(path: Path, index: Index, reel: Reel, repeats: bool, alone: bool) -> _
 
 def _frames(
     container: InputContainer, stream: VideoStream, begin: int, damage: list[str], limits: Limits
-) -> Iterator[av.VideoFrame]:
+) -> Generator[av.VideoFrame, None, None]:
     """Decode all packets from the one at `begin` on, noting in `damage` what cannot be."""
     packets = packets_of(container, stream)
     for _ in range(begin):  # before the first key frame: a recording that begins in the middle
@@ -139,7 +140,7 @@ def _frames(
             continue
         try:
             yield from stream.codec_context.decode(packet)
-        except av.ArgumentError:
+        except av.error.ArgumentError:
             most = f"{limits.megapixels:g} megapixels that are allowed (--raise-limit megapixels=NUMBER)"
             damage.append(f"a frame without a size, or of more than the {most}")
         except av.FFmpegError as err:
