@@ -7,6 +7,7 @@ open. This is the one place that opens a container.
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,7 +130,7 @@ def _unopened(path: Path, err: av.FFmpegError) -> VideoError:
             f"{path.name} is {listed}, which names other files, expected a video in one file ({KNOWN}): give the video "
             "itself, fetched to a file"
         )
-    found = "its format is none of those that are read" if isinstance(err, av.error.ArgumentError) else reason(err)
+    found = "its format is none of those that are read" if err.errno == errno.EINVAL else reason(err)
     return VideoError(
         f"{path.name} cannot be opened: {found}; expected {KNOWN}: check that it is one and was copied whole, or "
         "convert it"

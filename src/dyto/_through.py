@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -140,10 +141,9 @@ def _frames(
             continue
         try:
             yield from stream.codec_context.decode(packet)
-        except av.error.ArgumentError:
-            most = f"{limits.megapixels:g} megapixels that are allowed (--raise-limit megapixels=NUMBER)"
-            damage.append(f"a frame without a size, or of more than the {most}")
         except av.FFmpegError as err:
-            damage.append(reason(err))
+            most = f"{limits.megapixels:g} megapixels that are allowed (--raise-limit megapixels=NUMBER)"
+            too_large = f"a frame without a size, or of more than the {most}"
+            damage.append(too_large if err.errno == errno.EINVAL else reason(err))
         if packet is None:
             return
