@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 
 import numpy as np
@@ -107,6 +108,18 @@ def test_an_animation_that_breaks_off_is_an_error_or_a_warning(tmp_path, kind):
         assert numbers_in(frames.data) == list(range(len(frames)))
         assert 10 < len(frames) < 30
         assert "of 30 pictures could be read" in frames.warnings[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_animation_of_any_damage_is_frames_or_one_error(tmp_path, kind):
+    data, random = animated(tmp_path / f"whole.{kind}", 8, **KINDS[kind]).read_bytes(), np.random.default_rng(0)
+    for turn in range(40):
+        broken = bytearray(data[: int(random.integers(1, len(data)))] if turn % 2 else data)
+        for at in random.integers(0, len(broken), 6):
+            broken[at] = int(random.integers(256))
+        (tmp_path / f"broken.{kind}").write_bytes(broken)
+        with contextlib.suppress(VideoError):
+            sample_frames(tmp_path / f"broken.{kind}", size=32)
 
 
 def test_an_animation_among_the_pictures_of_a_folder_is_told(tmp_path):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dyto._sampling import Reel
-from dyto.errors import VideoError
+from dyto.errors import DytoError, VideoError
 from dyto.limits import Limits
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -26,6 +26,7 @@ STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b
 BRANDS = (b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"hevc", b"heim", b"heis")
 _PILLOW_ERRORS = (
     OSError, ValueError, SyntaxError, EOFError, MemoryError, struct.error, Image.DecompressionBombError,
+    TypeError, RuntimeError, LookupError, AttributeError, ArithmeticError, AssertionError, SystemError,
 )  # fmt: skip
 
 Picture = Image.Image | NDArray[np.uint8] | Path
@@ -177,7 +178,9 @@ def telling(name: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, and of sizes below the limits
             yield
-    except _PILLOW_ERRORS as err:
+    except DytoError:
+        raise
+    except _PILLOW_ERRORS as err:  # whatever a damaged file leads its decoders to
         reason = "not an image" if isinstance(err, UnidentifiedImageError) else " ".join(str(err).split())
         raise VideoError(f"{name} cannot be read: {reason}; expected an image: replace or remove it") from err
 

@@ -42,7 +42,7 @@ def read_through(
     guess = np.empty(0, np.int64)
     with suppress(VideoError):
         guess, _ = request.choose(index.timeline, path.name)
-    alone = False
+    alone = missing > 0
     for _ in range(4):
         reel = Reel(guess, fit, path.name)
         roll = _roll(path, index, reel, repeats, alone)
