@@ -81,6 +81,15 @@ def test_frames_that_grow_in_the_middle_are_refused(tmp_path):
     assert sample_frames(joined, size=32).total == 40
 
 
+@pytest.mark.parametrize("codec", ["gif", "mjpeg"])
+def test_a_file_of_frames_that_are_far_too_large_is_refused_before_it_takes_memory(tmp_path, codec):
+    name, pix_fmt = {"gif": ("a.gif", "rgb8"), "mjpeg": ("a.avi", "yuvj420p")}[codec]
+    path = write_video(tmp_path / name, 2, codec=codec, pix_fmt=pix_fmt, size=(640, 800))
+    assert "megapixels" in error_of(path, limits={"megapixels": 0.1})
+    assert "megapixels" in error_of(path, limits={"megapixels": 0.4})
+    assert sample_frames(path, limits={"megapixels": 0.6}).total == 2
+
+
 def test_limits_are_set_by_name():
     assert limits_given([]) == {}
     assert limits_given(["hours=48", "megapixels=100"]) == {"hours": 48, "megapixels": 100}

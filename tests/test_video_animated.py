@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 
 import numpy as np
@@ -64,6 +65,21 @@ def test_a_still_picture_is_a_video_of_one(tmp_path):
         assert frames.warnings == ()
 
 
+def test_one_jpeg_after_another_is_a_video(tmp_path):
+    for name in ("clip.mjpeg", "clip.jpg"):
+        pieces = []
+        for number in range(5):
+            Image.fromarray(picture(number)).save(tmp_path / "one.jpg", quality=95)
+            pieces.append((tmp_path / "one.jpg").read_bytes())
+        (tmp_path / name).write_bytes(b"".join(pieces))
+        assert numbers_in(sample_frames(tmp_path / name).data) == [0, 1, 2, 3, 4]
+    pictures = [Image.fromarray(picture(number)) for number in range(3)]
+    pictures[0].save(
+        tmp_path / "moment.jpg", "MPO", save_all=True, append_images=pictures[1:]
+    )  # as telephones write it
+    assert numbers_in(sample_frames(tmp_path / "moment.jpg").data) == [0]
+
+
 def test_the_picture_for_programs_without_animation_is_no_part_of_it(tmp_path):
     path = animated(tmp_path / "clip.png", 6, default_image=True)
     assert numbers_in(sample_frames(path).data) == [1, 2, 3, 4, 5]
@@ -92,6 +108,18 @@ def test_an_animation_that_breaks_off_is_an_error_or_a_warning(tmp_path, kind):
         assert numbers_in(frames.data) == list(range(len(frames)))
         assert 10 < len(frames) < 30
         assert "of 30 pictures could be read" in frames.warnings[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_animation_of_any_damage_is_frames_or_one_error(tmp_path, kind):
+    data, random = animated(tmp_path / f"whole.{kind}", 8, **KINDS[kind]).read_bytes(), np.random.default_rng(0)
+    for turn in range(40):
+        broken = bytearray(data[: int(random.integers(1, len(data)))] if turn % 2 else data)
+        for at in random.integers(0, len(broken), 6):
+            broken[at] = int(random.integers(256))
+        (tmp_path / f"broken.{kind}").write_bytes(broken)
+        with contextlib.suppress(VideoError):
+            sample_frames(tmp_path / f"broken.{kind}", size=32)
 
 
 def test_an_animation_among_the_pictures_of_a_folder_is_told(tmp_path):

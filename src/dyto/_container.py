@@ -7,6 +7,7 @@ open. This is the one place that opens a container.
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,13 +107,15 @@ def opened(
 def _open(path: Path, hardware: bool, options: dict[str, str]) -> InputContainer:
     here = set(hwdevices_available()) if hardware else set()
     file = str(path.absolute())  # which begins with a slash or a drive: no protocol can be read into it
+    with path.open("rb") as begin:
+        known = "mjpeg" if begin.read(3) == b"\xff\xd8\xff" else None  # by its name it might be a series of files
     for kind in (kind for kind in CARDS if kind in here):
         try:
             accelerator = HWAccel(kind, allow_software_fallback=True)
-            return av.open(file, "r", metadata_errors="ignore", options=options, hwaccel=accelerator)
+            return av.open(file, "r", known, options, metadata_errors="ignore", hwaccel=accelerator)
         except av.FFmpegError as err:
             log.info("%s is not decoded by %s: %s", path.name, kind, reason(err))
-    return av.open(file, "r", metadata_errors="ignore", options=options)
+    return av.open(file, "r", known, options, metadata_errors="ignore")
 
 
 def _unopened(path: Path, err: av.FFmpegError) -> VideoError:
@@ -127,7 +130,7 @@ def _unopened(path: Path, err: av.FFmpegError) -> VideoError:
             f"{path.name} is {listed}, which names other files, expected a video in one file ({KNOWN}): give the video "
             "itself, fetched to a file"
         )
-    found = "its format is none of those that are read" if isinstance(err, av.ArgumentError) else reason(err)
+    found = "its format is none of those that are read" if err.errno == errno.EINVAL else reason(err)
     return VideoError(
         f"{path.name} cannot be opened: {found}; expected {KNOWN}: check that it is one and was copied whole, or "
         "convert it"

@@ -17,18 +17,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dyto._sampling import Reel
-from dyto.errors import VideoError
+from dyto.errors import DytoError, VideoError
 from dyto.limits import Limits
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
 STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM")
 BRANDS = (b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"hevc", b"heim", b"heis")
-STREAMS = (".mjpeg", ".mjpg")
-"""What holds one JPEG after another begins like a JPEG."""
-
 _PILLOW_ERRORS = (
     OSError, ValueError, SyntaxError, EOFError, MemoryError, struct.error, Image.DecompressionBombError,
+    TypeError, RuntimeError, LookupError, AttributeError, ArithmeticError, AssertionError, SystemError,
 )  # fmt: skip
 
 Picture = Image.Image | NDArray[np.uint8] | Path
@@ -39,9 +37,22 @@ def is_picture(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(16)
     if head.startswith(STARTS):
-        return path.suffix.lower() not in STREAMS
+        return not head.startswith(b"\xff\xd8") or not _is_chain(path)
     netpbm = head[:1] == b"P" and head[1:2] in b"1234567fF" and head[2:3].isspace()
     return netpbm or (head[:4], head[8:12]) == (b"RIFF", b"WEBP") or (head[4:8] == b"ftyp" and head[8:12] in BRANDS)
+
+
+def _is_chain(path: Path) -> bool:
+    """Whether one JPEG follows another in a file (mjpeg), other than several of one moment (MPO)."""
+    before = b""
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            if b"MPF\0" in before + piece:
+                return False
+            if b"\xff\xd9\xff\xd8\xff" in before + piece:
+                return True
+            before = piece[-4:]
+    return path.suffix.lower() in (".mjpeg", ".mjpg")
 
 
 def images_of(folder: Path) -> tuple[list[Path], list[str]]:
@@ -167,7 +178,9 @@ def telling(name: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, and of sizes below the limits
             yield
-    except _PILLOW_ERRORS as err:
+    except DytoError:
+        raise
+    except _PILLOW_ERRORS as err:  # whatever a damaged file leads its decoders to
         reason = "not an image" if isinstance(err, UnidentifiedImageError) else " ".join(str(err).split())
         raise VideoError(f"{name} cannot be read: {reason}; expected an image: replace or remove it") from err
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
+import errno
+from collections.abc import Generator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,7 @@ from dyto._index import Index, timeline_of
 from dyto._rgb import Filler
 from dyto._sampling import Fit, Reel, Request, Timeline, fill_times
 from dyto.errors import VideoError
+from dyto.limits import Limits
 
 
 @dataclass
@@ -40,7 +42,7 @@ def read_through(
     guess = np.empty(0, np.int64)
     with suppress(VideoError):
         guess, _ = request.choose(index.timeline, path.name)
-    alone = False
+    alone = missing > 0
     for _ in range(4):
         reel = Reel(guess, fit, path.name)
         roll = _roll(path, index, reel, repeats, alone)
@@ -103,22 +105,26 @@ def _roll(path: Path, index: Index, reel: Reel, repeats: bool, alone: bool) -> _
         if alone:
             stream.thread_type, stream.codec_context.thread_count = "NONE", 1
         filler = Filler(reel, repeats)
-        for frame in _frames(container, stream, int(np.argmax(index.key)) if index.key.size else 0, damage):
-            index.limits.check_size(f"{path.name}, frame {len(times)}", frame.height, frame.width)
-            if frame.is_corrupt:
-                concealed.append(len(times))
-            if len(times) in reel.rows:
-                filler.put(len(times), frame)
-            times.append(frame.pts)
-            intra.append(bool(frame.key_frame))
-            last = frame.duration or 0
+        begin = int(np.argmax(index.key)) if index.key.size else 0
+        with closing(_frames(container, stream, begin, damage, index.limits)) as frames:
+            for frame in frames:
+                index.limits.check_size(f"{path.name}, frame {len(times)}", frame.height, frame.width)
+                if frame.is_corrupt:
+                    concealed.append(len(times))
+                if len(times) in reel.rows:
+                    filler.put(len(times), frame)
+                times.append(frame.pts)
+                intra.append(bool(frame.key_frame))
+                last = frame.duration or 0
         base = stream.time_base or Fraction(1, 1000)
         rate = stream.guessed_rate or stream.average_rate or Fraction(25)
     ticks = fill_times(times, float(1 / (rate * base)))
     return _Roll(timeline_of(ticks - ticks[:1], last, base, np.array(intra, dtype=bool)), damage, concealed)
 
 
-def _frames(container: InputContainer, stream: VideoStream, begin: int, damage: list[str]) -> Iterator[av.VideoFrame]:
+def _frames(
+    container: InputContainer, stream: VideoStream, begin: int, damage: list[str], limits: Limits
+) -> Generator[av.VideoFrame, None, None]:
     """Decode all packets from the one at `begin` on, noting in `damage` what cannot be."""
     packets = packets_of(container, stream)
     for _ in range(begin):  # before the first key frame: a recording that begins in the middle
@@ -136,6 +142,8 @@ def _frames(container: InputContainer, stream: VideoStream, begin: int, damage: 
         try:
             yield from stream.codec_context.decode(packet)
         except av.FFmpegError as err:
-            damage.append(reason(err))
+            most = f"{limits.megapixels:g} megapixels that are allowed (--raise-limit megapixels=NUMBER)"
+            too_large = f"a frame without a size, or of more than the {most}"
+            damage.append(too_large if err.errno == errno.EINVAL else reason(err))
         if packet is None:
             return
