@@ -199,14 +199,17 @@ def test_files_over_a_limit_are_refused_before_they_are_decoded(clip):
             limits.check(str(clip))
 
 
-def test_an_error_that_is_not_about_the_video_is_kept_from_the_visitor(engine, clip, monkeypatch, caplog):
+def test_an_error_that_names_a_folder_is_kept_from_the_visitor(engine, clip, monkeypatch, caplog):
+    said = iter(["/home/ann/models/mine has no config.json", "org/model does not offer attention"])
+
     def fail(*args, **options):
-        raise dyto.ModelError("/home/ann/models/mine has no config.json")
+        raise dyto.ModelError(next(said))
 
     with monkeypatch.context() as broken:
         broken.setattr("dyto.demo.engine.VideoQA", fail)
-        (failed,) = [event for event in engine.ask(wish(clip)) if isinstance(event, Failed)]
+        failed, told = [list(engine.ask(wish(clip)))[-1] for _ in range(2)]
     assert "ann" not in failed.words
+    assert told == Failed("org/model does not offer attention")
     assert "/home/ann/models/mine" in caplog.text
 
 

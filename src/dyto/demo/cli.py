@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+from contextlib import suppress
 from typing import Annotated, NoReturn
 
 import typer
@@ -12,8 +14,8 @@ import typer
 from dyto import options
 from dyto.console import err, out
 
-HURRY_SECONDS = 0.7
-"""How long a question that is being answered may hold up the end, once everything of the demo has been cleared away."""
+HURRY_SECONDS = 0.5
+"""How long the end may take, once everything of the demo has been cleared away."""
 
 
 def register(app: typer.Typer) -> None:
@@ -102,7 +104,13 @@ def _end(*_: object) -> NoReturn:
 
 
 def _hurry(status: int) -> None:
-    """End the process if it does not end by itself: a decoder or a model need not notice for long."""
-    last = threading.Timer(HURRY_SECONDS, os._exit, (status,))
-    last.daemon = True
-    last.start()
+    """End the process before long: a decoder, a model or all that is loaded need not let go of it by itself."""
+    # No daemon: where nothing else holds up the end, this does, and cuts the rest of it short.
+    threading.Timer(HURRY_SECONDS, _leave, (status,)).start()
+
+
+def _leave(status: int) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(status)

@@ -18,8 +18,8 @@ from PIL import Image
 
 from dyto.answer import Answer
 from dyto.demo.limits import Limits
-from dyto.demo.messages import unforeseen
-from dyto.errors import ConfigError, DoesNotFitError, VideoError
+from dyto.demo.messages import names_a_place, unforeseen
+from dyto.errors import DytoError
 from dyto.features import VisualTokens
 from dyto.inspecting.pictures import merge_map, resized
 from dyto.inspecting.regions import regions, tokens_per_keyframe
@@ -40,9 +40,6 @@ KEPT_TOKENS, KEPT_PREFIXES = 16, 2
 
 LOOK_SECONDS = 0.5
 """How often a visitor is told again how things stand; only then can it be noticed that he left."""
-
-TOLD = (VideoError, ConfigError, DoesNotFitError)
-"""What a visitor can mend; anything else is between the demo and who runs it."""
 
 Captioned = list[tuple[Image.Image, str]]
 
@@ -226,12 +223,13 @@ class Engine:
                 self._answer(wish, side, strategy, tell, left)
                 if left.is_set():
                     break
-        except TOLD as err:
-            tell(Failed(str(err).replace(wish.video, Path(wish.video).name)))
-        except Exception:
-            number = secrets.token_hex(4)
-            logger.exception("a question failed (reference %s)", number)
-            tell(Failed(unforeseen(number)))
+        except Exception as err:
+            words = str(err).replace(wish.video, Path(wish.video).name)
+            if not isinstance(err, DytoError) or names_a_place(words):
+                number = secrets.token_hex(4)
+                logger.exception("a question failed (reference %s)", number)
+                words = unforeseen(number)
+            tell(Failed(words))
         finally:
             if not Path(wish.video).exists():
                 self.forget(wish.video)  # deleted meanwhile, because its visitor left

@@ -188,7 +188,7 @@ class Gate:
         # A link elsewhere may lead here, and that is all.
         led = (
             scope["method"] == "GET"
-            and scope["path"] == "/"
+            and scope["path"] in ("/", "")
             and (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
         )
         strange = site not in ("same-origin", "none") and not led

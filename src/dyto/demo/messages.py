@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 FIELD_LETTERS = 8000
 MOST_NUMBER = 1_000_000_000
+PLACE = re.compile(r"(?<![\w.])(?:~?/|[A-Za-z]:\\)\w")
 EVENT = re.compile(r"[0-9a-f]{32}")
 
 Plain = str | int | float | bool | None
@@ -25,6 +26,16 @@ class RequestError(Exception):
     def __init__(self, status: int, words: str) -> None:
         super().__init__(words)
         self.status = status
+
+
+def names_a_place(words: str) -> bool:
+    """Whether words name a folder of this machine, which is not for visitors.
+
+    Example:
+        >>> names_a_place("/home/ann/model has no config.json"), names_a_place("org/model is 3 / 4 full")
+        (True, False)
+    """
+    return PLACE.search(words) is not None
 
 
 def unforeseen(number: str) -> str:

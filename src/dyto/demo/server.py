@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from collections.abc import Callable
@@ -78,7 +79,7 @@ def open_door(host: str, port: int) -> socket.socket:
         ConfigError: One cannot listen there.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    door = socket.socket(family)
+    door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # by the last, asyncio sends without delay
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         door.bind((host, port))
@@ -98,6 +99,7 @@ def run_site(site: Any, door: socket.socket, ready: Callable[[], None], until: t
         until: Ends it when set.
     """
     uvicorn = import_module("uvicorn")
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a broken form is told to who sent it
     server = uvicorn.Server(
         uvicorn.Config(
             site,
