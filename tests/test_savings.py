@@ -449,15 +449,21 @@ def read_both(path, **options):
     assert np.array_equal(both[0].indices, both[1].indices)
     assert np.array_equal(both[0].seconds, both[1].seconds)
     assert both[0].source_size == both[1].source_size
-    return both[0].data.astype(np.int16), both[1].data.astype(np.int16)
+    return both[0].data, both[1].data
+
+
+def apart(plain, still):
+    """How far frames are apart: (T,) on the average of their pixels, (T,) at most."""
+    both = [np.maximum(a, b) - np.minimum(a, b) for a, b in zip(plain, still, strict=True)]
+    return np.array([one.mean() for one in both]), np.array([one.max() for one in both])
 
 
 @pytest.mark.parametrize("preset", ["ultrafast", "medium"])
 def test_a_still_page_is_decoded_at_its_intra_frames(tmp_path, preset):
     path = write_scene(tmp_path / "page.mp4", lambda picture, number: None, preset=preset)
-    plain, still = read_both(path, num_frames=200)
-    assert np.abs(plain - still).mean() < 1
-    assert np.abs(plain - still).reshape(200, -1).mean(1).max() < 2
+    mean, _ = apart(*read_both(path, num_frames=200))
+    assert mean.mean() < 1
+    assert mean.max() < 2
     index = Index.scan(path)
     spared = sum(group.rows.stop - group.rows.start for group in quiet_groups(index, np.arange(200)))
     assert spared >= 90  # in three groups of the four: what follows the last is not known
@@ -479,8 +485,7 @@ def test_a_thing_that_is_there_from_one_intra_frame_to_another_is_not_lost(tmp_p
             picture[240 : 240 + side, 300 : 300 + side] = (220, 0, 0)
 
     path = write_scene(tmp_path / "between.mp4", paint, gop=20)
-    plain, still = read_both(path, num_frames=200)
-    assert np.abs(plain - still).max() <= 60
+    assert apart(*read_both(path, num_frames=200))[1].max() <= 60
 
 
 @pytest.mark.parametrize(("preset", "side"), [("ultrafast", 10), ("veryfast", 6), ("veryfast", 24)])
@@ -489,8 +494,8 @@ def test_a_small_thing_that_moves_in_a_still_scene_is_not_lost(tmp_path, preset,
         x = 40 + number
         picture[240 : 240 + side, x : x + side] = (220, 0, 0)
 
-    plain, still = read_both(write_scene(tmp_path / "moving.mp4", paint, preset=preset), num_frames=100)
-    assert np.abs(plain - still).max() <= 60  # noise of the coding, and no thing of another color
+    both = read_both(write_scene(tmp_path / "moving.mp4", paint, preset=preset), num_frames=100)
+    assert apart(*both)[1].max() <= 60  # noise of the coding, and no thing of another color
 
 
 def test_a_thing_that_comes_and_goes_between_intra_frames_is_not_lost_unless_it_is_tiny(tmp_path):
@@ -500,8 +505,7 @@ def test_a_thing_that_comes_and_goes_between_intra_frames_is_not_lost_unless_it_
 
     for side in (8, 16):
         path = write_scene(tmp_path / f"comes{side}.mp4", lambda picture, number, s=side: paint(picture, number, s))
-        plain, still = read_both(path, num_frames=200)
-        assert np.abs(plain - still).max() <= 60, side
+        assert apart(*read_both(path, num_frames=200))[1].max() <= 60, side
 
 
 def test_a_new_page_is_seen_from_its_first_frame_on(tmp_path):
@@ -509,8 +513,8 @@ def test_a_new_page_is_seen_from_its_first_frame_on(tmp_path):
         if number >= 115:
             picture[100:300, 100:400] = (30, 60, 200)
 
-    plain, still = read_both(write_scene(tmp_path / "pages.mp4", paint), num_frames=200)
-    assert np.abs(plain - still).reshape(200, -1).mean(1).max() < 2
+    mean, _ = apart(*read_both(write_scene(tmp_path / "pages.mp4", paint), num_frames=200))
+    assert mean.max() < 2
 
 
 @pytest.mark.parametrize("name", ["noisy.mp4", "b.mkv", "vp9.webm", "one.mp4", "old.avi"])
@@ -519,7 +523,7 @@ def test_where_nothing_is_still_nothing_changes(tmp_path, name):
     path = write_video(tmp_path / name, 1 if name == "one.mp4" else 60, codec=codec, noise=40)
     plain, still = read_both(path, num_frames=30)
     assert np.array_equal(plain, still)
-    assert numbers_in(still.astype(np.uint8)) == numbers_in(plain.astype(np.uint8))
+    assert numbers_in(still) == numbers_in(plain)
 
 
 def test_a_card_that_is_not_there_is_done_without(tiny, clip):
