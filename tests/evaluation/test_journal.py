@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -335,6 +336,8 @@ def test_lines_are_read_once(tmp_path, monkeypatch):
     write(tmp_path, {"key": "c"})
     journal.refresh()
     assert seen == ["a", "b", "c"]
+    monkeypatch.setattr(Path, "open", None)
+    assert set(journal.refresh()) == {"a", "b", "c"}, "files that have not grown are not opened"
 
 
 def test_of_two_equal_rows_the_smaller_line_counts_whatever_the_order(tmp_path):
