@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import datetime
 import io
 import json
 
@@ -21,6 +22,7 @@ from dyto.evaluation.evaluate import Judging, evaluate
 from dyto.evaluation.files import dump_lines, encoded
 from dyto.evaluation.folders import RunFolders
 from dyto.evaluation.layout import to_records
+from dyto.evaluation.prepare import prepare
 from dyto.evaluation.questions import read_questions
 from dyto.evaluation.report import to_csv, to_markdown
 from dyto.evaluation.rows import answered, rank_of_row, unanswered
@@ -133,6 +135,26 @@ def test_rows_of_arbitrary_cells_in_csv(tmp_path_factory, cells):
     samples = read_questions(BENCHMARKS["synthetic"], path).samples
     assert [bool(samples[0].broken), bool(samples[-1].broken), len(samples)] == [False, False, 3]
     through(BENCHMARKS["synthetic"], samples)
+
+
+def test_rows_of_any_type_in_parquet(tmp_path):
+    pa = pytest.importorskip("pyarrow", reason="parquet needs the extra 'parquet'")
+    import pyarrow.parquet
+
+    good = GOOD["videomme"]
+    columns = {name: [value, None, value] for name, value in good.items()}
+    columns["domain"] = [datetime.date(2026, 1, 1), None, datetime.date(2026, 1, 2)]
+    columns["question_id"] = [b"1", b"2", b"3"]
+    pyarrow.parquet.write_table(pa.table(columns), tmp_path / "q.parquet")
+    samples = read_questions(BENCHMARKS["videomme"], tmp_path / "q.parquet").samples
+    assert ["'question_id' is bytes" in sample.broken or "is null" in sample.broken for sample in samples] == [True] * 3
+    columns["question_id"] = [1, None, 3]
+    pyarrow.parquet.write_table(pa.table(columns), tmp_path / "q.parquet")
+    samples = read_questions(BENCHMARKS["videomme"], tmp_path / "q.parquet").samples
+    assert [bool(sample.broken) for sample in samples] == [False, True, False]
+    prepare("videomme", tmp_path / "q.parquet", out=tmp_path / "gt")
+    again = read_questions(BENCHMARKS["videomme"], tmp_path / "gt/VideoMME/val_qa.json").samples
+    assert [sample.key for sample in again] == [sample.key for sample in samples]
 
 
 def test_a_line_that_is_no_json_no_csv_or_too_deep_costs_itself(tmp_path):

@@ -6,12 +6,13 @@ import errno
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 
 from dyto.errors import DatasetError
 from dyto.evaluation.folders import RunFolders
-from dyto.evaluation.journal import Claims, Journal
+from dyto.evaluation.journal import Claims, Journal, pieces
 from evaluation.work import hold, wait_for, work
 
 
@@ -229,3 +230,121 @@ def test_asking_again_deletes_journals_and_nothing_else(tmp_path):
     assert folders.forget_unanswered() == 1
     assert (tmp_path / "rows/x.jsonl").is_dir()
     assert set(folders.journal().refresh()) == {ROW["key"]}
+
+
+class Shared:
+    """Claims of which others hold some pieces for a while."""
+
+    def __init__(self, held):
+        self.held, self.log = list(held), []
+
+    def take(self, index):
+        self.log.append(("take", index))
+        return index not in self.held
+
+    def release(self, index):
+        self.log.append(("release", index))
+
+
+def test_pieces_are_taken_in_order_and_those_of_others_again_until_they_are_done():
+    claims, done, given = Shared({1}), {2}, []
+    for index in pieces(claims, iter([0, 1, 2, 3]), lambda i: i not in done):
+        given.append(index)
+        if index is None:
+            claims.held.clear()
+        else:
+            done.add(index)
+    assert given == [0, 3, None, 1]
+    assert [index for what, index in claims.log if what == "take"] == [0, 1, 2, 3, 1]
+    assert [index for what, index in claims.log if what == "release"] == [2], "what is yielded the caller releases"
+
+
+def test_nothing_to_do_is_nothing_yielded():
+    assert list(pieces(Shared(()), [], lambda i: True)) == []
+    assert list(pieces(Shared(()), [1], lambda i: False)) == []
+
+
+def test_claims_are_bytes_of_a_file_and_can_be_given_back(tmp_path):
+    with Claims(tmp_path / "deep/down/lock") as claims:
+        assert claims.take(0)
+        assert claims.take(0), "a process does not keep itself out"
+        claims.release(0)
+    assert (tmp_path / "deep/down/lock").stat().st_size == 0
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        claims.take(0)
+        claims.release(0)
+
+
+def test_a_file_system_without_locks_is_said_once_and_the_work_is_done(tmp_path, monkeypatch, caplog):
+    import fcntl
+
+    def lockf(*words):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with Claims(tmp_path / "lock") as claims:
+        monkeypatch.setattr(fcntl, "lockf", lockf)
+        assert claims.take(0)
+        assert claims.take(1)
+    (record,) = caplog.records
+    assert "no file locks here (No locks available)" in record.getMessage()
+
+
+def test_what_another_process_holds_is_refused(tmp_path, monkeypatch):
+    import fcntl
+
+    asked = []
+
+    def lockf(file, mode, length, start):
+        asked.append((mode, length, start))
+        if start in (3, 4):
+            raise {3: BlockingIOError, 4: PermissionError}[start]
+
+    with Claims(tmp_path / "lock") as claims:
+        monkeypatch.setattr(fcntl, "lockf", lockf)
+        assert [claims.take(index) for index in range(2, 6)] == [True, False, False, True]
+        assert claims.take(7, shared=True)
+        claims.release(7)
+    exclusive, shared = fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_SH | fcntl.LOCK_NB
+    assert asked == [*((exclusive, 1, index) for index in range(2, 6)), (shared, 1, 7), (fcntl.LOCK_UN, 1, 7)]
+
+
+def test_rows_reach_the_disk_now_and_then_and_at_the_end(tmp_path, monkeypatch):
+    synced, clock = [], [100.0]
+    monkeypatch.setattr(os, "fsync", synced.append)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    with Journal(tmp_path / "new/rows") as journal:
+        journal.sync()
+        assert not synced, "nothing is written"
+        journal.append([])
+        assert not (tmp_path / "new").exists(), "no row, no folder"
+        for seconds, times in ((0.0, 0), (2.0, 0), (0.1, 1), (1.9, 1), (0.2, 2)):
+            clock[0] += seconds
+            journal.append([{"key": str(seconds)}])
+            assert len(synced) == times, seconds
+    assert len(synced) == 3
+    journal.close()
+    assert len(synced) == 3
+    assert len({path.name for path in (tmp_path / "new/rows").iterdir()}) == 1
+    assert f"-{os.getpid()}-" in next((tmp_path / "new/rows").iterdir()).name
+
+
+def test_lines_are_read_once(tmp_path, monkeypatch):
+    write(tmp_path, {"key": "a"}, {"key": "b"})
+    seen = []
+    journal = Journal(tmp_path, rank=lambda row: seen.append(row["key"]) or 0)
+    journal.refresh()
+    write(tmp_path, {"key": "c"})
+    journal.refresh()
+    assert seen == ["a", "b", "c"]
+    monkeypatch.setattr(Path, "open", None)
+    assert set(journal.refresh()) == {"a", "b", "c"}, "files that have not grown are not opened"
+
+
+def test_of_two_equal_rows_the_smaller_line_counts_whatever_the_order(tmp_path):
+    for order in ([1, 2], [2, 1]):
+        folder = tmp_path / str(order[0])
+        for number in order:
+            write(folder, {"key": "a", "n": number})
+        journal = Journal(folder)
+        journal.refresh()
+        assert journal.rows()["a"]["n"] == 1

@@ -59,6 +59,7 @@ class TokenCache:
         self.folder = Path(folder)
         self._max_bytes = max_bytes
         self._width = width
+        self._known: set[str] = set()
         self._identity = json.dumps(dict(identity), sort_keys=True, default=str)
         if not mixed:
             check_cache_folder(self.folder)
@@ -78,7 +79,7 @@ class TokenCache:
                 header = json.loads((file.metadata() or {})[MARK])
                 tokens = read_entry({name: file.get_tensor(name) for name in file.keys()}, header, self._width)  # noqa: SIM118
             os.utime(path)
-        except (OSError, SafetensorError, LookupError, TypeError, ValueError, RecursionError) as err:
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as err:
             logger.warning("%s is damaged (%s): the video is encoded again", path, err)
             return None
         return tokens
@@ -106,7 +107,8 @@ class TokenCache:
                 if _HALF_WRITTEN.fullmatch(entry.name):
                     if time.time() - info.st_mtime > _ABANDONED_SECONDS:
                         os.unlink(entry.path)
-                elif is_ours(entry.path):
+                elif entry.name in self._known or is_ours(entry.path):
+                    self._known.add(entry.name)
                     entries.append((info.st_mtime, info.st_size, entry.path))
             except FileNotFoundError:  # another run deleted it first
                 continue
@@ -114,7 +116,8 @@ class TokenCache:
         for _, size, path in sorted(entries):
             if excess <= 0:
                 break
-            Path(path).unlink(missing_ok=True)
+            if is_ours(path):
+                Path(path).unlink(missing_ok=True)
             excess -= size
 
 

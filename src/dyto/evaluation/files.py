@@ -53,8 +53,8 @@ def cannot_write(path: Path, err: OSError) -> DatasetError:
 
 
 def dump_json(value: Any) -> str:
-    """JSON for a file that people read: indented, keys in the order given, text not escaped."""
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    """JSON for a file that people read: indented, keys in the order given, text not escaped; dates as their text."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
 
 
 def dump_line(value: Any) -> str:
