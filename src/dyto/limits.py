@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from typing import Any
 
 from dyto.errors import ConfigError, VideoError, unknown
@@ -18,21 +18,23 @@ class Limits:
         megapixels: Most of a frame or a picture, in millions of pixels.
         streams: Most in a file: pictures, sound, subtitles and data together.
         hours: Longest duration.
+        fixed: Whether who reads the error cannot raise them, so that it does not say how.
 
     Raises:
         ConfigError: A bound is no number above 0.
 
     Example:
         >>> Limits(hours=48)
-        Limits(megapixels=64, streams=32, hours=48)
+        Limits(megapixels=64, streams=32, hours=48, fixed=False)
     """
 
     megapixels: float = 64
     streams: int = 32
     hours: float = 24
+    fixed: bool = False
 
     def __post_init__(self) -> None:
-        for field in fields(self):
+        for field in _numbers():
             value = getattr(self, field.name)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not number or not math.isfinite(value) or value <= 0:
@@ -48,7 +50,7 @@ class Limits:
         """
         if isinstance(given, Limits):
             return given
-        names = [field.name for field in fields(cls)]
+        names = [field.name for field in _numbers()]
         for name in given or {}:
             if name not in names:
                 raise unknown("limit", name, names)
@@ -68,7 +70,7 @@ class Limits:
         if height * width > self.pixels:
             raise VideoError(
                 f"{name} has {width} x {height} pixels, expected {self.megapixels:g} megapixels at most: scale it "
-                f"down, or {_raise('megapixels', math.ceil(height * width / 1e6))}"
+                f"down{self._or_raise('megapixels', math.ceil(height * width / 1e6))}"
             )
 
     def check_streams(self, name: str, count: int) -> None:
@@ -79,8 +81,8 @@ class Limits:
         """
         if count > self.streams:
             raise VideoError(
-                f"{name} has {count} streams, expected {self.streams} at most: copy out the one with the pictures, "
-                f"or {_raise('streams', count)}"
+                f"{name} has {count} streams, expected {self.streams} at most: copy out the one with the pictures"
+                f"{self._or_raise('streams', count)}"
             )
 
     def check_duration(self, name: str, seconds: float) -> None:
@@ -91,13 +93,20 @@ class Limits:
         """
         if seconds > self.hours * 3600:
             raise VideoError(
-                f"{name} lasts {seconds / 3600:.1f} hours by its times, expected {self.hours:g} at most: cut out a "
-                f"part, or {_raise('hours', math.ceil(seconds / 3600))}"
+                f"{name} lasts {_lasting(seconds)} by its times, expected {_lasting(self.hours * 3600)} at most: cut "
+                f"out a part{self._or_raise('hours', math.ceil(seconds / 3600))}"
             )
 
+    def _or_raise(self, name: str, value: int) -> str:
+        return "" if self.fixed else f", or allow it with limits={{{name!r}: {value}}} (--raise-limit {name}={value})"
 
-def _raise(name: str, value: int) -> str:
-    return f"allow it with limits={{{name!r}: {value}}} (--raise-limit {name}={value})"
+
+def _numbers() -> list[Field[Any]]:
+    return [field for field in fields(Limits) if field.name != "fixed"]
+
+
+def _lasting(seconds: float) -> str:
+    return f"{seconds / 3600:.3g} hours" if seconds >= 7200 else f"{seconds / 60:.3g} minutes"
 
 
 def limits_given(texts: Iterable[str]) -> dict[str, float]:

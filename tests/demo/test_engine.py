@@ -190,13 +190,17 @@ def test_what_nobody_foresaw_is_told_and_the_next_visitor_served(engine, clip, m
 
 def test_files_over_a_limit_are_refused_before_they_are_decoded(clip):
     assert Limits(megabytes=1, minutes=1).check(str(clip)) == clip
+    with pytest.raises(dyto.VideoError, match="0 MB are allowed"):
+        Limits(megabytes=0).check(str(clip))
     for limits, message in [
-        (Limits(minutes=0.05), "longer than the 0.05 minutes"),
-        (Limits(megabytes=0), "0 MB are allowed"),
-        (Limits(pixels=100), "larger than allowed"),
+        (
+            Limits(minutes=0.05),
+            r"clip.mp4 lasts 0.108 minutes by its times, expected 0.05 minutes at most: cut out a part$",
+        ),
+        (Limits(pixels=100), r"clip.mp4 has 96 x 64 pixels, expected 0.0001 megapixels at most: scale it down$"),
     ]:
         with pytest.raises(dyto.VideoError, match=message):
-            limits.check(str(clip))
+            dyto.sample_frames(clip, guarded=True, limits=limits.bounds)
 
 
 def test_an_error_that_names_a_folder_is_kept_from_the_visitor(engine, clip, monkeypatch, caplog):

@@ -276,7 +276,7 @@ class Engine:
             qa.on_stage = lambda stage: tell(Doing(WORDS[stage])) if stage in WORDS else None
             frames: list[Frames] = []
             qa.on_frames = frames.append
-            tokens = qa.encode(wish.video, question=asked, preview=SIDE)
+            tokens = qa.encode(wish.video, question=asked, preview=SIDE, guarded=True, limits=self.limits.bounds)
             seen = _Seen(qa, tokens, *_pictures(frames[-1], tokens))
             qa.on_stage = qa.on_frames = None
         with self._lock:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dyto._container import opened, packets_of
-from dyto._pictures import is_picture
 from dyto.errors import VideoError
+from dyto.limits import Limits as Bounds
 from dyto.video import existing
 
 
@@ -50,8 +49,13 @@ class Limits:
         """Most of all visitors' files together."""
         return 10 * self.file_bytes if self.all_megabytes is None else self.all_megabytes * 1_000_000
 
+    @property
+    def bounds(self) -> Bounds:
+        """What a video may hold, as `dyto.sample_frames` takes it."""
+        return Bounds(megapixels=self.pixels / 1e6, hours=self.minutes / 60, fixed=True)
+
     def check(self, path: str) -> Path:
-        """Fail on a file that is too much, before it is decoded.
+        """Fail on a file that is too much, before it is opened.
 
         Args:
             path: Of the file.
@@ -60,7 +64,7 @@ class Limits:
             The path.
 
         Raises:
-            VideoError: It is no video, or over a limit.
+            VideoError: It is not there, or too large.
         """
         file = existing(path)
         size = file.stat().st_size / 1e6
@@ -68,21 +72,4 @@ class Limits:
             raise VideoError(
                 f"{file.name} has {size:.0f} MB, but {self.megabytes} MB are allowed here: cut it or lower its quality"
             )
-        if is_picture(file):
-            return file
-        with opened(file) as (container, stream):
-            width, height = stream.codec_context.width, stream.codec_context.height
-            if width * height > self.pixels:
-                raise VideoError(f"{file.name} is {width} x {height}, larger than allowed here: scale it down")
-            most, base = self.minutes * 60, float(stream.time_base or 0)
-            first: float | None = None
-            for packet in packets_of(container, stream):
-                if packet.pts is None:
-                    continue
-                second = packet.pts * base
-                first = second if first is None else min(first, second)
-                if second - first > most:
-                    raise VideoError(
-                        f"{file.name} is longer than the {self.minutes:g} minutes allowed here: cut out a part"
-                    )
         return file
