@@ -152,6 +152,9 @@ class ArrivingFrames(Frames):
             self._arrival.close()
 
 
+READER = 2
+"""Raised whenever a file is read otherwise than before; what was kept of the pixels of before is not used again."""
+
 ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 """How a text begins that is no path. (A drive has one letter; a `Path` keeps one slash of two.)"""
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import dyto
-from dyto import _decode
+from dyto import video
 from dyto.demo.engine import Doing, Engine, Failed, Said, Shown, Wish
 from dyto.demo.limits import Limits
 from dyto.demo.places import PREFIX, make_folder
@@ -48,15 +48,15 @@ def test_a_second_question_neither_reads_nor_encodes_the_video_again(engine, cli
 
 
 def test_a_video_is_decoded_once_for_its_answer_and_its_pictures(engine, clip, monkeypatch):
-    read, reading = [], _decode.read_video
+    read, reading = [], video.read_guarded
 
-    def counting(path, *rest):
+    def counting(path, options):
         read.append(path)
-        return reading(path, *rest)
+        return reading(path, options)
 
-    monkeypatch.setattr("dyto.video.read_video", counting)
+    monkeypatch.setattr(video, "read_guarded", counting)
     shown = list(engine.ask(wish(clip)))[-1]
-    assert read == [clip]
+    assert read == [str(clip)]
     assert {picture.size for picture, _ in shown.keyframes} == {(480, 320)}
 
 

@@ -104,7 +104,10 @@ class Loader:
             return Unavailable("undecodable", reason_of(err).replace(str(clip.path), sample.video))
 
     def _decode(self, clip: Clip) -> Frames:
-        """The clip's frames, read where a poison file can be stopped; a file no longer than the clip that begins after its end was cut already."""
+        """The clip's frames, read where a poison file can be stopped.
+
+        A file no longer than the clip that begins after its end was cut already.
+        """
         savings = replace(self.savings, overlap=False)
         fixed = {"size": self.size, "source_fps": self.benchmark.folder_fps, "savings": savings, "guarded": True}
         options = {**fixed, **self.sampling}

@@ -24,6 +24,7 @@ from dyto.prompts import Prompt, get_prompt, prompt_for
 from dyto.savings import Savings
 from dyto.strategies import Strategy
 from dyto.targets import describe_strategy, make_strategy, short_name
+from dyto.video import READER
 
 _GIB = 1 << 30
 
@@ -226,7 +227,7 @@ class Settings:
         cache = None
         if self.cache_dir is not None:
             parts = ("model", "weights", "dtype", "strategy", "savings")
-            what: dict[str, Any] = {key: config[key] for key in parts if key in config}
+            what: dict[str, Any] = {key: config[key] for key in parts if key in config} | {"reader": READER}
             embeddings = qa.model.model.get_input_embeddings().weight
             cache = TokenCache(
                 self.cache_dir,
