@@ -88,6 +88,16 @@ def test_the_reader_loads_neither_torch_nor_transformers():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
+def test_a_relative_path_is_one_of_the_folder_at_that_time(clip, tmp_path, monkeypatch):
+    sample_frames(clip, num_frames=1, guarded=True)
+    monkeypatch.chdir(clip.parent)
+    assert sample_frames(clip.name, num_frames=1, guarded=True).source == clip.name
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(VideoError, match="^here has 0 files and no image"):
+        sample_frames("here", guarded=True)
+
+
 def test_a_warm_reader_serves_the_next_video(clip):
     sample_frames(clip, num_frames=2, guarded=True)
     (child,) = guarded._pool._idle[-1:]

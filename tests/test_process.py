@@ -16,7 +16,9 @@ def command():
     begun = False
     while True:  # as foreign code that returns to Python only when it is done
         try:
-            begun = begun or print("begun", file=sys.stderr, flush=True) is None
+            if not begun:
+                begun = True
+                print("begun", file=sys.stderr, flush=True)
             time.sleep(60)
         except BaseException:
             pass

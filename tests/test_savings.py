@@ -300,14 +300,14 @@ def test_frames_that_nobody_waits_for_end_their_thread(long):
 
 def test_a_strategy_that_fails_or_is_interrupted_leaves_no_thread(tiny, long):
     held = []  # as a traceback holds them, which a debugger or a notebook keeps
-    for error in (RuntimeError, KeyboardInterrupt):
+    for error, told in ((RuntimeError, dyto.StrategyError), (KeyboardInterrupt, KeyboardInterrupt)):
 
         def failing(frames, encode, question=None, error=error):
             held.append(frames)
             frames.rows(slice(1))
             raise error("stop")
 
-        with pytest.raises(error):
+        with pytest.raises(told):
             dyto.VideoQA(tiny, failing, savings=OVERLAP).encode(long)
         assert not decoding()
 

@@ -135,7 +135,6 @@ def _described(frames: Frames) -> dict[str, Any]:
         "seconds": frames.seconds.tolist(),
         "source_size": frames.source_size,
         "total": frames.total,
-        "source": frames.source,
         "warnings": frames.warnings,
         "preview": None if frames.preview is None else frames.preview.shape,
     }

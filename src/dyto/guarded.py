@@ -119,7 +119,9 @@ class _Child:
         size = options.pop("size", None)
         options |= {} if callable(size) else {"size": size}
         try:
-            self._channel.send({"path": path, "options": options, "asks_size": callable(size)})
+            # A child that waited since the folder of this process was another one knows whole paths only.
+            whole = os.path.abspath(path)
+            self._channel.send({"path": whole, "options": options, "asks_size": callable(size)})
             while True:
                 message, file = self._receive(watch)
                 if "size_of" in message:
@@ -139,7 +141,7 @@ class _Child:
         except BaseException:  # also of whoever waits: what the child would still say is for nobody
             self.end()
             raise
-        raise getattr(errors, message["error"])(message["message"])
+        raise getattr(errors, message["error"])(message["message"].replace(whole, path))
 
     def _receive(self, watch: _Watch) -> tuple[dict[str, Any], int | None]:
         while not select.select([self._channel.end], [], [], LOOK_SECONDS)[0]:

@@ -234,7 +234,7 @@ def sample_frames(
         }  # fmt: skip
         told, pixels = read_guarded(str(path), {**options, "limits": bounds, "savings": savings or Savings()})
         return Frames(
-            pixels[0], told["indices"], told["seconds"], tuple(told["source_size"]), told["total"], told["source"],
+            pixels[0], told["indices"], told["seconds"], tuple(told["source_size"]), told["total"], str(path),
             tuple(told["warnings"]), pixels[1] if told["preview"] else None,
         )  # fmt: skip
     if path.is_dir():

@@ -273,7 +273,8 @@ class ReturnsLists(Good):
 
 class ReturnsAnArray(Good):
     def finish(self, tokens, frames, question):
-        return replace(tokens, data=tokens.data.numpy())
+        object.__setattr__(tokens, "data", tokens.data.numpy())
+        return tokens
 
 
 class TakesTimeInWords(Good):

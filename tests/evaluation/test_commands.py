@@ -330,4 +330,4 @@ def test_the_published_scripts_run_as_they_are_typed(world, shared):
 )
 def test_every_published_preparation_script_is_there(name):
     text = (ROOT / f"scripts/data/prepare_{name}_qa_file.py").read_text()
-    assert f'prepare_qa_file("{name}")' in text
+    assert f'start("dyto.legacy_eval", "prepare_qa_file", "{name}")' in text

@@ -146,7 +146,7 @@ def test_an_error_of_a_worker_arrives_with_class_message_and_traceback():
 
     err, where = raised(MissingExtraError("Reading a parquet file", "pyarrow", "parquet"))
     assert type(err) is MissingExtraError
-    assert "pip install 'dyto[parquet]'" in str(err)
+    assert "pip install '.[parquet]'" in str(err)
     assert "raise err" in where
     err, where = raised(OddError(1, 2))
     assert type(err) is dyto.DytoError, "it cannot be put together again"

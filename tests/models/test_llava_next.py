@@ -16,6 +16,7 @@ from dyto.models.llava_next import LlavaNext
 from dyto.models.pixels import Normalization, resize_pictures
 from dyto.models.rope import ntk_inv_freq
 from dyto.models.tiny import build_processor, build_tokenizer
+from dyto.models.versions import cache_argument
 
 from forge import forge_model
 
@@ -104,7 +105,7 @@ def test_uncompressed_logits_equal_stock_transformers(model):
         stock = model.model(inputs_embeds=embeds).logits[0, -1]
         ours = model.model(
             inputs_embeds=model.model.get_input_embeddings()(prompt.after)[None],
-            past_key_values=copy.deepcopy(prefix.cache),
+            **cache_argument(model.model, copy.deepcopy(prefix.cache)),
             attention_mask=torch.ones(1, ids.shape[1], dtype=torch.int64),
         ).logits[0, -1]
     torch.testing.assert_close(ours, stock, rtol=1e-5, atol=1e-5)

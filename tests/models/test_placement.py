@@ -104,7 +104,7 @@ def test_a_device_and_a_device_map_exclude_each_other():
 )
 def test_what_is_not_installed_is_named_with_its_extra(monkeypatch, options, extra, package):
     monkeypatch.setattr("dyto.models.placement.find_spec", lambda name: None)
-    with pytest.raises(dyto.MissingExtraError, match=rf"needs {package}.*pip install 'dyto\[{extra}\]'"):
+    with pytest.raises(dyto.MissingExtraError, match=rf"needs {package}.*pip install '.\[{extra}\]'"):
         dyto.load_model("tiny", **options)
 
 

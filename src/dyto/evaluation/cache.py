@@ -15,7 +15,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 
-from dyto.errors import ConfigError, DatasetError
+from dyto.errors import ConfigError, DatasetError, DytoError
 from dyto.evaluation.entries import MARK, read_entry, to_entry
 from dyto.evaluation.files import write_atomic
 from dyto.features import VisualTokens
@@ -79,7 +79,7 @@ class TokenCache:
                 header = json.loads((file.metadata() or {})[MARK])
                 tokens = read_entry({name: file.get_tensor(name) for name in file.keys()}, header, self._width)  # noqa: SIM118
             os.utime(path)
-        except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as err:
+        except (DytoError, OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as err:
             logger.warning("%s is damaged (%s): the video is encoded again", path, err)
             return None
         return tokens

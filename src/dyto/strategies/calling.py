@@ -74,6 +74,6 @@ def malformed(tokens: Any) -> str:
             return f"stages[{stage!r}] = {seconds!r}, expected seconds"
     try:
         replace(tokens)  # checks what was changed after it was made
-    except ValueError as err:
+    except (ValueError, DytoError) as err:
         return str(err)
     return ""
