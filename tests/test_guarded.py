@@ -122,7 +122,9 @@ def test_poison_costs_its_own_request_only(poison, monkeypatch, name, said):
     monkeypatch.setattr(guarded, "MEMORY", 900 << 20)
     if name == "swell":  # the address space may grow, what is held may not
         monkeypatch.setattr(
-            guarded._Watch, "__init__", lambda *words, real=guarded._Watch.__init__: real(*words[:3], 400 << 20)
+            guarded._Watch,
+            "__init__",
+            lambda *words, real=guarded._Watch.__init__: real(*words[:3], 400 << 20, words[4]),
         )
     before = time.monotonic()
     with pytest.raises(VideoError, match=said):

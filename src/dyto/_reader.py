@@ -71,6 +71,7 @@ def main() -> None:
     channel, shared = Channel(socket.socket(fileno=number)), _Shared()
     _sampling.empty = shared.empty  # frames are decoded to where they are handed over
     _TellingLimits.channel = channel
+    channel.send({"begun": True})
     while True:
         try:
             request, _ = channel.receive()

@@ -37,6 +37,9 @@ AVAILABLE = hasattr(os, "memfd_create") and hasattr(socket, "send_fds")
 FIRST_SECONDS, SECONDS_A_MINUTE = 10.0, 2.0
 """Seconds that reading may take, and those added for each minute that the video lasts."""
 
+START_SECONDS = 60.0
+"""Most seconds that a new child may take to begin; they do not count as reading."""
+
 BYTES_A_SECOND = 50e6
 """Until it is known how long a video lasts, its size adds so much to the first seconds: an index is read whole."""
 
@@ -80,6 +83,7 @@ class _Child:
             there.close()
             os.close(gone)
         self._channel = Channel(here)
+        self._begun = False
         _children.add(self)
 
     @property
@@ -115,7 +119,7 @@ class _Child:
         Raises:
             DytoError: What the child says of the video, or what became of the child; then it is not alive.
         """
-        watch = _Watch(self._process.pid, path, self.memory)
+        watch = _Watch(self._process.pid, path, self.memory, 0 if self._begun else START_SECONDS)
         size = options.pop("size", None)
         options |= {} if callable(size) else {"size": size}
         try:
@@ -124,7 +128,10 @@ class _Child:
             self._channel.send({"path": whole, "options": options, "asks_size": callable(size)})
             while True:
                 message, file = self._receive(watch)
-                if "size_of" in message:
+                if "begun" in message:
+                    self._begun = True
+                    watch.begin()
+                elif "size_of" in message:
                     self._channel.send({"size": size(*message["size_of"])})
                 elif "lasts" in message:
                     watch.allow(message["lasts"])
@@ -152,10 +159,14 @@ class _Child:
 class _Watch:
     """The bounds of one request."""
 
-    def __init__(self, pid: int, path: str, memory: int) -> None:
+    def __init__(self, pid: int, path: str, memory: int, more: float) -> None:
         self._pid, self._path, self._memory = pid, path, memory
-        self._begun = time.monotonic()
+        self._start = time.monotonic() + more
         self._allowed = FIRST_SECONDS + (os.path.getsize(path) if os.path.isfile(path) else 0) / BYTES_A_SECOND
+
+    def begin(self) -> None:
+        """Let the time run from now on: the child is there."""
+        self._start = time.monotonic()
 
     def allow(self, lasts: float) -> None:
         """Set the deadline by what the video says that it lasts."""
@@ -168,7 +179,7 @@ class _Watch:
             VideoError: It does.
         """
         name = Path(self._path).name
-        if time.monotonic() - self._begun > self._allowed:
+        if time.monotonic() - self._start > self._allowed:
             raise VideoError(
                 f"{name} takes more than {self._allowed:.0f} s to read, expected {FIRST_SECONDS:.0f} s and "
                 f"{SECONDS_A_MINUTE:.0f} s for each minute of video at most: convert it with ffmpeg"
