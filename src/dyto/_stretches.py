@@ -108,7 +108,7 @@ class _Work:
         """Take stretches until there are no more; what goes wrong ends the work on all that come after it."""
         try:
             while self._taken + 1 < self.end:
-                with opened(self._path, self._savings.hardware, self._index.limits) as (container, stream):
+                with opened(self._path, self._savings.hardware, self._index.limits, strict=True) as (container, stream):
                     self._decode(container, stream, anew=stream.codec_context.name in ALONE)
         except Exception as err:  # noqa: BLE001 - raised by whoever asked for the frames
             self.unopened = err

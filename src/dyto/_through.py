@@ -101,7 +101,7 @@ def _roll(path: Path, index: Index, reel: Reel, repeats: bool, alone: bool) -> _
     damage: list[str] = []
     concealed: list[int] = []
     last = 0
-    with opened(path, limits=index.limits) as (container, stream):
+    with opened(path, limits=index.limits, strict=not alone) as (container, stream):
         if alone:
             stream.thread_type, stream.codec_context.thread_count = "NONE", 1
         filler = Filler(reel, repeats)
