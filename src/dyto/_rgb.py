@@ -141,4 +141,5 @@ def slant(matrix: Matrix | None) -> float:
 
 def _samples(plane: VideoPlane, size: int) -> NDArray[np.uint8]:
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
-    return rows[:, : plane.width * size]
+    # A copy: what a decoder leaves out of a damaged picture shows what its memory held before, so it gets that back.
+    return rows[:, : plane.width * size].copy()
