@@ -42,6 +42,7 @@ CORES = (1, 2, 3, 8)
 SIZE = (96, 128)
 QUICK = {"deadline": "realtime", "cpu-used": "8"}
 QUIET = {"x265-params": "log-level=none:keyint=12:pools=1"}
+EXACT = {"fflags": "bitexact"}
 SVT = {"preset": "12", "svtav1-params": "lp=1"}
 
 VIDEOS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -65,7 +66,7 @@ VIDEOS: dict[str, tuple[str, dict[str, Any]]] = {
     "open": ("a.mkv", {"options": {"bf": "3", "x264-params": "open-gop=1:keyint=8:min-keyint=8:slices=3"}}),
     "long": ("a.mp4", {"gop": 250, "count": 120}),
     "wmv": ("a.wmv", {"codec": "wmv2"}),
-    "ogv": ("a.ogv", {"codec": "libvpx", "container_format": "ogg", "options": QUICK}),
+    "ogv": ("a.ogv", {"codec": "libvpx", "container_format": "ogg", "options": QUICK, "container_options": EXACT}),
     "ivf": ("a.ivf", {"codec": "libvpx", "options": QUICK}),
     "mjpeg": ("a.mjpeg", {"codec": "mjpeg", "pix_fmt": "yuvj420p"}),
 }
