@@ -79,7 +79,7 @@ def opened(
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": ",".join(FORMATS),
-        "max_pixels": str(min(limits.pixels * ROOM, 2**31 - 1)),
+        "max_pixels": str(min(limits.pixels, 2**31 - 1)),
     }
     try:
         container = _open(path, hardware, options)
@@ -102,7 +102,8 @@ def opened(
             )
         limits.check_size(path.name, stream.codec_context.height, stream.codec_context.width)
         strictly = {"err_detect": "explode"} if strict else {}
-        stream.codec_context.options = {"max_pixels": options["max_pixels"], **strictly}
+        most = limits.pixels_beside(stream.codec_context.height * stream.codec_context.width)
+        stream.codec_context.options = {"max_pixels": str(min(most * ROOM, 2**31 - 1)), **strictly}
         stream.thread_type = "NONE" if stream.codec_context.name in ALONE else "AUTO"
         yield container, stream
 

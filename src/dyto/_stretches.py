@@ -160,7 +160,8 @@ class _Work:
                 raise IndexBroken(f"the frame at tick {frame.pts} comes out of turn")
             if frame.is_corrupt:
                 raise IndexBroken(f"the frame at tick {frame.pts} is damaged")
-            self._index.limits.check_size(f"{self._path.name}, frame {position}", frame.height, frame.width)
+            name = f"{self._path.name}, frame {position}"
+            self._index.limits.check_growth(name, frame.height, frame.width, self._index.area)
             if position in self._reel.left:
                 if number:
                     self._begun.wait()

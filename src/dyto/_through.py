@@ -108,7 +108,7 @@ def _roll(path: Path, index: Index, reel: Reel, repeats: bool, alone: bool) -> _
         begin = int(np.argmax(index.key)) if index.key.size else 0
         with closing(_frames(container, stream, begin, damage, index.limits)) as frames:
             for frame in frames:
-                index.limits.check_size(f"{path.name}, frame {len(times)}", frame.height, frame.width)
+                index.limits.check_growth(f"{path.name}, frame {len(times)}", frame.height, frame.width, index.area)
                 if frame.is_corrupt:
                     concealed.append(len(times))
                 if len(times) in reel.rows:
