@@ -2,9 +2,9 @@
 
     python bench/bench_guarded.py [--rounds 25] [--frames 100] [--size 336] [--file F]
 
-Without --file an H.264 file of 854 x 480 is made first, 25 frames a second for 20 seconds. Both ways take turns in every
-round, the first of them by turns, too, so that what slows one down slows the other. Printed are the medians, and the
-median of the ratio in each round with its quartiles.
+Without --file an H.264 file of 854 x 480 is made first, 25 frames a second for 20 seconds. Both ways take turns in
+every round, the first of them by turns, too, so that what slows one down slows the other. Printed are the medians, and
+the median of the ratio in each round with its quartiles.
 """
 
 import argparse

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import fuzzing
 from dyto.benchmarks import BENCHMARKS
 from dyto.choices import parse_choice
 from dyto.errors import DytoError
@@ -24,8 +25,6 @@ from dyto.evaluation.subtitles import read_subtitles
 from dyto.evaluation.verdicts import parse_verdict
 from dyto.legacy_eval import config_settings, read_config
 from dyto.strategies import build_strategy
-
-import fuzzing
 
 SECONDS = 5
 """What any of it may take; all of them take milliseconds, but the machine may be busy."""

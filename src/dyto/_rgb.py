@@ -107,7 +107,7 @@ def matrix_of(frame: av.VideoFrame) -> Matrix | None:
     """The display matrix of a frame, None where it has none."""
     # `frame.side_data` would tie the frame to itself, and give its memory back whenever garbage is collected: what a
     # decoder leaves out of a damaged picture, which is what its memory held before, would then be up to chance.
-    sides = SideDataContainer(frame)
+    sides = SideDataContainer(frame)  # type: ignore[call-arg]  # its stub does not know of it
     if "DISPLAYMATRIX" not in {side.type.name for side in sides}:
         return None
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(sides["DISPLAYMATRIX"]))

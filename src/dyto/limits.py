@@ -9,7 +9,6 @@ from typing import Any
 
 from dyto.errors import ConfigError, VideoError, unknown
 
-
 ALWAYS = 4096 * 2304
 """Pixels that a frame may have whatever its file declares: 4K."""
 
@@ -22,8 +21,8 @@ class Limits:
         megapixels: Most of a frame or a picture, in millions of pixels.
         streams: Most in a file: pictures, sound, subtitles and data together.
         hours: Longest duration.
-        growth: Most pixels of a frame, as a multiple of what its file declares; 4K in any case. A damaged head may claim
-            anything, and would get the memory for it.
+        growth: Most pixels of a frame, as a multiple of what its file declares; 4K in any case. A damaged head may
+            claim anything, and would get the memory for it.
         fixed: Whether who reads the error cannot raise them, so that it does not say how.
 
     Raises:
