@@ -84,8 +84,8 @@ class Index:
         largest = max(rows[4::5], default=0)
         if codec in EVERY_BLOCK and area > max(ALWAYS, largest * PIXELS_A_BYTE):
             raise VideoError(
-                f"{path.name} is broken: it claims pictures of {area / 1e6:.0f} megapixels, but the largest has {largest} "
-                "bytes: get the file again"
+                f"{path.name} is broken: it claims pictures of {area / 1e6:.0f} megapixels in {largest} bytes or less: "
+                "get the file again"
             )
         table = np.frombuffer(rows, np.int64).reshape(-1, 5) if rows else np.empty((0, 5), np.int64)
         pts, key, shown = table[:, 0].copy(), table[:, 2].astype(bool), table[:, 3].astype(bool)
