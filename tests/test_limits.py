@@ -100,3 +100,39 @@ def test_limits_are_set_by_name():
             limits_given([text])
     with pytest.raises(ConfigError, match="streams"):
         dyto.sample_frames(np.zeros((1, 4, 4, 3), np.uint8), limits={"streams": True})
+
+
+def with_claims(path, out, height, width, frames):
+    """Copy a video in Sorenson's codec whose frames claim a size of 16 bits a side; some claim another."""
+    data = bytearray(path.read_bytes())
+    at = 13
+    for number in range(max(frames) + 2):  # the first tag is about the file
+        size = int.from_bytes(data[at + 1 : at + 4], "big")
+        head = int.from_bytes(data[at + 12 : at + 24], "big")
+        if data[at] == 9 and number - 1 in frames:
+            assert head >> 63 & 7 == 1
+            head = head & ~(0xFFFFFFFF << 31) | (width << 47 | height << 31)
+            data[at + 12 : at + 24] = head.to_bytes(12, "big")
+        at += 11 + size + 4
+    out.write_bytes(data)
+    return out
+
+
+def test_a_frame_that_claims_more_than_its_file_is_refused(tmp_path):
+    whole = write_video(tmp_path / "a.flv", 12, codec="flv", size=(272, 304), gop=4)
+    large = with_claims(whole, tmp_path / "large.flv", 7000, 7000, {5})
+    message = error_of(large)
+    assert "frame 5 has 7000 x 7000 pixels, expected 4 times the 82688" in message or "more than the" in message
+    with pytest.raises(VideoError, match="--raise-limit growth=") as caught:
+        sample_frames(with_claims(whole, tmp_path / "larger.flv", 3100, 3100, {5}))
+    assert "frame 5 has 3100 x 3100 pixels" in str(caught.value)
+    fine = with_claims(whole, tmp_path / "fine.flv", 2000, 3000, {5})
+    assert sample_frames(fine, size=32, allow_partial=True).total == 12
+
+
+def test_pictures_that_cannot_be_in_so_few_bytes_are_refused(tmp_path):
+    whole = write_video(tmp_path / "a.flv", 6, codec="flv", size=(272, 304), gop=4)
+    claims = with_claims(whole, tmp_path / "all.flv", 7000, 7000, set(range(6)))
+    start = time.perf_counter()
+    assert "claims pictures of 49 megapixels" in error_of(claims)
+    assert time.perf_counter() - start < 5

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 
+import av
 import numpy as np
 import pytest
 
 from dyto import _stretches
+from dyto._rgb import Shown, matrix_of
 from dyto._whole import missing_bytes
 from dyto.errors import VideoError
 from dyto.video import sample_frames
@@ -90,6 +93,23 @@ def test_bits_that_flipped_are_read_alike_by_any_number_of_decoders(tmp_path, mo
         told += bool(next(iter(found))[1])
     if codec in ("mpeg4", "libx264", "mpeg2video"):  # the others cannot tell
         assert told >= 2
+
+
+def test_a_frame_gives_its_memory_back_at_once(made):
+    """What a decoder leaves out of a damaged picture is what its memory held before: that must not be up to chance."""
+    with av.open(str(made("a.mkv"))) as container:
+        frame = next(container.decode(video=0))
+        pixels = np.frombuffer(memoryview(frame.planes[0]), np.uint8)
+        assert not any(np.shares_memory(plane, pixels) for plane in Shown.of(frame).planes)
+        del pixels
+        matrix_of(frame)
+        gc.collect()
+        gc.disable()
+        try:
+            del frame
+            assert gc.collect() == 0
+        finally:
+            gc.enable()
 
 
 def test_the_cases(shared):

@@ -55,13 +55,13 @@ ROOM = 2
 """A decoder itself refuses frames of so many times the pixels allowed; those in between are told by their size."""
 
 
-ALONE = ("hevc", "vp8")
+ALONE = ("hevc", "vp8", "mjpeg")
 """Decoders that do not notice damage, and that give other pictures with several threads than with one."""
 
 
 @contextmanager
 def opened(
-    path: Path, hardware: bool = False, limits: Limits | None = None
+    path: Path, hardware: bool = False, limits: Limits | None = None, strict: bool = False
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its main video stream; nothing but this file, whatever it may name.
 
@@ -69,6 +69,8 @@ def opened(
         path: The file.
         hardware: Decode with the graphics card where there is one that can.
         limits: What it may hold; None for the usual.
+        strict: The decoder fails where it would make up a part of a frame. Its note of that on the frame is not to be
+            relied on where it has several threads: one may give the frame away before another one finds the damage.
 
     Raises:
         VideoError: It is no video of a format that is read here, or over a limit.
@@ -77,7 +79,7 @@ def opened(
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": ",".join(FORMATS),
-        "max_pixels": str(min(limits.pixels * ROOM, 2**31 - 1)),
+        "max_pixels": str(min(limits.pixels, 2**31 - 1)),
     }
     try:
         container = _open(path, hardware, options)
@@ -99,7 +101,9 @@ def opened(
                 "convert it with ffmpeg"
             )
         limits.check_size(path.name, stream.codec_context.height, stream.codec_context.width)
-        stream.codec_context.options = {"max_pixels": options["max_pixels"]}
+        strictly = {"err_detect": "explode"} if strict else {}
+        most = limits.pixels_beside(stream.codec_context.height * stream.codec_context.width)
+        stream.codec_context.options = {"max_pixels": str(min(most * ROOM, 2**31 - 1)), **strictly}
         stream.thread_type = "NONE" if stream.codec_context.name in ALONE else "AUTO"
         yield container, stream
 

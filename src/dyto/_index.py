@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from dyto._container import opened, packets_of
 from dyto._sampling import Timeline
-from dyto.limits import Limits
+from dyto.errors import VideoError
+from dyto.limits import ALWAYS, Limits
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,12 @@ log = logging.getLogger(__name__)
 INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 TRUSTED_CODECS = ("h264", "hevc", "av1", "vp8", "vp9", "mjpeg", "prores")
 VP8_SHOWN = 0x10
+
+EVERY_BLOCK = ("flv", "h263", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2")
+"""Codecs that spend bits on every block of a picture that stands for itself, even where all are black."""
+
+PIXELS_A_BYTE = 1000
+"""So many pixels are none of theirs; those that do it with ten times fewer are hard to find."""
 
 
 @dataclass
@@ -74,6 +81,12 @@ class Index:
             except av.FFmpegError as err:
                 log.info("%s: its packets end early: %s", path.name, err)
                 trusted = False
+        largest = max(rows[4::5], default=0)
+        if codec in EVERY_BLOCK and area > max(ALWAYS, largest * PIXELS_A_BYTE):
+            raise VideoError(
+                f"{path.name} is broken: it claims pictures of {area / 1e6:.0f} megapixels in {largest} bytes or less: "
+                "get the file again"
+            )
         table = np.frombuffer(rows, np.int64).reshape(-1, 5) if rows else np.empty((0, 5), np.int64)
         pts, key, shown = table[:, 0].copy(), table[:, 2].astype(bool), table[:, 3].astype(bool)
         order = np.flatnonzero(shown)

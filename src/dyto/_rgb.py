@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.video.plane import VideoPlane
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
@@ -104,9 +105,12 @@ Matrix = tuple[float, float, float, float]
 
 def matrix_of(frame: av.VideoFrame) -> Matrix | None:
     """The display matrix of a frame, None where it has none."""
-    if "DISPLAYMATRIX" not in {side.type.name for side in frame.side_data}:
+    # `frame.side_data` would tie the frame to itself, and give its memory back whenever garbage is collected: what a
+    # decoder leaves out of a damaged picture, which is what its memory held before, would then be up to chance.
+    sides = SideDataContainer(frame)  # type: ignore[call-arg]  # its stub does not know of it
+    if "DISPLAYMATRIX" not in {side.type.name for side in sides}:
         return None
-    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(frame.side_data["DISPLAYMATRIX"]))
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(sides["DISPLAYMATRIX"]))
     return a, b, c, d
 
 
@@ -141,4 +145,5 @@ def slant(matrix: Matrix | None) -> float:
 
 def _samples(plane: VideoPlane, size: int) -> NDArray[np.uint8]:
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
-    return rows[:, : plane.width * size]
+    # A copy: what a decoder leaves out of a damaged picture shows what its memory held before, so it gets that back.
+    return rows[:, : plane.width * size].copy()

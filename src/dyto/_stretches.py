@@ -108,7 +108,7 @@ class _Work:
         """Take stretches until there are no more; what goes wrong ends the work on all that come after it."""
         try:
             while self._taken + 1 < self.end:
-                with opened(self._path, self._savings.hardware, self._index.limits) as (container, stream):
+                with opened(self._path, self._savings.hardware, self._index.limits, strict=True) as (container, stream):
                     self._decode(container, stream, anew=stream.codec_context.name in ALONE)
         except Exception as err:  # noqa: BLE001 - raised by whoever asked for the frames
             self.unopened = err
@@ -160,7 +160,8 @@ class _Work:
                 raise IndexBroken(f"the frame at tick {frame.pts} comes out of turn")
             if frame.is_corrupt:
                 raise IndexBroken(f"the frame at tick {frame.pts} is damaged")
-            self._index.limits.check_size(f"{self._path.name}, frame {position}", frame.height, frame.width)
+            name = f"{self._path.name}, frame {position}"
+            self._index.limits.check_growth(name, frame.height, frame.width, self._index.area)
             if position in self._reel.left:
                 if number:
                     self._begun.wait()

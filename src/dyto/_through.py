@@ -101,14 +101,14 @@ def _roll(path: Path, index: Index, reel: Reel, repeats: bool, alone: bool) -> _
     damage: list[str] = []
     concealed: list[int] = []
     last = 0
-    with opened(path, limits=index.limits) as (container, stream):
+    with opened(path, limits=index.limits, strict=not alone) as (container, stream):
         if alone:
             stream.thread_type, stream.codec_context.thread_count = "NONE", 1
         filler = Filler(reel, repeats)
         begin = int(np.argmax(index.key)) if index.key.size else 0
         with closing(_frames(container, stream, begin, damage, index.limits)) as frames:
             for frame in frames:
-                index.limits.check_size(f"{path.name}, frame {len(times)}", frame.height, frame.width)
+                index.limits.check_growth(f"{path.name}, frame {len(times)}", frame.height, frame.width, index.area)
                 if frame.is_corrupt:
                     concealed.append(len(times))
                 if len(times) in reel.rows:

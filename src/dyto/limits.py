@@ -9,6 +9,9 @@ from typing import Any
 
 from dyto.errors import ConfigError, VideoError, unknown
 
+ALWAYS = 4096 * 2304
+"""Pixels that a frame may have whatever its file declares: 4K."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -18,6 +21,8 @@ class Limits:
         megapixels: Most of a frame or a picture, in millions of pixels.
         streams: Most in a file: pictures, sound, subtitles and data together.
         hours: Longest duration.
+        growth: Most pixels of a frame, as a multiple of what its file declares; 4K in any case. A damaged head may
+            claim anything, and would get the memory for it.
         fixed: Whether who reads the error cannot raise them, so that it does not say how.
 
     Raises:
@@ -25,12 +30,13 @@ class Limits:
 
     Example:
         >>> Limits(hours=48)
-        Limits(megapixels=64, streams=32, hours=48, fixed=False)
+        Limits(megapixels=64, streams=32, hours=48, growth=4, fixed=False)
     """
 
     megapixels: float = 64
     streams: int = 32
     hours: float = 24
+    growth: float = 4
     fixed: bool = False
 
     def __post_init__(self) -> None:
@@ -60,6 +66,29 @@ class Limits:
     def pixels(self) -> int:
         """Most pixels of a frame."""
         return int(self.megapixels * 1e6)
+
+    def pixels_beside(self, declared: int) -> int:
+        """Most pixels of a frame in a file that declares so many.
+
+        Example:
+            >>> Limits().pixels_beside(640 * 360), Limits().pixels_beside(7680 * 4320)
+            (9437184, 64000000)
+        """
+        return min(self.pixels, max(int(declared * self.growth), ALWAYS))
+
+    def check_growth(self, name: str, height: int, width: int, declared: int) -> None:
+        """Fail on a frame that is too large, by itself or beside what its file declares.
+
+        Raises:
+            VideoError: It is, and the message says how to allow it.
+        """
+        self.check_size(name, height, width)
+        if height * width > self.pixels_beside(declared):
+            raise VideoError(
+                f"{name} has {width} x {height} pixels, expected {self.growth:g} times the {declared} at most that the "
+                "file declares: it is damaged, or to be made of one size"
+                f"{self._or_raise('growth', math.ceil(height * width / max(declared, 1)))}"
+            )
 
     def check_size(self, name: str, height: int, width: int) -> None:
         """Fail on a frame or a picture that is too large.

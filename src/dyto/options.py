@@ -47,7 +47,9 @@ Given = Annotated[
 RaiseLimit = Annotated[
     list[str] | None,
     typer.Option(
-        help="A limit on what a file may hold: megapixels=64 of a frame, streams=32, hours=24.", metavar="NAME=NUMBER"
+        help="A limit on what a file may hold: megapixels=64 of a frame, growth=4 beside what the file declares, "
+        "streams=32, hours=24.",
+        metavar="NAME=NUMBER",
     ),
 ]
 MaxNewTokens = Annotated[int, typer.Option(help="Most tokens of an answer.")]
