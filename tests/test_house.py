@@ -9,7 +9,7 @@ import dyto
 SRC = Path(dyto.__file__).parent
 
 FLOORS = [
-    {"errors", "console", "options", "savings", "limits", "process"},
+    {"errors", "console", "files", "options", "savings", "limits", "process"},
     {
         "finch",
         "merge",

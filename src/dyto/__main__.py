@@ -1,4 +1,4 @@
-"""`dyto` and `python -m dyto`: from here on an interrupt ends the process, with status 130 and no traceback."""
+"""`dyto` and `python -m dyto`: from here on a signal ends the process in good order, Ctrl-C with status 130."""
 
 try:
     import os
@@ -23,22 +23,29 @@ def start(module: str, function: str, *arguments: str) -> None:
         function: Its name; it returns the exit status.
         *arguments: What it takes.
     """
-    signal.signal(signal.SIGINT, _leave)
-    from importlib import import_module
-
-    command = getattr(import_module(module), function)
-    import_module("dyto.process").attend()
+    _leave_at_signals()
     try:
+        from importlib import import_module
+
+        command = getattr(import_module(module), function)
+        import_module("dyto.process").attend()
         status = command(*arguments)
     except KeyboardInterrupt:
         status = 130
-    signal.signal(signal.SIGINT, _leave)  # while the interpreter tidies up
+    _leave_at_signals()  # while the interpreter tidies up
     sys.exit(status)
 
 
+def _leave_at_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+
+
 def _leave(number: int, frame: object) -> None:
-    os.write(2, b"dyto: interrupted\n")
-    os._exit(128 + number)
+    try:
+        os.write(2, b"dyto: interrupted\n" if number == signal.SIGINT else b"dyto: terminated\n")
+    finally:
+        os._exit(128 + number)
 
 
 if __name__ == "__main__":

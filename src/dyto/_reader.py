@@ -27,23 +27,39 @@ from dyto.video import Frames, sample_frames
 
 
 class _Shared:
-    """Arrays in memory that can be handed to another process without copying them."""
+    """Arrays in memory that can be handed to another process without copying them.
+
+    Attributes:
+        refused: Why the system gave no such memory, where it did not: that is no fault of the video.
+    """
 
     def __init__(self) -> None:
+        self.refused: OSError | None = None
         self._files: list[tuple[int, NDArray[np.uint8]]] = []
 
     def empty(self, shape: tuple[int, ...], dtype: Any = np.uint8) -> NDArray[np.uint8]:
         """As `np.empty`, in a file of its own."""
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        file = os.memfd_create("dyto", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
         try:
-            os.ftruncate(file, max(size, 1))
+            file = os.memfd_create("dyto", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+        except OSError as err:
+            self.refused = err
+            raise MemoryError from err
+        try:
+            self._extend(file, max(size, 1))
             array = np.frombuffer(mmap.mmap(file, max(size, 1)), dtype)[: size // np.dtype(dtype).itemsize]
         except (OSError, ValueError) as err:
             os.close(file)
             raise MemoryError from err
         self._files.append((file, array.reshape(shape)))
         return self._files[-1][1]
+
+    def _extend(self, file: int, size: int) -> None:
+        try:
+            os.ftruncate(file, size)
+        except OSError as err:
+            self.refused = err
+            raise
 
     def file_of(self, array: NDArray[np.uint8]) -> int:
         """The file that holds an array; an array that lies elsewhere is copied into one."""
@@ -59,14 +75,16 @@ class _Shared:
         for file, _ in self._files:
             os.close(file)
         self._files.clear()
+        self.refused = None
 
 
 def main() -> None:
     """Answer requests on the socket whose number is the first argument."""
     number, lifeline, memory = (int(word) for word in sys.argv[1:4])
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    for what, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 256)):
+        _, hardest = resource.getrlimit(what)
+        least = most if hardest == resource.RLIM_INFINITY else min(most, hardest)  # which nobody may raise
+        resource.setrlimit(what, (least, least))
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     channel, shared = Channel(socket.socket(fileno=number)), _Shared()
     _sampling.empty = shared.empty  # frames are decoded to where they are handed over
@@ -117,16 +135,19 @@ def _answer(channel: Channel, shared: _Shared, request: dict[str, Any]) -> None:
             channel.send({"lasts": len(os.listdir(path)) / options.get("source_fps", 1.0)})
         frames = sample_frames(path, **options)
         files = [shared.file_of(part) for part in (frames.data, frames.preview) if part is not None]
-    except DytoError as err:
-        channel.send({"error": type(err).__name__, "message": str(err)})
     except Exception as err:  # noqa: BLE001 - whatever it is, it costs this request only
-        channel.send(
-            {"error": "VideoError", "message": f"{os.path.basename(path)} cannot be read: {type(err).__name__}: {err}"}
-        )
+        said = str(err) if isinstance(err, DytoError) else f"{os.path.basename(path)} cannot be read: {_named(err)}"
+        kind = type(err).__name__ if isinstance(err, DytoError) else "VideoError"
+        refused = shared.refused.errno if shared.refused else None
+        channel.send({"error": kind, "message": said, "refused": refused})
     else:
         channel.send({"frames": _described(frames)}, files[0])
         for file in files[1:]:
             channel.send({}, file)
+
+
+def _named(err: Exception) -> str:
+    return f"{type(err).__name__}: {err}"
 
 
 def _described(frames: Frames) -> dict[str, Any]:

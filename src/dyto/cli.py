@@ -197,17 +197,19 @@ def ask_and_print(
             pieces = qa.stream(asked, question, choices=choices, max_new_tokens=max_new_tokens, **options)
             answer = print_stream(pieces, status)
         moments = find_evidence(qa, asked, question, answer.text, choices=choices) if evidence and answer.text else []
-    if save_keyframes:
-        save_keyframe_sheet(save_keyframes, seen[-1], answer.keyframes)
     if as_json:
         document = {"model": qa.model.name, "strategy": describe_strategy(strategy), **answer.to_dict()}
         if evidence:
             document["evidence"] = [moment.to_dict() for moment in moments]
         out.file.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
     else:
-        print_answer(answer, qa, choices, save_keyframes)
+        print_answer(answer, qa, choices)
         if evidence:
             print_evidence(moments)
+    if save_keyframes:  # last: where it cannot be written, the answer has been given
+        save_keyframe_sheet(save_keyframes, seen[-1], answer.keyframes)
+        if not as_json:
+            out.print(f"saved       {save_keyframes}")
 
 
 @app.command("list")

@@ -118,6 +118,7 @@ class _Child:
 
         Raises:
             DytoError: What the child says of the video, or what became of the child; then it is not alive.
+            OSError: The system gives no memory that can be shared.
         """
         watch = _Watch(self._process.pid, path, self.memory, 0 if self._begun else START_SECONDS)
         size = options.pop("size", None)
@@ -148,6 +149,8 @@ class _Child:
         except BaseException:  # also of whoever waits: what the child would still say is for nobody
             self.end()
             raise
+        if message.get("refused") is not None:
+            raise OSError(message["refused"], os.strerror(message["refused"]))
         raise getattr(errors, message["error"])(message["message"].replace(whole, path))
 
     def _receive(self, watch: _Watch) -> tuple[dict[str, Any], int | None]:
@@ -221,6 +224,7 @@ def read_guarded(
 
     Raises:
         VideoError: As `dyto.sample_frames`; or reading took too long, too much memory, or crashed.
+        OSError: The system starts no process, or gives no memory that can be shared.
     """
     limits: Limits = options.pop("limits")
     savings: Savings = dataclasses.replace(options.pop("savings"), overlap=False)

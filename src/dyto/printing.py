@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dyto.console import err, out
@@ -30,7 +29,7 @@ def print_stream(pieces: Generator[str, None, Answer], status: Any) -> Answer:
         out.print(piece, end="", style="bold")
 
 
-def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None, sheet: Path | None) -> None:
+def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None) -> None:
     """Print what an answer rests on, for a person."""
     if choices is not None:
         named = f"({chr(65 + answer.choice)}) {choices[answer.choice]}" if answer.choice is not None else "none"
@@ -41,8 +40,6 @@ def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None, she
     out.print(f"tokens      {answer.uncompressed_tokens} -> {answer.num_visual_tokens} ({budget})")
     out.print("seconds     " + "  ".join(f"{stage} {s:.2f}" for stage, s in answer.to_dict()["seconds"].items()))
     out.print(f"model       {qa.model.name} on {qa.model.device}, {str(qa.model.dtype).removeprefix('torch.')}")
-    if sheet:
-        out.print(f"saved       {sheet}")
     for warning in answer.warnings:
         err.print(f"note: {warning}", style="yellow")
 

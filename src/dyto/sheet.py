@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dyto.errors import ConfigError, VideoError
 from dyto.features import KeyFrames
+from dyto.files import replacing
 from dyto.video import Frames, sample_frames
 
 TILE = 320
@@ -55,7 +57,7 @@ def save_keyframe_sheet(path: Path, video: Any, keyframes: KeyFrames, **sampling
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
-    """Save a picture.
+    """Save a picture; what is there under this name stays until the new one is whole.
 
     Args:
         picture: The picture.
@@ -64,8 +66,12 @@ def save_picture(picture: Image.Image, path: Path) -> None:
     Raises:
         ConfigError: The file cannot be written.
     """
+    memory = io.BytesIO()
     try:
-        picture.save(path, compress_level=3)  # of PNG; half the time for a little more space
+        # The level is that of PNG; half the time for a little more space.
+        picture.save(memory, Image.registered_extensions()[path.suffix.lower()], compress_level=3)
+        with replacing(path) as half:
+            half.write_bytes(memory.getvalue())
     except (OSError, ValueError) as err:
         raise ConfigError(f"picture {path} cannot be written ({err}): give another path, in a folder of yours") from err
 

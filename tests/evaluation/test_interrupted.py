@@ -7,8 +7,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -24,8 +22,6 @@ from dyto.evaluation.workers import worker_devices
 from dyto.legacy_eval import run_inference
 from evaluation.work import wait_for
 from evaluation.world import predictions, rows, settings, write_questions
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def published(world: Path, out: str) -> list[str]:
@@ -48,18 +44,24 @@ def published(world: Path, out: str) -> list[str]:
     return ["--exp_config", str(path), "--video-dir", str(world / "videos")]
 
 
-def kill_at_random(world: Path, start, kills: int, seed: int, most_seconds: float) -> list[int]:
-    """Start the published command and kill it soon after it has recorded something; the rows after each kill."""
+def kill_at_random(
+    world: Path, start, kills: int, seed: int, most_seconds: float, writers: int = 1, wait: float = 60.0
+) -> list[int]:
+    """Start the published command and kill it soon after it has recorded something; the rows after each kill.
+
+    With several writers as many commands work in one folder, and each is killed at a moment of its own.
+    """
     rng, recorded = random.Random(seed), []
-    for _ in range(kills):
-        process = start(published(world, "killed"))
+    for _ in range(kills // writers):
+        crowd = [start(published(world, "killed")) for _ in range(writers)]
         journal = RunFolders.under(world / "killed", "nextqa", "run").journal()
         already = len(journal.refresh())
-        wait_for(lambda j=journal, n=already, p=process: len(j.refresh()) > n or not p.is_alive())
-        time.sleep(rng.uniform(0, most_seconds))
-        process.kill()
-        process.join()
-        recorded.append(len(journal.refresh()))
+        wait_for(lambda j=journal, n=already, c=crowd: len(j.refresh()) > n or not any(p.is_alive() for p in c), wait)
+        for process in crowd:
+            time.sleep(rng.uniform(0, most_seconds))
+            process.kill()
+            process.join()
+            recorded.append(len(journal.refresh()))
     return recorded
 
 
@@ -77,30 +79,20 @@ def test_killed_at_any_moment_it_ends_with_the_same_file(real_world, crew):
     assert results(real_world, "killed") == results(real_world, "whole")
 
 
-class Command:
-    """`python run_inference.py` in a process of its own."""
-
-    def __init__(self, words: list[str]) -> None:
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-        self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "run_inference.py"), *words],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        self.is_alive = lambda: self.process.poll() is None
-        self.kill, self.join = self.process.kill, self.process.wait
-
-
 @pytest.mark.soak
-def test_killed_fifty_times(real_world):
-    names = [f"w{i}.mp4" for i in range(200)]
+@pytest.mark.parametrize("writers", [1, 2])
+def test_killed_fifty_times(real_world, crew, writers):
+    names = [f"w{i}.mp4" for i in range(150)]
     for i, name in enumerate(names):
         (real_world / "videos" / name).symlink_to(real_world / f"videos/v{i % 6}.mp4")
-    write_questions(real_world / "gt/NExTQA/val_qa.json", names, 800)
+    write_questions(real_world / "gt/NExTQA/val_qa.json", names, 600)
     assert run_inference(published(real_world, "whole")) == 0
-    recorded = kill_at_random(real_world, Command, 50, seed=1, most_seconds=1.0)
-    assert recorded[24] < 800, "the first half of the kills came too late to show anything"
+
+    def start(words):
+        return crew(run_inference, words)
+
+    recorded = kill_at_random(real_world, start, 50, seed=1, most_seconds=0.4, writers=writers, wait=300)
+    assert recorded[24] < 600, "the first half of the kills came too late to show anything"
     assert run_inference(published(real_world, "killed")) == 0
     assert predictions(real_world, "killed") == predictions(real_world, "whole")
     assert results(real_world, "killed") == results(real_world, "whole")

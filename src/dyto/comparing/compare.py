@@ -137,7 +137,8 @@ def compare(contest: Contest, *, progress: Progress = lambda done, total: None) 
     groups = clips(questions, settings.limit)
     done = _recorded_cells(contest, questions)
     work = Work(folders, groups, done or [], contest.rotate, settings.error_limit)
-    if not done or not nothing_open(work, Loader(settings.spec, settings.videos(), (1, 1), {})):
+    same = settings.same_model_files(folders)
+    if not (done and same) or not nothing_open(work, Loader(settings.spec, settings.videos(), (1, 1), {})):
         work = _ask(contest, questions, work, progress)
     keys = work.keys()
     with work.rows() as journal, work.costs() as costs:
@@ -156,7 +157,7 @@ def compare(contest: Contest, *, progress: Progress = lambda done, total: None) 
 
 def _recorded_cells(contest: Contest, questions: Questions) -> list[Cell] | None:
     """The cells, where an earlier run has noted how many patches a frame has; None before the first."""
-    if not contest.folders.check(contest.config(questions)):
+    if not contest.folders.check(contest.config(questions), questions):
         return None
     noted = read_json(contest.folders.artifacts / "config.json")
     return contest.cells(int(noted["patches_per_frame"]))

@@ -12,7 +12,7 @@ from dyto.benchmarks import Sample
 from dyto.comparing.asking import COMPARED, STAGES, Cost, Panel, Variant, row_key
 from dyto.comparing.cells import Cell
 from dyto.comparing.rotation import variants
-from dyto.errors import ConfigError
+from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.folders import RunFolders
 from dyto.evaluation.journal import Journal, pieces
 from dyto.evaluation.loading import Loaded, Loader, Unavailable
@@ -119,10 +119,13 @@ def _opened(panel: Panel, loader: Loader, samples: Sequence[Sample], *, alone: b
 
     Raises:
         ConfigError: A setting that no video has met so far.
+        DatasetError: The machine has no room to read any.
     """
     try:
         video = load_clip(loader, samples)
         panel.open(video)
+    except DatasetError:
+        raise  # of the machine, and not of this video
     except Exception as err:
         if isinstance(err, ConfigError) and alone:
             raise

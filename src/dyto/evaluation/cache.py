@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -78,10 +79,11 @@ class TokenCache:
             with safe_open(path, framework="pt") as file:
                 header = json.loads((file.metadata() or {})[MARK])
                 tokens = read_entry({name: file.get_tensor(name) for name in file.keys()}, header, self._width)  # noqa: SIM118
-            os.utime(path)
         except (DytoError, OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as err:
             logger.warning("%s is damaged (%s): the video is encoded again", path, err)
             return None
+        with contextlib.suppress(OSError):  # where nothing may be written, what is kept can still be read
+            os.utime(path)
         return tokens
 
     def save(self, key: str, tokens: VisualTokens) -> None:
@@ -136,9 +138,15 @@ def check_cache_folder(folder: Path) -> None:
     """Refuse a folder that holds anything but encoded videos.
 
     Raises:
-        ConfigError: It does.
+        ConfigError: It does, or cannot be looked into.
     """
-    others = sorted(_others(folder)) if folder.is_dir() else []
+    try:
+        others = sorted(_others(folder)) if folder.is_dir() else []
+    except OSError as err:
+        raise ConfigError(
+            f"the cache folder {folder} cannot be looked into ({err.strerror or err}), expected one of yours: name "
+            "another with --cache, or leave it out"
+        ) from err
     if others:
         named = ", ".join(repr(name) for name in others[:3]) + (", ..." if len(others) > 3 else "")
         raise ConfigError(

@@ -101,7 +101,7 @@ def evaluate(settings: Settings, judging: Judging | None = None, *, hooks: Hooks
     settings.check_cache()
     judging.check(settings.spec)
     folders = settings.run_folders()
-    if not (folders.check(settings.config(questions)) and nothing_open(settings, questions)):
+    if not (folders.check(settings.config(questions), questions) and nothing_open(settings, questions)):
         ask_all(settings, questions, hooks.asking)
     selected = questions.samples[: settings.limit]
     with folders.journal() as journal:

@@ -1,16 +1,14 @@
-"""Writing files so that a reader, or a crash, never meets half of one."""
+"""The files of an evaluation: whole, or not there; JSON in one form."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dyto.errors import DatasetError
+from dyto.files import cannot_write, replacing
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -20,17 +18,13 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         DatasetError: The disk is full, or the folder cannot be written.
     """
     data = encoded(content) if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
+        with replacing(path) as half, half.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
     except OSError as err:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise cannot_write(path, err) from err
 
 
@@ -42,14 +36,6 @@ def encoded(text: str) -> bytes:
         b'half \\ud800'
     """
     return text.encode(errors="backslashreplace")
-
-
-def cannot_write(path: Path, err: OSError) -> DatasetError:
-    """The error for a disk that is full or a folder that may not be written."""
-    return DatasetError(
-        f"cannot write {path}: {err.strerror or err}. Everything recorded before is safe: "
-        "make room (or name another folder) and give the same command again"
-    )
 
 
 def dump_json(value: Any) -> str:

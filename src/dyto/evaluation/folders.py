@@ -14,7 +14,10 @@ from typing import Any
 from dyto.errors import DatasetError
 from dyto.evaluation.files import dump_json, dump_lines, write_atomic
 from dyto.evaluation.journal import Claims, Journal
-from dyto.evaluation.rows import ANSWERED, rank_of_row
+from dyto.evaluation.questions import Questions
+from dyto.evaluation.rows import ANSWERED, rank_of_row, unanswered
+
+_OF_A_QUESTION = ("video_name", "question_id", "question", "answer", "groups")
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,12 @@ class RunFolders:
                 write_atomic(self.artifacts / "config.json", dump_json(config))
             self._note_manifest(json.loads(json.dumps(manifest)))
 
-    def check(self, config: Mapping[str, Any]) -> bool:
+    def check(self, config: Mapping[str, Any], questions: Questions | None = None) -> bool:
         """Whether the folder is in use; if so, by this configuration, as far as it is given.
+
+        Args:
+            config: Everything that decides what the rows are, or what is known of it.
+            questions: The question file, to say where it differs if it does.
 
         Raises:
             DatasetError: The folder holds rows of another configuration; the message names every difference.
@@ -112,18 +119,46 @@ class RunFolders:
         wanted, there = json.loads(json.dumps(config)), read_json(path)
         differences = list(_differences({key: there.get(key) for key in wanted}, wanted))
         if differences:
+            if questions is not None and there.get("questions") != wanted.get("questions"):
+                differences.append(self._other_questions(questions))
             raise DatasetError(
                 f"{self.artifacts} holds results of another configuration: {'; '.join(differences)}. "
                 "Give this run another --name or --out, or delete that folder"
             )
         return True
 
+    def _other_questions(self, questions: Questions) -> str:
+        """Where a question file differs from the one whose rows are recorded."""
+        with self.journal() as journal:
+            journal.refresh()
+            recorded = sorted(journal.rows().values(), key=lambda row: int(row["place"]))
+        for row in recorded:
+            if row["place"] >= len(questions.samples):
+                break
+            sample = questions.samples[row["place"]]
+            if row.get("sample", row["key"]) != sample.key:
+                now = unanswered(questions.benchmark, sample, "bad_row", "")
+                parts = {name: row[name] for name in _OF_A_QUESTION}, {name: now[name] for name in _OF_A_QUESTION}
+                told = "; ".join(_differences(*parts)) or "its options or its place in the video are others"
+                return f"the first question that differs is number {row['place'] + 1} of {questions.path}: {told}"
+        before = self._noted().get("question_file", {}).get("rows", "another number of")
+        return f"{questions.path} has {len(questions.samples)} questions, and had {before}"
+
+    def _noted(self) -> dict[str, Any]:
+        path = self.artifacts / "manifest.json"
+        return read_json(path) if path.exists() else {}
+
+    def noted(self, name: str) -> list[Any]:
+        """What the manifests of all runs into this folder say under a name."""
+        first = self._noted()
+        return [first.get(name), *(other[name] for other in first.get("also_run_with", []) if name in other)]
+
     def _note_manifest(self, manifest: dict[str, Any]) -> None:
         path = self.artifacts / "manifest.json"
-        if not path.exists():
+        noted = self._noted()
+        if not noted:
             write_atomic(path, dump_json(manifest))
             return
-        noted = read_json(path)
         also = noted.pop("also_run_with", [])
         changed = {key: value for key, value in manifest.items() if noted.get(key) != value}
         if changed and changed not in also:

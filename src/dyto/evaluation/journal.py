@@ -8,6 +8,7 @@ process, however it ends.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -20,7 +21,8 @@ from types import TracebackType
 from typing import Any
 
 from dyto.errors import ConfigError
-from dyto.evaluation.files import cannot_write, dump_line, encoded
+from dyto.evaluation.files import dump_line, encoded
+from dyto.files import cannot_write
 
 SYNC_SECONDS = 2.0
 
@@ -117,27 +119,46 @@ class Journal:
             if time.monotonic() - self._synced > SYNC_SECONDS:
                 self.sync()
         except OSError as err:
-            if self._file is not None:
-                os.ftruncate(self._file, self._size)
+            self._cut_back()
             raise cannot_write(self._path, err) from err
+
+    def _cut_back(self) -> None:
+        """Leave whole lines only; where not even that can be done, the next row goes to another file."""
+        if self._file is None:
+            return
+        try:
+            os.ftruncate(self._file, self._size)
+        except OSError:
+            os.close(self._file)
+            self._file = None
 
     def _open(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._path = self.folder / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+        self._size = 0
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
 
     def sync(self) -> None:
-        """Wait until everything written is on the disk."""
-        if self._file is not None:
-            os.fsync(self._file)
+        """Wait until everything written is on the disk.
+
+        Raises:
+            DatasetError: The disk does not take it.
+        """
+        try:
+            if self._file is not None:
+                os.fsync(self._file)
+        except OSError as err:
+            raise cannot_write(self._path, err) from err
         self._synced = time.monotonic()
 
     def close(self) -> None:
         """Sync and close this process's file."""
         if self._file is not None:
-            self.sync()
-            os.close(self._file)
-            self._file = None
+            try:
+                self.sync()
+            finally:
+                file, self._file = self._file, None
+                os.close(file)
 
     def __enter__(self) -> Journal:
         return self
@@ -193,7 +214,8 @@ class Claims:
 
     def release(self, index: int) -> None:
         """Give a piece back."""
-        self._fcntl.lockf(self._file, self._fcntl.LOCK_UN, 1, index)
+        with contextlib.suppress(OSError):  # as where there are no locks at all, which has been said
+            self._fcntl.lockf(self._file, self._fcntl.LOCK_UN, 1, index)
 
     def close(self) -> None:
         """Give everything back."""

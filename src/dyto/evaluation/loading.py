@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,16 @@ from dyto.savings import Savings
 from dyto.video import Frames, FrameSize, sample_frames
 
 _CUT_SLACK_SECONDS = 1.0
+_SHORTAGES = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EMFILE", "ENFILE", "EAGAIN")}
+"""Errors that tell of the machine and not of the video that was read."""
+
+
+def short_of_room(err: OSError) -> DatasetError:
+    """The error for a machine that has no room left to read a video."""
+    return DatasetError(
+        f"no video can be read here ({err.strerror or err}), expected a machine with room for files, processes and "
+        "memory. Everything recorded before is safe: make room (see ulimit -a) and give the same command again"
+    )
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,7 @@ class Loader:
 
         Raises:
             ConfigError: A setting that this video cannot meet, and perhaps none.
+            DatasetError: The machine has no room to read any video, which says nothing about this one.
         """
         try:
             clip = self.index.find(self.benchmark, sample)
@@ -98,6 +110,10 @@ class Loader:
             return Loaded(frames, key, time.perf_counter() - start)
         except ConfigError:
             raise  # the settings are wrong, and not the video
+        except OSError as err:
+            if err.errno in _SHORTAGES:
+                raise short_of_room(err) from err
+            return Unavailable("undecodable", reason_of(err).replace(str(clip.path), sample.video))
         except (DytoError, MemoryError) as err:
             return Unavailable(status_of(err), reason_of(err).replace(str(clip.path), sample.video))
         except Exception as err:  # noqa: BLE001 - one odd file must not stop a run of days

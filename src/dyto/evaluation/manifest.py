@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 from collections.abc import Mapping
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -42,6 +43,25 @@ def weights_fingerprint(model: torch.nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
+def model_files(model: str) -> str | None:
+    """A hash of the names, sizes and times of a checkpoint's files: while it stays, the weights are the same.
+
+    Args:
+        model: As `VideoQA.from_pretrained` takes it.
+
+    Returns:
+        16 hexadecimal digits; None for a name, or where a file cannot be looked at.
+    """
+    digest = sha256()
+    try:
+        for path in sorted(path for path in Path(model).rglob("*") if path.is_file()):
+            info = path.stat()
+            digest.update(f"{path.relative_to(model)} {info.st_size} {info.st_mtime_ns}\n".encode(errors="replace"))
+    except OSError:
+        return None
+    return digest.hexdigest()[:16] if Path(model).is_dir() else None
+
+
 def loaded_config(qa: VideoQA, prompt: str) -> dict[str, Any]:
     """What decides the rows of a run and is known only once the model is loaded.
 
@@ -69,6 +89,7 @@ def run_manifest(questions: Questions, qa: VideoQA, config: Mapping[str, Any]) -
         },
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} {platform.machine()}",
         "notices": list(qa.model.notices),
+        "model_files": model_files(config["model"]),
         "generation": stated_options(qa.model.model, qa.model.tokenizer, config["max_new_tokens"]),
         "attention": str(getattr(qa.model.model.config, "_attn_implementation", None)),
         "python": platform.python_version(),

@@ -7,13 +7,14 @@ import socket
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from dyto.evaluation.files import cannot_write, dump_line
+from dyto.evaluation.files import dump_line
 from dyto.evaluation.outcome import reason_of
+from dyto.files import cannot_write
 
 
 class RunLog:
@@ -54,4 +55,5 @@ class RunLog:
 
     def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # lines that a full disk did not take, which has been said
+                self._file.close()

@@ -13,7 +13,7 @@ from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.cache import TokenCache, check_cache_folder
 from dyto.evaluation.folders import RunFolders
 from dyto.evaluation.loading import Loader
-from dyto.evaluation.manifest import loaded_config, run_manifest
+from dyto.evaluation.manifest import loaded_config, model_files, run_manifest
 from dyto.evaluation.outcome import ErrorLimit
 from dyto.evaluation.prepare import GT_QA_DIR
 from dyto.evaluation.questions import Questions, read_questions
@@ -206,6 +206,10 @@ class Settings:
     def template(self, qa: VideoQA) -> Prompt:
         """The prompt's template, for a model."""
         return get_prompt(self.prompt) if self.prompt else prompt_for(qa.model.chat, self.spec.kind == "choice")
+
+    def same_model_files(self, folders: RunFolders) -> bool:
+        """Whether the files of the model are those of an earlier run into these folders."""
+        return model_files(self._model) in folders.noted("model_files")
 
     def loader(self, qa: VideoQA, cache: TokenCache | None = None) -> Loader:
         """What finds and decodes videos, for a model."""

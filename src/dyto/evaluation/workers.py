@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import pickle
 import traceback
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -23,6 +25,8 @@ START_METHOD = "spawn"
 """How workers are started: a process that has touched a GPU must not be forked."""
 
 Progress = Callable[[int, int], None]
+Complaint = tuple[Exception, str]
+"""What went wrong in a worker, and its traceback there."""
 
 
 def worker_devices(settings: Settings) -> list[str | None]:
@@ -42,9 +46,15 @@ def worker_devices(settings: Settings) -> list[str | None]:
 
 
 def nothing_open(settings: Settings, questions: Questions) -> bool:
-    """Whether everything is recorded, so that no model need be loaded, as when only the judge is to be asked."""
+    """Whether everything is recorded, so that no model need be loaded, as when only the judge is to be asked.
+
+    A checkpoint whose files have changed is loaded all the same, to see whether its weights are others.
+    """
+    folders = settings.run_folders()
+    if not settings.same_model_files(folders):
+        return False
     loader = Loader(settings.spec, settings.videos(), (1, 1), {})
-    with settings.run_folders().journal() as journal:
+    with folders.journal() as journal:
         journal.refresh()
         return not any(is_open(journal, loader, sample) for sample in questions.samples[: settings.limit])
 
@@ -67,38 +77,56 @@ def ask_all(settings: Settings, questions: Questions, progress: Progress) -> Non
 
 def _run_processes(settings: Settings, questions: Questions, devices: list[str | None], progress: Progress) -> None:
     context: Any = multiprocessing.get_context(START_METHOD)
-    complaints = context.SimpleQueue()
     threads = max(1, torch.get_num_threads() // len(devices))
-    workers = [
-        context.Process(target=_worker, args=(settings, device, threads, complaints), daemon=True) for device in devices
-    ]
+    workers: list[BaseProcess] = []
+    ears: list[Connection] = []  # pipes, as queues need shared memory, which not every machine offers
+    complaints: list[Complaint] = []
+
+    def hear() -> None:
+        for ear in ears:
+            with contextlib.suppress(EOFError, OSError):  # it has ended, and has nothing more to say
+                complaints.extend([ear.recv()] if ear.poll() else [])
+
     try:
         with deaf_children():
-            for worker in workers:
-                worker.start()
-        _watch(settings, questions, workers, progress)
+            for device in devices:
+                ear, mouth = context.Pipe(duplex=False)
+                ears.append(ear)
+                workers.append(context.Process(target=_worker, args=(settings, device, threads, mouth), daemon=True))
+                workers[-1].start()
+                mouth.close()
+        _watch(settings, questions, workers, progress, hear)
     finally:
         for worker in workers:
-            worker.kill()
-    if not complaints.empty():
-        err, where = complaints.get()
+            if worker.pid is not None:
+                worker.kill()
+    if complaints:
+        err, where = complaints[0]
         raise err from InWorker(where)
     dead = [f"{device or 'cpu'} ({w.exitcode})" for w, device in zip(workers, devices, strict=True) if w.exitcode]
     if len(dead) == len(workers):
         raise ModelError(f"all workers died: {', '.join(dead)}; rows are safe, give the same command again")
 
 
-def _watch(settings: Settings, questions: Questions, workers: Sequence[BaseProcess], progress: Progress) -> None:
+def _watch(
+    settings: Settings,
+    questions: Questions,
+    workers: Sequence[BaseProcess],
+    progress: Progress,
+    hear: Callable[[], None],
+) -> None:
     keys = {sample.key for sample in questions.samples[: settings.limit]}
     with settings.run_folders().journal() as journal:
         while any(worker.is_alive() for worker in workers):
             progress(len(keys & journal.refresh()), len(keys))
             for worker in workers:
                 worker.join(POLL_SECONDS / len(workers))
+            hear()
+        hear()
         progress(len(keys & journal.refresh()), len(keys))
 
 
-def _worker(settings: Settings, device: str | None, threads: int, complaints: Any) -> None:
+def _worker(settings: Settings, device: str | None, threads: int, mouth: Connection) -> None:
     """What a worker process does."""
     end_with_parent()
     torch.set_num_threads(threads)
@@ -106,7 +134,7 @@ def _worker(settings: Settings, device: str | None, threads: int, complaints: An
         qa = settings.load(device)
         run(settings.task(settings.questions(), qa), qa)
     except Exception as err:  # noqa: BLE001 - raised again in the parent
-        complaints.put(carried(err))
+        mouth.send(carried(err))
         raise SystemExit(1) from None  # the parent says so
 
 
@@ -117,7 +145,7 @@ class InWorker(Exception):
         return f"in a worker:\n{self.args[0]}"
 
 
-def carried(err: Exception) -> tuple[Exception, str]:
+def carried(err: Exception) -> Complaint:
     """An error as it can be sent to another process, and its traceback as text.
 
     One that cannot be taken apart and put together again becomes a `DytoError` with its name and message.

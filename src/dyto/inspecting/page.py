@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from dyto.errors import ConfigError
+from dyto.files import replacing
 from dyto.inspecting import sections
 from dyto.inspecting.look import Inspection
 from dyto.inspecting.markup import text
@@ -49,12 +50,11 @@ def save_page(seen: Inspection, path: str | os.PathLike[str]) -> Path:
         ConfigError: It cannot be written there.
     """
     place = check_page(path)
-    half = place.with_name(f".{place.name}.{os.getpid()}")
+    page = render(seen)
     try:
-        half.write_text(render(seen), encoding="utf-8", errors="replace")
-        half.replace(place)
+        with replacing(place) as half:
+            half.write_text(page, encoding="utf-8", errors="replace")
     except OSError as err:
-        half.unlink(missing_ok=True)
         raise ConfigError(f"page {place} cannot be written ({err}): give another path, in a folder of yours") from err
     return place
 

@@ -6,11 +6,13 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dyto.errors import ConfigError, unknown
+from dyto.files import cannot_write, replacing
 from dyto.synthetic.films import REGIMES
 from dyto.synthetic.videos import Asked, make_video
 
@@ -41,13 +43,15 @@ def synth_video(seed: int, out: str | Path, questions: str | Path | None = None,
 
     Raises:
         ConfigError: An unknown regime, or a file that is not an MP4.
+        DatasetError: The disk is full, or the folder cannot be written.
     """
     path = Path(out)
     if regime not in REGIMES:
         raise unknown("regime", regime, REGIMES)
     if path.suffix.lower() != ".mp4":
         raise ConfigError(f"the video would be written to {path}, expected a name that ends in .mp4")
-    _, asked = make_video(path, (303, REGIMES.index(regime), seed), regime)
+    with _telling(path):
+        _, asked = make_video(path, (303, REGIMES.index(regime), seed), regime)
     records = [_facts(a) for a in asked]
     if questions is not None:
         _write(Path(questions), records)
@@ -77,13 +81,15 @@ def synth_benchmark(
 
     Raises:
         ConfigError: An unknown split, or less than one video.
+        DatasetError: The disk is full, or the folder cannot be written; the same command completes it.
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     if videos < 1:
         raise ConfigError(f"{videos} videos of every regime asked for, expected at least 1")
     root = Path(out)
-    (root / OPEN_VIDEOS).mkdir(parents=True, exist_ok=True)
+    with _telling(root / OPEN_VIDEOS):
+        (root / OPEN_VIDEOS).mkdir(parents=True, exist_ok=True)
     choice: list[Record] = []
     open_questions: list[Record] = []
     open_answers: list[Record] = []
@@ -91,8 +97,9 @@ def synth_benchmark(
         for place, regime in enumerate(REGIMES):
             name = f"{split}_{regime}_{number:04d}"
             path = root / CHOICE_VIDEOS / f"{name}.mp4"
-            _, asked = make_video(path, (SPLITS[split], place, number), regime)
-            _same_file(path, root / OPEN_VIDEOS / path.name)
+            with _telling(path):
+                _, asked = make_video(path, (SPLITS[split], place, number), regime)
+                _same_file(path, root / OPEN_VIDEOS / path.name)
             for count, a in enumerate(asked):
                 common = {"question_id": f"{name}_{count:02d}", "question": a.question, "regime": regime}
                 if a.choices:
@@ -116,13 +123,24 @@ def _facts(asked: Asked) -> Record:
 
 def _same_file(source: Path, target: Path) -> None:
     """The same video in a second place: a hard link where the file system has them, else a copy."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+    with replacing(target) as half:
+        try:
+            os.link(source, half)
+        except OSError:
+            shutil.copyfile(source, half)
 
 
 def _write(path: Path, records: list[Record]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    with _telling(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as half:
+            half.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Say what cannot be written, and that the same command may be given again."""
+    try:
+        yield
+    except OSError as err:
+        raise cannot_write(path, err) from err

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
+from dyto.files import replacing
 from dyto.synthetic.films import FPS, Film, draw_film, draw_frames
 from dyto.synthetic.questions import ASKERS, Question, ask_exist
 from dyto.synthetic.render import Pixels
@@ -43,11 +44,12 @@ def write_video(path: Path, frames: Iterable[Pixels], fps: int = FPS) -> None:
     """Write frames as H.264 in an MP4 file, the same bytes for the same frames.
 
     Args:
-        path: The file, overwritten; its folder must exist.
+        path: The file, replaced once the new one is whole; its folder must exist.
         frames: (H, W, 3) uint8 RGB each, all of one even size.
         fps: Frames per second.
     """
-    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}) as container:
+    options = {"movflags": "+faststart", "fflags": "+bitexact"}
+    with replacing(path) as half, av.open(str(half), "w", format="mp4", options=options) as container:
         stream = container.add_stream("libx264", rate=fps, options=CODING)
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1

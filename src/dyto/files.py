@@ -1,0 +1,51 @@
+"""Writing files so that a reader, or a crash, never meets half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dyto.errors import DatasetError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file under another name, which becomes `path` once all of it is there; else nothing of it stays.
+
+    Args:
+        path: The file; what was there before stays until the new one is whole.
+
+    Yields:
+        Where to write.
+
+    Raises:
+        OSError: The disk is full, or the folder cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "notes.txt")
+        >>> with replacing(path) as half:
+        ...     _ = half.write_text("whole")
+        >>> path.read_text(), len(list(path.parent.iterdir()))
+        ('whole', 1)
+    """
+    half = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        yield half
+        os.replace(half, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            half.unlink(missing_ok=True)
+        raise
+
+
+def cannot_write(path: Path, err: OSError) -> DatasetError:
+    """The error for a disk that is full or a folder that may not be written."""
+    return DatasetError(
+        f"cannot write {path}: {err.strerror or err}. Everything recorded before is safe: "
+        "make room (or name another folder) and give the same command again"
+    )
