@@ -282,3 +282,30 @@ def test_a_device_file_in_a_checkpoint_is_not_opened(folder):
     (folder / "preprocessor_config.json").unlink(missing_ok=True)
     (folder / "preprocessor_config.json").symlink_to("/dev/zero")
     dyto.load_model(folder, device="cpu")
+
+
+def rules(folder, **said):
+    file = folder / "tokenizer.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | said))
+
+
+def replace(pattern, content, kind="String"):
+    return {"type": "Replace", "pattern": {kind: pattern}, "content": content}
+
+
+@pytest.mark.parametrize("steps", [[replace("a", "aa")] * 40, [replace("a", "a" * 10**5)],
+                                   [{"type": "Sequence", "normalizers": [replace("[a-z]", "bbbb", "Regex")] * 9}]])  # fmt: skip
+def test_rules_that_make_a_text_grow_without_end_are_refused(folder, steps):
+    rules(folder, normalizer={"type": "Sequence", "normalizers": steps})
+    with pytest.raises(ModelError, match="has a normalizer that makes a text .* times as long, expected 64"):
+        dyto.load_model(folder, device="cpu")
+
+
+def test_a_pattern_that_takes_too_many_steps_is_an_error_of_its_own(folder):
+    pattern = {"Regex": "(a|aa|[a ]+)+$"}
+    rules(folder, pre_tokenizer={"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False})
+    model = dyto.load_model(folder, device="cpu")
+    with pytest.raises(ModelError, match="the tokenizer cannot read a text of .* characters"):
+        model.tokenize("", "a" * 200 + " b")
+    with pytest.raises(ModelError, match="the tokenizer cannot read a text of .* characters"):
+        model.embed_text("a" * 200 + " b")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer
 from transformers.utils import cached_file
 
 from dyto.errors import DytoError, MissingExtraError, ModelError, unknown
@@ -31,6 +31,7 @@ from dyto.models.files import (
 )
 from dyto.models.finite import check_weights
 from dyto.models.placement import DeviceMap, Placement
+from dyto.models.tokenizing import check_class, check_growth
 from dyto.models.weights import check_sizes, weight_files
 from dyto.prompts import PROMPT_PAIRS
 
@@ -272,27 +273,12 @@ def load_tokenizer(source: str, revision: str | None, config: Any) -> Any:
         find_file(source, name, revision)  # each is bounded
     stated = read_json(source, "tokenizer_config.json", revision) or {}
     for kind in (stated.get("tokenizer_class"), getattr(config, "tokenizer_class", None)):
-        _check_tokenizer_class(source, kind)
-    return _tell(
+        check_class(source, kind)
+    tokenizer = _tell(
         source, AutoTokenizer.from_pretrained, source, revision=revision, config=config, trust_remote_code=False
     )
-
-
-def _check_tokenizer_class(source: str, name: Any) -> None:
-    """Fail on the name of a class that is no tokenizer: whatever it is, it would be loaded from the checkpoint."""
-    if name is None:
-        return
-    kind = getattr(importlib.import_module("transformers"), name, None) if isinstance(name, str) else name
-    stands_for = type(kind).__name__ == "DummyObject"  # of a tokenizer whose package is not installed
-    if (
-        kind is not None
-        and not stands_for
-        and not (isinstance(kind, type) and issubclass(kind, PreTrainedTokenizerBase))
-    ):
-        raise ModelError(
-            f"model {source} says that its tokenizer is of the class {str(name)[:80]!r}, expected the name of a "
-            "tokenizer of transformers: do not use this checkpoint"
-        )
+    check_growth(source, tokenizer)
+    return tokenizer
 
 
 def chat_format(config: Any, tokenizer: Any) -> str:
