@@ -5,6 +5,7 @@ import os
 import shutil
 import struct
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -309,3 +310,9 @@ def test_a_pattern_that_takes_too_many_steps_is_an_error_of_its_own(folder):
         model.tokenize("", "a" * 200 + " b")
     with pytest.raises(ModelError, match="the tokenizer cannot read a text of .* characters"):
         model.embed_text("a" * 200 + " b")
+
+
+def test_the_page_on_security_states_every_bound():
+    page = Path(__file__).parents[2].joinpath("docs/security.md").read_text(encoding="utf-8")
+    for bound in BOUNDS:
+        assert f"| {bound.most:,.0f} |" in page, bound
