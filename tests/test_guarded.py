@@ -124,13 +124,38 @@ def test_poison_costs_its_own_request_only(poison, monkeypatch, name, said):
         monkeypatch.setattr(
             guarded._Watch,
             "__init__",
-            lambda *words, real=guarded._Watch.__init__: real(*words[:3], 400 << 20, words[4]),
+            lambda *words, real=guarded._Watch.__init__: real(*words[:3], 400 << 20, *words[4:]),
         )
     before = time.monotonic()
     with pytest.raises(VideoError, match=said):
         sample_frames(poison(name), num_frames=2, guarded=True)
     assert time.monotonic() - before < 20
     assert len(sample_frames(poison("fine"), num_frames=2, guarded=True)) == 2
+
+
+@pytest.mark.parametrize("name", ["stall", "forever", "chatter", "deaf"])
+def test_a_reader_that_holds_the_line_is_stopped(poison, monkeypatch, name):
+    monkeypatch.setattr(guarded, "FIRST_SECONDS", 2.0)
+    file, before = poison(name), time.monotonic()
+    with pytest.raises(VideoError, match=f"{name}.mp4 (takes more than [23] s|broke the process)"):
+        sample_frames(file, num_frames=2, guarded=True, size=wide, limits={"hours": 0.01})
+    assert time.monotonic() - before < 20
+
+
+@pytest.mark.parametrize("name", ["holes", *(f"nonsense{number}" for number in range(18))])
+def test_a_reader_that_lies_is_not_believed(poison, name):
+    before = time.monotonic()
+    with pytest.raises(VideoError, match=f"{name}.mp4 broke the process that decodes it .it says what cannot"):
+        sample_frames(poison(name), num_frames=2, guarded=True, size=wide)
+    assert time.monotonic() - before < 20
+    assert not guarded._children
+
+
+@pytest.mark.parametrize("kind", ["MissingExtraError", "unknown", "difflib", "annotations", "SystemExit", "DytoError"])
+def test_an_error_that_a_reader_tells_of_is_one_of_ours(kind):
+    error = guarded._error_said({"error": kind, "message": "/a/b.mp4 is odd"}, "/a/b.mp4", "b.mp4")
+    assert isinstance(error, dyto.DytoError)
+    assert str(error) == "b.mp4 is odd"
 
 
 def test_a_reader_is_gone_with_its_parent_even_while_it_hangs(poison, monkeypatch, tmp_path):

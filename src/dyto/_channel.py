@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,22 +42,28 @@ class Channel:
             socket.send_fds(self.end, [head], [descriptor])
         self.end.sendall(text)
 
-    def receive(self) -> tuple[dict[str, Any], int | None]:
+    def receive(self, wait: Callable[[], None] = lambda: None) -> tuple[dict[str, Any], int | None]:
         """Wait for a message.
+
+        Args:
+            wait: Called before each piece of it; it returns when there is something to read.
 
         Raises:
             EOFError: The other end is gone, or sends what is no message.
         """
+        wait()
         head, found, _, _ = socket.recv_fds(self.end, 4, 1)
         self.ended = not head
         try:
             while 0 < len(head) < 4:
+                wait()
                 head += self._some(4 - len(head))
             length = int.from_bytes(head, "big")
             if not head or length > MOST_BYTES:
                 raise EOFError
             text = bytearray()
             while len(text) < length:
+                wait()
                 text += self._some(length - len(text))
             message = json.loads(text)
             if not isinstance(message, dict):
@@ -76,14 +84,25 @@ class Channel:
         return part
 
 
-def mapped(file: int | None, shape: list[int]) -> NDArray[np.uint8]:
-    """The pixels in a file of shared memory, as if they were our own: what is written to them stays here."""
+def mapped(file: int | None, shape: list[int], most: int) -> NDArray[np.uint8]:
+    """The pixels in a file of shared memory, as if they were our own: what is written to them stays here.
+
+    Args:
+        file: Its descriptor.
+        shape: Of the pixels.
+        most: Bytes that they may take: a file with holes has room for any number.
+
+    Raises:
+        EOFError: It holds no such pixels.
+    """
     import fcntl  # which not every system has
 
     if file is None:
         raise EOFError
     try:
-        size = int(np.prod(shape, dtype=np.int64))
+        size = math.prod(shape)
+        if size > most or min(shape, default=0) < 1:
+            raise EOFError
         if fcntl.fcntl(file, GET_SEALS) & SEALED != SEALED or not 0 < size <= os.fstat(file).st_size:
             raise EOFError
         return np.frombuffer(mmap.mmap(file, size, access=mmap.ACCESS_COPY), np.uint8).reshape(shape)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import math
 import mmap
 import os
 import select
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 
 from dyto import errors
 from dyto._channel import Channel, mapped
-from dyto.errors import VideoError
+from dyto.errors import DytoError, VideoError
 from dyto.limits import Limits
 from dyto.process import deaf_children
 from dyto.savings import Savings
@@ -82,6 +83,7 @@ class _Child:
         finally:
             there.close()
             os.close(gone)
+        here.settimeout(LAST_SECONDS)  # a child that asks and does not listen holds up nobody
         self._channel = Channel(here)
         self._begun = False
         _children.add(self)
@@ -120,7 +122,8 @@ class _Child:
             DytoError: What the child says of the video, or what became of the child; then it is not alive.
             OSError: The system gives no memory that can be shared.
         """
-        watch = _Watch(self._process.pid, path, self.memory, 0 if self._begun else START_SECONDS)
+        longest, start = 3600 * options["limits"]["hours"], 0 if self._begun else START_SECONDS
+        watch = _Watch(self._process.pid, path, self.memory, longest, start)
         size = options.pop("size", None)
         options |= {} if callable(size) else {"size": size}
         try:
@@ -129,42 +132,86 @@ class _Child:
             self._channel.send({"path": whole, "options": options, "asks_size": callable(size)})
             while True:
                 message, file = self._receive(watch)
-                if "begun" in message:
+                if "begun" in message and not self._begun:
                     self._begun = True
                     watch.begin()
                 elif "size_of" in message:
-                    self._channel.send({"size": size(*message["size_of"])})
+                    height, width = message["size_of"]
+                    self._channel.send({"size": size(int(height), int(width))})
                 elif "lasts" in message:
-                    watch.allow(message["lasts"])
+                    watch.allow(float(message["lasts"]))
                 elif "error" in message:
+                    failed = _error_said(message, whole, path)
                     break
                 else:
-                    described = message["frames"]
-                    pixels = [mapped(file, described["shape"])]
+                    described = _checked(message["frames"])
+                    pixels = [mapped(file, described["shape"], self.memory)]
                     if described["preview"]:
-                        pixels.append(mapped(self._receive(watch)[1], described["preview"]))
+                        pixels.append(mapped(self._receive(watch)[1], described["preview"], self.memory))
                     return described, pixels
-        except (EOFError, OSError) as err:
+        except DytoError:  # of the watch, or of who was asked for a size
+            self.end()
+            raise
+        except (EOFError, OSError, LookupError, TypeError, ValueError, OverflowError) as err:
             raise watch.died(self.end()) from err
         except BaseException:  # also of whoever waits: what the child would still say is for nobody
             self.end()
             raise
-        if message.get("refused") is not None:
-            raise OSError(message["refused"], os.strerror(message["refused"]))
-        raise getattr(errors, message["error"])(message["message"].replace(whole, path))
+        if isinstance(refused := message.get("refused"), int):
+            raise OSError(refused, os.strerror(refused))
+        raise failed
 
     def _receive(self, watch: _Watch) -> tuple[dict[str, Any], int | None]:
-        while not select.select([self._channel.end], [], [], LOOK_SECONDS)[0]:
-            watch.check()
-        return self._channel.receive()
+        def wait() -> None:
+            watch.check()  # a child that talks without end is stopped, too
+            while not select.select([self._channel.end], [], [], LOOK_SECONDS)[0]:
+                watch.check()
+
+        return self._channel.receive(wait)
+
+
+def _checked(said: Any) -> dict[str, Any]:
+    """What a child says of frames, if it makes sense; it may be one that a file has taken over."""
+    lists: dict[str, Any] = {
+        "shape": int,
+        "preview": int,
+        "indices": int,
+        "seconds": (int, float),
+        "source_size": int,
+        "warnings": str,
+    }
+    sizes = {"shape": 4, "preview": 4, "source_size": 2}
+    for name, kind in lists.items():
+        value = [] if name == "preview" and said[name] is None else said[name]
+        if not isinstance(value, list) or not all(isinstance(one, kind) for one in value):
+            raise ValueError(f"{name} is no list of {kind}")
+        if value and len(value) != sizes.get(name, len(value)):
+            raise ValueError(f"{name} has {len(value)} numbers")
+    count = said["shape"][0]
+    if not count == len(said["indices"]) == len(said["seconds"]) or said["shape"][3] != 3 or not said["source_size"]:
+        raise ValueError("the parts do not fit together")
+    if said["preview"] and (said["preview"][0], said["preview"][3]) != (count, 3):
+        raise ValueError("the preview does not fit")
+    if not isinstance(said["total"], int) or not all(map(math.isfinite, said["seconds"])):
+        raise ValueError("a number is none")
+    found: dict[str, Any] = said
+    return found
+
+
+def _error_said(message: dict[str, Any], whole: str, path: str) -> DytoError:
+    """The error that a child tells of."""
+    kind, words = getattr(errors, str(message["error"]), None), str(message["message"]).replace(whole, path)
+    known = isinstance(kind, type) and issubclass(kind, DytoError) and kind is not errors.MissingExtraError
+    failed: DytoError = kind(words) if known and kind is not None else VideoError(words)
+    return failed
 
 
 class _Watch:
     """The bounds of one request."""
 
-    def __init__(self, pid: int, path: str, memory: int, more: float) -> None:
-        self._pid, self._path, self._memory = pid, path, memory
-        self._start = time.monotonic() + more
+    def __init__(self, pid: int, path: str, memory: int, longest: float, start: float) -> None:
+        self._pid, self._path, self._memory, self._longest = pid, path, memory, longest
+        self._start = time.monotonic() + start
         self._allowed = FIRST_SECONDS + (os.path.getsize(path) if os.path.isfile(path) else 0) / BYTES_A_SECOND
 
     def begin(self) -> None:
@@ -173,7 +220,7 @@ class _Watch:
 
     def allow(self, lasts: float) -> None:
         """Set the deadline by what the video says that it lasts."""
-        self._allowed = FIRST_SECONDS + SECONDS_A_MINUTE * max(0.0, lasts) / 60
+        self._allowed = FIRST_SECONDS + SECONDS_A_MINUTE * min(max(0.0, lasts), self._longest) / 60
 
     def check(self) -> None:
         """Fail if the child takes too long or too much.

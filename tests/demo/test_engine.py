@@ -95,19 +95,19 @@ def test_a_visitor_who_leaves_does_not_hold_up_the_next(engine, clip):
 
 
 @pytest.fixture
-def held(engine, monkeypatch):
-    """An engine whose every reading of a video waits for this event, and which looks often."""
+def held(engine, clip, tiny, monkeypatch):
+    """An engine whose model is at work on the question of a first visitor until this event, and which looks often."""
     go, begun = threading.Event(), threading.Event()
-    check = engine.limits.check
+    encode = tiny.encode
 
-    def wait(self, path):
+    def wait(*args, **options):
         begun.set()
         assert go.wait(60)
-        return check(path)
+        return encode(*args, **options)
 
-    monkeypatch.setattr(Limits, "check", wait)
+    monkeypatch.setattr(tiny, "encode", wait)
     monkeypatch.setattr("dyto.demo.engine.LOOK_SECONDS", 0.01)
-    visit = threading.Thread(target=lambda: list(engine.ask(wish("first.mp4"))))
+    visit = threading.Thread(target=lambda: list(engine.ask(wish(clip))))
     visit.start()
     assert begun.wait(60)
     yield go
@@ -116,10 +116,12 @@ def held(engine, monkeypatch):
 
 
 def told_next(visitor, kind=Doing):
-    """What a visitor is told when nothing has happened for a while."""
-    event = next(visitor)
-    assert isinstance(event, kind)
-    return event.words
+    """What a visitor is told when nothing has happened for a while, and his video is read."""
+    for event in visitor:
+        assert isinstance(event, kind)
+        if event.words not in ("reading the video", "waiting for the model"):
+            return event.words
+    raise AssertionError("it ended")
 
 
 def test_who_waits_is_told_so_and_served_in_turn(engine, held, clip):
@@ -130,11 +132,36 @@ def test_who_waits_is_told_so_and_served_in_turn(engine, held, clip):
     events = [*second, *third]
     shown = [event.answer.text for event in events if isinstance(event, Shown)]
     assert len(shown) == 2
-    assert not any(engine._lines.values())
+    assert not any(line.places for line in engine._lines.values())
+
+
+def test_a_file_that_hangs_its_decoder_holds_up_nobody_else(engine, clip, tmp_path, monkeypatch):
+    poison = tmp_path / "poison.mp4"
+    poison.write_bytes(clip.read_bytes())
+    go, reading, begun = threading.Event(), video.read_guarded, threading.Event()
+
+    def hang(path, options):
+        if path == str(poison):
+            begun.set()
+            assert go.wait(60)
+            raise dyto.VideoError("poison.mp4 takes more than 10 s to read")
+        return reading(path, options)
+
+    monkeypatch.setattr(video, "read_guarded", hang)
+    found = []
+    visit = threading.Thread(target=lambda: found.extend(engine.ask(wish(poison))))
+    visit.start()
+    assert begun.wait(60)
+    assert isinstance(list(engine.ask(wish(clip)))[-1], Shown)
+    assert isinstance(list(engine.ask(wish(clip, "what color is the star ?")))[-1], Shown)
+    assert visit.is_alive()
+    go.set()
+    visit.join()
+    assert found[-1] == Failed("poison.mp4 takes more than 10 s to read")
 
 
 def test_who_leaves_while_waiting_frees_his_place(engine, held, clip):
-    engine.waiting = 1
+    engine._lines["tiny"].most = 1
     waits = engine.ask(wish(clip))
     told_next(waits)
     assert "1 question waits for this model already" in told_next(engine.ask(wish(clip)), Failed)

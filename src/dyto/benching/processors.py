@@ -56,11 +56,13 @@ def find_processor(name: str, revision: str | None, model: VideoModel) -> Any:
     """
     if name == "tiny":
         with as_file(files("dyto") / "checkpoints" / "tiny") as folder:
-            return AutoProcessor.from_pretrained(folder)
+            return AutoProcessor.from_pretrained(folder, trust_remote_code=False)
     source = CATALOG[name].source if name in CATALOG else str(Path(name).expanduser())
     try:
         if model.model.config.model_type in QWEN:
-            return QwenPictures(AutoImageProcessor.from_pretrained(source, revision=revision), model.tokenizer)
-        return AutoProcessor.from_pretrained(source, revision=revision)
+            return QwenPictures(
+                AutoImageProcessor.from_pretrained(source, revision=revision, trust_remote_code=False), model.tokenizer
+            )
+        return AutoProcessor.from_pretrained(source, revision=revision, trust_remote_code=False)
     except (ImportError, OSError, ValueError, AttributeError, KeyError, TypeError):
         return None  # the side that needs it says so

@@ -1,4 +1,4 @@
-"""What the demo does behind its page: one thread for each model, and what was encoded kept for the next question."""
+"""What the demo does behind its page: a line for each model, and what was encoded kept for the next question."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import logging
 import queue
 import secrets
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from PIL import Image
 
 from dyto.answer import Answer
 from dyto.demo.limits import Limits
+from dyto.demo.line import Line, Place
 from dyto.demo.messages import names_a_place, unforeseen
 from dyto.errors import DytoError
 from dyto.features import VisualTokens
@@ -28,7 +30,7 @@ from dyto.models import load_model
 from dyto.pipeline import VideoQA
 from dyto.sheet import small_frames
 from dyto.strategies import Strategy
-from dyto.video import Frames
+from dyto.video import Frames, sample_frames
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,9 @@ KEPT_TOKENS, KEPT_PREFIXES = 16, 2
 
 LOOK_SECONDS = 0.5
 """How often a visitor is told again how things stand; only then can it be noticed that he left."""
+
+_Read = tuple[Frames, float]
+"""The frames of a video, and the seconds that it took to read them."""
 
 Captioned = list[tuple[Image.Image, str]]
 
@@ -112,7 +117,7 @@ class _Seen:
 
 @dataclass
 class Engine:
-    """Answers visitors, one at a time for each model, in the order in which they came.
+    """Answers visitors, one at a time for each model, in the order in which their videos were read.
 
     Attributes:
         models: The names offered.
@@ -127,10 +132,7 @@ class Engine:
     waiting: int = 16
 
     def __post_init__(self) -> None:
-        # A pipeline serves one thread: every model has one, and a line of questions, the first under way.
-        self._threads = {name: ThreadPoolExecutor(1, thread_name_prefix=f"dyto-{name}") for name in self.models}
-        self._lines: dict[str, list[Future[None]]] = {name: [] for name in self.models}
-        self._under_way: list[threading.Event] = []
+        self._lines = {name: Line(name, self.waiting) for name in self.models}
         self._loaded: dict[str, Any] = {}
         self._seen: OrderedDict[tuple[Any, ...], _Seen] = OrderedDict()
         self._lock = threading.Lock()
@@ -141,7 +143,7 @@ class Engine:
         Raises:
             ModelError: It cannot be loaded.
         """
-        self._threads[name].submit(self._model, name).result()
+        self._lines[name].in_model(self._model, name)
 
     def ask(self, wish: Wish) -> Generator[Event, None, None]:
         """Answer a question; a generator that is closed early stops the work.
@@ -150,19 +152,19 @@ class Engine:
             What happens, as it happens, and again what is under way while nothing does; an error is the last event.
         """
         told: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        left = threading.Event()
-        place = self._join(wish, told.put, left)
+        line = self._lines[wish.model]
+        place = line.join(lambda place: self._work(wish, told.put, line, place))
         if place is None:
-            waits = "1 question waits" if self.waiting == 1 else f"{self.waiting} questions wait"
+            waits = "1 question waits" if line.most == 1 else f"{line.most} questions wait"
             yield Failed(f"{waits} for this model already, and no more may: ask again in a minute")
             return
         doing = Doing(WORDS["waiting"])
         try:
-            while not place.cancelled():
+            while not place.ended:
                 try:
                     event = told.get(timeout=LOOK_SECONDS)
                 except queue.Empty:
-                    ahead = self._ahead(wish.model, place)
+                    ahead = line.ahead(place)
                     yield Doing(_waiting_for(ahead)) if ahead else doing
                     continue
                 if event is None:
@@ -171,32 +173,7 @@ class Engine:
                     doing = event
                 yield event
         finally:
-            left.set()
-            place.cancel()
-
-    def _join(self, wish: Wish, tell: Callable[[Event | None], None], left: threading.Event) -> Future[None] | None:
-        """A place in the line of a model, left when the work ends or is cancelled; None if the line is full."""
-        line = self._lines[wish.model]
-
-        def leave(place: Future[None]) -> None:
-            with self._lock:
-                line.remove(place)
-                self._under_way.remove(left)
-
-        with self._lock:
-            if len(line) > self.waiting:
-                return None
-            place = self._threads[wish.model].submit(self._work, wish, tell, left)
-            line.append(place)
-            self._under_way.append(left)
-        place.add_done_callback(leave)
-        return place
-
-    def _ahead(self, model: str, place: Future[None]) -> int:
-        """How many questions are before this one."""
-        with self._lock:
-            line = self._lines[model]
-            return line.index(place) if place in line else 0
+            line.leave(place)
 
     def forget(self, video: str) -> None:
         """Drop what is kept of a file."""
@@ -206,23 +183,22 @@ class Engine:
 
     def close(self) -> None:
         """End the threads; a question that is being answered is finished."""
-        for thread in self._threads.values():
-            thread.shutdown(cancel_futures=True)
+        for line in self._lines.values():
+            line.stop(wait=True)
 
     def stop(self) -> None:
         """Begin nothing more, and end what is under way at its next step."""
-        with self._lock:
-            for left in self._under_way:
-                left.set()
-        for thread in self._threads.values():
-            thread.shutdown(wait=False, cancel_futures=True)
+        for line in self._lines.values():
+            line.stop(wait=False)
 
-    def _work(self, wish: Wish, tell: Callable[[Event | None], None], left: threading.Event) -> None:
+    def _work(self, wish: Wish, tell: Callable[[Event | None], None], line: Line, place: Place) -> None:
         try:
-            for side, strategy in enumerate(wish.strategies):
-                self._answer(wish, side, strategy, tell, left)
-                if left.is_set():
-                    break
+            place.reads = True
+            read = self._read(wish, tell, line)
+            tell(Doing(WORDS["waiting"]))
+            line.in_turn(place, self._answer_all, wish, read, tell, place.left)
+        except CancelledError:
+            pass  # he has left
         except Exception as err:
             words = str(err).replace(wish.video, Path(wish.video).name)
             if not isinstance(err, DytoError) or names_a_place(words):
@@ -235,12 +211,41 @@ class Engine:
                 self.forget(wish.video)  # deleted meanwhile, because its visitor left
             tell(None)
 
-    def _answer(
-        self, wish: Wish, side: int, strategy: Strategy, tell: Callable[[Event | None], None], left: threading.Event
+    def _read(self, wish: Wish, tell: Callable[[Event | None], None], line: Line) -> _Read | None:
+        """The frames of a video, read beside the model's work; None if all of its sides were seen before."""
+        with self._lock:
+            if all(_key(wish, strategy) in self._seen for strategy in wish.strategies):
+                return None
+        self.limits.check(wish.video)
+        if wish.model not in self._loaded:
+            tell(Doing("loading the model"))
+            line.in_model(self._model, wish.model)
+        tell(Doing("reading the video"))
+        return self._frames(wish)
+
+    def _frames(self, wish: Wish) -> _Read:
+        begun, size = time.perf_counter(), self._loaded[wish.model].image_size
+        frames = sample_frames(wish.video, size=size, preview=SIDE, guarded=True, limits=self.limits.bounds)
+        return frames, time.perf_counter() - begun
+
+    def _answer_all(
+        self, wish: Wish, read: _Read | None, tell: Callable[[Event | None], None], left: threading.Event
     ) -> None:
-        if left.is_set():
-            return
-        seen = self._look(wish, strategy, tell)
+        for side, strategy in enumerate(wish.strategies):
+            if left.is_set():
+                return
+            self._answer(wish, side, strategy, read, tell, left)
+
+    def _answer(
+        self,
+        wish: Wish,
+        side: int,
+        strategy: Strategy,
+        read: _Read | None,
+        tell: Callable[[Event | None], None],
+        left: threading.Event,
+    ) -> None:
+        seen = self._look(wish, strategy, read, tell)
         tell(Doing("answering"))
         stream = seen.qa.stream(seen.tokens, wish.question, choices=wish.choices, max_new_tokens=wish.max_new_tokens)
         text = ""
@@ -258,27 +263,19 @@ class Engine:
             self._loaded[name] = load_model(name, **self.loading)
         return self._loaded[name]
 
-    def _look(self, wish: Wish, strategy: Strategy, tell: Callable[[Event | None], None]) -> _Seen:
+    def _look(self, wish: Wish, strategy: Strategy, read: _Read | None, tell: Callable[[Event | None], None]) -> _Seen:
         """What the strategy sees in the video: from before, or now."""
-        file = Path(wish.video)
-        asked = wish.question if getattr(strategy, "uses_question", False) else None
-        there = file.is_file()
-        stamp = (file.stat().st_mtime_ns, file.stat().st_size) if there else (0, 0)
-        key = (wish.video, stamp, wish.model, repr(strategy), asked)
+        key = _key(wish, strategy)
         with self._lock:
             seen = self._seen.get(key)
         if seen is None:
-            self.limits.check(wish.video)
-            if wish.model not in self._loaded:
-                tell(Doing("loading the model"))
+            frames, seconds = read or self._frames(wish)  # the latter if it was forgotten since it was looked for
             qa = VideoQA(self._model(wish.model), strategy)
-            tell(Doing("reading the video"))
             qa.on_stage = lambda stage: tell(Doing(WORDS[stage])) if stage in WORDS else None
-            frames: list[Frames] = []
-            qa.on_frames = frames.append
-            tokens = qa.encode(wish.video, question=asked, preview=SIDE, guarded=True, limits=self.limits.bounds)
-            seen = _Seen(qa, tokens, *_pictures(frames[-1], tokens))
-            qa.on_stage = qa.on_frames = None
+            tokens = qa.encode(frames, question=key[-1])
+            tokens = replace(tokens, stages={**tokens.stages, "decode": seconds})
+            seen = _Seen(qa, tokens, *_pictures(frames, tokens))
+            qa.on_stage = None
         with self._lock:
             self._seen[key] = seen
             self._seen.move_to_end(key)
@@ -289,6 +286,15 @@ class Engine:
             if other.qa.model is seen.qa.model:  # another model's pipelines belong to its thread
                 other.qa.forget()
         return seen
+
+
+def _key(wish: Wish, strategy: Strategy) -> tuple[Any, ...]:
+    """By what it is known again how a strategy sees a video."""
+    file = Path(wish.video)
+    there = file.is_file()
+    stamp = (file.stat().st_mtime_ns, file.stat().st_size) if there else (0, 0)
+    asked = wish.question if getattr(strategy, "uses_question", False) else None
+    return wish.video, stamp, wish.model, repr(strategy), asked
 
 
 WORDS = {

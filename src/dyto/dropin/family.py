@@ -179,7 +179,9 @@ def _own_tokenizer(model: Any) -> Any:
     if not getattr(model, "name_or_path", ""):
         return None
     try:
-        return transformers.AutoTokenizer.from_pretrained(model.name_or_path, local_files_only=True)
+        return transformers.AutoTokenizer.from_pretrained(
+            model.name_or_path, local_files_only=True, trust_remote_code=False
+        )
     except Exception as err:  # noqa: BLE001 - whatever is the matter with the folder, there is no tokenizer
         logger.info("no tokenizer beside %s: %s", model.name_or_path, err)
         return None

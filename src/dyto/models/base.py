@@ -20,6 +20,7 @@ from dyto.models.generating import Generates
 from dyto.models.language import Encoded
 from dyto.models.pixels import Pictures
 from dyto.models.prefix import Prefix
+from dyto.models.tokenizing import token_ids
 from dyto.video import FrameSize
 
 if TYPE_CHECKING:
@@ -84,6 +85,6 @@ class VideoModel(Generates):
     @torch.inference_mode()
     def embed_text(self, text: str) -> Tensor:
         """(n, D) embeddings of the words of a text, in the space of the patches, for strategies that look at it."""
-        written = self.tokenizer(text, add_special_tokens=False, return_tensors="pt", verbose=False)
-        words: Tensor = self.model.get_input_embeddings()(written.input_ids[0].to(self.device))
+        written = token_ids(self.tokenizer, text, add_special_tokens=False).to(self.device)
+        words: Tensor = self.model.get_input_embeddings()(written)
         return words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,17 @@ from transformers.utils import logging as hf_logging
 
 from dyto.errors import ModelError
 from dyto.models.pixels import Normalization
+
+MOST_BYTES = {"tokenizer.json": 256 << 20, "tokenizer.model": 64 << 20, "model.safetensors.index.json": 64 << 20}
+"""Most bytes of some files of a checkpoint. (The largest tokenizer.json there is, Gemma's, takes 33 MB.)"""
+
+MOST_OTHER_BYTES = 16 << 20
+"""Of any other that is no file of weights."""
+
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "vocab.json", "merges.txt", "chat_template.jinja",
+)  # fmt: skip
 
 
 @contextmanager
@@ -38,12 +50,24 @@ def read_ends(source: str, revision: str | None) -> GenerationConfig:
 
     Nothing else of it is read: how an answer is written is for the caller to say, see `dyto.models.decoding`.
     """
-    said = _read_json(source, "generation_config.json", revision) or {}
-    return GenerationConfig(**{name: said.get(name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")})
+    said = read_json(source, "generation_config.json", revision) or {}
+    ends = {name: said.get(name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    for name, value in ends.items():
+        for number in value if isinstance(value, list) else [value]:
+            if number is not None and (type(number) is not int or not -1 <= number < 1 << 31):
+                raise ModelError(
+                    f"generation_config.json of model {source} says {name} = {str(value)[:40]!r}, expected the number "
+                    "of a token, or a list of them: download it again"
+                )
+    return GenerationConfig(**ends)
 
 
 def find_file(source: str, name: str, revision: str | None) -> str | None:
-    """The path of a checkpoint's file, downloaded where need be; None if it has no such file."""
+    """The path of a checkpoint's file, downloaded where need be; None if it has no such file.
+
+    Raises:
+        ModelError: It is larger than such a file can be.
+    """
     found: str | None = cached_file(
         source,
         name,
@@ -51,17 +75,37 @@ def find_file(source: str, name: str, revision: str | None) -> str | None:
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
     )
+    if found is not None and not name.endswith(".safetensors"):
+        check_bytes(source, Path(found))
     return found
+
+
+def check_bytes(source: str, file: Path) -> None:
+    """Fail on a file that is larger than one of its name can be, before it is read.
+
+    Raises:
+        ModelError: It is.
+    """
+    size, most = file.stat().st_size, MOST_BYTES.get(file.name, MOST_OTHER_BYTES)
+    if size > most:
+        raise ModelError(
+            f"{file.name} of model {source} has {size / 2**20:.0f} MiB, expected {most >> 20} MiB at most: "
+            "download it again, or take another checkpoint"
+        )
 
 
 def read_normalization(source: str, revision: str | None) -> Normalization:
     """Mean and standard deviation of the image processor; CLIP's where a checkpoint has none."""
     for name in ("preprocessor_config.json", "processor_config.json"):
-        settings = _read_json(source, name, revision) or {}
+        settings = read_json(source, name, revision) or {}
         settings = settings.get("image_processor", settings)
         try:
+            if not isinstance(settings, dict):
+                raise ValueError(f"image_processor is a {type(settings).__name__}")
             if "image_mean" in settings and "image_std" in settings:
                 (r, g, b), (dr, dg, db) = (map(float, settings[key]) for key in ("image_mean", "image_std"))
+                if not all(map(math.isfinite, (r, g, b, dr, dg, db))) or min(dr, dg, db) <= 0:
+                    raise ValueError(f"mean {r}, {g}, {b}, deviation {dr}, {dg}, {db}")
                 return Normalization((r, g, b), (dr, dg, db))
         except (ValueError, TypeError) as err:
             raise ModelError(
@@ -71,17 +115,25 @@ def read_normalization(source: str, revision: str | None) -> Normalization:
     return Normalization()
 
 
-def _read_json(source: str, name: str, revision: str | None) -> dict[str, Any] | None:
+def read_json(source: str, name: str, revision: str | None) -> dict[str, Any] | None:
     """The object in a JSON file of a checkpoint; None if it has no such file."""
     path = find_file(source, name, revision)
-    if path is None:
-        return None
+    return None if path is None else parse_json(source, Path(path))
+
+
+def parse_json(source: str, path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a checkpoint.
+
+    Raises:
+        ModelError: It is none, or too large.
+    """
+    check_bytes(source, path)
     try:
-        settings = json.loads(Path(path).read_text(encoding="utf-8"))
+        settings = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(settings, dict):
             raise ValueError(f"it holds a {type(settings).__name__}")
     except (OSError, ValueError, RecursionError) as err:
         raise ModelError(
-            f"{name} of model {source} cannot be read ({err}), expected a JSON object: download it again"
+            f"{path.name} of model {source} cannot be read ({err}), expected a JSON object: download it again"
         ) from err
     return settings

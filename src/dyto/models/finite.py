@@ -23,9 +23,37 @@ def bad_weight(model: Any) -> str | None:
         'bias'
     """
     for name, weight in model.named_parameters():
-        if weight.is_floating_point() and weight.device.type != "meta" and not torch.isfinite(weight).all():
+        if weight.is_floating_point() and weight.device.type != "meta" and not _is_finite(weight.detach()):
             return str(name)
     return None
+
+
+def _is_finite(numbers: Tensor) -> bool:
+    """Whether all are numbers. One pass: what is none stays none in a sum. A second where only the sum is too large."""
+    if numbers.element_size() == 1:  # float8, which torch cannot sum
+        numbers = numbers.float()
+    return bool(torch.isfinite(numbers.sum(dtype=torch.float32)) or torch.isfinite(numbers).all())
+
+
+def check_weights(source: str, model: Any) -> None:
+    """Refuse a model in whose weights there is NaN or infinity.
+
+    Args:
+        source: Where it was loaded from.
+        model: The stock model; weights that were offloaded, or quantized to whole numbers, are not looked at.
+
+    Raises:
+        BadFeaturesError: There is some; the message names the weight.
+    """
+    name = bad_weight(model)
+    if name is None:
+        return
+    too_large = model.dtype == torch.float16 and not torch.isnan(model.get_parameter(name)).any()
+    rest = "or it is too large for float16: set dtype to bfloat16 or float32" if too_large else "or take another"
+    raise BadFeaturesError(
+        f"weight {name} of model {source} holds NaN or infinity, expected numbers: download the checkpoint again, "
+        f"{rest}"
+    )
 
 
 def check_computed(numbers: Tensor, model: Any, while_: str) -> None:
@@ -39,8 +67,7 @@ def check_computed(numbers: Tensor, model: Any, while_: str) -> None:
     Raises:
         BadFeaturesError: NaN or infinity; the message names the weight that holds it, or the dtype that overflows.
     """
-    total = numbers.sum(dtype=torch.float32)  # one pass; what is no number stays none in a sum
-    if not torch.isfinite(total) and not torch.isfinite(numbers).all():
+    if not _is_finite(numbers):
         raise not_finite(model, while_)
 
 

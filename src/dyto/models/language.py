@@ -26,6 +26,7 @@ from dyto.models.pixels import Normalization
 from dyto.models.placement import device_of
 from dyto.models.prefix import Prefix
 from dyto.models.rope import RopeScaling
+from dyto.models.tokenizing import token_ids
 from dyto.models.versions import cache_argument
 from dyto.prompts import IMAGE
 
@@ -134,7 +135,7 @@ class LanguageSide(ABC):
         Returns:
             The ids on the model's device, with the beginning-of-text token where the tokenizer has one.
         """
-        ids = self.tokenizer(before + IMAGE + after, return_tensors="pt", verbose=False).input_ids[0].to(self.device)
+        ids = token_ids(self.tokenizer, before + IMAGE + after).to(self.device)
         place = (ids == self._image_id).nonzero().flatten()
         if len(place) != 1:
             raise BadQuestionError(f"the prompt holds {IMAGE!r} {len(place)} times, expected it once")

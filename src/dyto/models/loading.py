@@ -13,13 +13,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, PreTrainedConfig
+from transformers import AutoTokenizer
+from transformers.utils import cached_file
 
-from dyto.errors import MissingExtraError, ModelError, unknown
+from dyto.errors import DytoError, MissingExtraError, ModelError, unknown
 from dyto.models.base import VideoModel
 from dyto.models.catalog import CATALOG, real_models_hint
-from dyto.models.files import find_file, no_progress_bars, read_ends, read_normalization
+from dyto.models.claims import checked_claims
+from dyto.models.files import (
+    TOKENIZER_FILES,
+    find_file,
+    no_progress_bars,
+    parse_json,
+    read_ends,
+    read_json,
+    read_normalization,
+)
+from dyto.models.finite import check_weights
 from dyto.models.placement import DeviceMap, Placement
+from dyto.models.tokenizing import check_class, check_growth
+from dyto.models.weights import check_sizes, weight_files
 from dyto.prompts import PROMPT_PAIRS
 
 logger = logging.getLogger(__name__)
@@ -150,26 +163,31 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
     from dyto.models import original_llava
 
     config = read_config(source, placement.revision)
-    if original_llava.is_original(config):
-        source = original_llava.download(source, placement.revision)
-        model_config, key_mapping = _tell(name, original_llava.stock_config, source, config), original_llava.KEY_MAPPING
-    else:
-        model_config, key_mapping = None, None
-    model_type = model_config.model_type if model_config else config.get("model_type")
-    if model_type not in ADAPTERS:
+    original = original_llava.is_original(config)
+    model_type = "llava_next" if original else config.get("model_type")
+    if not isinstance(model_type, str) or model_type not in ADAPTERS:
         raise ModelError(
             f"model {name} is of type {model_type!r}, expected one of {', '.join(sorted(ADAPTERS))}: "
             "see `dyto list models`"
         )
     module, adapter = ADAPTERS[model_type].split(":")
     family: type[VideoModel] = getattr(importlib.import_module(module), adapter)
-    model = load_weights(_stock_class(model_type), source, placement, model_config, key_mapping)
+    stock = _stock_class(model_type)
+    if original:
+        source = original_llava.download(source, placement.revision)
+        shape = _tell(name, original_llava.stock_config, source, config)
+    else:
+        shape = _tell(name, stock.config_class.from_dict, config)
+    normalization = read_normalization(source, placement.revision)
+    model = load_weights(stock, source, placement, shape, original_llava.KEY_MAPPING if original else None)
     tokenizer = load_tokenizer(source, placement.revision, model.config)
-    return family(
+    return _tell(
+        name,
+        family,
         name,
         model,
         tokenizer,
-        normalization=read_normalization(source, placement.revision),
+        normalization=normalization,
         chat=chat_format(model.config, tokenizer),
         rope_factor=factor,
         notices=notices,
@@ -182,39 +200,50 @@ def _stock_class(model_type: str) -> Any:
 
 
 def read_config(source: str, revision: str | None) -> dict[str, Any]:
-    """The config.json of a folder or hub name, as it stands there."""
-    config, _ = _tell(source, PreTrainedConfig.get_config_dict, source, revision=revision)
-    if not config:
-        raise ModelError(f"model {source} has no config.json, expected a checkpoint of transformers or of LLaVA")
-    found: dict[str, Any] = config
-    return found
+    """The config.json of a folder or hub name, its sizes checked, without what names code and places."""
+    path = _tell(source, cached_file, source, "config.json", revision=revision)
+    if path is None:
+        raise ModelError(
+            f"model {source} cannot be loaded: it has no config.json, expected a checkpoint of transformers or of "
+            "LLaVA: check the folder, or the name and the network"
+        )
+    return checked_claims(source, parse_json(source, Path(path)))
 
 
 def load_weights(
     stock: Any,
     source: str,
     placement: Placement,
-    config: Any = None,
+    shape: Any,
     key_mapping: dict[str, str] | None = None,
 ) -> Any:
-    """Load safetensors into a stock class and refuse a checkpoint that lacks weights."""
-    shape = config or _tell(source, stock.config_class.from_pretrained, source, revision=placement.revision)
+    """Load safetensors into a stock class and refuse a checkpoint that lacks weights, or whose weights are no numbers.
+
+    What the config describes is compared with the files and the memory before any of it is made.
+    """
     with torch.device("meta"):
         skeleton = _tell(source, stock, shape)
     placement.check_parts(skeleton)
-    options: dict[str, Any] = {"config": config, "key_mapping": key_mapping}
+    if find_file(source, "adapter_config.json", placement.revision):
+        raise ModelError(
+            f"model {source} holds an adapter (adapter_config.json), expected a whole model: merge it into its base"
+        )
+    files = weight_files(source, placement.revision)
+    check_sizes(source, skeleton, files, placement, hasattr(shape, "quantization_config"))
     with no_progress_bars():
         model, report = _tell(
             source,
             stock.from_pretrained,
             source,
+            config=shape,
+            key_mapping=key_mapping,
             revision=placement.revision,
             **placement.options(skeleton),
             use_safetensors=True,
+            trust_remote_code=False,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are told of below
             generation_config=read_ends(source, placement.revision),
-            **{key: value for key, value in options.items() if value is not None},
         )
     for problem in ("missing_keys", "mismatched_keys"):
         keys = sorted(key if isinstance(key, str) else str(key[0]) for key in report[problem])
@@ -225,7 +254,9 @@ def load_weights(
             )
     if report["unexpected_keys"]:
         logger.info("%s holds %d weights that the model does not use", source, len(report["unexpected_keys"]))
-    return (model if placement.is_settled else model.to(placement.device)).eval()
+    model = (model if placement.is_settled else model.to(placement.device)).eval()
+    check_weights(source, model)
+    return model
 
 
 def load_tokenizer(source: str, revision: str | None, config: Any) -> Any:
@@ -238,14 +269,23 @@ def load_tokenizer(source: str, revision: str | None, config: Any) -> Any:
         if not (find_spec("sentencepiece") and find_spec("google") and find_spec("google.protobuf")):
             raise MissingExtraError(f"the tokenizer of {source}", "sentencepiece and protobuf", "original")
         config = config.get_text_config()
-    return _tell(source, AutoTokenizer.from_pretrained, source, revision=revision, config=config)
+    for name in TOKENIZER_FILES:
+        find_file(source, name, revision)  # each is bounded
+    stated = read_json(source, "tokenizer_config.json", revision) or {}
+    for kind in (stated.get("tokenizer_class"), getattr(config, "tokenizer_class", None)):
+        check_class(source, kind)
+    tokenizer = _tell(
+        source, AutoTokenizer.from_pretrained, source, revision=revision, config=config, trust_remote_code=False
+    )
+    check_growth(source, tokenizer)
+    return tokenizer
 
 
 def chat_format(config: Any, tokenizer: Any) -> str:
     """The chat format of a checkpoint, by what its config, tokenizer and language model say."""
     own = getattr(config, "dyto_prompt", None)
     if own:
-        if own not in PROMPT_PAIRS:
+        if not isinstance(own, str) or own not in PROMPT_PAIRS:
             raise unknown("dyto_prompt in config.json", own, PROMPT_PAIRS)
         return str(own)
     if config.model_type in CHATS:
@@ -264,9 +304,12 @@ def _tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> A
     """Call a loader of transformers; what it complains of becomes one line."""
     try:
         return load(*args, **kwargs)
-    except ImportError:
+    except DytoError:
         raise
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as err:
+    except (
+        OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
+        ImportError,
+    ) as err:  # fmt: skip
         said = next((line.strip() for line in str(err).splitlines() if line.strip()), type(err).__name__)
         raise ModelError(
             f"model {source} cannot be loaded ({said}), expected config.json, a tokenizer and *.safetensors: "

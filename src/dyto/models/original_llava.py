@@ -6,7 +6,6 @@ its shape is read off them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,9 @@ from safetensors import SafetensorError, safe_open
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaNextConfig, MistralConfig
 
 from dyto.errors import ModelError
+from dyto.models.claims import checked_claims
+from dyto.models.files import parse_json
+from dyto.models.weights import check_head
 
 TOWER = "model.vision_tower.vision_tower.vision_model."
 HEAD_DIM = 64
@@ -102,8 +104,8 @@ def _vision_config(folder: Path, config: Mapping[str, Any]) -> CLIPVisionConfig:
     tower = Path(str(config.get("mm_vision_tower", "")))
     stated: dict[str, Any] = {}
     if (tower / "config.json").is_file():  # a tower in a local folder says more than its weights
-        stated = json.loads((tower / "config.json").read_text(encoding="utf-8"))
-        stated = stated.get("vision_config", stated)
+        stated = checked_claims(str(tower), parse_json(str(tower), tower / "config.json"))
+        stated = stated.get("vision_config") or stated
     return CLIPVisionConfig(
         hidden_size=hidden,
         intermediate_size=intermediate,
@@ -122,6 +124,7 @@ def _tower_shapes(folder: Path) -> dict[str, list[int]]:
     if not files:
         raise ModelError(f"checkpoint {folder} has no *.safetensors: pickled weights are never read, convert them")
     for path in files:
+        check_head(str(folder), path)
         try:
             with safe_open(path, framework="pt") as weights:
                 for key in weights.keys():  # noqa: SIM118 - not a dict

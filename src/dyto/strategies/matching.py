@@ -61,8 +61,8 @@ def _towers(source: str, device: str) -> tuple[Any, Any, Normalization]:
     from dyto.models.files import read_normalization
 
     try:
-        model = AutoModel.from_pretrained(source, use_safetensors=True).to(device).eval()
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        model = AutoModel.from_pretrained(source, use_safetensors=True, trust_remote_code=False).to(device).eval()
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError, RuntimeError, KeyError) as err:
         said = next((line.strip() for line in str(err).splitlines() if line.strip()), type(err).__name__)
         raise ModelError(

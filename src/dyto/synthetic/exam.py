@@ -43,7 +43,7 @@ class StockModel:
     def __init__(self, folder: str | Path) -> None:
         from transformers import AutoProcessor, LlavaNextForConditionalGeneration
 
-        self.processor: Any = AutoProcessor.from_pretrained(folder)
+        self.processor: Any = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
         self.model: Any = LlavaNextForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
 
     @torch.inference_mode()

@@ -1,0 +1,168 @@
+"""What a config.json claims, looked at before anything is built by it, and without what is not for it to say.
+
+A few bytes can claim a model of any size, and name programs, places and kernels. Here the sizes are bounded, in one
+table, and the rest is left out: a checkpoint says what its model is, not what is run.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dyto.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What numbers of some names may be.
+
+    Attributes:
+        what: What they count.
+        least: The smallest.
+        most: The largest.
+        exact: Names that hold nothing but whole numbers, or lists of them; None too where it ends in "?".
+        like: A pattern of further names, whose numbers are bounded alike.
+    """
+
+    what: str
+    least: float
+    most: float
+    exact: tuple[str, ...] = ()
+    like: str = "(?!)"
+
+    def names(self, key: str) -> bool:
+        """Whether it is for this name."""
+        return key in self.exact or f"{key}?" in self.exact or re.search(self.like, key) is not None
+
+
+BOUNDS = (
+    Bound("layers", 1, 1000, ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "depth", "num_blocks")),
+    Bound("heads", 1, 1024, ("num_attention_heads", "num_heads", "n_head", "num_key_value_heads?"), "heads$"),
+    Bound("numbers a head", 1, 8192, ("head_dim?",)),
+    Bound("numbers a token", 1, 1 << 20, ("hidden_size", "intermediate_size?", "embed_dim", "out_hidden_size"),
+          r"(hidden_size|intermediate_size|_dim|d_model|d_ff|width)$"),
+    Bound("tokens of a vocabulary", 1, 1 << 23, ("vocab_size",), "vocab_size$"),
+    Bound("pixels a side", 1, 8192, ("image_size",), "(image_size|crop_size|resolution|pinpoints)$"),
+    Bound("pixels a patch", 1, 1024, ("patch_size", "temporal_patch_size", "spatial_merge_size"), "patch_size$"),
+    Bound("channels", 1, 64, ("num_channels", "in_channels", "in_chans")),
+    Bound("experts", 0, 4096, (), "experts"),
+    Bound("tokens of a picture", 1, 1 << 20, ("image_seq_length", "mm_tokens_per_image", "num_position_embeddings")),
+    Bound("places of a text", 1, 1 << 27, ("max_position_embeddings",), "max_position_embeddings$"),
+    Bound("layers", -1000, 1000, (), "layers?$|_indexes$"),
+    Bound("times", 1e-6, 1e6, (), "(ratio|factor|stride)$"),
+)  # fmt: skip
+"""The first that is for a name counts. The largest models there are stay far within: Llama 3.1 405B has 126 layers of
+16,384 numbers a token, Gemma 3 has 262,208 words, Llama 4 reads 10,485,760 places, Kimi K2 has 384 experts."""
+
+REST = Bound("", -(1 << 31), 1 << 31)
+"""Whole numbers of any other name."""
+
+MOST_DEPTH = 32
+"""Objects and lists inside one another."""
+
+NOT_ITS_OWN = frozenset({
+    "auto_map", "custom_pipelines", "custom_generate", "configuration_files", "transformers_weights",
+    "name_or_path", "_name_or_path", "attn_implementation", "_attn_implementation", "_attn_implementation_internal",
+    "experts_implementation", "_experts_implementation", "_experts_implementation_internal", "kernel_config",
+    "use_kernels", "fusion_config", "distributed_config",
+})  # fmt: skip
+"""What a config.json is not asked: which programs are run, where they and the weights lie, and by which kernels."""
+
+QUANTIZED = ("awq", "bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit", "compressed-tensors", "fp8", "gptq")
+"""Ways in which the weights of a checkpoint may be quantized."""
+
+
+def checked_claims(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Check a config.json, and leave out what is not for it to say.
+
+    Args:
+        name: The model, for errors.
+        config: What the file holds.
+
+    Returns:
+        A copy without the keys of `NOT_ITS_OWN`, at any depth.
+
+    Raises:
+        ModelError: A size beyond its bound, or a value of another kind than it must be; the message names it.
+
+    Example:
+        >>> checked_claims("m", {"hidden_size": 64, "auto_map": {"AutoModel": "evil.Model"}})
+        {'hidden_size': 64}
+        >>> checked_claims("m", {"text_config": {"hidden_size": 10**9}})
+        Traceback (most recent call last):
+        dyto.errors.ModelError: config.json of model m says text_config.hidden_size = 1000000000, expected 1 to \
+1048576 numbers a token: download it again, or take another checkpoint
+    """
+    found: dict[str, Any] = _checked(name, (), dict(config))
+    _check_quantization(name, found.get("quantization_config"))
+    return found
+
+
+def _checked(name: str, path: tuple[str, ...], value: Any) -> Any:
+    if len(path) > MOST_DEPTH:
+        raise _refused(name, path[:3], "...", f"{MOST_DEPTH} objects inside one another at most")
+    key = next((part for part in reversed(path) if not part.isdigit()), "")
+    bound = next((bound for bound in BOUNDS if bound.names(key)), REST)
+    if isinstance(value, dict):
+        if key in bound.exact:
+            raise _refused(name, path, value, _expected(bound))
+        if not path or path[-1].endswith("_config"):
+            _check_heads(name, path, value)
+        return {k: _checked(name, (*path, str(k)), v) for k, v in value.items() if k not in NOT_ITS_OWN}
+    if key.endswith("_config") and value is not None and path[-1] == key:
+        raise _refused(name, path, value, "an object")
+    if isinstance(value, list):
+        return [_checked(name, (*path, str(place)), one) for place, one in enumerate(value)]
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    strict = key in bound.exact or f"{key}?" in bound.exact
+    if strict and not isinstance(value, int) | (value is None and key not in bound.exact):
+        raise _refused(name, path, value, _expected(bound))
+    if strict and isinstance(value, bool):
+        raise _refused(name, path, value, _expected(bound))
+    if number and not math.isfinite(value):
+        raise _refused(name, path, value, "a finite number")
+    if number and not bound.least <= value <= bound.most and (bound is not REST or isinstance(value, int)):
+        raise _refused(name, path, value, _expected(bound))
+    return value
+
+
+def _check_heads(name: str, path: tuple[str, ...], config: Mapping[str, Any]) -> None:
+    """Fail on numbers of heads that do not share out what they should."""
+
+    def whole(key: str) -> int:
+        value = config.get(key)
+        return value if isinstance(value, int) and value > 0 else 0
+
+    heads = whole("num_attention_heads") or whole("num_heads")
+    width, groups = whole("hidden_size"), whole("num_key_value_heads")
+    if heads and width % heads and not config.get("head_dim"):
+        raise _refused(name, (*path, "num_attention_heads"), heads, f"a divisor of hidden_size, {width}")
+    if heads and groups and heads % groups:
+        raise _refused(name, (*path, "num_key_value_heads"), groups, f"a divisor of num_attention_heads, {heads}")
+
+
+def _check_quantization(name: str, said: Any) -> None:
+    if said is None:
+        return
+    method = said.get("quant_method")
+    if method is None and (said.get("load_in_4bit") or said.get("load_in_8bit")):
+        return
+    if method not in QUANTIZED:
+        raise _refused(name, ("quantization_config", "quant_method"), method, f"one of {', '.join(QUANTIZED)}")
+
+
+def _expected(bound: Bound) -> str:
+    text = f"{bound.least:.10g} to {bound.most:.10g}"
+    return f"{text} {bound.what}" if bound.what else f"a number from {text}"
+
+
+def _refused(name: str, path: tuple[str, ...], value: Any, expected: str) -> ModelError:
+    shown = repr(value) if not isinstance(value, (dict, list)) else f"a {type(value).__name__}"
+    shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
+    return ModelError(
+        f"config.json of model {name} says {'.'.join(path)[:100]} = {shown}, expected {expected}: "
+        "download it again, or take another checkpoint"
+    )

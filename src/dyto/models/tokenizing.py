@@ -1,0 +1,83 @@
+"""Tokenizers of checkpoints: only those of stock classes, and none whose rules make a text grow without end."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from typing import Any
+
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from dyto.errors import ModelError
+
+MOST_GROWTH = 64
+"""How many times as long the rules of a tokenizer may make a text; those of known tokenizers leave its length."""
+
+
+def check_class(source: str, name: Any) -> None:
+    """Fail on the name of a class that is no tokenizer: whatever it is, it would be loaded from the checkpoint.
+
+    Args:
+        source: The checkpoint.
+        name: What one of its files says; None for nothing.
+
+    Raises:
+        ModelError: It is none.
+    """
+    if name is None:
+        return
+    kind = getattr(importlib.import_module("transformers"), name, None) if isinstance(name, str) else name
+    stands_for = type(kind).__name__ == "DummyObject"  # of a tokenizer whose package is not installed
+    if kind is None or stands_for or (isinstance(kind, type) and issubclass(kind, PreTrainedTokenizerBase)):
+        return
+    raise ModelError(
+        f"model {source} says that its tokenizer is of the class {str(name)[:80]!r}, expected the name of a "
+        "tokenizer of transformers: do not use this checkpoint"
+    )
+
+
+def check_growth(source: str, tokenizer: Any) -> None:
+    """Fail on rules that replace letters by more letters, again and again: a short text would fill the memory.
+
+    Raises:
+        ModelError: They do.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    for name in ("normalizer", "decoder"):
+        part = getattr(backend, name, None)
+        growth = 1.0 if part is None else _growth(json.loads(part.__getstate__()))
+        if growth > MOST_GROWTH:
+            raise ModelError(
+                f"tokenizer.json of model {source} has a {name} that makes a text {growth:.3g} times as long, expected "
+                f"{MOST_GROWTH} times at most: do not use this checkpoint"
+            )
+
+
+def _growth(rule: dict[str, Any]) -> float:
+    """How many times as long a rule can make a text, at most."""
+    total = 1.0
+    for part in rule.get("normalizers", rule.get("decoders", [])):
+        total = min(1e300, total * _growth(part))
+    if rule.get("type") == "Replace":
+        least = max(1, len(rule.get("pattern", {}).get("String", "")))  # a pattern may match a single letter
+        total *= max(1.0, len(rule.get("content", "")) / least)
+    return total
+
+
+def token_ids(tokenizer: Any, text: str, **options: Any) -> Tensor:
+    """(n,) ids of the tokens of a text.
+
+    Raises:
+        ModelError: The rules of the tokenizer cannot be applied to it.
+    """
+    try:
+        ids: Tensor = tokenizer(text, return_tensors="pt", verbose=False, **options).input_ids[0]
+    except BaseException as err:
+        if type(err).__name__ != "PanicException":  # of a pattern that takes too many steps; it is no Exception
+            raise
+        raise ModelError(
+            f"the tokenizer cannot read a text of {len(text)} characters ({err}), expected rules that read any: take "
+            "another checkpoint"
+        ) from None
+    return ids

@@ -1,0 +1,142 @@
+"""The files of weights of a checkpoint: which they are, and whether they can hold what its config describes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.utils.hub import cached_files
+
+from dyto.errors import ModelError
+from dyto.models.files import find_file, read_json
+from dyto.models.placement import Placement
+
+WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+
+MOST_HEADER = 32 << 20
+"""Most bytes of the list of tensors at the head of a file; that of the largest checkpoints takes 1 MB."""
+
+LEAST_BYTES = {False: 1.0, True: 0.25}
+"""Fewest bytes a weight that files are taken to hold, without and with quantization."""
+
+
+def weight_files(source: str, revision: str | None) -> list[Path]:
+    """Find the files of weights of a checkpoint, downloaded where need be, and look at their heads.
+
+    Args:
+        source: A folder or a hub name.
+        revision: Of a hub name.
+
+    Returns:
+        The safetensors files.
+
+    Raises:
+        ModelError: There are none, some are missing, an index names what is no file of this checkpoint, or a file
+            has a head that no file of weights has.
+    """
+    whole = find_file(source, WHOLE, revision)
+    if whole is not None:
+        files = [Path(whole)]
+    else:
+        index = read_json(source, INDEX, revision)
+        if index is None:
+            raise ModelError(
+                f"model {source} cannot be loaded: it has neither {WHOLE} nor {INDEX}, expected weights as "
+                "*.safetensors (pickled weights are never read): convert them, or take another checkpoint"
+            )
+        files = _shards(source, revision, _named(source, index))
+    for file in files:
+        check_head(source, file)
+    return files
+
+
+def _named(source: str, index: dict[str, Any]) -> list[str]:
+    """The names of files in an index; a path is none."""
+    places = index.get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise ModelError(f"{INDEX} of model {source} names no files, expected a weight_map: download it again")
+    for weight, file in places.items():
+        if not isinstance(file, str) or not re.fullmatch(r"[\w.-]+\.safetensors", file) or file.startswith("."):
+            raise ModelError(
+                f"{INDEX} of model {source} says that {str(weight)[:80]} lies in {str(file)[:80]!r}, expected the name "
+                "of a *.safetensors file of the same folder: do not use this checkpoint"
+            )
+    return sorted(set(places.values()))
+
+
+def _shards(source: str, revision: str | None, names: list[str]) -> list[Path]:
+    if Path(source).is_dir():
+        missing = [name for name in names if not (Path(source) / name).is_file()]
+        if missing:
+            raise ModelError(
+                f"model {source} cannot be loaded: {len(missing)} of {len(names)} files of weights are missing (first: "
+                f"{missing[0]}), expected all of them: download it again"
+            )
+        return [Path(source) / name for name in names]
+    try:
+        return [Path(path) for path in cached_files(source, names, revision=revision) or []]
+    except OSError as err:
+        raise ModelError(f"model {source} cannot be loaded ({err}): check the network, or download it again") from err
+
+
+def check_head(source: str, file: Path) -> None:
+    """Fail on a file whose list of tensors is larger than one can be.
+
+    Raises:
+        ModelError: It is.
+    """
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+    if length > MOST_HEADER or length + 8 > file.stat().st_size:
+        raise ModelError(
+            f"model {source} cannot be loaded: {file.name} claims a list of tensors of {length} bytes, expected at "
+            f"most {min(MOST_HEADER, max(0, file.stat().st_size - 8))}: download it again"
+        )
+
+
+def check_sizes(source: str, skeleton: Any, files: Iterable[Path], placement: Placement, quantized: bool) -> None:
+    """Compare what a config describes with what is there: the files, and the memory.
+
+    Args:
+        source: The checkpoint.
+        skeleton: The model as the config describes it, on the meta device.
+        files: Those of its weights.
+        placement: Where it is to go.
+        quantized: Whether the files hold quantized weights.
+
+    Raises:
+        ModelError: The files are too small for this model, or the memory is.
+    """
+    count = sum(weight.numel() for weight in skeleton.parameters())
+    held = sum(file.stat().st_size for file in files)
+    if count * LEAST_BYTES[quantized] > held:
+        raise ModelError(
+            f"config.json of model {source} describes {_giga(count)} weights, but its files hold {_giga(held)} "
+            "bytes, expected a byte for each at least: download it again, or take another checkpoint"
+        )
+    if placement.is_settled:  # spread over devices and the disk, or smaller than this
+        return
+    needed, there = count * placement.pick_dtype(count).itemsize, memory_of(placement.device)
+    if there is not None and needed > there:
+        raise ModelError(
+            f"model {source} takes {_giga(needed)} bytes on {placement.device}, expected no more than the "
+            f"{_giga(there)} that are there: take a smaller model, device_map='auto', or quantization"
+        )
+
+
+def memory_of(device: torch.device) -> int | None:
+    """All bytes of memory of a device, used or not, with what this machine may swap; None where that cannot be told."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        return sum(int(lines[name].split()[0]) << 10 for name in ("MemTotal", "SwapTotal"))
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def _giga(number: float) -> str:
+    return f"{number / 1e9:.3g} billion"
