@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import struct
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 from PIL import Image
 
 from dyto import Savings
@@ -44,6 +47,40 @@ def test_every_way_of_reading_shows_frames_upright(plain, tmp_path, way, reading
     assert shown.source_size == expected.shape[1:3]
     assert shown.warnings == ()
     assert shown.preview.shape[1:3] == tuple(side // 2 for side in expected.shape[1:3])
+
+
+def mirrored_by_its_pictures(source: Path, path: Path) -> Path:
+    """A copy of a video whose first picture says that it is to be shown mirrored."""
+    with av.open(str(source)) as before, av.open(str(path), "w") as after:
+        stream = before.streams.video[0]
+        copy = after.add_stream_from_template(stream)
+        insert = BitStreamFilterContext("h264_metadata=display_orientation=insert:flip=horizontal", stream, copy)
+        for packet in before.demux(stream):
+            for changed in insert.filter(packet if packet.size else None):
+                changed.stream = copy
+                after.mux(changed)
+    return path
+
+
+@pytest.mark.parametrize("gop", [30, 10])
+@pytest.mark.parametrize("reading", KINDS_OF_READING)
+def test_what_the_first_picture_says_holds_for_the_film(tmp_path, reading, gop):
+    options = {"num_frames": 7, "savings": KINDS_OF_READING[reading]}
+    plain = write_video(tmp_path / "plain.mp4", 30, gop=gop)
+    shown = sample_frames(mirrored_by_its_pictures(plain, tmp_path / "told.mp4"), **options)
+    np.testing.assert_array_equal(shown.data, sample_frames(plain, **options).data[:, :, ::-1])
+
+
+@pytest.mark.parametrize("reading", KINDS_OF_READING)
+def test_no_decoded_frame_lives_on_until_the_collector_comes_round(plain, tmp_path, reading):
+    turned = set_matrix(plain, tmp_path / "turned.mp4", 0, 65536, -65536, 0)
+    gc.collect()
+    gc.disable()
+    try:
+        np.array(sample_frames(turned, savings=KINDS_OF_READING[reading]).data)
+        assert sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects()) <= 1, "one may have been looked at"
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("scale", [1, 2, 0.5])

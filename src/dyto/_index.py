@@ -12,9 +12,11 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from dyto._container import opened, packets_of
+from dyto._rgb import Matrix, matrix_of
 from dyto._sampling import Timeline
 from dyto.errors import VideoError
 from dyto.limits import ALWAYS, Limits
@@ -27,6 +29,8 @@ log = logging.getLogger(__name__)
 INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 TRUSTED_CODECS = ("h264", "hevc", "av1", "vp8", "vp9", "mjpeg", "prores")
 VP8_SHOWN = 0x10
+LOOKS = 8
+"""So many key frames are tried for one that says how the pictures are to be shown."""
 
 EVERY_BLOCK = ("flv", "h263", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2")
 """Codecs that spend bits on every block of a picture that stands for itself, even where all are black."""
@@ -48,6 +52,7 @@ class Index:
         trusted: whether that is what a decoder will give.
         area: pixels of a picture.
         limits: what the file may hold.
+        matrix: how the pictures are to be shown, as the first of them says.
     """
 
     pts: NDArray[np.int64]
@@ -58,6 +63,7 @@ class Index:
     trusted: bool
     area: int = 0
     limits: Limits = field(default_factory=Limits)
+    matrix: Matrix | None = None
 
     @classmethod
     def scan(cls, path: Path, limits: Limits | None = None) -> Index:
@@ -67,6 +73,7 @@ class Index:
             VideoError: It is no video, or over a limit.
         """
         limits = limits or Limits()
+        matrix, looks = None, 0
         rows = array("q")  # five numbers a packet: an hour has some hundred thousand
         with opened(path, limits=limits) as (container, stream):
             area = stream.codec_context.width * stream.codec_context.height
@@ -78,6 +85,8 @@ class Index:
                     time = next((time for time in (packet.pts, packet.dts) if time is not None), len(rows) // 5)
                     hidden = packet.is_discard or (codec == "vp8" and not bytes(packet)[0] & VP8_SHOWN)
                     rows.extend((time, packet.duration or 0, packet.is_keyframe, not hidden, packet.size))
+                    if packet.is_keyframe and looks < LOOKS:
+                        looks, matrix = _look(stream, packet, looks)
             except av.FFmpegError as err:
                 log.info("%s: its packets end early: %s", path.name, err)
                 trusted = False
@@ -95,7 +104,7 @@ class Index:
         timeline = timeline_of(pts[order] - pts[order[:1]], last, base, key[order])
         limits.check_duration(path.name, timeline.stop)
         orderly = trusted and _orderly(pts, key, shown)
-        return cls(pts, key, np.cumsum(table[:, 4]), order, timeline, orderly, area, limits)
+        return cls(pts, key, np.cumsum(table[:, 4]), order, timeline, orderly, area, limits, matrix)
 
     @cached_property
     def _by_time(self) -> NDArray[np.int64]:
@@ -134,6 +143,17 @@ class Index:
                 first, asked = min(first, found[-1][0]), asked | found.pop()[2]
             found.append((first, packet, asked))
         return found
+
+
+def _look(stream: VideoStream, packet: av.Packet, looks: int) -> tuple[int, Matrix | None]:
+    """Decode one key frame alone: how often that was tried, `LOOKS` once it is done, and its display matrix."""
+    context = stream.codec_context
+    try:
+        frames = [*context.decode(packet), *context.decode(None)]
+    except av.FFmpegError:
+        frames = []
+    context.flush_buffers()
+    return (LOOKS, matrix_of(frames[0])) if frames else (looks + 1, None)
 
 
 def _orderly(pts: NDArray[np.int64], key: NDArray[np.bool_], shown: NDArray[np.bool_]) -> bool:

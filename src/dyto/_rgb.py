@@ -38,11 +38,15 @@ class Filler:
     Args:
         reel: Where to.
         repeats: A frame that is, bit for bit, one of the last ones is neither converted nor resized again.
+        matrix: How the pictures are to be shown. (It is not asked of each frame: a frame that PyAV has been asked about
+            its side data lives on until Python's collector comes round, and decoders that leave a damaged part of a
+            picture undecoded show what was in that memory before.)
     """
 
-    def __init__(self, reel: Reel, repeats: bool) -> None:
+    def __init__(self, reel: Reel, repeats: bool, matrix: Matrix | None) -> None:
         self.reel = reel
         self.repeats = repeats
+        self._matrix = matrix
         self._reformatter = VideoReformatter()
         self._recent: list[tuple[int, Shown]] = []  # the latest at the end
 
@@ -60,13 +64,15 @@ class Filler:
             self._recent.remove(same)
         else:
             pixels: Any = self._reformatter.reformat(frame, format="rgb24").to_ndarray()  # (H, W, 3) uint8
-            matrix = matrix_of(frame)
-            if angle := slant(matrix):
+            if angle := slant(self._matrix):
                 self.reel.notes.add(
                     f"the pictures are to be shown turned by {angle:.0f} degrees: they are turned to the nearest "
                     "quarter instead"
                 )
-            self.reel.put(number, upright(pixels, matrix))
+            self.reel.turns |= {frame.rotation} - {0}
+            if len(self.reel.turns) > 1:
+                self.reel.notes.add("not all pictures are to be shown turned alike: all are turned as the first is")
+            self.reel.put(number, upright(pixels, self._matrix))
         if shown:
             self._recent = [*self._recent[1 - RECENT :], (number, shown)]
 
@@ -92,7 +98,7 @@ class Shown:
         planes = [_samples(plane, size) for plane in frame.planes]
         some = planes[0][:: len(planes[0]) // ROWS + 1].tobytes()
         color = (frame.colorspace, frame.color_range, *(getattr(frame, key, None) for key in _LATER))
-        return cls(planes, (frame.format.name, frame.width, frame.height, matrix_of(frame), *color, some))
+        return cls(planes, (frame.format.name, frame.width, frame.height, *color, some))
 
     def equals(self, other: Shown) -> bool:
         """Whether both are the same picture, bit for bit."""

@@ -212,6 +212,7 @@ class Reel:
         data: (T, H, W, 3) the frames.
         preview: (T, h, w, 3) the same, small, where the fit asks for it; all of the size of the first to arrive.
         notes: What a reader of the result should know.
+        turns: The angles by which its pictures are to be turned, as they say it; degrees.
     """
 
     wanted: NDArray[np.int64]
@@ -221,6 +222,7 @@ class Reel:
     data: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0, 0, 3), np.uint8))
     preview: NDArray[np.uint8] | None = None
     notes: set[str] = field(default_factory=set)
+    turns: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.rows = {int(position): row for row, position in enumerate(self.wanted)}

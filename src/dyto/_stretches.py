@@ -118,7 +118,7 @@ class _Work:
     def _decode(self, container: InputContainer, stream: VideoStream, anew: bool) -> None:
         """Take stretches, one or all: what a damaged key frame leaves out is filled from what was decoded before."""
         index, at = self._index, 0
-        packets, filler = packets_of(container, stream), Filler(self._reel, self._savings.repeats)
+        packets, filler = packets_of(container, stream), Filler(self._reel, self._savings.repeats, index.matrix)
         if self._threads:
             stream.codec_context.thread_count = self._threads
         while (number := self._take()) < self.end:

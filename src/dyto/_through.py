@@ -104,7 +104,7 @@ def _roll(path: Path, index: Index, reel: Reel, repeats: bool, alone: bool) -> _
     with opened(path, limits=index.limits, strict=not alone) as (container, stream):
         if alone:
             stream.thread_type, stream.codec_context.thread_count = "NONE", 1
-        filler = Filler(reel, repeats)
+        filler = Filler(reel, repeats, index.matrix)
         begin = int(np.argmax(index.key)) if index.key.size else 0
         with closing(_frames(container, stream, begin, damage, index.limits)) as frames:
             for frame in frames:
