@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dyto._shapes import is_grid, is_whole
 from dyto.errors import DytoError, StrategyError
 from dyto.features import KeyFrames, Sources, VisualTokens
 from dyto.strategies.base import Encode, Strategy
@@ -76,11 +77,11 @@ def malformed(tokens: VisualTokens) -> str:
 def _fields(tokens: VisualTokens) -> str:
     """What is wrong with the fields that are no columns."""
     grid, budget, uncompressed = tokens.grid, tokens.budget, tokens.uncompressed
-    if not isinstance(grid, tuple) or len(grid) != 2 or not all(_is_whole(side, 1) for side in grid):
+    if not is_grid(grid):
         return f"grid = {grid!r}, expected rows and columns of patches"
-    if budget is not None and not _is_whole(budget, 1):
+    if budget is not None and not is_whole(budget, 1):
         return f"budget = {budget!r}, expected a number of tokens, or None"
-    if not _is_whole(uncompressed, 0):
+    if not is_whole(uncompressed, 0):
         return f"uncompressed = {uncompressed!r}, expected a number of tokens"
     if not isinstance(tokens.stages, Mapping):
         return f"stages = {tokens.stages!r}, expected seconds by name"
@@ -92,10 +93,6 @@ def _fields(tokens: VisualTokens) -> str:
     if tokens.deep is not None and not isinstance(tokens.deep, Tensor):
         return f"deep of type {type(tokens.deep).__name__}, expected a torch.Tensor"
     return ""
-
-
-def _is_whole(number: Any, least: int) -> bool:
-    return isinstance(number, (int, np.integer)) and not isinstance(number, bool) and number >= least
 
 
 def _kinds(tokens: VisualTokens) -> str:
