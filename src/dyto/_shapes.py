@@ -55,7 +55,7 @@ def per_frame(values: Any, name: str, dtype: Any, count: int) -> npt.NDArray[Any
 
 def is_whole(number: Any, least: int) -> bool:
     """Whether something is a whole number, and not below another."""
-    return isinstance(number, (int, np.integer)) and not isinstance(number, bool) and number >= least
+    return isinstance(number, (int, np.integer)) and not isinstance(number, bool) and bool(number >= least)
 
 
 def is_grid(value: Any) -> bool:

@@ -58,7 +58,7 @@ def name_of(target: Any) -> str:
     return str(name)
 
 
-def malformed(tokens: VisualTokens) -> str:
+def malformed(tokens: Any) -> str:
     """What in `VisualTokens` is not what it says, so that nobody could look further; "" for nothing."""
     if not isinstance(tokens.data, Tensor):
         return f"data of type {type(tokens.data).__name__}, expected a torch.Tensor"
@@ -74,7 +74,7 @@ def malformed(tokens: VisualTokens) -> str:
     return _places(tokens)
 
 
-def _fields(tokens: VisualTokens) -> str:
+def _fields(tokens: Any) -> str:
     """What is wrong with the fields that are no columns."""
     grid, budget, uncompressed = tokens.grid, tokens.budget, tokens.uncompressed
     if not is_grid(grid):
@@ -95,7 +95,7 @@ def _fields(tokens: VisualTokens) -> str:
     return ""
 
 
-def _kinds(tokens: VisualTokens) -> str:
+def _kinds(tokens: Any) -> str:
     """Which column of key frames and sources is no row of numbers."""
     parts = {"keyframes": tokens.keyframes, "sources": tokens.sources}
     columns = {f"{name}.{field}": column for name, part in parts.items() for field, column in vars(part).items()}
