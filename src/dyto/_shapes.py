@@ -51,3 +51,13 @@ def per_frame(values: Any, name: str, dtype: Any, count: int) -> npt.NDArray[Any
     if found.shape != (count,):
         raise BadFeaturesError(f"{name} has shape {found.shape}, expected ({count},)")
     return found
+
+
+def is_whole(number: Any, least: int) -> bool:
+    """Whether something is a whole number, and not below another."""
+    return isinstance(number, (int, np.integer)) and not isinstance(number, bool) and bool(number >= least)
+
+
+def is_grid(value: Any) -> bool:
+    """Whether something is the rows and columns of the patches of a frame."""
+    return isinstance(value, tuple) and len(value) == 2 and all(is_whole(side, 1) for side in value)

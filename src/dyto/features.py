@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dyto._shapes import numbers_of, per_frame, usable_features
+from dyto._shapes import is_grid, numbers_of, per_frame, usable_features
 from dyto.errors import BadFeaturesError
 from dyto.finch import FloatArray, IntArray
 from dyto.tokens import KeyFrames, Sources, VisualTokens
@@ -60,8 +60,8 @@ class FrameFeatures:
         object.__setattr__(self, "summary", summary)
         for name, dtype in (("indices", np.int64), ("seconds", np.float64)):
             object.__setattr__(self, name, per_frame(getattr(self, name), name, dtype, len(summary)))
-        if len(self.grid) != 2 or min(self.grid) < 1:
-            raise BadFeaturesError(f"grid is {self.grid}, expected rows and columns of patches, at least 1 each")
+        if not is_grid(self.grid):
+            raise BadFeaturesError(f"grid is {self.grid!r}, expected rows and columns of patches, at least 1 each")
         if self.attention is not None:
             attention, shape = numbers_of(self.attention, "attention"), (len(summary), self.num_patches)
             if attention.shape != shape:

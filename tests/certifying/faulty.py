@@ -240,10 +240,11 @@ class HoldsGradients(Good):
 
 
 class CannotBeKept(Good):
-    """Complex warnings: no JSON."""
+    """Times of another precision than those of the frames."""
 
     def finish(self, tokens, frames, question):
-        return replace(tokens, warnings=(object(),))
+        seconds = tokens.keyframes.seconds.astype(np.float32)
+        return replace(tokens, keyframes=replace(tokens.keyframes, seconds=seconds))
 
 
 class NotANumber(Good):
@@ -340,8 +341,8 @@ FAULTS = {
     CountsFramesItself: "provenance",
     MakesUpTimes: "provenance",
     LosesSources: "provenance",
-    PatchOutOfFrame: "provenance",
-    UnsortedSources: "provenance",
+    PatchOutOfFrame: "interface",
+    UnsortedSources: "interface",
     NamesOtherPatches: "origin",
     NamesTooFewPatches: "origin",
     BackwardsInTime: "time order",

@@ -10,8 +10,10 @@ from PIL import Image
 import dyto
 from dropin.reading import read_by
 from dyto.dropin import compressing
+from dyto.dropin.captions import Captions
 from dyto.dropin.guard import Guard
 from dyto.models.tiny import build_processor
+from dyto.strategies.uniform import whole_frames
 
 from forge import forge_model
 from forge_families import FAMILIES
@@ -209,10 +211,57 @@ def test_the_guard_looks_at_what_the_language_model_is_given(model, processor):
         handle.remove()
 
 
+def guard_of(tokenizer=None, between=()):
+    return Guard(Captions(frozenset({1, 2}), lambda: tokenizer), frozenset(between))
+
+
 def test_the_guard_without_a_tokenizer():
-    guard = Guard(frozenset({1, 2}))
+    guard = guard_of()
     guard.check([[5, 1], [2, 1], [2, 6]], [[5, 1], [2, 6]])
     with pytest.raises(dyto.errors.ModelError, match="2 tokens of text were asked and 1 would"):
         guard.check([[5, 1], [2, 6]], [[5, 1], [2]])
     with pytest.raises(dyto.errors.ModelError):
         guard.check([[5, 1], [7], [2, 6]], [[5, 1], [2, 6]])
+
+
+@pytest.mark.parametrize("lost", ["3", ".", ": -", "at", "time", "of", "frame", "3 seconds", "1,2,3"])
+def test_the_guard_sees_any_word_that_is_no_caption(llava, lost):
+    guard = guard_of(llava.tokenizer)
+    start, word, end = encoded(llava, "look"), encoded(llava, lost), encoded(llava, "why")
+    first, second = encoded(llava, " 0.5s: "), encoded(llava, " 1.5s: ")
+    guard.check([start + first, second, end], [start + second, end])
+    for asked, read in (
+        ([start, word, end], [start, end]),
+        ([start + word, end], [start, end]),
+        ([start, word + end], [start, end]),
+        ([start + word + first, second, end], [start + second, end]),
+        ([start + first, second + word, end], [start + first, end]),
+        ([start + first, second, word + end], [start + first, end]),
+    ):
+        with pytest.raises(dyto.errors.ModelError, match="tokens of text were asked"):
+            guard.check(asked, read)
+
+
+BESIDE = [
+    ("why # 3 # . # ?", "why 3 . ?", "why 3 . ?"),
+    ("why # , # , # ?", "why , , ?", "why , , ?"),
+    ("why in frame 3 0.5s:# 1.5s:# 2.5s:# ?", "why in frame 3 0.5s: ?", "why in frame 3 2.5s: ?"),
+    ("what was at that time 0:01:# 0:02:# ?", "what was at that time 0:01: ?", "what was at that time 0:02: ?"),
+    ("0.5s:# 1.5s:# frame 3 2.5s:# ?", "0.5s: 1.5s: frame 3 2.5s: ?", "0.5s: 1.5s: frame 3 2.5s: ?"),
+    ("see Frame 1:# Frame 2:# Frame 9 is odd", "see Frame 1: Frame 9 is odd", "see Frame 2: Frame 9 is odd"),
+    ("see <0.5 seconds># <1.5 seconds># <b> ?", "see <0.5 seconds> <b> ?", "see <1.5 seconds> <b> ?"),
+]
+"""A prompt, and what is read of it where the first frame of a video is kept, or the last."""
+
+
+@pytest.mark.parametrize(("text", "first", "last"), BESIDE)
+def test_words_that_look_like_a_piece_of_a_caption_stay(llava, text, first, last):
+    for place, expected in ((0, first), (-1, last)):
+
+        def one_frame(frames, encode, question=None, place=place):
+            chosen = np.array([place % len(frames)])
+            return whole_frames(encode(frames[chosen]), chosen, None, 64 * len(frames))
+
+        read, _ = words_read(llava.model, llava_inputs(llava, text), one_frame)
+        said = llava.tokenizer.decode(read, skip_special_tokens=True)
+        assert "".join(said.split()) == "".join(expected.split())

@@ -48,6 +48,17 @@ def is_caption(text: str) -> bool:
     return _CAPTION.fullmatch(text.strip()) is not None
 
 
+def shape_of(caption: str) -> str:
+    """A caption with its numbers and times left out: the captions of one video have the same.
+
+    Example:
+        >>> shape_of("<0.5 seconds>"), shape_of("Frame 12 (1:05):"), shape_of("Frame 3 0.5s:")
+        ('<T>', 'frameN(T):', 'frameNT:')
+    """
+    timed = re.sub(_TIME, "T", caption.casefold())
+    return re.sub(r"\s", "", re.sub(r"\d+", "N", timed))
+
+
 def seconds_of(caption: str) -> float | None:
     """The time that a caption tells; None for one that tells none.
 
@@ -98,10 +109,20 @@ class Captions:
             return "unread"
         return "nothing" if not text else "caption" if is_caption(text) else "words"
 
-    def length_at_end(self, ids: Sequence[int]) -> int:
-        """How many ids at the end of a text are the caption of the picture that follows, with its marks; 0 for none."""
+    def shapes(self, texts: Sequence[Sequence[int]]) -> frozenset[str]:
+        """The shapes of those texts that are captions."""
+        read = [self.text(ids) for ids in texts]
+        return frozenset(shape_of(text) for text in read if text and is_caption(text))
+
+    def length_at_end(self, ids: Sequence[int], shapes: frozenset[str]) -> int:
+        """How many ids at the end of a text are the caption of the picture that follows, with its marks; 0 for none.
+
+        Args:
+            ids: The text before a picture.
+            shapes: Those that its caption may have: words of the user before it may look like a part of it.
+        """
         texts = {length: self.text(ids[len(ids) - length :]) for length in range(1, min(LONGEST, len(ids)) + 1)}
-        lengths = [length for length, text in texts.items() if text and is_caption(text)]
+        lengths = [n for n, text in texts.items() if text and is_caption(text) and shape_of(text) in shapes]
         if not lengths:
             return 0
         longest = lengths[-1]

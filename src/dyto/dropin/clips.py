@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,9 +93,10 @@ def _clips(number: int, ids: list[int], shown: list[Shown], captions: Captions) 
     for run in _runs(number, ids, shown, captions):
         spans = [span for part in run for span in part.spans]
         texts = [ids[start:stop] for start, stop in _between(spans, end)]  # before each frame
-        caption = _caption(number, texts[0], texts[1:], captions)
+        caption, after = _caption(number, texts[0], texts[1:], captions)
         told = [captions.seconds(text) for text in (texts[0][len(texts[0]) - caption :], *texts[1:])] if caption else []
-        clips.append(_clip(number, run, spans, caption, [time for time in told if time is not None]))
+        clip = _clip(number, run, spans, [time for time in told if time is not None])
+        clips.append(replace(clip, caption=caption, after=after))
         end = spans[-1][1]
     return clips
 
@@ -116,10 +117,17 @@ def _runs(number: int, ids: list[int], shown: list[Shown], captions: Captions) -
     for run in _parted(shown, kinds, ("nothing", "caption")):
         own = kinds[: len(run) - 1]
         kinds = kinds[len(run) :]
-        captioned = "nothing" not in own and captions.length_at_end(ids[end : run[0].spans[0][0]]) > 0
+        captioned = "nothing" not in own and _are_captioned(ids, end, run, captions)
         runs += [run] if captioned else _parted(run, own, ("nothing",))  # of some frames only, captions are words
         end = run[-1].spans[-1][1]
     return runs
+
+
+def _are_captioned(ids: list[int], end: int, run: list[Shown], captions: Captions) -> bool:
+    """Whether the captions between some images, and before the first, are all of one kind."""
+    first, *others = [ids[start:stop] for start, stop in _between([span for part in run for span in part.spans], end)]
+    shapes = captions.shapes(others)
+    return len(shapes) == 1 and captions.length_at_end(first, shapes) > 0
 
 
 def _parted(shown: list[Shown], kinds: Sequence[str], joining: tuple[str, ...]) -> list[list[Shown]]:
@@ -133,20 +141,25 @@ def _parted(shown: list[Shown], kinds: Sequence[str], joining: tuple[str, ...]) 
     return runs
 
 
-def _caption(number: int, head: list[int], gaps: list[list[int]], captions: Captions) -> int:
-    """How many ids before the first frame are its caption; 0 where frames have none.
+def _caption(number: int, head: list[int], gaps: list[list[int]], captions: Captions) -> tuple[int, int]:
+    """How many ids before the first frame are its caption, and how many behind each one belong to no caption.
+
+    Where frames have no captions these are 0 and all.
 
     Raises:
         ConfigError: There are words between frames, or nobody can tell.
     """
     kinds = {captions.kind(gap) for gap in gaps}
     if kinds <= {"nothing"}:
-        return 0
-    length = 0
+        return 0, min(map(len, gaps), default=0)
+    length = after = 0
     if kinds == {"caption"}:
-        length = captions.length_at_end(head)
+        shapes = captions.shapes(gaps)
+        length = captions.length_at_end(head, shapes)
+        after = min(len(gap) - captions.length_at_end(gap, shapes) for gap in gaps)
     elif kinds == {"unread"}:
         length = unread_caption(head, gaps, captions.marks)
+        after = min(next(place for place, number in enumerate(gap) if number not in captions.marks) for gap in gaps)
         if not length:
             raise unread(number)
     if not length:
@@ -154,10 +167,10 @@ def _caption(number: int, head: list[int], gaps: list[list[int]], captions: Capt
             f"sample {number} has words between the frames of one video, expected nothing, or a time or number before "
             "every frame: pass what one call of the processor made, unchanged"
         )
-    return length
+    return length, after
 
 
-def _clip(number: int, run: list[Shown], spans: list[Span], caption: int, told: list[float]) -> Clip:
+def _clip(number: int, run: list[Shown], spans: list[Span], told: list[float]) -> Clip:
     visuals = [shown.visual for shown in run]
     if len(visuals) == 1 and visuals[0].tiled:
         raise ConfigError(
@@ -177,4 +190,4 @@ def _clip(number: int, run: list[Shown], spans: list[Span], caption: int, told: 
         source_size=pictures.shape[1:3],
         warnings=(NO_TIMES,) if times is None and len(index) > 1 else (),
     )
-    return Clip(frames, spans, tuple(patch for visual in visuals for patch in visual.patches), caption)
+    return Clip(frames, spans, tuple(patch for visual in visuals for patch in visual.patches))

@@ -5,7 +5,6 @@ It knows nothing of how prompts are shortened: it compares the text that was ask
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dyto.dropin.captions import MARKS
+from dyto.dropin.captions import Captions, is_caption, shape_of
 from dyto.errors import ModelError
-
-_LOOSE = re.compile(r"(?:\W|\d|_|frame|from|at|of|time|timestamp|seconds?|secs?|s)*", re.IGNORECASE)
-"""What marks and captions of frames are made of."""
 
 FARTHEST = 64
 """Tokens before or behind a picture that may be marks or a caption."""
@@ -30,20 +26,17 @@ class Guard:
     """Compares texts.
 
     Attributes:
-        marks: Ids of marks around pictures.
-        tokenizer: None where it is not known: then marks and what `between` says may be missing, and nothing else.
+        captions: Reads them; without a tokenizer only marks and what `between` says may be missing.
         between: Ids that stand between the frames of one video.
     """
 
-    marks: frozenset[int]
-    tokenizer: Any = None
+    captions: Captions
     between: frozenset[int] = frozenset()
 
     def check(self, asked: Sequence[Sequence[int]], read: Sequence[Sequence[int]]) -> None:
         """Check that what is read says what was asked, in the same order.
 
-        Missing, or written once more, may be only what stands beside a picture and is made of marks, digits,
-        punctuation and the few words of captions.
+        Missing, or written once more, may be only marks and spaces beside a picture, and the caption of a frame.
 
         Args:
             asked: Ids of one row as they were passed: the text before the first picture, that before the second, ...,
@@ -53,7 +46,8 @@ class Guard:
         Raises:
             ModelError: Words are missing, are new, or stand elsewhere.
         """
-        wanted, found = self._words(asked), self._words(read)
+        shapes = self.captions.shapes(asked[1:-1])
+        wanted, found = self._words(asked, shapes), self._words(read, shapes)
         if wanted == found:
             return
         pairs = enumerate(zip(wanted, found, strict=False))
@@ -65,34 +59,29 @@ class Guard:
             "ask outside the block"
         )
 
-    def _words(self, texts: Sequence[Sequence[int]]) -> list[int]:
+    def _words(self, texts: Sequence[Sequence[int]], shapes: frozenset[str]) -> list[int]:
         """All texts without what may be missing from them."""
         words: list[int] = []
         for number, text in enumerate(texts):
             first, last = number == 0, number == len(texts) - 1
-            if not text or (not first and not last and self._is_loose(text)):
-                continue
-            stop = len(text) - (0 if last else self._loose(text[::-1], reverse=True))
-            start = 0 if first else self._loose(text[:stop], reverse=False)
-            words += text[start:stop]
+            some = range(min(FARTHEST, len(text)), 0, -1)  # the longest first
+            stop = 0 if last else next((n for n in some if self._is_loose(text[-n:], shapes)), 0)
+            rest = text[: len(text) - stop]
+            some = range(min(FARTHEST, len(rest)), 0, -1)
+            start = 0 if first else next((n for n in some if self._is_loose(rest[:n], frozenset())), 0)
+            words += rest[start:]
         return words
 
-    def _loose(self, text: Sequence[int], reverse: bool) -> int:
-        """How many ids at the beginning of a text, which may be turned round, may be missing."""
-        lengths = range(min(FARTHEST, len(text)), 0, -1)
-        return next((n for n in lengths if self._is_loose(text[n - 1 :: -1] if reverse and n else text[:n])), 0)
-
-    def _is_loose(self, text: Sequence[int]) -> bool:
-        rest = [number for number in text if number not in self.marks]
-        if self.tokenizer is None or not rest:
-            return all(number in self.between for number in rest)
-        words = str(self.tokenizer.decode(rest, skip_special_tokens=False, clean_up_tokenization_spaces=False))
-        for mark in MARKS:
-            words = words.replace(mark, "")
-        return "<" not in words.strip("<> ") and _LOOSE.fullmatch(words) is not None
+    def _is_loose(self, ids: Sequence[int], shapes: frozenset[str]) -> bool:
+        """Whether ids are nothing but marks and spaces, or a caption of one of these shapes."""
+        text = self.captions.text(ids)
+        if text is None:
+            return all(number in self.between or number in self.captions.marks for number in ids)
+        return not text or (is_caption(text) and shape_of(text) in shapes)
 
     def _show(self, ids: list[int]) -> str:
-        return repr(self.tokenizer.decode(ids)) if self.tokenizer is not None else str(ids)
+        tokenizer = self.captions.tokenizer()
+        return str(ids) if tokenizer is None else repr(tokenizer.decode(ids))
 
 
 @contextmanager

@@ -55,12 +55,14 @@ class Clip:
         spans: For each frame, from where to where its placeholders stand in the ids of the sample.
         patches: For each frame its patches, as in `Visual`.
         caption: How many ids before the first frame are its caption and marks; 0 where frames have no captions.
+        after: How many ids behind each frame can be its marks, and are not the caption of the next.
     """
 
     frames: Frames
     spans: list[Span]
     patches: tuple[Tensor, ...] = ()
     caption: int = 0
+    after: int = 0
 
 
 @dataclass(frozen=True)

@@ -88,20 +88,23 @@ def positions_of(adapter: QwenVL, row: Row, tokens: Sequence[VisualTokens]) -> t
 
     Returns:
         (n, 3) int64, and the position of a text that follows.
+
+    Raises:
+        ModelError: Tokens do not say where they come from.
     """
     clip = row.clip.cpu().numpy()
     axes = np.zeros((len(clip), 3), np.int64)
     edges = [0, *(np.flatnonzero(np.diff(clip)) + 1).tolist(), len(clip)]
+    places = [adapter.places_of(own) for own in tokens]
     place, taken = 0, [0] * len(tokens)
     for start, stop in zip(edges, edges[1:], strict=False):
         if start == stop or clip[start] < 0:
             axes[start:stop] = place + np.arange(stop - start)[:, None]
             place += stop - start
             continue
-        own, before = tokens[clip[start]], taken[clip[start]]
+        own, (rows, cols), before = tokens[clip[start]], places[clip[start]], taken[clip[start]]
         block = slice(before, before + stop - start)
-        rows, cols = np.divmod(own.patch[block], own.grid[1])
-        axes[start:stop] = place + np.stack([adapter._times(own.seconds[block]), rows, cols], 1)
+        axes[start:stop] = place + np.stack([adapter._times(own.seconds[block]), rows[block], cols[block]], 1)
         place += max(own.grid)
         taken[clip[start]] = block.stop
     return torch.from_numpy(axes).to(row.ids.device), place

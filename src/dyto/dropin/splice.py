@@ -44,16 +44,18 @@ class Units:
     tail: list[int]
 
     @classmethod
-    def of(cls, ids: list[int], spans: list[Span], caption: int = 0) -> Units:
+    def of(cls, ids: list[int], spans: list[Span], caption: int, after: int) -> Units:
         """Take a prompt apart. Marks are what surrounds every frame alike, captions what differs from frame to frame.
 
         Args:
             ids: The prompt, or the part of it around one video.
             spans: From where to where the placeholders of each frame stand.
             caption: How many ids before the first frame are its caption and marks.
+            after: How many behind each frame are no caption of the next.
 
         Example:
-            >>> units = Units.of([9, 7, 1, 0, 0, 2, 7, 3, 0, 0, 2, 7, 4, 0, 0, 2, 8], [(3, 5), (8, 10), (13, 15)], 2)
+            >>> ids, spans = [9, 7, 1, 0, 0, 2, 7, 3, 0, 0, 2, 7, 4, 0, 0, 2, 8], [(3, 5), (8, 10), (13, 15)]
+            >>> units = Units.of(ids, spans, caption=2, after=1)
             >>> units.head, units.captions, units.before, units.after, units.tail
             ([9], [[7, 1], [7, 3], [7, 4]], [], [2], [8])
         """
@@ -61,14 +63,14 @@ class Units:
         gaps = [ids[left[1] : right[0]] for left, right in zip(spans, spans[1:], strict=False)]
         if not gaps:
             return cls(head, [[]], [], [], tail)
-        after = _common_start([*gaps, tail])
-        rest = [gap[len(after) :] for gap in gaps]
+        marks = _common_start([*(gap[:after] for gap in gaps), tail])
+        rest = [gap[len(marks) :] for gap in gaps]
         before = _common_start([text[::-1] for text in (head, *rest)])[::-1]
         captions = [text[: len(text) - len(before)] for text in rest]
         head = head[: len(head) - len(before)]
         own = max(0, caption - len(before))
         first = head[len(head) - own :]
-        return cls(head[: len(head) - own], [first, *captions], before, after, tail[len(after) :])
+        return cls(head[: len(head) - own], [first, *captions], before, marks, tail[len(marks) :])
 
 
 def _common_start(texts: list[list[int]]) -> list[int]:
@@ -95,7 +97,7 @@ def splice(sample: Sample, tokens: list[VisualTokens]) -> Row:
     for number, (clip, own) in enumerate(zip(sample.clips, tokens, strict=True)):
         end = sample.clips[number + 1].spans[0][0] if number + 1 < len(tokens) else len(ids)
         spans = [(start - begin, stop - begin) for start, stop in clip.spans]
-        units = Units.of(ids[begin:end], spans, clip.caption)
+        units = Units.of(ids[begin:end], spans, clip.caption, clip.after)
         pieces += _placed(units, own, ids[clip.spans[0][0]], number)
         begin = end - len(units.tail)
     pieces.append((ids[begin:], -1))

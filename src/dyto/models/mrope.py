@@ -129,11 +129,23 @@ class QwenVL(VideoModel):
         times = [self.time_text.format(seconds=second) for second in seconds.tolist()]
         return [f"{END if number else ''}{time}{START}" for number, time in enumerate(times)] + [END]
 
-    def _positions(self, video: VisualTokens, runs: Sequence[Run]) -> tuple[Tensor | None, int]:
+    def places_of(self, video: VisualTokens) -> tuple[IntArray, IntArray]:
+        """Rows and columns in their frames of tokens, (L,) each.
+
+        Args:
+            video: The tokens.
+
+        Raises:
+            ModelError: They do not say where they come from.
+        """
         try:
-            patch = np.divmod(video.patch, video.grid[1])  # rows and columns, (L,) each
+            rows, cols = np.divmod(video.patch, video.grid[1])
         except ValueError as err:
             raise ModelError(f"model {self.name} needs the places of tokens in their frames, but {err}") from err
+        return rows, cols
+
+    def _positions(self, video: VisualTokens, runs: Sequence[Run]) -> tuple[Tensor | None, int]:
+        patch = self.places_of(video)
         axes, place, block = [], 0, 0
         for index, run in enumerate(runs):
             axes.append(np.tile(place + np.arange(len(run.text)), (3, 1)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dyto._shapes import is_grid, is_whole
 from dyto.errors import DytoError, StrategyError
 from dyto.features import KeyFrames, Sources, VisualTokens
 from dyto.strategies.base import Encode, Strategy
@@ -57,23 +59,66 @@ def name_of(target: Any) -> str:
 
 
 def malformed(tokens: Any) -> str:
-    """What in `VisualTokens` is not of the type that it says, so that nobody could look further; "" for nothing."""
+    """What in `VisualTokens` is not what it says, so that nobody could look further; "" for nothing."""
     if not isinstance(tokens.data, Tensor):
         return f"data of type {type(tokens.data).__name__}, expected a torch.Tensor"
     for name, kind in (("keyframes", KeyFrames), ("sources", Sources)):
-        part = getattr(tokens, name)
-        if not isinstance(part, kind):
-            return f"{name} of type {type(part).__name__}, expected {kind.__name__}"
-        for field, column in vars(part).items():
-            if not isinstance(column, np.ndarray):
-                return f"{name}.{field} of type {type(column).__name__}, expected a numpy array"
-    if not isinstance(tokens.keyframe, np.ndarray):
-        return f"keyframe of type {type(tokens.keyframe).__name__}, expected a numpy array"
-    for stage, seconds in tokens.stages.items():
-        if not isinstance(seconds, (int, float)):
-            return f"stages[{stage!r}] = {seconds!r}, expected seconds"
+        if not isinstance(getattr(tokens, name), kind):
+            return f"{name} of type {type(getattr(tokens, name)).__name__}, expected {kind.__name__}"
+    if fault := _fields(tokens) or _kinds(tokens):
+        return fault
     try:
         replace(tokens)  # checks what was changed after it was made
     except (ValueError, DytoError) as err:
         return str(err)
+    return _places(tokens)
+
+
+def _fields(tokens: Any) -> str:
+    """What is wrong with the fields that are no columns."""
+    grid, budget, uncompressed = tokens.grid, tokens.budget, tokens.uncompressed
+    if not is_grid(grid):
+        return f"grid = {grid!r}, expected rows and columns of patches"
+    if budget is not None and not is_whole(budget, 1):
+        return f"budget = {budget!r}, expected a number of tokens, or None"
+    if not is_whole(uncompressed, 0):
+        return f"uncompressed = {uncompressed!r}, expected a number of tokens"
+    if not isinstance(tokens.stages, Mapping):
+        return f"stages = {tokens.stages!r}, expected seconds by name"
+    for stage, seconds in tokens.stages.items():
+        if not isinstance(stage, str) or not isinstance(seconds, (int, float)):
+            return f"stages[{stage!r}] = {seconds!r}, expected seconds"
+    if not isinstance(tokens.warnings, tuple) or not all(isinstance(warning, str) for warning in tokens.warnings):
+        return f"warnings = {tokens.warnings!r}, expected a tuple of texts"
+    if tokens.deep is not None and not isinstance(tokens.deep, Tensor):
+        return f"deep of type {type(tokens.deep).__name__}, expected a torch.Tensor"
     return ""
+
+
+def _kinds(tokens: Any) -> str:
+    """Which column of key frames and sources is no row of numbers."""
+    parts = {"keyframes": tokens.keyframes, "sources": tokens.sources}
+    columns = {f"{name}.{field}": column for name, part in parts.items() for field, column in vars(part).items()}
+    for name, column in {"keyframe": tokens.keyframe, **columns}.items():
+        if not isinstance(column, np.ndarray):
+            return f"{name} of type {type(column).__name__}, expected a numpy array"
+        seconds = name == "keyframes.seconds"
+        if column.ndim != 1 or column.dtype.kind not in ("fiu" if seconds else "iu") or not np.isfinite(column).all():
+            expected = "finite" if seconds else "whole"
+            return f"{name} of {column.dtype} and shape {column.shape}, expected one row of {expected} numbers"
+    return ""
+
+
+def _places(tokens: VisualTokens) -> str:
+    """What is wrong with where tokens come from: columns of unequal length or order, or pointing to nothing."""
+    frames, sources = vars(tokens.keyframes), vars(tokens.sources)
+    for name, columns in (("keyframes", frames), ("sources", sources)):
+        lengths = {field: len(column) for field, column in columns.items()}
+        if len(set(lengths.values())) > 1:
+            return f"{name} of unequal lengths, {lengths}"
+    most = {"token": len(tokens), "keyframe": len(tokens.keyframes), "patch": tokens.grid[0] * tokens.grid[1]}
+    for name, count in most.items():
+        column = sources[name]
+        if len(column) and not 0 <= column.min() <= column.max() < count:
+            return f"sources.{name} from {column.min()} to {column.max()}, expected 0 to {count - 1}"
+    return "sources that are not sorted by token" if (np.diff(sources["token"]) < 0).any() else ""
