@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from dyto.choices.cleaning import ENDED, clean
 
@@ -19,7 +20,7 @@ _ARTICLES = ("a", "an", "the")
 _NEGATIVE = re.compile(r"not|neither|nor|never|cannot|[a-z]+n't|nicht|kein\w*|weder|pas|ni|不|没|沒", re.IGNORECASE)
 _WITHOUT = ("no", "without", "kein", "keine", "ohne", "sans", "sin", "没有")
 _CLAUSE_END = re.compile(rf"[ )'\"]*(?:[.!](?!\w)|[;,:\n{ENDED}。、]|-\s|[—–]|\Z)")
-_YES_NO = re.compile(r"(?<![\w'-])(yes|no)(?![\w'-])", re.IGNORECASE)
+_YES_NO = re.compile(r"(?<![\w'-])(?:yes|no)(?![\w'-])", re.IGNORECASE)
 _SUBJECT = re.compile(
     r"\s+(?:it|he|she|they|there|this|that|these|those|the|i|we|you|because|since|as|nothing|nobody|his|her|their)\b",
     re.I,
@@ -34,8 +35,8 @@ class _Token:
     end: int
 
 
-def _tokens(text: str) -> list[_Token]:
-    return [_Token(m[0].casefold(), *m.span()) for m in _TOKEN.finditer(text)]
+def _tokens(text: str, most: int | None = None) -> list[_Token]:
+    return [_Token(m[0].casefold(), *m.span()) for m in islice(_TOKEN.finditer(text), most)]
 
 
 def _without_article(tokens: Sequence[str]) -> tuple[str, ...]:
@@ -52,7 +53,7 @@ class Options:
     def __init__(self, texts: Sequence[str]) -> None:
         self._full = [tuple(token.text for token in _tokens(clean(text))) for text in texts]
         self._plain = [_without_article(full) for full in self._full]
-        self._reach = 64 + 2 * max(map(len, texts), default=0)
+        self._reach = 1 + max(map(len, self._full), default=0)  # an article, and the longest option
         self._found: dict[tuple[str, int], dict[int, int]] = {}
         firsts = [full[0] if full else "" for full in self._full]
         self._yes_no = {word: firsts.index(word) for word in ("yes", "no") if firsts.count(word) == 1}
@@ -73,7 +74,7 @@ class Options:
         """The options whose text stands at a place of a text, and where each of them ends."""
         if (text, at) in self._found:
             return self._found[text, at]
-        tokens = _tokens(text[at : at + self._reach])
+        tokens = _tokens(text[at:], self._reach)
         skipped = bool(tokens) and tokens[0].text in _ARTICLES
         found = {}
         for index, plain in enumerate(self._plain):
@@ -84,9 +85,9 @@ class Options:
         return self._found.setdefault((text, at), found)
 
     def spelled(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where an option that holds a lone letter ("vitamin C", "a dog") stands in a text, word for word."""
+        """Where an option of several words, such as "vitamin C", stands in a text, word for word."""
         for full in self._full:
-            if len(full) > 1 and any(len(word) == 1 and word.isascii() and word.isalpha() for word in full):
+            if len(full) > 1:
                 pattern = r"(?<!\w)" + r"\s+".join(map(re.escape, full)) + r"(?!\w)"
                 yield from (match.span() for match in re.finditer(pattern, text, re.IGNORECASE))
 
@@ -98,19 +99,22 @@ class Options:
         for index, plain in enumerate(self._plain):
             if not plain or index in self._yes_no.values():
                 continue
-            for i in range(len(tokens) - len(plain) + 1):
+            for i in range(len(tokens)):
                 if tuple(token.text for token in tokens[i : i + len(plain)]) == plain:
                     spans.append((i, i + len(plain), index))
         inner = {a for a in spans for b in spans if a[0] >= b[0] and a[1] <= b[1] and a[1] - a[0] < b[1] - b[0]}
         named = set()
         for start, end, index in (span for span in spans if span not in inner):
-            before = start - 1 - (start > 0 and tokens[start - 1].text in _ARTICLES)
-            if before in denials or (before >= 0 and tokens[before].text in _WITHOUT):
-                spent.add(before)
+            before = [token.text for token in tokens[:start]]
+            if before and before[-1] in _ARTICLES:
+                before.pop()
+            last = len(before) - 1
+            if before and (last in denials or before[-1] in _WITHOUT):
+                spent.add(last)
                 continue
             named.add(index)
-            spent |= denials & set(range(start, end))
-            if start <= 1 and before < 0 and _CLAUSE_END.match(text, tokens[end - 1].end):
+            spent.update(range(start, end))
+            if not before and _CLAUSE_END.match(text, tokens[end - 1].end):
                 spent |= denials  # "A dog, because it is not ...": what comes later is the reason
         if len(named) > 1:
             return SEVERAL
@@ -120,14 +124,14 @@ class Options:
         """The option that begins with the yes or no of a text: of its beginning, or of a clause of its own."""
         if not self._yes_no:
             return None
-        said = []
+        said = set[str]()
         for match in _YES_NO.finditer(text):
             ends = _CLAUSE_END.match(text, match.end()) is not None
             if not text[: match.start()].strip() and (ends or _SUBJECT.match(text, match.end())):
                 rest = re.match(r"[\s,/]*(?:and|or)?[\s,/]*(?:yes|no)\b\s*(?:[.,!]|\Z)", text[match.end() :], re.I)
-                return SEVERAL if rest else self._yes_no.get(match[1].lower())
+                return SEVERAL if rest else self._yes_no.get(match[0].lower())
             if ends and _SAID_BEFORE.search(text[: match.start()]):
-                said.append(match[1].lower())
-        if len(set(said)) > 1:
+                said.add(match[0].lower())
+        if len(said) > 1:
             return SEVERAL
-        return self._yes_no.get(said[0]) if said else None
+        return self._yes_no.get(said.pop()) if said else None
