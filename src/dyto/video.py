@@ -152,7 +152,7 @@ class ArrivingFrames(Frames):
             self._arrival.close()
 
 
-READER = 2
+READER = 3
 """Raised whenever a file is read otherwise than before; what was kept of the pixels of before is not used again."""
 
 ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
