@@ -30,6 +30,7 @@ KINDS = {
     "a.mov": {"container_options": {"movflags": "faststart"}},
     "a.webm": {"codec": "libvpx", "options": {"deadline": "realtime", "cpu-used": "8"}},
     "a.3gp": {"codec": "mpeg4"},
+    "a.y4m": {"codec": "wrapped_avframe"},
     "a.mjpeg": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
 }
 

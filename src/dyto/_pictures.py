@@ -5,6 +5,7 @@ A picture is told by how its file begins, not by its name. Transparency is dropp
 
 from __future__ import annotations
 
+import logging
 import re
 import struct
 import warnings
@@ -28,6 +29,8 @@ _PILLOW_ERRORS = (
     OSError, ValueError, SyntaxError, EOFError, MemoryError, struct.error, Image.DecompressionBombError,
     TypeError, RuntimeError, LookupError, AttributeError, ArithmeticError, AssertionError, SystemError,
 )  # fmt: skip
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says of damage, we say in an error
 
 Picture = Image.Image | NDArray[np.uint8] | Path
 

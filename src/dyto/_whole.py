@@ -7,6 +7,7 @@ recording), a file cut between two packets looks whole.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -251,6 +252,29 @@ def _packs_end(file: BinaryIO, size: int) -> int:
     return max(size, start + at)
 
 
+def _y4m_end(file: BinaryIO, size: int) -> int:
+    """The end of the last frame of a YUV4MPEG2 file: a line, then samples of a size that its first line tells."""
+    head = file.readline(4096)
+    told = {word[:1]: word[1:] for word in head.split()[1:]}
+    width, height, chroma = told.get(b"W", b""), told.get(b"H", b""), told.get(b"C", b"420")
+    layout = re.match(rb"(420|422|444alpha|444|411|mono)\w*?(?:p(\d+)|(\d\d))?\Z", chroma)
+    if not (layout and width.isdigit() and height.isdigit()):
+        return size
+    across, down, planes = {b"420": (2, 2, 2), b"422": (2, 1, 2), b"411": (4, 1, 2), b"mono": (1, 1, 0)}.get(
+        layout[1], (1, 1, 3 if layout[1] == b"444alpha" else 2)
+    )
+    samples = int(width) * int(height) + planes * -(-int(width) // across) * -(-int(height) // down)
+    width_of = 1 if int(layout[2] or layout[3] or 8) <= 8 else 2
+    at = len(head)
+    while at < size:
+        file.seek(at)
+        line = file.readline(4096)
+        if not line.startswith(b"FRAME"[: len(line)]):
+            return size
+        at += len(line) + samples * width_of
+    return at
+
+
 ENDS: dict[bytes, Callable[[BinaryIO, int], int]] = {
     EBML.to_bytes(4, "big"): lambda file, _: _matroska_end(file),
     b"RIFF": _riff_end,
@@ -264,5 +288,6 @@ ENDS: dict[bytes, Callable[[BinaryIO, int], int]] = {
     b"\x1f\x07\0": _dv_end,
     b"\0\0\1\xba": _packs_end,
     b"\xff\xd8\xff": _jpegs_end,
+    b"YUV4MPEG2 ": _y4m_end,
 }
 """What tells the end, by how a file begins."""

@@ -90,6 +90,8 @@ def test_a_comparison_stops_at_so_many_rows_without_an_answer(world):
         compare(contest(world, strategies=f"dyto,{BREAKS}", budgets="72", settings=limit))
     found = compare(contest(world, strategies=f"dyto,{BREAKS}", budgets="72"))
     assert found["questions"] == 6
+    with pytest.raises(TooManyErrorsError, match="6 of 24"):  # nothing is open any longer
+        compare(contest(world, strategies=f"dyto,{BREAKS}", budgets="72", settings=limit))
 
 
 @pytest.mark.parametrize("field", ["sample", "rotation", "strategy", "budget"])

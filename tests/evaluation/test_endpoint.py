@@ -69,6 +69,7 @@ ERRORS = {
     "as validation": lambda name, r: (422, {"detail": [{"loc": ["body", name], "msg": "Extra inputs are not permitted", "type": "extra_forbidden"}]}, ()),
     "as text": lambda name, r: (400, f"unknown field {name}".encode(), {"Content-Type": "text/plain"}),
     "deprecated": lambda name, r: (400, {"error": {"message": f"`{name}` is deprecated for this model."}}, ()),
+    "as a list": lambda name, r: (400, {"error": {"message": f"unknown field {name}", "param": [name], "code": 5}}, ()),
     "without its name": lambda name, r: (400, {"error": {"message": "This model has an unsupported parameter.", "code": "unsupported_parameter"}}, ()),
 }  # fmt: skip
 

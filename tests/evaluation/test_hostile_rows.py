@@ -275,3 +275,14 @@ def test_an_open_benchmark_with_odd_rows_is_judged(world, monkeypatch):
     assert found["unanswered"] == {"bad_row": 3}
     assert found["measures"]["accuracy"]["questions"] == 2
     assert RunFolders.under(world / "out", "msvd", "run").predictions.exists()
+
+
+@pytest.mark.parametrize("nothing", [float("nan"), float("inf")])
+@pytest.mark.parametrize("column", ["question", "answer", "video_name"])
+def test_a_number_that_is_none_is_no_text(tmp_path, column, nothing):
+    path = tmp_path / "val_qa.json"
+    path.write_text(json.dumps([GOOD["nextqa"], GOOD["nextqa"] | {column: nothing}]))
+    good, bad = read_questions(BENCHMARKS["nextqa"], path).samples
+    assert good.broken == ""
+    expected = "no true answer" if column == "answer" else f"{column!r} is NaN or infinity, expected text"
+    assert expected in bad.broken

@@ -188,6 +188,9 @@ def test_a_run_stops_at_so_many_errors_and_keeps_what_it_has(world):
     assert len(settings(world).run_folders().journal().refresh()) == 12
     found = evaluate(settings(world))
     assert found["unanswered"] == {"undecodable": 20}
+    with pytest.raises(TooManyErrorsError, match="20 of 24"):  # nothing is open any longer
+        evaluate(settings(world, error_limit=ErrorLimit(count=5)))
+    assert evaluate(settings(world, error_limit=ErrorLimit(count=21)))["answered"] == 4
     assert evaluate(settings(world, "share", limit=18, error_limit=ErrorLimit(share=0.1)))["answered"] == 3
     with pytest.raises(TooManyErrorsError):
         evaluate(settings(world, "all", error_limit=ErrorLimit(share=0.1)))

@@ -172,6 +172,14 @@ def test_two_files_that_could_be_it_are_an_error_and_never_a_guess(tmp_path):
     assert find_clip(folders, get("nextqa"), sample("a.mp4")) == Clip(tmp_path / "a.avi")
 
 
+def test_names_that_differ_in_the_case_of_letters_are_told_apart_by_it(tmp_path):
+    folders = touch(tmp_path, "one/fFjv93ACGo8.webm", "two/FFJV93acgo8.mp4", "three/x.m2ts")
+    assert find_clip(folders, get("videomme"), sample("fFjv93ACGo8")) == Clip(tmp_path / "one/fFjv93ACGo8.webm")
+    with pytest.raises(AmbiguousNameError):
+        find_clip(folders, get("videomme"), sample("ffjv93acgo8"))
+    assert find_clip(folders, get("videomme"), sample("X.mp4")) == Clip(tmp_path / "three/x.m2ts")
+
+
 @pytest.mark.parametrize(
     "other", ["a.srt", "a.json", "a.mp4.part", "._a.mp4", "a/x.mp4", "a/notes.txt", ".a/a.mp4", "xa.mp4"]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -119,7 +120,7 @@ class HugeNumber(str):
 
 
 def text(row: Row, column: str) -> str:
-    """The text of a cell; a number counts as text, and nothing else does.
+    """The text of a cell; a number counts as text, and nothing else does. (NaN is how tables write that there is none.)
 
     Raises:
         ValueError: There is no such cell, or it holds no text.
@@ -131,14 +132,19 @@ def text(row: Row, column: str) -> str:
     if column not in row:
         raise ValueError(f"there is no {column!r}")
     value = row[column]
-    if not isinstance(value, (str, int, float)) or isinstance(value, HugeNumber):
+    if not isinstance(value, (str, int, float)) or isinstance(value, HugeNumber) or _is_nan(value):
         raise ValueError(f"{column!r} is {kind_of(value)}, expected text")
     return str(value)
 
 
 def text_or_none(row: Row, column: str) -> str:
     """The text of a cell, or "" where there is none."""
-    return "" if row.get(column) is None else text(row, column)
+    return "" if row.get(column) is None or _is_nan(row[column]) else text(row, column)
+
+
+def _is_nan(value: object) -> bool:
+    """Whether a cell holds NaN or infinity."""
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def texts(row: Row, column: str) -> tuple[str, ...]:
@@ -163,6 +169,8 @@ def kind_of(value: object) -> str:
     """What a value is, in words of JSON."""
     names = {type(None): "null", dict: "an object", list: "a list", str: "a text", bool: "true or false"}
     names[HugeNumber] = "a number of too many digits"
+    if _is_nan(value):
+        return "NaN or infinity"
     return names.get(type(value), "a number" if isinstance(value, (int, float)) else type(value).__name__)
 
 

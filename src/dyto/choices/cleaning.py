@@ -22,6 +22,11 @@ THINKING = re.compile(
 )
 _BRACED = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}?"
 _DECORATION = "*_`\"'$"
+_ENCLOSED = {
+    first + place: f"({chr(ord('A') + place)})"
+    for first in (0x249C, 0x1F110, 0x1F130, 0x1F150, 0x1F170)  # in brackets, in a square or a disc, white or black
+    for place in range(26)
+}
 
 
 def without_reasoning(text: str) -> str:
@@ -51,7 +56,9 @@ def clean(text: str) -> str:
         >>> clean("The answer is **B**, 【C】 or Ｄ")
         'The answer is (B), (C) or D'
     """
-    text = "".join(c for c in text if unicodedata.category(c) not in ("So", "Cf") or c in "°◁▷" or "Ⓐ" <= c <= "ⓩ")
+    text = text.translate(_ENCLOSED)
+    unseen = ("So", "Cf", "Cc")
+    text = "".join(c for c in text if unicodedata.category(c) not in unseen or c in "°◁▷\n\r\t" or "Ⓐ" <= c <= "ⓩ")
     text = unicodedata.normalize("NFKC", without_reasoning(text)[-LONGEST:])
     text = re.sub(r"[“”„«»‹›「」『』]", '"', re.sub(r"[‘’ʼ]", "'", text.replace("。", ". ")))
     text = re.sub(r"~~.*?~~|<(s|del|strike)>.*?</\1>", " ", text, flags=re.DOTALL | re.IGNORECASE)

@@ -73,7 +73,8 @@ class Letters:
     def __init__(self, text: str, options: Options) -> None:
         self._plain, self._options = text, options
         self.denied = set[int]()
-        for start, end in options.spelled(text):  # the letter in "vitamin C" is no answer, if that is an option
+        initials = (found.span() for found in words.INITIALS.finditer(text))
+        for start, end in (*options.spelled(text), *initials):  # the letter in "vitamin C" is no answer, if an option
             text = text[:start] + re.sub(r"(?<!\w)[A-Za-z](?!\w)", _MASK, text[start:end]) + text[end:]
         self._text = text
 
@@ -82,7 +83,7 @@ class Letters:
         found = sorted([*self._lettered(), *self._worded()], key=lambda statement: statement.start)
         last, since = 0, 0
         for number, statement in enumerate(found):
-            if number and statement.rank >= Rank.SAID and words.CORRECTION.search(self._text, last, statement.start):
+            if number and statement.rank >= Rank.SAID and self._takes_back(last, statement.start):
                 since = number
             last = statement.end
         if not found:
@@ -94,6 +95,15 @@ class Letters:
             return first.option  # a line of its own, then the reasons
         return first.option if len({statement.option for statement in named}) == 1 else SEVERAL
 
+    def _takes_back(self, last: int, start: int) -> bool:
+        """Whether what stands between two statements takes back the first: "wait", "but the answer is"."""
+        if words.CORRECTION.search(self._text, last, start):
+            return True
+        return any(
+            words.ANNOUNCING.search(self._text, turn.end("turn"), start) and not words.HEDGED.search(turn[0])
+            for turn in words.TURNING.finditer(self._text[:start], last)
+        )
+
     def _lettered(self) -> Iterator[_Statement]:
         """What is named by letter."""
         end, denied = 0, -1
@@ -104,7 +114,9 @@ class Letters:
             cue = _ANNOUNCING.search(before)
             whole = re.fullmatch(r"[ (]*\w[ ).:,;]*", self._text) is not None
             lower = whole or _MENTIONING.search(before) is not None or (cue is not None and not cue["bare"])
-            mention = self._mention(match, lower)
+            if _SAYING.search(before) and match[0].strip("() ") not in ("a", "i"):
+                lower |= _CLAUSE_END.match(self._text, match.end()) is not None
+            mention = self._mention(match, lower, whole_sentences=_DENYING.search(before) is not None)
             if mention is None:
                 continue
             end = mention.end
@@ -119,8 +131,8 @@ class Letters:
             if rank is not None and mention.told < len(self._options):  # else these are the options once more
                 yield _Statement(mention.start, end, rank, self._option(mention))
 
-    def _mention(self, match: re.Match[str], lower: bool) -> _Mention | None:
-        """The list that begins with a letter; None if that is a word of a sentence."""
+    def _mention(self, match: re.Match[str], lower: bool, whole_sentences: bool) -> _Mention | None:
+        """The list that begins with a letter and may end with its sentence; None if that is a word of a sentence."""
         letters, start, told = list[str](), match.start(), 0
         bare_end = end = start
         upcoming: re.Match[str] | None = match
@@ -138,6 +150,8 @@ class Letters:
             told += own is not None
             end = own or bare_end
             upcoming = self._next(end)
+            if upcoming and whole_sentences and re.search("[.!?]", self._text[end : upcoming.start()]):
+                break
         decorated = bool(match["closed"] or match["half"])
         return _Mention(letters, start, bare_end, end, told, decorated) if letters else None
 
@@ -197,8 +211,10 @@ class Letters:
         """How firmly letters are named; None if not at all."""
         text, end = self._text, mention.end
         closes = _CLAUSE_END.match(text, end) is not None
+        if cue and (cue["tag"] or words.FINAL.search(sentence + cue[0])):
+            return Rank.FINAL
         if cue:
-            return Rank.FINAL if cue["tag"] or words.FINAL.search(sentence + cue[0]) else Rank.ANNOUNCED
+            return Rank.SAID if words.POSSIBLY.search(cue[0]) else Rank.ANNOUNCED
         if after_denied and closes and _BUT.search(before):
             return Rank.ANNOUNCED
         if words.CONFIRMED.match(text, end) or (closes and _CORRECTING.search(before)):
@@ -213,11 +229,13 @@ class Letters:
             mention.decorated
             or end > mention.bare_end
             or len(mention.letters) > 1
-            or (re.match(r"[.:,;](?!\w\.)|\s*(?:\n|\Z)|\s[—–-]\s| (?!\W)", text[end:]) and self._goes_on(end))
+            or (re.match(r"[.:,;](?!\w\.)|\s*(?:\n|\Z)|\s[—–-](?:\s|\Z)| (?!\W)", text[end:]) and self._goes_on(end))
         ):
             return Rank.LEADING
-        alone = re.search(r"(?:\A|[.!?:\n])\s*\Z", before) and re.match(r"[ )]*[.!]?\s*(?:\n|\Z)", text[end:])
-        return Rank.MENTIONED if mention.decorated or alone or _MENTIONING.search(before) else None
+        alone = re.search(r"(?:\A|[.!?:\n]|\d\))\s*\Z", before) is not None
+        alone = alone and re.match(r"[ )]*(?:[.!]?\s*\n|[.!?]?\s*\Z)", text[end:]) is not None
+        named = _MENTIONING.search(before) or words.CALLED_OPTION.match(text, end)
+        return Rank.MENTIONED if mention.decorated or alone or named else None
 
     def _goes_on(self, end: int) -> bool:
         """Whether no word follows a letter, or one that may follow an answer ("B because")."""

@@ -70,7 +70,7 @@ SAYING = re.compile(
     + _words("it|this|that")
     + r"(?:'s|\s+(?:is|isn't|must be|should be|has to be|would be|seems to be|appears to be))|"
     + _words(
-        r"i(?:\s+would|'d)?\s+(?:think|believe|guess|say|suspect|assume)|es\s+ist|das\s+ist|c'est|"
+        r"i(?:\s+would|\s+will|'d|'ll)?\s+(?:think|believe|guess|say|suspect|assume)|es\s+ist|das\s+ist|c'est|"
         r"ich (?:denke|glaube)|je (?:pense|crois)|creo\s+que|pienso\s+que"
     )
     + rf"|我(?:认为|觉得|想))(?![{WORD}]){_FILL}",
@@ -147,6 +147,31 @@ DOUBTING = re.compile(
 )
 """What stands before something that is doubted: "I don't think that it is"."""
 
+TURNING = re.compile(
+    rf"(?P<turn>{_words('but|however|still|aber|jedoch|mais|cependant|pero|sin embargo')}|但是?|然而|不过|しかし|でも)"
+    rf"[,，、]?\s*(?:{_words('i|we|ich|je')}(?:'d|'ll)?\s*(?:\w+\s+){{0,2}}?(?:{_VERB})"
+    rf"|(?:{_words('the|my|die|meine|la|ma|mi')}\s+)?(?:\w+\s+){{0,2}}?(?:{_NOUN}|{_CHOICE})"
+    rf"|我?(?:{_VERB})|(?:正确的?|我的)?(?:{_NOUN})|{_words('elijo|escojo|selecciono')})[^.!?\n]{{0,60}}",
+    re.IGNORECASE,
+)
+"""What takes back an announcement where another one follows: "but the answer is", "but I choose"."""
+
+HEDGED = re.compile(
+    _words("could|might|may|also|too|maybe|perhaps|possibly|könnte|auch|vielleicht|aussi|pourrait|también|podría")
+    + "|也|可能|か",
+    re.IGNORECASE,
+)
+"""What says that a second answer stands beside the first."""
+
+POSSIBLY = re.compile(_words("could|might|may|könnte|pourrait|podría"), re.IGNORECASE)
+"""What makes an announcement one of several possible ones: "the answer could be"."""
+
+INITIALS = re.compile(rf"(?<![{WORD}])(?:[A-Za-z]\.){{2,}}[A-Za-z](?![{WORD}])")
+"""Letters that are one word: "U.S.A."."""
+
+CALLED_OPTION = re.compile(r"[ )]*(?:选?项|選択肢|番)(?!目)")
+"""What stands behind a letter that is called an option: "B选项"."""
+
 _IS = _words("is|are|was|were|would be|can be|seems|looks|sounds|appears|ist|sind|est|sont|es|son") + "|是"
 ONE = re.compile(
     "[ ):.]*" + _words("is|was|isn't|wasn't|can't|cannot|doesn't|does|seems|ist|est|n'est|es"),
@@ -176,7 +201,7 @@ DENIED = re.compile(
         r"isn't|aren't|wasn't|can't|cannot|doesn't|does not|don't|do not|won't|n'est|neither|no\s+es|wrong|"
         "incorrect"
     )
-    + "|都?不|都?错|都是错|では?(?:な|あり)|じゃ(?:な|あり)|并非|选项(?:不|错|是错)|"
+    + "|都?不|都?错|都是错|では?(?:な|あり)|じゃ(?:な|あり)|并非|选?项(?:不|错|是错|有误)|"
     + _words("no|false|non|nein")
     + r"(?=\s*[.,;\n]|\s*\Z))",
     re.IGNORECASE,
@@ -193,7 +218,7 @@ REASON = (
 """What begins the reason, which announces nothing."""
 
 _RIGHT = _words(
-    "correct|right|best|true|accurate|most accurate|richtig|korrekt|bonne|juste|richtige|korrekte|beste|"
+    "correct|right|best|better|true|accurate|most accurate|richtig|korrekt|bonne|juste|richtige|korrekte|beste|"
     "correct[eao]s?|exacte?|meilleure"
 )
 CONFIRMED = re.compile(
@@ -205,7 +230,7 @@ CONFIRMED = re.compile(
     + rf"(?:{_words('final|finale')}\s*)?(?:{_NOUN}|{_words('option|choice|one|match|description|opción')}))"
     + rf"|{_words('stimmt|trifft zu|it is|fits best|matches best|best (?:fits|matches|describes)')}"
     + rf"|{_words('is')}(?=\s*[.,;\n]|\s*\Z)"
-    + "|(?:选项|選択肢)?(?:是|が|は)?(?:最)?(?:正确|对的?|正解|正しい)|です|だと思|を選)",
+    + "|(?:选?项|選択肢)?(?:是|が|は)?(?:最)?(?:正确|对的?|正解|正しい)|です|だと思|を選)",
     re.IGNORECASE,
 )
 """What stands behind an announced letter: "is the right answer"."""

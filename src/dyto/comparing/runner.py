@@ -56,9 +56,14 @@ class Work:
 
 
 def nothing_open(work: Work, loader: Loader) -> bool:
-    """Whether everything is recorded, so that no model need be loaded."""
+    """Whether everything is recorded, so that no model need be loaded.
+
+    Raises:
+        TooManyErrorsError: More rows stayed without an answer than are allowed.
+    """
     with work.rows() as journal:
         journal.refresh()
+        work.error_limit.check(lambda: answered(journal, work.keys()))
         return not any(_open(journal, loader, work, cell, members) for _, members in work.groups for cell in work.cells)
 
 

@@ -139,8 +139,9 @@ def _within(seconds: float, work: Callable[[threading.Event], T]) -> T:
 def _refused(err: Any, settings: Mapping[str, Any]) -> str | None:
     """The setting that an endpoint refuses; None if it complains about something else."""
     body = err.body if isinstance(err.body, Mapping) else {}
-    if body.get("param") in settings:
-        return str(body["param"])
+    param = body.get("param")
+    if isinstance(param, str) and param in settings:
+        return param
     said = f"{json.dumps(err.body, default=str)} {err}"
     named = [(found.start(), name) for name in settings if (found := re.search(rf"(?<!\w){name}(?!\w)", said))]
     if named:

@@ -19,6 +19,7 @@ from dyto.evaluation.judge_prompts import read_prompts
 from dyto.evaluation.judging import Verdicts, judge_cases, kept_verdicts
 from dyto.evaluation.paper import setting_of
 from dyto.evaluation.rows import Row
+from dyto.evaluation.runner import answered
 from dyto.evaluation.scoring import cases, results
 from dyto.evaluation.settings import Settings
 from dyto.evaluation.verdicts import Estimate, estimate, exact_match, verdict_rank
@@ -107,6 +108,7 @@ def evaluate(settings: Settings, judging: Judging | None = None, *, hooks: Hooks
     with folders.journal() as journal:
         recorded = journal.refresh()
         known = journal.rows()
+        settings.error_limit.check(lambda: answered(journal, [sample.key for sample in selected]))
     rows = [known[sample.key] for sample in questions.samples if sample.key in recorded]
     complete = all(sample.key in recorded for sample in selected)
     found = conclude(settings.spec, folders, rows, len(selected), None, "", complete=complete)

@@ -20,7 +20,8 @@ _MARK = re.compile(rf"(?:{THINKING.pattern})|\{{", re.IGNORECASE)
 _REPORTING = re.compile(
     r"(?<!\w)(?:says?|said|claims?|claimed|states?|stated|writes?|wrote|written|contains?|contained|reads?|quotes?|"
     r"quoted|includes?|shows?|e\.g\.?|such as|like|examples?|formats?|predict\w*|predicted answer|candidate|student|"
-    r"asked for|instead of|not|injected|outputs?)(?:\s+(?:is|was|are|be|that|this|itself|text|of|the|an?|object|json|"
+    r"asked for|instead of|not|inject\w*|smuggles?|ignor\w+|disregard\w*|outputs?)"
+    r"(?:\s+(?:is|was|are|be|that|this|itself|text|of|the|an?|object|json|"
     r"verdict|should|would|answer|simply|just|in|as|follows))*\s*[:,]?\s*\Z",
     re.IGNORECASE,
 )
@@ -160,7 +161,7 @@ def _stands_alone(before: str, behind: str) -> bool:
     """Whether an object is a reply's own: not in quotes, not in the midst of a line, not reported."""
     opened = re.search(r"(?:\s*(?:```\w*|<\w+>))+\s*\Z", before)
     line = before[: opened.start()] if opened else before
-    if re.search(r"[\"'`“”‘’«»]\s*\Z", line) or _REPORTING.search(line):
+    if re.search(r"[\"'`“”‘’«»]\s*\Z|(?:\A|\n)[ \t]*>[^\n]*\Z", line) or _REPORTING.search(line):
         return False
     begins = opened or re.search(r"(?:\A|\n|\[)[\s*]*\Z", before)
     ends = re.match(r"[ .;*\]]*(?:\n|\Z|```|</)", behind)

@@ -17,6 +17,7 @@ from dyto.errors import AmbiguousNameError, DatasetError, UnsafeNameError
 
 EXTENSIONS = (
     *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv", ".ts", ".3gp", ".ogv"),
+    *(".m2ts", ".mts", ".vob", ".asf", ".mxf", ".f4v"),
 )
 """What a file of a video may end in, in any case of letters; of several files, the earlier is taken."""
 
@@ -200,6 +201,9 @@ class VideoIndex:
             )
 
         first, *others = sorted(fitting, key=distance)
+        if os.path.dirname(first) not in homes:  # names of videos may differ in the case of letters only
+            spelled = [path for path in (first, *others) if _stem_of(path) == spelling]
+            first, *others = spelled or (first, *others)
         home = os.path.dirname(first)
         elsewhere = [path for path in others if os.path.dirname(path) != home]
         if elsewhere and home not in homes:
@@ -247,12 +251,17 @@ class VideoIndex:
                 return
 
     def _add(self, path: str) -> None:
-        stem, suffix = os.path.splitext(os.path.basename(path))
-        stem = stem if suffix.lower() in EXTENSIONS else stem + suffix
+        stem = _stem_of(path)
         self._by_stem.setdefault(_folded(stem), []).append(path)
         cut = _cut_of(stem)
         if cut is not None:
             self._by_cut.setdefault((_folded(cut[0]), *cut[1:]), []).append(path)
+
+
+def _stem_of(path: str) -> str:
+    """The name of a file without what tells that it is a video."""
+    stem, suffix = os.path.splitext(os.path.basename(path))
+    return stem if suffix.lower() in EXTENSIONS else stem + suffix
 
 
 def _plain(name: str) -> bool:
