@@ -104,11 +104,11 @@ def test_pictures_of_two_sizes_are_met_in_order(tmp_path, monkeypatch, overlap):
 def test_a_decoder_that_does_not_open_is_no_loss(video, monkeypatch, caplog, opening, through):
     plain, opened, calls = sample_frames(video, savings=ALONE), _stretches.opened, []
 
-    def failing(path, hardware, limits):
+    def failing(path, hardware, limits, strict):
         calls.append(path)
         if len(calls) in opening:
             raise av.FFmpegError(24, "too many open files")
-        return opened(path, hardware, limits)
+        return opened(path, hardware, limits, strict)
 
     monkeypatch.setattr(_stretches, "opened", failing)
     with caplog.at_level("INFO", "dyto"):

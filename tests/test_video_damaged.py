@@ -101,7 +101,9 @@ def test_a_frame_gives_its_memory_back_at_once(made):
     with av.open(str(made("a.mkv"))) as container:
         frame = next(container.decode(video=0))
         pixels = np.frombuffer(memoryview(frame.planes[0]), np.uint8)
-        assert not any(np.shares_memory(plane, pixels) for plane in Shown.of(frame).planes)
+        kept = Shown.of(frame).kept(None)
+        assert not any(np.shares_memory(plane, pixels) for plane in kept.planes)
+        assert kept.kept(kept.kept(None)).equals(kept)
         del pixels
         matrix_of(frame)
         gc.collect()

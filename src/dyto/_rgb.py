@@ -62,6 +62,7 @@ class Filler:
         if same:
             self.reel.repeat(number, same[0])
             self._recent.remove(same)
+            self._recent.append((number, same[1]))
         else:
             pixels: Any = self._reformatter.reformat(frame, format="rgb24").to_ndarray()  # (H, W, 3) uint8
             if angle := slant(self._matrix):
@@ -73,8 +74,9 @@ class Filler:
             if len(self.reel.turns) > 1:
                 self.reel.notes.add("not all pictures are to be shown turned alike: all are turned as the first is")
             self.reel.put(number, upright(pixels, self._matrix))
-        if shown:
-            self._recent = [*self._recent[1 - RECENT :], (number, shown)]
+        if shown and not same:
+            oldest = self._recent.pop(0)[1] if len(self._recent) == RECENT else None
+            self._recent.append((number, shown.kept(oldest)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +101,17 @@ class Shown:
         some = planes[0][:: len(planes[0]) // ROWS + 1].tobytes()
         color = (frame.colorspace, frame.color_range, *(getattr(frame, key, None) for key in _LATER))
         return cls(planes, (frame.format.name, frame.width, frame.height, *color, some))
+
+    def kept(self, instead: Shown | None) -> Shown:
+        """The same in memory of its own, which that of another one becomes where it fits.
+
+        What a decoder leaves out of a damaged picture shows what its memory held before, so that is not kept from it.
+        """
+        if instead is None or [plane.shape for plane in instead.planes] != [plane.shape for plane in self.planes]:
+            return Shown([plane.copy() for plane in self.planes], self.kind)
+        for mine, other in zip(self.planes, instead.planes, strict=True):
+            np.copyto(other, mine)
+        return Shown(instead.planes, self.kind)
 
     def equals(self, other: Shown) -> bool:
         """Whether both are the same picture, bit for bit."""
@@ -151,5 +164,4 @@ def slant(matrix: Matrix | None) -> float:
 
 def _samples(plane: VideoPlane, size: int) -> NDArray[np.uint8]:
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
-    # A copy: what a decoder leaves out of a damaged picture shows what its memory held before, so it gets that back.
-    return rows[:, : plane.width * size].copy()
+    return rows[:, : plane.width * size]
