@@ -94,10 +94,10 @@ def test_whichever_write_of_a_run_fails_nothing_is_lost_and_the_next_run_complet
 
 
 def test_whichever_write_of_the_judging_fails_no_verdict_is_lost(world, stub, monkeypatch):
-    names = [{"video_name": f"v{i}", "question": f"what is there {i} ?", "question_id": str(i)} for i in range(2)]
+    names = [{"video_name": f"v{i}", "question": f"what is there {i} ?", "question_id": str(i)} for i in range(4)]
     (world / "gt/MSVD_Zero_Shot_QA").mkdir(parents=True)
     (world / "gt/MSVD_Zero_Shot_QA/val_q.json").write_text(json.dumps(names))
-    answers = [{"answer": "a star", "type": 1, "question_id": str(i)} for i in range(2)]
+    answers = [{"answer": "a star", "type": 1, "question_id": str(i)} for i in range(4)]
     (world / "gt/MSVD_Zero_Shot_QA/val_a.json").write_text(json.dumps(answers))
 
     def work(out="out"):
@@ -118,7 +118,7 @@ def test_whichever_write_of_the_judging_fails_no_verdict_is_lost(world, stub, mo
         return work(out)
 
     calls = calls_of(monkeypatch, world / "count", lambda: judge("count"))
-    for number, (error, for_ever) in zip(range(calls), itertools.cycle(FAULTS), strict=False):
+    for number, (error, for_ever) in zip(range(0, calls, 2), itertools.cycle(FAULTS), strict=False):
         out = f"broken{number}"
         shutil.copytree(world / "asked", world / out)
         del stub.requests[:]
@@ -126,7 +126,7 @@ def test_whichever_write_of_the_judging_fails_no_verdict_is_lost(world, stub, mo
             judge(out)
         judge(out)
         assert verdicts(out) == verdicts("whole")
-        assert len(stub.requests) <= asked + 1, "at most the verdict that could not be kept is paid for twice"
+        assert len(stub.requests) <= asked + 2, "what was under way is paid for twice, and nothing else"
 
 
 def test_whichever_write_of_a_comparison_fails_the_next_run_completes_it(small, monkeypatch):
