@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,13 +62,11 @@ def stop(
         everyone: Send the signal to all its processes, as a terminal does.
         wait: How long the end may take before the test fails.
     """
-    paths = os.pathsep.join(filter(None, [str(ROOT / "src"), *sys.path]))
-    env = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     outs = (folder / "stdout.txt").open("w+"), (folder / "stderr.txt").open("w+")
     with outs[0] as out, outs[1] as err:
         child = subprocess.Popen(
             [sys.executable, "-c", BEGIN, *map(str, words)],
-            stdout=out, stderr=err, cwd=folder, env=env, start_new_session=True,
+            stdout=out, stderr=err, cwd=folder, env=environment(), start_new_session=True,
         )  # fmt: skip
         try:
             while not os.fstat(err.fileno()).st_size:
@@ -88,6 +86,55 @@ def stop(
         out.seek(0)
         err.seek(0)
         return Stopped(status, out.read(), err.read().removeprefix("begun\n"), took, left, ran)
+
+
+def run(
+    words: Sequence[object],
+    folder: Path,
+    *,
+    stdout: str = "kept",
+    changed: Mapping[str, str | None] | None = None,
+    before: str = "",
+    wait: float = 300.0,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end.
+
+    Args:
+        words: As `stop` takes them.
+        folder: Where it runs.
+        stdout: "kept", or a place that takes nothing: "full", "closed", or a pipe whose reader has "left".
+        changed: Environment variables that it shall have, or (None) not have.
+        before: A line of shell that changes the file systems for this command alone; needs `can_mount`.
+        wait: How long the end may take before the test fails.
+    """
+    env = {name: value for name, value in (environment() | dict(changed or {})).items() if value is not None}
+    line = [sys.executable, "-c", BEGIN, *map(str, words)]
+    if before:
+        line = ["unshare", "--mount", "sh", "-c", f'{before}; exec "$@"', "sh", *line]
+    read, write = os.pipe()
+    os.close(read)
+    with open("/dev/full", "w") as full, os.fdopen(write, "w") as left:
+        places = {"kept": subprocess.PIPE, "full": full, "left": left, "closed": None}
+        return subprocess.run(
+            line, stdout=places[stdout], stderr=subprocess.PIPE, text=True, cwd=folder, env=env, timeout=wait,
+            preexec_fn=(lambda: os.close(1)) if stdout == "closed" else None,
+        )  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+    """The environment of a command, which finds this package."""
+    paths = os.pathsep.join(filter(None, [str(ROOT / "src"), *sys.path]))
+    return dict(os.environ) | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+
+
+def can_mount() -> bool:
+    """Whether a process may have file systems of its own here."""
+    try:
+        return not subprocess.run(
+            ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True
+        ).returncode
+    except OSError:
+        return False
 
 
 def wait_for_none(leader: int, seconds: float = 1.5) -> list[str]:

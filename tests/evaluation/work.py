@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from dyto.evaluation.evaluate import evaluate
 from dyto.evaluation.journal import Claims, Journal, pieces
+from dyto.evaluation.settings import Settings
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -36,3 +39,13 @@ def work(folder: Path, count: int, seconds: float) -> None:
                 time.sleep(seconds)
                 journal.append([{"key": str(index), "by": os.getpid()}])
                 claims.release(index)
+
+
+def run_limited(settings: Settings, what: int, most: int, said: Path) -> None:
+    """Run an evaluation in a process of which the system allows only so much, and write down the error."""
+    resource.setrlimit(what, (most, resource.getrlimit(what)[1]))
+    try:
+        evaluate(settings)
+    except Exception as err:  # noqa: BLE001 - the test looks at it
+        resource.setrlimit(what, (resource.getrlimit(what)[1],) * 2)
+        said.write_text(f"{type(err).__name__}: {err}")
