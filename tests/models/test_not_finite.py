@@ -128,6 +128,20 @@ def test_a_word_that_only_the_answer_holds_is_noticed_when_it_is_written(models)
         qa.ask(tokens, QUESTION, max_new_tokens=8)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float8_e4m3fn])
+def test_a_weight_of_any_precision_is_looked_at_whole(dtype):
+    layer = torch.nn.Linear(300, 7, bias=False).to(dtype)
+    layer.empty = torch.nn.Parameter(torch.empty(0))
+    layer.large = torch.nn.Parameter(torch.full((64,), 3e38))  # whose sum is no number
+    assert bad_weight(layer) is None
+    for place in (0, 150, 299):
+        with torch.no_grad():
+            layer.weight = torch.nn.Parameter(
+                torch.zeros(7, 300).index_fill_(1, torch.tensor(place), torch.nan).to(dtype)
+            )
+        assert bad_weight(layer) == "weight"
+
+
 @pytest.mark.parametrize("strategy", ["uniform", "dyto", "concat", "slowfast"])
 @pytest.mark.parametrize("part", ["multi_modal_projector.linear_2", "embeddings.patch_embedding"])
 def test_a_tower_or_projector_that_holds_none_is_an_error_too(models, part, strategy):
