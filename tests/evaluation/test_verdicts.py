@@ -155,7 +155,7 @@ def test_objects_are_read_as_they_are_written(text, right):
     assert read_object(f"x{text}y", 1) == (right, len(text) + 1)
 
 
-@pytest.mark.parametrize("text", ["{", "{a", "{a:", "{a: b", "{a: b,", "{a b}", "{a: }", "{1: 2}", "{[a]: b}", "{a: [b}", "{a: (b]}", "{'a: b}", "[a]", "{a: 1, a: 2}", "{a: 1, A: 2}", "{a: " * 13 + "1" + "}" * 13, "{a: " + "[" * 12 + "1" + "]" * 12 + "}", "{a, b}", "{'a', 'b'}"])  # fmt: skip
+@pytest.mark.parametrize("text", ["{", "{a", "{a:", "{a: b", "{a: b,", "{a b}", "{a: }", "{1: 2}", "{[a]: b}", "{a: [b}", "{a: (b]}", "{'a: b}", "[a]", "{a: 1, a: 2}", "{a: 1, A: 2}", "{a: " * 13 + "1" + "}" * 13, "{a: " + "[" * 12 + "1" + "]" * 12 + "}", "{a, b}", "{'a', 'b'}", "{" + "a" * 300 + ":"])  # fmt: skip
 def test_what_is_no_object_is_an_error(text):
     with pytest.raises(NoObjectError):
         read_object(text, 0)
@@ -195,6 +195,9 @@ def test_the_bill_is_exact():
     assert estimate(cases, prompts, "j", set()) == Estimate(2, 0, (2 + 8) + (1 + 8) + (2 + 8) + (2 + 8), 40)
     known = request_key("j", prompts["match"].messages(cases[0].values))
     assert estimate(cases, prompts, "j", {known}) == Estimate(1, 1, (2 + 8) + (2 + 8), 20)
+    more = [Case(str(i), "match", {"question": "x" * length}) for i, length in enumerate((3, 7, 40))]
+    heard = {request_key("j", prompts["match"].messages(case.values)) for case in more[:2]}
+    assert estimate(more, prompts, "j", heard) == Estimate(1, 2, (2 + 8) + (10 + 8), 20)
     odd = [{"role": "user", "content": "\ud800"}]
     assert request_key("j", odd) != request_key("k", odd)
 
