@@ -207,3 +207,25 @@ def test_the_same_words_are_the_same_answer():
     alike = {"answer": "a dog", "prediction": "Dog!", "prediction2": "the dog"}
     assert exact_match(Case("k", "match", alike)) == Verdict("yes", reply="exact match")
     assert exact_match(Case("k", "match", alike | {"prediction2": "cat"})).pred == "no"
+
+
+def test_an_object_that_is_no_verdict_does_not_spoil_one():
+    assert said("{'a': 1}\n{'pred': 'yes', 'score': 4}") == ("yes", 4)
+    assert said("◁think▷{'pred': 'no', 'score': 1}◁/think▷{'pred': 'yes', 'score': 4}") == ("yes", 4)
+
+
+def test_a_verdict_says_whether_it_is_one():
+    assert Verdict("yes", 4.0).scored is True
+    assert Verdict(reason="no reply").scored is False
+
+
+def test_a_score_below_nothing_and_a_word_that_sorts_later_are_told_apart():
+    assert Verdict.from_row({"pred": "no", "score": -0.5, "reason": "", "reply": ""}) is None
+    assert exact_match(Case("k", "match", {"answer": "a dog", "prediction": "zebra"})).pred == "no"
+
+
+def test_verdicts_kept_by_an_earlier_version_are_found_again():
+    assert (
+        request_key("j", [{"role": "user", "content": "é"}])
+        == "cf93ba9f34857477eead71d5843ed6bee9cff830e33ca322a0c2553bf47c0bca"
+    )
