@@ -4,6 +4,9 @@ python examples/demo.py [--out demo] [--seed 0] [--video-only]
 """
 
 import argparse
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import dyto
@@ -44,7 +47,16 @@ def main() -> None:
     print(f"{sheet}: the key frames")
     for warning in first.warnings:
         print(f"note: {warning}")
-    print(f"\nNow yours:  dyto ask {video} 'is there a green square ?'")
+    print(f"\nNow yours:  {dyto_command()} ask {video} 'Is there a green square?'")
+
+
+def dyto_command() -> str:
+    """The `dyto` that belongs to this Python, as it can be typed here."""
+    beside = Path(sys.executable).with_name("dyto")
+    found = shutil.which("dyto")
+    if not beside.exists() or (found and Path(found).samefile(beside)):
+        return "dyto" if found else f"{sys.executable} -m dyto"
+    return os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)
 
 
 if __name__ == "__main__":

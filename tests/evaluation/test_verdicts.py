@@ -165,7 +165,7 @@ def test_objects_are_read_as_they_are_written(text, right):
     assert read_object(f"x{text}y", 1) == (right, len(text) + 1)
 
 
-@pytest.mark.parametrize("text", ["{", "{a", "{a:", "{a: b", "{a: b,", "{a b}", "{a: }", "{1: 2}", "{[a]: b}", "{a: [b}", "{a: (b]}", "{'a: b}", "[a]", "{a: 1, a: 2}", "{a: 1, A: 2}", "{a: " * 13 + "1" + "}" * 13, "{a: " + "[" * 12 + "1" + "]" * 12 + "}", "{a, b}", "{'a', 'b'}"])  # fmt: skip
+@pytest.mark.parametrize("text", ["{", "{a", "{a:", "{a: b", "{a: b,", "{a b}", "{a: }", "{1: 2}", "{[a]: b}", "{a: [b}", "{a: (b]}", "{'a: b}", "[a]", "{a: 1, a: 2}", "{a: 1, A: 2}", "{a: " * 13 + "1" + "}" * 13, "{a: " + "[" * 12 + "1" + "]" * 12 + "}", "{a, b}", "{'a', 'b'}", "{" + "a" * 300 + ":"])  # fmt: skip
 def test_what_is_no_object_is_an_error(text):
     with pytest.raises(NoObjectError):
         read_object(text, 0)
@@ -205,6 +205,9 @@ def test_the_bill_is_exact():
     assert estimate(cases, prompts, "j", set()) == Estimate(2, 0, (2 + 8) + (1 + 8) + (2 + 8) + (2 + 8), 40)
     known = request_key("j", prompts["match"].messages(cases[0].values))
     assert estimate(cases, prompts, "j", {known}) == Estimate(1, 1, (2 + 8) + (2 + 8), 20)
+    more = [Case(str(i), "match", {"question": "x" * length}) for i, length in enumerate((3, 7, 40))]
+    heard = {request_key("j", prompts["match"].messages(case.values)) for case in more[:2]}
+    assert estimate(more, prompts, "j", heard) == Estimate(1, 2, (2 + 8) + (10 + 8), 20)
     odd = [{"role": "user", "content": "\ud800"}]
     assert request_key("j", odd) != request_key("k", odd)
 
@@ -214,3 +217,25 @@ def test_the_same_words_are_the_same_answer():
     alike = {"answer": "a dog", "prediction": "Dog!", "prediction2": "the dog"}
     assert exact_match(Case("k", "match", alike)) == Verdict("yes", reply="exact match")
     assert exact_match(Case("k", "match", alike | {"prediction2": "cat"})).pred == "no"
+
+
+def test_an_object_that_is_no_verdict_does_not_spoil_one():
+    assert said("{'a': 1}\n{'pred': 'yes', 'score': 4}") == ("yes", 4)
+    assert said("◁think▷{'pred': 'no', 'score': 1}◁/think▷{'pred': 'yes', 'score': 4}") == ("yes", 4)
+
+
+def test_a_verdict_says_whether_it_is_one():
+    assert Verdict("yes", 4.0).scored is True
+    assert Verdict(reason="no reply").scored is False
+
+
+def test_a_score_below_nothing_and_a_word_that_sorts_later_are_told_apart():
+    assert Verdict.from_row({"pred": "no", "score": -0.5, "reason": "", "reply": ""}) is None
+    assert exact_match(Case("k", "match", {"answer": "a dog", "prediction": "zebra"})).pred == "no"
+
+
+def test_verdicts_kept_by_an_earlier_version_are_found_again():
+    assert (
+        request_key("j", [{"role": "user", "content": "é"}])
+        == "cf93ba9f34857477eead71d5843ed6bee9cff830e33ca322a0c2553bf47c0bca"
+    )
