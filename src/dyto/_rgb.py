@@ -28,6 +28,9 @@ SAMPLE_BYTES = {
 ROWS = 8
 """Pictures that differ mostly do so in one of so many rows already."""
 
+AT_HAND = 16 << 20
+"""Bytes; the C library takes no more than twice that as a hint."""
+
 RECENT = 4
 """So many different pictures are remembered: a codec refines a still picture, and shows older ones in between."""
 
@@ -48,6 +51,9 @@ class Filler:
         self.repeats = repeats
         self._matrix = matrix
         self._reformatter = VideoReformatter()
+        # Freed at once, it has the C library keep memory of up to twice its size for the next picture, rather than give
+        # back that of each picture and be handed it page by page again, which takes a quarter of the time.
+        np.empty(AT_HAND, np.uint8)
         self._recent: list[tuple[int, Shown]] = []  # the latest at the end
 
     def put(self, number: int, frame: av.VideoFrame) -> None:
