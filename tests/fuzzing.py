@@ -44,7 +44,7 @@ CORES = (1, 2, 3, 8)
 
 SIZE = (96, 128)
 QUICK = {"deadline": "realtime", "cpu-used": "8"}
-QUIET = {"x265-params": "log-level=none:keyint=12:pools=1"}
+QUIET = {"x265-params": "log-level=none:keyint=12:pools=none:frame-threads=1"}
 EXACT = {"fflags": "bitexact"}
 SVT = {"preset": "12", "svtav1-params": "lp=1"}
 

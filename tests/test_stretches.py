@@ -181,3 +181,19 @@ def test_decoders_are_limited_by_cores_work_and_memory(monkeypatch, cores, stret
     monkeypatch.undo()
     monkeypatch.setattr(_stretches, "cores", lambda: cores)
     assert _stretches.decoders_for(stretches, area) == expected
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx264", {"x264-params": "open-gop=1:bframes=8:b-pyramid=normal:keyint=20"}),
+        ("libx265", {"x265-params": "log-level=none:open-gop=1:keyint=12:pools=none:frame-threads=1"}),
+    ],
+)
+def test_open_groups_are_not_read_through(tmp_path, monkeypatch, codec, options):
+    video = write_video(tmp_path / "open.mkv", 60, codec=codec, options=options, noise=20)
+    whole = sample_frames(video, num_frames=60)
+    monkeypatch.delattr(_decode, "read_through")
+    for count in (1, 2, 5, 9):
+        frames = sample_frames(video, num_frames=count)
+        assert np.array_equal(frames.data, whole.data[frames.indices])

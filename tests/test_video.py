@@ -24,7 +24,7 @@ from video_files import (
 SHARED = Path(__file__).parents[2] / "shared" / "videos"
 QUICK = {"deadline": "realtime", "cpu-used": "8"}
 OPEN_GOP = {"x264-params": "open-gop=1:bframes=3:b-adapt=0"}
-LAYERED = {"x265-params": "log-level=none:open-gop=1:keyint=8:temporal-layers=3"}
+LAYERED = {"x265-params": "log-level=none:open-gop=1:keyint=8:temporal-layers=3:pools=none:frame-threads=1"}
 IRREGULAR = [i * i * 7 + 40 for i in range(30)]
 KINDS = {
     "plain.mp4": {},

@@ -107,6 +107,12 @@ class Index:
         return cls(pts, key, np.cumsum(table[:, 4]), order, timeline, orderly, area, limits, matrix)
 
     @cached_property
+    def open_groups(self) -> bool:
+        """Whether a picture is shown before the key frame that it follows, and leans on the group before, too."""
+        latest = np.maximum.accumulate(np.where(self.key, self.pts, np.iinfo(np.int64).min))
+        return bool((self.pts < latest).any())
+
+    @cached_property
     def _by_time(self) -> NDArray[np.int64]:
         return np.argsort(self.pts, kind="stable")
 

@@ -99,6 +99,10 @@ class _Work:
         self._stretches = index.stretches(reel.wanted)
         alone = savings.hardware or not savings.parallel
         self.decoders, self._threads = (1, 0) if alone else decoders_for(len(self._stretches), index.area)
+        # Begun at a key frame, an open group lacks what its first pictures lean on, which is no damage. A decoder that
+        # is not to fail there tells damage by the same pictures every time only in one thread.
+        self._strict = not index.open_groups
+        self._threads = self._threads if self._strict else 1
         self.end = len(self._stretches)
         self._taken = -1
         self._lock = threading.Lock()
@@ -108,7 +112,8 @@ class _Work:
         """Take stretches until there are no more; what goes wrong ends the work on all that come after it."""
         try:
             while self._taken + 1 < self.end:
-                with opened(self._path, self._savings.hardware, self._index.limits, strict=True) as (container, stream):
+                hardware, limits = self._savings.hardware, self._index.limits
+                with opened(self._path, hardware, limits, strict=self._strict) as (container, stream):
                     self._decode(container, stream, anew=stream.codec_context.name in ALONE)
         except Exception as err:  # noqa: BLE001 - raised by whoever asked for the frames
             self.unopened = err
