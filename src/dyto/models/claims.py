@@ -112,7 +112,7 @@ def _checked(name: str, path: tuple[str, ...], value: Any) -> Any:
         if not path or path[-1].endswith("_config"):
             _check_heads(name, path, value)
         return {k: _checked(name, (*path, str(k)), v) for k, v in value.items() if k not in NOT_ITS_OWN}
-    if key.endswith("_config") and value is not None and path[-1] == key:
+    if key.endswith("_config") and not isinstance(value, (bool, type(None))) and path[-1] == key:  # (is_llama_config)
         raise _refused(name, path, value, "an object")
     if isinstance(value, list):
         return [_checked(name, (*path, str(place)), one) for place, one in enumerate(value)]
