@@ -51,6 +51,7 @@ bench: $(VENV)/.ready
 	$(BIN)/python bench/bench_questions.py
 	$(BIN)/python bench/bench_pipeline.py --runs 3
 	$(BIN)/python bench/bench_savings.py clip --rounds 3
+	$(BIN)/python bench/bench_guarded.py
 	$(BIN)/python bench/bench_eval.py
 	$(BIN)/python bench/bench_compare.py --limit 48
 	$(BIN)/python bench/bench_strategies.py

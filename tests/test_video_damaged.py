@@ -72,9 +72,10 @@ def test_a_file_that_breaks_off_anywhere_is_told(made, tmp_path, name):
 @pytest.mark.parametrize("codec", ["mpeg4", "libx264", "libx265", "libvpx", "mjpeg", "mpeg2video"])
 def test_bits_that_flipped_are_read_alike_by_any_number_of_decoders(tmp_path, monkeypatch, codec):
     ending = {"mpeg4": "avi", "mjpeg": "avi", "mpeg2video": "ts", "libvpx": "webm"}.get(codec, "mkv")
-    options = {"libvpx": {"deadline": "realtime", "cpu-used": "8"}, "libx265": {"x265-params": "log-level=none:pools=none:frame-threads=1"}}.get(
-        codec, {}
-    )
+    options = {
+        "libvpx": {"deadline": "realtime", "cpu-used": "8"},
+        "libx265": {"x265-params": "log-level=none:pools=none:frame-threads=1"},
+    }.get(codec, {})
     path = write_video(
         tmp_path / f"whole.{ending}", 50, gop=10, noise=30, size=(96, 128), codec=codec, options=options,
         pix_fmt="yuvj420p" if codec == "mjpeg" else "yuv420p",
