@@ -92,6 +92,10 @@ def test_a_command_can_be_stopped_at_any_moment(commands, tmp_path, name, number
         if not found.ran:
             assert found.status == 0, (seconds, found)
             continue
+        if found.status == 0:  # the signal met the interpreter's very last moments, when all was done and said
+            assert found.out, (seconds, found)
+            assert found.seconds < 0.5, (seconds, found)
+            continue
         assert found.status == 128 + number, (seconds, found)
         assert "Traceback" not in found.err, (seconds, found)
         assert not found.left, (seconds, found)

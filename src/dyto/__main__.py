@@ -1,6 +1,7 @@
 """`dyto` and `python -m dyto`: from here on a signal ends the process in good order, Ctrl-C with status 130."""
 
 try:
+    import atexit
     import os
     import signal
     import sys
@@ -23,6 +24,7 @@ def start(module: str, function: str, *arguments: str) -> None:
         function: Its name; it returns the exit status.
         *arguments: What it takes.
     """
+    atexit.register(_ignore_signals)  # first registered, last called
     _leave_at_signals()
     try:
         from importlib import import_module
@@ -39,6 +41,12 @@ def start(module: str, function: str, *arguments: str) -> None:
 def _leave_at_signals() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
+
+
+def _ignore_signals() -> None:
+    """The work is done and its status stands: from here Python would let a signal kill the process as it leaves."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _leave(number: int, frame: object) -> None:
