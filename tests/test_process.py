@@ -64,6 +64,30 @@ def test_a_command_that_hangs_is_ended_all_the_same(number, said, tmp_path):
     assert child.returncode == 128 + number
 
 
+@pytest.mark.parametrize("command", ["ask", "eval"])
+def test_a_signal_inside_a_strategy_is_not_the_strategys_error(command, clip, tmp_path):
+    strategy = tmp_path / "rings.py"
+    strategy.write_text(
+        "import os, time\n\n"
+        "def rings(frames, encode, question=None):\n"
+        f"    os.kill(os.getpid(), {int(signal.SIGTERM)})\n"
+        "    time.sleep(0.5)\n"
+    )
+    words = [clip, "what is there ?"]
+    if command == "eval":
+        (tmp_path / "rows.csv").write_text(
+            f"video_name,question,question_id,answer,question_type\n{clip.stem},who?,1,dog,0\n"
+        )
+        words = ["msvd", "--qa-file", tmp_path / "rows.csv", "--video-dir", clip.parent, "--num-frames", "4"]
+    child = start(
+        "-m", "dyto", command, *words, "--strategy", f"{strategy}:rings", stdout=subprocess.PIPE, cwd=tmp_path
+    )
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 143, err
+    assert "failed" not in err
+    assert "Traceback" not in err
+
+
 def test_a_second_interrupt_does_not_wait(tmp_path):
     (tmp_path / "hangs.py").write_text(HANGS)
     code = (
@@ -121,7 +145,7 @@ def test_a_command_works_in_a_poor_environment(changed):
 
 PARENT = """
 import multiprocessing, os, sys, time
-from dyto.process import attend, deaf_children, end_with_parent
+from dyto.process import deaf_children, end_with_parent
 
 def work():
     end_with_parent()

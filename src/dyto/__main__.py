@@ -30,8 +30,7 @@ def start(module: str, function: str, *arguments: str) -> None:
         from importlib import import_module
 
         command = getattr(import_module(module), function)
-        import_module("dyto.process").attend()
-        status = command(*arguments)
+        status = import_module("dyto.process").attend_to(command, *arguments)
     except KeyboardInterrupt:
         status = 130
     _leave_at_signals()  # while the interpreter tidies up
@@ -45,8 +44,11 @@ def _leave_at_signals() -> None:
 
 def _ignore_signals() -> None:
     """The work is done and its status stands: from here Python would let a signal kill the process as it leaves."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+    except ValueError:  # in another thread: the process is being ended by force
+        pass
 
 
 def _leave(number: int, frame: object) -> None:

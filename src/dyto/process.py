@@ -26,10 +26,27 @@ LAST_SECONDS = 0.3
 """Seconds that functions registered with `atexit` have where the process is ended by force."""
 
 
-def attend() -> None:
+class Terminated(BaseException):
+    """SIGTERM has come. This is no `SystemExit`, which raised within a strategy would be taken for the strategy's."""
+
+
+def attend_to(command: Callable[..., int], *arguments: str) -> int:
+    """Run a command as the process's only work, with care for signals.
+
+    Returns:
+        Its exit status; 143 where SIGTERM ended it.
+    """
+    try:
+        _attend()
+        return command(*arguments)
+    except Terminated:
+        return 128 + signal.SIGTERM
+
+
+def _attend() -> None:
     """Take care of what may happen to the process while a command runs: signals, and missing standard streams.
 
-    SIGINT becomes `KeyboardInterrupt` and SIGTERM `SystemExit(143)`, so that a command can tidy up; after `PATIENCE`
+    SIGINT becomes `KeyboardInterrupt` and SIGTERM `Terminated`, so that a command can tidy up; after `PATIENCE`
     seconds, or at a second signal, the process ends by force, even while foreign code hangs in the main thread.
     """
     _fill_streams()
@@ -41,7 +58,7 @@ def attend() -> None:
     signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(bell, ear), name="dyto-signals", daemon=True).start()
     ignored = sys.unraisablehook
-    sys.unraisablehook = lambda told: None if told.exc_type is KeyboardInterrupt else ignored(told)
+    sys.unraisablehook = lambda told: None if told.exc_type in (KeyboardInterrupt, Terminated) else ignored(told)
 
 
 @contextlib.contextmanager
@@ -122,6 +139,9 @@ def report_errors(command: Callable[[], Any], debug: bool) -> int:
     except KeyboardInterrupt:
         err.print("dyto: interrupted")
         return 128 + signal.SIGINT
+    except Terminated:
+        err.print("dyto: terminated")
+        return 128 + signal.SIGTERM
     except DytoError as error:
         if debug:
             raise
@@ -172,7 +192,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 def _terminate(number: int, frame: object) -> None:
     _next_one_ends(number)
-    sys.exit(128 + number)
+    raise Terminated
 
 
 def _next_one_ends(number: int) -> None:
