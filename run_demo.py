@@ -3,4 +3,4 @@
 from dyto.__main__ import start
 
 if __name__ == "__main__":
-    start("dyto.legacy", "run_demo")
+    start("dyto.cli.legacy", "run_demo")

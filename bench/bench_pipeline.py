@@ -17,7 +17,7 @@ from dyto.benching import cli
 from dyto.benching.plan import QUESTIONS
 from dyto.benching.probes import Probe, now
 from dyto.benching.sides import First, Further
-from dyto.cli import report_errors
+from dyto.cli.app import report_errors
 from dyto.errors import ModelError
 from dyto.models.decoding import generation_config
 from dyto.prompts import prompt_for

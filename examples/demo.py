@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import dyto
-from dyto.sheet import save_keyframe_sheet
+from dyto.inspecting.sheet import save_keyframe_sheet
 from dyto.synthetic.videos import sample_video
 
 

@@ -26,11 +26,11 @@ import av
 import numpy as np
 from PIL import Image
 
-from dyto import _stretches
-from dyto._arrival import FramesChanged
 from dyto.errors import DytoError
 from dyto.savings import Savings
 from dyto.video import sample_frames
+from dyto.video import stretches as _stretches
+from dyto.video.arrival import FramesChanged
 
 from video_files import picture, write_video
 

@@ -6,9 +6,9 @@ import os
 import time
 from pathlib import Path
 
-from dyto import _reader
-from dyto._channel import ADD_SEALS, SEALED
-from dyto.guarded import Channel
+from dyto.video import reader as _reader
+from dyto.video.channel import ADD_SEALS, SEALED
+from dyto.video.guarded import Channel
 
 HOARD = []
 FRAMES = {"shape": [1, 2, 2, 3], "preview": None, "indices": [0], "seconds": [0.0], "source_size": [2, 2], "total": 1,

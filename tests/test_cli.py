@@ -5,9 +5,9 @@ import json
 import pytest
 from PIL import Image
 
-from dyto import _container
-from dyto.cli import main, report_errors, run, spread_choices
+from dyto.cli.app import main, report_errors, run, spread_choices
 from dyto.errors import VideoError
+from dyto.video import container as _container
 
 
 def dyto(capsys, *words):

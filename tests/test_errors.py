@@ -8,8 +8,8 @@ import pytest
 
 import dyto
 from dyto import errors
-from dyto._arrival import FramesChanged
 from dyto.errors import DytoError, MissingExtraError
+from dyto.video.arrival import FramesChanged
 
 
 def tree(kind):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import dyto
-from dyto.cli import run
-from dyto.evidence import only
+from dyto.cli.app import run
+from dyto.inspecting.evidence import only
 from dyto.synthetic.videos import sample_video
 
 from conftest import scenes

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 import fuzzing
 from dyto.benchmarks import BENCHMARKS
 from dyto.choices import parse_choice
+from dyto.cli.legacy_eval import config_settings, read_config
 from dyto.errors import DytoError
 from dyto.evaluation.journal import Journal
 from dyto.evaluation.questions import read_questions
 from dyto.evaluation.rows import rank
 from dyto.evaluation.subtitles import read_subtitles
 from dyto.evaluation.verdicts import parse_verdict
-from dyto.legacy_eval import config_settings, read_config
 from dyto.strategies import build_strategy
 
 SECONDS = 5

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import dyto
-from dyto import VideoError, guarded, sample_frames
+from dyto import VideoError, sample_frames
+from dyto.video import guarded
 
 
 def wide(height, width):  # as families of native resolution decide it: by a function
@@ -84,7 +85,7 @@ def test_what_is_written_to_frames_stays_with_their_reader(clip):
 
 
 def test_the_reader_loads_neither_torch_nor_transformers():
-    code = "import sys, dyto._reader; print([m for m in ('torch', 'transformers', 'gradio') if m in sys.modules])"
+    code = "import sys, dyto.video.reader; print([m for m in ('torch', 'transformers', 'gradio') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
@@ -160,7 +161,7 @@ def test_an_error_that_a_reader_tells_of_is_one_of_ours(kind):
 
 def test_a_reader_is_gone_with_its_parent_even_while_it_hangs(poison, monkeypatch, tmp_path):
     program = (
-        "from dyto import guarded, sample_frames; guarded._Child.reader = 'poison_reader'\n"
+        "from dyto import sample_frames; from dyto.video import guarded; guarded._Child.reader = 'poison_reader'\n"
         f"import threading; threading.Thread(target=sample_frames, args=({str(poison('hang'))!r},), kwargs={{'guarded': True}}, daemon=True).start()\n"
         "import time\n"
         "while not guarded._children: time.sleep(0.01)\n"

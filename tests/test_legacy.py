@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dyto.legacy import parser, run_demo
+from dyto.cli.legacy import parser, run_demo
 
 ROOT = Path(__file__).parents[1]
 

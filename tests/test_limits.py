@@ -12,8 +12,8 @@ from PIL import Image
 
 import dyto
 from dyto.errors import ConfigError, VideoError
-from dyto.limits import Limits, limits_given
 from dyto.video import sample_frames
+from dyto.video.limits import Limits, limits_given
 
 from video_files import picture, write_sound, write_video
 

@@ -19,7 +19,7 @@ import pytest
 import torch
 import typer.main
 
-from dyto.cli import app, run
+from dyto.cli.app import app, run
 
 ROOT = Path(__file__).resolve().parents[1]
 WALKED = [

@@ -16,14 +16,15 @@ import pytest
 import torch
 
 import dyto
-from dyto import Savings, _rgb
-from dyto._arrival import Arrival, FramesChanged
-from dyto._decode import Index
-from dyto._sampling import Fit, Reel
-from dyto._still import quiet_groups
+from dyto import Savings
 from dyto.errors import ConfigError, VideoError
 from dyto.strategies.sparing import alike
 from dyto.video import ArrivingFrames, Frames, sample_frames
+from dyto.video import rgb as _rgb
+from dyto.video.arrival import Arrival, FramesChanged
+from dyto.video.decode import Index
+from dyto.video.sampling import Fit, Reel
+from dyto.video.still import quiet_groups
 
 from video_files import numbers_in, remux, write_video
 
@@ -72,8 +73,10 @@ def test_decoding_overlaps_where_the_tower_leaves_the_processor_alone():
 
 def test_on_a_cpu_nothing_arrives_unless_it_is_asked_for(tiny, clip, monkeypatch):
     seen = []
-    original = dyto.seeing.sample_frames
-    monkeypatch.setattr(dyto.seeing, "sample_frames", lambda *a, **k: seen.append(original(*a, **k)) or seen[-1])
+    original = dyto.strategies.seeing.sample_frames
+    monkeypatch.setattr(
+        dyto.strategies.seeing, "sample_frames", lambda *a, **k: seen.append(original(*a, **k)) or seen[-1]
+    )
     for savings in (None, OVERLAP):
         dyto.VideoQA(tiny, savings=savings).encode(clip)
     assert [isinstance(frames, ArrivingFrames) for frames in seen] == [False, True]

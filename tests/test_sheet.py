@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from dyto import ConfigError, KeyFrames
-from dyto.sheet import check_sheet, save_keyframe_sheet
+from dyto.inspecting.sheet import check_sheet, save_keyframe_sheet
 
 
 def key_frames(*positions):

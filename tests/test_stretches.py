@@ -10,11 +10,12 @@ import av
 import numpy as np
 import pytest
 
-from dyto import _decode, _stretches
-from dyto._arrival import Arrival
 from dyto.errors import VideoError
 from dyto.savings import Savings
+from dyto.video import decode as _decode
 from dyto.video import sample_frames
+from dyto.video import stretches as _stretches
+from dyto.video.arrival import Arrival
 
 from video_files import numbers_in, write_video
 

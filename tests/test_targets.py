@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dyto.errors import ConfigError
-from dyto.targets import find_strategy
+from dyto.strategies.targets import find_strategy
 
 SOURCE = """
 from dataclasses import dataclass

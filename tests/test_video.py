@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dyto import _decode, _index, _stretches
 from dyto.savings import Savings
+from dyto.video import decode as _decode
+from dyto.video import index as _index
 from dyto.video import sample_frames, uniform_indices
+from dyto.video import stretches as _stretches
 
 from video_files import (
     numbers_in,

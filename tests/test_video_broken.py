@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dyto._whole import missing_bytes
 from dyto.errors import VideoError
 from dyto.video import sample_frames
+from dyto.video.whole import missing_bytes
 
 from video_files import numbers_in, picture, remux, write_sound, write_video
 

@@ -9,11 +9,11 @@ import av
 import numpy as np
 import pytest
 
-from dyto import _stretches
-from dyto._rgb import Shown, matrix_of
-from dyto._whole import missing_bytes
 from dyto.errors import VideoError
 from dyto.video import sample_frames
+from dyto.video import stretches as _stretches
+from dyto.video.rgb import Shown, matrix_of
+from dyto.video.whole import missing_bytes
 
 from video_files import KINDS_OF_READING, write_video
 

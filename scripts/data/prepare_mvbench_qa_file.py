@@ -3,4 +3,4 @@
 from dyto.__main__ import start
 
 if __name__ == "__main__":
-    start("dyto.legacy_eval", "prepare_qa_file", "mvbench")
+    start("dyto.cli.legacy_eval", "prepare_qa_file", "mvbench")

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
         StrategyError,
         VideoError,
     )
-    from dyto.evidence import Moment, find_evidence
     from dyto.features import FrameFeatures, KeyFrames, VisualTokens
     from dyto.inspecting import inspect_video
+    from dyto.inspecting.evidence import Moment, find_evidence
     from dyto.models import load_model
     from dyto.pipeline import VideoQA
     from dyto.savings import Savings
@@ -121,7 +121,7 @@ _HOMES = {
         "StrategyError",
         "VideoError",
     ),
-    "evidence": ("Moment", "find_evidence"),
+    "inspecting.evidence": ("Moment", "find_evidence"),
     "features": ("FrameFeatures", "KeyFrames", "VisualTokens"),
     "inspecting": ("inspect_video",),
     "models": ("load_model",),

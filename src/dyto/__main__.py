@@ -11,7 +11,7 @@ except KeyboardInterrupt:
 
 def main() -> None:
     """Run the command line."""
-    start("dyto.cli", "main")
+    start("dyto.cli.app", "main")
 
 
 def start(module: str, function: str, *arguments: str) -> None:
@@ -30,7 +30,7 @@ def start(module: str, function: str, *arguments: str) -> None:
         from importlib import import_module
 
         command = getattr(import_module(module), function)
-        status = import_module("dyto.process").attend_to(command, *arguments)
+        status = import_module("dyto.cli.process").attend_to(command, *arguments)
     except KeyboardInterrupt:
         status = 130
     _leave_at_signals()  # while the interpreter tidies up

@@ -17,20 +17,20 @@ from typing import Any, TypeAlias
 import torch
 
 from dyto.answer import Answer
-from dyto.batching import VIDEOS_AT_A_TIME, answer_all, by_video
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
 from dyto.models.base import Encoded, VideoModel
+from dyto.models.batching import VIDEOS_AT_A_TIME, answer_all, by_video
 from dyto.models.decoding import check_generation, check_time_text
 from dyto.models.keeping import KeptPrefix
 from dyto.models.loading import load_model
 from dyto.models.placement import DeviceMap
+from dyto.models.streaming import stream_text
 from dyto.prompts import Prompt, choose_prompt, get_prompt
 from dyto.savings import Savings
-from dyto.seeing import see
 from dyto.strategies import Strategy, build_strategy
 from dyto.strategies.encoding import KeptFeatures
-from dyto.streaming import stream_text
+from dyto.strategies.seeing import see
 from dyto.timing import Stopwatch
 from dyto.video import Frames, VideoSource, sample_frames
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -13,8 +13,17 @@ from dyto._shapes import numbers_of
 from dyto.errors import BadFeaturesError, StrategyError
 from dyto.finch import FloatArray, IntArray
 
-if TYPE_CHECKING:
-    from dyto.features import FrameFeatures
+
+class Timed(Protocol):
+    """What has frames that are numbered and timed, such as `dyto.FrameFeatures`."""
+
+    @property
+    def indices(self) -> IntArray:
+        """(T,) their numbers in the video."""
+
+    @property
+    def seconds(self) -> FloatArray:
+        """(T,) their times."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class KeyFrames:
         return len(self.indices)
 
     @classmethod
-    def of(cls, features: FrameFeatures, positions: IntArray) -> KeyFrames:
+    def of(cls, features: Timed, positions: IntArray) -> KeyFrames:
         """The key frames at some positions of the sampled frames."""
         return cls(features.indices[positions], features.seconds[positions], positions)
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from dyto.benching import cli
-from dyto.cli import run
+from dyto.cli.app import run
 from dyto.models.loading import load_model
 
 QUICK = ("--runs", 2, "--frames", 8, "--questions", 1, "--batch-sizes", 1, "--new-tokens", 3)

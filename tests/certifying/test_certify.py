@@ -12,7 +12,7 @@ import dyto
 from certifying.faulty import FAULTS, Good, Hangs, does_nothing_without_a_setting
 from dyto.certifying.certify import CHECKS
 from dyto.certifying.report import FAILED, PASSED, SKIPPED
-from dyto.cli import run
+from dyto.cli.app import run
 from dyto.errors import ConfigError
 from dyto.models.tiny import build_config, build_processor
 from dyto.strategies import STRATEGIES

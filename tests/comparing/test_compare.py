@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import dyto
-from dyto.cli import run
+from dyto.cli.app import run
 from dyto.comparing.asking import Panel
 from dyto.comparing.blind import Blind
 from dyto.comparing.cells import parse_budgets, parse_strategies
@@ -191,7 +191,7 @@ def test_a_budget_that_a_strategy_cannot_meet_is_told_and_the_others_go_on(world
 
 
 def test_a_strategy_that_looks_at_the_question_is_given_each(world):
-    from dyto.targets import find_strategy
+    from dyto.strategies.targets import find_strategy
 
     compare(contest(world, strategies=ASKS, budgets="72", blind=False, rotate=True))
     asked = find_strategy(ASKS).asked

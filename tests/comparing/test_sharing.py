@@ -10,8 +10,8 @@ import torch
 
 from dyto.comparing.cells import Cell, attention_layer
 from dyto.comparing.memory import PeakMemory
-from dyto.comparing.sharing import SharedVision
 from dyto.errors import ConfigError
+from dyto.models.sharing import SharedVision
 from dyto.strategies import Uniform, VisionZip
 from dyto.video import sample_frames
 

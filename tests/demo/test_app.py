@@ -5,7 +5,7 @@ import sys
 import pytest
 
 import dyto
-from dyto.cli import run
+from dyto.cli.app import run
 from dyto.demo.app import NOTHING, _plain, facts_of, read_wish
 
 FIELDS = {

@@ -24,7 +24,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 HELD = """
 import pathlib, sys, time
-from dyto.cli import run
+from dyto.cli.app import run
 from dyto.demo.limits import Limits
 check = Limits.check
 def wait(limits, video):

@@ -8,10 +8,10 @@ import time
 import pytest
 
 import dyto
-from dyto import video
 from dyto.demo.engine import Doing, Engine, Failed, Said, Shown, Wish
 from dyto.demo.limits import Limits
 from dyto.demo.places import PREFIX, make_folder
+from dyto.video import frames as video
 
 
 @pytest.fixture

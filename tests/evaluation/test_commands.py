@@ -15,10 +15,9 @@ import yaml
 from typer.testing import CliRunner
 
 import dyto
-from dyto.cli import run
-from dyto.errors import ConfigError
-from dyto.evaluation.cli import parse_shard, register
-from dyto.legacy_eval import (
+from dyto.cli.app import run
+from dyto.cli.evaluation import parse_shard, register
+from dyto.cli.legacy_eval import (
     SCRIPTS,
     aggregation_strategy,
     config_settings,
@@ -27,6 +26,7 @@ from dyto.legacy_eval import (
     run_inference,
     script_benchmarks,
 )
+from dyto.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = "video_name,question,question_id,answer,answer_number,question_type,a0,a1,a2,a3,a4\n"
@@ -330,4 +330,4 @@ def test_the_published_scripts_run_as_they_are_typed(world, shared):
 )
 def test_every_published_preparation_script_is_there(name):
     text = (ROOT / f"scripts/data/prepare_{name}_qa_file.py").read_text()
-    assert f'start("dyto.legacy_eval", "prepare_qa_file", "{name}")' in text
+    assert f'start("dyto.cli.legacy_eval", "prepare_qa_file", "{name}")' in text

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dyto.cli.legacy_eval import run_inference
 from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.evaluate import Hooks, evaluate
 from dyto.evaluation.folders import RunFolders
 from dyto.evaluation.report import find_results, notes_of
 from dyto.evaluation.settings import Settings
 from dyto.evaluation.workers import worker_devices
-from dyto.legacy_eval import run_inference
 from evaluation.work import wait_for
 from evaluation.world import predictions, rows, settings, write_questions
 

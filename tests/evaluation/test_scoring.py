@@ -150,7 +150,7 @@ def test_a_folder_without_results_is_an_error(tmp_path):
 
 def config(**more):
     from dyto.strategies import DyTo
-    from dyto.targets import describe_strategy
+    from dyto.strategies.targets import describe_strategy
 
     base = {"model": "liuhaotian/llava-v1.6-vicuna-7b", "strategy": describe_strategy(DyTo.preset("release"))}
     return base | {"num_frames": 100, "scoring": "letter"} | more
@@ -177,7 +177,7 @@ def test_only_the_papers_own_setting_gets_the_papers_number():
 def test_slowfast_by_either_name_is_the_papers_rival(value):
     from dyto.strategies import build_strategy
     from dyto.strategies.published import aggregation_strategy
-    from dyto.targets import describe_strategy
+    from dyto.strategies.targets import describe_strategy
 
     name, fields = aggregation_strategy(value)
     described = describe_strategy(build_strategy(name, **fields))

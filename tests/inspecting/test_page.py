@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import dyto
-from dyto.cli import run
-from dyto.evidence import Moment
+from dyto.cli.app import run
 from dyto.inspecting import check_page, inspect_video, render, save_page, save_pictures
+from dyto.inspecting.evidence import Moment
 from dyto.inspecting.markup import text
 from dyto.strategies import Plus
 

@@ -8,8 +8,8 @@ import torch
 
 import dyto
 from dyto.errors import BadFeaturesError, DoesNotFitError
-from dyto.evaluation.likelihood import OptionScorer
 from dyto.models.finite import bad_weight
+from dyto.models.likelihood import OptionScorer
 from dyto.models.pixels import NativeSize, Normalization
 from dyto.models.qwen2_5_vl import Qwen25VL
 from dyto.models.qwen3_vl import Qwen3VL

@@ -140,7 +140,7 @@ def test_flash_attention_is_never_needed_and_asking_for_it_says_what_is_missing(
 
 
 def test_the_commands_take_the_same_options(clip, capsys):
-    from dyto.cli import run
+    from dyto.cli.app import run
 
     assert run(["ask", str(clip), "what ?", "--quantization", "3bit"], debug=False) == 2
     assert "did you mean '8bit'" in capsys.readouterr().err

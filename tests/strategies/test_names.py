@@ -4,7 +4,7 @@ import pytest
 
 import dyto
 from dyto import ConfigError, build_strategy
-from dyto.listing import table
+from dyto.cli.listing import table
 from dyto.strategies import STRATEGIES
 from dyto.strategies.published import aggregation_strategy
 

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import dyto
+from dyto.cli.synthetic import app
 from dyto.errors import ConfigError
 from dyto.models.tiny import build_model, save_tiny
 from dyto.synthetic import evaluate
@@ -22,7 +23,6 @@ from dyto.synthetic.benchmark import (
     synth_benchmark,
 )
 from dyto.synthetic.card import model_card
-from dyto.synthetic.cli import app
 from dyto.synthetic.exam import Score, is_right
 from dyto.synthetic.films import REGIMES
 from dyto.synthetic.videos import Asked, make_video

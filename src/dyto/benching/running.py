@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from dyto._stretches import cores
 from dyto.benching import floors, tally
 from dyto.benching.plan import QUESTIONS, Subject
 from dyto.benching.probes import Memory
 from dyto.benching.sides import Further, Side
 from dyto.errors import ModelError
+from dyto.video.stretches import cores
 
 Progress = Callable[[str], None]
 
@@ -120,7 +120,7 @@ def _check_frames(subject: Subject, side: Side, first: dict[str, Any]) -> None:
 
 def settings(subject: Subject) -> dict[str, Any]:
     """What is the same on all sides, as JSON-ready values."""
-    from dyto.targets import describe_strategy
+    from dyto.strategies.targets import describe_strategy
 
     model = subject.model
     return {

@@ -19,7 +19,7 @@ from dyto.models.loading import load_model
 from dyto.models.placement import Placement
 from dyto.pipeline import VideoQA
 from dyto.savings import Savings
-from dyto.targets import make_strategy
+from dyto.strategies.targets import make_strategy
 from dyto.video import existing, sample_frames
 
 NONE = "dyto, no savings"

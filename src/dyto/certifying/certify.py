@@ -22,12 +22,12 @@ from dyto.certifying.checks import (
 from dyto.certifying.limit import SECONDS, TookTooLongError
 from dyto.certifying.report import FAILED, PASSED, SKIPPED, Check, Report
 from dyto.certifying.trials import Bench, Fault, Trial
-from dyto.console import harmless
 from dyto.errors import DytoError
+from dyto.inspecting.harmless import harmless
 from dyto.models.base import VideoModel
 from dyto.models.loading import load_model
 from dyto.strategies.calling import name_of
-from dyto.targets import find_strategy
+from dyto.strategies.targets import find_strategy
 
 CHECKS: dict[str, Callable[[Bench, Sequence[Trial]], str]] = {
     "interface": check_interface,
@@ -59,7 +59,7 @@ def certify(
 
     Args:
         strategy: A strategy, a class or function that takes `token_budget`, or a text as
-            `dyto.targets.find_strategy` takes it.
+            `dyto.strategies.targets.find_strategy` takes it.
         model: A loaded model, or what `dyto.load_model` takes.
         budget: The budget that a strategy without a `token_budget` is to keep; not looked at for others.
         seconds: How long one call of it may take, with the encoding that it asks for; None for no limit.

@@ -14,15 +14,15 @@ import torch
 from dyto.certifying.films import films
 from dyto.certifying.limit import TookTooLongError, time_limit
 from dyto.certifying.marked import MarkedModel
-from dyto.comparing.sharing import SharedVision
 from dyto.errors import ConfigError, DytoError
 from dyto.features import VisualTokens
 from dyto.models.base import VideoModel
+from dyto.models.sharing import SharedVision
 from dyto.pipeline import VideoQA
 from dyto.strategies import Strategy
 from dyto.strategies.base import Encode
 from dyto.strategies.calling import name_of
-from dyto.targets import takes_budget, with_budget
+from dyto.strategies.targets import takes_budget, with_budget
 from dyto.video import Frames
 
 QUESTION, OTHER_QUESTION, THIRD_QUESTION = "what is shown ?", "what color is the star ?", "is there a circle ?"
@@ -91,7 +91,7 @@ class Bench:
     """A strategy and a model, and what came of letting it work.
 
     Args:
-        target: The strategy, as `dyto.targets.with_budget` takes it.
+        target: The strategy, as `dyto.strategies.targets.with_budget` takes it.
         model: The model.
         budget: The budget of a strategy that takes none, or None.
         seconds: How long one call may take; None for no limit.

@@ -13,13 +13,13 @@ from dyto.benchmarks import Benchmark, Sample
 from dyto.comparing.blind import Blind
 from dyto.comparing.cells import Cell
 from dyto.comparing.memory import PeakMemory
-from dyto.comparing.sharing import SharedVision
 from dyto.errors import ConfigError
 from dyto.evaluation.asking import Asker
 from dyto.evaluation.loading import Loaded, Unavailable
 from dyto.evaluation.rows import Row, unanswered
 from dyto.evaluation.runlog import RunLog
 from dyto.features import VisualTokens
+from dyto.models.sharing import SharedVision
 from dyto.pipeline import VideoQA
 from dyto.prompts import Prompt
 from dyto.strategies import Strategy

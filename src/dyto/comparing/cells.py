@@ -13,7 +13,7 @@ from typing import Any
 from dyto.errors import ConfigError
 from dyto.strategies import STRATEGIES, Strategy
 from dyto.strategies.published import split_names
-from dyto.targets import describe_strategy, find_strategy, takes_budget, with_budget
+from dyto.strategies.targets import describe_strategy, find_strategy, takes_budget, with_budget
 
 BASELINE = "uniform"
 BLIND = "blind"

@@ -57,7 +57,7 @@ class Contest:
     Args:
         settings: Benchmark, model, sampling and scoring, the same for all; its strategy is not looked at.
         out: Folder for everything that is written.
-        strategies: Names between commas, as `dyto.targets.find_strategy` takes them; "all" for all that take a budget.
+        strategies: Names between commas, as `find_strategy` takes them; "all" for all that take a budget.
             `uniform` is added where it is missing.
         budgets: Between commas: tokens ("230"), or whole frames ("6.4f").
         rotate: Ask every multiple choice question in every rotation of its options.

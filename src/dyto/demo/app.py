@@ -27,7 +27,7 @@ from dyto.demo.uploads import Uploads
 from dyto.demo.visitors import Visitors
 from dyto.errors import ConfigError, MissingExtraError, unknown
 from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy
-from dyto.targets import make_second
+from dyto.strategies.targets import make_second
 
 logger = logging.getLogger(__name__)
 

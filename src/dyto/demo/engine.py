@@ -25,10 +25,10 @@ from dyto.errors import DytoError
 from dyto.features import VisualTokens
 from dyto.inspecting.pictures import merge_map, resized
 from dyto.inspecting.regions import regions, tokens_per_keyframe
+from dyto.inspecting.sheet import small_frames
 from dyto.inspecting.times import clock
 from dyto.models import load_model
 from dyto.pipeline import VideoQA
-from dyto.sheet import small_frames
 from dyto.strategies import Strategy
 from dyto.video import Frames, sample_frames
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dyto.errors import VideoError
-from dyto.limits import Limits as Bounds
 from dyto.video import existing
+from dyto.video.limits import Limits as Bounds
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from dyto.answer import Answer
 from dyto.benchmarks import Benchmark, Sample
 from dyto.errors import BadQuestionError, ConfigError, unknown
 from dyto.evaluation.cache import TokenCache
-from dyto.evaluation.likelihood import OptionScorer
 from dyto.evaluation.loading import Loaded, Unavailable
 from dyto.evaluation.outcome import reason_of, status_of
 from dyto.evaluation.rows import Row, answered, unanswered
 from dyto.evaluation.runlog import RunLog
 from dyto.evaluation.subtitles import with_subtitles
 from dyto.features import VisualTokens
+from dyto.models.likelihood import OptionScorer
 from dyto.pipeline import VideoQA
 from dyto.prompts import prompt_for
 from dyto.video import Frames

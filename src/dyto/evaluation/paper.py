@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from dyto.strategies import STRATEGIES, build_strategy
-from dyto.targets import describe_strategy
+from dyto.strategies.targets import describe_strategy
 
 
 @cache

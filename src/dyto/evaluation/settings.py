@@ -23,7 +23,7 @@ from dyto.pipeline import VideoQA
 from dyto.prompts import Prompt, get_prompt, prompt_for
 from dyto.savings import Savings
 from dyto.strategies import Strategy
-from dyto.targets import describe_strategy, make_strategy, short_name
+from dyto.strategies.targets import describe_strategy, make_strategy, short_name
 from dyto.video import READER
 
 _GIB = 1 << 30
@@ -47,7 +47,7 @@ class Settings:
         device_map: Spreads one model over the devices, as `VideoQA.from_pretrained` takes it; then there is one worker.
         quantization: As `VideoQA.from_pretrained` takes it.
         rope_scaling_factor: As `VideoQA.from_pretrained` takes it.
-        strategy: The strategy, as `dyto.targets.find_strategy` takes it.
+        strategy: The strategy, as `dyto.strategies.targets.find_strategy` takes it.
         preset: Of the strategy.
         options: Fields of the strategy that differ from its defaults.
         prompt: Name or file of the prompt template; None for the model's own.

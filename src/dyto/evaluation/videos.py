@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from dyto._pictures import IMAGE_SUFFIXES
 from dyto.benchmarks import Benchmark, Sample
 from dyto.errors import AmbiguousNameError, DatasetError, UnsafeNameError
+from dyto.video.pictures import IMAGE_SUFFIXES
 
 EXTENSIONS = (
     *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv", ".ts", ".3gp", ".ogv"),

@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 
+from dyto.children import deaf_children, end_with_parent
 from dyto.errors import DytoError, ModelError
 from dyto.evaluation.loading import Loader
 from dyto.evaluation.questions import Questions
 from dyto.evaluation.runner import is_open, run
 from dyto.evaluation.settings import Settings
-from dyto.process import deaf_children, end_with_parent
 
 POLL_SECONDS = 1.0
 START_METHOD = "spawn"

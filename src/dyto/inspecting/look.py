@@ -11,13 +11,13 @@ from typing import Any
 
 from dyto.answer import STAGES, Answer
 from dyto.errors import ConfigError
-from dyto.evidence import Moment, find_evidence
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import IntArray
+from dyto.inspecting.evidence import Moment, find_evidence
 from dyto.inspecting.hierarchy import Levels, levels_of
+from dyto.inspecting.sheet import small_frames
 from dyto.pipeline import VideoQA
 from dyto.prompts import prompt_for
-from dyto.sheet import small_frames
 from dyto.strategies import Encode, Strategy
 from dyto.strategies.calling import name_of
 from dyto.video import Frames, VideoSource

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 
 from PIL import Image
 
-from dyto.console import harmless
 from dyto.finch import IntArray
 from dyto.inspecting.colors import Color
+from dyto.inspecting.harmless import harmless
 from dyto.inspecting.regions import DROPPED, borders
 
 

@@ -14,8 +14,8 @@ from dyto.finch import IntArray
 from dyto.inspecting.colors import cluster_colors
 from dyto.inspecting.look import Inspection, View
 from dyto.inspecting.regions import Pixels, borders, mean_colors, regions, tokens_per_keyframe
+from dyto.inspecting.sheet import contact_sheet, save_picture
 from dyto.inspecting.times import clock
-from dyto.sheet import contact_sheet, save_picture
 from dyto.video import Frames
 
 MAP_SIDE, MANY, MANY_SIDE = 640, 16, 400

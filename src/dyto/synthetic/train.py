@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from dyto._stretches import cores
 from dyto.errors import DytoError
 from dyto.synthetic.trainer import Settings, Trainer, on_signals, write_checkpoint
+from dyto.video.stretches import cores
 
 log = logging.getLogger("dyto.synthetic.train")
 

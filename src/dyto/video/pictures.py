@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from dyto._sampling import Reel
 from dyto.errors import DytoError, VideoError
-from dyto.limits import Limits
+from dyto.video.limits import Limits
+from dyto.video.sampling import Reel
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 

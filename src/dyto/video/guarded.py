@@ -26,11 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyto import errors
-from dyto._channel import Channel, mapped
+from dyto.children import deaf_children
 from dyto.errors import DytoError, VideoError
-from dyto.limits import Limits
-from dyto.process import deaf_children
 from dyto.savings import Savings
+from dyto.video.channel import Channel, mapped
+from dyto.video.limits import Limits
 
 AVAILABLE = hasattr(os, "memfd_create") and hasattr(socket, "send_fds")
 """Whether this system has what it takes. (Linux has.)"""
@@ -64,7 +64,7 @@ _children: set[_Child] = set()
 class _Child:
     """A process that reads one video after another."""
 
-    reader = "dyto._reader"
+    reader = "dyto.video.reader"
 
     def __init__(self, memory: int) -> None:
         here, there = socket.socketpair()

@@ -20,8 +20,8 @@ import numpy.typing as npt
 import torch
 
 from dyto.errors import ConfigError
-from dyto.evaluation.likelihood import mean_log_likelihood
 from dyto.features import Sources, VisualTokens
+from dyto.models.likelihood import mean_log_likelihood
 from dyto.pipeline import Video, VideoQA
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dyto import options
-from dyto.console import err, out
+from dyto.cli import options
+from dyto.cli.console import err, out
 
 
 def register(app: typer.Typer) -> None:
@@ -54,10 +54,10 @@ def inspect_command(
 ) -> None:
     """Show what a strategy does to a video: frames, clusters, key frames, merged patches, tokens, seconds."""
     from dyto.inspecting.page import check_page
-    from dyto.limits import limits_given
     from dyto.savings import Savings
-    from dyto.targets import make_second, make_strategy
+    from dyto.strategies.targets import make_second, make_strategy
     from dyto.video import existing
+    from dyto.video.limits import limits_given
 
     existing(video)  # what cannot be done fails before a model is loaded
     check_page(out_file)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from dyto._sampling import Fit, Reel
 from dyto.errors import VideoError
+from dyto.video.sampling import Fit, Reel
 
 
 class FramesChanged(VideoError):

@@ -11,8 +11,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from dyto import options
-from dyto.console import err, out
+from dyto.cli import options
+from dyto.cli.console import err, out
 
 HURRY_SECONDS = 0.5
 """How long the end may take, once everything of the demo has been cleared away."""

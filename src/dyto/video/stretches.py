@@ -16,11 +16,11 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from dyto._container import ALONE, opened, packets_of
-from dyto._index import Index
-from dyto._rgb import Filler
-from dyto._sampling import Reel
 from dyto.savings import Savings
+from dyto.video.container import ALONE, opened, packets_of
+from dyto.video.index import Index
+from dyto.video.rgb import Filler
+from dyto.video.sampling import Reel
 
 SEEK_BYTES, SEEK_PACKETS = 1 << 20, 100  # reading past less than this is as quick as seeking
 

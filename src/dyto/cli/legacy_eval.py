@@ -191,7 +191,7 @@ def config_settings(
 
 def run_inference(argv: Sequence[str] | None = None) -> int:
     """`run_inference.py`: run all benchmarks of a config, score them, and show the report; the exit code."""
-    from dyto.process import report_errors
+    from dyto.cli.process import report_errors
 
     parser = argparse.ArgumentParser(prog="run_inference.py", description="Run the benchmarks of a config.")
     parser.add_argument("--exp_config", "--exp-config", required=True, type=Path, help="a YAML file, see cfgs/")
@@ -204,7 +204,7 @@ def run_inference(argv: Sequence[str] | None = None) -> int:
 
 
 def _run_config(path: Path, video_dir: Path | None, limit: int | None, judge: str) -> None:
-    from dyto.evaluation.cli import leave_where_nothing_was_answered, run_all, show
+    from dyto.cli.evaluation import leave_where_nothing_was_answered, run_all, show
     from dyto.evaluation.evaluate import Judging
 
     configs = read_config(path)
@@ -238,7 +238,7 @@ def _present(runs: list[Settings]) -> list[Settings]:
 
 def prepare_qa_file(name: str, argv: Sequence[str] | None = None) -> int:
     """`scripts/data/prepare_*_qa_file.py`: prepare one benchmark's question file; the exit code."""
-    from dyto.process import report_errors
+    from dyto.cli.process import report_errors
 
     option = "--qa_folder" if name == "vcgbench" else "--qa_file"
     parser = argparse.ArgumentParser(description=f"Prepare the question file of {name}.")
@@ -250,7 +250,7 @@ def prepare_qa_file(name: str, argv: Sequence[str] | None = None) -> int:
 
 
 def _prepare(name: str, source: Path, out: Path) -> None:
-    from dyto.evaluation.cli import show_prepared
+    from dyto.cli.evaluation import show_prepared
     from dyto.evaluation.prepare import prepare
 
     for done in prepare(name, source, out=out):

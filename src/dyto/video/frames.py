@@ -18,16 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dyto._animation import read_animation
-from dyto._arrival import Arrival
-from dyto._decode import read_video
-from dyto._pictures import Picture, check, gather, images_of, is_picture, readable
-from dyto._sampling import Fit, FrameSize, Reel, Request, Timeline, uniform_indices
-from dyto._through import Take
 from dyto.errors import ConfigError, VideoError
-from dyto.guarded import AVAILABLE, read_guarded
-from dyto.limits import Limits
 from dyto.savings import Savings
+from dyto.video.animation import read_animation
+from dyto.video.arrival import Arrival
+from dyto.video.decode import read_video
+from dyto.video.guarded import AVAILABLE, read_guarded
+from dyto.video.limits import Limits
+from dyto.video.pictures import Picture, check, gather, images_of, is_picture, readable
+from dyto.video.sampling import Fit, FrameSize, Reel, Request, Timeline, uniform_indices
+from dyto.video.through import Take
 
 __all__ = ["FrameSize", "Frames", "VideoSource", "sample_frames", "uniform_indices"]
 
@@ -198,12 +198,12 @@ def sample_frames(
         source_fps: frames per second of a folder, pages, an array or a list, which have no times of their own.
         savings: how a file is read, see `dyto.Savings`; None for those that change no frame. With `overlap` the result
             is `ArrivingFrames`, of which a later row may turn out unreadable.
-        limits: what a file may hold before it is decoded, see `dyto.limits.Limits`; those to change by name, as in
+        limits: what a file may hold before it is decoded, see `dyto.video.limits`; those to change by name, as in
             {"megapixels": 100}.
         preview: keep every frame a second time in `Frames.preview`, in its own proportions, no side longer than this.
 
         guarded: read a file or folder in a child process that is ended where that takes too long, too much memory or
-            crashes, see `dyto.guarded`: for files of strangers. Elsewhere than on Linux it does nothing.
+            crashes, see `dyto.video.guarded`: for files of strangers. Elsewhere than on Linux it does nothing.
 
     Returns:
         Frames: (T, H, W, 3) uint8, resized with PIL's bicubic filter one by one as they are decoded.

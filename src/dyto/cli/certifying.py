@@ -10,9 +10,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from dyto import options
 from dyto.certifying.limit import SECONDS
-from dyto.console import err, out
+from dyto.cli import options
+from dyto.cli.console import err, out
 
 STYLES = {"passed": "green", "FAILED": "bold red", "not examined": "yellow"}
 
@@ -46,7 +46,7 @@ def certify_command(
     """
     from dyto.certifying.certify import certify
     from dyto.models.loading import load_model
-    from dyto.targets import find_strategy
+    from dyto.strategies.targets import find_strategy
 
     strategy = find_strategy(target)  # what is not there fails before a model is loaded
     with err.status("examining"):

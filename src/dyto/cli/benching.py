@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from dyto import options
-from dyto.console import err, out
+from dyto.cli import options
+from dyto.cli.console import err, out
 from dyto.errors import ConfigError, MissingExtraError, unknown
 
 if TYPE_CHECKING:

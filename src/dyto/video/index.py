@@ -15,11 +15,11 @@ import numpy as np
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from dyto._container import opened, packets_of
-from dyto._rgb import Matrix, matrix_of
-from dyto._sampling import Timeline
 from dyto.errors import VideoError
-from dyto.limits import ALWAYS, Limits
+from dyto.video.container import opened, packets_of
+from dyto.video.limits import ALWAYS, Limits
+from dyto.video.rgb import Matrix, matrix_of
+from dyto.video.sampling import Timeline
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from dyto.cli import ask_and_print
+from dyto.cli.app import ask_and_print
+from dyto.cli.process import report_errors
 from dyto.errors import unknown
-from dyto.process import report_errors
 from dyto.strategies import build_strategy
 from dyto.strategies.published import RELEASE, aggregation_strategy
 

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from dyto._arrival import FramesChanged
 from dyto.features import VisualTokens
 from dyto.models.base import VideoModel
 from dyto.models.deepstack import with_deep
@@ -17,6 +16,7 @@ from dyto.strategies.calling import call_strategy
 from dyto.strategies.encoding import Encoder, KeptFeatures
 from dyto.timing import Stopwatch
 from dyto.video import ArrivingFrames, Frames, sample_frames
+from dyto.video.arrival import FramesChanged
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dyto._index import Index
-from dyto._sampling import Fit, Reel, resized
+from dyto.video.index import Index
+from dyto.video.sampling import Fit, Reel, resized
 
 MOST_BITS = 1 / 80
 """Bits per pixel that half of the packets of a quiet group have at most."""

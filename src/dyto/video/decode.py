@@ -13,16 +13,16 @@ from pathlib import Path
 
 import av
 
-from dyto._arrival import Arrival, FramesChanged
-from dyto._index import Index
-from dyto._sampling import Fit, Reel, Request
-from dyto._still import read_still
-from dyto._stretches import IndexBroken, read_stretches
-from dyto._through import Take, read_through
-from dyto._whole import missing_bytes
 from dyto.errors import VideoError
-from dyto.limits import Limits
 from dyto.savings import Savings
+from dyto.video.arrival import Arrival, FramesChanged
+from dyto.video.index import Index
+from dyto.video.limits import Limits
+from dyto.video.sampling import Fit, Reel, Request
+from dyto.video.still import read_still
+from dyto.video.stretches import IndexBroken, read_stretches
+from dyto.video.through import Take, read_through
+from dyto.video.whole import missing_bytes
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from dyto.errors import VideoError
-from dyto.limits import Limits
+from dyto.video.limits import Limits
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dyto.console import out as console
+from dyto.cli.console import out as console
 from dyto.synthetic.benchmark import CHOICE_FILE, synth_benchmark, synth_video
 from dyto.synthetic.films import REGIMES
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dyto.console import err, out
+from dyto.cli.console import err, out
 
 if TYPE_CHECKING:
     from dyto.answer import Answer
-    from dyto.evidence import Moment
+    from dyto.inspecting.evidence import Moment
     from dyto.pipeline import VideoQA
 
 MOST_MOMENTS = 5

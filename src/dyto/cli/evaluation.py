@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from dyto import options
-from dyto.console import err, harmless, out
+from dyto.cli import options
+from dyto.cli.console import err, out
 from dyto.errors import ConfigError
 from dyto.evaluation.progress import Bars
+from dyto.inspecting.harmless import harmless
 
 if TYPE_CHECKING:
     from dyto.evaluation.prepare import Prepared
@@ -116,8 +117,8 @@ def evaluate_command(
     from dyto.evaluation.evaluate import Judging
     from dyto.evaluation.outcome import ErrorLimit
     from dyto.evaluation.settings import Settings
-    from dyto.limits import limits_given
     from dyto.savings import Savings
+    from dyto.video.limits import limits_given
 
     savings, error_limit = Savings.of(without or (), saving or ()), ErrorLimit.parse(fail_on_error)
     frames: dict[str, Any] = {"num_frames": num_frames or (None if fps else 100), "fps": fps, "sampling": sampling}

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dyto._pictures import is_sequence, opened_picture, rgb
-from dyto._sampling import Fit, Reel, Request, Timeline
-from dyto._through import Take
 from dyto.errors import VideoError
-from dyto.limits import Limits
+from dyto.video.limits import Limits
+from dyto.video.pictures import is_sequence, opened_picture, rgb
+from dyto.video.sampling import Fit, Reel, Request, Timeline
+from dyto.video.through import Take
 
 AT_ONCE = 0.1
 """Seconds of a picture that is to be shown for none, as browsers show it."""

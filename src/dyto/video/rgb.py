@@ -15,7 +15,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from dyto._sampling import Reel
+    from dyto.video.sampling import Reel
 
 _LATER = ("color_primaries", "color_trc")  # what an older PyAV does not tell
 

@@ -12,18 +12,18 @@ from typing import Annotated, Any
 
 import typer
 
-from dyto import options
-from dyto.benching.cli import register as register_benching
-from dyto.certifying.cli import register as register_certifying
-from dyto.comparing.cli import register as register_comparing
-from dyto.console import err, out
-from dyto.demo.cli import register as register_demo
+from dyto.cli import options
+from dyto.cli.benching import register as register_benching
+from dyto.cli.certifying import register as register_certifying
+from dyto.cli.comparing import register as register_comparing
+from dyto.cli.console import err, out
+from dyto.cli.demo import register as register_demo
+from dyto.cli.evaluation import register as register_evaluation
+from dyto.cli.inspecting import register as register_inspecting
+from dyto.cli.printing import print_answer, print_evidence, print_stream
+from dyto.cli.process import report_errors
+from dyto.cli.synthetic import app as synthetic_app
 from dyto.errors import ConfigError
-from dyto.evaluation.cli import register as register_evaluation
-from dyto.inspecting.cli import register as register_inspecting
-from dyto.printing import print_answer, print_evidence, print_stream
-from dyto.process import report_errors
-from dyto.synthetic.cli import app as synthetic_app
 
 # Names of files and answers of models are printed as they are, brackets and ":words:" too.
 
@@ -107,9 +107,9 @@ def ask(
     evidence: Annotated[bool, typer.Option("--evidence", help="Say which moments the answer rests on.")] = False,
 ) -> None:
     """Answer a question about a video."""
-    from dyto.limits import limits_given
     from dyto.savings import Savings
-    from dyto.targets import make_strategy
+    from dyto.strategies.targets import make_strategy
+    from dyto.video.limits import limits_given
 
     options: dict[str, Any] = {"num_frames": num_frames, "fps": fps, "start": start, "end": end}
     options["limits"] = limits_given(raise_limit or ()) or None
@@ -172,10 +172,10 @@ def ask_and_print(
         **loading: Further options of `dyto.load_model`.
     """
     with err.status(STAGE_WORDS["load"]) as status:
-        from dyto.evidence import find_evidence
+        from dyto.inspecting.evidence import find_evidence
+        from dyto.inspecting.sheet import TILE, check_sheet, save_keyframe_sheet
         from dyto.pipeline import VideoQA
-        from dyto.sheet import TILE, check_sheet, save_keyframe_sheet
-        from dyto.targets import describe_strategy
+        from dyto.strategies.targets import describe_strategy
         from dyto.video import existing
 
         existing(video)  # what is not there fails before a model is loaded
@@ -217,7 +217,7 @@ def list_names(
     what: Annotated[str, typer.Argument(help="models, strategies, presets, prompts or savings.", show_default=False)],
 ) -> None:
     """List the names that other commands take."""
-    from dyto.listing import table
+    from dyto.cli.listing import table
 
     columns, rows = table(what)
     widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]

@@ -1,4 +1,4 @@
-"""The child process that decodes for `dyto.guarded`: it reads one video after another, until its parent is gone.
+"""The child process that decodes for `dyto.video.guarded`: it reads one video after another, until its parent is gone.
 
 It imports neither torch nor transformers. Over a socket it takes a request as JSON and answers in JSON, with the
 pixels in a file of shared memory whose descriptor goes along.
@@ -18,12 +18,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dyto import _sampling
-from dyto._channel import ADD_SEALS, SEALED, Channel
 from dyto.errors import DytoError
-from dyto.limits import Limits
 from dyto.savings import Savings
-from dyto.video import Frames, sample_frames
+from dyto.video import sampling as _sampling
+from dyto.video.channel import ADD_SEALS, SEALED, Channel
+from dyto.video.frames import Frames, sample_frames
+from dyto.video.limits import Limits
 
 
 class _Shared:

@@ -14,12 +14,12 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from dyto._container import opened, packets_of, reason
-from dyto._index import Index, timeline_of
-from dyto._rgb import Filler
-from dyto._sampling import Fit, Reel, Request, Timeline, fill_times
 from dyto.errors import VideoError
-from dyto.limits import Limits
+from dyto.video.container import opened, packets_of, reason
+from dyto.video.index import Index, timeline_of
+from dyto.video.limits import Limits
+from dyto.video.rgb import Filler
+from dyto.video.sampling import Fit, Reel, Request, Timeline, fill_times
 
 
 @dataclass

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from dyto import options
-from dyto.console import err, out
+from dyto.cli import options
+from dyto.cli.console import err, out
+from dyto.cli.evaluation import NOTHING_ANSWERED, write_json
 from dyto.errors import MissingExtraError, unknown
-from dyto.evaluation.cli import NOTHING_ANSWERED, write_json
 from dyto.evaluation.progress import Bars
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def compare_command(
     from dyto.comparing.report import write_report
     from dyto.evaluation.outcome import ErrorLimit
     from dyto.evaluation.settings import Settings
-    from dyto.limits import limits_given
+    from dyto.video.limits import limits_given
 
     frames: dict[str, Any] = {"num_frames": num_frames or (None if fps else 100), "fps": fps, "sampling": sampling}
     frames["limits"] = limits_given(raise_limit or ())

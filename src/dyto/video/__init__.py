@@ -1,0 +1,22 @@
+"""Video input: files, folders, arrays and pictures become frames, with their numbers and times."""
+
+from dyto.video.frames import (
+    READER,
+    ArrivingFrames,
+    Frames,
+    VideoSource,
+    existing,
+    sample_frames,
+)
+from dyto.video.sampling import FrameSize, uniform_indices
+
+__all__ = [
+    "READER",
+    "ArrivingFrames",
+    "FrameSize",
+    "Frames",
+    "VideoSource",
+    "existing",
+    "sample_frames",
+    "uniform_indices",
+]
