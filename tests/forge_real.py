@@ -11,7 +11,7 @@ import torch
 import transformers as stock
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
-from dyto.models.loading import STOCK
+from dyto.models.families import FAMILIES
 from dyto.models.original_llava import is_original, stock_config
 
 from forge import save_original
@@ -142,7 +142,7 @@ def forge_real(source: Path, folder: Path, generation: dict[str, Any] | None = N
         made = stock_config(str(folder), {**config, "vision_config": tower})
         kind = stock.LlavaNextForConditionalGeneration
     else:
-        kind = getattr(stock, STOCK[config["model_type"]])
+        kind = getattr(stock, FAMILIES[config["model_type"]].stock)
         made = kind.config_class.from_pretrained(folder)
     model = _loud(kind, made, seed).to(dtype)
     if original:

@@ -11,8 +11,8 @@ SRC = Path(dyto.__file__).parent
 FLOORS = [
     {"errors", "savings", "children", "files"},
     {"finch", "merge", "timing", "choices", "_shapes"},
-    {"tokens", "features", "keyframes", "segments", "prompts", "video"},
-    {"strategies", "models"},
+    {"tokens", "features", "keyframes", "segments", "video"},
+    {"prompts", "strategies", "models"},
     {"answer", "dropin"},
     {"pipeline"},
     {"synthetic", "benchmarks"},

@@ -248,8 +248,8 @@ def test_questions_are_answered_one_at_a_time_where_batches_are_off(tiny, clip, 
 
 def test_a_strategy_that_looks_at_the_question_lets_the_tower_see_a_video_once(tiny, clip, monkeypatch):
     seen = []
-    states = type(tiny)._states
-    monkeypatch.setattr(type(tiny), "_states", lambda self, x: seen.append(len(x)) or states(self, x))
+    states = type(tiny).tower_states
+    monkeypatch.setattr(type(tiny), "tower_states", lambda self, x: seen.append(len(x)) or states(self, x))
     sides = []
     for keep in (False, True):
         qa = dyto.VideoQA(tiny, "query", savings=Savings(keep_features=keep))
@@ -391,8 +391,8 @@ def film(pixels):
 def test_repeated_frames_are_encoded_once_and_give_the_same_tokens(tiny, monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 255, (6, 84, 84, 3), dtype=np.uint8).repeat(5, 0)
     seen = []
-    states = type(tiny)._states
-    monkeypatch.setattr(type(tiny), "_states", lambda self, x: seen.append(len(x)) or states(self, x))
+    states = type(tiny).tower_states
+    monkeypatch.setattr(type(tiny), "tower_states", lambda self, x: seen.append(len(x)) or states(self, x))
     for name in STRATEGIES[:3]:
         data = []
         for similar in (None, 0):

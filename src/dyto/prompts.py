@@ -14,41 +14,30 @@ from pathlib import Path
 
 from dyto.choices import format_choices
 from dyto.errors import BadQuestionError, ConfigError, unknown
+from dyto.models.families import FAMILIES, Chat
 
 IMAGE = "<image>"
 
-CHAT_FORMATS: dict[str, tuple[str, str, str]] = {
-    "vicuna": ("USER: ", "<image>\n", " ASSISTANT:"),
-    "mistral": ("[INST] ", "<image>\n", " [/INST]"),
-    "chatml": (
+_FAMILIES_CHATS = {family.chat.name: family.chat for family in FAMILIES.values() if family.chat}
+
+CHAT_FORMATS: dict[str, Chat] = {
+    "vicuna": Chat("vicuna", "USER: ", "<image>\n", " ASSISTANT:"),
+    "mistral": Chat("mistral", "[INST] ", "<image>\n", " [/INST]"),
+    "chatml": Chat(
+        "chatml",
         "<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\n",
         "<image>\n",
         "<|im_end|><|im_start|>assistant\n",
     ),
-    "llama3": (
+    "llama3": Chat(
+        "llama3",
         "<|start_header_id|>user<|end_header_id|>\n\n",
         "<image>\n",
         "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
     ),
-    "onevision": ("<|im_start|>user ", "<image>\n", "<|im_end|><|im_start|>assistant\n"),
-    "internvl": ("<|im_start|>user\n", "<image>\n", "<|im_end|>\n<|im_start|>assistant\n"),
-    "smolvlm": ("<|im_start|>User:", "<image>\n\n", "<end_of_utterance>\nAssistant:"),
-    "qwen2.5": (
-        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n",
-        "<image>",
-        "<|im_end|>\n<|im_start|>assistant\n",
-    ),
-    "qwen3": ("<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n"),
-    "idefics3": ("User:", "<image>", "<end_of_utterance>\nAssistant:"),
-    "vipllava": (
-        "A chat between a curious human and an artificial intelligence assistant. "
-        "The assistant gives helpful, detailed, and polite answers to the human's questions.###Human: ",
-        "<image>\n",
-        "###Assistant:",
-    ),
-    "gemma": ("<start_of_turn>user", "<image>\n\n", "<end_of_turn>\n<start_of_turn>model\n"),
+    **_FAMILIES_CHATS,
 }
-"""What stands before the video, the video itself, and what stands after the user's words in each chat format."""
+"""Those of language models, and those that families were trained with."""
 
 _OPEN = (
     "The pictures above are frames of one video, in the order in which they were filmed. "
@@ -137,13 +126,13 @@ def _substitute(text: str, question: str, options: str) -> str:
 
 
 def _chat(name: str, chat: str, body: str, start: str) -> Prompt:
-    before, video, after = CHAT_FORMATS[chat]
-    gap = "" if after.endswith("\n") else " "
-    return Prompt(name, f"{before}{video}{body}{after}{gap}{start}")
+    form = CHAT_FORMATS[chat]
+    gap = "" if form.after.endswith("\n") else " "
+    return Prompt(name, f"{form.before}{form.video}{body}{form.after}{gap}{start}")
 
 
 _ANSWER, _BEST = "Answer: In the video,", "Answer: Best option:("
-_OTHERS = ("llama3", "onevision", "internvl", "smolvlm", "idefics3", "vipllava", "gemma", "qwen2.5", "qwen3")
+_OTHERS = ("llama3", *_FAMILIES_CHATS)
 
 PROMPTS: dict[str, Prompt] = {
     prompt.name: prompt

@@ -70,12 +70,12 @@ def test_answers_are_those_of_separate_runs(world):
 
 def test_each_video_is_decoded_once_and_each_frame_encoded_once(world, tiny, monkeypatch):
     decoded, seen = [], []
-    real_sample, real_states = dyto.evaluation.loading.sample_frames, type(tiny)._states
+    real_sample, real_states = dyto.evaluation.loading.sample_frames, type(tiny).tower_states
     monkeypatch.setattr(
         dyto.evaluation.loading, "sample_frames", lambda *a, **k: decoded.append(a) or real_sample(*a, **k)
     )
     monkeypatch.setattr(
-        type(tiny), "_states", lambda self, pixels: seen.append(len(pixels)) or real_states(self, pixels)
+        type(tiny), "tower_states", lambda self, pixels: seen.append(len(pixels)) or real_states(self, pixels)
     )
     compare(contest(world, strategies="dyto,slowfast,finest", budgets="40,72,144"))
     assert len(decoded) == 3

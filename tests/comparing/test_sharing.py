@@ -61,11 +61,12 @@ def test_changed_frames_and_composed_pictures_pass_the_tower_by_themselves(tiny,
     assert vision.take_charge() == 0
 
 
-def test_each_is_charged_the_share_of_the_frames_that_it_asked_for(tiny, frames):
+def test_each_is_charged_the_share_of_the_frames_that_it_asked_for(tiny, frames, monkeypatch):
     vision = SharedVision(tiny)
-    seconds = vision.open(frames)
+    monkeypatch.setattr(vision, "_now", iter([100.0, 110.0, 120.0, 121.5]).__next__)
+    assert vision.open(frames) == 10
     vision.model.encode(frames[:3])
-    assert vision.take_charge() == pytest.approx(0.3 * seconds, abs=0.05 * seconds)
+    assert vision.take_charge() == pytest.approx(0.3 * 10 - 1.5)  # what looking up took was measured by the caller
     assert vision.take_charge() == 0
 
 

@@ -6,7 +6,7 @@ import torch
 
 import dyto
 from dyto.dropin import compressing
-from dyto.models.loading import ADAPTERS
+from dyto.models import VideoModel, families
 from dyto.prompts import PROMPT_PAIRS, PROMPTS
 
 from forge_families import FAMILIES
@@ -107,7 +107,9 @@ def test_the_model_is_the_same_afterwards(name, model):
         assert torch.equal(stock(**inputs).logits, before)
 
 
-def test_every_adapter_has_a_reader():
-    from dyto.dropin.readers import READERS
-
-    assert set(READERS) == set(ADAPTERS)
+@pytest.mark.parametrize("family", families.FAMILIES)
+def test_every_family_has_a_reader_an_adapter_and_a_stock_class(family):
+    row = families.FAMILIES[family]
+    assert callable(row.read_call)
+    assert issubclass(row.adapter_class, VideoModel)
+    assert row.stock_class.config_class.model_type == family

@@ -135,7 +135,7 @@ def test_frames_in_their_marks_leave_with_them(model, processor):
     inputs = prepare(model, processor, film(12, seed=3), QUESTIONS[0])
     with compressing(model.model, token_budget=30, processor=processor) as compression:
         seen = []
-        handle = model._language_model().register_forward_pre_hook(
+        handle = model.language_model().register_forward_pre_hook(
             lambda module, args, kwargs: seen.append(kwargs["inputs_embeds"].shape[1]), with_kwargs=True
         )
         model.model.generate(**inputs, **GREEDY)
@@ -235,7 +235,7 @@ def test_times_of_dropped_frames_go_with_them_with_a_tokenizer_and_without(proce
     for images in (processor, Both(processor, model.tokenizer)):
         strategy = dyto.Uniform(token_budget=30)
         with compressing(model.model, strategy, processor=images) as compression:
-            with read_by(model.model, model._language_model()) as calls:
+            with read_by(model.model, model.language_model()) as calls:
                 model.model(**inputs)
             (tokens,) = compression.tokens
         said = model.tokenizer.decode([number for number in calls[0][0] if number is not None])

@@ -169,7 +169,7 @@ def test_a_model_on_several_devices_is_left_alone(tiny, clip, traced, monkeypatc
 
 
 def test_layers_are_found_whatever_they_are_called(tiny):
-    assert len(blocks_of(tiny._tower())) == tiny.model.config.vision_config.num_hidden_layers
+    assert len(blocks_of(tiny.tower())) == tiny.model.config.vision_config.num_hidden_layers
     assert blocks_of(torch.nn.Linear(2, 2)) == []
 
 

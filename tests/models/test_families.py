@@ -1,7 +1,6 @@
 """Every family of LLaVA's shape against stock transformers, by one set of checks."""
 
 import copy
-import importlib
 import re
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 import transformers
 
 import dyto
-from dyto.models.loading import ADAPTERS
+from dyto.models import families
 from dyto.models.pixels import Normalization
 from dyto.prompts import CHAT_FORMATS, PROMPT_PAIRS, PROMPTS
 from dyto.strategies import STRATEGIES
@@ -158,7 +157,7 @@ def test_the_summary_is_cls_where_there_is_one(name, model):
 def test_attention_is_that_of_the_eager_tower(name, model, layer):
     frames = video(3)
     features = model.encode(list(frames), attention_layer=layer)
-    tower = copy.deepcopy(model._tower())
+    tower = copy.deepcopy(model.tower())
     tower.set_attn_implementation("eager")
     images = FAMILIES[name].images()
     pixels = images([list(frames)] if name in NESTED else list(frames), return_tensors="pt").pixel_values
@@ -181,14 +180,14 @@ def test_frames_of_any_shape_are_brought_to_the_tower_as_its_own_image_processor
     frames = list(video(2, size=size))
     images = FAMILIES[name].images()
     theirs = images([frames] if name in NESTED else frames, return_tensors="pt").pixel_values
-    ours = model.normalization.apply(model._prepare(frames), torch.device("cpu"), torch.float32)
+    ours = model.normalization.apply(model.prepare(frames), torch.device("cpu"), torch.float32)
     torch.testing.assert_close(ours, theirs.view_as(ours), rtol=1e-4, atol=1e-5)
 
 
 def test_a_video_is_decoded_in_a_size_from_which_its_frames_are_the_same(model, clip):
     small = dyto.sample_frames(clip, num_frames=6, size=model.image_size)
     full = dyto.sample_frames(clip, num_frames=6)
-    np.testing.assert_array_equal(model._prepare(list(small.data)), model._prepare(list(full.data)))
+    np.testing.assert_array_equal(model.prepare(list(small.data)), model.prepare(list(full.data)))
 
 
 def test_time_may_be_told_as_text(name, model):
@@ -225,7 +224,8 @@ TEMPLATES = {
 
 def test_the_chat_format_is_that_of_the_published_checkpoints(name):
     chat = FAMILIES[name].chat
-    before, video, after = CHAT_FORMATS[chat]
+    form = CHAT_FORMATS[chat]
+    before, video, after = form.before, form.video, form.after
     assert before + video.replace("<image>", "<video>") + "Why?" + after == TEMPLATES[chat]
 
 
@@ -263,8 +263,7 @@ def test_a_frame_has_as_many_tokens_as_the_published_checkpoints_give_it(family)
         for key, value in changes.items():
             setattr(holder, key, value)
     model = getattr(transformers, FAMILIES[family].stock)(config).eval()
-    module, adapter = ADAPTERS[family].split(":")
-    build = getattr(importlib.import_module(module), adapter)
+    build = families.FAMILIES[family].adapter_class
     model = build("sized", model, tokenizer, normalization=Normalization(), chat=FAMILIES[family].chat)
     features = model.encode(list(video(1)))
     assert features.patches().shape == (1, count, 48)

@@ -49,13 +49,13 @@ def test_seeing_both_ways_changes_the_answer(model, monkeypatch):
     tokens = dyto.VideoQA(model).encode(video())
     prompt = model.tokenize("<start_of_turn>user", "\n\nwhy")
     both = model.logits(model.prefill(prompt.before, tokens), prompt.after)
-    monkeypatch.setattr(type(model), "_read", LanguageSide._read)
+    monkeypatch.setattr(type(model), "read_prompt", LanguageSide.read_prompt)
     one = model.logits(model.prefill(prompt.before, tokens), prompt.after)
     assert (both - one).abs().max() > 1e-2
 
 
 def test_the_language_model_is_no_copy(model):
-    ours = {name: weight.data_ptr() for name, weight in model._causal_lm().named_parameters()}
+    ours = {name: weight.data_ptr() for name, weight in model.causal_lm().named_parameters()}
     theirs = {weight.data_ptr() for weight in model.model.parameters()}
     assert set(ours.values()) <= theirs
 

@@ -22,7 +22,7 @@ class Colours(VideoModel):
         self.image_size, self.num_patches = (6, 6), 9
         self.project = nn.Linear(3, model.config.text_config.hidden_size)
 
-    def _language_model(self):
+    def language_model(self):
         return self.model.model.language_model
 
     @torch.inference_mode()
@@ -44,13 +44,13 @@ class Own(FrameTower):
         super().__init__(name, model, tokenizer, **kwargs)
         self._fit((56, 56), (8, 8))
 
-    def _language_model(self):
+    def language_model(self):
         return self.model.model.language_model
 
-    def _states(self, pixels):
+    def tower_states(self, pixels):
         return self.model.model.vision_tower(pixels, output_hidden_states=True).hidden_states[-2]
 
-    def _project(self, states):
+    def project(self, states):
         return self.model.model.multi_modal_projector(states)
 
 

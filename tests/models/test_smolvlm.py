@@ -27,7 +27,7 @@ def test_numbers_are_written_as_they_are_spoken():
 
 
 def test_the_text_tells_how_many_frames_how_long_and_when(model):
-    texts = model._frame_texts(np.array([0.0, 61.9, 3725.2]))
+    texts = model.frame_texts(np.array([0.0, 61.9, 3725.2]))
     mark = "<fake_token_around_image>"
     assert texts == [
         " You are provided the following series of three frames from a 1:02:05 [H:MM:SS] video.\n"
@@ -54,6 +54,6 @@ def test_times_can_be_left_out(model):
         "silent", model.model, model.tokenizer, normalization=model.normalization, chat="smolvlm", time_text=""
     )
     assert (
-        silent._frame_texts(np.array([0.0, 61.9]))[1]
+        silent.frame_texts(np.array([0.0, 61.9]))[1]
         == "<fake_token_around_image>\n<fake_token_around_image><global-img>"
     )

@@ -13,18 +13,16 @@ from torch import Tensor
 
 from dyto.dropin.arguments import LAYOUT, check, check_pictures, limits
 from dyto.dropin.clips import read_samples
-from dyto.dropin.family import Family
 from dyto.dropin.guard import Guard, watching
 from dyto.dropin.inputs import PIXELS, Sample, has_pixels
 from dyto.dropin.kept import Kept, split
 from dyto.dropin.qwen import positions_of
 from dyto.dropin.splice import Row, splice, stack
+from dyto.dropin.wrapped import WrappedModel
 from dyto.features import VisualTokens
+from dyto.models.families import FAMILIES
 from dyto.models.mrope import QwenVL
 from dyto.strategies import Strategy
-
-SEEN_BOTH_WAYS = ("gemma3",)
-"""Model types whose image tokens see each other both ways, and are told apart by `token_type_ids`."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +47,12 @@ class Shortened:
     visual: Tensor
     text: Tensor
 
-    def reading(self, family: Family) -> AbstractContextManager[Any]:
+    def reading(self, wrapped: WrappedModel) -> AbstractContextManager[Any]:
         """For as long as the call runs: gives the language model what it needs, and looks at what it reads."""
         stack = ExitStack()
-        embed = family.model.get_input_embeddings()
-        stack.enter_context(watching(family.adapter._language_model(), embed, self.ids, self.text))
-        stack.enter_context(family.reading(self.visual, [own for own in self.tokens if own is not None]))
+        embed = wrapped.model.get_input_embeddings()
+        stack.enter_context(watching(wrapped.adapter.language_model(), embed, self.ids, self.text))
+        stack.enter_context(wrapped.reading(self.visual, [own for own in self.tokens if own is not None]))
         return stack
 
 
@@ -78,12 +76,12 @@ class Part:
 
 
 def shorten(
-    family: Family, strategy: Strategy, call: Mapping[str, Any], kept: Kept | None, *, generating: bool
+    wrapped: WrappedModel, strategy: Strategy, call: Mapping[str, Any], kept: Kept | None, *, generating: bool
 ) -> Shortened:
     """Compress the visual input of a call, or let it go on from a prompt that was compressed.
 
     Args:
-        family: Of the model that is called.
+        wrapped: The model that is called.
         strategy: What compresses.
         call: All arguments by name.
         kept: What the cache of the call holds of a shortened prompt; None for nothing.
@@ -103,13 +101,13 @@ def shorten(
     if has_pixels(call):
         left = generating or not bool((mask[:, -1] == 0).any())
         new = {**call, "input_ids": ids}
-        samples = read_samples(new, family.read(new), family.placeholders, mask, family.captions)
-        tokens = [family.compress(strategy, sample) for sample in samples]
+        samples = read_samples(new, wrapped.read(new), wrapped.placeholders, mask, wrapped.captions)
+        tokens = [wrapped.compress(strategy, sample) for sample in samples]
         rows = [splice(sample, own) for sample, own in zip(samples, tokens, strict=True)]
-        _check_words(family, samples, rows)
-        part = _part(family, rows, tokens, left)
+        _check_words(wrapped, samples, rows)
+        part = _part(wrapped, rows, tokens, left)
     else:
-        check_pictures(ids, mask, family.placeholders)
+        check_pictures(ids, mask, wrapped.placeholders)
         axes = mask.cumsum(-1).sub(1).clamp(min=0)[..., None].expand(-1, -1, 3)
         part = Part(ids, mask, torch.zeros_like(mask, dtype=torch.bool), axes, mask.sum(-1))
     read = Kept(
@@ -120,11 +118,11 @@ def shorten(
         begun.then + part.then,
     )
     found = [own for some in tokens for own in some]
-    arguments = _arguments(family, part, begun, read, found, generating)
+    arguments = _arguments(wrapped, part, begun, read, found, generating)
     others = {key: value for key, value in call.items() if key not in (*PIXELS, *LAYOUT, "input_ids", "attention_mask")}
     length = read.short.shape[1]
     changed = limits(call, length - call["input_ids"].shape[1]) if generating else {}
-    text = part.mask.bool() & ~_is_in(part.ids, family.placeholders)
+    text = part.mask.bool() & ~_is_in(part.ids, wrapped.placeholders)
     flat: list[VisualTokens | None] = []
     for own in tokens:
         flat += own or [None]
@@ -136,14 +134,14 @@ def _is_in(ids: Tensor, numbers: frozenset[int]) -> Tensor:
     return torch.isin(ids, torch.tensor(sorted(numbers), device=ids.device))
 
 
-def _part(family: Family, rows: list[Row], tokens: list[list[VisualTokens]], left: bool) -> Part:
+def _part(wrapped: WrappedModel, rows: list[Row], tokens: list[list[VisualTokens]], left: bool) -> Part:
     """Rows of unequal length side by side."""
     length = max(len(row.ids) for row in rows)
-    ids = stack([row.ids for row in rows], length, left, fill=family.pad)
+    ids = stack([row.ids for row in rows], length, left, fill=wrapped.pad)
     mask = stack([torch.ones_like(row.ids) for row in rows], length, left)
     visual = stack([row.clip for row in rows], length, left, fill=-1) >= 0
-    if isinstance(family.adapter, QwenVL):
-        placed = [positions_of(family.adapter, row, own) for row, own in zip(rows, tokens, strict=True)]
+    if isinstance(wrapped.adapter, QwenVL):
+        placed = [positions_of(wrapped.adapter, row, own) for row, own in zip(rows, tokens, strict=True)]
         axes, then = stack([own for own, _ in placed], length, left), ids.new_tensor([after for _, after in placed])
     else:
         axes, then = mask.cumsum(-1).sub(1).clamp(min=0)[..., None].expand(-1, -1, 3), mask.sum(-1)
@@ -151,7 +149,7 @@ def _part(family: Family, rows: list[Row], tokens: list[list[VisualTokens]], lef
 
 
 def _arguments(
-    family: Family, part: Part, begun: Kept, read: Kept, tokens: list[VisualTokens], generating: bool
+    wrapped: WrappedModel, part: Part, begun: Kept, read: Kept, tokens: list[VisualTokens], generating: bool
 ) -> dict[str, Any]:
     """Ids or embeddings, mask and positions.
 
@@ -161,7 +159,7 @@ def _arguments(
     filled, new = begun.short.shape[1], part.ids.shape[1]
     places = read.short_mask.cumsum(-1).sub(1).clamp(min=0)[:, filled:]  # (B, n)
     positions = places
-    if isinstance(family.adapter, QwenVL):
+    if isinstance(wrapped.adapter, QwenVL):
         axes = (part.axes + begun.then[:, None, None]).permute(2, 0, 1)  # (3, B, n)
         positions = torch.cat([places[None], axes])
     before = filled if generating else 0
@@ -172,35 +170,35 @@ def _arguments(
     if generating or not tokens:
         arguments["input_ids"] = read.short[:, read.short.shape[1] - before - new :]
     if tokens:
-        embeds = _embedded(family, part, tokens)
+        embeds = _embedded(wrapped, part, tokens)
         arguments["inputs_embeds"] = torch.nn.functional.pad(embeds, (0, 0, before, 0))
-        if family.model.config.model_type in SEEN_BOTH_WAYS:
+        if FAMILIES[wrapped.model.config.model_type].sees_both_ways:
             arguments["token_type_ids"] = torch.nn.functional.pad(part.visual.long(), (before, 0))
     return arguments
 
 
 @torch.no_grad()
-def _embedded(family: Family, part: Part, tokens: list[VisualTokens]) -> Tensor:
+def _embedded(wrapped: WrappedModel, part: Part, tokens: list[VisualTokens]) -> Tensor:
     """(B, n, D) embeddings, the visual tokens in their places."""
-    ends = _is_in(part.ids, family.placeholders) & ~part.visual & part.mask.bool()
-    embed, device = family.model.get_input_embeddings(), family.adapter.device
-    embeds: Tensor = embed(part.ids.masked_fill(part.visual | ends, family.pad).to(device))
+    ends = _is_in(part.ids, wrapped.placeholders) & ~part.visual & part.mask.bool()
+    embed, device = wrapped.model.get_input_embeddings(), wrapped.adapter.device
+    embeds: Tensor = embed(part.ids.masked_fill(part.visual | ends, wrapped.pad).to(device))
     embeds[part.visual.to(device)] = torch.cat([own.data.to(embeds) for own in tokens])
-    end = family.adapter._video_end()
+    end = wrapped.adapter.video_end()
     if end is not None:
         embeds[ends.to(device)] = end.to(embeds).repeat(int(ends.sum()) // len(end), 1)
     return embeds
 
 
-def _check_words(family: Family, samples: Sequence[Sample], rows: Sequence[Row]) -> None:
+def _check_words(wrapped: WrappedModel, samples: Sequence[Sample], rows: Sequence[Row]) -> None:
     """Compare what every row says with what was asked, by ids alone."""
-    places = family.placeholders
+    places = wrapped.placeholders
     for sample, row in zip(samples, rows, strict=True):
         asked = _texts(sample.ids.tolist(), [number in places for number in sample.ids.tolist()])
         read = _texts(row.ids.tolist(), [number in places for number in row.ids.tolist()])
         gaps = [(left[1], right[0]) for clip in sample.clips for left, right in pairwise(clip.spans)]
         between = frozenset(number for start, stop in gaps for number in sample.ids[start:stop].tolist())
-        Guard(family.captions, between).check(asked, read)
+        Guard(wrapped.captions, between).check(asked, read)
 
 
 def _texts(ids: list[int], is_place: list[bool]) -> list[list[int]]:

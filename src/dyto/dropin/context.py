@@ -13,10 +13,10 @@ import torch
 from dyto.dropin import blocks
 from dyto.dropin.arguments import check_pictures
 from dyto.dropin.calls import Shortened, shorten
-from dyto.dropin.family import Family, family_of
 from dyto.dropin.inputs import has_pixels
 from dyto.dropin.kept import Kept, cache_in, cache_of, keep, kept_in, length_of, open_for_reading
 from dyto.dropin.whole import Whole
+from dyto.dropin.wrapped import WrappedModel, wrap_model
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
 from dyto.strategies import Strategy, build_strategy
@@ -34,18 +34,18 @@ class Compression:
             text alone.
     """
 
-    def __init__(self, family: Family, strategy: Strategy) -> None:
+    def __init__(self, wrapped: WrappedModel, strategy: Strategy) -> None:
         self.strategy = strategy
         self.calls = 0
         self.tokens: list[VisualTokens | None] = []
-        self._family = family
+        self.wrapped = wrapped
 
     def __repr__(self) -> str:
         used = ", ".join(f"{tokens.uncompressed} -> {len(tokens)}" for tokens in self.tokens if tokens)
         return f"Compression({self.calls} calls, tokens of the last: {used or 'none'})"
 
     def _shorten(self, name: str, call: Mapping[str, Any], kept: Kept | None) -> Shortened:
-        shortened = shorten(self._family, self.strategy, call, kept, generating=name == "generate")
+        shortened = shorten(self.wrapped, self.strategy, call, kept, generating=name == "generate")
         if has_pixels(call):
             self.tokens = shortened.tokens
             self.calls += 1
@@ -101,7 +101,7 @@ def compressing(
         raise ConfigError(f"{', '.join(fields)} given beside a strategy object, expected them as fields of it")
     chosen = build_strategy(strategy, **fields) if isinstance(strategy, str) else strategy
     model = getattr(model, "_orig_mod", model)  # of torch.compile
-    compression = Compression(family_of(model, processor), chosen)
+    compression = Compression(wrap_model(model, processor), chosen)
     blocks.enter(model, compression, _replacements(model))
     try:
         yield compression
@@ -161,9 +161,9 @@ def _run(model: Any, name: str, original: Callable[..., Any], args: tuple[Any, .
     call = _by_name(model, name, args, kwargs)
     cache = cache_in(call)
     kept = kept_in(cache)
-    family = compression._family
+    wrapped = compression.wrapped
     if kept is None and not has_pixels(call):
-        _check_text(call, length_of(cache), family)
+        _check_text(call, length_of(cache), wrapped)
         with blocks.calling(model):
             return original(*args, **kwargs)
     shortened = compression._shorten(name, call, kept)
@@ -171,7 +171,7 @@ def _run(model: Any, name: str, original: Callable[..., Any], args: tuple[Any, .
     arguments = whole.arguments(shortened.call) if name == "generate" else shortened.call
     filled = cache
     try:
-        with blocks.calling(model), open_for_reading(cache), shortened.reading(family):
+        with blocks.calling(model), open_for_reading(cache), shortened.reading(wrapped):
             result = original(**arguments)
         filled = cache_of(result) or cache
     finally:
@@ -180,7 +180,7 @@ def _run(model: Any, name: str, original: Callable[..., Any], args: tuple[Any, .
     return whole.result(result) if name == "generate" else result
 
 
-def _check_text(call: Mapping[str, Any], filled: int, family: Family) -> None:
+def _check_text(call: Mapping[str, Any], filled: int, wrapped: WrappedModel) -> None:
     """Look at a call without pixels, and without a shortened prompt in its cache."""
     ids, mask = call.get("input_ids"), call.get("attention_mask")
     if not isinstance(ids, torch.Tensor) or ids.ndim != 2:
@@ -188,7 +188,7 @@ def _check_text(call: Mapping[str, Any], filled: int, family: Family) -> None:
     new = slice(filled if filled < ids.shape[1] else 0, None)
     fits = isinstance(mask, torch.Tensor) and mask.shape == ids.shape
     attended = mask if fits and mask is not None else torch.ones_like(ids)
-    check_pictures(ids[:, new], attended[:, new], family.placeholders)
+    check_pictures(ids[:, new], attended[:, new], wrapped.placeholders)
 
 
 def _by_name(model: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

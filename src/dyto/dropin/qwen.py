@@ -56,12 +56,12 @@ class PatchedFrames:
             patches = torch.cat(list(some)).to(device, dtype)
             grids = torch.tensor([[1, self._rows, self._cols]] * len(some), device=device)
             if attention_layer is None or sum(map(len, attentions)) == len(images):  # all seen once
-                seen = self._adapter._see(patches, grids)  # (1 + levels, B * N, D)
+                seen = self._adapter.encode_patches(patches, grids)  # (1 + levels, B * N, D)
             else:
                 with watched(tower, attention_layer) as received:
-                    seen = self._adapter._see(patches, grids)
+                    seen = self._adapter.encode_patches(patches, grids)
                 paid = received[0].view(-1, merge**2).mean(1)  # (B * N,), the mean over the patches of a token
-                attentions.append(paid[self._adapter._raster(grids)].view(len(some), -1) / (self._rows * self._cols))
+                attentions.append(paid[self._adapter.raster(grids)].view(len(some), -1) / (self._rows * self._cols))
             return seen.view(len(seen), len(some), grid[0] * grid[1], -1).transpose(0, 1)
 
         chosen: Any = [self._patches[number] for number in images.indices.tolist()]
@@ -74,7 +74,7 @@ class PatchedFrames:
             seconds=images.seconds,
             summary_source="mean patch",
             attention=torch.cat(attentions) if attentions else None,
-            load_deep=self._adapter._deep_loader(load),
+            load_deep=self._adapter.deep_loader(load),
         )
 
 
@@ -104,7 +104,7 @@ def positions_of(adapter: QwenVL, row: Row, tokens: Sequence[VisualTokens]) -> t
             continue
         own, (rows, cols), before = tokens[clip[start]], places[clip[start]], taken[clip[start]]
         block = slice(before, before + stop - start)
-        axes[start:stop] = place + np.stack([adapter._times(own.seconds[block]), rows[block], cols[block]], 1)
+        axes[start:stop] = place + np.stack([adapter.time_steps(own.seconds[block]), rows[block], cols[block]], 1)
         place += max(own.grid)
         taken[clip[start]] = block.stop
     return torch.from_numpy(axes).to(row.ids.device), place
@@ -143,7 +143,7 @@ def deep_features(adapter: QwenVL, visual: Tensor, tokens: list[VisualTokens]) -
         }
 
     unseen = torch.compiler.disable(give)  # type: ignore[no-untyped-call]
-    handle = adapter._language_model().register_forward_pre_hook(unseen, with_kwargs=True)
+    handle = adapter.language_model().register_forward_pre_hook(unseen, with_kwargs=True)
     try:
         yield
     finally:

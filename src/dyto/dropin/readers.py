@@ -12,22 +12,21 @@ from torch import Tensor
 from dyto.dropin.inputs import Visual, pictures_of
 from dyto.errors import ConfigError
 from dyto.models.base import VideoModel
-from dyto.models.pixels import Normalization
 
 Call: TypeAlias = Mapping[str, Any]
 Reader: TypeAlias = Callable[[VideoModel, Call], list[Visual]]
 """Takes an adapter and the arguments of a call; gives its images and videos in the order of their placeholders."""
 
 
-def _images(adapter: VideoModel, call: Call) -> list[Visual]:
+def images(adapter: VideoModel, call: Call) -> list[Visual]:
     """(I, 3, H, W): one picture an image, the tokens of one frame each."""
     _only(adapter, call, "pixel_values")
     pictures = pictures_of(call["pixel_values"], adapter.normalization)  # (I, H, W, 3)
     return [Visual(picture[None], adapter.num_patches) for picture in pictures]
 
 
-def _internvl(adapter: VideoModel, call: Call) -> list[Visual]:
-    """As `_images`; the tiles of one image stand side by side, frames do not."""
+def single_tiles(adapter: VideoModel, call: Call) -> list[Visual]:
+    """As `images`; the tiles of one image stand side by side, frames do not."""
     ids = call["input_ids"]
     marks = torch.nn.functional.pad((ids == adapter.model.config.image_token_id).int(), (1, 1))  # (B, 1 + L + 1)
     edges = marks.diff(dim=1)
@@ -36,11 +35,11 @@ def _internvl(adapter: VideoModel, call: Call) -> list[Visual]:
         raise ConfigError(
             "an image was cut into tiles, expected one tile a frame: call the processor with max_patches=1"
         )
-    return _images(adapter, call)
+    return images(adapter, call)
 
 
-def _smolvlm(adapter: VideoModel, call: Call) -> list[Visual]:
-    """(B, I, 3, H, W): as `_images`, rows of fewer images filled up with zeros."""
+def filled_rows(adapter: VideoModel, call: Call) -> list[Visual]:
+    """(B, I, 3, H, W): as `images`, rows of fewer images filled up with zeros."""
     _only(adapter, call, "pixel_values")
     pixels = call["pixel_values"].flatten(0, 1)  # (B * I, 3, H, W)
     real = (pixels != 0).flatten(1).any(1)
@@ -54,18 +53,15 @@ def _smolvlm(adapter: VideoModel, call: Call) -> list[Visual]:
     return [Visual(picture[None], adapter.num_patches) for picture in pictures]
 
 
-def _video(end: int) -> Reader:
-    """A reader of (V, T, 3, H, W) videos that are closed by `end` tokens."""
-
-    def read(adapter: VideoModel, call: Call) -> list[Visual]:
-        _only(adapter, call, "pixel_values_videos")
-        videos = [pictures_of(video, adapter.normalization) for video in call["pixel_values_videos"]]
-        return [Visual(video, len(video) * adapter.num_patches + end, end, video=True) for video in videos]
-
-    return read
+def videos(adapter: VideoModel, call: Call) -> list[Visual]:
+    """(V, T, 3, H, W) videos, which the family may close with tokens of its own."""
+    _only(adapter, call, "pixel_values_videos")
+    end = 0 if (closing := adapter.video_end()) is None else len(closing)
+    found = [pictures_of(video, adapter.normalization) for video in call["pixel_values_videos"]]
+    return [Visual(video, len(video) * adapter.num_patches + end, end, video=True) for video in found]
 
 
-def _llava_next(adapter: VideoModel, call: Call) -> list[Visual]:
+def base_tiles(adapter: VideoModel, call: Call) -> list[Visual]:
     """(I, tiles, 3, H, W): of every image the base tile, which shows all of it; the finer ones are for one image."""
     from transformers.models.llava_next.modeling_llava_next import image_size_to_num_patches
 
@@ -85,7 +81,7 @@ def _llava_next(adapter: VideoModel, call: Call) -> list[Visual]:
     return [Visual(p[None], int(length), tiled=True) for p, length in zip(pictures, lengths, strict=True)]
 
 
-def _qwen(adapter: VideoModel, call: Call) -> list[Visual]:
+def native_patches(adapter: VideoModel, call: Call) -> list[Visual]:
     """(n, C * 2 * p * p) patches of images or of videos, of which two frames in a row make one."""
     return [*_patched(adapter, call, video=False), *_patched(adapter, call, video=True)]
 
@@ -130,35 +126,3 @@ def _only(adapter: VideoModel, call: Call, name: str) -> None:
             raise ConfigError(
                 f"{other} were given, but {adapter.name} takes the frames of a video as {name}: pass those"
             )
-
-
-READERS: dict[str, Reader] = {
-    "gemma3": _images,
-    "idefics3": _smolvlm,
-    "internvl": _internvl,
-    "llava": _images,
-    "llava_next": _llava_next,
-    "llava_next_video": _video(end=0),
-    "llava_onevision": _video(end=1),
-    "qwen2_5_vl": _qwen,
-    "qwen2_vl": _qwen,
-    "qwen3_vl": _qwen,
-    "qwen3_vl_moe": _qwen,
-    "smolvlm": _smolvlm,
-    "vipllava": _images,
-}
-"""For each model type."""
-
-_HALF = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-
-NORMALIZATIONS: dict[str, Normalization] = {
-    "gemma3": _HALF,
-    "idefics3": _HALF,
-    "internvl": Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "llava_onevision": _HALF,
-    "qwen3_vl": _HALF,
-    "qwen3_vl_moe": _HALF,
-    "siglip_vision_model": _HALF,
-    "smolvlm": _HALF,
-}
-"""What the processors of a model type, or else of a type of tower, usually do; CLIP's for the others."""

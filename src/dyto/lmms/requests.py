@@ -30,8 +30,8 @@ def plain_prompt(chat: str) -> Prompt:
     """
     if chat not in CHAT_FORMATS:
         return prompt_for(chat, False)
-    before, video, after = CHAT_FORMATS[chat]
-    return Prompt(f"plain {chat}", f"{before}{video}{{question}}{after}")
+    form = CHAT_FORMATS[chat]
+    return Prompt(f"plain {chat}", f"{form.before}{form.video}{{question}}{form.after}")
 
 
 def question_of(context: str) -> str:

@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
-from dyto.models.base import Prefix, VideoModel
-from dyto.models.catalog import CATALOG, ModelEntry
-from dyto.models.loading import load_model
-from dyto.models.pixels import Normalization
-from dyto.models.towers import FrameTower
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["CATALOG", "FrameTower", "ModelEntry", "Normalization", "Prefix", "VideoModel", "load_model"]
+if TYPE_CHECKING:
+    from dyto.models.base import Prefix, VideoModel
+    from dyto.models.catalog import CATALOG
+    from dyto.models.families import FAMILIES, Chat, Family, ModelEntry
+    from dyto.models.loading import load_model
+    from dyto.models.pixels import Normalization
+    from dyto.models.towers import FrameTower
+
+_HOMES = {
+    "base": ("Prefix", "VideoModel"),
+    "catalog": ("CATALOG",),
+    "families": ("FAMILIES", "Chat", "Family", "ModelEntry"),
+    "loading": ("load_model",),
+    "pixels": ("Normalization",),
+    "towers": ("FrameTower",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "CATALOG",
+    "FAMILIES",
+    "Chat",
+    "Family",
+    "FrameTower",
+    "ModelEntry",
+    "Normalization",
+    "Prefix",
+    "VideoModel",
+    "load_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first asked for: what lists models needs no torch."""
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,10 @@ rest. Most have a tower that takes frames of one size: see `dyto.models.towers.F
 
 from __future__ import annotations
 
+import copy
+import warnings
 from abc import abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,6 +30,21 @@ if TYPE_CHECKING:
     from dyto.video import Frames
 
 __all__ = ["Encoded", "Prefix", "VideoModel"]
+
+FORMER_NAMES = {
+    "_attend": "attend",
+    "_causal_lm": "causal_lm",
+    "_frame_texts": "frame_texts",
+    "_language_model": "language_model",
+    "_positions": "positions",
+    "_prepare": "prepare",
+    "_project": "project",
+    "_read": "read_prompt",
+    "_states": "tower_states",
+    "_tower": "tower",
+    "_video_end": "video_end",
+}
+"""Methods that families of users may still define under these names."""
 
 
 class VideoModel(Generates):
@@ -49,6 +67,14 @@ class VideoModel(Generates):
     image_size: FrameSize
     num_patches: int
 
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Take the names that methods of a family had before 0.2.0, with a warning."""
+        super().__init_subclass__(**more)
+        for former, name in FORMER_NAMES.items():
+            if former in vars(cls):
+                warnings.warn(f"{cls.__name__}.{former} is called {name} now", DeprecationWarning, stacklevel=2)
+                setattr(cls, name, vars(cls)[former])
+
     @abstractmethod
     def encode(self, images: Frames | Pictures, *, attention_layer: int | None = None) -> FrameFeatures:
         """Encode frames, or any pictures, for a strategy.
@@ -65,13 +91,23 @@ class VideoModel(Generates):
             ConfigError: No pictures, or the tower has no such layer.
         """
 
-    def _tower(self) -> Any:
+    def seeing_by(self, encode: Callable[..., FrameFeatures]) -> VideoModel:
+        """The same model whose frames are encoded by another function, called like `encode`.
+
+        Returns:
+            A copy that shares all weights.
+        """
+        copied = copy.copy(self)
+        setattr(copied, "encode", encode)  # noqa: B010 - instead of the method, for this copy alone
+        return copied
+
+    def tower(self) -> Any:
         """The module of the tower."""
         return self.model.model.vision_tower
 
     @cached_property
     def _compiled_blocks(self) -> CompiledBlocks:
-        return CompiledBlocks(self._tower())
+        return CompiledBlocks(self.tower())
 
     def compiled_tower(self) -> AbstractContextManager[None]:
         """Lets the layers of the tower run compiled inside a block; for one thread at a time.

@@ -47,34 +47,34 @@ class Gemma3(FrameTower):
         side = math.isqrt(model.config.mm_tokens_per_image)
         self._fit(AtMost(LARGEST * self._side), (side, side))
 
-    def _language_model(self) -> Any:
+    def language_model(self) -> Any:
         return self.model.model.language_model
 
-    def _causal_lm(self) -> Any:
+    def causal_lm(self) -> Any:
         return self._text
 
-    def _prepare(self, pictures: Pictures) -> npt.NDArray[np.uint8]:
+    def prepare(self, pictures: Pictures) -> npt.NDArray[np.uint8]:
         return squashed(pictures, self._side, Image.Resampling.BILINEAR)
 
-    def _states(self, pixels: Tensor) -> Tensor:
-        states: Tensor = self._tower()(pixels).last_hidden_state
+    def tower_states(self, pixels: Tensor) -> Tensor:
+        states: Tensor = self.tower()(pixels).last_hidden_state
         return states  # (B, P, C)
 
-    def _attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        seen, tower = self._tower()(pixels, output_hidden_states=True), self._tower()
+    def attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        seen, tower = self.tower()(pixels, output_hidden_states=True), self.tower()
         layers = getattr(tower, "vision_model", tower).encoder.layers
         paid = received_attention(seen.hidden_states, layers, layer, has_cls=False)  # (B, P)
         return seen.last_hidden_state, mean_of_squares(paid, self.grid)
 
-    def _project(self, states: Tensor) -> Tensor:
+    def project(self, states: Tensor) -> Tensor:
         projected: Tensor = self.model.model.multi_modal_projector(states)
         return projected  # (B, N, D)
 
-    def _frame_texts(self, seconds: FloatArray) -> list[str]:
+    def frame_texts(self, seconds: FloatArray) -> list[str]:
         texts = [f"{self.time_text.format(seconds=at)}\n\n<start_of_image>" for at in seconds.tolist()]
         return ["\n" + texts[0], *(f"<end_of_image>\n\n{text}" for text in texts[1:]), "<end_of_image>"]
 
-    def _read(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> Tensor:
+    def read_prompt(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> Tensor:
         visual = torch.zeros(embeds.shape[:2], dtype=torch.int64, device=embeds.device)
         visual[0, embeds.shape[1] - len(layout) :] = layout.visual
         logits: Tensor = self.model(

@@ -32,7 +32,7 @@ class Generates(LanguageSide):
     @cached_property
     def _compiled_writer(self) -> Any:
         """One and the same for all answers: it holds what is compiled."""
-        return without_options(self._causal_lm())
+        return without_options(self.causal_lm())
 
     @torch.inference_mode()
     def generate(
@@ -106,10 +106,10 @@ class Generates(LanguageSide):
         if batch.positions is not None:
             extra["position_ids"] = batch.positions
         cache: Cache = batch.cache
-        writer = without_options(self._causal_lm())
+        writer = without_options(self.causal_lm())
         if compiled and not spread_out(self.model) and can_compile(self.device.type):
             places = batch.embeds.shape[1] + options.max_new_tokens
-            static = self._room.filled(batch.cache, self._causal_lm().config.get_text_config(), places)
+            static = self._room.filled(batch.cache, self.causal_lm().config.get_text_config(), places)
             if static is not None:
                 cache, writer = static, self._compiled_writer
                 compiled_steps(options, self.device)
@@ -142,10 +142,10 @@ class Generates(LanguageSide):
         batch = Batch.of([prefix], [self.model.get_input_embeddings()(after)])
         extra = {} if batch.positions is None else {"position_ids": batch.positions[..., len(prefix) :]}
         with self._rope.active(prefix.scaled):
-            logits: Tensor = self._causal_lm()(
+            logits: Tensor = self.causal_lm()(
                 inputs_embeds=batch.embeds[:, len(prefix) :],
                 attention_mask=batch.mask,
-                **cache_argument(self._causal_lm(), batch.cache),
+                **cache_argument(self.causal_lm(), batch.cache),
                 **extra,
             ).logits
         check_computed(logits, self.model, "read the question")

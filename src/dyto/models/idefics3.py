@@ -19,6 +19,6 @@ class Idefics3(SmolVLM):
 
     first_sides = 4
 
-    def _frame_texts(self, seconds: FloatArray) -> list[str]:
+    def frame_texts(self, seconds: FloatArray) -> list[str]:
         texts = [f"{self.time_text.format(seconds=at)}{MARK}<global-img>" for at in seconds.tolist()]
         return [texts[0], *(MARK + text for text in texts[1:]), MARK]

@@ -36,22 +36,22 @@ class InternVL(FrameTower):
         self._square = int(1 / model.config.downsample_ratio)
         self._fit((height, width), (self._patches[0] // self._square, self._patches[1] // self._square))
 
-    def _language_model(self) -> Any:
+    def language_model(self) -> Any:
         return self.model.model.language_model
 
-    def _states(self, pixels: Tensor) -> Tensor:
-        return self._chosen(self._tower()(pixels, output_hidden_states=True))
+    def tower_states(self, pixels: Tensor) -> Tensor:
+        return self._chosen(self.tower()(pixels, output_hidden_states=True))
 
-    def _attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        seen = self._tower()(pixels, output_hidden_states=True)
-        paid = received_attention(seen.hidden_states, self._tower().encoder.layer, layer, has_cls=True)  # (B, P)
+    def attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        seen = self.tower()(pixels, output_hidden_states=True)
+        paid = received_attention(seen.hidden_states, self.tower().encoder.layer, layer, has_cls=True)  # (B, P)
         return self._chosen(seen), mean_of_squares(paid, self.grid)
 
     def _chosen(self, seen: Any) -> Tensor:
         chosen: Tensor = seen.last_hidden_state if self._layer == -1 else seen.hidden_states[self._layer]
         return chosen  # (B, 1 + P, C)
 
-    def _project(self, states: Tensor) -> Tensor:
+    def project(self, states: Tensor) -> Tensor:
         if states.shape[1] == 1:  # CLS comes alone
             shuffled = states.repeat(1, 1, self._square**2)  # (B, 1, 4 C)
         else:
@@ -60,7 +60,7 @@ class InternVL(FrameTower):
         projected: Tensor = self.model.model.multi_modal_projector(shuffled)
         return projected  # (B, N, D)
 
-    def _frame_texts(self, seconds: FloatArray) -> list[str]:
+    def frame_texts(self, seconds: FloatArray) -> list[str]:
         times = [self.time_text.format(seconds=at) for at in seconds.tolist()]
         texts = [f"Frame{number}: {time}<img>" for number, time in enumerate(times, 1)]
         return [texts[0], *(f"</img>\n{text}" for text in texts[1:]), "</img>"]

@@ -67,42 +67,42 @@ class LanguageSide(ABC):
         if IMAGE not in tokenizer.get_vocab():
             tokenizer.add_tokens([IMAGE], special_tokens=True)
         self._image_id: int = tokenizer.convert_tokens_to_ids(IMAGE)
-        self._rope = RopeScaling(self._language_model(), rope_factor)
+        self._rope = RopeScaling(self.language_model(), rope_factor)
         self.rope_factor = rope_factor
 
     # --- what a family says -----------------------------------------------------------------------------
 
     @abstractmethod
-    def _language_model(self) -> Any:
+    def language_model(self) -> Any:
         """The decoder that holds `rotary_emb`."""
 
-    def _causal_lm(self) -> Any:
+    def causal_lm(self) -> Any:
         """The stock model whose `forward` and `generate` take `inputs_embeds`."""
         return self.model
 
-    def _frame_texts(self, seconds: FloatArray) -> list[str]:
+    def frame_texts(self, seconds: FloatArray) -> list[str]:
         """What stands before the tokens of each of R frames of these seconds, and after the last: R + 1 texts."""
         return [*(self.time_text.format(seconds=second) for second in seconds.tolist()), ""]
 
-    def _video_end(self) -> Tensor | None:
+    def video_end(self) -> Tensor | None:
         """(n, D) embeddings, of no text, with which a video ends."""
         return None
 
-    def _positions(self, video: VisualTokens, runs: Sequence[Run]) -> tuple[Tensor | None, int]:
+    def positions(self, video: VisualTokens, runs: Sequence[Run]) -> tuple[Tensor | None, int]:
         """`Layout.positions` and, with them, `Layout.advance` of a video."""
         return None, sum(map(len, runs))
 
-    def _read(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> Tensor:
+    def read_prompt(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> Tensor:
         """Let the language model read (1, P, D) embeddings, of which the last are the layout's, into an empty cache.
 
         Returns what it makes of the last place: logits or states.
         """
-        logits: Tensor = self._causal_lm()(
+        logits: Tensor = self.causal_lm()(
             inputs_embeds=embeds,
             attention_mask=torch.ones(embeds.shape[:2], dtype=torch.int64, device=embeds.device),
             use_cache=True,
             logits_to_keep=1,
-            **cache_argument(self._causal_lm(), cache),
+            **cache_argument(self.causal_lm(), cache),
             **({} if positions is None else {"position_ids": positions}),
         ).logits
         return logits
@@ -169,7 +169,7 @@ class LanguageSide(ABC):
 
     def count_text(self, video: VisualTokens) -> int:
         """Places between and behind the visual tokens of a video: times, marks; the budget does not count them."""
-        end = self._video_end()
+        end = self.video_end()
         return sum(len(run.text) for run in self._runs(video)) + (0 if end is None else len(end))
 
     def check_fit(self, prompt: Encoded, video: VisualTokens | int | None, max_new_tokens: int) -> bool:
@@ -207,7 +207,7 @@ class LanguageSide(ABC):
     def _runs(self, video: VisualTokens) -> list[Run]:
         """The visual tokens key frame by key frame, with the text between them."""
         places = list(runs_of(video.keyframe))
-        texts = self._frame_texts(video.keyframes.seconds[[frame for _, frame in places]])
+        texts = self.frame_texts(video.keyframes.seconds[[frame for _, frame in places]])
         if not any(texts):
             return [Run(self._ids_of(""), slice(0, len(video)))]
         slices = [*(tokens for tokens, _ in places), slice(len(video), len(video))]
@@ -239,18 +239,18 @@ class LanguageSide(ABC):
             )
         data = data.to(self.device, self.dtype)
         if not isinstance(video, VisualTokens):
-            if len(data) and any(self._frame_texts(np.zeros(1))):
+            if len(data) and any(self.frame_texts(np.zeros(1))):
                 raise ModelError(f"model {self.name} writes between tokens, expected VisualTokens: pass them whole")
             return Layout(data, data.new_ones(len(data), dtype=torch.bool), None, len(data))
         runs = self._runs(video)
-        end = self._video_end()
+        end = self.video_end()
         parts = [part for run in runs for part in (embed(run.text), data[run.tokens])]
         parts.append(data[:0] if end is None else end.to(data))
         visual = [
             torch.full((len(part),), number % 2 == 1, dtype=torch.bool, device=self.device)
             for number, part in enumerate(parts)
         ]
-        return Layout(torch.cat(parts), torch.cat(visual), *self._positions(video, runs), video.deep)
+        return Layout(torch.cat(parts), torch.cat(visual), *self.positions(video, runs), video.deep)
 
     @torch.inference_mode()
     def prefill(self, before: Tensor, video: VisualTokens | Tensor, *, scaled: bool = False) -> Prefix:
@@ -277,9 +277,9 @@ class LanguageSide(ABC):
             places = torch.arange(embeds.shape[1], device=self.device)[None]  # (1, P + V)
             axes = torch.cat([places[:, : len(before)].expand(3, -1), layout.positions + len(before)], 1)
             positions = torch.cat([places, axes])[:, None]  # (4, 1, P + V)
-        cache = DynamicCache(config=self._causal_lm().config.get_text_config())
+        cache = DynamicCache(config=self.causal_lm().config.get_text_config())
         with self._rope.active(scaled):
-            read = self._read(embeds, cache, layout, positions)
+            read = self.read_prompt(embeds, cache, layout, positions)
         check_computed(read, self.model, "read the video")
         return Prefix(embeds, cache, scaled, None if positions is None else len(before) + layout.advance)
 

@@ -73,31 +73,31 @@ class LlavaTower(FrameTower):
         """Rows and columns of the tokens of a frame, from those of the tower's patches."""
         return side, side
 
-    def _language_model(self) -> Any:
+    def language_model(self) -> Any:
         return self.model.model.language_model
 
-    def _prepare(self, pictures: Pictures) -> npt.NDArray[np.uint8]:
+    def prepare(self, pictures: Pictures) -> npt.NDArray[np.uint8]:
         if self._crop:
             return center_cropped(pictures, self._edge)
         return squashed(pictures, self._edge, Image.Resampling.BICUBIC)
 
-    def _states(self, pixels: Tensor) -> Tensor:
+    def tower_states(self, pixels: Tensor) -> Tensor:
         return self._chosen(self._hidden(pixels))
 
-    def _attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        hidden, tower = self._hidden(pixels), self._tower()
+    def attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        hidden, tower = self._hidden(pixels), self.tower()
         layers = getattr(tower, "vision_model", tower).encoder.layers
         return self._chosen(hidden), received_attention(hidden, layers, layer, self.has_cls)
 
     def _hidden(self, pixels: Tensor, **options: Any) -> Sequence[Tensor]:
         """What goes into each layer of the tower, and what the last one gives, (B, 1 + P or P, C)."""
-        hidden: Sequence[Tensor] = self._tower()(pixels, output_hidden_states=True, **options).hidden_states
+        hidden: Sequence[Tensor] = self.tower()(pixels, output_hidden_states=True, **options).hidden_states
         return hidden
 
     def _chosen(self, hidden: Sequence[Tensor]) -> Tensor:
         return torch.cat([hidden[layer] for layer in self._layers], -1)
 
-    def _project(self, states: Tensor) -> Tensor:
+    def project(self, states: Tensor) -> Tensor:
         projected: Tensor = self.model.model.multi_modal_projector(states)
         return projected
 
@@ -119,7 +119,7 @@ class Llava(LlavaTower):
         Returns:
             Features of this grid.
         """
-        tower, step = self._tower(), self.model.config.vision_config.patch_size
+        tower, step = self.tower(), self.model.config.vision_config.patch_size
         device, dtype = device_of(tower), next(tower.parameters()).dtype
         size = (grid[0] * step, grid[1] * step)
 

@@ -20,11 +20,11 @@ class LlavaNextVideo(LlavaTower):
         pooled = side // int(self.model.config.spatial_pool_stride)
         return pooled, pooled
 
-    def _project(self, states: Tensor) -> Tensor:
+    def project(self, states: Tensor) -> Tensor:
         if states.shape[1] > 1:  # CLS comes alone
             states = self.model.model.vision_resampler(states)  # (B, N, C)
-        return super()._project(states)
+        return super().project(states)
 
-    def _attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        states, attention = super()._attend(pixels, layer)
+    def attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        states, attention = super().attend(pixels, layer)
         return states, mean_of_squares(attention, self.grid)

@@ -19,8 +19,8 @@ class LlavaOnevision(LlavaTower):
     def _grid(self, side: int) -> tuple[int, int]:
         return (side + 1) // 2, (side + 1) // 2
 
-    def _project(self, states: Tensor) -> Tensor:
-        return self._pool(super()._project(states))  # (B, N, D)
+    def project(self, states: Tensor) -> Tensor:
+        return self._pool(super().project(states))  # (B, N, D)
 
     def _pool(self, patches: Tensor) -> Tensor:
         """(B, P, D) patches in raster order to (B, N, D)."""
@@ -29,10 +29,10 @@ class LlavaOnevision(LlavaTower):
         pooled = F.interpolate(square, size=self.grid, mode="bilinear")
         return pooled.flatten(2).transpose(1, 2)
 
-    def _attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        states, attention = super()._attend(pixels, layer)
+    def attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        states, attention = super().attend(pixels, layer)
         return states, self._pool(attention[..., None])[..., 0]  # (B, N)
 
-    def _video_end(self) -> Tensor:
+    def video_end(self) -> Tensor:
         newline: Tensor = self.model.model.image_newline
         return newline[None]  # (1, D)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import re
@@ -20,6 +19,7 @@ from dyto.errors import DytoError, MissingExtraError, ModelError, unknown
 from dyto.models.base import VideoModel
 from dyto.models.catalog import CATALOG, real_models_hint
 from dyto.models.claims import checked_claims
+from dyto.models.families import FAMILIES
 from dyto.models.files import (
     TOKENIZER_FILES,
     find_file,
@@ -36,54 +36,6 @@ from dyto.models.weights import check_sizes, weight_files
 from dyto.prompts import PROMPT_PAIRS
 
 logger = logging.getLogger(__name__)
-
-ADAPTERS: dict[str, str] = {
-    "gemma3": "dyto.models.gemma3:Gemma3",
-    "idefics3": "dyto.models.idefics3:Idefics3",
-    "internvl": "dyto.models.internvl:InternVL",
-    "llava": "dyto.models.llava:Llava",
-    "llava_next": "dyto.models.llava_next:LlavaNext",
-    "llava_next_video": "dyto.models.llava_next_video:LlavaNextVideo",
-    "llava_onevision": "dyto.models.llava_onevision:LlavaOnevision",
-    "qwen2_5_vl": "dyto.models.qwen2_5_vl:Qwen25VL",
-    "qwen2_vl": "dyto.models.qwen2_vl:Qwen2VL",
-    "qwen3_vl": "dyto.models.qwen3_vl:Qwen3VL",
-    "qwen3_vl_moe": "dyto.models.qwen3_vl:Qwen3VL",
-    "smolvlm": "dyto.models.smolvlm:SmolVLM",
-    "vipllava": "dyto.models.vipllava:VipLlava",
-}
-"""The adapter for each `model_type` of a config; imported when it is needed."""
-
-STOCK: dict[str, str] = {
-    "gemma3": "Gemma3ForConditionalGeneration",
-    "idefics3": "Idefics3ForConditionalGeneration",
-    "internvl": "InternVLForConditionalGeneration",
-    "llava": "LlavaForConditionalGeneration",
-    "llava_next": "LlavaNextForConditionalGeneration",
-    "llava_next_video": "LlavaNextVideoForConditionalGeneration",
-    "llava_onevision": "LlavaOnevisionForConditionalGeneration",
-    "qwen2_5_vl": "Qwen2_5_VLForConditionalGeneration",
-    "qwen2_vl": "Qwen2VLForConditionalGeneration",
-    "qwen3_vl": "Qwen3VLForConditionalGeneration",
-    "qwen3_vl_moe": "Qwen3VLMoeForConditionalGeneration",
-    "smolvlm": "SmolVLMForConditionalGeneration",
-    "vipllava": "VipLlavaForConditionalGeneration",
-}
-"""The class of transformers for each of them."""
-
-CHATS: dict[str, str] = {
-    "gemma3": "gemma",
-    "idefics3": "idefics3",
-    "internvl": "internvl",
-    "llava_onevision": "onevision",
-    "qwen2_5_vl": "qwen2.5",
-    "qwen2_vl": "qwen2.5",
-    "qwen3_vl": "qwen3",
-    "qwen3_vl_moe": "qwen3",
-    "smolvlm": "smolvlm",
-    "vipllava": "vipllava",
-}
-"""The chat format of a family that has one of its own, whatever its language model."""
 
 
 def load_model(
@@ -165,14 +117,13 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
     config = read_config(source, placement.revision)
     original = original_llava.is_original(config)
     model_type = "llava_next" if original else config.get("model_type")
-    if not isinstance(model_type, str) or model_type not in ADAPTERS:
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise ModelError(
-            f"model {name} is of type {model_type!r}, expected one of {', '.join(sorted(ADAPTERS))}: "
+            f"model {name} is of type {model_type!r}, expected one of {', '.join(sorted(FAMILIES))}: "
             "see `dyto list models`"
         )
-    module, adapter = ADAPTERS[model_type].split(":")
-    family: type[VideoModel] = getattr(importlib.import_module(module), adapter)
-    stock = _stock_class(model_type)
+    family: type[VideoModel] = FAMILIES[model_type].adapter_class
+    stock = FAMILIES[model_type].stock_class
     if original:
         source = original_llava.download(source, placement.revision)
         shape = _tell(name, original_llava.stock_config, source, config)
@@ -192,11 +143,6 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
         rope_factor=factor,
         notices=notices,
     )
-
-
-def _stock_class(model_type: str) -> Any:
-    """The stock class for a model type, without the Auto classes and what they import."""
-    return getattr(importlib.import_module("transformers"), STOCK[model_type])
 
 
 def read_config(source: str, revision: str | None) -> dict[str, Any]:
@@ -288,8 +234,8 @@ def chat_format(config: Any, tokenizer: Any) -> str:
         if not isinstance(own, str) or own not in PROMPT_PAIRS:
             raise unknown("dyto_prompt in config.json", own, PROMPT_PAIRS)
         return str(own)
-    if config.model_type in CHATS:
-        return CHATS[config.model_type]
+    if chat := FAMILIES[config.model_type].chat:
+        return chat.name
     language, vocabulary = config.get_text_config().model_type, tokenizer.get_vocab()
     if "<|im_start|>" in vocabulary:
         if language.startswith("qwen"):

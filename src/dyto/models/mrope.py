@@ -56,18 +56,18 @@ class QwenVL(VideoModel):
         self.image_size: NativeSize = NativeSize(self._side, LEAST_TOKENS, MOST_TOKENS)
         self.num_patches = MOST_TOKENS
 
-    def _language_model(self) -> Any:
+    def language_model(self) -> Any:
         return self.model.model.language_model
 
-    def _tower(self) -> Any:
+    def tower(self) -> Any:
         return self.model.model.visual
 
     @abstractmethod
-    def _see(self, patches: Tensor, grid: Tensor) -> Tensor:
+    def encode_patches(self, patches: Tensor, grid: Tensor) -> Tensor:
         """(1 + levels, n, D) tokens, then DeepStack features, of patches and the (B, 3) grids that they come from."""
 
     @abstractmethod
-    def _times(self, seconds: FloatArray) -> IntArray:
+    def time_steps(self, seconds: FloatArray) -> IntArray:
         """(L,) positions in time, from 0, of tokens that stand in one block, from their seconds."""
 
     @torch.inference_mode()
@@ -76,7 +76,7 @@ class QwenVL(VideoModel):
         pictures, indices, seconds = as_pictures(images)
         height, width = self.image_size(*pictures[0].shape[:2])
         rows, cols = height // self._side, width // self._side
-        tower = self._tower()
+        tower = self.tower()
         device, dtype = device_of(tower), next(tower.parameters()).dtype
 
         attentions: list[Tensor] = []
@@ -85,12 +85,12 @@ class QwenVL(VideoModel):
             pixels = self.normalization.apply(resize_pictures(some, (height, width)), device, dtype)
             grid = torch.tensor([[1, rows * self._merge, cols * self._merge]] * len(some), device=device)
             if attention_layer is None or sum(map(len, attentions)) == len(pictures):  # all seen once
-                seen = self._see(self._patches(pixels), grid)  # (1 + levels, B * N, D)
+                seen = self.encode_patches(self._patches(pixels), grid)  # (1 + levels, B * N, D)
             else:
                 with watched(tower, attention_layer) as received:
-                    seen = self._see(self._patches(pixels), grid)
+                    seen = self.encode_patches(self._patches(pixels), grid)
                 paid = received[0].view(-1, self._merge**2).mean(1)  # (B * N,), the mean over the patches of a token
-                attentions.append(paid[self._raster(grid)].view(len(some), -1) / (rows * cols * self._merge**2))
+                attentions.append(paid[self.raster(grid)].view(len(some), -1) / (rows * cols * self._merge**2))
             return seen.view(len(seen), len(some), rows * cols, -1).transpose(0, 1)
 
         # what is seen: (B, 1 + levels, N, D), the tokens and then their DeepStack features
@@ -104,14 +104,14 @@ class QwenVL(VideoModel):
             seconds=seconds,
             summary_source="mean patch",
             attention=torch.cat(attentions) if attentions else None,
-            load_deep=self._deep_loader(load),
+            load_deep=self.deep_loader(load),
         )
 
-    def _raster(self, grid: Tensor) -> Tensor | slice:
+    def raster(self, grid: Tensor) -> Tensor | slice:
         """Where the layers of the tower have the tokens of frames, in raster order."""
         return slice(None)
 
-    def _deep_loader(self, load: PatchLoader) -> PatchLoader | None:
+    def deep_loader(self, load: PatchLoader) -> PatchLoader | None:
         """What gives (levels, K, N, D) DeepStack features; None for a family without."""
         return None
 
@@ -122,7 +122,7 @@ class QwenVL(VideoModel):
         x = x.permute(0, 2, 5, 3, 6, 1, 4, 7)[..., None, :, :]  # (B, rows, cols, m, m, C, 1, p, p)
         return x.expand(*x.shape[:6], self._repeat, p, p).flatten(5).flatten(0, 4)
 
-    def _frame_texts(self, seconds: FloatArray) -> list[str]:
+    def frame_texts(self, seconds: FloatArray) -> list[str]:
         """One block for the whole video; where times are written, a block for each frame."""
         if not self.time_text:
             return [START, *[""] * (len(seconds) - 1), END]
@@ -144,7 +144,7 @@ class QwenVL(VideoModel):
             raise ModelError(f"model {self.name} needs the places of tokens in their frames, but {err}") from err
         return rows, cols
 
-    def _positions(self, video: VisualTokens, runs: Sequence[Run]) -> tuple[Tensor | None, int]:
+    def positions(self, video: VisualTokens, runs: Sequence[Run]) -> tuple[Tensor | None, int]:
         patch = self.places_of(video)
         axes, place, block = [], 0, 0
         for index, run in enumerate(runs):
@@ -154,7 +154,9 @@ class QwenVL(VideoModel):
             last = index + 1 == len(runs) or len(runs[index + 1].text) > 0
             if last and run.tokens.stop > block:
                 tokens = slice(block, run.tokens.stop)
-                axes.append(place + np.stack([self._times(video.seconds[tokens]), patch[0][tokens], patch[1][tokens]]))
+                axes.append(
+                    place + np.stack([self.time_steps(video.seconds[tokens]), patch[0][tokens], patch[1][tokens]])
+                )
                 place += max(video.grid)
         return torch.from_numpy(np.concatenate(axes, 1)).to(self.device), place
 

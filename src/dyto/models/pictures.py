@@ -63,9 +63,9 @@ class AnyresTower(FrameTower):
             image_std=list(self.normalization.std),
         )
         pixels = processor(images=[picture], return_tensors="pt").pixel_values[0]  # (1 + tiles, 3, side, side)
-        weight = next(self._tower().parameters())
-        pixels = pixels.to(device_of(self._tower()), weight.dtype)
-        seen = [self._project(self._states(some)[:, 1:]) for some in pixels.split(CHUNK_FRAMES)]
+        weight = next(self.tower().parameters())
+        pixels = pixels.to(device_of(self.tower()), weight.dtype)
+        seen = [self.project(self.tower_states(some)[:, 1:]) for some in pixels.split(CHUNK_FRAMES)]
         return PictureTokens(self._pack(torch.cat(seen), size, self.model.model.image_newline), boxes)
 
     def _side(self) -> int:

@@ -19,15 +19,15 @@ class Qwen25VL(QwenVL):
     attention that they receive there comes from it alone.
     """
 
-    def _see(self, patches: Tensor, grid: Tensor) -> Tensor:
+    def encode_patches(self, patches: Tensor, grid: Tensor) -> Tensor:
         tokens: Tensor = self.model.model.visual(patches, grid_thw=grid).pooler_output
         return tokens[None]  # (1, n, D)
 
-    def _raster(self, grid: Tensor) -> Tensor | slice:
+    def raster(self, grid: Tensor) -> Tensor | slice:
         vision = self.model.config.vision_config
         order, _ = get_vision_window_index(grid, self._merge, vision.window_size, self._patch)
         return order.argsort().to(grid.device)
 
-    def _times(self, seconds: FloatArray) -> IntArray:
+    def time_steps(self, seconds: FloatArray) -> IntArray:
         rate = self.model.config.vision_config.tokens_per_second
         return np.floor((seconds - seconds.min()) * rate + 1e-6).astype(np.int64)

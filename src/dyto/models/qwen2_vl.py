@@ -15,8 +15,8 @@ class Qwen2VL(Qwen25VL):
     The tokens of all key frames stand in one block; the position in time of a token is the number of its key frame.
     """
 
-    def _raster(self, grid: Tensor) -> Tensor | slice:
+    def raster(self, grid: Tensor) -> Tensor | slice:
         return slice(None)
 
-    def _times(self, seconds: FloatArray) -> IntArray:
+    def time_steps(self, seconds: FloatArray) -> IntArray:
         return np.unique(seconds, return_inverse=True)[1].astype(np.int64)

@@ -36,14 +36,14 @@ class Qwen3VL(QwenVL):
         """Layers of the tower whose features the language model is given; there may be none."""
         return len(self.model.config.vision_config.deepstack_visual_indexes)
 
-    def _see(self, patches: Tensor, grid: Tensor) -> Tensor:
+    def encode_patches(self, patches: Tensor, grid: Tensor) -> Tensor:
         seen = self.model.model.visual(patches, grid_thw=grid)
         return torch.stack([seen.pooler_output, *seen.deepstack_features])  # (1 + levels, n, D)
 
-    def _deep_loader(self, load: PatchLoader) -> PatchLoader | None:
+    def deep_loader(self, load: PatchLoader) -> PatchLoader | None:
         return (lambda positions: load(positions)[:, 1:].transpose(0, 1)) if self._levels else None
 
-    def _times(self, seconds: FloatArray) -> IntArray:
+    def time_steps(self, seconds: FloatArray) -> IntArray:
         return np.zeros(len(seconds), np.int64)
 
     def lay_out(self, video: VisualTokens | Tensor) -> Layout:
@@ -71,17 +71,17 @@ class Qwen3VL(QwenVL):
             )
         return layout
 
-    def _read(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> Tensor:
+    def read_prompt(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> Tensor:
         assert layout.deep is not None
         visual = torch.zeros(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
         visual[0, embeds.shape[1] - len(layout) :] = layout.visual
-        states: Tensor = self._language_model()(
+        states: Tensor = self.language_model()(
             inputs_embeds=embeds,
             attention_mask=torch.ones_like(visual, dtype=torch.int64),
             position_ids=positions,
             use_cache=True,
             visual_pos_masks=visual,
             deepstack_visual_embeds=list(layout.deep.to(embeds)),
-            **cache_argument(self._language_model(), cache),
+            **cache_argument(self.language_model(), cache),
         ).last_hidden_state
         return states[:, -1:]

@@ -8,7 +8,6 @@ whole comparison needs the tower once.
 
 from __future__ import annotations
 
-import copy
 import time
 from typing import Any
 
@@ -37,8 +36,7 @@ class SharedVision:
         self._encode = model.encode
         self._layer = layer
         self._device = model.device
-        self.model = copy.copy(model)
-        vars(self.model)["encode"] = self.encode  # of this copy alone
+        self.model = model.seeing_by(self.encode)
         self._frames: Frames | None = None
         self._places: dict[int, int] = {}
         self._seen: dict[int | None, FrameFeatures] = {}

@@ -43,31 +43,31 @@ class SmolVLM(FrameTower):
         side = self._side // vision.patch_size // int(model.config.scale_factor)
         self._fit(AtMost(LARGEST * self._side), (side, side))
 
-    def _tower(self) -> Any:
+    def tower(self) -> Any:
         return self.model.model.vision_model
 
-    def _language_model(self) -> Any:
+    def language_model(self) -> Any:
         return self.model.model.text_model
 
-    def _prepare(self, pictures: Pictures) -> npt.NDArray[np.uint8]:
+    def prepare(self, pictures: Pictures) -> npt.NDArray[np.uint8]:
         fit, lanczos = LongestSide(self.first_sides * self._side), Image.Resampling.LANCZOS
         resized = [resize(picture, fit(*picture.shape[:2]), lanczos) for picture in pictures]
         return squashed(resized, self._side, lanczos)
 
-    def _states(self, pixels: Tensor) -> Tensor:
-        states: Tensor = self._tower()(pixels).last_hidden_state
+    def tower_states(self, pixels: Tensor) -> Tensor:
+        states: Tensor = self.tower()(pixels).last_hidden_state
         return states  # (B, P, C)
 
-    def _attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        seen = self._tower()(pixels, output_hidden_states=True)
-        paid = received_attention(seen.hidden_states, self._tower().encoder.layers, layer, has_cls=False)  # (B, P)
+    def attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        seen = self.tower()(pixels, output_hidden_states=True)
+        paid = received_attention(seen.hidden_states, self.tower().encoder.layers, layer, has_cls=False)  # (B, P)
         return seen.last_hidden_state, mean_of_squares(paid, self.grid)
 
-    def _project(self, states: Tensor) -> Tensor:
+    def project(self, states: Tensor) -> Tensor:
         projected: Tensor = self.model.model.connector(states)
         return projected  # (B, N, D)
 
-    def _frame_texts(self, seconds: FloatArray) -> list[str]:
+    def frame_texts(self, seconds: FloatArray) -> list[str]:
         frames, length = in_words(len(seconds)), timedelta(seconds=int(seconds.max()))
         intro = f" You are provided the following series of {frames} frames from a {length} [H:MM:SS] video.\n"
         texts = [f"\n{self._time(at)}{MARK}<global-img>" for at in seconds.tolist()]

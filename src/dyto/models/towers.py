@@ -100,39 +100,47 @@ class FrameTower(VideoModel):
     has_cls: bool = False
     """Whether the tower's first token is CLS, and passes the projector alone."""
 
+    finished_size: tuple[int, int] | None = None
+    """Height and width of pictures that are taken as they are, because somebody else has prepared them."""
+
     def _fit(self, image_size: FrameSize, grid: tuple[int, int]) -> None:
         """State `image_size`, and the rows and columns of the visual tokens of one frame."""
         self.image_size, self.grid, self.num_patches = image_size, grid, grid[0] * grid[1]
 
     @abstractmethod
-    def _states(self, pixels: Tensor) -> Tensor:
+    def tower_states(self, pixels: Tensor) -> Tensor:
         """What the tower gives for (B, 3, H, W) pixels: (B, P, C), or (B, 1 + P, C) with CLS."""
 
-    def _attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor | None]:
-        """`_states`, and the (B, N) attention that patches receive in a layer; None where a family has none to give."""
-        return self._states(pixels), None
+    def attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor | None]:
+        """`tower_states`, and the (B, N) attention that the patches receive in a layer; None if there is none."""
+        return self.tower_states(pixels), None
 
     @abstractmethod
-    def _project(self, states: Tensor) -> Tensor:
+    def project(self, states: Tensor) -> Tensor:
         """(B, N, D) visual tokens of (B, P, C) patches; with CLS, also (B, 1, D) of CLS alone."""
 
-    def _prepare(self, pictures: Pictures) -> npt.NDArray[np.uint8]:
+    def prepare(self, pictures: Pictures) -> npt.NDArray[np.uint8]:
         """Bring pictures to the size that the tower takes, (B, H, W, 3): by default bicubic, the aspect ignored."""
         if not isinstance(self.image_size, tuple):
-            raise TypeError(f"{type(self).__name__} has no fixed image_size: it must define _prepare")
+            raise TypeError(f"{type(self).__name__} has no fixed image_size: it must define prepare")
         return resize_pictures(pictures, self.image_size)
+
+    def _ready(self, pictures: Pictures) -> npt.NDArray[np.uint8]:
+        if self.finished_size and all(picture.shape[:2] == self.finished_size for picture in pictures):
+            return np.stack(pictures)
+        return self.prepare(pictures)
 
     @torch.inference_mode()
     def encode(self, images: Frames | Pictures, *, attention_layer: int | None = None) -> FrameFeatures:
         """See `VideoModel.encode`."""
-        device, dtype = device_of(self._tower()), next(self._tower().parameters()).dtype
+        device, dtype = device_of(self.tower()), next(self.tower().parameters()).dtype
         attentions: list[Tensor] = []
 
         def see(some: Pictures) -> Tensor:
-            pixels = self.normalization.apply(self._prepare(some), device, dtype)
+            pixels = self.normalization.apply(self._ready(some), device, dtype)
             if attention_layer is None or sum(map(len, attentions)) == len(images):  # all seen once
-                return self._states(pixels)
-            states, attention = self._attend(pixels, attention_layer)
+                return self.tower_states(pixels)
+            states, attention = self.attend(pixels, attention_layer)
             attentions.extend([] if attention is None else [attention])
             return states
 
@@ -142,20 +150,20 @@ class FrameTower(VideoModel):
     def _features(
         self, images: Frames | Pictures, see: Callable[[Pictures], Tensor], grid: tuple[int, int]
     ) -> FrameFeatures:
-        """Features of pictures by what the tower sees in some of them (see `_states`), on the grid of their tokens."""
+        """Features of pictures by what the tower sees in some of them (`tower_states`), on the grid of their tokens."""
         pictures, indices, seconds = as_pictures(images)
 
         def seen(some: Pictures) -> Tensor:
-            return see(some) if self.has_cls else self._project(see(some))
+            return see(some) if self.has_cls else self.project(see(some))
 
         def summarise(some: Tensor) -> Tensor:
-            return self._project(some[:, :1])[:, 0] if self.has_cls else some.mean(1)
+            return self.project(some[:, :1])[:, 0] if self.has_cls else some.mean(1)
 
         summary, load = look(pictures, seen, summarise, CHUNK_FRAMES)
 
         @torch.inference_mode()
         def load_patches(positions: Tensor) -> Tensor:
-            return self._project(load(positions)[:, 1:]) if self.has_cls else load(positions)
+            return self.project(load(positions)[:, 1:]) if self.has_cls else load(positions)
 
         return FrameFeatures(
             summary=summary,

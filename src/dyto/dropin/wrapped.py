@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import transformers
 from torch import Tensor
@@ -19,14 +16,13 @@ from torch import Tensor
 from dyto.dropin.captions import Captions
 from dyto.dropin.inputs import Clip, Sample, Visual
 from dyto.dropin.qwen import PatchedFrames, deep_features
-from dyto.dropin.readers import NORMALIZATIONS, READERS
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
 from dyto.models.base import VideoModel
 from dyto.models.deepstack import with_deep
-from dyto.models.loading import ADAPTERS, STOCK
+from dyto.models.families import FAMILIES, HALF
 from dyto.models.mrope import QwenVL
-from dyto.models.pixels import Normalization, Pictures
+from dyto.models.pixels import Normalization
 from dyto.models.towers import FrameTower
 from dyto.prompts import IMAGE
 from dyto.strategies import Strategy
@@ -37,11 +33,14 @@ from dyto.timing import Stopwatch
 MARK_IDS = ("vision_start_token_id", "vision_end_token_id", "boi_token_index", "eoi_token_index")
 """Where configs name the marks around pictures."""
 
+TOWERS = {"siglip_vision_model": HALF}
+"""How pictures are normalised for a tower that several families use; for the others as for CLIP."""
+
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Family:
+class WrappedModel:
     """What is known about one model in somebody else's code.
 
     Attributes:
@@ -65,7 +64,7 @@ class Family:
 
     def read(self, call: Mapping[str, Any]) -> list[Visual]:
         """The images and videos of a call."""
-        return READERS[self.model.config.model_type](self.adapter, call)
+        return FAMILIES[self.model.config.model_type].read_call(self.adapter, call)
 
     def compress(self, strategy: Strategy, sample: Sample) -> list[VisualTokens]:
         """Let a strategy compress each video of a sample."""
@@ -128,7 +127,7 @@ class BorrowedTokenizer:
         return self._tokenizer(*args, **kwargs)
 
 
-def family_of(model: Any, processor: Any) -> Family:
+def wrap_model(model: Any, processor: Any) -> WrappedModel:
     """Find the adapter for a stock model.
 
     Args:
@@ -144,17 +143,16 @@ def family_of(model: Any, processor: Any) -> Family:
     model_type = getattr(config, "model_type", None)
     if isinstance(model, VideoModel):
         raise ConfigError("this is a model of dyto, which compresses by itself: pass its .model, or ask with VideoQA")
-    known = sorted(READERS.keys() & ADAPTERS.keys())
-    if model_type not in known or not isinstance(model, getattr(transformers, STOCK[model_type])):
+    if model_type not in FAMILIES or not isinstance(model, FAMILIES[model_type].stock_class):
+        known = ", ".join(sorted(FAMILIES))
         raise ConfigError(
             f"{type(model).__name__} of type {model_type!r} would not be affected, expected one of transformers that "
-            f"generates, of type {', '.join(known)}; of a wrapped one pass what is inside (PEFT: .get_base_model())"
+            f"generates, of type {known}; of a wrapped one pass what is inside (PEFT: .get_base_model())"
         )
-    module, name = ADAPTERS[model_type].split(":")
-    adapter: type[VideoModel] = getattr(importlib.import_module(module), name)
     ids = [getattr(config, f"{kind}_token_{end}", None) for kind in ("image", "video") for end in ("id", "index")]
     placeholders = frozenset(number for number in ids if isinstance(number, int))
     tokenizer = getattr(processor, "tokenizer", None)
+    adapter: type[VideoModel] = FAMILIES[model_type].adapter_class
     built = adapter(
         type(model).__name__,
         model,
@@ -165,13 +163,13 @@ def family_of(model: Any, processor: Any) -> Family:
     if isinstance(built, FrameTower):
         side = model.config.vision_config.image_size
         size = (side, side) if isinstance(side, int) else (int(side[0]), int(side[1]))
-        vars(built)["_prepare"] = functools.partial(_prepared, built._prepare, size)
+        built.finished_size = size  # such pictures come from the processor
     marks = [getattr(config, name, None) for name in MARK_IDS]
     captions = Captions(
         frozenset(number for number in marks if isinstance(number, int)),
         functools.cache(lambda: tokenizer or _own_tokenizer(model)),
     )
-    return Family(model, built, placeholders, captions, tokenizer)
+    return WrappedModel(model, built, placeholders, captions, tokenizer)
 
 
 def _own_tokenizer(model: Any) -> Any:
@@ -187,20 +185,11 @@ def _own_tokenizer(model: Any) -> Any:
         return None
 
 
-def _prepared(
-    prepare: Callable[[Pictures], npt.NDArray[np.uint8]], size: tuple[int, int], pictures: Pictures
-) -> npt.NDArray[np.uint8]:
-    """Pictures of the tower's size come from the processor and are as the tower takes them; others are prepared."""
-    if all(picture.shape[:2] == size for picture in pictures):
-        return np.stack(pictures)
-    return prepare(pictures)
-
-
 def _normalization(config: Any, processor: Any) -> Normalization:
     images = getattr(processor, "image_processor", processor)
     if images is None:
-        usual = NORMALIZATIONS.get(config.vision_config.model_type, Normalization())
-        return NORMALIZATIONS.get(config.model_type, usual)
+        usual = FAMILIES[config.model_type].normalization or TOWERS.get(config.vision_config.model_type)
+        return Normalization(*usual) if usual else Normalization()
     try:
         (r, g, b), (dr, dg, db) = (map(float, values) for values in (images.image_mean, images.image_std))
     except (AttributeError, TypeError, ValueError) as err:

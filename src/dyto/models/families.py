@@ -1,0 +1,270 @@
+"""The table of families: all that has to be known of a model type before its adapter is imported.
+
+A family is one file, a subclass of `dyto.models.VideoModel`, and one row of `FAMILIES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and standard deviation of each channel of a tower's input, of values from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Chat:
+    """How a conversation is written for a model.
+
+    Attributes:
+        name: Under which its templates are known.
+        before: What stands before the video.
+        video: The video's mark, `<image>`, and what parts it from the user's words.
+        after: What stands after the user's words.
+    """
+
+    name: str
+    before: str
+    video: str
+    after: str
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model that a short name stands for.
+
+    Attributes:
+        source: Hub name, or "" for the one that ships with the package.
+        size: Of the download, in GB.
+        licence: As its makers state it.
+        note: What it is good for.
+    """
+
+    source: str
+    size: float
+    licence: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Family:
+    """A row of the table.
+
+    Attributes:
+        adapter: "module:class" of the adapter.
+        stock: The class of transformers that the adapter drives.
+        chat: The chat format that the family was trained with; None where it goes by the language model.
+        reader: "module:function" that takes the arguments of a call to the stock model apart, for `dyto.compressing`.
+        normalization: What the family's processor does by default; None for that of the tower.
+        sees_both_ways: Whether the tokens of a picture attend to one another in both directions.
+        models: Short names, in the order in which they are listed.
+    """
+
+    adapter: str
+    stock: str
+    chat: Chat | None = None
+    reader: str = "dyto.dropin.readers:images"
+    normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    sees_both_ways: bool = False
+    models: Mapping[str, ModelEntry] = field(default_factory=dict)
+
+    @property
+    def adapter_class(self) -> Any:
+        """The adapter, imported: a subclass of `dyto.models.VideoModel`."""
+        return _imported(self.adapter)
+
+    @property
+    def stock_class(self) -> Any:
+        """The class of transformers, imported, without the Auto classes and what they import."""
+        return getattr(import_module("transformers"), self.stock)
+
+    @property
+    def read_call(self) -> Any:
+        """The reader, imported; see `dyto.dropin.readers.Reader`."""
+        return _imported(self.reader)
+
+
+def _imported(place: str) -> Any:
+    module, name = place.split(":")
+    return getattr(import_module(module), name)
+
+
+_ONEVISION = Chat("onevision", "<|im_start|>user ", "<image>\n", "<|im_end|><|im_start|>assistant\n")
+_INTERNVL = Chat("internvl", "<|im_start|>user\n", "<image>\n", "<|im_end|>\n<|im_start|>assistant\n")
+_SMOLVLM = Chat("smolvlm", "<|im_start|>User:", "<image>\n\n", "<end_of_utterance>\nAssistant:")
+_IDEFICS3 = Chat("idefics3", "User:", "<image>", "<end_of_utterance>\nAssistant:")
+_VIPLLAVA = Chat(
+    "vipllava",
+    "A chat between a curious human and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the human's questions.###Human: ",
+    "<image>\n",
+    "###Assistant:",
+)
+_GEMMA = Chat("gemma", "<start_of_turn>user", "<image>\n\n", "<end_of_turn>\n<start_of_turn>model\n")
+_QWEN25 = Chat(
+    "qwen2.5",
+    "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n",
+    "<image>",
+    "<|im_end|>\n<|im_start|>assistant\n",
+)
+_QWEN3 = Chat("qwen3", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n")
+
+_APACHE, _LLAMA, _GEMMA_TERMS = "Apache-2.0", "Llama 2 Community License", "Gemma Terms of Use"
+
+FAMILIES: dict[str, Family] = {
+    "llava_next": Family(
+        "dyto.models.llava_next:LlavaNext",
+        "LlavaNextForConditionalGeneration",
+        reader="dyto.dropin.readers:base_tiles",
+        models={
+            "llava-next-vicuna-7b": ModelEntry(
+                "llava-hf/llava-v1.6-vicuna-7b-hf", 14.1, _LLAMA, "the paper's 7B model"
+            ),
+            "llava-next-mistral-7b": ModelEntry(
+                "llava-hf/llava-v1.6-mistral-7b-hf", 15.1, _APACHE, "7B with a 32k context"
+            ),
+            "llava-next-34b": ModelEntry("llava-hf/llava-v1.6-34b-hf", 69.5, _APACHE, "the paper's 34B model (Yi)"),
+            "llava-v1.6-vicuna-7b": ModelEntry(
+                "liuhaotian/llava-v1.6-vicuna-7b", 14.1, _LLAMA, "the same in the original layout"
+            ),
+            "llava-v1.6-mistral-7b": ModelEntry(
+                "liuhaotian/llava-v1.6-mistral-7b", 15.1, _APACHE, "the same in the original layout"
+            ),
+            "llava-v1.6-34b": ModelEntry("liuhaotian/llava-v1.6-34b", 69.5, _APACHE, "the same in the original layout"),
+        },
+    ),
+    "qwen3_vl": Family(
+        "dyto.models.qwen3_vl:Qwen3VL",
+        "Qwen3VLForConditionalGeneration",
+        _QWEN3,
+        "dyto.dropin.readers:native_patches",
+        HALF,
+        models={
+            "qwen3-vl-2b": ModelEntry(
+                "Qwen/Qwen3-VL-2B-Instruct", 4.3, _APACHE, "small; native resolution, times in text, 256k context"
+            ),
+            "qwen3-vl-8b": ModelEntry(
+                "Qwen/Qwen3-VL-8B-Instruct", 17.5, _APACHE, "native resolution, times in text, 256k context"
+            ),
+        },
+    ),
+    "qwen3_vl_moe": Family(
+        "dyto.models.qwen3_vl:Qwen3VL",
+        "Qwen3VLMoeForConditionalGeneration",
+        _QWEN3,
+        "dyto.dropin.readers:native_patches",
+        HALF,
+    ),
+    "qwen2_5_vl": Family(
+        "dyto.models.qwen2_5_vl:Qwen25VL",
+        "Qwen2_5_VLForConditionalGeneration",
+        _QWEN25,
+        "dyto.dropin.readers:native_patches",
+        models={
+            "qwen2.5-vl-7b": ModelEntry(
+                "Qwen/Qwen2.5-VL-7B-Instruct", 16.6, _APACHE, "native resolution, absolute time, 128k context"
+            ),
+        },
+    ),
+    "qwen2_vl": Family(
+        "dyto.models.qwen2_vl:Qwen2VL", "Qwen2VLForConditionalGeneration", _QWEN25, "dyto.dropin.readers:native_patches"
+    ),
+    "llava_onevision": Family(
+        "dyto.models.llava_onevision:LlavaOnevision",
+        "LlavaOnevisionForConditionalGeneration",
+        _ONEVISION,
+        "dyto.dropin.readers:videos",
+        HALF,
+        models={
+            "llava-onevision-0.5b": ModelEntry(
+                "llava-hf/llava-onevision-qwen2-0.5b-ov-hf", 1.8, _APACHE, "small; trained on videos, 32k context"
+            ),
+            "llava-onevision-7b": ModelEntry(
+                "llava-hf/llava-onevision-qwen2-7b-ov-hf", 16.1, _APACHE, "trained on videos, 32k context"
+            ),
+        },
+    ),
+    "internvl": Family(
+        "dyto.models.internvl:InternVL",
+        "InternVLForConditionalGeneration",
+        _INTERNVL,
+        "dyto.dropin.readers:single_tiles",
+        IMAGENET,
+        models={
+            "internvl3-1b": ModelEntry(
+                "OpenGVLab/InternVL3-1B-hf", 1.9, _APACHE, "small; trained on videos, 32k context"
+            ),
+            "internvl3-8b": ModelEntry("OpenGVLab/InternVL3-8B-hf", 15.9, _APACHE, "trained on videos, 32k context"),
+        },
+    ),
+    "llava": Family(
+        "dyto.models.llava:Llava",
+        "LlavaForConditionalGeneration",
+        models={
+            "llava-1.5-7b": ModelEntry(
+                "llava-hf/llava-1.5-7b-hf", 14.1, _LLAMA, "trained on single images, 4k context"
+            ),
+            "llava-1.5-13b": ModelEntry(
+                "llava-hf/llava-1.5-13b-hf", 26.7, _LLAMA, "trained on single images, 4k context"
+            ),
+        },
+    ),
+    "llava_next_video": Family(
+        "dyto.models.llava_next_video:LlavaNextVideo",
+        "LlavaNextVideoForConditionalGeneration",
+        reader="dyto.dropin.readers:videos",
+        models={
+            "llava-next-video-7b": ModelEntry(
+                "llava-hf/LLaVA-NeXT-Video-7B-hf", 14.1, _LLAMA, "trained on videos, 4k context"
+            ),
+        },
+    ),
+    "smolvlm": Family(
+        "dyto.models.smolvlm:SmolVLM",
+        "SmolVLMForConditionalGeneration",
+        _SMOLVLM,
+        "dyto.dropin.readers:filled_rows",
+        HALF,
+        models={
+            "smolvlm2-500m": ModelEntry(
+                "HuggingFaceTB/SmolVLM2-500M-Video-Instruct", 2.0, _APACHE, "small; trained on videos, 8k context"
+            ),
+            "smolvlm2-2.2b": ModelEntry(
+                "HuggingFaceTB/SmolVLM2-2.2B-Instruct", 9.0, _APACHE, "trained on videos, 8k context"
+            ),
+        },
+    ),
+    "idefics3": Family(
+        "dyto.models.idefics3:Idefics3",
+        "Idefics3ForConditionalGeneration",
+        _IDEFICS3,
+        "dyto.dropin.readers:filled_rows",
+        HALF,
+    ),
+    "gemma3": Family(
+        "dyto.models.gemma3:Gemma3",
+        "Gemma3ForConditionalGeneration",
+        _GEMMA,
+        normalization=HALF,
+        sees_both_ways=True,
+        models={
+            "gemma-3-4b": ModelEntry(
+                "google/gemma-3-4b-it",
+                8.6,
+                _GEMMA_TERMS,
+                "trained on several images, 128k context; asks for consent",
+            ),
+            "gemma-3-12b": ModelEntry(
+                "google/gemma-3-12b-it",
+                24.4,
+                _GEMMA_TERMS,
+                "trained on several images, 128k context; asks for consent",
+            ),
+        },
+    ),
+    "vipllava": Family("dyto.models.vipllava:VipLlava", "VipLlavaForConditionalGeneration", _VIPLLAVA),
+}
+"""For each `model_type` of a config."""
