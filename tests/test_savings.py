@@ -73,9 +73,9 @@ def test_decoding_overlaps_where_the_tower_leaves_the_processor_alone():
 
 def test_on_a_cpu_nothing_arrives_unless_it_is_asked_for(tiny, clip, monkeypatch):
     seen = []
-    original = dyto.strategies.seeing.sample_frames
+    original = dyto.strategies.running.sample_frames
     monkeypatch.setattr(
-        dyto.strategies.seeing, "sample_frames", lambda *a, **k: seen.append(original(*a, **k)) or seen[-1]
+        dyto.strategies.running, "sample_frames", lambda *a, **k: seen.append(original(*a, **k)) or seen[-1]
     )
     for savings in (None, OVERLAP):
         dyto.VideoQA(tiny, savings=savings).encode(clip)

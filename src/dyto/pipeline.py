@@ -9,30 +9,32 @@ Frames are sampled, a strategy turns them into tokens, a language model answers:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
-
-import torch
 
 from dyto.answer import Answer
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
+from dyto.models.answering import VIDEOS_AT_A_TIME, Answerer, Asked, by_video
 from dyto.models.base import Encoded, VideoModel
-from dyto.models.batching import VIDEOS_AT_A_TIME, answer_all, by_video
 from dyto.models.decoding import check_generation, check_time_text
-from dyto.models.keeping import KeptPrefix
 from dyto.models.loading import load_model
-from dyto.models.placement import DeviceMap
-from dyto.models.streaming import stream_text
 from dyto.prompts import Prompt, choose_prompt, get_prompt
 from dyto.savings import Savings
 from dyto.strategies import Strategy, build_strategy
+from dyto.strategies.calling import BoundStrategy
 from dyto.strategies.encoding import KeptFeatures
-from dyto.strategies.seeing import see
+from dyto.strategies.running import run_strategy
 from dyto.timing import Stopwatch
 from dyto.video import Frames, VideoSource, sample_frames
+from dyto.video.arrival import FramesChanged
+
+log = logging.getLogger(__name__)
 
 Video: TypeAlias = "VideoSource | Frames | VisualTokens"
 """What can be asked about: a file, a folder of pictures, arrays, sampled frames, or tokens encoded before."""
@@ -72,13 +74,13 @@ class VideoQA:
             savings: Which savings are on; None for those that change no answer.
         """
         self.model = model
-        self.strategy: Strategy = build_strategy(strategy) if isinstance(strategy, str) else strategy
+        self.strategy = build_strategy(strategy) if isinstance(strategy, str) else strategy
         self._prompts = (choose_prompt(prompt, model.chat, False), choose_prompt(choice_prompt, model.chat, True))
         self.savings = savings or Savings()
-        self._kept = KeptPrefix(model, self.savings.keep_prefix)
-        self._seen = KeptFeatures()
-        self.on_stage: Callable[[str], None] | None = None  # told the name of each stage as it begins
-        self.on_frames: Callable[[Frames], None] | None = None  # given the frames of a file once they are read
+        self._answerer = Answerer(model, self.savings.keep_prefix)
+        self._features = KeptFeatures()
+        self.on_stage: Callable[[str], None] | None = None  # called with the name of each stage as it begins
+        self.on_frames: Callable[[Frames], None] | None = None  # called with the frames of a file once they are read
 
     @classmethod
     def from_pretrained(
@@ -86,17 +88,11 @@ class VideoQA:
         model: str | Path | None = None,
         strategy: Strategy | str = "dyto",
         *,
-        revision: str | None = None,
-        device: str | None = None,
-        dtype: str | torch.dtype | None = None,
-        attn_implementation: str | None = None,
-        device_map: DeviceMap | None = None,
-        quantization: str | None = None,
-        rope_scaling_factor: float | None = None,
         time_text: str | None = None,
         prompt: str | Path | Prompt | None = None,
         choice_prompt: str | Path | Prompt | None = None,
         savings: Savings | None = None,
+        **loading: Any,
     ) -> VideoQA:
         """Load a model and put it together with a strategy.
 
@@ -104,18 +100,13 @@ class VideoQA:
             model: A short name ("tiny", "llava-next-vicuna-7b", ...), a folder or a hub name. None takes the
                 environment variable DYTO_MODEL, or "tiny".
             strategy: A strategy, or the name of one.
-            revision: Branch, tag or commit of a hub name.
-            device: As torch names it; None for a CUDA device if there is one.
-            dtype: "float32", "bfloat16" or "float16"; None to choose.
-            attn_implementation: "sdpa", "eager" or "flash_attention_2"; None to choose.
-            device_map: For a model larger than one device, as `load_model` takes it; instead of `device`.
-            quantization: "8bit" or "4bit" weights of the language model; None for none.
-            rope_scaling_factor: Lets prompt, video and answer take this many times the original context.
             time_text: What is written before the tokens of each key frame, such as "{seconds:.1f} s: "; "" for
                 nothing, None for what the model's family was trained with.
             prompt: Template for open questions.
             choice_prompt: Template for multiple choice.
             savings: Which savings are on, as `VideoQA` takes them.
+            **loading: Further options of `dyto.load_model`: `revision`, `device`, `dtype`, `attn_implementation`,
+                `device_map`, `quantization` and `rope_scaling_factor`.
 
         Raises:
             ConfigError: An unknown name or option.
@@ -124,16 +115,7 @@ class VideoQA:
         """
         chosen = build_strategy(strategy) if isinstance(strategy, str) else strategy
         named = [get_prompt(p) if isinstance(p, (str, Path)) else p for p in (prompt, choice_prompt)]
-        loaded = load_model(
-            model,
-            revision=revision,
-            device=device,
-            dtype=dtype,
-            attn_implementation=attn_implementation,
-            device_map=device_map,
-            quantization=quantization,
-            rope_scaling_factor=rope_scaling_factor,
-        )
+        loaded = load_model(model, **loading)
         if time_text is not None:
             loaded.time_text = check_time_text(time_text)
         return cls(loaded, chosen, prompt=named[0], choice_prompt=named[1], savings=savings)
@@ -159,8 +141,28 @@ class VideoQA:
             if sampling:
                 raise ConfigError(f"sampling options {', '.join(sampling)} given with tokens encoded before")
             return video
-        told = self.on_stage, self.on_frames
-        return see(self.model, self.strategy, video, question, self.savings, *told, sampling, self._seen)
+        savings = self.savings.on(self.model.device.type)
+        try:
+            return self._encode(video, question, savings, sampling)
+        except FramesChanged as err:
+            log.info("reading again, one thing after another: %s", err)
+            return self._encode(video, question, replace(savings, overlap=False), sampling)
+
+    def _encode(
+        self, video: VideoSource | Frames, question: str | None, savings: Savings, sampling: dict[str, Any]
+    ) -> VisualTokens:
+        """frames = sample_frames(path), tokens = strategy(frames, encode)."""
+        watch = Stopwatch(self.model.device, self.on_stage)
+        run = partial(run_strategy, self._strategy, model=self.model, question=question, savings=savings, watch=watch)
+        if isinstance(video, Frames) and not sampling:
+            return run(video, kept=self._features)
+        with watch.stage("decode"):
+            frames = sample_frames(video, size=self.model.image_size, savings=savings, **sampling)
+        with closing(frames):
+            tokens = run(frames)
+        if self.on_frames:
+            self.on_frames(frames)
+        return tokens
 
     # --- from tokens to answers -------------------------------------------------------------------------
 
@@ -192,12 +194,8 @@ class VideoQA:
             ModelError: The question does not fit the context.
             ConfigError: An empty question, or options that cannot be met.
         """
-        check_generation(max_new_tokens, generation)
-        self._prepare(question, choices, max_new_tokens)  # what cannot be asked fails before the video is read
-        tokens = self.encode(video, question=question if self.uses_question else None, **sampling)
-        return self.ask_many(
-            tokens, [question], choices=[choices], max_new_tokens=max_new_tokens, generation=generation
-        )[0]
+        request = (video, question, choices)
+        return self.ask_batch([request], max_new_tokens=max_new_tokens, generation=generation, **sampling)[0]
 
     def ask_many(
         self,
@@ -270,20 +268,19 @@ class VideoQA:
             ModelError: A question does not fit the context.
             ConfigError: An empty question, or options that cannot be met.
         """
-        written = self._written(max_new_tokens, generation)
+        options = self._options(max_new_tokens, generation)
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}, expected at least 1, or None to choose")
         batch_size = batch_size if self.savings.batch_questions else 1
         full = [(one[0], one[1], one[2] if len(one) == 3 else None) for one in requests]
-        prompts = [self._prepare(question, choices, max_new_tokens) for _, question, choices in full]
+        prompts = [self._tokenize(question, choices, max_new_tokens) for _, question, choices in full]
         answers: dict[int, Answer] = {}
 
         def encode(video: Video, question: str) -> VisualTokens:
-            return self.encode(video, question=question if self.uses_question else None, **sampling)
+            return self.encode(video, question=self.question_for_strategy(question), **sampling)
 
         for load in by_video(full, prompts, encode, batch_size or VIDEOS_AT_A_TIME, self.uses_question):
-            asked = list(load.values())
-            found = answer_all(self.model, self._kept, asked, max_new_tokens, batch_size, written, self.on_stage)
+            found = self._answerer.answer(list(load.values()), batch_size=batch_size, **options)
             for (index, one), (text, seconds) in zip(load.items(), found, strict=True):
                 answers[index] = self._answer(one.tokens, text, full[index][2], seconds)
         return [answers[index] for index in range(len(full))]
@@ -308,35 +305,51 @@ class VideoQA:
         Returns:
             The same answer as `ask` gives, as the value of the generator (`answer = yield from ...`).
         """
-        written = self._written(max_new_tokens, generation)
-        prompt = self._prepare(question, choices, max_new_tokens)
-        tokens = self.encode(video, question=question if self.uses_question else None, **sampling)
-        scaled = self.model.check_fit(prompt, tokens, max_new_tokens)
-        watch = Stopwatch(self.model.device, self.on_stage)
-        with watch.stage("prefill"):
-            prefix = self._kept.of(tokens, prompt.before, scaled)
-        if start := self._prompts[choices is not None].answer_start:
-            yield start
-        with watch.stage("generate"):
-            text = yield from stream_text(self.model, prefix, prompt.after, max_new_tokens=max_new_tokens, **written)
-        return self._answer(tokens, text, choices, watch.seconds)
+        options = self._options(max_new_tokens, generation)
+        prompt = self._tokenize(question, choices, max_new_tokens)
+        tokens = self.encode(video, question=self.question_for_strategy(question), **sampling)
+        start = self.prompt_for(choices).answer_start
+        text, seconds = yield from self._answerer.stream(Asked(tokens, prompt), start=start, **options)
+        return self._answer(tokens, text, choices, seconds)
 
     def forget(self) -> None:
         """Free what is kept of the video asked about last."""
-        self._kept.forget()
-        self._seen.forget()
+        self._answerer.forget()
+        self._features.forget()
+
+    # --- what the parts ask of one another --------------------------------------------------------------
+
+    @property
+    def strategy(self) -> Strategy:
+        """The strategy; another may be put in its place at any time."""
+        return self._strategy.inner
+
+    @strategy.setter
+    def strategy(self, strategy: Strategy) -> None:
+        self._strategy = BoundStrategy(strategy)
 
     @property
     def uses_question(self) -> bool:
         """Whether the strategy looks at the question, so that no encoding serves two questions."""
-        return bool(getattr(self.strategy, "uses_question", False))
+        return self._strategy.uses_question
 
-    def _written(self, max_new_tokens: int, generation: dict[str, Any] | None) -> dict[str, Any]:
-        return {**check_generation(max_new_tokens, generation), "compiled": self.savings.compiled}
+    def question_for_strategy(self, question: str | None) -> str | None:
+        """The question, to be passed to `encode`, where the strategy looks at it; else None."""
+        return self._strategy.question(question)
 
-    def _prepare(self, question: str, choices: Sequence[str] | None, max_new_tokens: int) -> Encoded:
+    def prompt_for(self, choices: Sequence[str] | None) -> Prompt:
+        """The template of a question with these options, or of an open one."""
+        return self._prompts[choices is not None]
+
+    def _options(self, max_new_tokens: int, generation: dict[str, Any] | None) -> dict[str, Any]:
+        """What the answerer is to know."""
+        checked = check_generation(max_new_tokens, generation)
+        own = {"compiled": self.savings.compiled, "on_stage": self.on_stage}
+        return {**checked, **own, "max_new_tokens": max_new_tokens}
+
+    def _tokenize(self, question: str, choices: Sequence[str] | None, max_new_tokens: int) -> Encoded:
         """The prompt as token ids; an error where it fits no video."""
-        before, after = self._prompts[choices is not None].fill(question, choices)
+        before, after = self.prompt_for(choices).fill(question, choices)
         self.model.check_words(question, choices)
         prompt = self.model.tokenize(before, after)
         self.model.check_fit(prompt, None, max_new_tokens)
@@ -345,6 +358,6 @@ class VideoQA:
     def _answer(
         self, tokens: VisualTokens, text: str, choices: Sequence[str] | None, seconds: dict[str, float]
     ) -> Answer:
-        start, times = self._prompts[choices is not None].answer_start, self.model.count_text(tokens)
+        start, times = self.prompt_for(choices).answer_start, self.model.count_text(tokens)
         notices = self.model.notices
         return Answer.of(tokens, text, choices, seconds, start=start, notices=notices, num_time_tokens=times)

@@ -22,6 +22,7 @@ from dyto.comparing.statistics import holm, sign_flip_p
 from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.evaluate import evaluate
 from dyto.evaluation.settings import Settings
+from dyto.models.loading_options import Loading
 from evaluation.world import settings as eval_settings
 
 HERE = Path(__file__).parent
@@ -32,7 +33,7 @@ def contest(world: Path, out: str = "out", strategies: str = "dyto", budgets: st
     base = {
         "qa_file": world / "val_qa.json",
         "video_dir": world / "videos",
-        "device": "cpu",
+        "loading": Loading(device="cpu"),
         "sampling": {"num_frames": 6},
         "max_new_tokens": 2,
     }

@@ -26,6 +26,7 @@ from dyto.evaluation.journal import Journal
 from dyto.evaluation.prepare import prepare
 from dyto.inspecting import inspect_video, save_page, save_pictures
 from dyto.inspecting.sheet import save_picture
+from dyto.models.loading_options import Loading
 from dyto.synthetic.benchmark import synth_benchmark
 from evaluation.broken_disk import BrokenDisk
 from evaluation.work import run_limited
@@ -376,7 +377,7 @@ def test_a_question_file_that_changed_is_refused_by_a_comparison_too(small):
 def test_weights_that_changed_are_refused_even_where_nothing_is_left_to_ask(small):
     model = small / "model"
     shutil.copytree(TINY, model)
-    given = settings(small, model=str(model))
+    given = settings(small, loading=Loading(str(model), device="cpu"))
     evaluate(given)
     assert evaluate(given)["complete"]
     shutil.copystat(model / "config.json", model / "config.json")

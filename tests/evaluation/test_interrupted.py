@@ -20,6 +20,7 @@ from dyto.evaluation.folders import RunFolders
 from dyto.evaluation.report import find_results, notes_of
 from dyto.evaluation.settings import Settings
 from dyto.evaluation.workers import worker_devices
+from dyto.models.loading_options import Loading
 from evaluation.work import wait_for
 from evaluation.world import predictions, rows, settings, write_questions
 
@@ -155,7 +156,7 @@ def test_several_workers_of_one_run_share_the_work(world, quick_workers):
         (0, {"workers": 2}, [None, None]),
         (3, {}, ["cuda:0", "cuda:1", "cuda:2"]),
         (2, {"workers": 3}, ["cuda:0", "cuda:1", "cuda:0"]),
-        (2, {"device": "cpu"}, ["cpu"]),
+        (2, {"loading": Loading(device="cpu")}, ["cpu"]),
     ],
 )
 def test_there_is_one_worker_for_every_visible_gpu(monkeypatch, gpus, wanted, devices):

@@ -13,6 +13,7 @@ from dyto.errors import DatasetError
 from dyto.evaluation import runner
 from dyto.evaluation.asking import Asker
 from dyto.evaluation.evaluate import evaluate
+from dyto.models.loading_options import Loading
 from dyto.savings import Savings
 from evaluation.world import predictions, rows, settings, write_questions
 
@@ -195,7 +196,7 @@ def test_missing_subtitles_are_said_before_the_run(world):
 
 def test_missing_videos_are_said_before_a_model_is_loaded(world):
     with pytest.raises(DatasetError, match="no videos of NExT-QA"):
-        evaluate(settings(world, video_dir=world / "nowhere", model="no-such-model"))
+        evaluate(settings(world, video_dir=world / "nowhere", loading=Loading("no-such-model")))
 
 
 def test_scoring_by_likelihood_always_names_an_option(world):

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from dyto.evaluation.settings import Settings
+from dyto.models.loading_options import Loading
 
 COLORS = ["red", "green", "blue", "white"]
 
@@ -36,8 +37,7 @@ def settings(world: Path, out: str = "out", **more) -> Settings:
         "benchmark": "nextqa",
         "qa_file": world / "val_qa.json",
         "video_dir": world / "videos",
-        "model": "tiny",
-        "device": "cpu",
+        "loading": Loading("tiny", device="cpu"),
         "sampling": {"num_frames": 6},
         "max_new_tokens": 3,
         "folders": {"out": world / out},

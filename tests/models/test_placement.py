@@ -151,8 +151,9 @@ def test_the_commands_take_the_same_options(clip, capsys):
 def test_one_model_over_all_devices_means_one_worker():
     from dyto.evaluation.settings import Settings
     from dyto.evaluation.workers import worker_devices
+    from dyto.models.loading_options import Loading
 
-    assert worker_devices(Settings("nextqa", device_map="auto")) == [None]
+    assert worker_devices(Settings("nextqa", loading=Loading(device_map="auto"))) == [None]
 
 
 def test_precision_follows_device_size_and_bits():

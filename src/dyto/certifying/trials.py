@@ -21,7 +21,7 @@ from dyto.models.sharing import SharedVision
 from dyto.pipeline import VideoQA
 from dyto.strategies import Strategy
 from dyto.strategies.base import Encode
-from dyto.strategies.calling import name_of
+from dyto.strategies.calling import BoundStrategy, name_of
 from dyto.strategies.targets import takes_budget, with_budget
 from dyto.video import Frames
 
@@ -110,7 +110,7 @@ class Bench:
     @property
     def uses_question(self) -> bool:
         """Whether it says that it looks at the question."""
-        return bool(getattr(self.strategy(), "uses_question", False))
+        return BoundStrategy(self.strategy()).uses_question
 
     @property
     def main(self) -> Frames:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 import json
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,11 +18,16 @@ from dyto.cli.comparing import register as register_comparing
 from dyto.cli.console import err, out
 from dyto.cli.demo import register as register_demo
 from dyto.cli.evaluation import register as register_evaluation
+from dyto.cli.groups import with_flags
 from dyto.cli.inspecting import register as register_inspecting
 from dyto.cli.printing import print_answer, print_evidence, print_stream
 from dyto.cli.process import report_errors
 from dyto.cli.synthetic import app as synthetic_app
 from dyto.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dyto.models.loading_options import Loading
+    from dyto.savings import Savings
 
 # Names of files and answers of models are printed as they are, brackets and ":words:" too.
 
@@ -46,13 +50,6 @@ STAGE_WORDS = {
 }
 
 
-class Sampling(str, enum.Enum):
-    """How frames are chosen."""
-
-    uniform = "uniform"
-    iframes = "iframes"
-
-
 Question = Annotated[str, typer.Argument(help="What you want to know.", show_default=False)]
 Choices = Annotated[
     list[str] | None,
@@ -62,7 +59,7 @@ Choices = Annotated[
 
 @app.callback(invoke_without_command=True)
 def root(
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and the library's log.")] = False,
 ) -> None:
     """Ask questions about videos, with image models and without training. Unofficial implementation of DyTo."""
@@ -72,34 +69,17 @@ def root(
 
 
 @app.command()
+@with_flags
 def ask(
     video: options.VideoFile,
     question: Question,
+    chosen: options.StrategyOptions,
+    loading: options.ModelOptions,
+    frames: options.FrameOptions,
+    savings: options.SavingOptions,
     choices: Choices = None,
-    model: options.ModelName = None,
-    strategy: options.StrategyName = "dyto",
-    preset: options.PresetName = None,
-    budget: options.Budget = None,
-    num_frames: options.NumFrames = None,
-    fps: options.Fps = None,
-    start: options.Start = None,
-    end: options.End = None,
-    sampling: Annotated[
-        Sampling, typer.Option(help="uniform, or only the codec's intra frames (faster on long files).")
-    ] = Sampling.uniform,
-    allow_partial: options.AllowPartial = False,
-    revision: options.Revision = None,
-    device: options.Device = None,
-    dtype: options.Dtype = None,
-    attention: options.Attention = None,
-    device_map: Annotated[str | None, typer.Option(help="auto: spread a large model over devices.")] = None,
-    quantization: options.Quantization = None,
-    rope_scaling_factor: options.RopeScaling = None,
     prompt: options.PromptName = None,
     max_new_tokens: options.MaxNewTokens = 128,
-    without: options.Without = None,
-    saving: options.Given = None,
-    raise_limit: options.RaiseLimit = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")] = False,
     save_keyframes: Annotated[
         Path | None, typer.Option(help="Save a picture of the key frames.", metavar="FILE.png")
@@ -107,36 +87,19 @@ def ask(
     evidence: Annotated[bool, typer.Option("--evidence", help="Say which moments the answer rests on.")] = False,
 ) -> None:
     """Answer a question about a video."""
-    from dyto.savings import Savings
-    from dyto.strategies.targets import make_strategy
-    from dyto.video.limits import limits_given
-
-    options: dict[str, Any] = {"num_frames": num_frames, "fps": fps, "start": start, "end": end}
-    options["limits"] = limits_given(raise_limit or ()) or None
     ask_and_print(
         video,
         question,
         choices=choices,
-        model=model,
-        strategy=make_strategy(strategy, preset=preset, token_budget=budget),
+        loading=loading,
+        strategy=chosen.make(),
         prompt=prompt,
         max_new_tokens=max_new_tokens,
-        sampling={
-            **{key: value for key, value in options.items() if value is not None},
-            "sampling": sampling.value,
-            "allow_partial": allow_partial,
-        },
+        sampling=frames.sampling_options(),
         as_json=as_json,
         save_keyframes=save_keyframes,
         evidence=evidence,
-        revision=revision,
-        device=device,
-        dtype=dtype,
-        attn_implementation=attention,
-        device_map=device_map,
-        quantization=quantization,
-        rope_scaling_factor=rope_scaling_factor,
-        savings=Savings.of(without or (), saving or ()),
+        savings=savings.make(),
     )
 
 
@@ -146,14 +109,14 @@ def ask_and_print(
     *,
     strategy: Any,
     sampling: dict[str, Any],
-    model: str | None = None,
+    loading: Loading,
     choices: list[str] | None = None,
     prompt: str | None = None,
     max_new_tokens: int = 128,
     as_json: bool = False,
     save_keyframes: Path | None = None,
     evidence: bool = False,
-    **loading: Any,
+    savings: Savings | None = None,
 ) -> None:
     """Answer one question and print it, as the commands do.
 
@@ -162,14 +125,14 @@ def ask_and_print(
         question: The question.
         strategy: A strategy.
         sampling: Options of `dyto.sample_frames`.
-        model: As `dyto.load_model` takes it.
+        loading: The model.
         choices: Options of a multiple choice question.
         prompt: A template by name, or a file.
         max_new_tokens: Most tokens of the answer.
         as_json: Print one JSON document and nothing else.
         save_keyframes: Where to save a picture of the key frames.
         evidence: Say which moments the answer rests on.
-        **loading: Further options of `dyto.load_model`.
+        savings: Which savings are on; None for the usual ones.
     """
     with err.status(STAGE_WORDS["load"]) as status:
         from dyto.inspecting.evidence import find_evidence
@@ -184,13 +147,13 @@ def ask_and_print(
             check_sheet(save_keyframes)
             sampling = {**sampling, "preview": TILE}
         template: dict[str, Any] = {"choice_prompt" if choices else "prompt": prompt}
-        qa = VideoQA.from_pretrained(model, strategy, **template, **loading)
+        qa = VideoQA.from_pretrained(loading.model, strategy, savings=savings, **template, **loading.options)
         qa.on_stage = lambda stage: status.update(STAGE_WORDS.get(stage, stage))
         qa.on_frames = seen.append if save_keyframes else None
         asked: Any = video
         options = sampling
         if evidence:  # the tokens are wanted again
-            asked, options = qa.encode(video, question=question if qa.uses_question else None, **sampling), {}
+            asked, options = qa.encode(video, question=qa.question_for_strategy(question), **sampling), {}
         if as_json:
             answer = qa.ask(asked, question, choices=choices, max_new_tokens=max_new_tokens, **options)
         else:

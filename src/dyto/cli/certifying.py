@@ -42,7 +42,7 @@ def certify_command(
 ) -> None:
     """Examine anybody's strategy: budget, determinism, provenance, order, batches, cache, and whether it does anything.
 
-    Leaves with 1 where something is wrong.
+    Exits with status 1 if something is wrong.
     """
     from dyto.certifying.certify import certify
     from dyto.models.loading import load_model

@@ -12,14 +12,18 @@ from rich.table import Table
 from dyto.cli import options
 from dyto.cli.console import err, out
 from dyto.cli.evaluation import NOTHING_ANSWERED, write_json
+from dyto.cli.groups import Flags, with_flags
 from dyto.errors import MissingExtraError, unknown
 from dyto.evaluation.progress import Bars
+from dyto.models.loading_options import Loading
 
 if TYPE_CHECKING:
     from dyto.comparing.report import Table as Cells
 
 WIDE = 220
 MOST_COLUMNS = 14
+ONE_DEVICE = ("device_map", "quantization")
+"""What a comparison does not offer: all strategies are timed on one device."""
 
 
 def register(app: typer.Typer) -> None:
@@ -27,8 +31,12 @@ def register(app: typer.Typer) -> None:
     app.command("compare")(compare_command)
 
 
+@with_flags
 def compare_command(
     name: Annotated[str, typer.Argument(metavar="BENCHMARK", help="Such as synthetic or nextqa.", show_default=False)],
+    questions: options.QuestionOptions,
+    loading: Annotated[Loading, Flags(options.LOADING, without=ONE_DEVICE)],
+    frames: options.WholeVideoOptions,
     strategies: Annotated[
         str,
         typer.Option(help="Between commas: names, presets, MODULE:CALLABLE, FILE.py:CALLABLE; all: all with a budget."),
@@ -48,59 +56,32 @@ def compare_command(
         list[str] | None, typer.Option(help="Break down by this, such as regime or type. (default: what fits)")
     ] = None,
     pictures: Annotated[bool, typer.Option(help="Draw the pictures (needs matplotlib).")] = True,
-    qa_file: options.QuestionFile = None,
-    gt_dir: options.QuestionFolder = Path("playground/gt_qa_files"),
-    data_dir: options.VideoFolder = Path("playground/data"),
-    video_dir: options.TheseVideos = None,
-    model: options.ModelName = None,
-    revision: options.Revision = None,
-    device: options.Device = None,
-    dtype: options.Dtype = None,
-    attention: options.Attention = None,
-    num_frames: options.NumFrames = None,
-    fps: options.Fps = None,
-    sampling: options.Sampling = "uniform",
-    allow_partial: options.AllowPartial = False,
-    raise_limit: options.RaiseLimit = None,
     prompt: options.PromptName = None,
-    rope_scaling_factor: options.RopeScaling = None,
     max_new_tokens: options.MaxNewTokens = 128,
-    limit: options.Limit = None,
     fail_on_error: options.FailOnError = None,
-    encoding: options.Encoding = None,
     out_dir: options.OutFolder = Path("outputs/compare"),
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Ask again what was not answered before.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The results as JSON on stdout, nothing else.")] = False,
+    retry_failed: options.RetryFailed = False,
+    as_json: options.ResultsAsJson = False,
 ) -> None:
     """Compare strategies at equal budgets of tokens, from where an earlier run stopped."""
     from dyto.comparing.compare import Contest, compare
     from dyto.comparing.report import write_report
     from dyto.evaluation.outcome import ErrorLimit
     from dyto.evaluation.settings import Settings
-    from dyto.video.limits import limits_given
 
-    frames: dict[str, Any] = {"num_frames": num_frames or (None if fps else 100), "fps": fps, "sampling": sampling}
-    frames["limits"] = limits_given(raise_limit or ())
     settings = Settings(
         benchmark=name,
-        qa_file=qa_file,
-        gt_dir=gt_dir,
-        data_dir=data_dir,
-        video_dir=video_dir,
-        model=model,
-        revision=revision,
-        device=device,
-        dtype=dtype,
-        attention=attention,
-        rope_scaling_factor=rope_scaling_factor,
+        qa_file=questions.qa_file,
+        gt_dir=questions.gt_dir,
+        data_dir=questions.data_dir,
+        video_dir=questions.video_dir,
+        loading=loading,
         prompt=prompt,
-        sampling={key: value for key, value in frames.items() if value} | {"allow_partial": allow_partial},
+        sampling=frames.sampling_options(usual=100),
         max_new_tokens=max_new_tokens,
         scoring=scoring,
-        limit=limit,
-        encoding=encoding,
+        limit=questions.limit,
+        encoding=questions.encoding,
         error_limit=ErrorLimit.parse(fail_on_error),
     )
     contest = Contest(settings, out_dir, strategies, budgets, rotate=rotate, blind=blind, rivals=rivals)

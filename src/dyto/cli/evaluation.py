@@ -13,9 +13,11 @@ from rich.table import Table
 
 from dyto.cli import options
 from dyto.cli.console import err, out
+from dyto.cli.groups import Flags, with_flags
 from dyto.errors import ConfigError
 from dyto.evaluation.progress import Bars
 from dyto.inspecting.harmless import harmless
+from dyto.models.loading_options import Loading
 
 if TYPE_CHECKING:
     from dyto.evaluation.prepare import Prepared
@@ -57,110 +59,76 @@ def show_prepared(done: Prepared) -> None:
         err.print(f"note: the public file of {done.benchmark.title} has {done.benchmark.rows} rows", style="yellow")
 
 
+@with_flags
 def evaluate_command(
     name: Name,
-    qa_file: Annotated[
-        Path | None, typer.Option(help="Question file, public or prepared. (default: the prepared one)")
-    ] = None,
-    gt_dir: options.QuestionFolder = Path("playground/gt_qa_files"),
-    data_dir: options.VideoFolder = Path("playground/data"),
-    video_dir: options.TheseVideos = None,
-    model: options.ModelName = None,
-    revision: options.Revision = None,
-    device: Annotated[options.Text, typer.Option(help="One device. (default: all GPUs, or the CPU)")] = None,
-    dtype: options.Dtype = None,
-    attention: options.Attention = None,
-    device_map: Annotated[
-        options.Text, typer.Option(help="auto: spread a large model over devices, one worker.")
-    ] = None,
-    quantization: options.Quantization = None,
-    strategy: options.StrategyName = "dyto",
-    preset: options.PresetName = None,
-    budget: options.Budget = None,
-    num_frames: options.NumFrames = None,
-    fps: options.Fps = None,
-    sampling: options.Sampling = "uniform",
-    allow_partial: options.AllowPartial = False,
-    raise_limit: options.RaiseLimit = None,
+    questions: options.QuestionOptions,
+    loading: Annotated[
+        Loading,
+        Flags(
+            options.LOADING
+            | {
+                "device": Annotated[options.Text, typer.Option(help="One device. (default: all GPUs, or the CPU)")],
+                "device_map": Annotated[
+                    options.Text, typer.Option(help="auto: spread a large model over devices, one worker.")
+                ],
+            }
+        ),
+    ],
+    chosen: options.StrategyOptions,
+    frames: options.WholeVideoOptions,
+    savings: options.SavingOptions,
+    cache: options.CacheOptions,
+    judge: options.JudgeOptions,
     prompt: options.PromptName = None,
-    rope_scaling_factor: options.RopeScaling = None,
     max_new_tokens: options.MaxNewTokens = 128,
     scoring: Annotated[str, typer.Option(help="Multiple choice by letter, or by likelihood.")] = "letter",
-    limit: options.Limit = None,
     shard: Annotated[str, typer.Option(help="i/n: only every n-th video, from the i-th on.")] = "1/1",
     workers: Annotated[int | None, typer.Option(help="Processes. (default: one for every visible GPU)")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Keep encoded videos in this folder.")] = None,
-    cache_gb: Annotated[float, typer.Option(help="Most disk space for them, GiB.")] = 50.0,
-    cache_mixed: Annotated[
-        bool, typer.Option("--cache-mixed", help="That folder may hold other files, too; they are left alone.")
-    ] = False,
-    judge: Annotated[str, typer.Option(help="auto, openai, offline or none.")] = "auto",
-    judge_model: Annotated[str, typer.Option(help="The judge's model.")] = "gpt-3.5-turbo-0125",
-    judge_prompts: Annotated[Path | None, typer.Option(help="A YAML file in the place of our prompts.")] = None,
-    judge_concurrency: Annotated[int, typer.Option(help="Requests to the judge at once.")] = 16,
     yes: Annotated[bool, typer.Option("--yes", help="Pay the judge without asking.")] = False,
     run_name: Annotated[
-        options.Text, typer.Option("--name", help="Of the run. (default: made of its settings)")
+        options.Text, typer.Option("--name", help="Name of the run. (default: made of its settings)")
     ] = None,
     out_dir: options.OutFolder = Path("outputs"),
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Ask again what was not answered before.")
-    ] = False,
+    retry_failed: options.RetryFailed = False,
     fail_on_error: options.FailOnError = None,
-    encoding: options.Encoding = None,
-    without: options.Without = None,
-    saving: options.Given = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The results as JSON on stdout, nothing else.")] = False,
+    as_json: options.ResultsAsJson = False,
 ) -> None:
     """Run a benchmark, from where an earlier run stopped; score it, and compare with the paper."""
     from dyto.benchmarks import expand
-    from dyto.evaluation.evaluate import Judging
     from dyto.evaluation.outcome import ErrorLimit
     from dyto.evaluation.settings import Settings
-    from dyto.savings import Savings
-    from dyto.video.limits import limits_given
 
-    savings, error_limit = Savings.of(without or (), saving or ()), ErrorLimit.parse(fail_on_error)
-    frames: dict[str, Any] = {"num_frames": num_frames or (None if fps else 100), "fps": fps, "sampling": sampling}
-    frames["limits"] = limits_given(raise_limit or ())
     settings = [
         Settings(
             benchmark=part,
-            qa_file=qa_file,
-            gt_dir=gt_dir,
-            data_dir=data_dir,
-            video_dir=video_dir,
-            model=model,
-            revision=revision,
-            device=device,
-            dtype=dtype,
-            attention=attention,
-            device_map=device_map,
-            quantization=quantization,
-            rope_scaling_factor=rope_scaling_factor,
-            strategy=strategy,
-            preset=preset,
-            options={} if budget is None else {"token_budget": budget},
+            qa_file=questions.qa_file,
+            gt_dir=questions.gt_dir,
+            data_dir=questions.data_dir,
+            video_dir=questions.video_dir,
+            loading=loading,
+            strategy=chosen.strategy,
+            preset=chosen.preset,
+            options={} if chosen.budget is None else {"token_budget": chosen.budget},
             prompt=prompt,
-            sampling={key: v for key, v in frames.items() if v} | {"allow_partial": allow_partial},
+            sampling=frames.sampling_options(usual=100),
             max_new_tokens=max_new_tokens,
             scoring=scoring,
-            limit=limit,
+            limit=questions.limit,
             shard=parse_shard(shard),
             workers=workers,
-            cache_dir=cache,
-            cache_gib=cache_gb,
-            cache_mixed=cache_mixed,
+            cache_dir=cache.cache,
+            cache_gib=cache.cache_gb,
+            cache_mixed=cache.cache_mixed,
             name=run_name,
             folders={"out": out_dir},
-            encoding=encoding,
-            error_limit=error_limit,
-            savings=savings,
+            encoding=questions.encoding,
+            error_limit=ErrorLimit.parse(fail_on_error),
+            savings=savings.make(),
         )
-        for part in expand(name, qa_file)
+        for part in expand(name, questions.qa_file)
     ]
-    judging = Judging(judge, judge_model, judge_prompts, judge_concurrency)
-    found = run_all(settings, judging, pay=yes, retry_failed=retry_failed)
+    found = run_all(settings, judge.make(), pay=yes, retry_failed=retry_failed)
     if as_json:
         write_json(found)
     else:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dyto.cli.app import ask_and_print
 from dyto.cli.process import report_errors
 from dyto.errors import unknown
+from dyto.models.loading_options import Loading
 from dyto.strategies import build_strategy
 from dyto.strategies.published import RELEASE, aggregation_strategy
 
@@ -58,10 +59,9 @@ def answer(options: argparse.Namespace) -> None:
     ask_and_print(
         options.video_path,
         options.question,
-        model=options.model_path,
+        loading=Loading(options.model_path, rope_scaling_factor=options.rope_scaling_factor),
         strategy=build_strategy(strategy, **fields),
         prompt=options.conv_mode or (None if options.model_path == "tiny" else CONV_MODE),
-        rope_scaling_factor=options.rope_scaling_factor,
         max_new_tokens=MAX_NEW_TOKENS,
         sampling={"num_frames": options.num_frames},
     )

@@ -162,6 +162,7 @@ def config_settings(
         limit: Only the first so many questions.
     """
     from dyto.evaluation.settings import Settings
+    from dyto.models.loading_options import Loading
 
     strategy, options = aggregation_strategy(config["TEMPORAL_AGGREGATION"])
     if config["TOKEN_BUDGET"] is not None:
@@ -173,8 +174,7 @@ def config_settings(
             gt_dir=Path(config["GT_QA_DIR"]),
             data_dir=Path(config["DATA_DIR"]),
             video_dir=video_dir,
-            model=str(config["MODEL_PATH"]),
-            rope_scaling_factor=config["ROPE_SCALING_FACTOR"],
+            loading=Loading(str(config["MODEL_PATH"]), rope_scaling_factor=config["ROPE_SCALING_FACTOR"]),
             strategy=strategy,
             preset=config["PRESET"],
             options=options,

@@ -165,7 +165,7 @@ def _recorded_cells(contest: Contest, questions: Questions) -> list[Cell] | None
 
 def _ask(contest: Contest, questions: Questions, work: Work, progress: Progress) -> Work:
     settings = contest.settings
-    qa = settings.load(settings.device)
+    qa = settings.load(settings.loading.device)
     work = replace(work, cells=contest.cells(qa.model.num_patches))
     prompt = settings.template(qa)
     config = contest.config(questions) | loaded_config(qa, prompt.text) | {"patches_per_frame": qa.model.num_patches}

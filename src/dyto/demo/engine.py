@@ -30,6 +30,7 @@ from dyto.inspecting.times import clock
 from dyto.models import load_model
 from dyto.pipeline import VideoQA
 from dyto.strategies import Strategy
+from dyto.strategies.calling import BoundStrategy
 from dyto.video import Frames, sample_frames
 
 logger = logging.getLogger(__name__)
@@ -293,7 +294,7 @@ def _key(wish: Wish, strategy: Strategy) -> tuple[Any, ...]:
     file = Path(wish.video)
     there = file.is_file()
     stamp = (file.stat().st_mtime_ns, file.stat().st_size) if there else (0, 0)
-    asked = wish.question if getattr(strategy, "uses_question", False) else None
+    asked = BoundStrategy(strategy).question(wish.question)
     return wish.video, stamp, wish.model, repr(strategy), asked
 
 

@@ -22,7 +22,7 @@ from dyto.dropin.wrapped import WrappedModel
 from dyto.features import VisualTokens
 from dyto.models.families import FAMILIES
 from dyto.models.mrope import QwenVL
-from dyto.strategies import Strategy
+from dyto.strategies.calling import BoundStrategy
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Part:
 
 
 def shorten(
-    wrapped: WrappedModel, strategy: Strategy, call: Mapping[str, Any], kept: Kept | None, *, generating: bool
+    wrapped: WrappedModel, strategy: BoundStrategy, call: Mapping[str, Any], kept: Kept | None, *, generating: bool
 ) -> Shortened:
     """Compress the visual input of a call, or let it go on from a prompt that was compressed.
 

@@ -20,6 +20,7 @@ from dyto.dropin.wrapped import WrappedModel, wrap_model
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
 from dyto.strategies import Strategy, build_strategy
+from dyto.strategies.calling import BoundStrategy
 
 PREPARE = "prepare_inputs_for_generation"
 COMPILED = "_compiled_call_impl"
@@ -35,7 +36,7 @@ class Compression:
     """
 
     def __init__(self, wrapped: WrappedModel, strategy: Strategy) -> None:
-        self.strategy = strategy
+        self.strategy, self._bound = strategy, BoundStrategy(strategy)
         self.calls = 0
         self.tokens: list[VisualTokens | None] = []
         self.wrapped = wrapped
@@ -45,7 +46,7 @@ class Compression:
         return f"Compression({self.calls} calls, tokens of the last: {used or 'none'})"
 
     def _shorten(self, name: str, call: Mapping[str, Any], kept: Kept | None) -> Shortened:
-        shortened = shorten(self.wrapped, self.strategy, call, kept, generating=name == "generate")
+        shortened = shorten(self.wrapped, self._bound, call, kept, generating=name == "generate")
         if has_pixels(call):
             self.tokens = shortened.tokens
             self.calls += 1

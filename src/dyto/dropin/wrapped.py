@@ -25,8 +25,7 @@ from dyto.models.mrope import QwenVL
 from dyto.models.pixels import Normalization
 from dyto.models.towers import FrameTower
 from dyto.prompts import IMAGE
-from dyto.strategies import Strategy
-from dyto.strategies.calling import call_strategy
+from dyto.strategies.calling import BoundStrategy
 from dyto.strategies.encoding import Encoder
 from dyto.timing import Stopwatch
 
@@ -66,17 +65,17 @@ class WrappedModel:
         """The images and videos of a call."""
         return FAMILIES[self.model.config.model_type].read_call(self.adapter, call)
 
-    def compress(self, strategy: Strategy, sample: Sample) -> list[VisualTokens]:
+    def compress(self, strategy: BoundStrategy, sample: Sample) -> list[VisualTokens]:
         """Let a strategy compress each video of a sample."""
-        question = self._question(sample) if sample.clips and getattr(strategy, "uses_question", False) else None
+        question = self._question(sample) if sample.clips and strategy.uses_question else None
         return [self._compress(strategy, clip, question) for clip in sample.clips]
 
-    def _compress(self, strategy: Strategy, clip: Clip, question: str | None) -> VisualTokens:
+    def _compress(self, strategy: BoundStrategy, clip: Clip, question: str | None) -> VisualTokens:
         vision: Any = self.adapter
         if isinstance(self.adapter, QwenVL):
             vision = PatchedFrames(self.adapter, clip.patches, clip.frames.data.shape[1:3])
         encoder = Encoder(vision, Stopwatch(self.adapter.device))
-        tokens = with_deep(call_strategy(strategy, clip.frames, encoder, question), encoder.seen)
+        tokens = with_deep(strategy(clip.frames, encoder, question), encoder.seen)
         return replace(tokens, warnings=(*tokens.warnings, *clip.frames.warnings))
 
     def reading(self, visual: Tensor, tokens: list[VisualTokens]) -> AbstractContextManager[None]:

@@ -138,7 +138,7 @@ class Asker:
 
     def _by_likelihood(self, sample: Sample, question: str, content: Frames | VisualTokens) -> Answer:
         assert self._scorer is not None
-        own = question if self._qa.uses_question else None
+        own = self._qa.question_for_strategy(question)
         tokens = self._qa.encode(content, question=own)
         scores = self._scorer.scores(tokens, question, sample.candidates)
         choice = max(range(len(scores)), key=scores.__getitem__)

@@ -19,6 +19,7 @@ from dyto.evaluation.prepare import GT_QA_DIR
 from dyto.evaluation.questions import Questions, read_questions
 from dyto.evaluation.runner import Task
 from dyto.evaluation.videos import EXTENSIONS, VideoIndex, subtitle_folder, video_folders
+from dyto.models.loading_options import Loading
 from dyto.pipeline import VideoQA
 from dyto.prompts import Prompt, get_prompt, prompt_for
 from dyto.savings import Savings
@@ -39,14 +40,8 @@ class Settings:
         gt_dir: Folder of prepared question files.
         data_dir: Folder of all videos.
         video_dir: Folder of this benchmark's videos, where they lie elsewhere.
-        model: As `VideoQA.from_pretrained` takes it; None for the default.
-        revision: Of a hub name.
-        device: One device for all workers; None for all that are there.
-        dtype: Of the weights; None to choose.
-        attention: Attention implementation; None to choose.
-        device_map: Spreads one model over the devices, as `VideoQA.from_pretrained` takes it; then there is one worker.
-        quantization: As `VideoQA.from_pretrained` takes it.
-        rope_scaling_factor: As `VideoQA.from_pretrained` takes it.
+        loading: The model. Its device is for all workers (None: all devices that are there); under a device map there
+            is one worker.
         strategy: The strategy, as `dyto.strategies.targets.find_strategy` takes it.
         preset: Of the strategy.
         options: Fields of the strategy that differ from its defaults.
@@ -72,14 +67,7 @@ class Settings:
     gt_dir: Path = GT_QA_DIR
     data_dir: Path = Path("playground/data")
     video_dir: Path | None = None
-    model: str | None = None
-    revision: str | None = None
-    device: str | None = None
-    dtype: str | None = None
-    attention: str | None = None
-    device_map: str | None = None
-    quantization: str | None = None
-    rope_scaling_factor: float | None = None
+    loading: Loading = field(default_factory=Loading)
     strategy: str = "dyto"
     preset: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -129,7 +117,7 @@ class Settings:
 
     @property
     def _model(self) -> str:
-        return self.model or os.environ.get("DYTO_MODEL") or "tiny"
+        return self.loading.model or os.environ.get("DYTO_MODEL") or "tiny"
 
     @property
     def _sampling(self) -> dict[str, Any]:
@@ -146,7 +134,7 @@ class Settings:
             "benchmark": self.benchmark,
             "questions": questions.digest,
             "model": self._model,
-            "revision": self.revision,
+            "revision": self.loading.revision,
             "scoring": self.scoring,
             "max_new_tokens": self.max_new_tokens,
             **self._sampling,
@@ -190,16 +178,10 @@ class Settings:
         takes_choices = self.spec.kind == "choice"
         template: dict[str, Any] = {"choice_prompt" if takes_choices else "prompt": self.prompt}
         return VideoQA.from_pretrained(
-            self.model,
+            self.loading.model,
             self.made_strategy(),
-            revision=self.revision,
-            device=device,
-            dtype=self.dtype,
-            attn_implementation=self.attention,
-            device_map=self.device_map,
-            quantization=self.quantization,
-            rope_scaling_factor=self.rope_scaling_factor,
             savings=self.savings,
+            **self.loading.on(device).options,
             **template,
         )
 

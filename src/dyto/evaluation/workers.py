@@ -33,14 +33,15 @@ def worker_devices(settings: Settings) -> list[str | None]:
     """The device of every worker: all visible GPUs, or as many processes as were asked for.
 
     Example:
-        >>> worker_devices(Settings("nextqa", device="cpu", workers=2))
+        >>> from dyto.models.loading_options import Loading
+        >>> worker_devices(Settings("nextqa", loading=Loading(device="cpu"), workers=2))
         ['cpu', 'cpu']
     """
-    if settings.device_map is not None:
-        return [settings.device] * (settings.workers or 1)  # each model has its parts on all devices
+    if settings.loading.device_map is not None:
+        return [settings.loading.device] * (settings.workers or 1)  # each model has its parts on all devices
     gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    if settings.device is not None:
-        return [settings.device] * (settings.workers or 1)
+    if settings.loading.device is not None:
+        return [settings.loading.device] * (settings.workers or 1)
     count = settings.workers or max(1, len(gpus))
     return [gpus[i % len(gpus)] if gpus else None for i in range(count)]
 

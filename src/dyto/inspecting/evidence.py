@@ -93,7 +93,7 @@ def find_evidence(
     """
     if answer is not None and not answer.strip():
         raise ConfigError("the answer is empty, expected a text: give the one to account for, or None to ask")
-    tokens = qa.encode(video, question=question if qa.uses_question else None, **sampling)
+    tokens = qa.encode(video, question=qa.question_for_strategy(question), **sampling)
     if answer is None:
         answer = qa.ask(tokens, question, choices=choices, max_new_tokens=max_new_tokens).text
     if not answer.strip():
@@ -140,7 +140,7 @@ class _Chance:
     def of(
         cls, qa: VideoQA, tokens: VisualTokens, question: str, answer: str, choices: Sequence[str] | None
     ) -> _Chance:
-        prompt, model = qa._prompts[choices is not None], qa.model
+        prompt, model = qa.prompt_for(choices), qa.model
         before, after = prompt.fill(question, choices)
         said = answer.strip().removeprefix(prompt.answer_start).strip() or answer.strip()
         gap = "" if prompt.answer_start or after[-1].isspace() else " "

@@ -19,7 +19,7 @@ from dyto.inspecting.sheet import small_frames
 from dyto.pipeline import VideoQA
 from dyto.prompts import prompt_for
 from dyto.strategies import Encode, Strategy
-from dyto.strategies.calling import name_of
+from dyto.strategies.calling import BoundStrategy, name_of
 from dyto.video import Frames, VideoSource
 
 SIDE = 640
@@ -98,13 +98,9 @@ class _Watched:
     strategy: Strategy
     features: FrameFeatures | None = field(default=None, init=False)
 
-    @property
-    def name(self) -> str:
-        return name_of(self.strategy)
-
-    @property
-    def uses_question(self) -> bool:
-        return bool(getattr(self.strategy, "uses_question", False))
+    def __post_init__(self) -> None:
+        bound = BoundStrategy(self.strategy)
+        self.name, self.uses_question = bound.name, bound.uses_question
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
         def watched(images: Any, *, attention_layer: int | None = None) -> FrameFeatures:
@@ -186,7 +182,7 @@ def _view(
     if question is None:
         tokens = own.encode(video, **sampling)
     else:
-        tokens = own.encode(video, question=question if own.uses_question else None, **sampling)
+        tokens = own.encode(video, question=own.question_for_strategy(question), **sampling)
         answer = own.ask(tokens, question, choices=choices, max_new_tokens=asking["max_new_tokens"])
         evidence = tuple(find_evidence(own, tokens, question, answer.text, choices=choices)) if answer.text else ()
     return View(

@@ -151,7 +151,7 @@ class LmmsModel:
             visuals, question = to_visual(document), question_of(context)
             name = name_of(visuals, f"{task}/{split}/{doc_id}") + (question if self.qa.uses_question else "")
             if kept is None or kept[0] != name:
-                own = question if self.qa.uses_question else None
+                own = self.qa.question_for_strategy(question)
                 kept = (name, self.qa.encode(video_of(visuals), question=own, **self._sampling))
             found.append(self._loss(kept[1], question, continuation))
         self._kept.forget()

@@ -1,4 +1,4 @@
-"""The one place where a strategy is called: whatever goes wrong in it is told as a `StrategyError`."""
+"""A strategy bound for use: the one place where it is called, and whatever goes wrong in it is a `StrategyError`."""
 
 from __future__ import annotations
 
@@ -18,31 +18,48 @@ from dyto.strategies.base import Encode, Strategy
 from dyto.video import Frames
 
 
-def call_strategy(strategy: Strategy, frames: Frames, encode: Encode, question: str | None) -> VisualTokens:
-    """Let anybody's strategy turn frames into tokens.
+class BoundStrategy:
+    """A strategy as the rest of the package knows it: what it says of itself is asked once, and its calls are guarded.
 
     Args:
-        strategy: The strategy, ours or somebody's own.
-        frames: The frames of a video.
-        encode: The vision side of a model.
-        question: The question, or None.
+        strategy: The strategy, ours or somebody's own: any callable of the shape of `Strategy`.
 
-    Raises:
-        StrategyError: It raised an error of its own, or gave what no model can take; the error names it.
-        DytoError: What it says itself, such as a `ConfigError` about a budget that it cannot meet.
+    Attributes:
+        inner: The strategy itself.
+        name: What it calls itself, or the name of its class or function.
+        uses_question: Whether its tokens depend on the question, so that no encoding serves two questions.
+        needs: What the model must offer, keys of `dyto.strategies.NEEDS`.
     """
-    try:
-        tokens: Any = strategy(frames, encode, question)
-    except (DytoError, torch.OutOfMemoryError):
-        raise
-    except (Exception, SystemExit) as err:  # code of others may call sys.exit, which is to end nothing but itself
-        raise StrategyError(f"strategy {name_of(strategy)} failed: {type(err).__name__}: {err}") from err
-    if not isinstance(tokens, VisualTokens):
-        found = type(tokens).__name__
-        raise StrategyError(f"strategy {name_of(strategy)} returned {found}, expected dyto.VisualTokens")
-    if wrong := malformed(tokens):
-        raise StrategyError(f"strategy {name_of(strategy)} returned VisualTokens with {wrong}")
-    return tokens
+
+    def __init__(self, strategy: Strategy) -> None:
+        self.inner = strategy
+        self.name = name_of(strategy)
+        self.uses_question = bool(getattr(strategy, "uses_question", False))
+        self.needs: tuple[str, ...] = tuple(getattr(strategy, "needs", ()))
+
+    def question(self, question: str | None) -> str | None:
+        """The question where the strategy looks at it, else None."""
+        return question if self.uses_question else None
+
+    def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
+        """Turn frames into tokens.
+
+        Raises:
+            StrategyError: The strategy raised an error of its own, or gave what no model can take; the error names it.
+            DytoError: What it says itself, such as a `ConfigError` about a budget that it cannot meet.
+        """
+        try:
+            tokens: Any = self.inner(frames, encode, question)
+        except (DytoError, torch.OutOfMemoryError):
+            raise
+        except (Exception, SystemExit) as err:  # code of others may call sys.exit, which is to end nothing but itself
+            raise StrategyError(f"strategy {self.name} failed: {type(err).__name__}: {err}") from err
+        if not isinstance(tokens, VisualTokens):
+            found = type(tokens).__name__
+            raise StrategyError(f"strategy {self.name} returned {found}, expected dyto.VisualTokens")
+        if wrong := malformed(tokens):
+            raise StrategyError(f"strategy {self.name} returned VisualTokens with {wrong}")
+        return tokens
 
 
 def name_of(target: Any) -> str:

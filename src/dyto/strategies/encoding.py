@@ -15,7 +15,7 @@ from dyto.savings import Savings
 from dyto.strategies.base import NEEDS
 from dyto.strategies.sparing import alike
 from dyto.timing import Stopwatch
-from dyto.video import ArrivingFrames, Frames
+from dyto.video import Frames
 
 if TYPE_CHECKING:
     from dyto.models.base import VideoModel
@@ -76,10 +76,10 @@ class Encoder:
         self, images: Frames | Sequence[npt.NDArray[np.uint8]], *, attention_layer: int | None = None
     ) -> FrameFeatures:
         """See `VideoModel.encode`."""
-        waited = images.waited if isinstance(images, ArrivingFrames) else 0.0
+        waited = images.waited if isinstance(images, Frames) else 0.0
         with self._watch.stage("encode"):
             features = self._timed(self._encode(images, attention_layer))
-        if isinstance(images, ArrivingFrames):
+        if isinstance(images, Frames):
             self._watch.add("encode", waited - images.waited)  # waiting for the decoder is no encoding
         if features.load_deep is not None and isinstance(images, Frames):
             self.seen.append(features)

@@ -103,6 +103,14 @@ class Frames:
             f"{self.seconds[0]:.2f} s to {self.seconds[-1]:.2f} s)"
         )
 
+    @property
+    def waited(self) -> float:
+        """Seconds spent waiting for frames that were still being decoded."""
+        return 0.0
+
+    def close(self) -> None:
+        """Stop decoding, whether or not all frames are there."""
+
 
 class ArrivingFrames(Frames):
     """Frames of which a thread still decodes the later ones.

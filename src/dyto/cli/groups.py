@@ -1,0 +1,65 @@
+"""Options that belong together travel as one object, though each has a flag of its own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields
+from functools import wraps
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+
+class Flags:
+    """Marks a parameter of a command that stands for the fields of a dataclass.
+
+    Args:
+        options: For each field that has a flag, its annotation as typer takes it; the other fields keep their defaults.
+            None where the fields themselves are annotated so, and all have flags.
+        without: Fields that have no flag all the same.
+    """
+
+    def __init__(self, options: Mapping[str, Any] | None = None, *, without: Sequence[str] = ()) -> None:
+        self._options, self._without = options, without
+
+    def of(self, kind: type[Any]) -> dict[str, Any]:
+        """The annotation of every flag."""
+        options = get_type_hints(kind, include_extras=True) if self._options is None else self._options
+        return {name: option for name, option in options.items() if name not in self._without}
+
+
+def with_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command a flag for every field that its parameters marked with `Flags` stand for."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, tuple[type[Any], dict[str, Any]]] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        hint = hints[parameter.name]
+        flags = next((extra for extra in get_args(hint)[1:] if isinstance(extra, Flags)), None)
+        if get_origin(hint) is not Annotated or flags is None:
+            parameters.append(parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        kind = get_args(hint)[0]
+        options = flags.of(kind)
+        groups[parameter.name] = kind, options
+        for field in fields(kind):
+            if field.name in options:
+                default = field.default if field.default is not MISSING else inspect.Parameter.empty
+                parameters.append(
+                    inspect.Parameter(
+                        field.name,
+                        inspect.Parameter.KEYWORD_ONLY,
+                        default=default,
+                        annotation=options[field.name],
+                    )
+                )
+
+    @wraps(command)
+    def call(**given: Any) -> None:
+        for name, (kind, options) in groups.items():
+            given[name] = kind(**{field: given.pop(field) for field in options})
+        command(**given)
+
+    del call.__wrapped__  # whose signature it no longer has
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call
