@@ -2,9 +2,12 @@
 
 import ast
 import functools
+import re
 from pathlib import Path
 
 import dyto
+from dyto.models.families import FAMILIES
+from dyto.strategies import STRATEGIES
 
 SRC = Path(dyto.__file__).parent
 
@@ -101,6 +104,32 @@ def imported_at_the_head(path, modules):
 
 def test_the_top_floor_can_be_seen_at_a_glance():
     assert len(list(SRC.glob("*.py"))) <= 17
+
+
+def test_a_family_is_one_file_and_one_row():
+    for name, family in FAMILIES.items():
+        own = family.adapter.split(":")[0].removeprefix("dyto.").replace(".", "/") + ".py"
+        places = {path.relative_to(SRC).as_posix() for path in files() if is_named(name, path)}
+        assert places <= {"models/families.py", own}, name
+
+
+def is_named(model_type, path):
+    """Whether a file asks for a model type, or holds something for it."""
+    for node in ast.walk(parsed(path)):
+        asked = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+        held = [key for key in node.keys if key] if isinstance(node, ast.Dict) else []
+        if any(isinstance(part, ast.Constant) and part.value == model_type for part in (*asked, *held)):
+            return True
+    return False
+
+
+def test_a_strategy_is_one_file_and_one_line():
+    text = (SRC / "strategies" / "__init__.py").read_text(encoding="utf-8")
+    for kind in STRATEGIES.values():
+        assert (
+            len([line for line in text.splitlines() if re.search(rf"\b{kind.__name__} as {kind.__name__}\b", line)])
+            == 1
+        )
 
 
 def test_the_mathematics_knows_neither_transformers_nor_videos():

@@ -97,14 +97,13 @@ class VideoQA:
         """Load a model and put it together with a strategy.
 
         Args:
-            model: A short name ("tiny", "llava-next-vicuna-7b", ...), a folder or a hub name. None takes the
-                environment variable DYTO_MODEL, or "tiny".
+            model: A short name, a folder or a hub name; None for the environment variable DYTO_MODEL, or "tiny".
             strategy: A strategy, or the name of one.
             time_text: What is written before the tokens of each key frame, such as "{seconds:.1f} s: "; "" for
                 nothing, None for what the model's family was trained with.
-            prompt: Template for open questions.
+            prompt: As `VideoQA` takes it, like the two that follow.
             choice_prompt: Template for multiple choice.
-            savings: Which savings are on, as `VideoQA` takes them.
+            savings: Which savings are on.
             **loading: Further options of `dyto.load_model`: `revision`, `device`, `dtype`, `attn_implementation`,
                 `device_map`, `quantization` and `rope_scaling_factor`.
 
@@ -119,8 +118,6 @@ class VideoQA:
         if time_text is not None:
             loaded.time_text = check_time_text(time_text)
         return cls(loaded, chosen, prompt=named[0], choice_prompt=named[1], savings=savings)
-
-    # --- from a video to tokens -------------------------------------------------------------------------
 
     def encode(self, video: Video, *, question: str | None = None, **sampling: Any) -> VisualTokens:
         """Turn a video into the tokens that the language model reads; reusable for any number of questions.
@@ -163,8 +160,6 @@ class VideoQA:
         if self.on_frames:
             self.on_frames(frames)
         return tokens
-
-    # --- from tokens to answers -------------------------------------------------------------------------
 
     def ask(
         self,
@@ -317,8 +312,6 @@ class VideoQA:
         self._answerer.forget()
         self._features.forget()
 
-    # --- what the parts ask of one another --------------------------------------------------------------
-
     @property
     def strategy(self) -> Strategy:
         """The strategy; another may be put in its place at any time."""
@@ -342,10 +335,8 @@ class VideoQA:
         return self._prompts[choices is not None]
 
     def _options(self, max_new_tokens: int, generation: dict[str, Any] | None) -> dict[str, Any]:
-        """What the answerer is to know."""
-        checked = check_generation(max_new_tokens, generation)
-        own = {"compiled": self.savings.compiled, "on_stage": self.on_stage}
-        return {**checked, **own, "max_new_tokens": max_new_tokens}
+        own = {"compiled": self.savings.compiled, "on_stage": self.on_stage, "max_new_tokens": max_new_tokens}
+        return {**check_generation(max_new_tokens, generation), **own}
 
     def _tokenize(self, question: str, choices: Sequence[str] | None, max_new_tokens: int) -> Encoded:
         """The prompt as token ids; an error where it fits no video."""
@@ -358,6 +349,5 @@ class VideoQA:
     def _answer(
         self, tokens: VisualTokens, text: str, choices: Sequence[str] | None, seconds: dict[str, float]
     ) -> Answer:
-        start, times = self.prompt_for(choices).answer_start, self.model.count_text(tokens)
-        notices = self.model.notices
+        start, times, notices = self.prompt_for(choices).answer_start, self.model.count_text(tokens), self.model.notices
         return Answer.of(tokens, text, choices, seconds, start=start, notices=notices, num_time_tokens=times)

@@ -63,7 +63,9 @@ RaiseLimit = Annotated[
     ),
 ]
 MaxNewTokens = Annotated[int, typer.Option(help="At most this many tokens per answer.")]
-QuestionFile = Annotated[Path | None, typer.Option(help="Question file, public or prepared. (default: the prepared one)")]
+QuestionFile = Annotated[
+    Path | None, typer.Option(help="Question file, public or prepared. (default: the prepared one)")
+]
 QuestionFolder = Annotated[Path, typer.Option(help="Folder of prepared question files.")]
 VideoFolder = Annotated[Path, typer.Option(help="Folder of all videos.")]
 TheseVideos = Annotated[Path | None, typer.Option(help="Folder of these videos, where they lie elsewhere.")]

@@ -49,6 +49,9 @@ class ModelEntry:
     note: str
 
 
+INTERNVL = Chat("internvl", "<|im_start|>user\n", "<image>\n", "<|im_end|>\n<|im_start|>assistant\n")
+
+
 @dataclass(frozen=True)
 class Family:
     """A row of the table.
@@ -57,6 +60,7 @@ class Family:
         adapter: "module:class" of the adapter.
         stock: The class of transformers that the adapter drives.
         chat: The chat format that the family was trained with; None where it goes by the language model.
+        qwen_chat: That of its checkpoints whose language model is a Qwen, where `chat` is None.
         reader: "module:function" that takes the arguments of a call to the stock model apart, for `dyto.compressing`.
         normalization: What the family's processor does by default; None for that of the tower.
         sees_both_ways: Whether the tokens of a picture attend to one another in both directions.
@@ -69,6 +73,7 @@ class Family:
     reader: str = "dyto.dropin.readers:images"
     normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     sees_both_ways: bool = False
+    qwen_chat: Chat = INTERNVL
     models: Mapping[str, ModelEntry] = field(default_factory=dict)
 
     @property
@@ -93,7 +98,6 @@ def _imported(place: str) -> Any:
 
 
 _ONEVISION = Chat("onevision", "<|im_start|>user ", "<image>\n", "<|im_end|><|im_start|>assistant\n")
-_INTERNVL = Chat("internvl", "<|im_start|>user\n", "<image>\n", "<|im_end|>\n<|im_start|>assistant\n")
 _SMOLVLM = Chat("smolvlm", "<|im_start|>User:", "<image>\n\n", "<end_of_utterance>\nAssistant:")
 _IDEFICS3 = Chat("idefics3", "User:", "<image>", "<end_of_utterance>\nAssistant:")
 _VIPLLAVA = Chat(
@@ -190,7 +194,7 @@ FAMILIES: dict[str, Family] = {
     "internvl": Family(
         "dyto.models.internvl:InternVL",
         "InternVLForConditionalGeneration",
-        _INTERNVL,
+        INTERNVL,
         "dyto.dropin.readers:single_tiles",
         IMAGENET,
         models={
@@ -203,6 +207,7 @@ FAMILIES: dict[str, Family] = {
     "llava": Family(
         "dyto.models.llava:Llava",
         "LlavaForConditionalGeneration",
+        qwen_chat=_ONEVISION,
         models={
             "llava-1.5-7b": ModelEntry(
                 "llava-hf/llava-1.5-7b-hf", 14.1, _LLAMA, "trained on single images, 4k context"

@@ -234,12 +234,13 @@ def chat_format(config: Any, tokenizer: Any) -> str:
         if not isinstance(own, str) or own not in PROMPT_PAIRS:
             raise unknown("dyto_prompt in config.json", own, PROMPT_PAIRS)
         return str(own)
-    if chat := FAMILIES[config.model_type].chat:
-        return chat.name
+    family = FAMILIES[config.model_type]
+    if family.chat:
+        return family.chat.name
     language, vocabulary = config.get_text_config().model_type, tokenizer.get_vocab()
     if "<|im_start|>" in vocabulary:
         if language.startswith("qwen"):
-            return "onevision" if config.model_type == "llava" else "internvl"
+            return family.qwen_chat.name
         return "chatml"
     if "<|start_header_id|>" in vocabulary:
         return "llama3"
