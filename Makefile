@@ -46,17 +46,17 @@ soak: test
 	OMP_NUM_THREADS=1 $(VENV)-oldest/bin/python -m pytest $(QUICK)
 
 bench: $(VENV)/.ready
-	$(BIN)/python bench/bench_merge.py
-	$(BIN)/python bench/bench_video.py
-	$(BIN)/python bench/bench_questions.py
-	$(BIN)/python bench/bench_pipeline.py --runs 3
-	$(BIN)/python bench/bench_savings.py clip --rounds 3
-	$(BIN)/python bench/bench_guarded.py
-	$(BIN)/python bench/bench_eval.py
-	$(BIN)/python bench/bench_compare.py --limit 48
-	$(BIN)/python bench/bench_strategies.py
-	$(BIN)/python bench/bench_memory.py
-	$(BIN)/python bench/bench_evidence.py
+	$(BIN)/python tools/bench/scripts/bench_merge.py
+	$(BIN)/python tools/bench/scripts/bench_video.py
+	$(BIN)/python tools/bench/scripts/bench_questions.py
+	$(BIN)/python tools/bench/scripts/bench_pipeline.py --runs 3
+	$(BIN)/python tools/bench/scripts/bench_savings.py clip --rounds 3
+	$(BIN)/python tools/bench/scripts/bench_guarded.py
+	$(BIN)/python tools/bench/scripts/bench_eval.py
+	$(BIN)/python tools/bench/scripts/bench_compare.py --limit 48
+	$(BIN)/python tools/bench/scripts/bench_strategies.py
+	$(BIN)/python tools/bench/scripts/bench_memory.py
+	$(BIN)/python tools/bench/scripts/bench_evidence.py
 
 # The documentation as a site, in site/; it needs no network to be read.
 docs: export NO_MKDOCS_2_WARNING ?= 1

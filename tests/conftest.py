@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 
 import dyto
 
@@ -57,6 +58,15 @@ def golden_cases(path: Path) -> list[dict[str, np.ndarray]]:
 def tiny() -> dyto.models.VideoModel:
     """The bundled model, loaded once; tests must not change it."""
     return dyto.load_model("tiny", device="cpu")
+
+
+@pytest.fixture
+def one_thread():
+    """Torch with one thread while a test runs: on a busy machine more of them mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

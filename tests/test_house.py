@@ -18,7 +18,7 @@ FLOORS = [
     {"synthetic", "benchmarks"},
     {"evaluation", "inspecting"},
     {"demo"},
-    {"comparing", "certifying", "benching"},
+    {"comparing", "certifying"},
     {"cli", "lmms"},
     {"__main__"},
 ]

@@ -157,7 +157,7 @@ def test_a_whole_page_can_be_walked_in_a_shell(name, monkeypatch, tmp_path, benc
 @pytest.mark.soak
 def test_the_table_of_memory_is_what_its_command_prints():
     done = subprocess.run(
-        [sys.executable, "bench/bench_memory.py"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "tools/bench/scripts/bench_memory.py"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() in (ROOT / "docs" / "memory.md").read_text("utf-8")
 

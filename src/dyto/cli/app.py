@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import typer
 
 from dyto.cli import options
-from dyto.cli.benching import register as register_benching
 from dyto.cli.certifying import register as register_certifying
 from dyto.cli.comparing import register as register_comparing
 from dyto.cli.console import err, out
@@ -24,6 +23,7 @@ from dyto.cli.printing import print_answer, print_evidence, print_stream
 from dyto.cli.process import report_errors
 from dyto.cli.synthetic import app as synthetic_app
 from dyto.errors import ConfigError
+from dyto_bench.command import register as register_benching
 
 # Names of files and answers of models are printed as they are, brackets and ":words:" too.
 
