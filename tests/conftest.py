@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import importlib
+import sys
 import zlib
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import av
@@ -12,6 +15,8 @@ import pytest
 import torch
 
 import dyto
+
+from installed import write_down_bench
 
 GOLDEN = Path(__file__).parent / "golden"
 """A small part of the golden files: its README says where the values come from."""
@@ -23,6 +28,18 @@ def pytest_collection_finish():
     """What was imported lives to the end: the collector of garbage need not look through it again and again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def bench_is_found(tmp_path_factory) -> None:
+    """`dyto bench` is there in every environment, also where dyto-bench is not installed beside dyto."""
+    try:
+        distribution("dyto-bench")
+    except PackageNotFoundError:
+        folder = tmp_path_factory.mktemp("installed")
+        write_down_bench(folder)
+        sys.path.append(str(folder))
+        importlib.invalidate_caches()
 
 
 @pytest.fixture(scope="session")

@@ -169,10 +169,9 @@ def known_options(words):
     command = typer.main.get_command(app)
     context = click.Context(command)
     for word in words:
-        sub = command.get_command(context, word) if hasattr(command, "get_command") else None
-        if sub is None:
+        if not hasattr(command, "resolve_command") or command.get_command(context, word) is None:
             break
-        command = sub
+        _, command, _ = command.resolve_command(context, [word])
     return command.name, {name for option in command.params for name in [*option.opts, *option.secondary_opts]}
 
 

@@ -19,16 +19,17 @@ from dyto.cli.console import err, out
 from dyto.cli.demo import register as register_demo
 from dyto.cli.evaluation import register as register_evaluation
 from dyto.cli.inspecting import register as register_inspecting
+from dyto.cli.plugins import Commands
 from dyto.cli.printing import print_answer, print_evidence, print_stream
 from dyto.cli.process import report_errors
 from dyto.cli.synthetic import app as synthetic_app
 from dyto.errors import ConfigError
-from dyto_bench.command import register as register_benching
 
 # Names of files and answers of models are printed as they are, brackets and ":words:" too.
 
 app = typer.Typer(
     name="dyto",
+    cls=Commands,
     help="Ask questions about videos, with image models and without training. Unofficial implementation of DyTo.",
     no_args_is_help=True,
     add_completion=False,
@@ -286,7 +287,6 @@ def run(words: list[str], debug: bool) -> int:
 register_evaluation(app)
 register_comparing(app)
 register_certifying(app)
-register_benching(app)
 register_inspecting(app)
 register_demo(app)
 app.add_typer(synthetic_app)

@@ -93,7 +93,7 @@ class Published:
 def main():
     command.RIVAL_MAKERS["published"] = Published
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-    command.register(app)
+    app.command()(command.bench_command)
     words = sys.argv[1:]
     if not any(word.split("=")[0] == "--rivals" for word in words):
         words += ["--rivals", "stock,published"]

@@ -1,4 +1,4 @@
-"""The command `dyto bench`; `register` adds it to the command line."""
+"""The command `dyto bench`: its options, what is checked before a model is loaded, and what is printed."""
 
 from __future__ import annotations
 
@@ -30,11 +30,6 @@ RandomWeights = Annotated[
     options.Text,
     typer.Option(help="Instead of --model, true shapes: llava-next-7b, llava-next-34b, qwen3-vl-8b.", metavar="NAME"),
 ]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to a command line."""
-    app.command("bench")(bench_command)
 
 
 def bench_command(
