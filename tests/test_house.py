@@ -7,6 +7,7 @@ from pathlib import Path
 import dyto
 
 SRC = Path(dyto.__file__).parent
+TOOLS = Path(__file__).resolve().parents[1] / "tools"
 
 FLOORS = [
     {"errors", "savings", "children", "files"},
@@ -103,6 +104,20 @@ def test_the_top_floor_can_be_seen_at_a_glance():
     assert len(list(SRC.glob("*.py"))) <= 17
 
 
+def test_the_package_knows_nothing_of_the_tools_nor_they_of_each_other():
+    """Not by a name in a string, either: what only trains or measures is not installed where the package is."""
+    names = {"dyto_bench": TOOLS / "bench", "dyto_tiny": TOOLS / "tiny"}
+    knowing = [
+        f"{path} names {name}"
+        for name, home in names.items()
+        for folder in (SRC, *names.values())
+        if folder != home
+        for path in folder.rglob("*.py")
+        if name in path.read_text(encoding="utf-8")
+    ]
+    assert not knowing
+
+
 def test_the_mathematics_knows_neither_transformers_nor_videos():
     for name in ("finch", "keyframes", "merge", "segments"):
         tree = parsed(SRC / f"{name}.py")
@@ -129,7 +144,8 @@ def test_what_is_public_is_what_is_listed():
 
 
 def test_files_can_be_read_in_one_sitting():
-    long = {str(p.relative_to(SRC)): n for p in files() if (n := len(p.read_text().splitlines())) > 350}
+    everywhere = [*files(), *TOOLS.rglob("*.py")]
+    long = {str(path): n for path in everywhere if (n := len(path.read_text(encoding="utf-8").splitlines())) > 350}
     assert not long
 
 

@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -208,6 +209,16 @@ def test_links_between_pages_lead_somewhere(path):
         there = (path.parent / name).resolve() if name else path
         assert there.exists(), f"{path.name}: {target}"
         assert not anchor or anchor in anchors(there), f"{path.name}: {target}"
+
+
+def test_the_tools_that_a_page_names_are_there():
+    own = [ROOT / "CONTRIBUTING.md", *ROOT.glob("src/dyto/checkpoints/*/*.md"), *ROOT.glob("tools/*/README.md")]
+    for path in (*PAGES, *own):
+        text = path.read_text("utf-8")
+        for named in re.findall(r"(?<![\w./])tools/[\w/.]*\w", text):
+            assert (ROOT / named).exists(), f"{path.name}: {named}"
+        for module in re.findall(r"python -m (dyto_\w+(?:\.\w+)+)", text):
+            assert find_spec(module), f"{path.name}: {module}"
 
 
 def test_every_page_is_in_the_navigation():

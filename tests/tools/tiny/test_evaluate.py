@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import dyto
+from dyto.errors import ConfigError
 from dyto.models.tiny import build_model, save_tiny
 from dyto.synthetic.videos import Asked, is_right, make_video
 from dyto_tiny import evaluate
 from dyto_tiny.card import model_card
 from dyto_tiny.exam import Score
-from dyto_tiny.zeroshot import Oracle, Row, guess_rows, paired_difference, scores, strategy_for, video_exam
+from dyto_tiny.zeroshot import Oracle, Row, guess_rows, lead, scores, strategy_for, video_exam
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +40,15 @@ def test_words_and_letters_are_scored_apart():
     assert [is_right(letters, text) for text in ("(B)", "red", "(A)", "perhaps")] == [True, True, False, False]
 
 
-def test_a_paired_difference_by_hand():
+def test_the_lead_of_a_method_is_that_of_the_same_questions_and_its_interval_is_over_videos():
     rows = [row("a", "v1", True), row("b", "v1", False), row("a", "v2", True), row("b", "v2", True)]
-    difference = paired_difference(rows, "a", "b")
-    assert difference.value == 0.5
-    assert difference.low == pytest.approx(0.5 - 1.96 * np.sqrt(0.5 * 2) / 2)
-    assert difference.low + difference.high == pytest.approx(1.0)
+    rows += [row("c", "v1", True), row("c", "v2", False)]  # of no concern
+    found = lead(rows, "a", "b")
+    assert (found.value, found.questions, found.videos) == (0.5, 2, 2)
+    assert (found.low, found.high) == (0.0, 1.0)
+    assert lead(rows, "b", "a").value == -0.5
+    with pytest.raises(ConfigError, match="no question was answered by d"):
+        lead(rows, "d", "e")
 
 
 def test_the_guesser_says_what_is_most_frequent_in_the_other_videos():

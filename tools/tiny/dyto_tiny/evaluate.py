@@ -25,7 +25,7 @@ from dyto.strategies import DyTo
 from dyto.synthetic.films import REGIMES
 from dyto_tiny.card import model_card
 from dyto_tiny.exam import Score, image_exam
-from dyto_tiny.zeroshot import METHODS, paired_difference, sample_exam, scores, video_exam
+from dyto_tiny.zeroshot import METHODS, lead, sample_exam, scores, video_exam
 
 log = logging.getLogger("dyto_tiny.evaluate")
 
@@ -56,7 +56,8 @@ def measure(
     rows = video_exam(qa, (404, seed), videos, methods=methods, progress=_progress)
     qa.strategy = DyTo.preset(preset)
     sample = sample_exam(qa, range(SAMPLE_SEED + seed, SAMPLE_SEED + seed + samples))
-    rivals = [m for m in methods if m not in ("uniform", "blind", "guess")]
+    rivals = [m for m in methods if m not in ("uniform", "blind", "guess")] if "uniform" in methods else []
+    leads = {m: lead(rows, m, "uniform") for m in rivals}
     return {
         "seed": seed,
         "videos": videos * len(REGIMES),
@@ -67,7 +68,7 @@ def measure(
         "images": image_scores,
         "by_type": scores(rows, "type"),
         "by_regime": scores(rows, "regime"),
-        "differences": {m: paired_difference(rows, m, "uniform") for m in rivals if "uniform" in methods},
+        "differences": {m: (found.value, found.low, found.high) for m, found in leads.items()},
         "samples": samples,
         "sample_preset": preset,
         "sample": sample,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dyto.errors import ConfigError, ModelError
+from dyto.files import replacing
 
 
 def save_state(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -25,10 +25,9 @@ def save_state(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, An
         facts: What else must be known to go on; anything JSON can hold.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(whole, partial, metadata={"facts": json.dumps(dict(facts))})
-    partial.replace(path)
+    with replacing(path) as half:
+        save_file(whole, half, metadata={"facts": json.dumps(dict(facts))})
 
 
 def load_facts(path: Path) -> dict[str, Any]:

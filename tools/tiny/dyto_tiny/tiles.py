@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dyto.models.tiny import GRID, PATCH_SIZE
-from dyto.synthetic.render import SIDE, Pixels, draw_accidents, render, shrink
+from dyto.synthetic.render import SIDE, Pixels, draw_accidents, render
 from dyto.synthetic.world import BACKGROUND_NAMES, KINDS, Scene, draw_scene
 
 IGNORE = -100
@@ -35,6 +35,13 @@ class TileBatch(TypedDict):
     backgrounds: Tensor
     contents: Tensor
     counts: Tensor
+
+
+def shrink(image: Pixels, rows: int, columns: int) -> Pixels:
+    """Make an image smaller by averaging blocks of `rows` x `columns` pixels."""
+    height, width = image.shape[0] // rows, image.shape[1] // columns
+    blocks = image[: height * rows, : width * columns].reshape(height, rows, width, columns, -1)
+    return blocks.mean((1, 3), dtype=np.float32).astype(np.uint8)
 
 
 def draw_things(rng: np.random.Generator, weights: tuple[float, ...] = (0.4, 0.2, 0.2, 0.2)) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from dyto.files import replacing
 from dyto.models.tiny import build_model, save_tiny
 from dyto_tiny.eye import Probes, eye_loss
 from dyto_tiny.optim import Muon
@@ -289,6 +289,5 @@ def write_checkpoint(trainer: Trainer, out: Path) -> None:
     """
     save_tiny(trainer.model, out)
     record = {"settings": asdict(trainer.settings), "torch": torch.__version__, "history": trainer.history}
-    partial = out / f"training.json.{os.getpid()}.partial"
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    partial.replace(out / "training.json")
+    with replacing(out / "training.json") as half:
+        half.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 
+from dyto.comparing.statistics import Difference, paired_difference
+from dyto.errors import ConfigError
 from dyto.finch import IntArray
 from dyto.pipeline import VideoQA
 from dyto.prompts import prompt_for
@@ -212,15 +214,7 @@ def scores(rows: Sequence[Row], by: str) -> dict[str, dict[str, dict[str, Score]
     return table
 
 
-class Difference(NamedTuple):
-    """A paired difference of accuracies and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def paired_difference(rows: Sequence[Row], method: str, other: str) -> Difference:
+def lead(rows: Sequence[Row], method: str, other: str) -> Difference:
     """How much more a method gets right than another on the same questions.
 
     Args:
@@ -229,17 +223,17 @@ def paired_difference(rows: Sequence[Row], method: str, other: str) -> Differenc
         other: The other.
 
     Returns:
-        The difference, and an interval that respects that questions share videos.
+        The difference, with an interval that respects that questions share videos.
+
+    Raises:
+        ConfigError: One of the two answered nothing.
     """
     sums: dict[str, int] = defaultdict(int)
     counts: dict[str, int] = defaultdict(int)
     for row in rows:
-        sign = (row.method == method) - (row.method == other)
-        if sign:
-            sums[row.video] += sign * row.right
-            counts[row.video] += 1
-    total = sum(counts.values()) / 2
-    value = sum(sums.values()) / total
-    excess = [sums[video] - value * counts[video] / 2 for video in sums]
-    spread = 1.96 * float(np.sqrt(np.square(excess).sum() * len(sums) / max(1, len(sums) - 1))) / total
-    return Difference(value, value - spread, value + spread)
+        sums[row.video] += row.right * ((row.method == method) - (row.method == other))
+        counts[row.video] += row.method == method
+    found = paired_difference(list(sums.values()), list(counts.values()), 1)
+    if found is None:
+        raise ConfigError(f"no question was answered by {method}, expected rows of {method} and {other}")
+    return found
