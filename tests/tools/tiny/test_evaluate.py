@@ -96,6 +96,12 @@ def test_the_command_measures_and_writes_the_card(folder: Path, monkeypatch, cap
     assert model_card(figures, {"settings": SETTINGS}) == card
 
 
+def test_the_card_that_ships_is_written_from_the_figures_that_ship():
+    shipped = Path(dyto.__file__).parent / "checkpoints" / "tiny"
+    figures, training = (json.loads((shipped / name).read_text()) for name in ("figures.json", "training.json"))
+    assert (shipped / "MODEL_CARD.md").read_text() == model_card(figures, training)
+
+
 def test_mistakes_of_usage_say_what_to_do(tmp_path: Path, caplog):
     assert evaluate.main(["--model", str(tmp_path)]) == 2
     assert "name its folder with --model" in caplog.text

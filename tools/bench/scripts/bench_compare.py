@@ -34,7 +34,7 @@ def main():
     start = time.perf_counter()
     model = dyto.load_model(options.model)
     loading = time.perf_counter() - start
-    dyto.pipeline.load_model = lambda name, **how: model  # once for both sides
+    dyto.pipeline.load_model = lambda name, **how: model  # type: ignore[attr-defined]  # once for both sides
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         synth_benchmark("dev", folder, options.videos)

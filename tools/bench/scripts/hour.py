@@ -1,5 +1,7 @@
 """A long video in which little happens, as a talk over slides or a recorded screen: made fast, by PyAV."""
 
+from typing import Any
+
 import av
 import numpy as np
 from PIL import Image, ImageDraw
@@ -35,8 +37,11 @@ def write_hour(path, minutes=60, group=250, preset="ultrafast", size=SIZE):
     with av.open(str(path), "w") as container:
         options = {"preset": preset, "threads": "1"}
         stream = container.add_stream("libx264", rate=RATE, options=options)
-        stream.height, stream.width, stream.pix_fmt, stream.gop_size = *size, "yuv420p", group
-        page, shown, frame = None, None, None
+        stream.height, stream.width = size
+        stream.pix_fmt, stream.gop_size = "yuv420p", group
+        page: Any = None
+        shown: Any = None
+        frame: Any = None
         for number in range(int(minutes * 60 * RATE)):
             row, column = cursor_at(number, size)
             at = number // (SLIDE_SECONDS * RATE), row, column

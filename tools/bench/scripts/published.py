@@ -91,8 +91,8 @@ def select(partitions, cap=25):
         picked = [i for c in clusters for i in c[: 12 // len(clusters)]]
     else:
         picked = [c[len(c) // 2] if len(c) > 2 else c[-1] for c in clusters]
-    picked = np.sort(picked)
-    return picked if len(picked) <= cap else picked[np.linspace(0, len(picked) - 1, cap).astype(int)]
+    ordered = np.sort(picked)
+    return ordered if len(ordered) <= cap else ordered[np.linspace(0, len(ordered) - 1, cap).astype(int)]
 
 
 def merge_once(x, r):

@@ -16,7 +16,7 @@ import accuracy
 import coverage
 import speed
 import variants
-from films import REGIMES
+from dyto.synthetic.films import REGIMES
 
 CHOICES = {
     "all": list(variants.VARIANTS),
