@@ -42,21 +42,23 @@ soak: test
 	$(BIN)/python -m pytest -m soak
 	$(PYTHON) -m venv $(VENV)-oldest
 	$(VENV)-oldest/bin/python -m pip install --quiet --constraint constraints.txt torch
-	$(VENV)-oldest/bin/python -m pip install --quiet --editable '.[dev]' 'transformers==$(OLDEST)'
+	$(VENV)-oldest/bin/python -m pip install --quiet --editable '.[dev]' --editable ./tools/bench 'transformers==$(OLDEST)'
 	OMP_NUM_THREADS=1 $(VENV)-oldest/bin/python -m pytest $(QUICK)
 
+SCRIPTS = tools/bench/scripts
+
 bench: $(VENV)/.ready
-	$(BIN)/python bench/bench_merge.py
-	$(BIN)/python bench/bench_video.py
-	$(BIN)/python bench/bench_questions.py
-	$(BIN)/python bench/bench_pipeline.py --runs 3
-	$(BIN)/python bench/bench_savings.py clip --rounds 3
-	$(BIN)/python bench/bench_guarded.py
-	$(BIN)/python bench/bench_eval.py
-	$(BIN)/python bench/bench_compare.py --limit 48
-	$(BIN)/python bench/bench_strategies.py
-	$(BIN)/python bench/bench_memory.py
-	$(BIN)/python bench/bench_evidence.py
+	$(BIN)/python $(SCRIPTS)/bench_merge.py
+	$(BIN)/python $(SCRIPTS)/bench_video.py
+	$(BIN)/python $(SCRIPTS)/bench_questions.py
+	$(BIN)/python $(SCRIPTS)/bench_pipeline.py --runs 3
+	$(BIN)/python $(SCRIPTS)/bench_savings.py clip --rounds 3
+	$(BIN)/python $(SCRIPTS)/bench_guarded.py
+	$(BIN)/python $(SCRIPTS)/bench_eval.py
+	$(BIN)/python $(SCRIPTS)/bench_compare.py --limit 48
+	$(BIN)/python $(SCRIPTS)/bench_strategies.py
+	$(BIN)/python $(SCRIPTS)/bench_memory.py
+	$(BIN)/python $(SCRIPTS)/bench_evidence.py
 
 # The documentation as a site, in site/; it needs no network to be read.
 docs: export NO_MKDOCS_2_WARNING ?= 1
@@ -65,11 +67,11 @@ docs: $(VENV)/.ready
 	$(BIN)/mkdocs build --strict --quiet
 
 # torch in a command of its own: what follows then finds it and fetches no other build.
-$(VENV)/.ready: pyproject.toml constraints.txt
+$(VENV)/.ready: pyproject.toml tools/bench/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]' --editable ./tools/bench
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-oldest build dist demo site src/*.egg-info
+	rm -rf $(VENV) $(VENV)-oldest build dist demo site src/*.egg-info tools/bench/build tools/bench/dist tools/bench/src/*.egg-info

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import gc
+import importlib
+import sys
 import zlib
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+import torch
 
 import dyto
+
+from installed import write_down_bench
 
 GOLDEN = Path(__file__).parent / "golden"
 """A small part of the golden files: its README says where the values come from."""
@@ -22,6 +28,18 @@ def pytest_collection_finish():
     """What was imported lives to the end: the collector of garbage need not look through it again and again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def bench_is_found(tmp_path_factory) -> None:
+    """`dyto bench` is there in every environment, also where dyto-bench is not installed beside dyto."""
+    try:
+        distribution("dyto-bench")
+    except PackageNotFoundError:
+        folder = tmp_path_factory.mktemp("installed")
+        write_down_bench(folder)
+        sys.path.append(str(folder))
+        importlib.invalidate_caches()
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +75,15 @@ def golden_cases(path: Path) -> list[dict[str, np.ndarray]]:
 def tiny() -> dyto.models.VideoModel:
     """The bundled model, loaded once; tests must not change it."""
     return dyto.load_model("tiny", device="cpu")
+
+
+@pytest.fixture
+def one_thread():
+    """Torch with one thread while a test runs: on a busy machine more of them mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from dyto.models.families import FAMILIES
 from dyto.strategies import STRATEGIES
 
 SRC = Path(dyto.__file__).parent
+TOOLS = Path(__file__).resolve().parents[1] / "tools"
 
 FLOORS = [
     {"errors", "savings", "children", "files"},
@@ -21,7 +22,7 @@ FLOORS = [
     {"synthetic", "benchmarks"},
     {"evaluation", "inspecting"},
     {"demo"},
-    {"comparing", "certifying", "benching"},
+    {"comparing", "certifying"},
     {"cli", "lmms"},
     {"__main__"},
 ]
@@ -126,10 +127,21 @@ def is_named(model_type, path):
 def test_a_strategy_is_one_file_and_one_line():
     text = (SRC / "strategies" / "__init__.py").read_text(encoding="utf-8")
     for kind in STRATEGIES.values():
-        assert (
-            len([line for line in text.splitlines() if re.search(rf"\b{kind.__name__} as {kind.__name__}\b", line)])
-            == 1
-        )
+        assert len(re.findall(rf"\b{kind.__name__} as {kind.__name__}\b", text)) == 1
+
+
+def test_the_package_knows_nothing_of_the_tools_nor_they_of_each_other():
+    """Not by a name in a string, either: what only trains or measures is not installed where the package is."""
+    names = {"dyto_bench": TOOLS / "bench", "dyto_tiny": TOOLS / "tiny"}
+    knowing = [
+        f"{path} names {name}"
+        for name, home in names.items()
+        for folder in (SRC, *names.values())
+        if folder != home
+        for path in folder.rglob("*.py")
+        if name in path.read_text(encoding="utf-8")
+    ]
+    assert not knowing
 
 
 def test_the_mathematics_knows_neither_transformers_nor_videos():
@@ -158,7 +170,8 @@ def test_what_is_public_is_what_is_listed():
 
 
 def test_files_can_be_read_in_one_sitting():
-    long = {str(p.relative_to(SRC)): n for p in files() if (n := len(p.read_text().splitlines())) > 350}
+    everywhere = [*files(), *TOOLS.rglob("*.py")]
+    long = {str(path): n for path in everywhere if (n := len(path.read_text(encoding="utf-8").splitlines())) > 350}
     assert not long
 
 

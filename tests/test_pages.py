@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -157,7 +158,7 @@ def test_a_whole_page_can_be_walked_in_a_shell(name, monkeypatch, tmp_path, benc
 @pytest.mark.soak
 def test_the_table_of_memory_is_what_its_command_prints():
     done = subprocess.run(
-        [sys.executable, "bench/bench_memory.py"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "tools/bench/scripts/bench_memory.py"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() in (ROOT / "docs" / "memory.md").read_text("utf-8")
 
@@ -169,10 +170,9 @@ def known_options(words):
     command = typer.main.get_command(app)
     context = click.Context(command)
     for word in words:
-        sub = command.get_command(context, word) if hasattr(command, "get_command") else None
-        if sub is None:
+        if not hasattr(command, "resolve_command") or command.get_command(context, word) is None:
             break
-        command = sub
+        _, command, _ = command.resolve_command(context, [word])
     return command.name, {name for option in command.params for name in [*option.opts, *option.secondary_opts]}
 
 
@@ -209,6 +209,16 @@ def test_links_between_pages_lead_somewhere(path):
         there = (path.parent / name).resolve() if name else path
         assert there.exists(), f"{path.name}: {target}"
         assert not anchor or anchor in anchors(there), f"{path.name}: {target}"
+
+
+def test_the_tools_that_a_page_names_are_there():
+    own = [ROOT / "CONTRIBUTING.md", *ROOT.glob("src/dyto/checkpoints/*/*.md"), *ROOT.glob("tools/*/README.md")]
+    for path in (*PAGES, *own):
+        text = path.read_text("utf-8")
+        for named in re.findall(r"(?<![\w./])tools/[\w/.]*\w", text):
+            assert (ROOT / named).exists(), f"{path.name}: {named}"
+        for module in re.findall(r"python -m (dyto_\w+(?:\.\w+)+)", text):
+            assert find_spec(module), f"{path.name}: {module}"
 
 
 def test_every_page_is_in_the_navigation():

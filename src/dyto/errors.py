@@ -77,16 +77,22 @@ class BadQuestionError(ConfigError):
 
 
 class MissingExtraError(DytoError, ImportError):
-    """An optional dependency is needed and not installed."""
+    """An optional dependency is needed and not installed.
 
-    def __init__(self, what: str, package: str, extra: str) -> None:
-        super().__init__(
-            f"{what} needs {package}, which is not installed: pip install '.[{extra}]' in a copy of dyto's repository"
-        )
-        self._parts = what, package, extra
+    Args:
+        what: What needs it.
+        package: The dependency.
+        extra: The extra of `dyto` that names it.
+        source: Where it lies in a copy of the repository, for what this project keeps there itself.
+    """
 
-    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str], dict[str, object]]:
-        """Rebuild it from its three parts, so that it crosses from one process to another."""
+    def __init__(self, what: str, package: str, extra: str, source: str | None = None) -> None:
+        install = f"pip install {source}" if source else f"pip install '.[{extra}]'"
+        super().__init__(f"{what} needs {package}, which is not installed: {install} in a copy of dyto's repository")
+        self._parts = what, package, extra, source
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str, str | None], dict[str, object]]:
+        """Rebuild it from its parts, so that it crosses from one process to another."""
         return type(self), self._parts, vars(self)
 
 

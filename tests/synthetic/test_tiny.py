@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from dyto.models.tiny import build_config, build_model, build_tokenizer, save_tiny, vocabulary
-from dyto.synthetic.exam import image_exam
-from dyto.synthetic.questions import describe
-from dyto.synthetic.render import draw_accidents, render
-from dyto.synthetic.world import draw_scene
-
-SHIPPED = Path(str(files("dyto"))) / "checkpoints" / "tiny"
-needs_checkpoint = pytest.mark.skipif(not (SHIPPED / "config.json").is_file(), reason="no trained checkpoint is there")
 
 
 @pytest.fixture(scope="module")
@@ -96,36 +87,3 @@ def test_the_unused_tower_layer_is_the_identity():
     with torch.no_grad():
         states = model.model.vision_tower(torch.randn(1, 3, 84, 84), output_hidden_states=True).hidden_states
     assert torch.equal(states[-1], states[-2])
-
-
-@needs_checkpoint
-def test_the_shipped_checkpoint_describes_single_images():
-    from dyto.synthetic.exam import StockModel
-    from dyto.synthetic.videos import Asked
-
-    model = StockModel(SHIPPED)
-    rng = np.random.default_rng(31)
-    right = 0
-    for _ in range(12):
-        scene = draw_scene(rng)
-        image, _ = render(scene, draw_accidents(rng, 1))
-        question = Asked("description", "Describe the scene.", None, describe([scene]))
-        right += model.answer(image, [question]) == [question.answer]
-    assert right >= 10
-
-
-@needs_checkpoint
-def test_the_shipped_checkpoint_passes_a_small_exam():
-    free = image_exam(SHIPPED, images=20, seed=32)["free"]
-    for kind in ("exist", "color", "shape", "background"):
-        assert free[kind].share >= 0.8, (kind, free[kind])
-
-
-def test_a_picture_of_any_size_is_accepted(folder: Path):
-    from dyto.synthetic.exam import StockModel
-    from dyto.synthetic.videos import Asked
-
-    model = StockModel(folder)
-    for height, width in ((84, 84), (10, 300), (480, 640)):
-        image = np.zeros((height, width, 3), np.uint8)
-        assert len(model.answer(image, [Asked("", "What is it?", None, "")])) == 1

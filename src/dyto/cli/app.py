@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dyto.cli import options
-from dyto.cli.benching import register as register_benching
 from dyto.cli.certifying import register as register_certifying
 from dyto.cli.comparing import register as register_comparing
 from dyto.cli.console import err, out
@@ -20,6 +19,7 @@ from dyto.cli.demo import register as register_demo
 from dyto.cli.evaluation import register as register_evaluation
 from dyto.cli.groups import with_flags
 from dyto.cli.inspecting import register as register_inspecting
+from dyto.cli.plugins import Commands
 from dyto.cli.printing import print_answer, print_evidence, print_stream
 from dyto.cli.process import report_errors
 from dyto.cli.synthetic import app as synthetic_app
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="dyto",
+    cls=Commands,
     help="Ask questions about videos, with image models and without training. Unofficial implementation of DyTo.",
     no_args_is_help=True,
     add_completion=False,
@@ -249,7 +250,6 @@ def run(words: list[str], debug: bool) -> int:
 register_evaluation(app)
 register_comparing(app)
 register_certifying(app)
-register_benching(app)
 register_inspecting(app)
 register_demo(app)
 app.add_typer(synthetic_app)

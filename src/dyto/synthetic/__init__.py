@@ -1,1 +1,1 @@
-"""A world of coloured shapes whose truth is known, and the recipe that trains the tiny model on its images."""
+"""A world of coloured shapes whose truth is known: its pictures, its films, and questions about them."""

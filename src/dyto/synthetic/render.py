@@ -112,10 +112,3 @@ def render(scene: Scene, accidents: Accidents, side: int = SIDE) -> tuple[Pixels
         region += part[..., None] * (paint - region)
         owner[y0:y1, x0:x1][part > 0.5] = number
     return np.clip(image, 0, 255, out=image).astype(np.uint8), owner
-
-
-def shrink(image: Pixels, rows: int, columns: int) -> Pixels:
-    """Make an image smaller by averaging blocks of `rows` x `columns` pixels."""
-    height, width = image.shape[0] // rows, image.shape[1] // columns
-    blocks = image[: height * rows, : width * columns].reshape(height, rows, width, columns, -1)
-    return blocks.mean((1, 3), dtype=np.float32).astype(np.uint8)

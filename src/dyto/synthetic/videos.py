@@ -10,6 +10,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
+from dyto.choices import parse_choice
 from dyto.files import replacing
 from dyto.synthetic.films import FPS, Film, draw_film, draw_frames
 from dyto.synthetic.questions import ASKERS, Question, ask_exist
@@ -38,6 +39,14 @@ class Asked(NamedTuple):
     question: str
     choices: tuple[str, ...] | None
     answer: str
+
+
+def is_right(asked: Asked, text: str) -> bool:
+    """Whether an answer is the true one: the option it names, or the same words."""
+    if asked.choices:
+        choice = parse_choice(text, asked.choices)
+        return choice is not None and asked.choices[choice] == asked.answer
+    return text.lower().strip(" .") == asked.answer
 
 
 def write_video(path: Path, frames: Iterable[Pixels], fps: int = FPS) -> None:

@@ -1,0 +1,65 @@
+"""The ablation of the preset `plus`: what each of its choices is worth, and where rivals win.
+
+    python ablation coverage [--split dev] [--films 30]
+    python ablation accuracy [--split dev] [--videos 10] [--only rivals] [--work FOLDER] [--model FOLDER]
+    python ablation speed
+
+`coverage` needs no model. `accuracy` draws films and lets the bundled model answer; `--videos` counts films of each of
+the seven regimes, a minute or two a film and core for everything. Films and features are kept in the work folder.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import accuracy
+import coverage
+import speed
+import variants
+from dyto.synthetic.films import REGIMES
+
+CHOICES = {
+    "all": list(variants.VARIANTS),
+    "rivals": ["plus", "oracle", *variants.RIVALS],
+    "taken-back": ["plus", "oracle", *(name for name in variants.VARIANTS if name.startswith("plus, "))],
+}
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("coverage", "accuracy", "speed"))
+    parser.add_argument("--split", choices=("dev", "test"), default="dev", help="search on dev, report test once")
+    parser.add_argument("--films", type=int, default=30, help="coverage: films of each kind and regime")
+    parser.add_argument("--videos", type=int, default=10, help="accuracy: films of each regime")
+    parser.add_argument(
+        "--only", nargs="+", default=["all"], metavar="NAME", help="accuracy: variants, or one of " + ", ".join(CHOICES)
+    )
+    parser.add_argument("--budgets", type=int, nargs="+", default=accuracy.BUDGETS)
+    parser.add_argument("--work", type=Path, default=Path("outputs/ablation"), help="where films are kept")
+    parser.add_argument("--model", help="a checkpoint of the bundled model's kind")
+    parser.add_argument("--save", type=Path, help="accuracy: add every answer to this file, and go on from it")
+    options = parser.parse_args(argv)
+    if options.what == "coverage":
+        print(coverage.report(coverage.measure(options.split, options.films)))
+    elif options.what == "speed":
+        print(speed.report())
+    else:
+        rows = accuracy.measure(
+            options.work,
+            options.split,
+            options.videos,
+            [name for given in options.only for name in CHOICES.get(given, [given])],
+            options.budgets,
+            options.model,
+            options.save,
+        )
+        count = len(REGIMES) * options.videos
+        print(f"{count} films of the split {options.split}; percent right, difference over all budgets\n")
+        tables = [accuracy.table(rows), accuracy.by_regime(rows)]
+        if any(row[0] == "plus" for row in rows):
+            tables += [accuracy.leads(rows, "budget"), accuracy.leads(rows, "regime")]
+        print("\n\n".join(tables))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

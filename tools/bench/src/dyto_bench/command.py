@@ -1,0 +1,211 @@
+"""The command `dyto bench`: its options, what is checked before a model is loaded, and what is printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from dyto.cli import options
+from dyto.cli.console import err, out
+from dyto.errors import ConfigError, MissingExtraError, unknown
+
+if TYPE_CHECKING:
+    from dyto_bench.plan import Subject
+    from dyto_bench.sides import Side
+
+WIDE = 200
+
+Video = Annotated[
+    str | None,
+    typer.Argument(help="A video file. (default: a clip of 30 seconds that is drawn)", show_default=False),
+]
+RandomWeights = Annotated[
+    options.Text,
+    typer.Option(help="Instead of --model, true shapes: llava-next-7b, llava-next-34b, qwen3-vl-8b.", metavar="NAME"),
+]
+
+
+def bench_command(
+    video: Video = None,
+    model: options.ModelName = None,
+    random_weights: RandomWeights = None,
+    shrink: Annotated[int, typer.Option(help="Divide width and depth of --random-weights by this.")] = 1,
+    strategy: options.StrategyName = "dyto",
+    preset: options.PresetName = None,
+    budget: options.Budget = None,
+    num_frames: Annotated[int, typer.Option("--num-frames", "--frames", help="Frames to sample.")] = 100,
+    runs: Annotated[int, typer.Option(help="Measured runs of every side.")] = 5,
+    questions: Annotated[str, typer.Option(help="Numbers of further questions, between commas.")] = "1,4,16",
+    batch_sizes: Annotated[str, typer.Option(help="Questions at a time, between commas.")] = "1,4,16",
+    new_tokens: Annotated[int, typer.Option(help="Tokens of every answer, on all sides.")] = 16,
+    savings: Annotated[bool, typer.Option(help="Also measure without any saving, and without each of them.")] = True,
+    without: Annotated[
+        options.Text, typer.Option(help="Take only these savings away, between commas.", metavar="A,B")
+    ] = None,
+    added: Annotated[
+        options.Text, typer.Option("--with", help="Also add savings that are off by default.", metavar="similar=2,...")
+    ] = None,
+    rivals: Annotated[str, typer.Option(help="stock, or none.")] = "stock",
+    out_dir: options.OutFolder = Path("outputs/bench"),
+    revision: options.Revision = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    attention: options.Attention = None,
+    rope_scaling_factor: options.RopeScaling = None,
+    picture: Annotated[bool, typer.Option(help="Draw the picture (needs matplotlib).")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")] = False,
+) -> None:
+    """Say where the time goes: every stage, with and without each saving, beside rivals in the same run."""
+    measure_and_report(
+        RIVAL_MAKERS,
+        video=video,
+        rivals=rivals,
+        out_dir=out_dir,
+        runs=runs,
+        num_frames=num_frames,
+        questions=questions,
+        batch_sizes=batch_sizes,
+        new_tokens=new_tokens,
+        savings=savings,
+        without=without,
+        added=added,
+        random_weights=random_weights,
+        shrink=shrink,
+        model=model,
+        strategy=(strategy, preset, budget),
+        loading={"revision": revision, "device": device, "dtype": dtype, "attn_implementation": attention},
+        rope_scaling_factor=rope_scaling_factor,
+        picture=picture,
+        as_json=as_json,
+    )
+
+
+def measure_and_report(
+    makers: Mapping[str, Callable[[Subject], Side]],
+    *,
+    video: str | None,
+    rivals: str,
+    out_dir: Path,
+    savings: bool,
+    without: str | None,
+    added: str | None,
+    questions: str,
+    batch_sizes: str,
+    picture: bool,
+    as_json: bool,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Check the options, measure, write and print; what cannot be done fails before a model is loaded.
+
+    Args:
+        makers: The rivals that there are, by name.
+        video: The file; None to draw a clip.
+        rivals: Names of rivals, between commas, or "none".
+        out_dir: Where to write.
+        savings: Whether also to measure without savings.
+        without: The savings to take away one by one, between commas; None for all.
+        added: The savings to add one by one, between commas; None for none.
+        questions: Numbers of further questions, between commas.
+        batch_sizes: Between commas.
+        picture: Whether to draw.
+        as_json: Print the document and nothing else.
+        **settings: See `dyto_bench.setup.load_subject`.
+
+    Returns:
+        The document.
+    """
+    from dyto.video import existing
+    from dyto_bench import report, setup
+    from dyto_bench.running import bench
+
+    chosen = [] if rivals == "none" else [name.strip() for name in rivals.split(",")]
+    for name in chosen:
+        if name not in makers:
+            raise unknown("rival", name, [*makers, "none"])
+    report.check_folder(out_dir)
+    if picture:
+        check_matplotlib()
+    if video is not None:
+        existing(video)
+    plan = setup.read_plan(settings, numbers(questions, "--questions"), numbers(batch_sizes, "--batch-sizes"))
+    others = setup.versions(savings, without, added)
+    with err.status("loading the model") as status, tempfile.TemporaryDirectory() as folder:
+        subject = setup.load_subject(plan, video, Path(folder), status.update, **settings)
+        sides = [*setup.our_sides(subject, others), *(makers[name](subject) for name in chosen)]
+        document = bench(subject, sides, status.update)
+    paths = report.write(document, out_dir)
+    if picture:
+        from dyto_bench.pictures import draw
+
+        paths.append(draw(document, out_dir / report.PICTURE_FILE))
+    if as_json:
+        sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        show(document)
+    err.print(f"written: {', '.join(map(str, paths))}", markup=False)
+    return document
+
+
+def check_matplotlib() -> None:
+    """Say before the measurement, not after it, that the picture cannot be drawn."""
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is None:
+        raise MissingExtraError("The picture (leave it out with --no-picture)", "matplotlib", "plots")
+
+
+def numbers(text: str, option: str) -> tuple[int, ...]:
+    """Whole numbers between commas.
+
+    Example:
+        >>> numbers("1,4,16", "--questions")
+        (1, 4, 16)
+    """
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"{option} is {text!r}, expected whole numbers between commas, such as 1,4,16") from error
+
+
+def show(document: Mapping[str, Any]) -> None:
+    """Print the tables, and below them what a reader must know."""
+    from dyto_bench.report import headline, remarks, tables
+
+    if not out.is_terminal:
+        out.width = WIDE
+    for line in headline(document):
+        out.print(line)
+    for head, rows in tables(document, whole=False):
+        out.print()
+        print_table(head, rows)
+    out.print()
+    for line in remarks(document):
+        out.print(f"- {line}")
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print one table: the first column to the left, numbers to the right."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for number, heading in enumerate(head):
+        is_text = number == 0 or heading in ("side", "what holds it")
+        grid.add_column(heading, justify="left" if is_text else "right", no_wrap=heading != "what holds it")
+    for row in rows:
+        grid.add_row(*row)
+    out.print(grid)
+
+
+def _stock(subject: Subject) -> Side:
+    from dyto_bench.stock import Stock
+
+    return Stock(subject)
+
+
+RIVAL_MAKERS: dict[str, Callable[[Any], Any]] = {"stock": _stock}
+"""The rivals of `dyto bench`."""

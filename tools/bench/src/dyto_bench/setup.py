@@ -1,0 +1,160 @@
+"""From options to what is measured: the model, the clip, the sides of this library."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dyto.errors import ConfigError, VideoError
+from dyto.models.base import VideoModel
+from dyto.models.loading import load_model
+from dyto.models.placement import Placement
+from dyto.pipeline import VideoQA
+from dyto.savings import Savings
+from dyto.strategies.targets import make_strategy
+from dyto.video import existing, sample_frames
+from dyto_bench.clips import SECONDS, SIZE, draw_clip
+from dyto_bench.plan import Plan, Subject
+from dyto_bench.processors import find_processor
+from dyto_bench.shapes import build_random
+from dyto_bench.sides import Ours
+from dyto_bench.tally import OURS
+
+NONE = "dyto, no savings"
+
+Progress = Callable[[str], None]
+
+
+def read_plan(settings: Mapping[str, Any], questions: tuple[int, ...], batch_sizes: tuple[int, ...]) -> Plan:
+    """The plan that options ask for.
+
+    Args:
+        settings: With "num_frames", "runs" and "new_tokens".
+        questions: Numbers of further questions.
+        batch_sizes: Questions at a time.
+    """
+    return Plan(settings["num_frames"], settings["runs"], questions, batch_sizes, settings["new_tokens"])
+
+
+def versions(savings: bool, without: str | None, added: str | None) -> dict[str, Savings]:
+    """The versions of this library that are measured beside the one with its default savings, by name.
+
+    Args:
+        savings: Whether any is.
+        without: Names of savings to take away, one version each, between commas; None for all that are on.
+        added: Savings that are off by default to add, one version each, such as "similar=2,still"; None for none.
+
+    Raises:
+        ConfigError: An unknown name, or names where no other version is to be measured.
+
+    Example:
+        >>> list(versions(True, "overlap", "similar=2"))
+        ['dyto, no savings', 'without overlap', 'with similar=2']
+    """
+    if not savings:
+        if without is not None or added is not None:
+            raise ConfigError("--no-savings was given with --without or --with, expected one of them: leave one out")
+        return {}
+    none, default = Savings.none(), Savings(overlap=True)
+    on = [field.name for field in dataclasses.fields(Savings)]
+    on = [name for name in on if getattr(default, name) != getattr(none, name)]
+    left_out = on if without is None else [name.strip() for name in without.split(",")]
+    found = {NONE: none}
+    found |= {f"without {name}": Savings.of(without=[name]) for name in left_out}
+    texts = [] if added is None else [text.strip() for text in added.split(",")]
+    return found | {f"with {text}": Savings.of(given=[text]) for text in texts}
+
+
+def our_sides(subject: Subject, others: Mapping[str, Savings]) -> list[Ours]:
+    """This library with its default savings, and other versions of it.
+
+    Args:
+        subject: What is measured with.
+        others: As `versions` gives them; those that are the same on this device are left out.
+    """
+    kind = subject.model.device.type
+    others = {name: savings for name, savings in others.items() if savings.on(kind) != Savings().on(kind)}
+    sides = [Ours(subject, OURS, "this library with its default savings", Savings(), has_axes=True)]
+    return sides + [Ours(subject, name, f"this library: {savings}", savings) for name, savings in others.items()]
+
+
+def load_subject(
+    plan: Plan,
+    video: str | None,
+    folder: Path,
+    progress: Progress,
+    *,
+    model: str | None,
+    random_weights: str | None,
+    shrink: int,
+    strategy: tuple[str, str | None, int | None],
+    loading: Mapping[str, Any],
+    rope_scaling_factor: float | None,
+    **_: Any,
+) -> Subject:
+    """Load or build the model, find or draw the clip.
+
+    Args:
+        plan: The settings.
+        video: The file; None to draw one.
+        folder: Where a clip is drawn.
+        progress: Told what is under way.
+        model: As `load_model` takes it.
+        random_weights: A name of `SHAPES` instead.
+        shrink: Divides its size.
+        strategy: Name, preset and budget.
+        loading: Further options of `load_model`.
+        rope_scaling_factor: As `load_model` takes it.
+
+    Returns:
+        What all sides are handed.
+
+    Raises:
+        ConfigError: Options that do not go together.
+        VideoError: The video is no file.
+    """
+    name, preset, budget = strategy
+    chosen = make_strategy(name, preset=preset, token_budget=budget)
+    if video is not None and not existing(video).is_file():
+        raise VideoError(f"{video} is a folder, expected a video file: decoding is a part of what is measured")
+    progress("loading the model")
+    loaded, processor, notes = _model(model, random_weights, shrink, loading, rope_scaling_factor)
+    if video is None:
+        progress("drawing a clip")
+        path = folder / "clip.mp4"
+        draw_clip(path)
+        notes.append(f"the video is a drawn clip of {SECONDS:.0f} s, {SIZE[1]}x{SIZE[0]}")
+    else:
+        path = existing(video)
+    progress("looking at the video")
+    frames = sample_frames(path, num_frames=plan.num_frames, size=loaded.image_size)
+    tokens = VideoQA(loaded, chosen, savings=Savings.none()).encode(frames, question="what is shown ?")
+    indices = tuple(frames.indices.tolist())
+    allowed = len(tokens) if tokens.budget is None else tokens.budget
+    return Subject(loaded, processor, chosen, path, plan, tuple(notes), allowed, indices)
+
+
+def _model(
+    name: str | None, random_weights: str | None, shrink: int, loading: Mapping[str, Any], factor: float | None
+) -> tuple[VideoModel, Any, list[str]]:
+    if random_weights is None:
+        if shrink != 1:
+            raise ConfigError(f"shrink {shrink} given without --random-weights, which it shrinks: leave it out")
+        loaded = load_model(name, rope_scaling_factor=factor, **loading)
+        return loaded, find_processor(loaded.name, loading.get("revision"), loaded), []
+    given = {"model": name, "revision": loading.get("revision"), "rope_scaling_factor": factor}
+    for option, value in given.items():
+        if value is not None:
+            raise ConfigError(f"{option} {value!r} and random_weights were both given, expected one: leave one out")
+    placement = Placement.of(
+        revision=None,
+        device=loading.get("device"),
+        dtype=loading.get("dtype"),
+        attention=loading.get("attn_implementation"),
+        device_map=None,
+        quantization=None,
+    )
+    built, processor = build_random(random_weights, placement, shrink=shrink)
+    return built, processor, ["the weights are random and words are single tokens: answers mean nothing"]
