@@ -43,8 +43,8 @@ Video: TypeAlias = "VideoSource | Frames | VisualTokens"
 class VideoQA:
     """A model, a strategy and the way questions are put; videos come with the calls.
 
-    The prefix of the video asked about last (its keys and values) is kept, so that a further question about the
-    same `VisualTokens` costs neither encoding nor prefill. `forget` frees it. One object serves one thread.
+    What the language model made of the video asked about last is kept for further questions about the same
+    `VisualTokens`; `forget` frees it. One object serves one thread.
 
     Example:
         >>> import numpy as np, dyto
@@ -205,8 +205,7 @@ class VideoQA:
     ) -> list[Answer]:
         """Ask several questions about one video, which is encoded and read by the language model once.
 
-        The answers are those of asking one by one. For a strategy that looks at the question, each question has
-        an encoding of its own.
+        The answers are those of asking one by one. A strategy that looks at the question encodes for each anew.
 
         Args:
             video: A video as in `encode`, or tokens encoded before.
@@ -259,14 +258,12 @@ class VideoQA:
             One answer per request, in their order. The seconds of shared stages are stated in each.
 
         Raises:
-            VideoError: A video cannot be read.
-            ModelError: A question does not fit the context.
-            ConfigError: An empty question, or options that cannot be met.
+            DytoError: As `ask` does.
         """
         options = self._options(max_new_tokens, generation)
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}, expected at least 1, or None to choose")
-        batch_size = batch_size if self.savings.batch_questions else 1
+        size = batch_size if self.savings.batch_questions else 1
         full = [(one[0], one[1], one[2] if len(one) == 3 else None) for one in requests]
         prompts = [self._tokenize(question, choices, max_new_tokens) for _, question, choices in full]
         answers: dict[int, Answer] = {}
@@ -274,8 +271,8 @@ class VideoQA:
         def encode(video: Video, question: str) -> VisualTokens:
             return self.encode(video, question=self.question_for_strategy(question), **sampling)
 
-        for load in by_video(full, prompts, encode, batch_size or VIDEOS_AT_A_TIME, self.uses_question):
-            found = self._answerer.answer(list(load.values()), batch_size=batch_size, **options)
+        for load in by_video(full, prompts, encode, size or VIDEOS_AT_A_TIME, self.uses_question):
+            found = self._answerer.answer(list(load.values()), batch_size=size, **options)
             for (index, one), (text, seconds) in zip(load.items(), found, strict=True):
                 answers[index] = self._answer(one.tokens, text, full[index][2], seconds)
         return [answers[index] for index in range(len(full))]
@@ -298,7 +295,7 @@ class VideoQA:
             Pieces of text; together, but for blanks at both ends, the text of the answer.
 
         Returns:
-            The same answer as `ask` gives, as the value of the generator (`answer = yield from ...`).
+            What `ask` gives, as the value of the generator (`answer = yield from ...`).
         """
         options = self._options(max_new_tokens, generation)
         prompt = self._tokenize(question, choices, max_new_tokens)
@@ -339,7 +336,7 @@ class VideoQA:
         return {**check_generation(max_new_tokens, generation), **own}
 
     def _tokenize(self, question: str, choices: Sequence[str] | None, max_new_tokens: int) -> Encoded:
-        """The prompt as token ids; an error where it fits no video."""
+        """The prompt as token ids, once it fits any video."""
         before, after = self.prompt_for(choices).fill(question, choices)
         self.model.check_words(question, choices)
         prompt = self.model.tokenize(before, after)

@@ -9,6 +9,8 @@ import pytest
 
 from dyto.errors import ConfigError, DatasetError, JudgeError
 from dyto.evaluation.evaluate import Judging, evaluate
+from dyto.evaluation.settings import Settings
+from dyto.models.loading_options import Loading
 from evaluation.world import rows, settings
 
 
@@ -81,3 +83,9 @@ def test_a_judge_that_cannot_be_asked_is_said_before_the_run(world, monkeypatch)
 def test_scoring_by_likelihood_needs_options(world):
     with pytest.raises(ConfigError, match="needs options"):
         evaluate(settings(world, benchmark="msvd", qa_file=open_questions(world), scoring="likelihood"))
+
+
+def test_the_former_arguments_of_settings_are_taken_with_a_warning():
+    with pytest.warns(DeprecationWarning, match="loading=Loading"):
+        former = Settings("nextqa", model="tiny", device="cpu", attention="eager")
+    assert former == Settings("nextqa", loading=Loading("tiny", device="cpu", attn_implementation="eager"))

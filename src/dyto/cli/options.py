@@ -122,7 +122,7 @@ class Frames:
         """
         from dyto.video.limits import limits_given
 
-        count = self.num_frames or (None if self.fps else usual)
+        count = usual if self.num_frames is None and self.fps is None else self.num_frames
         stated: dict[str, Any] = {"num_frames": count, "fps": self.fps, "start": self.start, "end": self.end}
         stated["limits"] = limits_given(self.raise_limit or ()) or None
         given = {name: value for name, value in stated.items() if value is not None}

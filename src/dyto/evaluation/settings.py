@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,26 @@ from dyto.video import READER
 _GIB = 1 << 30
 
 
+FORMER = {"attention": "attn_implementation"} | {field.name: field.name for field in fields(Loading)}
+"""Arguments of `Settings` before there was `loading`, and what they are called there."""
+
+
+def _with_former_arguments(kind: type[Settings]) -> type[Settings]:
+    made: Callable[..., None] = kind.__init__
+
+    @wraps(made)
+    def init(self: Settings, *args: Any, **given: Any) -> None:
+        former = {FORMER[name]: given.pop(name) for name in list(given) if name in FORMER}
+        if former:
+            warnings.warn("Settings takes loading=Loading(...) instead now", DeprecationWarning, stacklevel=2)
+            given["loading"] = Loading(**former)
+        made(self, *args, **given)
+
+    kind.__init__ = init  # type: ignore[method-assign]
+    return kind
+
+
+@_with_former_arguments
 @dataclass(frozen=True)
 class Settings:
     """One benchmark under one configuration.
