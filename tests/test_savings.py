@@ -73,10 +73,8 @@ def test_decoding_overlaps_where_the_tower_leaves_the_processor_alone():
 
 def test_on_a_cpu_nothing_arrives_unless_it_is_asked_for(tiny, clip, monkeypatch):
     seen = []
-    original = dyto.strategies.running.sample_frames
-    monkeypatch.setattr(
-        dyto.strategies.running, "sample_frames", lambda *a, **k: seen.append(original(*a, **k)) or seen[-1]
-    )
+    original = dyto.pipeline.sample_frames
+    monkeypatch.setattr(dyto.pipeline, "sample_frames", lambda *a, **k: seen.append(original(*a, **k)) or seen[-1])
     for savings in (None, OVERLAP):
         dyto.VideoQA(tiny, savings=savings).encode(clip)
     assert [isinstance(frames, ArrivingFrames) for frames in seen] == [False, True]
