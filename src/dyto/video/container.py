@@ -58,6 +58,9 @@ ROOM = 2
 ALONE = ("hevc", "vp8", "mjpeg")
 """Decoders that do not notice damage, and that give other pictures with several threads than with one."""
 
+CONCEALING = ("h264",)
+"""Decoders that now and then make up a part of a picture without a word: with several threads another part each time."""
+
 
 @contextmanager
 def opened(
@@ -104,7 +107,7 @@ def opened(
         strictly = {"err_detect": "explode"} if strict else {}
         most = limits.pixels_beside(stream.codec_context.height * stream.codec_context.width)
         stream.codec_context.options = {"max_pixels": str(min(most * ROOM, 2**31 - 1)), **strictly}
-        stream.thread_type = "NONE" if stream.codec_context.name in ALONE else "AUTO"
+        stream.thread_type = "NONE" if stream.codec_context.name in (*ALONE, *CONCEALING) else "AUTO"
         yield container, stream
 
 
