@@ -94,7 +94,7 @@ def test_a_command_can_be_stopped_at_any_moment(commands, tmp_path, name, number
             continue
         if found.status == 0:  # the signal met the interpreter's very last moments, when all was done and said
             assert found.out, (seconds, found)
-            assert found.seconds < 0.5, (seconds, found)
+            assert found.seconds < (2 if SLOW < 1.5 else 4), (seconds, found)
             continue
         assert found.status == 128 + number, (seconds, found)
         assert "Traceback" not in found.err, (seconds, found)

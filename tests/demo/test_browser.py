@@ -25,18 +25,18 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HELD = """
 import pathlib, sys, time
 from dyto.cli.app import run
-from dyto.demo.limits import Limits
-check = Limits.check
-def wait(limits, video):
+from dyto.pipeline import VideoQA
+encode = VideoQA.encode
+def wait(self, *args, **options):
     for _ in range(1200):
         if pathlib.Path(sys.argv[1]).exists():
             break
         time.sleep(0.05)
-    return check(limits, video)
-Limits.check = wait
+    return encode(self, *args, **options)
+VideoQA.encode = wait
 sys.exit(run(["demo", "--port", "0"], debug=False))
 """
-"""A demo that reads no video before there is a certain file, or a minute has gone by."""
+"""A demo whose model begins with nothing before there is a certain file, or a minute has gone by."""
 
 
 @pytest.fixture(scope="module")
