@@ -58,8 +58,8 @@ TWO, THREE = CHOICES[:2], CHOICES[:3]
         # where an announced text ends
         ("The answer is a cat. The dog sleeps.", CHOICES, 0), ("The answer is B, and the cat stays away.", CHOICES, 1), ("Answer: A. Final answer: a dog", CHOICES, 1),
         # the letters of a list, and what ends it
-        ("The answer is A, B is not it.", CHOICES, 0), ("The answer is A, B is ruled out.", CHOICES, 0), ("The answer is B\nC shows a man", CHOICES, 1), ("The answer is A\nB", CHOICES, None),
-        ("(D). (E)", CHOICES, None), ("Answer: B or a", CHOICES, None), ("A or B, as in option C.", CHOICES, None), ("The answer is A or B, as in option A.", TWO, None),
+        ("The answer is A, B is not it.", CHOICES, 0), ("The answer is A, and B is not it.", CHOICES, 0), ("The answer is A, B is ruled out.", CHOICES, 0), ("The answer is B\nC shows a man", CHOICES, 1), ("The answer is A\nB", CHOICES, None),
+        ("(D). (E)", CHOICES, None), ("Answer: B or a", CHOICES, None), ("A or B walks by, as in option C.", CHOICES, None), ("The answer is A or B, as in option A.", TWO, None),
         ("It is either A or B. Option B fits.", CHOICES, 1), ("The label reads B) no", YES_NO, 1), ("A. B", CHOICES, None),
         ("The answer is A. Option B shows a dog.", CHOICES, 0), ("Answer: A\n\nOption B is a dog.", CHOICES, 0), ("The answer is A, option B shows a dog.", CHOICES, 0),
         ("The answer is A: option B shows a dog.", CHOICES, 0), ("The answer is A. Both A and C are seen.", CHOICES, 0), ("答案是A。选项B是狗。", CHOICES, 0), ("选项A和选项B", CHOICES, None),
@@ -68,11 +68,11 @@ TWO, THREE = CHOICES[:2], CHOICES[:3]
         ("(A) a cat (B) a dog\nB", TWO, 1), ("A. a cat\nB. a dog\nIt barks, so (B).", TWO, 1), ("The answer is (A) a cat, while option B shows a dog.", TWO, 0),
         ("The answer is (A) a cat and (B) a dog, as in option C.", THREE, None),
         # the beginning of a line
-        ("B because it barks.", CHOICES, 1), ("C walks past the house.", CHOICES, None), ("B a dog, as in option A.", CHOICES, 1), ("B. a dog cannot be seen elsewhere.", CHOICES, 1),
+        ("B because it barks.", CHOICES, 1), ("C walks past the house.", CHOICES, None), ("B: a dog runs by, as in option A.", CHOICES, 1), ("B. a dog cannot be seen elsewhere.", CHOICES, 1),
         ("B\nThe answer is A. The answer is C.", CHOICES, None), ("The ball moves. B: the dog has it, as in option C.", CHOICES, 1), ("The man walks. C shows it. Option B.", CHOICES, 1),
         ("Options: A:", CHOICES, None), ("b\nIt barks.", CHOICES, 1), ("1\n(B)\n(C) or", CHOICES, None),
         # the pronoun I, and letters past the last option
-        ("I also see (C).", CHOICES, 2), ("I would say (C).", TEN, 2), ("The answer is I.", TEN, 8), ("I is right.", TEN, 8), ("The letter (f) is seen. (B)", CHOICES, 1),
+        ("I also see (C).", CHOICES, 2), ("I would say (C).", TEN, 2), ("I can see it. (C)", TEN, 2), ("The answer is I.", TEN, 8), ("I is right.", TEN, 8), ("The letter (f) is seen. (B)", CHOICES, 1),
         # texts that are denied, or have a word of denial in them
         ("It is never.", ("always", "never"), 1), ("It is not never.", ("always", "never"), None),
     ],
