@@ -51,7 +51,7 @@ TWO, THREE = CHOICES[:2], CHOICES[:3]
         ("Anything but B.", CHOICES, None), ("Everything but (B).", CHOICES, None), ("All of them but (B).", CHOICES, None), ("It shows nothing but B.", CHOICES, 1),
         ("The answer is A. No, the answer is a dog.", CHOICES, 1), ("No, no dog.", ("no dog", "a dog"), 0), ("Wait, no dog.", CHOICES, None),
         ("Wait, no, a dog.", ("no dog", "a dog"), 1), ("答案是A。这是B。", CHOICES, 0), ("这是B。", CHOICES, 1), ("不是A，是B。", CHOICES, 1),
-        ("Yes. Wait, no.", YES_NO, 1), ("Yes. Actually, no.", YES_NO, 1), ("Yes! Sorry, no. Wait, yes.", YES_NO, 0), ("Wait, it is there.", YES_NO, None),
+        ("Yes. Wait, no.", YES_NO, 1), ("Yes. Actually, no.", YES_NO, 1), ("Yes! Sorry, no. Wait, yes.", YES_NO, 0), ("Yes! Sorry, no. Wait, yes.", ("yes, he does", "no, he does not"), 0), ("Wait, it is there.", YES_NO, None),
         ("Yes. Actually, no other ball moves.", YES_NO, 0), ("No, I mean yes.", YES_NO, 0),
         # what is final
         ("Final answer: a dog. The answer is a cat.", CHOICES, 1), ("The answer is a cat. Final answer: a dog.", CHOICES, 1), ("Answer: Final answer: B. The answer is A.", CHOICES, 1),
@@ -101,7 +101,7 @@ def test_a_letter_of_one_character_with_its_frame_is_that_letter(kind):
     ("text", "right"),
     [
         ("The answer is A. <think>But B?</think>", 0), ("I choose A. <think>Hm.</think> Or so.</think> B", 1), ("[THINK]A or B[/THINK]C", 2), ("It is A.[/THINK]B", 1),
-        (r"\boxed{\mathrm{\mathbf{\text{B}}}}", 1), ("<b><i>B</i></b>", 1), ("The answer is <em><b>B</b></em>.", 1),
+        (r"\boxed{\mathrm{\mathbf{\text{B}}}}", 1), (r"The answer is $\mathbf{\text{B}}$. See (A).", 1), ("<b><i>B</i></b>", 1), ("The answer is <em><b>B</b></em>.", 1),
         ("B\n" + "." * 9_998, 1), ("B\n" + "." * 9_999, None),
     ],
 )  # fmt: skip

@@ -42,6 +42,7 @@ def changed(**given):
         dataclasses.replace(TOKENS, budget=None, summary_source=None, warnings=(), deep=None),
         dataclasses.replace(TOKENS, data=TOKENS.data.bfloat16(), deep=TOKENS.deep[:0]),
         dataclasses.replace(TOKENS, keyframe=TOKENS.keyframe.astype(np.int16), warnings=("one", "two")),
+        dataclasses.replace(TOKENS, sources=Sources(*[np.zeros(300, np.int64)] * 3)),
         dataclasses.replace(TOKENS, sources=Sources(*[np.zeros(0, np.int64)] * 3)),
         dataclasses.replace(TOKENS, data=torch.rand(4, 3).T.requires_grad_(), deep=torch.rand(2, 1, 4).requires_grad_().expand(2, 3, 4)),
     ],
@@ -80,7 +81,7 @@ NUMBERS = {
     "data": [TOKENS.data[0], TOKENS.data[None], TOKENS.data.long(), TOKENS.data / 0, TOKENS.data.log() - torch.inf],
     "deep": [TOKENS.deep[:, 1:], TOKENS.deep[0], TOKENS.deep.long(), TOKENS.deep / 0],
     "seconds": [LONG([0.5, 1.75]), LONG([0.5, torch.nan]).double(), LONG([0.5]).double(), LONG([[0.5], [1.75]]).double()],
-    "indices": [LONG([2]), LONG([2, 7, 9]), LONG([2.0, 7.0]), LONG([-1, 7]), LONG([[2], [7]])],
+    "indices": [LONG(2), LONG([2]), LONG([2, 7, 9]), LONG([2.0, 7.0]), LONG([-1, 7]), LONG([[2], [7]])],
     "positions": [LONG([0]), LONG([0, 3, 4]), LONG([0.0, 3.0]), LONG([0, -1])],
     "keyframe": [LONG([0, 0]), LONG([0, 0, 1, 1]), LONG([0, 0, 2]), LONG([-1, 0, 1]), LONG([0, 0, 1], dtype=torch.int32)],
     "source_token": [LONG([0, 0, 1]), LONG([0, 0, 1, 3]), LONG([-1, 0, 1, 2]), LONG([0, 1, 0, 2]), LONG([[0, 0, 1, 2]])],
@@ -95,13 +96,14 @@ def test_a_tensor_that_is_not_what_it_should_be_is_refused(name, value):
         read_entry(*changed(**{name: value}))
 
 
+@pytest.mark.parametrize("more", [0, 5])
 @pytest.mark.parametrize(("name", "beyond"), [("keyframe", 2), ("source_token", 3), ("source_keyframe", 2)])
-def test_what_points_behind_the_last_is_refused_and_the_last_is_not(name, beyond):
+def test_what_points_behind_the_last_is_refused_and_the_last_is_not(name, beyond, more):
     tensors, header = to_entry(TOKENS)
     assert tensors[name][-1] == beyond - 1
     tensors[name] = tensors[name].clone()
-    tensors[name][-1] = beyond
-    with pytest.raises(ValueError, match=f"{name} points to {beyond} of {beyond}"):
+    tensors[name][-1] = beyond + more
+    with pytest.raises(ValueError, match=f"{name} points to {beyond + more} of {beyond}"):
         read_entry(tensors, header)
 
 

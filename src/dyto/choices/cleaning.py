@@ -63,7 +63,7 @@ def clean(text: str) -> str:
     text = unicodedata.normalize("NFKC", without_reasoning(text)[-LONGEST:])
     text = re.sub(r"[“”„«»‹›「」『』]", '"', re.sub(r"[‘’ʼ]", "'", text.replace("。", ". ")))
     text = re.sub(r"~~.*?~~|<(s|del|strike)>.*?</\1>", " ", text, flags=re.DOTALL | re.IGNORECASE)
-    for _ in range(3):
+    for _ in range(2):
         text = re.sub(r"\\(?:text|math)?(?:rm|bf|it|sf|tt|normal)?\s*\{([^{}]*)\}", r"\1", text)
     tag = r"answer|final_?answer|choice|option|ans"
     text = re.sub(rf"<({tag})>(.*?)(?:</\1>|\Z)", rf"\n{TAGGED}\2{ENDED}\n", text, flags=re.DOTALL | re.IGNORECASE)
