@@ -50,9 +50,15 @@ def test_letters_go_by_the_number_of_options():
     assert parse_choice("E", ["1", "2", "3", "4"]) is None
 
 
+def test_an_option_that_is_a_letter_is_named_by_it_unless_it_is_the_letter_of_an_option():
+    assert parse_choice("C", ["C", "B", "A"]) == 2
+    assert parse_choice("D", ["d", "e", "f"]) == 0
+    assert parse_choice("y", ["x", "y", "z"]) == 1
+
+
 def test_options_are_written_with_their_letters():
     assert format_choices(["a cat ", "a dog"]) == "(A) a cat\n(B) a dog"
-    assert format_choices(["x"] * 26, separator=" ").endswith("(Z) x")
+    assert format_choices(choices=["x"] * 26, separator=" ").endswith("(Z) x")
 
 
 @pytest.mark.parametrize("bad", [[], ["one"], ["x"] * 27, ["a", " "]])

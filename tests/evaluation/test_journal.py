@@ -1,4 +1,4 @@
-"""The journal and its claims: torn lines, full disks, several writers."""
+"""The journal: torn lines, full disks, several writers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import pytest
 
 from dyto.errors import DatasetError
 from dyto.evaluation.folders import RunFolders
-from dyto.evaluation.journal import Claims, Journal, pieces
-from evaluation.work import hold, wait_for, work
+from dyto.evaluation.journal import Claims, Journal
 
 
 def keys(folder):
@@ -105,49 +104,6 @@ def test_a_folder_that_may_not_be_written_is_an_error(tmp_path):
         write(tmp_path / "file" / "rows", {"key": "a"})
 
 
-def test_a_claim_is_held_until_its_process_is_gone(tmp_path, crew):
-    holder = crew(hold, tmp_path / "lock", 3, tmp_path / "ready")
-    wait_for(lambda: (tmp_path / "ready").exists())
-    with Claims(tmp_path / "lock") as claims:
-        assert not claims.take(3)
-        assert claims.take(2)
-        holder.kill()
-        holder.join()
-        assert claims.take(3)
-
-
-def test_shared_claims_go_together_and_exclude_a_lone_one(tmp_path, crew):
-    holder = crew(hold, tmp_path / "lock", 0, tmp_path / "ready", True)
-    wait_for(lambda: (tmp_path / "ready").exists())
-    with Claims(tmp_path / "lock") as claims:
-        assert claims.take(0, shared=True)
-        claims.release(0)
-        assert not claims.take(0)
-    holder.kill()
-
-
-def test_three_processes_do_every_piece_exactly_once(tmp_path, crew):
-    workers = [crew(work, tmp_path, 40, 0.005) for _ in range(3)]
-    for worker in workers:
-        worker.join()
-        assert worker.exitcode == 0
-    done = [json.loads(line) for path in tmp_path.glob("*.jsonl") for line in path.read_text().splitlines()]
-    assert sorted(int(row["key"]) for row in done) == list(range(40))
-
-
-def test_the_pieces_of_a_killed_process_are_done_by_the_others(tmp_path, crew):
-    victim = crew(work, tmp_path, 6, 60.0)  # holds its first piece for ever
-    wait_for(lambda: (tmp_path / "lock").exists())
-    time.sleep(0.1)
-    helper = crew(work, tmp_path, 6, 0.0)
-    wait_for(lambda: len(keys(tmp_path)) == 5)
-    assert helper.is_alive(), "it waits for the piece that the victim holds"
-    victim.kill()
-    helper.join(10)
-    assert helper.exitcode == 0
-    assert keys(tmp_path) == [str(i) for i in range(6)]
-
-
 ROW = {
     **{"key": "000000-ab", "place": 0, "video_name": "v", "question_id": "1", "question": "q ?", "answer": "a"},
     **{"groups": {"type": "x"}, "status": "answered", "reason": "", "pred": "a", "choice": None},
@@ -211,7 +167,9 @@ def test_what_is_no_file_in_the_folder_is_passed_over_and_said_once(tmp_path, ca
     (tmp_path / "y.jsonl").symlink_to(tmp_path / "gone")
     (tmp_path / "z.jsonl").symlink_to(tmp_path / "z.jsonl")
     journal = Journal(tmp_path)
-    assert set(journal.refresh()) == set(journal.refresh()) == {"a"}
+    assert set(journal.refresh()) == {"a"}
+    assert len(caplog.records) == 3
+    assert set(journal.refresh()) == {"a"}
     assert sorted(record.args[0].name for record in caplog.records) == ["x.jsonl", "y.jsonl", "z.jsonl"]
 
 
@@ -232,82 +190,6 @@ def test_asking_again_deletes_journals_and_nothing_else(tmp_path):
     assert set(folders.journal().refresh()) == {ROW["key"]}
 
 
-class Shared:
-    """Claims of which others hold some pieces for a while."""
-
-    def __init__(self, held):
-        self.held, self.log = list(held), []
-
-    def take(self, index):
-        self.log.append(("take", index))
-        return index not in self.held
-
-    def release(self, index):
-        self.log.append(("release", index))
-
-
-def test_pieces_are_taken_in_order_and_those_of_others_again_until_they_are_done():
-    claims, done, given = Shared({1}), {2}, []
-    for index in pieces(claims, iter([0, 1, 2, 3]), lambda i: i not in done):
-        given.append(index)
-        if index is None:
-            claims.held.clear()
-        else:
-            done.add(index)
-    assert given == [0, 3, None, 1]
-    assert [index for what, index in claims.log if what == "take"] == [0, 1, 2, 3, 1]
-    assert [index for what, index in claims.log if what == "release"] == [2], "what is yielded the caller releases"
-
-
-def test_nothing_to_do_is_nothing_yielded():
-    assert list(pieces(Shared(()), [], lambda i: True)) == []
-    assert list(pieces(Shared(()), [1], lambda i: False)) == []
-
-
-def test_claims_are_bytes_of_a_file_and_can_be_given_back(tmp_path):
-    with Claims(tmp_path / "deep/down/lock") as claims:
-        assert claims.take(0)
-        assert claims.take(0), "a process does not keep itself out"
-        claims.release(0)
-    assert (tmp_path / "deep/down/lock").stat().st_size == 0
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(claims._file)
-
-
-def test_a_file_system_without_locks_is_said_once_and_the_work_is_done(tmp_path, monkeypatch, caplog):
-    import fcntl
-
-    def lockf(*words):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    with Claims(tmp_path / "lock") as claims:
-        monkeypatch.setattr(fcntl, "lockf", lockf)
-        assert claims.take(0)
-        assert claims.take(1)
-        claims.release(0)
-    (record,) = caplog.records
-    assert "no file locks here (No locks available)" in record.getMessage()
-
-
-def test_what_another_process_holds_is_refused(tmp_path, monkeypatch):
-    import fcntl
-
-    asked = []
-
-    def lockf(file, mode, length, start):
-        asked.append((mode, length, start))
-        if start in (3, 4):
-            raise {3: BlockingIOError, 4: PermissionError}[start]
-
-    with Claims(tmp_path / "lock") as claims:
-        monkeypatch.setattr(fcntl, "lockf", lockf)
-        assert [claims.take(index) for index in range(2, 6)] == [True, False, False, True]
-        assert claims.take(7, shared=True)
-        claims.release(7)
-    exclusive, shared = fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_SH | fcntl.LOCK_NB
-    assert asked == [*((exclusive, 1, index) for index in range(2, 6)), (shared, 1, 7), (fcntl.LOCK_UN, 1, 7)]
-
-
 def test_rows_reach_the_disk_now_and_then_and_at_the_end(tmp_path, monkeypatch):
     synced, clock = [], [100.0]
     monkeypatch.setattr(os, "fsync", synced.append)
@@ -317,19 +199,19 @@ def test_rows_reach_the_disk_now_and_then_and_at_the_end(tmp_path, monkeypatch):
         assert not synced, "nothing is written"
         journal.append([])
         assert not (tmp_path / "new").exists(), "no row, no folder"
-        for seconds, times in ((0.0, 0), (2.0, 0), (0.1, 1), (1.9, 1), (0.2, 2)):
+        for seconds, times in ((0.0, 0), (2.0, 0), (0.1, 1), (1.9, 1), (0.2, 2), (104.5, 3)):
             clock[0] += seconds
             journal.append([{"key": str(seconds)}])
             assert len(synced) == times, seconds
-    assert len(synced) == 3
+    assert len(synced) == 4
     journal.close()
-    assert len(synced) == 3
+    assert len(synced) == 4
     assert len({path.name for path in (tmp_path / "new/rows").iterdir()}) == 1
     assert f"-{os.getpid()}-" in next((tmp_path / "new/rows").iterdir()).name
 
 
 def test_lines_are_read_once(tmp_path, monkeypatch):
-    write(tmp_path, {"key": "a"}, {"key": "b"})
+    write(tmp_path, {"key": "a", "text": "x" * 300}, {"key": "b"})
     seen = []
     journal = Journal(tmp_path, rank=lambda row: seen.append(row["key"]) or 0)
     journal.refresh()
@@ -348,3 +230,59 @@ def test_of_two_equal_rows_the_smaller_line_counts_whatever_the_order(tmp_path):
         journal = Journal(folder)
         journal.refresh()
         assert journal.rows()["a"]["n"] == 1
+
+
+def test_a_file_that_grows_is_read_on_from_where_it_ended(tmp_path):
+    seen = []
+    journal = Journal(folder=tmp_path, rank=lambda row: seen.append(row["key"]) or 0)
+    for key in "abcde":
+        with (tmp_path / "x.jsonl").open("a") as file:
+            file.write(json.dumps({"key": key}) + "\n")
+        journal.refresh()
+    assert seen == list("abcde")
+
+
+def test_rows_have_one_rank_where_none_is_given(tmp_path):
+    write(tmp_path, {"key": "a"})
+    journal = Journal(tmp_path)
+    journal.refresh()
+    assert journal.rank_of("a") == 0
+
+
+def test_a_file_that_cannot_be_cut_back_is_left_and_another_one_begun(tmp_path, monkeypatch):
+    def refuse(*words):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with Journal(tmp_path) as journal:
+        journal.append([{"key": "a"}])
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "write", refuse)
+            broken.setattr(os, "ftruncate", refuse)
+            with pytest.raises(DatasetError, match="Input/output error"):
+                journal.append([{"key": "b"}])
+        journal.append([{"key": "c"}])
+        assert len(list(tmp_path.iterdir())) == 2
+    assert keys(tmp_path) == ["a", "c"]
+
+
+def test_a_disk_that_does_not_take_what_was_written_is_an_error(tmp_path, monkeypatch):
+    def refuse(file):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with Journal(tmp_path) as journal:
+        journal.append([{"key": "a"}])
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "fsync", refuse)
+            with pytest.raises(DatasetError, match="Input/output error"):
+                journal.sync()
+
+
+def test_files_are_written_for_all_whom_the_umask_lets_in(tmp_path):
+    before = os.umask(0)
+    try:
+        write(tmp_path, {"key": "a"})
+        with Claims(tmp_path / "lock") as claims:
+            assert claims.take(index=1)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o666}

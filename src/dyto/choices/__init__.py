@@ -50,7 +50,7 @@ def parse_choice(text: str, choices: Sequence[str]) -> int | None:
     What stands in a reasoning block (`<think>`) never counts. In what remains, the first of these that is there
     decides, and what is further down is not looked at:
 
-    1. the whole answer is the text of an option ("a dog");
+    1. the whole answer is the text of an option ("a dog"), unless it is a single letter and some option has it;
     2. the contents of `<answer>` or a box, or what is called final ("Final answer: B");
     3. what is announced ("The answer is B", "Answer: b", "I choose (B)", "B is correct", "答案是B");
     4. what is said ("I think B", "It is B");
@@ -59,11 +59,12 @@ def parse_choice(text: str, choices: Sequence[str]) -> int | None:
     7. the text of an option within the answer ("It is a dog");
     8. yes or no, where an option begins with it ("No, it is not").
 
-    A correction ("Wait, actually the answer is B") takes back all that was named before it. Where several places
-    of the same step name different options, or one place names several ("A and B"), there is no answer; nor is
-    there where a letter past the last option is named, or a letter together with another option's text. A denied
-    letter ("not A", "(A) is wrong") is not named. Emphasis, quotes and brackets of any sort, and full width, are
-    decoration.
+    A correction ("Wait, actually the answer is B", "Yes. Wait, no") takes back all that was named before it. Where
+    several places of the same step name different options, or one place names several ("A and B"), there is no
+    answer; nor is there where a letter past the last option is named, or a letter together with another option's
+    text. What is said of other options afterwards ("The answer is A. Option B shows a dog.") is no second answer. A
+    denied letter ("not A", "(A) is wrong", "all but A") is not named. Emphasis, quotes and brackets of any sort, and
+    full width, are decoration.
 
     Args:
         text: What the model answered.

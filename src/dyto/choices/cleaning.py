@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from string import ascii_uppercase
 
 TAGGED = "\ue000"
 ENDED = "\ue001"
@@ -23,9 +24,9 @@ THINKING = re.compile(
 _BRACED = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}?"
 _DECORATION = "*_`\"'$"
 _ENCLOSED = {
-    first + place: f"({chr(ord('A') + place)})"
-    for first in (0x249C, 0x1F110, 0x1F130, 0x1F150, 0x1F170)  # in brackets, in a square or a disc, white or black
-    for place in range(26)
+    first + place: f"({letter})"
+    for first in (0x249C, 0x24B6, 0x24D0, 0x1F110, 0x1F130, 0x1F150, 0x1F170)  # in brackets, a disc or a square
+    for place, letter in enumerate(ascii_uppercase)
 }
 
 
@@ -58,11 +59,11 @@ def clean(text: str) -> str:
     """
     text = text.translate(_ENCLOSED)
     unseen = ("So", "Cf", "Cc")
-    text = "".join(c for c in text if unicodedata.category(c) not in unseen or c in "°◁▷\n\r\t" or "Ⓐ" <= c <= "ⓩ")
+    text = "".join(c for c in text if unicodedata.category(c) not in unseen or c in "°◁▷\n\r\t")
     text = unicodedata.normalize("NFKC", without_reasoning(text)[-LONGEST:])
     text = re.sub(r"[“”„«»‹›「」『』]", '"', re.sub(r"[‘’ʼ]", "'", text.replace("。", ". ")))
     text = re.sub(r"~~.*?~~|<(s|del|strike)>.*?</\1>", " ", text, flags=re.DOTALL | re.IGNORECASE)
-    for _ in range(3):
+    for _ in range(2):
         text = re.sub(r"\\(?:text|math)?(?:rm|bf|it|sf|tt|normal)?\s*\{([^{}]*)\}", r"\1", text)
     tag = r"answer|final_?answer|choice|option|ans"
     text = re.sub(rf"<({tag})>(.*?)(?:</\1>|\Z)", rf"\n{TAGGED}\2{ENDED}\n", text, flags=re.DOTALL | re.IGNORECASE)

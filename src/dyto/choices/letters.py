@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, auto
+from itertools import pairwise
 
 from dyto.choices import wording as words
 from dyto.choices.cleaning import ENDED, WORD
@@ -20,19 +22,21 @@ _LETTER = re.compile(
 )
 _MASK = "\ue002"
 _CLAUSE_END = re.compile(rf"[ )]*(?:[.!?](?!\w)|[;,:\n{ENDED}。、]|[—–-]\s|\Z)|\s*(?:{words.REASON})", re.IGNORECASE)
-_SENTENCE_END = re.compile(rf"[.!?](?!\w)|[;\n{ENDED}。]|{words.REASON}", re.IGNORECASE)
-_JOINED = re.compile(r"[^\W\d_]|[/\\&+|、]")  # "and", a slash: what follows belongs to the list
+_SENTENCE_END = re.compile(
+    rf"[.!?](?!\w)|[;\n{ENDED}。]|{words.REASON}|[,，]\s*(?!no\b)(?:{words.CORRECTION.pattern})", re.IGNORECASE
+)
+_JOINED = re.compile(r"\b(?!option|choice|both|either|选项)[^\W\d_]|[/\\&+|、]", re.I)  # "and", a slash
 _ASKS = re.compile(r"\s*(?:so |or |and |but )?(?:is|are|could|can|would|should|might|does|do|what|why|which)\b", re.I)
 
 
 class Rank(IntEnum):
     """How firmly an option is named."""
 
-    MENTIONED = 0
-    LEADING = 1
-    SAID = 2
-    ANNOUNCED = 3
-    FINAL = 4
+    MENTIONED = auto()
+    LEADING = auto()
+    SAID = auto()
+    ANNOUNCED = auto()
+    FINAL = auto()
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,7 @@ class _Statement:
 class _Mention:
     """Letters in one list, each perhaps with its option's text behind it."""
 
-    letters: list[str]
-    start: int
+    named: set[int]
     bare_end: int  # of the last letter, before its option's text
     end: int
     told: int  # how many have their text behind them
@@ -81,19 +84,20 @@ class Letters:
     def chosen(self) -> int | None:
         """The option that is named most firmly, `SEVERAL` where such places differ; None where none is."""
         found = sorted([*self._lettered(), *self._worded()], key=lambda statement: statement.start)
-        last, since = 0, 0
-        for number, statement in enumerate(found):
-            if number and statement.rank >= Rank.SAID and self._takes_back(last, statement.start):
+        since = 0
+        for number, (before, after) in enumerate(pairwise(found), 1):
+            if after.rank >= Rank.SAID and self._takes_back(before.end, after.start):
                 since = number
-            last = statement.end
-        if not found:
+        named = defaultdict[Rank, list[int]](list)
+        for statement in found[since:]:
+            named[statement.rank].append(statement.option)
+        if not named:
             return None
-        rank = max(statement.rank for statement in found[since:])
-        named = [statement for statement in found[since:] if statement.rank == rank]
-        first = named[0]
-        if rank == Rank.LEADING and re.match(r"[ (]*\w[ ).:,]*(?:\n|\Z)", self._text):
-            return first.option  # a line of its own, then the reasons
-        return first.option if len({statement.option for statement in named}) == 1 else SEVERAL
+        rank = max(named)
+        first, *others = named[rank]
+        if rank == Rank.LEADING and re.match(r"[ (]*[A-Za-z][ ).:,]*(?:\n|\Z)", self._text):
+            return first  # a line of its own, then the reasons
+        return first if set(others) <= {first} else SEVERAL
 
     def _takes_back(self, last: int, start: int) -> bool:
         """Whether what stands between two statements takes back the first: "wait", "but the answer is"."""
@@ -106,14 +110,15 @@ class Letters:
 
     def _lettered(self) -> Iterator[_Statement]:
         """What is named by letter."""
-        end, denied = 0, -1
+        end = 0
         for match in _LETTER.finditer(self._text):
             if match.start() < end:
                 continue
             before = self._text[max(0, match.start() - _WINDOW) : match.start()]
             cue = _ANNOUNCING.search(before)
-            whole = re.fullmatch(r"[ (]*\w[ ).:,;]*", self._text) is not None
-            lower = whole or _MENTIONING.search(before) is not None or (cue is not None and not cue["bare"])
+            begins = re.search(r"(?:\A|\n)[ (]*\Z", before) is not None
+            alone = begins and re.match(r"[ ).:,;]*(?:\n|\Z)", self._text[match.end() :]) is not None
+            lower = alone or _MENTIONING.search(before) is not None or (cue is not None and not cue["bare"])
             if _SAYING.search(before) and match[0].strip("() ") not in ("a", "i"):
                 lower |= _CLAUSE_END.match(self._text, match.end()) is not None
             mention = self._mention(match, lower, whole_sentences=_DENYING.search(before) is not None)
@@ -121,39 +126,34 @@ class Letters:
                 continue
             end = mention.end
             sentence = re.split(r"[.!?\n]", before[: cue.start() if cue else None])[-1]
-            if _ASKS.match(sentence + (cue[0] if cue else "")) and re.match(r"[^.!\n]*\?", self._text[end:]):
+            if _ASKS.match(sentence) and re.match(r"[^.!\n]*\?", self._text[end:]):
                 continue
             if self._denied(mention, before, cue):
-                denied = end
-                self.denied |= {index_of(letter) for letter in mention.letters}
+                self.denied |= mention.named
                 continue
-            rank = self._rank(mention, before, cue, sentence, denied > max(0, mention.start - len(sentence) - 1))
+            rank = self._rank(mention, before, cue, sentence)
             if rank is not None and mention.told < len(self._options):  # else these are the options once more
-                yield _Statement(mention.start, end, rank, self._option(mention))
+                yield _Statement(match.start(), end, rank, self._option(mention))
 
     def _mention(self, match: re.Match[str], lower: bool, whole_sentences: bool) -> _Mention | None:
         """The list that begins with a letter and may end with its sentence; None if that is a word of a sentence."""
-        letters, start, told = list[str](), match.start(), 0
-        bare_end = end = start
+        named, told = set[int](), 0
+        bare_end = end = match.start()
         upcoming: re.Match[str] | None = match
         while upcoming and (letter := self._letter(upcoming, lower)):
-            if (
-                letters
-                and words.DENIED.match(self._text, upcoming.end())
-                and words.ONE.match(self._text, upcoming.end())
-            ):
+            one = words.ONE.match(self._text, upcoming.end())
+            if named and one and words.DENIED.match(self._text, upcoming.end()):
                 break
-            letters.append(letter)
+            named.add(index_of(letter))
             bare_end = upcoming.end()
-            lower = lower and upcoming[0].strip("() ").islower()
             own = self._options.behind(self._plain, bare_end).get(index_of(letter))
             told += own is not None
             end = own or bare_end
-            upcoming = self._next(end)
+            upcoming = self._next(end) if told < len(self._options) else None
             if upcoming and whole_sentences and re.search("[.!?]", self._text[end : upcoming.start()]):
                 break
         decorated = bool(match["closed"] or match["half"])
-        return _Mention(letters, start, bare_end, end, told, decorated) if letters else None
+        return _Mention(named, bare_end, end, told, decorated) if named else None
 
     def _letter(self, match: re.Match[str], lower: bool) -> str | None:
         """The letter in upper case; None where it is a word, such as an article."""
@@ -176,15 +176,13 @@ class Letters:
     def _next(self, end: int) -> re.Match[str] | None:
         """The next letter of a list; None where what follows is something else."""
         gap = words.BETWEEN.match(self._text, end)
-        between = gap[0] if gap else ""
-        match = _LETTER.match(self._text, end + len(between.rstrip("( ")) + (between.rstrip("(").endswith(" ")))
-        match = match or _LETTER.match(self._text, end + len(between))
-        if match is None or _JOINED.search(between):
+        match = _LETTER.match(self._text, gap.end()) if gap else None
+        if gap is None or match is None or _JOINED.search(gap[0]):
             return match
         rest = self._text[match.end() :]
-        if "\n" in between:
+        if "\n" in gap[0]:
             return match if re.match(r"[.) ]*(?:\n|\Z)", rest) else None
-        if re.search("[.;:]", between):
+        if re.search("[.;:]", gap[0]):
             return match if re.match(rf"[) ]*(?:[.;,](?!\w)|\n|{ENDED}|\Z)", rest) else None
         further = words.BETWEEN.match(rest)
         joined = further is not None and _JOINED.search(further[0]) is not None
@@ -195,40 +193,31 @@ class Letters:
 
     def _denied(self, mention: _Mention, before: str, cue: re.Match[str] | None) -> bool:
         """Whether letters are named as wrong ones: "not A", "A is wrong"."""
-        if cue and words.NEGATION.search(cue[0].replace(cue["gap"] or "\n", "")):
+        if cue and words.NEGATION.search(cue["head"].replace(cue["gap"] or "\n", "")):
             return True
         if (_DENYING.search(before) or _DOUBTING.search(before)) and not (cue and cue["tag"]):
             return True
-        if mention.told and words.WRONG.match(self._text, mention.end):
-            return True
-        return not (mention.told and mention.end > mention.bare_end) and bool(
-            words.DENIED.match(self._text, mention.bare_end)
-        )
+        behind = words.DENIED if mention.end == mention.bare_end else words.WRONG
+        return behind.match(self._text, mention.end) is not None
 
-    def _rank(
-        self, mention: _Mention, before: str, cue: re.Match[str] | None, sentence: str, after_denied: bool
-    ) -> Rank | None:
+    def _rank(self, mention: _Mention, before: str, cue: re.Match[str] | None, sentence: str) -> Rank | None:
         """How firmly letters are named; None if not at all."""
         text, end = self._text, mention.end
         closes = _CLAUSE_END.match(text, end) is not None
         if cue and (cue["tag"] or words.FINAL.search(sentence + cue[0])):
             return Rank.FINAL
         if cue:
-            return Rank.SAID if words.POSSIBLY.search(cue[0]) else Rank.ANNOUNCED
-        if after_denied and closes and _BUT.search(before):
+            return Rank.SAID if words.POSSIBLY.search(cue["head"]) else Rank.ANNOUNCED
+        if words.CONFIRMED.match(text, end) or (closes and (_CORRECTING.search(before) or _BUT.search(before))):
             return Rank.ANNOUNCED
-        if words.CONFIRMED.match(text, end) or (closes and _CORRECTING.search(before)):
-            return Rank.ANNOUNCED
-        if _SAYING.search(before) and len(set(mention.letters)) == 1:
+        if len(mention.named) == 1 and (_SAYING.search(before) or (closes and _CONCLUDING.search(before))):
             return Rank.SAID
-        if closes and _CONCLUDING.search(before) and len(set(mention.letters)) == 1:
-            return Rank.SAID
-        if re.search(r"[.!?] \Z", before) and text[mention.bare_end : mention.bare_end + 1] == ":":
+        if re.search(r"[.!?] \Z", before) and text.startswith(":", mention.bare_end):
             return Rank.LEADING
         if re.search(r"(?:\A|\n) ?\Z", before) and (
             mention.decorated
             or end > mention.bare_end
-            or len(mention.letters) > 1
+            or len(mention.named) > 1
             or (re.match(r"[.:,;](?!\w\.)|\s*(?:\n|\Z)|\s[—–-](?:\s|\Z)| (?!\W)", text[end:]) and self._goes_on(end))
         ):
             return Rank.LEADING
@@ -244,8 +233,8 @@ class Letters:
 
     def _option(self, mention: _Mention) -> int:
         """The option of a mention; `SEVERAL` if there are more, or the text behind the letter is another's."""
-        index = index_of(mention.letters[0])
-        if len(set(mention.letters)) > 1 or index >= len(self._options):
+        index, *others = mention.named
+        if others or index >= len(self._options):
             return SEVERAL
         behind = self._options.behind(self._plain, mention.bare_end)
         closed = [other for other, end in behind.items() if _CLAUSE_END.match(self._plain, end)]
@@ -256,14 +245,13 @@ class Letters:
         letters = [match.start() for match in _LETTER.finditer(self._text) if self._letter(match, True)]
         for cue in words.ANNOUNCING.finditer(self._plain):
             begin = cue.end("head")
-            blank = len(self._plain[begin:]) - len(self._plain[begin:].lstrip())
-            ended = _SENTENCE_END.search(self._plain, begin + blank, begin + _SENTENCE)
-            end = ended.start() if ended else begin + _SENTENCE
             if cue["tag"]:
-                end = self._plain.find(ENDED, begin)
-            if cue["bare"] or any(begin <= at <= (end if cue["tag"] else cue.end() + 1) for at in letters):
+                segment = self._plain[begin:].partition(ENDED)[0]
+            else:
+                segment = _SENTENCE_END.split(self._plain[begin:][:_SENTENCE].lstrip())[0]
+            end = begin + len(segment)
+            if cue["bare"] or any(begin <= at <= (end if cue["tag"] else cue.end()) for at in letters):
                 continue
-            segment = self._plain[begin:end]
             option = self._options.named(segment)
             option = self._options.yes_or_no(segment) if option is None else option
             if option is None and cue["tag"] and segment.strip():

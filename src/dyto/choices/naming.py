@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from dyto.choices.cleaning import ENDED, clean
+from dyto.choices.wording import CORRECTION
 
 SEVERAL = -1
 """Stands for several options, or for one that there is not."""
@@ -95,17 +96,18 @@ class Options:
         """The one option that is named in words; `SEVERAL` for several, None for none or where it is denied."""
         tokens = _tokens(text)
         denials = {i for i, token in enumerate(tokens) if _NEGATIVE.fullmatch(token.text)}
-        spans, spent = [], set[int]()
+        spans, spent = list[tuple[frozenset[int], int]](), set[int]()
         for index, plain in enumerate(self._plain):
             if not plain or index in self._yes_no.values():
                 continue
             for i in range(len(tokens)):
                 if tuple(token.text for token in tokens[i : i + len(plain)]) == plain:
-                    spans.append((i, i + len(plain), index))
-        inner = {a for a in spans for b in spans if a[0] >= b[0] and a[1] <= b[1] and a[1] - a[0] < b[1] - b[0]}
+                    spans.append((frozenset(range(i, i + len(plain))), index))
         named = set()
-        for start, end, index in (span for span in spans if span not in inner):
-            before = [token.text for token in tokens[:start]]
+        for span, index in spans:
+            if any(span < other for other, _ in spans):
+                continue  # "cat" in "black cat"
+            before = [token.text for token in tokens[: min(span)]]
             if before and before[-1] in _ARTICLES:
                 before.pop()
             last = len(before) - 1
@@ -113,8 +115,8 @@ class Options:
                 spent.add(last)
                 continue
             named.add(index)
-            spent.update(range(start, end))
-            if not before and _CLAUSE_END.match(text, tokens[end - 1].end):
+            spent |= span
+            if not before and _CLAUSE_END.match(text, tokens[max(span)].end):
                 spent |= denials  # "A dog, because it is not ...": what comes later is the reason
         if len(named) > 1:
             return SEVERAL
@@ -124,6 +126,11 @@ class Options:
         """The option that begins with the yes or no of a text: of its beginning, or of a clause of its own."""
         if not self._yes_no:
             return None
+        turns = [turn.end() for turn in CORRECTION.finditer(text) if turn[0].lower() != "no"]
+        found = self._clear(text[turns[-1] :].lstrip(" ,.!…")) if turns else None
+        return self._clear(text) if found is None else found
+
+    def _clear(self, text: str) -> int | None:
         said = set[str]()
         for match in _YES_NO.finditer(text):
             ends = _CLAUSE_END.match(text, match.end()) is not None

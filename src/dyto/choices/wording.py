@@ -45,7 +45,7 @@ _VERB = (
         "choose|chose|pick|select|go with|going with|opt for|settle on|vote for|wähle|nehme|choisis|prends|"
         "elijo|escojo|selecciono"
     )
-    + "|选择|选|選択?"
+    + "|选择|选(?!项)|選(?!択肢)択?"
 )
 _FILL = (
     r"(?:[\s:=,>~'→—–-]|"
@@ -73,7 +73,7 @@ SAYING = re.compile(
         r"i(?:\s+would|\s+will|'d|'ll)?\s+(?:think|believe|guess|say|suspect|assume)|es\s+ist|das\s+ist|c'est|"
         r"ich (?:denke|glaube)|je (?:pense|crois)|creo\s+que|pienso\s+que"
     )
-    + rf"|我(?:认为|觉得|想))(?![{WORD}]){_FILL}",
+    + rf"|我(?:认为|觉得|想)|(?<!\w)[这那它]?是)(?![{WORD}]){_FILL}",
     re.IGNORECASE,
 )
 """What stands before a letter that is said but not announced: "I think it is"."""
@@ -118,23 +118,24 @@ CORRECTION = re.compile(
 """What takes back whatever was announced before it."""
 
 CORRECTING = re.compile(
-    rf"(?P<head>{CORRECTION.pattern})[.!,…]*(?:{_FILL}{_words('no')}[.!,…]*)?{_FILL}", re.IGNORECASE
+    rf"(?P<head>{CORRECTION.pattern})[.!,…]*(?:{_FILL}{_words('no')}[ .!,…—–-]*[.!,…—–-])?{_FILL}", re.IGNORECASE
 )
 """What stands before a letter that corrects: "on second thought,"."""
 
 BUT = re.compile(
-    rf"(?:{_words('but|rather|instead|sondern|mais|sino')}|而是|是|なく)[,、]?{_FILL}",
+    rf"(?:{_words('but|rather|instead|sondern|mais|sino')}|而是|[,，、] ?是|なく)[,、]?{_FILL}",
     re.IGNORECASE,
 )
-"""What stands before the letter that takes a denied one's place: "not A but"."""
+"""What stands before the letter that takes another's place: "not A but"."""
 
 DENYING = re.compile(
     rf"(?:{_NEGATION}|"
     + _words(
         r"except|exclud\w+|eliminat\w+|rul\w+ out|reject\w*|instead of|rather than|unlike|than|sauf|salvo|"
+        r"(?:all|any\w*|every\w*)(?: of (?:them|the \w+))? but|"
         r"excepto|(?:wrong|incorrect|false) (?:answer|option|choice)s?(?:\s+(?:is|are))?|without|statt|y no"
     )
-    + rf"|排除|除了|非|别){_FILL.replace(',', '', 1)}|(?<![{WORD}])no\s+\(?",
+    + rf"|排除|除了|非|别){_FILL.replace(',', '')}|(?<![{WORD}])no\s+\(?",
     re.IGNORECASE,
 )
 """What stands before a denied letter."""

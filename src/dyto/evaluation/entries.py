@@ -82,7 +82,7 @@ def read_entry(tensors: Mapping[str, Tensor], header: Mapping[str, Any], width: 
         budget=budget,
         uncompressed=header["uncompressed"],
         summary_source=summary,
-        warnings=tuple(texts[: len(header["warnings"])]),
+        warnings=tuple(header["warnings"]),
         deep=deep,
     )
 
