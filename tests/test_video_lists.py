@@ -115,7 +115,7 @@ def test_containers_are_opened_in_one_place():
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "av.open":
                 writes = len(node.args) > 1 and ast.unparse(node.args[1]) == "'w'"
                 calls.append((path.name, writes))
-    assert {name for name, writes in calls if not writes} == {"_container.py"}
+    assert {name for name, writes in calls if not writes} == {"container.py"}
 
 
 def test_the_cases(shared):

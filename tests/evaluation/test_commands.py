@@ -190,7 +190,7 @@ def test_nothing_else_is_a_script(evil):
 
 
 def test_no_module_of_the_evaluation_starts_a_shell():
-    files = [ROOT / "src/dyto/legacy_eval.py", *(ROOT / "src/dyto/evaluation").glob("*.py")]
+    files = [ROOT / "src/dyto/cli/legacy_eval.py", *(ROOT / "src/dyto/evaluation").glob("*.py")]
     for path in files:
         text = path.read_text()
         assert "subprocess" not in text

@@ -59,7 +59,7 @@ ALONE = ("hevc", "vp8", "mjpeg")
 """Decoders that do not notice damage, and that give other pictures with several threads than with one."""
 
 CONCEALING = ("h264",)
-"""Decoders that now and then make up a part of a picture without a word: with several threads another part each time."""
+"""Decoders that may make up a part of a picture without a word, with several threads another part each time."""
 
 
 @contextmanager
