@@ -163,12 +163,12 @@ def test_options_of_strategies(count):
 @pytest.mark.parametrize("count", OFTEN)
 def test_uploads(tmp_path, count):
     pytest.importorskip("python_multipart")
-    from dyto.demo.limits import Limits
+    from dyto.demo.limits import DemoLimits
     from dyto.demo.receiving import receive_upload
     from dyto.demo.uploads import RefusedError, Uploads
 
     (tmp_path / "up").mkdir()
-    uploads = Uploads(tmp_path / "up", Limits())
+    uploads = Uploads(tmp_path / "up", DemoLimits())
 
     async def arriving(data: bytes, piece: int):
         for at in range(0, len(data), piece):
@@ -178,7 +178,7 @@ def test_uploads(tmp_path, count):
         body, piece, kind = drawn
         headers = {"content-type": kind, "content-length": str(len(body))}
         try:
-            clip = asyncio.run(receive_upload(headers, arriving(body, piece), uploads, Limits(), "me"))
+            clip = asyncio.run(receive_upload(headers, arriving(body, piece), uploads, DemoLimits(), "me"))
         except RefusedError as err:
             assert 400 <= err.status < 500
         else:

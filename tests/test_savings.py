@@ -23,7 +23,7 @@ from dyto.video import ArrivingFrames, Frames, sample_frames
 from dyto.video import rgb as _rgb
 from dyto.video.arrival import Arrival, FramesChanged
 from dyto.video.decode import Index
-from dyto.video.sampling import Fit, Reel
+from dyto.video.sampling import FrameBuffer, TargetSize
 from dyto.video.still import quiet_groups
 
 from video_files import numbers_in, remux, write_video
@@ -367,11 +367,11 @@ def test_what_cannot_be_read_is_told_alike(tiny, tmp_path, name):
 
 
 def test_a_reader_of_rows_that_never_come_is_told():
-    def read(reel):
-        reel.put(0, np.zeros((4, 4, 3), np.uint8))
+    def read(buffer):
+        buffer.put(0, np.zeros((4, 4, 3), np.uint8))
         raise OSError("the disk is gone")
 
-    arrival = Arrival(np.arange(3), Fit(), "film.mp4", read)
+    arrival = Arrival(np.arange(3), TargetSize(), "film.mp4", read)
     arrival.first()
     assert arrival.take(slice(0, 1)).shape == (1, 4, 4, 3)
     with pytest.raises(FramesChanged, match="the disk is gone"):
@@ -473,8 +473,10 @@ def test_a_still_page_is_decoded_at_its_intra_frames(tmp_path, preset):
 def test_groups_in_which_nothing_happens_are_one_stretch(tmp_path, monkeypatch):
     path = write_scene(tmp_path / "page.mp4", lambda picture, number: None, count=240, gop=20)
     decoded = []
-    put = Reel.put
-    monkeypatch.setattr(Reel, "put", lambda reel, number, picture: (decoded.append(number), put(reel, number, picture)))
+    put = FrameBuffer.put
+    monkeypatch.setattr(
+        FrameBuffer, "put", lambda buffer, number, picture: (decoded.append(number), put(buffer, number, picture))
+    )
     sample_frames(path, num_frames=240, savings=replace(OFF, still=True), size=(60, 80))
     assert len(set(decoded[:-240])) < 60  # the last group whole, and some of the intra frames
 

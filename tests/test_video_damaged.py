@@ -12,7 +12,7 @@ import pytest
 from dyto.errors import VideoError
 from dyto.video import sample_frames
 from dyto.video import stretches as _stretches
-from dyto.video.rgb import Shown, matrix_of
+from dyto.video.rgb import FrameContent, matrix_of
 from dyto.video.whole import missing_bytes
 
 from video_files import KINDS_OF_READING, write_video
@@ -102,7 +102,7 @@ def test_a_frame_gives_its_memory_back_at_once(made):
     with av.open(str(made("a.mkv"))) as container:
         frame = next(container.decode(video=0))
         pixels = np.frombuffer(memoryview(frame.planes[0]), np.uint8)
-        kept = Shown.of(frame).kept(None)
+        kept = FrameContent.of(frame).kept(None)
         assert not any(np.shares_memory(plane, pixels) for plane in kept.planes)
         assert kept.kept(kept.kept(None)).equals(kept)
         del pixels

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 from dyto.answer import Answer
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
-from dyto.models.answering import VIDEOS_AT_A_TIME, Answerer, Asked, by_video
+from dyto.models.answering import VIDEOS_AT_A_TIME, Answerer, PreparedQuestion, by_video
 from dyto.models.base import Encoded, VideoModel
 from dyto.models.decoding import check_generation, check_time_text
 from dyto.models.loading import load_model
@@ -301,7 +301,7 @@ class VideoQA:
         prompt = self._tokenize(question, choices, max_new_tokens)
         tokens = self.encode(video, question=self.question_for_strategy(question), **sampling)
         start = self.prompt_for(choices).answer_start
-        text, seconds = yield from self._answerer.stream(Asked(tokens, prompt), start=start, **options)
+        text, seconds = yield from self._answerer.stream(PreparedQuestion(tokens, prompt), start=start, **options)
         return self._answer(tokens, text, choices, seconds)
 
     def forget(self) -> None:

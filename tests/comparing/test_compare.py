@@ -14,10 +14,10 @@ import pytest
 
 import dyto
 from dyto.cli.app import run
-from dyto.comparing.asking import Panel
+from dyto.comparing.asking import CellAsker
 from dyto.comparing.blind import Blind
 from dyto.comparing.cells import parse_budgets, parse_strategies
-from dyto.comparing.compare import Contest, compare
+from dyto.comparing.compare import Comparison, compare
 from dyto.comparing.statistics import holm, sign_flip_p
 from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.evaluate import evaluate
@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 DOES_NOTHING, BREAKS, ASKS = (f"{HERE / 'strangers.py'}:{name}" for name in ("DoesNothing", "Breaks", "Asks"))
 
 
-def contest(world: Path, out: str = "out", strategies: str = "dyto", budgets: str = "72,2f,144", **more) -> Contest:
+def contest(world: Path, out: str = "out", strategies: str = "dyto", budgets: str = "72,2f,144", **more) -> Comparison:
     base = {
         "qa_file": world / "val_qa.json",
         "video_dir": world / "videos",
@@ -38,7 +38,7 @@ def contest(world: Path, out: str = "out", strategies: str = "dyto", budgets: st
         "max_new_tokens": 2,
     }
     settings = Settings("nextqa", **(base | more.pop("settings", {})))
-    return Contest(settings, world / out, strategies, budgets, **more)
+    return Comparison(settings, world / out, strategies, budgets, **more)
 
 
 def rows(world: Path, out: str = "out") -> list[dict]:
@@ -229,7 +229,7 @@ def test_a_tower_that_fails_is_a_reason_and_not_the_end(world, monkeypatch):
     def fail(self, video):
         raise dyto.ModelError("the tower gives up")
 
-    monkeypatch.setattr(Panel, "open", fail)
+    monkeypatch.setattr(CellAsker, "open", fail)
     found = compare(contest(world, budgets="72"))
     assert found["questions"] == 0
     assert {row["reason"] for row in rows(world)} == {"the tower gives up"}

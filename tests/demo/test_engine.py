@@ -8,8 +8,8 @@ import time
 import pytest
 
 import dyto
-from dyto.demo.engine import Doing, Engine, Failed, Said, Shown, Wish
-from dyto.demo.limits import Limits
+from dyto.demo.engine import DemoQuestion, Engine, QuestionFailed, SideAnswered, StageBegun, TextWritten
+from dyto.demo.limits import DemoLimits
 from dyto.demo.places import PREFIX, make_folder
 from dyto.video import frames as video
 
@@ -23,16 +23,16 @@ def engine(tiny, monkeypatch):
 
 
 def wish(clip, question="is there a red ring ?", *strategies, **changes):
-    return Wish(str(clip), question, "tiny", strategies or (dyto.DyTo(),), max_new_tokens=4, **changes)
+    return DemoQuestion(str(clip), question, "tiny", strategies or (dyto.DyTo(),), max_new_tokens=4, **changes)
 
 
 def test_an_answer_comes_in_pieces_and_then_with_its_pictures(engine, clip):
     events = list(engine.ask(wish(clip)))
     kinds = [type(event) for event in events]
-    assert kinds[0] is Doing
-    assert kinds[-1] is Shown
+    assert kinds[0] is StageBegun
+    assert kinds[-1] is SideAnswered
     end = events[-1]
-    assert end.answer.text == [event for event in events if isinstance(event, Said)][-1].text.strip()
+    assert end.answer.text == [event for event in events if isinstance(event, TextWritten)][-1].text.strip()
     assert len(end.keyframes) == len(end.maps) == len(end.answer.keyframes)
     assert all("→" in caption for _, caption in end.maps)
 
@@ -42,9 +42,9 @@ def test_a_second_question_neither_reads_nor_encodes_the_video_again(engine, cli
     for name in ("encode", "prefill"):
         monkeypatch.setattr(tiny, name, lambda *a, **k: pytest.fail("done again"))
     events = list(engine.ask(wish(clip, "what shape is the ring ?")))
-    assert isinstance(events[-1], Shown)
+    assert isinstance(events[-1], SideAnswered)
     assert events[-1].answer.seconds["prefill"] < 0.1
-    assert "reading the video" not in [event.words for event in events if isinstance(event, Doing)]
+    assert "reading the video" not in [event.words for event in events if isinstance(event, StageBegun)]
 
 
 def test_a_video_is_decoded_once_for_its_answer_and_its_pictures(engine, clip, monkeypatch):
@@ -63,9 +63,9 @@ def test_a_video_is_decoded_once_for_its_answer_and_its_pictures(engine, clip, m
 def test_two_strategies_answer_side_by_side_and_both_are_kept(engine, clip, tiny, monkeypatch):
     pair = (dyto.DyTo(), dyto.Uniform())
     events = list(engine.ask(wish(clip, "what ?", *pair)))
-    assert [event.side for event in events if isinstance(event, Shown)] == [0, 1]
+    assert [event.side for event in events if isinstance(event, SideAnswered)] == [0, 1]
     monkeypatch.setattr(tiny, "prefill", lambda *a, **k: pytest.fail("done again"))
-    assert isinstance(list(engine.ask(wish(clip, "what color ?", *pair)))[-1], Shown)
+    assert isinstance(list(engine.ask(wish(clip, "what color ?", *pair)))[-1], SideAnswered)
 
 
 def test_visitors_at_once_get_the_answers_that_one_gets(engine, clip):
@@ -82,7 +82,7 @@ def test_visitors_at_once_get_the_answers_that_one_gets(engine, clip):
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(isinstance(found[number], Shown) for number in range(6))
+    assert all(isinstance(found[number], SideAnswered) for number in range(6))
     again = [list(engine.ask(wish(clip, question)))[-1].answer.text for question in questions]
     assert again == alone
 
@@ -91,7 +91,7 @@ def test_a_visitor_who_leaves_does_not_hold_up_the_next(engine, clip):
     leaving = engine.ask(wish(clip))
     next(leaving)
     leaving.close()
-    assert isinstance(list(engine.ask(wish(clip)))[-1], Shown)
+    assert isinstance(list(engine.ask(wish(clip)))[-1], SideAnswered)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def held(engine, clip, tiny, monkeypatch):
     visit.join()
 
 
-def told_next(visitor, kind=Doing):
+def told_next(visitor, kind=StageBegun):
     """What a visitor is told when nothing has happened for a while, and his video is read."""
     for event in visitor:
         assert isinstance(event, kind)
@@ -130,7 +130,7 @@ def test_who_waits_is_told_so_and_served_in_turn(engine, held, clip):
     assert told_next(third) == "2 other questions are being answered first"
     held.set()
     events = [*second, *third]
-    shown = [event.answer.text for event in events if isinstance(event, Shown)]
+    shown = [event.answer.text for event in events if isinstance(event, SideAnswered)]
     assert len(shown) == 2
     for _ in range(100):  # the place is given up just after the last word
         if not any(line.places for line in engine._lines.values()):
@@ -156,31 +156,31 @@ def test_a_file_that_hangs_its_decoder_holds_up_nobody_else(engine, clip, tmp_pa
     visit = threading.Thread(target=lambda: found.extend(engine.ask(wish(poison))))
     visit.start()
     assert begun.wait(60)
-    assert isinstance(list(engine.ask(wish(clip)))[-1], Shown)
-    assert isinstance(list(engine.ask(wish(clip, "what color is the star ?")))[-1], Shown)
+    assert isinstance(list(engine.ask(wish(clip)))[-1], SideAnswered)
+    assert isinstance(list(engine.ask(wish(clip, "what color is the star ?")))[-1], SideAnswered)
     assert visit.is_alive()
     go.set()
     visit.join()
-    assert found[-1] == Failed("poison.mp4 takes more than 10 s to read")
+    assert found[-1] == QuestionFailed("poison.mp4 takes more than 10 s to read")
 
 
 def test_who_leaves_while_waiting_frees_his_place(engine, held, clip):
     engine._lines["tiny"].most = 1
     waits = engine.ask(wish(clip))
     told_next(waits)
-    assert "1 question waits for this model already" in told_next(engine.ask(wish(clip)), Failed)
+    assert "1 question waits for this model already" in told_next(engine.ask(wish(clip)), QuestionFailed)
     waits.close()
     after = engine.ask(wish(clip))
     assert told_next(after) == "another question is being answered first"
     held.set()
-    assert isinstance(list(after)[-1], Shown)
+    assert isinstance(list(after)[-1], SideAnswered)
 
 
 def test_what_takes_long_is_told_again_so_that_it_can_be_stopped(engine, clip, tiny, monkeypatch):
     monkeypatch.setattr("dyto.demo.engine.LOOK_SECONDS", 0.01)
     encode = tiny.encode
     monkeypatch.setattr(tiny, "encode", lambda *a, **k: (time.sleep(0.2), encode(*a, **k))[1])
-    words = [event.words for event in engine.ask(wish(clip)) if isinstance(event, Doing)]
+    words = [event.words for event in engine.ask(wish(clip)) if isinstance(event, StageBegun)]
     assert words.count("choosing and merging") + words.count("encoding the frames") > 5
 
 
@@ -189,7 +189,7 @@ def test_who_waits_as_the_demo_ends_does_not_wait_for_ever(engine, held, clip):
     told_next(waits)
     ending = threading.Thread(target=engine.close)
     ending.start()
-    assert all(isinstance(event, Doing) for event in waits)
+    assert all(isinstance(event, StageBegun) for event in waits)
     held.set()
     ending.join()
 
@@ -201,7 +201,7 @@ def test_what_is_no_video_is_told_by_its_name_alone(engine, tmp_path, content, m
     file = tmp_path / "holiday.mp4"
     if content is not None:
         file.write_bytes(content)
-    (event,) = [event for event in engine.ask(wish(file)) if isinstance(event, Failed)]
+    (event,) = [event for event in engine.ask(wish(file)) if isinstance(event, QuestionFailed)]
     assert message in event.words
     assert "holiday.mp4" in event.words
     assert str(tmp_path) not in event.words
@@ -216,19 +216,19 @@ def test_what_nobody_foresaw_is_told_and_the_next_visitor_served(engine, clip, m
     ).groups()
     assert f"a question failed (reference {number})" in caplog.text
     assert "ZeroDivisionError" in caplog.text
-    assert isinstance(list(engine.ask(wish(clip)))[-1], Shown)
+    assert isinstance(list(engine.ask(wish(clip)))[-1], SideAnswered)
 
 
 def test_files_over_a_limit_are_refused_before_they_are_decoded(clip):
-    assert Limits(megabytes=1, minutes=1).check(str(clip)) == clip
+    assert DemoLimits(megabytes=1, minutes=1).check(str(clip)) == clip
     with pytest.raises(dyto.VideoError, match="0 MB are allowed"):
-        Limits(megabytes=0).check(str(clip))
+        DemoLimits(megabytes=0).check(str(clip))
     for limits, message in [
         (
-            Limits(minutes=0.05),
+            DemoLimits(minutes=0.05),
             r"clip.mp4 lasts 0.108 minutes by its times, expected 0.05 minutes at most: cut out a part$",
         ),
-        (Limits(pixels=100), r"clip.mp4 has 96 x 64 pixels, expected 0.0001 megapixels at most: scale it down$"),
+        (DemoLimits(pixels=100), r"clip.mp4 has 96 x 64 pixels, expected 0.0001 megapixels at most: scale it down$"),
     ]:
         with pytest.raises(dyto.VideoError, match=message):
             dyto.sample_frames(clip, guarded=True, limits=limits.bounds)
@@ -244,7 +244,7 @@ def test_an_error_that_names_a_folder_is_kept_from_the_visitor(engine, clip, mon
         broken.setattr("dyto.demo.engine.VideoQA", fail)
         failed, told = [list(engine.ask(wish(clip)))[-1] for _ in range(2)]
     assert "ann" not in failed.words
-    assert told == Failed("org/model does not offer attention")
+    assert told == QuestionFailed("org/model does not offer attention")
     assert "/home/ann/models/mine" in caplog.text
 
 
@@ -253,7 +253,7 @@ def test_at_the_end_nothing_more_is_begun_and_nobody_waits(engine, held, clip):
     told_next(waits)
     start = time.monotonic()
     engine.stop()
-    assert all(isinstance(event, Doing) for event in waits)
+    assert all(isinstance(event, StageBegun) for event in waits)
     assert time.monotonic() - start < 5
     held.set()
 

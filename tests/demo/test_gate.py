@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dyto.demo.addresses import Addresses
 from dyto.demo.gate import Gate
-from dyto.demo.limits import Limits
+from dyto.demo.limits import DemoLimits
 from dyto.demo.messages import Call
 from dyto.demo.uploads import Uploads
 from dyto.demo.visitors import Visitors
@@ -39,8 +39,8 @@ def site():
 
 
 def gate_of(folder, site, public_url=None):
-    visitors = Visitors(Uploads(folder, Limits()))
-    return Gate(site, Addresses("127.0.0.1", 7860, public_url), visitors, Limits(), CALLS)
+    visitors = Visitors(Uploads(folder, DemoLimits()))
+    return Gate(site, Addresses("127.0.0.1", 7860, public_url), visitors, DemoLimits(), CALLS)
 
 
 def request(gate, method="GET", path="/", body=b"", **headers):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import dyto
-from dyto.demo.limits import Limits
+from dyto.demo.limits import DemoLimits
 from dyto.demo.receiving import receive_upload
 from dyto.demo.uploads import RefusedError, Uploads
 from dyto.demo.visitors import Visitors
@@ -20,7 +20,7 @@ TAIL = b"\r\n--b--\r\n"
 
 @pytest.fixture
 def uploads(tmp_path):
-    return Uploads(tmp_path, Limits(megabytes=1, visitor_files=2, all_files=3, all_megabytes=2))
+    return Uploads(tmp_path, DemoLimits(megabytes=1, visitor_files=2, all_files=3, all_megabytes=2))
 
 
 async def pieces(*chunks):
@@ -29,7 +29,7 @@ async def pieces(*chunks):
 
 
 def send(uploads, *chunks, visitor="ann", headers=FORM):
-    limits = Limits(megabytes=1)
+    limits = DemoLimits(megabytes=1)
     return asyncio.run(receive_upload(headers, pieces(*chunks), uploads, limits, visitor))
 
 
@@ -103,7 +103,7 @@ def test_an_upload_that_stops_to_come_is_broken_off(uploads, tmp_path, monkeypat
         await asyncio.sleep(9)
 
     with pytest.raises(RefusedError, match="too slowly"):
-        asyncio.run(receive_upload(FORM, stalling(), uploads, Limits(), "ann"))
+        asyncio.run(receive_upload(FORM, stalling(), uploads, DemoLimits(), "ann"))
     assert files(tmp_path) == []
 
 
@@ -138,7 +138,7 @@ def test_what_nobody_uses_is_removed_after_a_while(uploads, tmp_path, monkeypatc
 
 def test_a_file_goes_when_its_last_page_shows_another_or_closes(tmp_path):
     gone = []
-    uploads = Uploads(tmp_path, Limits(), gone.append)
+    uploads = Uploads(tmp_path, DemoLimits(), gone.append)
     visitors = Visitors(uploads)
     for page in ("one-", "two-"):
         assert visitors.admit("ann", page)
@@ -159,7 +159,7 @@ def test_a_file_goes_when_its_last_page_shows_another_or_closes(tmp_path):
 def test_pages_and_pictures_belong_to_their_visitor_and_are_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr("dyto.demo.visitors.MOST_PAGES", 3)
     monkeypatch.setattr("dyto.demo.visitors.MOST_PICTURE_BYTES", 10)
-    visitors = Visitors(Uploads(tmp_path, Limits()))
+    visitors = Visitors(Uploads(tmp_path, DemoLimits()))
     assert visitors.admit("ann", "page-a")
     visitors.beat("page-a")
     assert not visitors.admit("bob", "page-a")
@@ -176,7 +176,7 @@ def test_pages_and_pictures_belong_to_their_visitor_and_are_bounded(tmp_path, mo
 
 
 def test_a_cookie_is_known_by_its_signature_and_only_here(tmp_path):
-    here, there = Visitors(Uploads(tmp_path, Limits())), Visitors(Uploads(tmp_path, Limits()))
+    here, there = Visitors(Uploads(tmp_path, DemoLimits())), Visitors(Uploads(tmp_path, DemoLimits()))
     cookie = here.mint()
     assert here.of_cookie(cookie) == here.of_cookie(cookie) != here.of_cookie(here.mint())
     name, _, signature = cookie.partition(".")

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import dyto
-from dyto.comparing.compare import Contest, compare
+from dyto.comparing.compare import Comparison, compare
 from dyto.errors import ConfigError, DatasetError, DytoError
 from dyto.evaluation.cache import TokenCache
 from dyto.evaluation.evaluate import Judging, evaluate
@@ -133,7 +133,7 @@ def test_whichever_write_of_the_judging_fails_no_verdict_is_lost(world, stub, mo
 def test_whichever_write_of_a_comparison_fails_the_next_run_completes_it(small, monkeypatch):
     def work(out):
         given = settings(small, strategy="dyto")
-        return compare(Contest(given, small / out, strategies="uniform", budgets="72", blind=False))
+        return compare(Comparison(given, small / out, strategies="uniform", budgets="72", blind=False))
 
     work("whole")
     calls = calls_of(monkeypatch, small / "count", lambda: work("count"))
@@ -362,7 +362,7 @@ def test_a_question_file_that_changed_is_refused_and_where_it_did_is_said(small,
 
 def test_a_question_file_that_changed_is_refused_by_a_comparison_too(small):
     def work():
-        return compare(Contest(settings(small), small / "out", strategies="uniform", budgets="72", blind=False))
+        return compare(Comparison(settings(small), small / "out", strategies="uniform", budgets="72", blind=False))
 
     work()
     rows = json.loads((small / "val_qa.json").read_text())

@@ -64,7 +64,7 @@ def compare_command(
     as_json: options.ResultsAsJson = False,
 ) -> None:
     """Compare strategies at equal budgets of tokens, from where an earlier run stopped."""
-    from dyto.comparing.compare import Contest, compare
+    from dyto.comparing.compare import Comparison, compare
     from dyto.comparing.report import write_report
     from dyto.evaluation.outcome import ErrorLimit
     from dyto.evaluation.settings import Settings
@@ -84,7 +84,7 @@ def compare_command(
         encoding=questions.encoding,
         error_limit=ErrorLimit.parse(fail_on_error),
     )
-    contest = Contest(settings, out_dir, strategies, budgets, rotate=rotate, blind=blind, rivals=rivals)
+    contest = Comparison(settings, out_dir, strategies, budgets, rotate=rotate, blind=blind, rivals=rivals)
     for wanted in by or []:
         if wanted not in settings.spec.groupings:
             raise unknown("breakdown", wanted, settings.spec.groupings)

@@ -64,7 +64,7 @@ def demo_command(
     """Open a page in the browser that answers questions about videos."""
     from dyto.demo.addresses import LOOPBACK
     from dyto.demo.app import serve
-    from dyto.demo.limits import Limits
+    from dyto.demo.limits import DemoLimits
 
     names = list(dict.fromkeys(model or [os.environ.get("DYTO_MODEL") or "tiny"]))
     if host not in LOOPBACK:
@@ -76,7 +76,7 @@ def demo_command(
             host=host,
             port=port,
             public_url=public_url,
-            limits=Limits(
+            limits=DemoLimits(
                 max_mb,
                 max_minutes,
                 visitor_megabytes=visitor_mb,

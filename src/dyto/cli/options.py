@@ -40,8 +40,8 @@ StrategyName = Annotated[
     ),
 ]
 Budget = Annotated[int | None, typer.Option(help="Most visual tokens. (default: the published one)")]
-NumFrames = Annotated[int | None, typer.Option(help="Frames to sample. (default: 100)")]
-Fps = Annotated[float | None, typer.Option(help="Frames to sample per second, instead of a number.")]
+NumFrames = Annotated[int | None, typer.Option(help="FrameFlags to sample. (default: 100)")]
+Fps = Annotated[float | None, typer.Option(help="FrameFlags to sample per second, instead of a number.")]
 Start = Annotated[float | None, typer.Option(help="Begin here, seconds.")]
 End = Annotated[float | None, typer.Option(help="End before here, seconds.")]
 DeviceMap = Annotated[Text, typer.Option(help="auto: spread a large model over devices.")]
@@ -93,7 +93,7 @@ LOADING = {
 ModelOptions = Annotated[Loading, Flags(LOADING)]
 
 
-class Way(str, enum.Enum):
+class FrameChoice(str, enum.Enum):
     """How frames are chosen."""
 
     uniform = "uniform"
@@ -101,15 +101,15 @@ class Way(str, enum.Enum):
 
 
 @dataclass(frozen=True)
-class Frames:
+class FrameFlags:
     """Which frames of a video are read."""
 
     num_frames: NumFrames = None
     fps: Fps = None
     start: Start = None
     end: End = None
-    sampling: Annotated[Way, typer.Option(help="uniform, or only the codec's intra frames (far faster to read).")] = (
-        Way.uniform
+    sampling: Annotated[FrameChoice, typer.Option(help="uniform, or only intra frames (far faster to read).")] = (
+        FrameChoice.uniform
     )
     allow_partial: AllowPartial = False
     raise_limit: RaiseLimit = None
@@ -118,7 +118,7 @@ class Frames:
         """What is stated, as options of `dyto.sample_frames`.
 
         Args:
-            usual: Frames to sample where neither a number nor a rate is stated; None to leave that open.
+            usual: FrameFlags to sample where neither a number nor a rate is stated; None to leave that open.
         """
         from dyto.video.limits import limits_given
 
@@ -129,12 +129,12 @@ class Frames:
         return given | {"sampling": self.sampling.value, "allow_partial": self.allow_partial}
 
 
-FrameOptions = Annotated[Frames, Flags()]
-WholeVideoOptions = Annotated[Frames, Flags(without=("start", "end"))]
+FrameOptions = Annotated[FrameFlags, Flags()]
+WholeVideoOptions = Annotated[FrameFlags, Flags(without=("start", "end"))]
 
 
 @dataclass(frozen=True)
-class Chosen:
+class StrategyFlags:
     """A strategy."""
 
     strategy: StrategyName = "dyto"
@@ -148,11 +148,11 @@ class Chosen:
         return make_strategy(self.strategy, preset=self.preset, token_budget=self.budget)
 
 
-StrategyOptions = Annotated[Chosen, Flags()]
+StrategyOptions = Annotated[StrategyFlags, Flags()]
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavingFlags:
     """Which savings are on."""
 
     without: Without = None
@@ -165,11 +165,11 @@ class Saved:
         return Savings.of(self.without or (), self.saving or ())
 
 
-SavingOptions = Annotated[Saved, Flags()]
+SavingOptions = Annotated[SavingFlags, Flags()]
 
 
 @dataclass(frozen=True)
-class Asked:
+class QuestionFlags:
     """The questions of a benchmark, and where its videos are."""
 
     qa_file: QuestionFile = None
@@ -180,11 +180,11 @@ class Asked:
     encoding: Encoding = None
 
 
-QuestionOptions = Annotated[Asked, Flags()]
+QuestionOptions = Annotated[QuestionFlags, Flags()]
 
 
 @dataclass(frozen=True)
-class Kept:
+class CacheFlags:
     """Where encoded videos are kept."""
 
     cache: Annotated[Path | None, typer.Option(help="Keep encoded videos in this folder.")] = None
@@ -194,11 +194,11 @@ class Kept:
     ] = False
 
 
-CacheOptions = Annotated[Kept, Flags()]
+CacheOptions = Annotated[CacheFlags, Flags()]
 
 
 @dataclass(frozen=True)
-class Judge:
+class JudgeFlags:
     """Who judges open-ended answers."""
 
     judge: Annotated[str, typer.Option(help="auto, openai, offline or none.")] = "auto"
@@ -213,4 +213,4 @@ class Judge:
         return Judging(self.judge, self.judge_model, self.judge_prompts, self.judge_concurrency)
 
 
-JudgeOptions = Annotated[Judge, Flags()]
+JudgeOptions = Annotated[JudgeFlags, Flags()]

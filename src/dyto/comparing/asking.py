@@ -46,7 +46,7 @@ class Cost:
     memory: dict[str, float] = field(default_factory=dict)
 
 
-class Panel:
+class CellAsker:
     """Puts the questions about a video to one cell after another.
 
     Args:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dyto.comparing.asking import Panel
+from dyto.comparing.asking import CellAsker
 from dyto.comparing.cells import (
     BASELINE,
     SIMPLE_RIVALS,
@@ -22,7 +22,7 @@ from dyto.comparing.guard import alarms, told, twins, unasked
 from dyto.comparing.runner import Progress, Work, nothing_open, run
 from dyto.comparing.statistics import Difference
 from dyto.comparing.tally import (
-    Standing,
+    CellResult,
     comparisons,
     costs_of,
     difference_of,
@@ -51,7 +51,7 @@ DEFAULT_BUDGETS = "1.6f,3.2f,6.4f,12.8f,25.6f"
 
 
 @dataclass(frozen=True)
-class Contest:
+class Comparison:
     """What is compared, and on what.
 
     Args:
@@ -117,7 +117,7 @@ class Contest:
         return self.settings.common_config(questions) | {"rotate": self.rotate}
 
 
-def compare(contest: Contest, *, progress: Progress = lambda done, total: None) -> dict[str, Any]:
+def compare(contest: Comparison, *, progress: Progress = lambda done, total: None) -> dict[str, Any]:
     """Compare strategies, from where an earlier run into the same folder stopped.
 
     Args:
@@ -155,7 +155,7 @@ def compare(contest: Contest, *, progress: Progress = lambda done, total: None) 
     return found
 
 
-def _recorded_cells(contest: Contest, questions: Questions) -> list[Cell] | None:
+def _recorded_cells(contest: Comparison, questions: Questions) -> list[Cell] | None:
     """The cells, where an earlier run has noted how many patches a frame has; None before the first."""
     if not contest.folders.check(contest.config(questions), questions):
         return None
@@ -163,14 +163,14 @@ def _recorded_cells(contest: Contest, questions: Questions) -> list[Cell] | None
     return contest.cells(int(noted["patches_per_frame"]))
 
 
-def _ask(contest: Contest, questions: Questions, work: Work, progress: Progress) -> Work:
+def _ask(contest: Comparison, questions: Questions, work: Work, progress: Progress) -> Work:
     settings = contest.settings
     qa = settings.load(settings.loading.device)
     work = replace(work, cells=contest.cells(qa.model.num_patches))
     prompt = settings.template(qa)
     config = contest.config(questions) | loaded_config(qa, prompt.text) | {"patches_per_frame": qa.model.num_patches}
     contest.folders.settle(config, run_manifest(questions, qa, config))
-    panel = Panel(
+    panel = CellAsker(
         qa,
         settings.spec,
         prompt,
@@ -185,7 +185,7 @@ def _ask(contest: Contest, questions: Questions, work: Work, progress: Progress)
 
 
 def results(
-    contest: Contest, cells: Sequence[Cell], rows: Iterable[Row], costs: Sequence[Mapping[str, Any]]
+    contest: Comparison, cells: Sequence[Cell], rows: Iterable[Row], costs: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """All figures of a comparison, JSON-ready, from what was recorded.
 
@@ -201,7 +201,7 @@ def results(
     asked = {key for standing in found for key in standing.rows}
     config = read_json(contest.folders.artifacts / "config.json")
 
-    def line(standing: Standing) -> dict[str, Any]:
+    def line(standing: CellResult) -> dict[str, Any]:
         cell = standing.cell
         unanswered, why = unanswered_of(standing)
         facing = opponents(standing, found, contest.rival_names)
@@ -222,7 +222,7 @@ def results(
             "groups": by_group,
         }
 
-    def _group(standing: Standing, facing: Mapping[str, Standing], keys: Sequence[str]) -> dict[str, Any]:
+    def _group(standing: CellResult, facing: Mapping[str, CellResult], keys: Sequence[str]) -> dict[str, Any]:
         differences = {role: difference_of(standing, other, questions, keys) for role, other in facing.items()}
         return mean_of(standing, questions, keys) | {
             "vs": {role: _untested(d, facing[role]) for role, d in differences.items() if d}
@@ -248,14 +248,16 @@ def results(
     }
 
 
-def _untested(difference: Difference, other: Standing) -> dict[str, Any]:
+def _untested(difference: Difference, other: CellResult) -> dict[str, Any]:
     """A difference within a group: with its interval, and without a p-value that no correction has seen."""
     values = asdict(difference)
     del values["p"]
     return {"against": other.cell.strategy} | values
 
 
-def notes(contest: Contest, found: Sequence[Standing], left_out: int, costs: Iterable[Mapping[str, Any]]) -> list[str]:
+def notes(
+    contest: Comparison, found: Sequence[CellResult], left_out: int, costs: Iterable[Mapping[str, Any]]
+) -> list[str]:
     """What a reader of the figures must know, besides the alarms."""
     lines = []
     if not {BASELINE, "all"} & {name.strip() for name in contest.strategies.split(",")}:

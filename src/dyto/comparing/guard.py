@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dyto.comparing.cells import BLIND
-from dyto.comparing.tally import Standing
+from dyto.comparing.tally import CellResult
 from dyto.evaluation.rows import ANSWERED, Row
 
 
@@ -27,7 +27,7 @@ class Alarm:
     finding: str
 
 
-def alarms(standings: Sequence[Standing]) -> list[Alarm]:
+def alarms(standings: Sequence[CellResult]) -> list[Alarm]:
     """Everything that a reader must be told loudly, cell by cell."""
     blind = next((s for s in standings if s.cell.strategy == BLIND and s.cell.call is None), None)
     found = []
@@ -53,7 +53,7 @@ def told(found: Sequence[Alarm]) -> list[str]:
     return [f"{strategy} at {', '.join(where)}: {finding}" for (strategy, finding), where in budgets.items()]
 
 
-def _tokens(standing: Standing) -> Iterator[tuple[str, str]]:
+def _tokens(standing: CellResult) -> Iterator[tuple[str, str]]:
     """Strategies that left the tokens as they were, or took more than they were allowed."""
     budget = standing.cell.budget
     assert budget is not None
@@ -75,7 +75,7 @@ def _tokens(standing: Standing) -> Iterator[tuple[str, str]]:
         )
 
 
-def _failures(standing: Standing) -> Iterator[tuple[str, str]]:
+def _failures(standing: CellResult) -> Iterator[tuple[str, str]]:
     """Strategies that could not work on videos which others answered."""
     rows = list(standing.all_rows())
     failed = {r["video_name"]: r["reason"] for r in rows if r["status"] in ("failed", "does_not_fit")}
@@ -86,7 +86,7 @@ def _failures(standing: Standing) -> Iterator[tuple[str, str]]:
         yield "failed", f"no answer on {_videos(len(failed))}, counted as wrong: {reason}"
 
 
-def _same_as_blind(standing: Standing, blind: Standing) -> Iterator[tuple[str, str]]:
+def _same_as_blind(standing: CellResult, blind: CellResult) -> Iterator[tuple[str, str]]:
     """Strategies whose every answer is that of the model without any video."""
     pairs = [pair for key, rows in standing.rows.items() for pair in _paired(rows, blind.rows.get(key, []))]
     if pairs and all(mine["pred"] == theirs["pred"] for mine, theirs in pairs):
@@ -100,16 +100,16 @@ def _paired(rows: Sequence[Row], others: Sequence[Row]) -> Iterator[tuple[Row, R
             yield row, by_rotation[row["rotation"]]
 
 
-def unasked(standings: Sequence[Standing]) -> list[str]:
+def unasked(standings: Sequence[CellResult]) -> list[str]:
     """Why the control answered nothing, so that nobody was held against it; nothing where it did, or was left out."""
     blind = [s for s in standings if s.cell.strategy == BLIND and s.cell.call is None]
     rows = [row for standing in blind for row in standing.all_rows() if row["status"] != "bad_row"]
     return [rows[0]["reason"]] if rows and all(row["status"] != ANSWERED for row in rows) else []
 
 
-def twins(standings: Sequence[Standing]) -> list[str]:
+def twins(standings: Sequence[CellResult]) -> list[str]:
     """Cells that read the very same tokens of every video, so that comparing them says nothing."""
-    groups: dict[tuple[tuple[str, str], ...], list[Standing]] = {}
+    groups: dict[tuple[tuple[str, str], ...], list[CellResult]] = {}
     for standing in standings:
         seen = {(row["key"].split("-", 1)[0], row["tokens_sha256"]) for row in standing.all_rows() if _has_tokens(row)}
         if seen and standing.cell.budget is not None:

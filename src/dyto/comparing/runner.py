@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dyto.benchmarks import Sample
-from dyto.comparing.asking import COMPARED, STAGES, Cost, Panel, Variant, row_key
+from dyto.comparing.asking import COMPARED, STAGES, CellAsker, Cost, Variant, row_key
 from dyto.comparing.cells import Cell
 from dyto.comparing.rotation import variants
 from dyto.errors import ConfigError, DatasetError
@@ -67,7 +67,7 @@ def nothing_open(work: Work, loader: Loader) -> bool:
         return not any(_open(journal, loader, work, cell, members) for _, members in work.groups for cell in work.cells)
 
 
-def run(work: Work, panel: Panel, loader: Loader, progress: Progress) -> None:
+def run(work: Work, panel: CellAsker, loader: Loader, progress: Progress) -> None:
     """Ask everything that is not recorded yet, and wait for what other processes are asking.
 
     Decoding, encoding and asking follow one another in this process, so that no strategy is timed while something
@@ -119,7 +119,7 @@ def run(work: Work, panel: Panel, loader: Loader, progress: Progress) -> None:
         report()
 
 
-def _opened(panel: Panel, loader: Loader, samples: Sequence[Sample], *, alone: bool) -> Loaded | Unavailable:
+def _opened(panel: CellAsker, loader: Loader, samples: Sequence[Sample], *, alone: bool) -> Loaded | Unavailable:
     """The video of some samples, seen by the tower, or why there is none; `alone` while none was answered yet.
 
     Raises:

@@ -21,7 +21,7 @@ Scores = dict[str, int]
 
 
 @dataclass
-class Standing:
+class CellResult:
     """One cell's rows and scores.
 
     Attributes:
@@ -46,7 +46,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Questions:
+class AskedQuestions:
     """The questions that count: those that at least one strategy answered. Every cell is scored over all of them.
 
     Attributes:
@@ -72,7 +72,7 @@ class Questions:
         return {grouping: sorted(names) for grouping, names in found.items()}
 
 
-def standings(cells: Sequence[Cell], rows: Iterable[Row], kind: str) -> tuple[list[Standing], Questions]:
+def standings(cells: Sequence[Cell], rows: Iterable[Row], kind: str) -> tuple[list[CellResult], AskedQuestions]:
     """Sort rows by cell and question, and score them.
 
     A question is right as far as its rotations are; one that a strategy left unanswered counts as wrong, unless no
@@ -83,7 +83,7 @@ def standings(cells: Sequence[Cell], rows: Iterable[Row], kind: str) -> tuple[li
         rows: Everything recorded.
         kind: Of the benchmark, "choice" or "open".
     """
-    by_key = {cell.key: Standing(cell) for cell in cells}
+    by_key = {cell.key: CellResult(cell) for cell in cells}
     for row in sorted(rows, key=lambda row: (row["place"], row["rotation"])):
         standing = by_key.get(row["key"].split("-", 3)[3])
         if standing is not None:
@@ -100,7 +100,7 @@ def standings(cells: Sequence[Cell], rows: Iterable[Row], kind: str) -> tuple[li
     for standing in found:
         if any(row["status"] == ANSWERED for key in counted for row in standing.rows.get(key, [])):
             standing.scores = {key: _score(standing.rows.get(key, []), kind, unit) for key in counted}
-    return found, Questions({key: videos[key] for key in counted}, groups, unit)
+    return found, AskedQuestions({key: videos[key] for key in counted}, groups, unit)
 
 
 def _score(asked: Sequence[Row], kind: str, unit: int) -> int:
@@ -117,7 +117,7 @@ def is_right(row: Row, kind: str) -> bool:
     return exact_match(Case(row["key"], "match", {"answer": row["answer"], "prediction": row["pred"]})).pred == "yes"
 
 
-def mean_of(standing: Standing, questions: Questions, keys: Sequence[str] | None = None) -> dict[str, Any]:
+def mean_of(standing: CellResult, questions: AskedQuestions, keys: Sequence[str] | None = None) -> dict[str, Any]:
     """Accuracy of a cell with its 95 % interval over videos, as JSON-ready values."""
     chosen = list(standing.scores) if keys is None else [key for key in keys if key in standing.scores]
     values = [standing.scores[key] / questions.unit for key in chosen]
@@ -126,7 +126,7 @@ def mean_of(standing: Standing, questions: Questions, keys: Sequence[str] | None
 
 
 def difference_of(
-    one: Standing, other: Standing, questions: Questions, keys: Sequence[str] | None = None
+    one: CellResult, other: CellResult, questions: AskedQuestions, keys: Sequence[str] | None = None
 ) -> Difference | None:
     """How much better one cell is than another, over the same questions."""
     sums: dict[str, int] = defaultdict(int)
@@ -138,7 +138,9 @@ def difference_of(
     return paired_difference(list(sums.values()), list(counts.values()), questions.unit)
 
 
-def opponents(standing: Standing, all_standings: Sequence[Standing], rivals: Sequence[str]) -> dict[str, Standing]:
+def opponents(
+    standing: CellResult, all_standings: Sequence[CellResult], rivals: Sequence[str]
+) -> dict[str, CellResult]:
     """Whom a cell is compared with: `uniform` and the best simple rival at its budget, where that is another.
 
     A cell that answered nothing, or used more tokens than it was allowed, is compared with nobody and is no rival.
@@ -164,7 +166,7 @@ def opponents(standing: Standing, all_standings: Sequence[Standing], rivals: Seq
 
 
 def comparisons(
-    all_standings: Sequence[Standing], questions: Questions, rivals: Sequence[str]
+    all_standings: Sequence[CellResult], questions: AskedQuestions, rivals: Sequence[str]
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """All paired tests, by cell and opponent, corrected for their number.
 
@@ -189,7 +191,7 @@ def comparisons(
     return found
 
 
-def use_of(standing: Standing) -> dict[str, Any]:
+def use_of(standing: CellResult) -> dict[str, Any]:
     """Tokens and frames that a cell read, over videos; None where it read none."""
     by_video = {row["video_name"]: row for row in standing.all_rows() if row.get("visual_tokens")}
     if not by_video:
@@ -221,7 +223,7 @@ def costs_of(cell: Cell, lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def unanswered_of(standing: Standing) -> tuple[dict[str, int], str]:
+def unanswered_of(standing: CellResult) -> tuple[dict[str, int], str]:
     """How many rows were not answered, by status, and the reason given most often."""
     missing = [row for row in standing.all_rows() if row["status"] != ANSWERED]
     reasons = Counter(row["reason"] for row in missing)

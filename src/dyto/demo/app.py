@@ -15,8 +15,17 @@ from typing import Any
 
 from dyto.answer import Answer
 from dyto.demo.addresses import Addresses
-from dyto.demo.engine import WORDS, Captioned, Doing, Engine, Failed, Said, Shown, Wish
-from dyto.demo.limits import Limits
+from dyto.demo.engine import (
+    WORDS,
+    Captioned,
+    DemoQuestion,
+    Engine,
+    QuestionFailed,
+    SideAnswered,
+    StageBegun,
+    TextWritten,
+)
+from dyto.demo.limits import DemoLimits
 from dyto.demo.look import ANNOUNCED, BUSY, IDLE, TOKEN, sample_script
 from dyto.demo.messages import unforeseen
 from dyto.demo.parts import NOTHING, SIDE_PARTS, controls, shown_models, side
@@ -41,7 +50,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 7860,
     public_url: str | None = None,
-    limits: Limits | None = None,
+    limits: DemoLimits | None = None,
     waiting: int = 16,
     ready: Callable[[str], None] = lambda address: None,
     until: threading.Event | None = None,
@@ -65,7 +74,7 @@ def serve(
         ConfigError: The port is taken, the public address is none, or there is no room for files.
         ModelError: The first model cannot be loaded.
     """
-    bounds, ended = limits or Limits(), threading.Event()
+    bounds, ended = limits or DemoLimits(), threading.Event()
     with own_folder() as folder, open_door(host, port) as door:
         engine = Engine(tuple(models), bounds, loading, max(1, waiting))
         try:
@@ -188,20 +197,20 @@ def _handler(gr: Any, engine: Engine, visitors: Visitors) -> Callable[..., Gener
             logger.exception("a question failed (reference %s)", number)
             yield _told(gr, unforeseen(number))
 
-    def answer(page: str, wish: Wish, name: str) -> Generator[list[Any], None, None]:
+    def answer(page: str, wish: DemoQuestion, name: str) -> Generator[list[Any], None, None]:
         count = len(wish.strategies)
         visitors.clear(page)
         shown = _blank(gr, WORDS["waiting"], count)
         yield shown
         for event in engine.ask(wish):
-            if isinstance(event, Failed):
+            if isinstance(event, QuestionFailed):
                 yield _told(gr, event.words.replace(Path(wish.video).name, name), count)
                 return
             changed = _changes(gr, event, wish, lambda pictures: _kept(visitors, page, pictures))
             for place, part in changed.items():
                 shown[place] = part
             # The page as a whole at the end of a side, whatever of the pieces before came through.
-            yield shown if isinstance(event, Shown) else [changed.get(i, gr.update()) for i in range(len(shown))]
+            yield shown if isinstance(event, SideAnswered) else [changed.get(i, gr.update()) for i in range(len(shown))]
 
     return _requesting(gr, ask)
 
@@ -238,14 +247,17 @@ def _blank(gr: Any, words: str, sides: int = 1) -> list[Any]:
 
 
 def _changes(
-    gr: Any, event: Doing | Said | Shown, wish: Wish, kept: Callable[[Captioned], list[dict[str, Any]]]
+    gr: Any,
+    event: StageBegun | TextWritten | SideAnswered,
+    wish: DemoQuestion,
+    kept: Callable[[Captioned], list[dict[str, Any]]],
 ) -> dict[int, Any]:
     """What changes on the page when something has happened, by its place among the outputs."""
-    if isinstance(event, Doing):
+    if isinstance(event, StageBegun):
         return {0: gr.update(value=event.words)}
     first = 1 + SIDE_PARTS * event.side
     label = f"Answer ({getattr(wish.strategies[event.side], 'name', 'own strategy')})"
-    if isinstance(event, Said):
+    if isinstance(event, TextWritten):
         return {first: gr.update(value=event.text, label=label)}
     shown = (
         gr.update(value=event.answer.text or "(no answer)", label=label),
@@ -277,7 +289,7 @@ def facts_of(answer: Answer, choices: Sequence[str] | None) -> str:
 def read_wish(
     video: str | None, question: str, options: str, model: str, strategy: str, preset: str, budget: int | None,
     versus: str,
-) -> Wish:  # fmt: skip
+) -> DemoQuestion:  # fmt: skip
     """What the fields of the page ask for.
 
     Raises:
@@ -296,7 +308,7 @@ def read_wish(
     else:
         chosen = _listed(strategy, most)
     others = () if versus == NOTHING else (_listed(versus, most),)
-    return Wish(video, question, model, (chosen, *others), choices or None)
+    return DemoQuestion(video, question, model, (chosen, *others), choices or None)
 
 
 def _listed(name: str, most: int | None) -> Strategy:

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from dyto.answer import Answer
-from dyto.demo.limits import Limits
+from dyto.demo.limits import DemoLimits
 from dyto.demo.line import Line, Place
 from dyto.demo.messages import names_a_place, unforeseen
 from dyto.errors import DytoError
@@ -51,7 +51,7 @@ Captioned = list[tuple[Image.Image, str]]
 
 
 @dataclass(frozen=True)
-class Wish:
+class DemoQuestion:
     """What a visitor wants to know.
 
     Attributes:
@@ -72,14 +72,14 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Doing:
+class StageBegun:
     """A stage begins."""
 
     words: str
 
 
 @dataclass(frozen=True)
-class Said:
+class TextWritten:
     """The answer of one side so far."""
 
     side: int
@@ -87,7 +87,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Shown:
+class SideAnswered:
     """The end of one side: its answer, its key frames and what was merged in them."""
 
     side: int
@@ -97,13 +97,13 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Failed:
+class QuestionFailed:
     """What went wrong, for the visitor."""
 
     words: str
 
 
-Event = Doing | Said | Shown | Failed
+Event = StageBegun | TextWritten | SideAnswered | QuestionFailed
 
 
 @dataclass
@@ -128,7 +128,7 @@ class Engine:
     """
 
     models: Sequence[str]
-    limits: Limits = field(default_factory=Limits)
+    limits: DemoLimits = field(default_factory=DemoLimits)
     loading: dict[str, Any] = field(default_factory=dict)
     waiting: int = 16
 
@@ -146,7 +146,7 @@ class Engine:
         """
         self._lines[name].in_model(self._model, name)
 
-    def ask(self, wish: Wish) -> Generator[Event, None, None]:
+    def ask(self, wish: DemoQuestion) -> Generator[Event, None, None]:
         """Answer a question; a generator that is closed early stops the work.
 
         Yields:
@@ -157,20 +157,20 @@ class Engine:
         place = line.join(lambda place: self._work(wish, told.put, line, place))
         if place is None:
             waits = "1 question waits" if line.most == 1 else f"{line.most} questions wait"
-            yield Failed(f"{waits} for this model already, and no more may: ask again in a minute")
+            yield QuestionFailed(f"{waits} for this model already, and no more may: ask again in a minute")
             return
-        doing = Doing(WORDS["waiting"])
+        doing = StageBegun(WORDS["waiting"])
         try:
             while not place.ended:
                 try:
                     event = told.get(timeout=LOOK_SECONDS)
                 except queue.Empty:
                     ahead = line.ahead(place)
-                    yield Doing(_waiting_for(ahead)) if ahead else doing
+                    yield StageBegun(_waiting_for(ahead)) if ahead else doing
                     continue
                 if event is None:
                     return
-                if isinstance(event, Doing):
+                if isinstance(event, StageBegun):
                     doing = event
                 yield event
         finally:
@@ -192,11 +192,11 @@ class Engine:
         for line in self._lines.values():
             line.stop(wait=False)
 
-    def _work(self, wish: Wish, tell: Callable[[Event | None], None], line: Line, place: Place) -> None:
+    def _work(self, wish: DemoQuestion, tell: Callable[[Event | None], None], line: Line, place: Place) -> None:
         try:
             place.reads = True
             read = self._read(wish, tell, line)
-            tell(Doing(WORDS["waiting"]))
+            tell(StageBegun(WORDS["waiting"]))
             line.in_turn(place, self._answer_all, wish, read, tell, place.left)
         except CancelledError:
             pass  # he has left
@@ -206,31 +206,31 @@ class Engine:
                 number = secrets.token_hex(4)
                 logger.exception("a question failed (reference %s)", number)
                 words = unforeseen(number)
-            tell(Failed(words))
+            tell(QuestionFailed(words))
         finally:
             if not Path(wish.video).exists():
                 self.forget(wish.video)  # deleted meanwhile, because its visitor left
             tell(None)
 
-    def _read(self, wish: Wish, tell: Callable[[Event | None], None], line: Line) -> _Read | None:
+    def _read(self, wish: DemoQuestion, tell: Callable[[Event | None], None], line: Line) -> _Read | None:
         """The frames of a video, read beside the model's work; None if all of its sides were seen before."""
         with self._lock:
             if all(_key(wish, strategy) in self._seen for strategy in wish.strategies):
                 return None
         self.limits.check(wish.video)
         if wish.model not in self._loaded:
-            tell(Doing("loading the model"))
+            tell(StageBegun("loading the model"))
             line.in_model(self._model, wish.model)
-        tell(Doing("reading the video"))
+        tell(StageBegun("reading the video"))
         return self._frames(wish)
 
-    def _frames(self, wish: Wish) -> _Read:
+    def _frames(self, wish: DemoQuestion) -> _Read:
         begun, size = time.perf_counter(), self._loaded[wish.model].image_size
         frames = sample_frames(wish.video, size=size, preview=SIDE, guarded=True, limits=self.limits.bounds)
         return frames, time.perf_counter() - begun
 
     def _answer_all(
-        self, wish: Wish, read: _Read | None, tell: Callable[[Event | None], None], left: threading.Event
+        self, wish: DemoQuestion, read: _Read | None, tell: Callable[[Event | None], None], left: threading.Event
     ) -> None:
         for side, strategy in enumerate(wish.strategies):
             if left.is_set():
@@ -239,7 +239,7 @@ class Engine:
 
     def _answer(
         self,
-        wish: Wish,
+        wish: DemoQuestion,
         side: int,
         strategy: Strategy,
         read: _Read | None,
@@ -247,16 +247,16 @@ class Engine:
         left: threading.Event,
     ) -> None:
         seen = self._look(wish, strategy, read, tell)
-        tell(Doing("answering"))
+        tell(StageBegun("answering"))
         stream = seen.qa.stream(seen.tokens, wish.question, choices=wish.choices, max_new_tokens=wish.max_new_tokens)
         text = ""
         while not left.is_set():
             try:
                 text += next(stream)
             except StopIteration as done:
-                tell(Shown(side, done.value, seen.keyframes, seen.maps))
+                tell(SideAnswered(side, done.value, seen.keyframes, seen.maps))
                 return
-            tell(Said(side, text))
+            tell(TextWritten(side, text))
         stream.close()
 
     def _model(self, name: str) -> Any:
@@ -264,7 +264,9 @@ class Engine:
             self._loaded[name] = load_model(name, **self.loading)
         return self._loaded[name]
 
-    def _look(self, wish: Wish, strategy: Strategy, read: _Read | None, tell: Callable[[Event | None], None]) -> _Seen:
+    def _look(
+        self, wish: DemoQuestion, strategy: Strategy, read: _Read | None, tell: Callable[[Event | None], None]
+    ) -> _Seen:
         """What the strategy sees in the video: from before, or now."""
         key = _key(wish, strategy)
         with self._lock:
@@ -272,7 +274,7 @@ class Engine:
         if seen is None:
             frames, seconds = read or self._frames(wish)  # the latter if it was forgotten since it was looked for
             qa = VideoQA(self._model(wish.model), strategy)
-            qa.on_stage = lambda stage: tell(Doing(WORDS[stage])) if stage in WORDS else None
+            qa.on_stage = lambda stage: tell(StageBegun(WORDS[stage])) if stage in WORDS else None
             tokens = qa.encode(frames, question=key[-1])
             tokens = replace(tokens, stages={**tokens.stages, "decode": seconds})
             seen = _Seen(qa, tokens, *_pictures(frames, tokens))
@@ -289,7 +291,7 @@ class Engine:
         return seen
 
 
-def _key(wish: Wish, strategy: Strategy) -> tuple[Any, ...]:
+def _key(wish: DemoQuestion, strategy: Strategy) -> tuple[Any, ...]:
     """By what it is known again how a strategy sees a video."""
     file = Path(wish.video)
     there = file.is_file()

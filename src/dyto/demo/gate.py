@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlencode
 
 from dyto.demo.addresses import Addresses
-from dyto.demo.limits import Limits
+from dyto.demo.limits import DemoLimits
 from dyto.demo.messages import Call, RequestError, read_cancel, read_join, unforeseen
 from dyto.demo.receiving import receive_upload, tell_progress
 from dyto.demo.uploads import RefusedError
@@ -104,7 +104,7 @@ class Gate:
     """
 
     def __init__(
-        self, site: Any, addresses: Addresses, visitors: Visitors, limits: Limits, calls: Mapping[int, Call]
+        self, site: Any, addresses: Addresses, visitors: Visitors, limits: DemoLimits, calls: Mapping[int, Call]
     ) -> None:
         self._site = site
         self._addresses = addresses

@@ -11,7 +11,7 @@ from dyto.video.limits import Limits as Bounds
 
 
 @dataclass(frozen=True)
-class Limits:
+class DemoLimits:
     """Bounds on a video, and on what is kept of all of them.
 
     Attributes:

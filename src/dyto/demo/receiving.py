@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any, BinaryIO
 
-from dyto.demo.limits import Limits
-from dyto.demo.uploads import Clip, RefusedError, Uploads, too_large
+from dyto.demo.limits import DemoLimits
+from dyto.demo.uploads import RefusedError, UploadedVideo, Uploads, too_large
 
 FRAME_BYTES = 64_000
 """What the form around a file may take, beside the file itself."""
@@ -28,10 +28,10 @@ async def receive_upload(
     headers: dict[str, str],
     chunks: AsyncIterator[bytes],
     uploads: Uploads,
-    limits: Limits,
+    limits: DemoLimits,
     visitor: str,
     sending: str = "",
-) -> Clip:
+) -> UploadedVideo:
     """Take one file out of a form.
 
     Args:
@@ -117,7 +117,7 @@ class _Form:
         self._uploads, self._visitor, self._sending = uploads, visitor, sending
         self._header = [b"", b""]
         self._disposition = b""
-        self._clip: Clip | None = None
+        self._clip: UploadedVideo | None = None
         self._file: BinaryIO | None = None
         self._inside = self._ended = False
         self._parser: Any = library.MultipartParser(
@@ -141,7 +141,7 @@ class _Form:
         except self._broken as err:
             raise RefusedError(400, NO_FORM) from err
 
-    def end(self) -> Clip:
+    def end(self) -> UploadedVideo:
         """All has arrived."""
         if self._clip is None or not self._ended:
             raise RefusedError(400, NO_FORM if self._clip is None else "the upload broke off: try again")

@@ -12,7 +12,7 @@ SAMPLES = 3
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleVideo:
     """A clip of the synthetic world, with a question that suits it.
 
     Attributes:
@@ -26,7 +26,7 @@ class Sample:
     options: tuple[str, ...] = ()
 
 
-def make_samples(folder: Path) -> list[Sample]:
+def make_samples(folder: Path) -> list[SampleVideo]:
     """Write the clips.
 
     Args:
@@ -45,7 +45,7 @@ def make_samples(folder: Path) -> list[Sample]:
             path = folder / f"sample{number + 1}.mp4"
             asked = sample_video(path, number)
             question, choices, _ = next((a for a in asked if a[1] is not None), asked[0]) if number % 2 else asked[0]
-            made.append(Sample(path, question, tuple(choices or ())))
+            made.append(SampleVideo(path, question, tuple(choices or ())))
     except OSError as err:
         raise no_place(err) from err
     return made

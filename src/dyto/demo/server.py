@@ -11,7 +11,7 @@ from typing import Any
 
 from dyto.demo.addresses import Addresses
 from dyto.demo.gate import Gate
-from dyto.demo.limits import Limits
+from dyto.demo.limits import DemoLimits
 from dyto.demo.look import CSS
 from dyto.demo.messages import Call
 from dyto.demo.visitors import Visitors
@@ -28,7 +28,9 @@ MOST_SESSIONS = 1000
 """Pages of which gradio remembers what they show."""
 
 
-def build_site(gr: Any, page: Any, visitors: Visitors, addresses: Addresses, *, waiting: int, limits: Limits) -> Gate:
+def build_site(
+    gr: Any, page: Any, visitors: Visitors, addresses: Addresses, *, waiting: int, limits: DemoLimits
+) -> Gate:
     """The page as a web application.
 
     Args:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from dyto.demo.limits import Limits
+from dyto.demo.limits import DemoLimits
 from dyto.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class RefusedError(Exception):
 
 
 @dataclass
-class Clip:
+class UploadedVideo:
     """A file that can be asked about.
 
     Attributes:
@@ -87,18 +87,18 @@ class Uploads:
         gone: Told the path of every file removed.
     """
 
-    def __init__(self, folder: Path, limits: Limits, gone: Callable[[str], None] = lambda path: None) -> None:
+    def __init__(self, folder: Path, limits: DemoLimits, gone: Callable[[str], None] = lambda path: None) -> None:
         self._folder = folder
         self._limits = limits
         self._gone = gone
-        self._clips: dict[str, Clip] = {}
+        self._clips: dict[str, UploadedVideo] = {}
         self._lock = threading.RLock()
 
     def add_sample(self, token: str, path: Path) -> None:
         """A file for everybody, which is never removed."""
-        self._clips[token] = Clip(token, path, path.name, None, whole=True)
+        self._clips[token] = UploadedVideo(token, path, path.name, None, whole=True)
 
-    def begin(self, owner: str, name: str, sending: str = "") -> tuple[Clip, BinaryIO]:
+    def begin(self, owner: str, name: str, sending: str = "") -> tuple[UploadedVideo, BinaryIO]:
         """A place for a file that is about to arrive.
 
         Args:
@@ -115,7 +115,7 @@ class Uploads:
         base = "".join(letter for letter in name.replace("\\", "/").rpartition("/")[2] if letter.isprintable())
         ending = Path(base).suffix.lower()
         token = secrets.token_urlsafe(24) + (ending if ending in KINDS else "")
-        clip = Clip(token, self._folder / token, base[-NAME_LETTERS:] or "video", owner, sending=sending)
+        clip = UploadedVideo(token, self._folder / token, base[-NAME_LETTERS:] or "video", owner, sending=sending)
         with self._lock:
             self._check(owner, 0, 1)
             self._clips[token] = clip
@@ -130,7 +130,7 @@ class Uploads:
             raise RefusedError(409, LEFT)
         return clip, file
 
-    def write(self, clip: Clip, file: BinaryIO, data: bytes) -> None:
+    def write(self, clip: UploadedVideo, file: BinaryIO, data: bytes) -> None:
         """Write what has arrived.
 
         Raises:
@@ -151,12 +151,12 @@ class Uploads:
         except OSError as err:
             raise _no_room(err) from err
 
-    def finish(self, clip: Clip) -> None:
+    def finish(self, clip: UploadedVideo) -> None:
         """All of a file has arrived."""
         clip.used = time.monotonic()
         clip.whole = True
 
-    def arriving(self, owner: str, sending: str) -> Clip | None:
+    def arriving(self, owner: str, sending: str) -> UploadedVideo | None:
         """The file of this transfer, None where there is none (yet, or any more)."""
         with self._lock:
             return next((c for c in self._clips.values() if (c.owner, c.sending) == (owner, sending)), None)
@@ -176,7 +176,7 @@ class Uploads:
         if len(everything) + more_files > bounds.all_files or _size(everything) + more_bytes > bounds.all_bytes:
             raise RefusedError(503, "too many videos of other visitors are here just now: try again in a few minutes")
 
-    def find(self, owner: str | None, token: object) -> Clip:
+    def find(self, owner: str | None, token: object) -> UploadedVideo:
         """The file that a visitor calls by this name.
 
         Raises:
@@ -188,7 +188,7 @@ class Uploads:
         clip.used = time.monotonic()
         return clip
 
-    def show(self, page: str, clip: Clip | None) -> None:
+    def show(self, page: str, clip: UploadedVideo | None) -> None:
         """A page now shows this file, and no longer those before; what no page shows any more is removed."""
         with self._lock:
             for other in list(self._clips.values()):
@@ -212,7 +212,7 @@ class Uploads:
             for clip in [clip for clip in self._clips.values() if clip.owner is not None and clip.used < oldest]:
                 self.remove(clip)
 
-    def remove(self, clip: Clip) -> None:
+    def remove(self, clip: UploadedVideo) -> None:
         """Remove a visitor's file, and what is kept of it."""
         with self._lock:
             if clip.owner is None or self._clips.pop(clip.token, None) is None:
@@ -224,12 +224,12 @@ class Uploads:
         self._gone(str(clip.path))
 
 
-def too_large(limits: Limits) -> str:
+def too_large(limits: DemoLimits) -> str:
     """What is told of a file over the limit."""
     return f"the file is larger than the {limits.megabytes} MB allowed here: cut it or lower its quality"
 
 
-def _size(clips: list[Clip]) -> int:
+def _size(clips: list[UploadedVideo]) -> int:
     return sum(clip.size for clip in clips)
 
 

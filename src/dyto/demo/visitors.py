@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dyto.demo.uploads import Clip, Uploads
+from dyto.demo.uploads import UploadedVideo, Uploads
 
 PAGE = re.compile(r"[A-Za-z0-9_-]{4,64}")
 """What a page calls itself; gradio draws such a name at random, but a stranger may send any."""
@@ -105,7 +105,7 @@ class Visitors:
         self._pages.pop(page, None)
         self.uploads.show(page, None)
 
-    def clip(self, page: str | None, token: object) -> Clip:
+    def clip(self, page: str | None, token: object) -> UploadedVideo:
         """The file that this page names, which it shows from now on.
 
         Raises:

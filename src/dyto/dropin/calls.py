@@ -14,10 +14,10 @@ from torch import Tensor
 from dyto.dropin.arguments import LAYOUT, check, check_pictures, limits
 from dyto.dropin.clips import read_samples
 from dyto.dropin.guard import Guard, watching
-from dyto.dropin.inputs import PIXELS, Sample, has_pixels
+from dyto.dropin.inputs import PIXELS, PromptSample, has_pixels
 from dyto.dropin.kept import Kept, split
 from dyto.dropin.qwen import positions_of
-from dyto.dropin.splice import Row, splice, stack
+from dyto.dropin.splice import PromptRow, splice, stack
 from dyto.dropin.wrapped import WrappedModel
 from dyto.features import VisualTokens
 from dyto.models.families import FAMILIES
@@ -134,7 +134,7 @@ def _is_in(ids: Tensor, numbers: frozenset[int]) -> Tensor:
     return torch.isin(ids, torch.tensor(sorted(numbers), device=ids.device))
 
 
-def _part(wrapped: WrappedModel, rows: list[Row], tokens: list[list[VisualTokens]], left: bool) -> Part:
+def _part(wrapped: WrappedModel, rows: list[PromptRow], tokens: list[list[VisualTokens]], left: bool) -> Part:
     """Rows of unequal length side by side."""
     length = max(len(row.ids) for row in rows)
     ids = stack([row.ids for row in rows], length, left, fill=wrapped.pad)
@@ -190,7 +190,7 @@ def _embedded(wrapped: WrappedModel, part: Part, tokens: list[VisualTokens]) -> 
     return embeds
 
 
-def _check_words(wrapped: WrappedModel, samples: Sequence[Sample], rows: Sequence[Row]) -> None:
+def _check_words(wrapped: WrappedModel, samples: Sequence[PromptSample], rows: Sequence[PromptRow]) -> None:
     """Compare what every row says with what was asked, by ids alone."""
     places = wrapped.placeholders
     for sample, row in zip(samples, rows, strict=True):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dyto.dropin.captions import Captions, unread, unread_caption
-from dyto.dropin.inputs import Clip, Sample, Span, Visual
+from dyto.dropin.inputs import PromptSample, PromptVideo, Span, Visual
 from dyto.errors import ConfigError
 from dyto.video import Frames
 
@@ -19,7 +19,7 @@ NO_TIMES = "the times of the frames are not known: they are counted as one a sec
 
 
 @dataclass(frozen=True)
-class Shown:
+class PlacedVisual:
     """One image or video, and for each of its frames where its placeholders stand."""
 
     visual: Visual
@@ -28,7 +28,7 @@ class Shown:
 
 def read_samples(
     call: Mapping[str, Any], visuals: list[Visual], placeholders: frozenset[int], mask: Tensor, captions: Captions
-) -> list[Sample]:
+) -> list[PromptSample]:
     """Say for every row of a batch which videos it holds, and where.
 
     Args:
@@ -47,7 +47,7 @@ def read_samples(
         ids = row[attended.bool()]  # (L,)
         marks = torch.isin(ids, torch.tensor(sorted(placeholders), device=ids.device))
         places, numbers = marks.nonzero().flatten().tolist(), ids.tolist()
-        mine: list[Shown] = []
+        mine: list[PlacedVisual] = []
         while places:
             visual = next((some for some in waiting if some.mark in (None, numbers[places[0]])), None)
             if visual is None or not _stands(numbers, places, visual):
@@ -56,9 +56,9 @@ def read_samples(
                     f"{sum(shown.visual.tokens for shown in mine)}: pass what one call of the processor made, unchanged"
                 )
             waiting = [some for some in waiting if some is not visual]
-            mine.append(Shown(visual, _spans(number, places[: visual.tokens], visual)))
+            mine.append(PlacedVisual(visual, _spans(number, places[: visual.tokens], visual)))
             places = places[visual.tokens :]
-        samples.append(Sample(ids, _clips(number, numbers, mine, captions)))
+        samples.append(PromptSample(ids, _clips(number, numbers, mine, captions)))
     if waiting:
         raise ConfigError(f"{len(waiting)} images or videos have no placeholder in input_ids: pass them unchanged")
     return samples
@@ -86,9 +86,9 @@ def _spans(number: int, places: list[int], visual: Visual) -> list[Span]:
     return spans
 
 
-def _clips(number: int, ids: list[int], shown: list[Shown], captions: Captions) -> list[Clip]:
+def _clips(number: int, ids: list[int], shown: list[PlacedVisual], captions: Captions) -> list[PromptVideo]:
     """The videos of a row: every video, and every run of images between which there are no words."""
-    clips: list[Clip] = []
+    clips: list[PromptVideo] = []
     end = 0
     for run in _runs(number, ids, shown, captions):
         spans = [span for part in run for span in part.spans]
@@ -106,7 +106,7 @@ def _between(spans: Sequence[Span], end: int) -> list[Span]:
     return list(zip([end, *(stop for _, stop in spans)], [start for start, _ in spans], strict=False))
 
 
-def _runs(number: int, ids: list[int], shown: list[Shown], captions: Captions) -> list[list[Shown]]:
+def _runs(number: int, ids: list[int], shown: list[PlacedVisual], captions: Captions) -> list[list[PlacedVisual]]:
     """Put images into one run where nothing but marks stands between them, or a caption before each one."""
     texts = [ids[left.spans[-1][1] : right.spans[0][0]] for left, right in zip(shown, shown[1:], strict=False)]
     pairs = zip(shown, shown[1:], texts, strict=False)
@@ -123,14 +123,14 @@ def _runs(number: int, ids: list[int], shown: list[Shown], captions: Captions) -
     return runs
 
 
-def _are_captioned(ids: list[int], end: int, run: list[Shown], captions: Captions) -> bool:
+def _are_captioned(ids: list[int], end: int, run: list[PlacedVisual], captions: Captions) -> bool:
     """Whether the captions between some images, and before the first, are all of one kind."""
     first, *others = [ids[start:stop] for start, stop in _between([span for part in run for span in part.spans], end)]
     shapes = captions.shapes(others)
     return len(shapes) == 1 and captions.length_at_end(first, shapes) > 0
 
 
-def _parted(shown: list[Shown], kinds: Sequence[str], joining: tuple[str, ...]) -> list[list[Shown]]:
+def _parted(shown: list[PlacedVisual], kinds: Sequence[str], joining: tuple[str, ...]) -> list[list[PlacedVisual]]:
     """Part images wherever what stands between two of them is of another kind."""
     runs = [[shown[0]]] if shown else []
     for kind, item in zip(kinds, shown[1:], strict=True):
@@ -170,7 +170,7 @@ def _caption(number: int, head: list[int], gaps: list[list[int]], captions: Capt
     return length, after
 
 
-def _clip(number: int, run: list[Shown], spans: list[Span], told: list[float]) -> Clip:
+def _clip(number: int, run: list[PlacedVisual], spans: list[Span], told: list[float]) -> PromptVideo:
     visuals = [shown.visual for shown in run]
     if len(visuals) == 1 and visuals[0].tiled:
         raise ConfigError(
@@ -190,4 +190,4 @@ def _clip(number: int, run: list[Shown], spans: list[Span], told: list[float]) -
         source_size=pictures.shape[1:3],
         warnings=(NO_TIMES,) if times is None and len(index) > 1 else (),
     )
-    return Clip(frames, spans, tuple(patch for visual in visuals for patch in visual.patches))
+    return PromptVideo(frames, spans, tuple(patch for visual in visuals for patch in visual.patches))

@@ -47,7 +47,7 @@ class Visual:
 
 
 @dataclass(frozen=True)
-class Clip:
+class PromptVideo:
     """One video of a prompt: a video, or images between which no words stand.
 
     Attributes:
@@ -66,7 +66,7 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Sample:
+class PromptSample:
     """One row of a batch.
 
     Attributes:
@@ -75,7 +75,7 @@ class Sample:
     """
 
     ids: Tensor
-    clips: list[Clip] = field(default_factory=list)
+    clips: list[PromptVideo] = field(default_factory=list)
 
 
 def has_pixels(call: Mapping[str, Any]) -> bool:

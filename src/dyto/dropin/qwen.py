@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dyto.dropin.splice import Row
+from dyto.dropin.splice import PromptRow
 from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.models.mrope import CHUNK_TOKENS, QwenVL
@@ -78,7 +78,7 @@ class PatchedFrames:
         )
 
 
-def positions_of(adapter: QwenVL, row: Row, tokens: Sequence[VisualTokens]) -> tuple[Tensor, int]:
+def positions_of(adapter: QwenVL, row: PromptRow, tokens: Sequence[VisualTokens]) -> tuple[Tensor, int]:
     """Positions of one row: text is counted; a block of visual tokens has time, height and width, as in `VideoQA`.
 
     Args:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dyto.dropin.inputs import Sample, Span
+from dyto.dropin.inputs import PromptSample, Span
 from dyto.features import VisualTokens
 from dyto.models.layout import runs_of
 
 
 @dataclass(frozen=True)
-class Row:
+class PromptRow:
     """One sample after compression.
 
     Attributes:
@@ -81,7 +81,7 @@ def _common_start(texts: list[list[int]]) -> list[int]:
     return shortest
 
 
-def splice(sample: Sample, tokens: list[VisualTokens]) -> Row:
+def splice(sample: PromptSample, tokens: list[VisualTokens]) -> PromptRow:
     """Put the tokens of the key frames where the placeholders of these frames stood.
 
     A frame that is dropped takes its marks and its caption along; what stands alike between all frames is a separator,
@@ -103,7 +103,7 @@ def splice(sample: Sample, tokens: list[VisualTokens]) -> Row:
     pieces.append((ids[begin:], -1))
     new = torch.tensor([place for piece, _ in pieces for place in piece], dtype=sample.ids.dtype)
     clips = torch.tensor([number for piece, number in pieces for _ in piece], dtype=torch.int64)
-    return Row(new.to(sample.ids.device), clips.to(sample.ids.device))
+    return PromptRow(new.to(sample.ids.device), clips.to(sample.ids.device))
 
 
 def _placed(units: Units, tokens: VisualTokens, placeholder: int, number: int) -> list[tuple[list[int], int]]:

@@ -14,7 +14,7 @@ import transformers
 from torch import Tensor
 
 from dyto.dropin.captions import Captions
-from dyto.dropin.inputs import Clip, Sample, Visual
+from dyto.dropin.inputs import PromptSample, PromptVideo, Visual
 from dyto.dropin.qwen import PatchedFrames, deep_features
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
@@ -65,12 +65,12 @@ class WrappedModel:
         """The images and videos of a call."""
         return FAMILIES[self.model.config.model_type].read_call(self.adapter, call)
 
-    def compress(self, strategy: BoundStrategy, sample: Sample) -> list[VisualTokens]:
+    def compress(self, strategy: BoundStrategy, sample: PromptSample) -> list[VisualTokens]:
         """Let a strategy compress each video of a sample."""
         question = self._question(sample) if sample.clips and strategy.uses_question else None
         return [self._compress(strategy, clip, question) for clip in sample.clips]
 
-    def _compress(self, strategy: BoundStrategy, clip: Clip, question: str | None) -> VisualTokens:
+    def _compress(self, strategy: BoundStrategy, clip: PromptVideo, question: str | None) -> VisualTokens:
         vision: Any = self.adapter
         if isinstance(self.adapter, QwenVL):
             vision = PatchedFrames(self.adapter, clip.patches, clip.frames.data.shape[1:3])
@@ -89,7 +89,7 @@ class WrappedModel:
             return deep_features(self.adapter, visual, tokens)
         return nullcontext()
 
-    def _question(self, sample: Sample) -> str:
+    def _question(self, sample: PromptSample) -> str:
         """The text of a sample, for a strategy that looks at it."""
         if self.tokenizer is None:
             raise ConfigError("this strategy looks at the question, but there is no tokenizer: pass processor=")

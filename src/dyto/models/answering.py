@@ -18,7 +18,7 @@ VIDEOS_AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
-class Asked:
+class PreparedQuestion:
     """A question, ready to be answered.
 
     Attributes:
@@ -36,7 +36,7 @@ def by_video(
     encode: Callable[[Any, str], VisualTokens],
     videos: int,
     one_each: bool,
-) -> Iterator[dict[int, Asked]]:
+) -> Iterator[dict[int, PreparedQuestion]]:
     """Encode videos and go through their questions, those of some videos at a time.
 
     Args:
@@ -52,7 +52,7 @@ def by_video(
     groups: dict[str | int, list[int]] = {}
     for index, (video, _, _) in enumerate(requests):
         groups.setdefault(str(video) if isinstance(video, (str, Path)) else id(video), []).append(index)
-    load: dict[int, Asked] = {}
+    load: dict[int, PreparedQuestion] = {}
     for group in groups.values():
         tokens = None
         for index in group:
@@ -61,7 +61,7 @@ def by_video(
                     yield load
                     load = {}
                 tokens = encode(*requests[index][:2])
-            load[index] = Asked(tokens, prompts[index])
+            load[index] = PreparedQuestion(tokens, prompts[index])
     if load:
         yield load
 
@@ -79,7 +79,7 @@ class Answerer:
 
     def answer(
         self,
-        asked: Sequence[Asked],
+        asked: Sequence[PreparedQuestion],
         *,
         max_new_tokens: int,
         batch_size: int | None,
@@ -124,7 +124,13 @@ class Answerer:
         return answers
 
     def stream(
-        self, one: Asked, *, max_new_tokens: int, on_stage: Callable[[str], None] | None, start: str, **options: Any
+        self,
+        one: PreparedQuestion,
+        *,
+        max_new_tokens: int,
+        on_stage: Callable[[str], None] | None,
+        start: str,
+        **options: Any,
     ) -> Generator[str, None, tuple[str, dict[str, float]]]:
         """Answer one question and yield the text as it is written; the other arguments are those of `answer`.
 
@@ -153,14 +159,14 @@ class Answerer:
         """Free what is kept."""
         self._kept.forget()
 
-    def _is_scaled(self, one: Asked, max_new_tokens: int) -> bool:
+    def _is_scaled(self, one: PreparedQuestion, max_new_tokens: int) -> bool:
         return self._model.check_fit(one.prompt, one.tokens, max_new_tokens)
 
-    def _prefix(self, one: Asked, scaled: bool) -> Prefix:
+    def _prefix(self, one: PreparedQuestion, scaled: bool) -> Prefix:
         return self._kept.of(one.tokens, one.prompt.before, scaled)
 
 
-def _neighbours(asked: Sequence[Asked], members: Sequence[int]) -> list[int]:
+def _neighbours(asked: Sequence[PreparedQuestion], members: Sequence[int]) -> list[int]:
     """The members, those that share a prefix next to one another."""
     groups: dict[tuple[int, tuple[int, ...]], list[int]] = {}
     for index in members:

@@ -15,16 +15,16 @@ from PIL import Image
 from dyto.errors import VideoError
 from dyto.video.limits import Limits
 from dyto.video.pictures import is_sequence, opened_picture, rgb
-from dyto.video.sampling import Fit, Reel, Request, Timeline
-from dyto.video.through import Take
+from dyto.video.sampling import FrameBuffer, Request, TargetSize, Timeline
+from dyto.video.through import Decoded
 
 AT_ONCE = 0.1
 """Seconds of a picture that is to be shown for none, as browsers show it."""
 
 
 def read_animation(
-    path: Path, request: Request, fit: Fit, allow_partial: bool, limits: Limits, page_seconds: float
-) -> Take | None:
+    path: Path, request: Request, fit: TargetSize, allow_partial: bool, limits: Limits, page_seconds: float
+) -> Decoded | None:
     """Read the pictures of an animation that are asked for.
 
     Args:
@@ -67,9 +67,9 @@ def read_animation(
     limits.check_duration(path.name, float(ends[-1]))
     timeline = Timeline(ends - seconds, float(ends[-1]))
     wanted, total = request.choose(timeline, path.name)
-    reel = Reel(wanted, fit, path.name)
-    _walk(path, (wanted + first).tolist(), limits, lambda image, number: reel.put(number - first, rgb(image)))
-    return Take(reel, timeline, total, warnings or request.notes(timeline))
+    buffer = FrameBuffer(wanted, fit, path.name)
+    _walk(path, (wanted + first).tolist(), limits, lambda image, number: buffer.put(number - first, rgb(image)))
+    return Decoded(buffer, timeline, total, warnings or request.notes(timeline))
 
 
 def _walk(path: Path, numbers: list[int] | range, limits: Limits, look: Callable[[Image.Image, int], None]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyto.errors import VideoError
-from dyto.video.sampling import Fit, Reel
+from dyto.video.sampling import FrameBuffer, TargetSize
 
 
 class FramesChanged(VideoError):
@@ -21,20 +21,22 @@ class _Closed(Exception):
     """Nobody waits for the frames any more."""
 
 
-class Arrival(Reel):
-    """A reel that a thread fills.
+class Arrival(FrameBuffer):
+    """A buffer that a thread fills.
 
     Args:
-        wanted: As in `Reel`.
-        fit: As in `Reel`.
-        name: As in `Reel`.
-        read: Fills the reel that it is given.
+        wanted: As in `FrameBuffer`.
+        fit: As in `FrameBuffer`.
+        name: As in `FrameBuffer`.
+        read: Fills the buffer that it is given.
 
     Attributes:
         waited: Seconds that readers waited.
     """
 
-    def __init__(self, wanted: NDArray[np.int64], fit: Fit, name: str, read: Callable[[Reel], None]) -> None:
+    def __init__(
+        self, wanted: NDArray[np.int64], fit: TargetSize, name: str, read: Callable[[FrameBuffer], None]
+    ) -> None:
         super().__init__(wanted, fit, name)
         self.waited = 0.0
         self._read = read
@@ -55,18 +57,18 @@ class Arrival(Reel):
             self._changed.notify_all()
 
     def check(self) -> None:
-        """See `Reel.check`."""
+        """See `FrameBuffer.check`."""
         if self._closed:
             raise _Closed
 
     def put(self, position: int, picture: NDArray[np.uint8]) -> None:
-        """See `Reel.put`; whoever waits for the frame is woken."""
+        """See `FrameBuffer.put`; whoever waits for the frame is woken."""
         self.check()
         super().put(position, picture)
         self._tell(position)
 
     def repeat(self, position: int, before: int) -> None:
-        """See `Reel.repeat`; whoever waits for the frame is woken."""
+        """See `FrameBuffer.repeat`; whoever waits for the frame is woken."""
         self.check()
         super().repeat(position, before)
         self._tell(position)

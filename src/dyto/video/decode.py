@@ -18,16 +18,18 @@ from dyto.savings import Savings
 from dyto.video.arrival import Arrival, FramesChanged
 from dyto.video.index import Index
 from dyto.video.limits import Limits
-from dyto.video.sampling import Fit, Reel, Request
+from dyto.video.sampling import FrameBuffer, Request, TargetSize
 from dyto.video.still import read_still
 from dyto.video.stretches import IndexBroken, read_stretches
-from dyto.video.through import Take, read_through
+from dyto.video.through import Decoded, read_through
 from dyto.video.whole import missing_bytes
 
 log = logging.getLogger(__name__)
 
 
-def read_video(path: Path, request: Request, fit: Fit, allow_partial: bool, savings: Savings, limits: Limits) -> Take:
+def read_video(
+    path: Path, request: Request, fit: TargetSize, allow_partial: bool, savings: Savings, limits: Limits
+) -> Decoded:
     """Read the frames of a video file that are asked for.
 
     Args:
@@ -35,7 +37,7 @@ def read_video(path: Path, request: Request, fit: Fit, allow_partial: bool, savi
         request: which frames.
         fit: the size to keep them in.
         allow_partial: be content with what can be read of a broken file.
-        savings: with `overlap` the reel is an `Arrival` where the index can be trusted and nothing is still.
+        savings: with `overlap` the buffer is an `Arrival` where the index can be trusted and nothing is still.
         limits: what it may hold.
 
     Raises:
@@ -48,14 +50,14 @@ def read_video(path: Path, request: Request, fit: Fit, allow_partial: bool, savi
             wanted, total = request.choose(index.timeline, path.name)
             notes, read = request.notes(index.timeline), partial(read_stretches, path, index, savings)
             try:
-                reel = read_still(path.name, index, wanted, fit, read) if savings.still else None
-                if reel is None and savings.overlap and len(wanted) > 1:
-                    reel = Arrival(wanted, fit, path.name, read)
-                    reel.first()
-                elif reel is None:
-                    reel = Reel(wanted, fit, path.name)
-                    read(reel)
-                return Take(reel, index.timeline, total, (*notes, *reel.notes))
+                buffer = read_still(path.name, index, wanted, fit, read) if savings.still else None
+                if buffer is None and savings.overlap and len(wanted) > 1:
+                    buffer = Arrival(wanted, fit, path.name, read)
+                    buffer.first()
+                elif buffer is None:
+                    buffer = FrameBuffer(wanted, fit, path.name)
+                    read(buffer)
+                return Decoded(buffer, index.timeline, total, (*notes, *buffer.notes))
             except (IndexBroken, FramesChanged, av.FFmpegError) as err:
                 log.info("%s: decoding every frame, since its index does not hold: %s", path.name, err)
         return read_through(path, index, request, fit, missing, allow_partial, savings.repeats)

@@ -26,8 +26,8 @@ from dyto.video.decode import read_video
 from dyto.video.guarded import AVAILABLE, read_guarded
 from dyto.video.limits import Limits
 from dyto.video.pictures import Picture, check, gather, images_of, is_picture, readable
-from dyto.video.sampling import Fit, FrameSize, Reel, Request, Timeline, uniform_indices
-from dyto.video.through import Take
+from dyto.video.sampling import FrameBuffer, FrameSize, Request, TargetSize, Timeline, uniform_indices
+from dyto.video.through import Decoded
 
 __all__ = ["FrameSize", "Frames", "VideoSource", "sample_frames", "uniform_indices"]
 
@@ -124,7 +124,7 @@ class ArrivingFrames(Frames):
     def of(
         cls, arrival: Arrival, seconds: NDArray[np.float64], total: int, source: str, warnings: tuple[str, ...]
     ) -> ArrivingFrames:
-        """Frames that arrive on a reel; its size must be known."""
+        """Frames that arrive on a buffer; its size must be known."""
         self = cls.__new__(cls)
         vars(self).update(
             _arrival=arrival, indices=np.asarray(arrival.wanted, np.int64), seconds=np.asarray(seconds, np.float64),
@@ -226,7 +226,7 @@ def sample_frames(
         >>> frames.data.shape, frames.indices.tolist(), frames.seconds.tolist()
         ((4, 24, 32, 3), [1, 3, 5, 8], [0.2, 0.6, 1.0, 1.6])
     """
-    request, fit = Request(num_frames, fps, start, end, sampling), Fit(size, max_side, preview)
+    request, fit = Request(num_frames, fps, start, end, sampling), TargetSize(size, max_side, preview)
     bounds = Limits.of(limits)
     if isinstance(source, Frames):
         return _resample(source, request, fit)
@@ -257,12 +257,12 @@ def sample_frames(
     return _frames_of(take, str(path))
 
 
-def _frames_of(take: Take, source: str) -> Frames:
-    reel, seconds = take.reel, take.timeline.seconds[take.reel.wanted]
-    if isinstance(reel, Arrival):
-        return ArrivingFrames.of(reel, seconds, take.total, source, take.warnings)
+def _frames_of(take: Decoded, source: str) -> Frames:
+    buffer, seconds = take.buffer, take.timeline.seconds[take.buffer.wanted]
+    if isinstance(buffer, Arrival):
+        return ArrivingFrames.of(buffer, seconds, take.total, source, take.warnings)
     return Frames(
-        reel.data, reel.wanted, seconds, reel.source_size, take.total, source, take.warnings, reel.preview
+        buffer.data, buffer.wanted, seconds, buffer.source_size, take.total, source, take.warnings, buffer.preview
     )  # fmt: skip
 
 
@@ -313,7 +313,7 @@ def _pictures_in(source: NDArray[np.uint8] | Sequence[Image.Image | NDArray[np.u
 def _sample_pictures(
     pictures: Sequence[Picture],
     request: Request,
-    fit: Fit,
+    fit: TargetSize,
     fps: float,
     allow_partial: bool,
     limits: Limits,
@@ -330,21 +330,21 @@ def _sample_pictures(
         raise VideoError(f"{name}: none of {len(pictures)} pictures can be read; the first: {errors[0]}")
     timeline = Timeline(np.asarray(positions) / fps, len(pictures) / fps)
     wanted, total = request.choose(timeline, name)
-    reel = Reel(wanted, fit, name)
-    gather(pictures, positions, reel, limits)
+    buffer = FrameBuffer(wanted, fit, name)
+    gather(pictures, positions, buffer, limits)
     numbers, seconds = np.asarray(positions)[wanted], timeline.seconds[wanted]
     warnings = (*notes, *errors, *request.notes(timeline))
-    return Frames(reel.data, numbers, seconds, reel.source_size, total, source, warnings, reel.preview)
+    return Frames(buffer.data, numbers, seconds, buffer.source_size, total, source, warnings, buffer.preview)
 
 
-def _resample(frames: Frames, request: Request, fit: Fit) -> Frames:
+def _resample(frames: Frames, request: Request, fit: TargetSize) -> Frames:
     """Sample frames that were already sampled; numbers and times stay those of their source."""
     timeline = Timeline(frames.seconds, float(frames.seconds[-1]) + 1e-6)
     wanted, _ = request.choose(timeline, frames.source or "frames")
-    reel = Reel(wanted, fit, frames.source or "frames")
-    gather(list(frames.data), range(len(frames)), reel, Limits())
+    buffer = FrameBuffer(wanted, fit, frames.source or "frames")
+    gather(list(frames.data), range(len(frames)), buffer, Limits())
     return Frames(
-        reel.data, frames.indices[wanted], frames.seconds[wanted],
+        buffer.data, frames.indices[wanted], frames.seconds[wanted],
         frames.source_size, frames.total, frames.source, frames.warnings,
-        frames.preview[wanted] if frames.preview is not None else reel.preview,
+        frames.preview[wanted] if frames.preview is not None else buffer.preview,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dyto.errors import DytoError, VideoError
 from dyto.video.limits import Limits
-from dyto.video.sampling import Reel
+from dyto.video.sampling import FrameBuffer
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
@@ -126,10 +126,10 @@ def is_sequence(image: Image.Image) -> bool:
     return getattr(image, "n_frames", 1) > 1 and image.format != "MPO"
 
 
-def gather(pictures: Sequence[Picture], positions: Sequence[int], reel: Reel, limits: Limits) -> None:
-    """Put the pictures that the reel wants on it; `positions` says which picture each frame is."""
-    for frame in sorted(reel.left):
-        reel.put(frame, pixels_of(pictures[positions[frame]], positions[frame], limits))
+def gather(pictures: Sequence[Picture], positions: Sequence[int], buffer: FrameBuffer, limits: Limits) -> None:
+    """Put the pictures that the buffer wants on it; `positions` says which picture each frame is."""
+    for frame in sorted(buffer.left):
+        buffer.put(frame, pixels_of(pictures[positions[frame]], positions[frame], limits))
 
 
 def pixels_of(picture: Picture, position: int, limits: Limits) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Decoded frames on their way into a reel: upright RGB pixels, made once for frames that repeat one another."""
+"""Decoded frames on their way into a buffer: upright RGB pixels, made once for frames that repeat one another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from dyto.video.sampling import Reel
+    from dyto.video.sampling import FrameBuffer
 
 _LATER = ("color_primaries", "color_trc")  # what an older PyAV does not tell
 
@@ -36,25 +36,25 @@ RECENT = 4
 
 
 class Filler:
-    """Puts decoded frames into a reel as upright RGB pixels, as stored: a non-square pixel stays one pixel.
+    """Puts decoded frames into a buffer as upright RGB pixels, as stored: a non-square pixel stays one pixel.
 
     Args:
-        reel: Where to.
+        buffer: Where to.
         repeats: A frame that is, bit for bit, one of the last ones is neither converted nor resized again.
         matrix: How the pictures are to be shown. (It is not asked of each frame: a frame that PyAV has been asked about
             its side data lives on until Python's collector comes round, and decoders that leave a damaged part of a
             picture undecoded show what was in that memory before.)
     """
 
-    def __init__(self, reel: Reel, repeats: bool, matrix: Matrix | None) -> None:
-        self.reel = reel
+    def __init__(self, buffer: FrameBuffer, repeats: bool, matrix: Matrix | None) -> None:
+        self.buffer = buffer
         self.repeats = repeats
         self._matrix = matrix
         self._reformatter = VideoReformatter()
         # Freed at once, it has the C library keep memory of up to twice its size for the next picture, rather than give
         # back that of each picture and be handed it page by page again, which takes a quarter of the time.
         np.empty(AT_HAND, np.uint8)
-        self._recent: list[tuple[int, Shown]] = []  # the latest at the end
+        self._recent: list[tuple[int, FrameContent]] = []  # the latest at the end
 
     def put(self, number: int, frame: av.VideoFrame) -> None:
         """Put a frame in its place.
@@ -63,30 +63,30 @@ class Filler:
             number: Its position in the video.
             frame: As it was decoded.
         """
-        shown = Shown.of(frame) if self.repeats else None
+        shown = FrameContent.of(frame) if self.repeats else None
         same = next((known for known in reversed(self._recent) if known[1].equals(shown)), None) if shown else None
         if same:
-            self.reel.repeat(number, same[0])
+            self.buffer.repeat(number, same[0])
             self._recent.remove(same)
             self._recent.append((number, same[1]))
         else:
             pixels: Any = self._reformatter.reformat(frame, format="rgb24").to_ndarray()  # (H, W, 3) uint8
             if angle := slant(self._matrix):
-                self.reel.notes.add(
+                self.buffer.notes.add(
                     f"the pictures are to be shown turned by {angle:.0f} degrees: they are turned to the nearest "
                     "quarter instead"
                 )
-            self.reel.turns |= {frame.rotation} - {0}
-            if len(self.reel.turns) > 1:
-                self.reel.notes.add("not all pictures are to be shown turned alike: all are turned as the first is")
-            self.reel.put(number, upright(pixels, self._matrix))
+            self.buffer.turns |= {frame.rotation} - {0}
+            if len(self.buffer.turns) > 1:
+                self.buffer.notes.add("not all pictures are to be shown turned alike: all are turned as the first is")
+            self.buffer.put(number, upright(pixels, self._matrix))
         if shown and not same:
             oldest = self._recent.pop(0)[1] if len(self._recent) == RECENT else None
             self._recent.append((number, shown.kept(oldest)))
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class FrameContent:
     """What a frame shows, to be compared with another.
 
     Attributes:
@@ -98,7 +98,7 @@ class Shown:
     kind: tuple[object, ...]
 
     @classmethod
-    def of(cls, frame: av.VideoFrame) -> Shown | None:
+    def of(cls, frame: av.VideoFrame) -> FrameContent | None:
         """That of a frame; None for a format whose padding is not known."""
         size = SAMPLE_BYTES.get(frame.format.name)
         if size is None:
@@ -108,18 +108,18 @@ class Shown:
         color = (frame.colorspace, frame.color_range, *(getattr(frame, key, None) for key in _LATER))
         return cls(planes, (frame.format.name, frame.width, frame.height, *color, some))
 
-    def kept(self, instead: Shown | None) -> Shown:
+    def kept(self, instead: FrameContent | None) -> FrameContent:
         """The same in memory of its own, which that of another one becomes where it fits.
 
         What a decoder leaves out of a damaged picture shows what its memory held before, so that is not kept from it.
         """
         if instead is None or [plane.shape for plane in instead.planes] != [plane.shape for plane in self.planes]:
-            return Shown([plane.copy() for plane in self.planes], self.kind)
+            return FrameContent([plane.copy() for plane in self.planes], self.kind)
         for mine, other in zip(self.planes, instead.planes, strict=True):
             np.copyto(other, mine)
-        return Shown(instead.planes, self.kind)
+        return FrameContent(instead.planes, self.kind)
 
-    def equals(self, other: Shown) -> bool:
+    def equals(self, other: FrameContent) -> bool:
         """Whether both are the same picture, bit for bit."""
         return self.kind == other.kind and all(map(np.array_equal, self.planes, other.planes))
 

@@ -162,7 +162,7 @@ FrameSize = int | tuple[int, int] | Callable[[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class Fit:
+class TargetSize:
     """The size frames are kept in: `size` exactly, or no side above `max_side`, or as they are.
 
     With `preview` they are kept a second time, no side above it, to be looked at.
@@ -201,7 +201,7 @@ def within(side: int, height: int, width: int) -> tuple[int, int]:
 
 
 @dataclass
-class Reel:
+class FrameBuffer:
     """Collects the chosen frames, each resized as it arrives: only one is ever held in its full size.
 
     Attributes:
@@ -216,7 +216,7 @@ class Reel:
     """
 
     wanted: NDArray[np.int64]
-    fit: Fit
+    fit: TargetSize
     name: str
     source_size: tuple[int, int] = (0, 0)
     data: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0, 0, 3), np.uint8))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dyto.video.index import Index
-from dyto.video.sampling import Fit, Reel, resized
+from dyto.video.sampling import FrameBuffer, TargetSize, resized
 
 MOST_BITS = 1 / 80
 """Bits per pixel that half of the packets of a quiet group have at most."""
@@ -74,8 +74,8 @@ class Quiet:
 
 
 def read_still(
-    path: str, index: Index, wanted: NDArray[np.int64], fit: Fit, read: Callable[[Reel], None]
-) -> Reel | None:
+    path: str, index: Index, wanted: NDArray[np.int64], fit: TargetSize, read: Callable[[FrameBuffer], None]
+) -> FrameBuffer | None:
     """Read frames, decoding one for all that show the same.
 
     Args:
@@ -83,20 +83,20 @@ def read_still(
         index: Its packets.
         wanted: (T,) frames.
         fit: The size to keep them in.
-        read: Fills a reel.
+        read: Fills a buffer.
 
     Returns:
         The frames; None where nothing is to be spared.
     """
     stretches = in_stretches(quiet_groups(index, wanted))
-    reels: list[Reel] = []
+    reels: list[FrameBuffer] = []
     cells: dict[int, NDArray[np.uint8]] = {}
     stands = wanted.copy()
 
     def fill(numbers: NDArray[np.int64], compared: bool) -> None:
-        known = [reel.wanted for reel in reels]
+        known = [buffer.wanted for buffer in reels]
         missing = np.setdiff1d(numbers, np.concatenate([[], *known])).astype(np.int64)
-        reels.append(_Remembering(missing, fit, path, cells) if compared else Reel(missing, fit, path))
+        reels.append(_Remembering(missing, fit, path, cells) if compared else FrameBuffer(missing, fit, path))
         if reels[-1].left:
             read(reels[-1])
 
@@ -112,16 +112,16 @@ def read_still(
     if not reels:
         return None
     fill(stands, compared=False)
-    found = Reel(wanted, Fit(), path)
-    place = {number: (reel, row) for reel in reels for number, row in reel.rows.items()}
+    found = FrameBuffer(wanted, TargetSize(), path)
+    place = {number: (buffer, row) for buffer in reels for number, row in buffer.rows.items()}
     chosen = [place[stand] for stand in stands.tolist()]
-    for number, (reel, row) in zip(wanted.tolist(), chosen, strict=True):
-        found.put(number, reel.data[row])
+    for number, (buffer, row) in zip(wanted.tolist(), chosen, strict=True):
+        found.put(number, buffer.data[row])
     if fit.preview is not None:
-        small = [reel.preview[row] for reel, row in chosen if reel.preview is not None]
+        small = [buffer.preview[row] for buffer, row in chosen if buffer.preview is not None]
         found.preview = np.stack([resized(picture, *small[0].shape[:2]) for picture in small])
     found.source_size = reels[0].source_size
-    found.notes = {note for reel in reels for note in reel.notes}
+    found.notes = {note for buffer in reels for note in buffer.notes}
     return found
 
 
@@ -172,21 +172,23 @@ def _is_quiet(spent: NDArray[np.int64], intra: int, area: int) -> bool:
     return median * 8 <= area * MOST_BITS and median <= intra * SHARE_OF_INTRA
 
 
-class _Remembering(Reel):
-    """A reel that remembers what its pictures looked like in their full size, cell by cell."""
+class _Remembering(FrameBuffer):
+    """A buffer that remembers what its pictures looked like in their full size, cell by cell."""
 
-    def __init__(self, wanted: NDArray[np.int64], fit: Fit, name: str, cells: dict[int, NDArray[np.uint8]]) -> None:
+    def __init__(
+        self, wanted: NDArray[np.int64], fit: TargetSize, name: str, cells: dict[int, NDArray[np.uint8]]
+    ) -> None:
         super().__init__(wanted, fit, name)
         self._cells = cells
 
     def put(self, position: int, picture: NDArray[np.uint8]) -> None:
-        """See `Reel.put`."""
+        """See `FrameBuffer.put`."""
         if position in self.left:
             self._cells[position] = np.asarray(Image.fromarray(picture).reduce(CELL))  # (H / 8, W / 8, 3)
         super().put(position, picture)
 
     def repeat(self, position: int, before: int) -> None:
-        """See `Reel.repeat`."""
+        """See `FrameBuffer.repeat`."""
         self._cells[position] = self._cells[before]
         super().repeat(position, before)
 

@@ -20,7 +20,7 @@ from dyto.savings import Savings
 from dyto.video.container import ALONE, opened, packets_of
 from dyto.video.index import Index
 from dyto.video.rgb import Filler
-from dyto.video.sampling import Reel
+from dyto.video.sampling import FrameBuffer
 
 SEEK_BYTES, SEEK_PACKETS = 1 << 20, 100  # reading past less than this is as quick as seeking
 
@@ -35,19 +35,19 @@ class IndexBroken(Exception):
     """What was decoded is not what the packets promised."""
 
 
-def read_stretches(path: Path, index: Index, savings: Savings, reel: Reel) -> None:
+def read_stretches(path: Path, index: Index, savings: Savings, buffer: FrameBuffer) -> None:
     """Decode from key frames to wanted frames only.
 
     Args:
         path: The file.
         index: Its packets, which can be trusted.
         savings: `parallel` decodes several stretches at the same time, `hardware` on the graphics card.
-        reel: Filled with its wanted frames.
+        buffer: Filled with its wanted frames.
 
     Raises:
         IndexBroken: The file does not hold what its index promises.
     """
-    work = _Work(path, index, savings, reel)
+    work = _Work(path, index, savings, buffer)
     helpers = [threading.Thread(target=work.run, name="dyto-stretches", daemon=True) for _ in range(work.decoders - 1)]
     try:
         for helper in helpers:
@@ -59,10 +59,10 @@ def read_stretches(path: Path, index: Index, savings: Savings, reel: Reel) -> No
         work.end = -1
     if work.failed:
         raise work.failed[min(work.failed)]  # what one decoder alone would have met
-    if reel.left and work.unopened:  # where some did not open, the others have done their part
+    if buffer.left and work.unopened:  # where some did not open, the others have done their part
         raise work.unopened
-    if reel.left:
-        raise IndexBroken(f"{len(reel.left)} of {len(reel.rows)} frames did not come out")
+    if buffer.left:
+        raise IndexBroken(f"{len(buffer.left)} of {len(buffer.rows)} frames did not come out")
 
 
 def decoders_for(stretches: int, area: int) -> tuple[int, int]:
@@ -83,7 +83,7 @@ def cores() -> int:
 
 
 class _Work:
-    """The stretches of a reel, taken by decoders that run at the same time.
+    """The stretches of a buffer, taken by decoders that run at the same time.
 
     Attributes:
         decoders: How many are to run.
@@ -92,11 +92,11 @@ class _Work:
         unopened: Why a decoder did not begin.
     """
 
-    def __init__(self, path: Path, index: Index, savings: Savings, reel: Reel) -> None:
+    def __init__(self, path: Path, index: Index, savings: Savings, buffer: FrameBuffer) -> None:
         self.failed: dict[int, BaseException] = {}
         self.unopened: Exception | None = None
-        self._path, self._index, self._savings, self._reel = path, index, savings, reel
-        self._stretches = index.stretches(reel.wanted)
+        self._path, self._index, self._savings, self._buffer = path, index, savings, buffer
+        self._stretches = index.stretches(buffer.wanted)
         alone = savings.hardware or not savings.parallel
         self.decoders, self._threads = (1, 0) if alone else decoders_for(len(self._stretches), index.area)
         # Begun at a key frame, an open group lacks what its first pictures lean on, which is no damage. A decoder that
@@ -106,7 +106,7 @@ class _Work:
         self.end = len(self._stretches)
         self._taken = -1
         self._lock = threading.Lock()
-        self._begun = threading.Event()  # the first frame is there: it says how much room the reel needs
+        self._begun = threading.Event()  # the first frame is there: it says how much room the buffer needs
 
     def run(self) -> None:
         """Take stretches until there are no more; what goes wrong ends the work on all that come after it."""
@@ -123,7 +123,7 @@ class _Work:
     def _decode(self, container: InputContainer, stream: VideoStream, anew: bool) -> None:
         """Take stretches, one or all: what a damaged key frame leaves out is filled from what was decoded before."""
         index, at = self._index, 0
-        packets, filler = packets_of(container, stream), Filler(self._reel, self._savings.repeats, index.matrix)
+        packets, filler = packets_of(container, stream), Filler(self._buffer, self._savings.repeats, index.matrix)
         if self._threads:
             stream.codec_context.thread_count = self._threads
         while (number := self._take()) < self.end:
@@ -157,7 +157,7 @@ class _Work:
     def _fill(self, number: int, filler: Filler, frames: Iterator[av.VideoFrame]) -> None:
         before = -1
         for frame in frames:
-            self._reel.check()
+            self._buffer.check()
             if number > self.end:
                 return
             position = self._index.number(frame.pts)
@@ -167,7 +167,7 @@ class _Work:
                 raise IndexBroken(f"the frame at tick {frame.pts} is damaged")
             name = f"{self._path.name}, frame {position}"
             self._index.limits.check_growth(name, frame.height, frame.width, self._index.area)
-            if position in self._reel.left:
+            if position in self._buffer.left:
                 if number:
                     self._begun.wait()
                 filler.put(position, frame)

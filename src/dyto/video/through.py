@@ -19,22 +19,22 @@ from dyto.video.container import opened, packets_of, reason
 from dyto.video.index import Index, timeline_of
 from dyto.video.limits import Limits
 from dyto.video.rgb import Filler
-from dyto.video.sampling import Fit, Reel, Request, Timeline, fill_times
+from dyto.video.sampling import FrameBuffer, Request, TargetSize, Timeline, fill_times
 
 
 @dataclass
-class Take:
+class Decoded:
     """What was read of a file: the frames, where they lie, and what is to be said about them."""
 
-    reel: Reel
+    buffer: FrameBuffer
     timeline: Timeline
     total: int
     warnings: tuple[str, ...] = ()
 
 
 def read_through(
-    path: Path, index: Index, request: Request, fit: Fit, missing: int, allow_partial: bool, repeats: bool
-) -> Take:
+    path: Path, index: Index, request: Request, fit: TargetSize, missing: int, allow_partial: bool, repeats: bool
+) -> Decoded:
     """Decode every frame. What the packets promise is a guess; where it was wrong, a second pass follows.
 
     What decoders make of damage depends on how they share the work: what is damaged is read again by a single thread.
@@ -44,8 +44,8 @@ def read_through(
         guess, _ = request.choose(index.timeline, path.name)
     alone = missing > 0
     for _ in range(4):
-        reel = Reel(guess, fit, path.name)
-        roll = _roll(path, index, reel, repeats, alone)
+        buffer = FrameBuffer(guess, fit, path.name)
+        roll = _roll(path, index, buffer, repeats, alone)
         if not alone and (roll.damage or roll.concealed):
             alone = True
             continue
@@ -66,7 +66,7 @@ def read_through(
                 notes = (f"{path.name} is broken: only {readable}{made_up and ', and '}{made_up}",)
             elif made_up:
                 notes = (f"{path.name} is damaged: {made_up}", *notes)
-            return Take(reel, timeline, total, (*notes, *reel.notes))
+            return Decoded(buffer, timeline, total, (*notes, *buffer.notes))
         guess = wanted
     raise VideoError(f"{path.name} decodes differently each time, expected the same frames: convert it")
 
@@ -94,7 +94,7 @@ class _Roll:
         return f"the decoder made up parts of {count} of {len(self.timeline.seconds)} frames, from {first:.2f} s on"
 
 
-def _roll(path: Path, index: Index, reel: Reel, repeats: bool, alone: bool) -> _Roll:
+def _roll(path: Path, index: Index, buffer: FrameBuffer, repeats: bool, alone: bool) -> _Roll:
     """Decode a file from beginning to end, by one thread `alone` or by several."""
     times: list[int | None] = []
     intra: list[bool] = []
@@ -104,14 +104,14 @@ def _roll(path: Path, index: Index, reel: Reel, repeats: bool, alone: bool) -> _
     with opened(path, limits=index.limits, strict=not alone) as (container, stream):
         if alone:
             stream.thread_type, stream.codec_context.thread_count = "NONE", 1
-        filler = Filler(reel, repeats, index.matrix)
+        filler = Filler(buffer, repeats, index.matrix)
         begin = int(np.argmax(index.key)) if index.key.size else 0
         with closing(_frames(container, stream, begin, damage, index.limits)) as frames:
             for frame in frames:
                 index.limits.check_growth(f"{path.name}, frame {len(times)}", frame.height, frame.width, index.area)
                 if frame.is_corrupt:
                     concealed.append(len(times))
-                if len(times) in reel.rows:
+                if len(times) in buffer.rows:
                     filler.put(len(times), frame)
                 times.append(frame.pts)
                 intra.append(bool(frame.key_frame))

@@ -15,7 +15,7 @@ from dyto.synthetic.videos import Asked, is_right, make_video
 from dyto_tiny import evaluate
 from dyto_tiny.card import model_card
 from dyto_tiny.exam import Score
-from dyto_tiny.zeroshot import Oracle, Row, guess_rows, lead, scores, strategy_for, video_exam
+from dyto_tiny.zeroshot import AnsweredRow, Oracle, guess_rows, lead, scores, strategy_for, video_exam
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,8 @@ def folder(tmp_path_factory) -> Path:
 SETTINGS = {"seed": 0, "steps": 100, "eye_share": 0.4, "tiles": 64, "pictures": 8, "precise": False}
 
 
-def row(method: str, video: str, right: bool, kind: str = "exist", answer: str = "yes") -> Row:
-    return Row(method, video, "mixed", Asked(kind, "?", None, answer), "", right)
+def row(method: str, video: str, right: bool, kind: str = "exist", answer: str = "yes") -> AnsweredRow:
+    return AnsweredRow(method, video, "mixed", Asked(kind, "?", None, answer), "", right)
 
 
 def test_words_and_letters_are_scored_apart():

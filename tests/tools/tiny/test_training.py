@@ -23,7 +23,7 @@ from dyto_tiny.pages import IGNORE, draw_lesson, token_ids
 from dyto_tiny.pictures import Picture, draw_picture, gallery
 from dyto_tiny.talk import ATTENTION, pack, reduce_tokens, talk_loss
 from dyto_tiny.tiles import NONE, tile_batch
-from dyto_tiny.trainer import Settings, Trainer, write_checkpoint
+from dyto_tiny.trainer import Trainer, TrainingSettings, write_checkpoint
 
 RECIPE = Path(__file__).resolve().parents[3] / "tools" / "tiny"
 
@@ -39,7 +39,7 @@ def small_gallery(monkeypatch):
 
 
 def test_a_very_short_training_of_the_eye_learns(tmp_path: Path):
-    trainer = Trainer(Settings(steps=60, eye_share=0.999, tiles=16), tmp_path / "state")
+    trainer = Trainer(TrainingSettings(steps=60, eye_share=0.999, tiles=16), tmp_path / "state")
     losses = []
     for step in range(60):
         losses.append(trainer._eye_step(tile_batch(0, step, 16))["loss"])
@@ -48,7 +48,7 @@ def test_a_very_short_training_of_the_eye_learns(tmp_path: Path):
 
 
 def test_a_very_short_training_of_the_language_model_learns_to_answer(tmp_path: Path, small_gallery):
-    trainer = Trainer(Settings(steps=61, eye_share=1 / 61, pictures=2), tmp_path / "state")
+    trainer = Trainer(TrainingSettings(steps=61, eye_share=1 / 61, pictures=2), tmp_path / "state")
     trainer.step = 1
     trainer.optimizer = trainer._new_optimizer()
     losses = []
@@ -64,7 +64,7 @@ def quick_epochs(small_gallery, monkeypatch):
     monkeypatch.setattr(recipe, "EPOCH", 2)
 
 
-RESTARTED = Settings(seed=3, steps=7, eye_share=3 / 7, tiles=4, pictures=2)
+RESTARTED = TrainingSettings(seed=3, steps=7, eye_share=3 / 7, tiles=4, pictures=2)
 
 
 @pytest.fixture(scope="module")
@@ -122,22 +122,22 @@ def test_a_signal_stops_after_a_whole_step_and_the_same_command_goes_on(tmp_path
         rest = process.stderr.read()
         assert process.wait(60) == 3, rest
     assert "goes on from" in rest
-    step = Trainer(Settings(steps=4000, eye_share=0.9, tiles=4), tmp_path / "state").step
+    step = Trainer(TrainingSettings(steps=4000, eye_share=0.9, tiles=4), tmp_path / "state").step
     assert 25 <= step < 4000
 
 
 def test_a_state_of_other_settings_is_refused(tmp_path: Path):
-    settings = Settings(steps=4, eye_share=0.9, tiles=2)
+    settings = TrainingSettings(steps=4, eye_share=0.9, tiles=2)
     Trainer(settings, tmp_path / "state").run(until=1)
     with pytest.raises(ConfigError, match="seed was 0, now 1"):
-        Trainer(Settings(seed=1, steps=4, eye_share=0.9, tiles=2), tmp_path / "state")
+        Trainer(TrainingSettings(seed=1, steps=4, eye_share=0.9, tiles=2), tmp_path / "state")
     (tmp_path / "junk").write_bytes(b"no state")
     with pytest.raises(ModelError, match="not a training state"):
         Trainer(settings, tmp_path / "junk")
 
 
 def test_the_checkpoint_has_its_record_beside_it(tmp_path: Path):
-    trainer = Trainer(Settings(steps=4, eye_share=0.9, tiles=2), tmp_path / "state")
+    trainer = Trainer(TrainingSettings(steps=4, eye_share=0.9, tiles=2), tmp_path / "state")
     trainer.run(until=1)
     write_checkpoint(trainer, tmp_path / "out")
     record = json.loads((tmp_path / "out" / "training.json").read_text())

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import dyto.pipeline
-from dyto.comparing.compare import Contest, compare
+from dyto.comparing.compare import Comparison, compare
 from dyto.evaluation.evaluate import evaluate
 from dyto.evaluation.settings import Settings
 from dyto.synthetic.benchmark import synth_benchmark
@@ -48,7 +48,7 @@ def main():
         warm = Settings(**base | {"limit": 1}, folders={"out": folder / "warm"}, strategy="uniform")
         evaluate(warm)
         start = time.perf_counter()
-        found = compare(Contest(Settings(**base), folder / "out", options.strategies, BUDGETS, blind=False))
+        found = compare(Comparison(Settings(**base), folder / "out", options.strategies, BUDGETS, blind=False))
         together = time.perf_counter() - start
         rows = read(folder / "out" / "predictions.jsonl")
         apart, alike, total = 0.0, 0, 0

@@ -20,7 +20,7 @@ from dyto.prompts import prompt_for
 from dyto_bench import command
 from dyto_bench.plan import QUESTIONS
 from dyto_bench.probes import Probe, now
-from dyto_bench.sides import First, Further
+from dyto_bench.sides import FirstAnswer, FollowUps
 
 
 class Published:
@@ -79,12 +79,12 @@ class Published:
 
     def first(self):
         start, probe, stages, numbers, tokens = self.answer(QUESTIONS[0])
-        return First.of(start, probe, stages, frames=numbers, visual_tokens=tokens)
+        return FirstAnswer.of(start, probe, stages, frames=numbers, visual_tokens=tokens)
 
     def further(self, questions, batch_size):
         runs = [self.answer(question) for question in questions]
         rows = tuple(tuple(one.ids[0].tolist()) for _, probe, *_ in runs for one in probe.written)
-        return Further(runs[-1][1].written[-1].end - runs[0][0], sum(map(len, rows)), rows)
+        return FollowUps(runs[-1][1].written[-1].end - runs[0][0], sum(map(len, rows)), rows)
 
     def release(self):
         """Nothing is kept."""

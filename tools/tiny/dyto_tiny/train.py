@@ -15,7 +15,7 @@ import torch
 
 from dyto.errors import DytoError
 from dyto.video.stretches import cores
-from dyto_tiny.trainer import Settings, Trainer, on_signals, write_checkpoint
+from dyto_tiny.trainer import Trainer, TrainingSettings, on_signals, write_checkpoint
 
 log = logging.getLogger("dyto_tiny.train")
 
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0 when the checkpoint is written, 3 when the run was interrupted and its state saved, 1 for an error.
     """
-    defaults = Settings()
+    defaults = TrainingSettings()
     parser = argparse.ArgumentParser(prog="python -m dyto_tiny.train", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
     parser.add_argument("--state", type=Path, help="file that holds the run (default: OUT/../train.state)")
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     if given.threads:
         torch.set_num_threads(given.threads)
-    settings = Settings(
+    settings = TrainingSettings(
         seed=given.seed,
         steps=given.steps,
         eye_share=given.eye_share,

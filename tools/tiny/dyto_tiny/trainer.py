@@ -35,7 +35,7 @@ EPOCH = 1500
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """What decides the weights, with the seed; a run goes on only with the same.
 
     Attributes:
@@ -67,7 +67,7 @@ class Settings:
 class Lessons(Dataset[Any]):
     """The batches of one stage by step; each a pure function of the settings and its step."""
 
-    def __init__(self, settings: Settings, first: int, end: int) -> None:
+    def __init__(self, settings: TrainingSettings, first: int, end: int) -> None:
         self.settings, self.first, self.end = settings, first, end
 
     def __len__(self) -> int:
@@ -116,7 +116,7 @@ class Trainer:
         ModelError: The file is no state.
     """
 
-    def __init__(self, settings: Settings, state: Path, device: str = "cpu", workers: int = 0) -> None:
+    def __init__(self, settings: TrainingSettings, state: Path, device: str = "cpu", workers: int = 0) -> None:
         self.settings, self.path, self.device, self.workers = settings, state, torch.device(device), workers
         self.model: Any = build_model(settings.seed)
         teach_words(self.model, settings.seed)

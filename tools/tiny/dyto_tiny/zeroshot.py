@@ -45,7 +45,7 @@ class Oracle(DyTo):
         return np.asarray(self.positions, np.int64)
 
 
-class Row(NamedTuple):
+class AnsweredRow(NamedTuple):
     """One answered question."""
 
     method: str
@@ -83,7 +83,9 @@ def blind_answers(qa: VideoQA, asked: Sequence[Asked]) -> list[str]:
     return qa.model.generate(prefix, [prompt.after for prompt in prompts], max_new_tokens=24)
 
 
-def answer_film(qa: VideoQA, path: Path, film: Film, asked: Sequence[Asked], methods: Sequence[str]) -> list[Row]:
+def answer_film(
+    qa: VideoQA, path: Path, film: Film, asked: Sequence[Asked], methods: Sequence[str]
+) -> list[AnsweredRow]:
     """Answer all questions about one video by every method but "guess".
 
     Args:
@@ -111,20 +113,20 @@ def answer_film(qa: VideoQA, path: Path, film: Film, asked: Sequence[Asked], met
             )
             texts = [answer.text for answer in answers]
         rows += [
-            Row(method, path.stem, film.regime, a, text, is_right(a, text))
+            AnsweredRow(method, path.stem, film.regime, a, text, is_right(a, text))
             for a, text in zip(asked, texts, strict=True)
         ]
     return rows
 
 
-def guess_rows(rows: Sequence[Row]) -> list[Row]:
+def guess_rows(rows: Sequence[AnsweredRow]) -> list[AnsweredRow]:
     """Rows of a guesser who says what is the most frequent answer to each type of question in the other videos."""
     mine = [row for row in rows if row.method == rows[0].method]
 
-    def key(row: Row) -> tuple[str, bool]:
+    def key(row: AnsweredRow) -> tuple[str, bool]:
         return row.asked.type, row.asked.choices is None
 
-    def truth(row: Row) -> str:
+    def truth(row: AnsweredRow) -> str:
         a = row.asked
         return a.answer if a.choices is None else str(a.choices.index(a.answer))
 
@@ -148,7 +150,7 @@ def video_exam(
     regimes: Sequence[str] = REGIMES,
     methods: Sequence[str] = METHODS,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
-) -> list[Row]:
+) -> list[AnsweredRow]:
     """Answer the questions of fresh videos of every regime.
 
     Args:
@@ -162,7 +164,7 @@ def video_exam(
     Returns:
         One row for every method and question.
     """
-    rows: list[Row] = []
+    rows: list[AnsweredRow] = []
     with TemporaryDirectory() as folder:
         for number in range(videos):
             for place, regime in enumerate(regimes):
@@ -196,7 +198,7 @@ def sample_exam(qa: VideoQA, seeds: Sequence[int]) -> Score:
     return Score(right, total)
 
 
-def scores(rows: Sequence[Row], by: str) -> dict[str, dict[str, dict[str, Score]]]:
+def scores(rows: Sequence[AnsweredRow], by: str) -> dict[str, dict[str, dict[str, Score]]]:
     """Accuracy by mode ("free", "letters"), group and method.
 
     Args:
@@ -214,7 +216,7 @@ def scores(rows: Sequence[Row], by: str) -> dict[str, dict[str, dict[str, Score]
     return table
 
 
-def lead(rows: Sequence[Row], method: str, other: str) -> Difference:
+def lead(rows: Sequence[AnsweredRow], method: str, other: str) -> Difference:
     """How much more a method gets right than another on the same questions.
 
     Args:

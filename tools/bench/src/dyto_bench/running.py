@@ -16,7 +16,7 @@ from dyto.video.stretches import cores
 from dyto_bench import floors, tally
 from dyto_bench.plan import QUESTIONS, Subject
 from dyto_bench.probes import Memory
-from dyto_bench.sides import Further, Side
+from dyto_bench.sides import FollowUps, Side
 
 Progress = Callable[[str], None]
 
@@ -78,7 +78,7 @@ def _record(side: Side) -> dict[str, Any]:
     return {"name": side.name, "about": side.about, "first": [], "further": []}
 
 
-def _measure(subject: Subject, side: Side, warm: bool) -> tuple[dict[str, Any], list[tuple[int, int, Further]]]:
+def _measure(subject: Subject, side: Side, warm: bool) -> tuple[dict[str, Any], list[tuple[int, int, FollowUps]]]:
     """One run of one side: a first answer, then further questions at every number and batch size."""
     gc.collect()
     memory = Memory(subject.model.device)
@@ -92,7 +92,7 @@ def _measure(subject: Subject, side: Side, warm: bool) -> tuple[dict[str, Any], 
     return first, further
 
 
-def _add(record: dict[str, Any], first: dict[str, Any], further: Sequence[tuple[int, int, Further]]) -> None:
+def _add(record: dict[str, Any], first: dict[str, Any], further: Sequence[tuple[int, int, FollowUps]]) -> None:
     record["first"].append(first)
     known = {(cell["questions"], cell["batch_size"]): cell for cell in record["further"]}
     for count, size, run in further:

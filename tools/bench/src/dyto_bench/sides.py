@@ -20,7 +20,7 @@ STAGES = ("decode", "encode", "project", "select", "merge", "prefill", "generate
 
 
 @dataclass(frozen=True)
-class First:
+class FirstAnswer:
     """One first answer about a video: everything included, from the file on.
 
     Attributes:
@@ -32,7 +32,7 @@ class First:
         visual_tokens: How many tokens stood for them.
         ids: The tokens of the answer.
         overlapped: Seconds by which the stages together exceed the total, since some ran at the same time.
-        facts: Further sizes, by which floors are counted.
+        facts: FollowUps sizes, by which floors are counted.
     """
 
     stages: Mapping[str, float]
@@ -46,7 +46,7 @@ class First:
     facts: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def of(cls, start: float, probe: Probe, stages: Mapping[str, float], **rest: Any) -> First:
+    def of(cls, start: float, probe: Probe, stages: Mapping[str, float], **rest: Any) -> FirstAnswer:
         """A first answer from what a probe saw of it.
 
         Args:
@@ -74,8 +74,8 @@ class First:
 
 
 @dataclass(frozen=True)
-class Further:
-    """Further questions about a video that was asked about before.
+class FollowUps:
+    """FollowUps questions about a video that was asked about before.
 
     Attributes:
         total: Wall time of all of them, seconds.
@@ -88,8 +88,8 @@ class Further:
     ids: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, start: float, probe: Probe) -> Further:
-        """Further answers from what a probe saw of them."""
+    def of(cls, start: float, probe: Probe) -> FollowUps:
+        """FollowUps answers from what a probe saw of them."""
         rows = [tuple(row) for one in probe.written for row in one.ids.tolist()]
         return cls(probe.written[-1].end - start, sum(map(len, rows)), tuple(rows))
 
@@ -109,11 +109,11 @@ class Side(Protocol):
     has_axes: bool
     warnings: list[str]
 
-    def first(self) -> First:
+    def first(self) -> FirstAnswer:
         """Answer the first question, from the file on, with nothing kept of any run before."""
         ...
 
-    def further(self, questions: Sequence[str], batch_size: int) -> Further:
+    def further(self, questions: Sequence[str], batch_size: int) -> FollowUps:
         """Answer further questions about the video of `first`."""
         ...
 
@@ -140,7 +140,7 @@ class Ours:
         self._qa = VideoQA(subject.model, subject.strategy, savings=savings)
         self._tokens: VisualTokens | None = None
 
-    def first(self) -> First:
+    def first(self) -> FirstAnswer:
         """See `Side.first`."""
         self.release()
         plan, qa, device = self._subject.plan, self._qa, self._subject.model.device
@@ -154,7 +154,7 @@ class Ours:
         seconds = {stage: answer.seconds[stage] for stage in ("decode", "encode", "select", "merge", "prefill")}
         seconds["project"] = min(probe.projected, seconds["encode"])  # a part of what the pipeline calls encode
         seconds["encode"] -= seconds["project"]
-        return First.of(
+        return FirstAnswer.of(
             start,
             probe,
             seconds,
@@ -163,7 +163,7 @@ class Ours:
             facts={"keyframes": len(tokens.keyframes), "patches": tokens.grid[0] * tokens.grid[1]},
         )
 
-    def further(self, questions: Sequence[str], batch_size: int) -> Further:
+    def further(self, questions: Sequence[str], batch_size: int) -> FollowUps:
         """See `Side.further`; a strategy that looks at the question begins with the file again."""
         again = self._qa.uses_question or self._tokens is None
         video: Any = self._subject.video if again else self._tokens
@@ -172,7 +172,7 @@ class Ours:
             start = time.perf_counter()
             self._qa.ask_many(video, questions, batch_size=batch_size, **self._answering(), **sampling)
         probe.check_length(self.name, self._subject.plan.new_tokens)
-        return Further.of(start, probe)
+        return FollowUps.of(start, probe)
 
     def release(self) -> None:
         """See `Side.release`."""

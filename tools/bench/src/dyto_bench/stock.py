@@ -19,7 +19,7 @@ from dyto.prompts import prompt_for
 from dyto.video import sample_frames
 from dyto_bench.plan import QUESTIONS, Subject
 from dyto_bench.probes import Probe, now
-from dyto_bench.sides import First, Further
+from dyto_bench.sides import FirstAnswer, FollowUps
 
 QWEN_PICTURE = "<|vision_start|><|image_pad|><|vision_end|>"
 
@@ -120,7 +120,7 @@ class Stock:
         )
 
     @torch.inference_mode()
-    def first(self) -> First:
+    def first(self) -> FirstAnswer:
         """See `Side.first`."""
         self.release()
         device = self._subject.model.device
@@ -146,10 +146,12 @@ class Stock:
         places = ids.shape[1] - len(self._after(QUESTIONS[0]))
         cache.crop(places - cache.get_seq_length())  # a negative number: so many are taken away
         self._kept = ids[:, :places], cache
-        return First.of(start, probe, stages, frames=tuple(frames.indices.tolist()), visual_tokens=self._visual(ids))
+        return FirstAnswer.of(
+            start, probe, stages, frames=tuple(frames.indices.tolist()), visual_tokens=self._visual(ids)
+        )
 
     @torch.inference_mode()
-    def further(self, questions: Sequence[str], batch_size: int) -> Further:
+    def further(self, questions: Sequence[str], batch_size: int) -> FollowUps:
         """See `Side.further`: the cache of the pictures is copied, for a batch repeated, and read on."""
         assert self._kept is not None, "first comes first"
         with Probe(self._subject.model).watching() as probe:
@@ -157,7 +159,7 @@ class Stock:
             for begin in range(0, len(questions), batch_size):
                 self._answer(questions[begin : begin + batch_size])
         probe.check_length(self.name, self._subject.plan.new_tokens)
-        return Further.of(start, probe)
+        return FollowUps.of(start, probe)
 
     def _answer(self, questions: Sequence[str]) -> Tensor:
         """(Q, P + S + n) ids of prompts and answers of one batch."""
