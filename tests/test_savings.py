@@ -166,7 +166,7 @@ def test_repeated_frames_are_made_once_and_are_what_they_are(tmp_path, monkeypat
 
 def test_frames_that_differ_in_a_single_sample_are_no_repeats():
     def shown(pixels, **options):
-        return _rgb.Shown.of(av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(**options))
+        return _rgb.FrameContent.of(av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(**options))
 
     plain = np.zeros((40, 70, 3), np.uint8)
     known = shown(plain, format="yuv444p")

@@ -120,14 +120,14 @@ def test_a_decoder_that_does_not_open_is_no_loss(video, monkeypatch, caplog, ope
 
 def test_nothing_goes_on_after_an_interrupt(video, monkeypatch):
     slowed(monkeypatch, 0.05)
-    put = _decode.Reel.put
+    put = _decode.FrameBuffer.put
 
-    def interrupted(reel, position, picture):
+    def interrupted(buffer, position, picture):
         if threading.current_thread() is threading.main_thread() and position:
             raise KeyboardInterrupt
-        put(reel, position, picture)
+        put(buffer, position, picture)
 
-    monkeypatch.setattr(_decode.Reel, "put", interrupted)
+    monkeypatch.setattr(_decode.FrameBuffer, "put", interrupted)
     with pytest.raises(KeyboardInterrupt):
         sample_frames(video, num_frames=200)
     assert not helpers()
@@ -136,7 +136,7 @@ def test_nothing_goes_on_after_an_interrupt(video, monkeypatch):
 def test_frames_that_nobody_waits_for_are_not_decoded(video, monkeypatch):
     slowed(monkeypatch, 0.05)
     index = _decode.Index.scan(video)
-    arrival = Arrival(np.arange(200), _decode.Fit(), "groups.mp4", lambda reel: _read(video, index, reel))
+    arrival = Arrival(np.arange(200), _decode.TargetSize(), "groups.mp4", lambda buffer: _read(video, index, buffer))
     arrival.first()
     assert helpers()
     start = time.perf_counter()
@@ -145,8 +145,8 @@ def test_frames_that_nobody_waits_for_are_not_decoded(video, monkeypatch):
     assert not helpers()
 
 
-def _read(path, index, reel):
-    _stretches.read_stretches(path, index, Savings(), reel)
+def _read(path, index, buffer):
+    _stretches.read_stretches(path, index, Savings(), buffer)
 
 
 def test_a_first_stretch_without_frames_keeps_nobody_waiting(video, monkeypatch):
