@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from dyto.models.stock import StockModel
+
 logger = logging.getLogger(__name__)
 
 _lock = threading.RLock()
@@ -21,7 +23,7 @@ _active: WeakKeyDictionary[Any, list[tuple[int, Any]]] = WeakKeyDictionary()
 _inside = threading.local()
 
 
-def enter(model: Any, block: Any, replacements: Mapping[str, Callable[[Any], Any]]) -> None:
+def enter(model: StockModel, block: Any, replacements: Mapping[str, Callable[[Any], Any]]) -> None:
     """Begin a block: the first one of a model replaces attributes of the instance.
 
     Args:
@@ -38,7 +40,7 @@ def enter(model: Any, block: Any, replacements: Mapping[str, Callable[[Any], Any
         stack.append((threading.get_ident(), block))
 
 
-def leave(model: Any, block: Any) -> None:
+def leave(model: StockModel, block: Any) -> None:
     """End a block: the last one of a model puts back what was there before, if anything was."""
     with _lock:
         stack = _active[model]
@@ -55,7 +57,7 @@ def leave(model: Any, block: Any) -> None:
                 vars(model)[name] = own
 
 
-def current(model: Any) -> Any:
+def current(model: StockModel) -> Any:
     """The innermost block of this thread; else, as for a thread started in the block, the innermost of all.
 
     None past the end of all blocks, where somebody kept hold of what stood in the model inside.
@@ -67,7 +69,7 @@ def current(model: Any) -> Any:
 
 
 @contextmanager
-def calling(model: Any) -> Iterator[None]:
+def calling(model: StockModel) -> Iterator[None]:
     """While a call of a model runs in this thread: its own calls of itself are no calls of the user."""
     running: set[int] = vars(_inside).setdefault("running", set())
     running.add(id(model))
@@ -77,6 +79,6 @@ def calling(model: Any) -> Iterator[None]:
         running.discard(id(model))
 
 
-def is_calling(model: Any) -> bool:
+def is_calling(model: StockModel) -> bool:
     """Whether a call of the model runs in this thread."""
     return id(model) in vars(_inside).get("running", ())

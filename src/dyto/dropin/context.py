@@ -19,6 +19,7 @@ from dyto.dropin.whole import Whole
 from dyto.dropin.wrapped import WrappedModel, wrap_model
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
+from dyto.models.stock import StockModel
 from dyto.strategies import Strategy, build_strategy
 from dyto.strategies.calling import BoundStrategy
 
@@ -55,7 +56,7 @@ class Compression:
 
 @contextmanager
 def compressing(
-    model: Any, strategy: Strategy | str = "dyto", *, processor: Any = None, **fields: Any
+    model: StockModel, strategy: Strategy | str = "dyto", *, processor: Any = None, **fields: Any
 ) -> Iterator[Compression]:
     """Compress the visual input of one stock transformers model for the length of a block.
 
@@ -115,7 +116,7 @@ def compressing(
         )
 
 
-def _replacements(model: Any) -> dict[str, Callable[[Any], Any]]:
+def _replacements(model: StockModel) -> dict[str, Callable[[Any], Any]]:
     """What of an instance is replaced for the length of the block, and by what."""
     replacements: dict[str, Callable[[Any], Any]] = {
         "generate": functools.partial(_compressed, model, "generate"),
@@ -127,7 +128,7 @@ def _replacements(model: Any) -> dict[str, Callable[[Any], Any]]:
     return replacements
 
 
-def _compressed(model: Any, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+def _compressed(model: StockModel, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     """The same function, compressing; torch does not look into it where it compiles what calls it."""
 
     original = getattr(original, "_torchdynamo_orig_callable", original)  # of model.forward = torch.compile(...)
@@ -155,7 +156,9 @@ def _taking_embeds(prepare: Callable[..., Any]) -> Callable[..., Any]:
     return taking
 
 
-def _run(model: Any, name: str, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _run(
+    model: StockModel, name: str, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     compression: Compression | None = blocks.current(model)
     if compression is None or blocks.is_calling(model):
         return original(*args, **kwargs)
@@ -192,7 +195,7 @@ def _check_text(call: Mapping[str, Any], filled: int, wrapped: WrappedModel) -> 
     check_pictures(ids[:, new], attended[:, new], wrapped.placeholders)
 
 
-def _by_name(model: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def _by_name(model: StockModel, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """The arguments of a call by name; `generate` calls the ids `inputs`."""
     parameters = list(inspect.signature(getattr(type(model), name)).parameters.values())[1:]
     names = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]

@@ -14,6 +14,7 @@ from transformers import Cache
 
 from dyto.dropin import blocks
 from dyto.errors import ConfigError
+from dyto.models.stock import StockModel
 
 CACHES = ("cache", "past_key_values")
 """What transformers calls the cache: since 5.24, and before."""
@@ -76,8 +77,9 @@ class Shut:
     cache's, without a word.
     """
 
-    def __init__(self, cache: Any, model: Any, kept: Kept) -> None:
-        self._cache, self._model, self.kept = ref(cache), ref(model), kept
+    def __init__(self, cache: Any, model: StockModel | None, kept: Kept) -> None:
+        self._cache, self.kept = ref(cache), kept
+        self._model = (lambda: None) if model is None else ref(model)
 
     def __call__(self, layer_idx: int = 0) -> int:
         """The length, inside a block."""
@@ -122,7 +124,7 @@ def length_of(cache: Any) -> int:
     return 0 if cache is None else int(type(cache).get_seq_length(cache))
 
 
-def keep(cache: Any, model: Any, kept: Kept) -> None:
+def keep(cache: Any, model: StockModel, kept: Kept) -> None:
     """Note what a cache holds."""
     vars(cache)[LENGTH] = Shut(cache, model, kept)
 

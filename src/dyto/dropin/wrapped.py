@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 import transformers
@@ -23,6 +23,7 @@ from dyto.models.deepstack import with_deep
 from dyto.models.families import FAMILIES, HALF
 from dyto.models.mrope import QwenVL
 from dyto.models.pixels import Normalization
+from dyto.models.stock import StockModel, Tokenizer
 from dyto.models.towers import FrameTower
 from dyto.prompts import IMAGE
 from dyto.strategies.calling import BoundStrategy
@@ -50,11 +51,11 @@ class WrappedModel:
         tokenizer: That of the processor, if it was given.
     """
 
-    model: Any
+    model: StockModel
     adapter: VideoModel
     placeholders: frozenset[int]
     captions: Captions
-    tokenizer: Any = None
+    tokenizer: Tokenizer | None = None
 
     @property
     def pad(self) -> int:
@@ -105,7 +106,7 @@ class BorrowedTokenizer:
         tokenizer: To ask for the rest; None if there is none.
     """
 
-    def __init__(self, image_id: int, tokenizer: Any = None) -> None:
+    def __init__(self, image_id: int, tokenizer: Tokenizer | None = None) -> None:
         self._ids, self._tokenizer = {IMAGE: image_id}, tokenizer
 
     def get_vocab(self) -> dict[str, int]:
@@ -155,7 +156,7 @@ def wrap_model(model: Any, processor: Any) -> WrappedModel:
     built = adapter(
         type(model).__name__,
         model,
-        BorrowedTokenizer(min(placeholders), tokenizer),
+        cast(Tokenizer, BorrowedTokenizer(min(placeholders), tokenizer)),
         normalization=_normalization(model.config, processor),
         chat="vicuna",
     )
@@ -171,7 +172,7 @@ def wrap_model(model: Any, processor: Any) -> WrappedModel:
     return WrappedModel(model, built, placeholders, captions, tokenizer)
 
 
-def _own_tokenizer(model: Any) -> Any:
+def _own_tokenizer(model: StockModel) -> Any:
     """The tokenizer that lies beside the model's weights; None if there is none."""
     if not getattr(model, "name_or_path", ""):
         return None

@@ -13,13 +13,14 @@ import torch
 
 from dyto.evaluation.questions import Questions
 from dyto.models.decoding import stated_options
+from dyto.models.stock import StockModel
 from dyto.pipeline import VideoQA
 
 PACKAGES = ("dyto", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pillow", "av")
 _SAMPLES_PER_TENSOR = 256
 
 
-def weights_fingerprint(model: torch.nn.Module) -> str:
+def weights_fingerprint(model: StockModel) -> str:
     """A hash of evenly spaced values of every weight: equal for equal weights, in whatever files they came.
 
     Args:

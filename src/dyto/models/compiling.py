@@ -13,6 +13,7 @@ from torch import nn
 from transformers import CompileConfig, DynamicCache, DynamicLayer, StaticCache
 
 from dyto.errors import ModelError
+from dyto.models.stock import StockModel
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ def _records_graphs() -> bool:
     return hasattr(getattr(cudagraph_trees, "local", None), "tree_manager_containers")
 
 
-def spread_out(model: Any) -> bool:
+def spread_out(model: StockModel) -> bool:
     """Whether parts of a model lie on several devices: then its layers move their input, and are left alone."""
     places: Sequence[Any] = list(getattr(model, "hf_device_map", {}).values())
     return len(set(places)) > 1

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import GenerationConfig
 
 from dyto.errors import ConfigError, unknown
+from dyto.models.stock import StockModel, Tokenizer
 
 SET_OTHERWISE = ("max_new_tokens", "batch_size", "streamer", "stop")
 """Options that have an argument of their own."""
@@ -68,7 +69,9 @@ def check_generation(max_new_tokens: int, options: Mapping[str, Any] | None) -> 
     return dict(options or {})
 
 
-def generation_config(model: Any, tokenizer: Any, max_new_tokens: int, options: Mapping[str, Any]) -> GenerationConfig:
+def generation_config(
+    model: StockModel, tokenizer: Tokenizer, max_new_tokens: int, options: Mapping[str, Any]
+) -> GenerationConfig:
     """The config for one call of `generate`: greedy unless the options say otherwise, whatever the checkpoint says.
 
     Args:
@@ -90,7 +93,7 @@ def generation_config(model: Any, tokenizer: Any, max_new_tokens: int, options: 
     return GenerationConfig(**{**told, **options})
 
 
-def stated_options(model: Any, tokenizer: Any, max_new_tokens: int) -> dict[str, Any]:
+def stated_options(model: StockModel, tokenizer: Tokenizer, max_new_tokens: int) -> dict[str, Any]:
     """What `generate` is told where a caller asks for nothing else, for a record; every other option is off.
 
     Args:
@@ -106,7 +109,7 @@ def stated_options(model: Any, tokenizer: Any, max_new_tokens: int) -> dict[str,
     }
 
 
-def end_ids(model: Any, tokenizer: Any) -> list[int]:
+def end_ids(model: StockModel, tokenizer: Tokenizer) -> list[int]:
     """The tokens with which an answer ends: as the checkpoint's generation_config.json says, or else its config.json
     and its tokenizer.
 
@@ -133,7 +136,7 @@ def _ids(said: Any) -> list[int]:
     return [said] if isinstance(said, int) and not isinstance(said, bool) and said >= 0 else []
 
 
-def without_options(model: Any) -> Any:
+def without_options(model: StockModel) -> Any:
     """The same stock model, of whose own generation config nothing is left.
 
     Stock `generate` fills what it is not told from `model.generation_config`, which a checkpoint may have filled with

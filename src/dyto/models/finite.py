@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from dyto.errors import BadFeaturesError
+from dyto.models.stock import StockModel
 
 
-def bad_weight(model: Any) -> str | None:
+def bad_weight(model: StockModel) -> str | None:
     """The first weight of a model that holds NaN or infinity; None if none does. Reads them all.
 
     Args:
-        model: Any module; weights that were offloaded are not looked at.
+        model: StockModel module; weights that were offloaded are not looked at.
 
     Example:
         >>> layer = torch.nn.Linear(2, 2)
@@ -37,7 +36,7 @@ def _is_finite(numbers: Tensor) -> bool:
     return bool(torch.isfinite(torch.stack(torch.aminmax(numbers))).all())
 
 
-def check_weights(source: str, model: Any) -> None:
+def check_weights(source: str, model: StockModel) -> None:
     """Refuse a model in whose weights there is NaN or infinity.
 
     Args:
@@ -58,7 +57,7 @@ def check_weights(source: str, model: Any) -> None:
     )
 
 
-def check_computed(numbers: Tensor, model: Any, while_: str) -> None:
+def check_computed(numbers: Tensor, model: StockModel, while_: str) -> None:
     """Refuse what a language model computed if some of it is no number.
 
     Args:
@@ -73,7 +72,7 @@ def check_computed(numbers: Tensor, model: Any, while_: str) -> None:
         raise not_finite(model, while_)
 
 
-def not_finite(model: Any, while_: str) -> BadFeaturesError:
+def not_finite(model: StockModel, while_: str) -> BadFeaturesError:
     """The error for NaN or infinity out of a language model, with its likely cause.
 
     Args:
@@ -85,7 +84,7 @@ def not_finite(model: Any, while_: str) -> BadFeaturesError:
     )
 
 
-def cause(model: Any) -> str:
+def cause(model: StockModel) -> str:
     """Why a model computes NaN or infinity, as far as can be told, and what to do.
 
     Args:
@@ -107,7 +106,7 @@ class FiniteScores:
         masked: Whether options of the answer rule tokens out, by -inf: then those alone are no fault.
     """
 
-    def __init__(self, model: Any, masked: bool) -> None:
+    def __init__(self, model: StockModel, masked: bool) -> None:
         self._model, self._masked = model, masked
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from dyto.models.attention import mean_of_squares, received_attention
 from dyto.models.framing import AtMost, squashed
 from dyto.models.layout import Layout
 from dyto.models.pixels import Pictures
+from dyto.models.stock import StockModel, Tokenizer
 from dyto.models.towers import FrameTower
 from dyto.models.versions import cache_argument
 
@@ -36,7 +37,7 @@ class Gemma3(FrameTower):
     stock model; what a strategy merges is seen as a shorter frame.
     """
 
-    def __init__(self, name: str, model: Any, tokenizer: Any, **kwargs: Any) -> None:
+    def __init__(self, name: str, model: StockModel, tokenizer: Tokenizer, **kwargs: Any) -> None:
         with torch.device("meta"):
             text = Gemma3ForCausalLM(model.config.text_config)
         text.model, text.lm_head = model.model.language_model, model.lm_head

@@ -9,6 +9,7 @@ from torch import Tensor
 from dyto.errors import ModelError
 from dyto.finch import FloatArray
 from dyto.models.attention import mean_of_squares, received_attention
+from dyto.models.stock import StockModel, Tokenizer
 from dyto.models.towers import FrameTower
 
 
@@ -22,7 +23,7 @@ class InternVL(FrameTower):
 
     has_cls = True
 
-    def __init__(self, name: str, model: Any, tokenizer: Any, **kwargs: Any) -> None:
+    def __init__(self, name: str, model: StockModel, tokenizer: Tokenizer, **kwargs: Any) -> None:
         super().__init__(name, model, tokenizer, **kwargs)
         vision = model.config.vision_config
         self._layer, depth = model.config.vision_feature_layer, vision.num_hidden_layers

@@ -26,6 +26,7 @@ from dyto.models.pixels import Normalization
 from dyto.models.placement import device_of
 from dyto.models.prefix import Prefix
 from dyto.models.rope import RopeScaling
+from dyto.models.stock import StockModel, Tokenizer
 from dyto.models.tokenizing import token_ids
 from dyto.models.versions import cache_argument
 from dyto.prompts import IMAGE
@@ -48,8 +49,8 @@ class LanguageSide(ABC):
     def __init__(
         self,
         name: str,
-        model: Any,
-        tokenizer: Any,
+        model: StockModel,
+        tokenizer: Tokenizer,
         *,
         normalization: Normalization,
         chat: str,
@@ -66,7 +67,7 @@ class LanguageSide(ABC):
         self.time_text = self.own_time_text if time_text is None else check_time_text(time_text)
         if IMAGE not in tokenizer.get_vocab():
             tokenizer.add_tokens([IMAGE], special_tokens=True)
-        self._image_id: int = tokenizer.convert_tokens_to_ids(IMAGE)
+        self._image_id = int(tokenizer.convert_tokens_to_ids(IMAGE) or 0)
         self._rope = RopeScaling(self.language_model(), rope_factor)
         self.rope_factor = rope_factor
 

@@ -17,6 +17,7 @@ from dyto.models.attention import received_attention
 from dyto.models.framing import ShortestSide, center_cropped, squashed
 from dyto.models.pixels import Pictures, resize_pictures
 from dyto.models.placement import device_of
+from dyto.models.stock import StockModel, Tokenizer
 from dyto.models.towers import FrameTower
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class LlavaTower(FrameTower):
     crops = True
     """Whether frames for a CLIP tower are cut to a square; False to squash them."""
 
-    def __init__(self, name: str, model: Any, tokenizer: Any, **kwargs: Any) -> None:
+    def __init__(self, name: str, model: StockModel, tokenizer: Tokenizer, **kwargs: Any) -> None:
         super().__init__(name, model, tokenizer, **kwargs)
         vision = model.config.vision_config
         if vision.model_type not in self.towers:

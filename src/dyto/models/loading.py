@@ -31,6 +31,7 @@ from dyto.models.files import (
 )
 from dyto.models.finite import check_weights
 from dyto.models.placement import DeviceMap, Placement
+from dyto.models.stock import Tokenizer
 from dyto.models.tokenizing import check_class, check_growth
 from dyto.models.weights import check_sizes, weight_files
 from dyto.prompts import PROMPT_PAIRS
@@ -227,7 +228,7 @@ def load_tokenizer(source: str, revision: str | None, config: Any) -> Any:
     return tokenizer
 
 
-def chat_format(config: Any, tokenizer: Any) -> str:
+def chat_format(config: Any, tokenizer: Tokenizer) -> str:
     """The chat format of a checkpoint, by what its config, tokenizer and language model say."""
     own = getattr(config, "dyto_prompt", None)
     if own:

@@ -19,6 +19,7 @@ from dyto.models.layout import Layout, Run
 from dyto.models.pixels import NativeSize, Pictures, as_pictures, resize_pictures
 from dyto.models.placement import device_of
 from dyto.models.qwen_attention import watched
+from dyto.models.stock import StockModel, Tokenizer
 from dyto.models.towers import look
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class QwenVL(VideoModel):
     many tokens of a frame are left.
     """
 
-    def __init__(self, name: str, model: Any, tokenizer: Any, **kwargs: Any) -> None:
+    def __init__(self, name: str, model: StockModel, tokenizer: Tokenizer, **kwargs: Any) -> None:
         super().__init__(name, model, tokenizer, **kwargs)
         vision = model.config.vision_config
         self._patch, self._merge = vision.patch_size, vision.spatial_merge_size

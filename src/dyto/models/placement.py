@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import torch
 
 from dyto.errors import ConfigError, MissingExtraError, unknown
+from dyto.models.stock import StockModel
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
@@ -87,7 +88,7 @@ class Placement:
             return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
         return torch.float32 if 4 * parameters <= LARGE else torch.bfloat16
 
-    def options(self, model: Any) -> dict[str, Any]:
+    def options(self, model: StockModel) -> dict[str, Any]:
         """What `from_pretrained` is told.
 
         Args:
@@ -112,7 +113,7 @@ class Placement:
             )
         return told
 
-    def check_parts(self, model: Any) -> None:
+    def check_parts(self, model: StockModel) -> None:
         """Check that a device map names parts of a model, and all of them.
 
         Args:

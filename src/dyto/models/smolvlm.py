@@ -14,6 +14,7 @@ from dyto.finch import FloatArray
 from dyto.models.attention import mean_of_squares, received_attention
 from dyto.models.framing import AtMost, LongestSide, resize, squashed
 from dyto.models.pixels import Pictures
+from dyto.models.stock import StockModel, Tokenizer
 from dyto.models.towers import FrameTower
 
 LARGEST = 4
@@ -36,7 +37,7 @@ class SmolVLM(FrameTower):
     first_sides = 1
     """How many sides of the tower a frame's longer side becomes before it is squashed."""
 
-    def __init__(self, name: str, model: Any, tokenizer: Any, **kwargs: Any) -> None:
+    def __init__(self, name: str, model: StockModel, tokenizer: Tokenizer, **kwargs: Any) -> None:
         super().__init__(name, model, tokenizer, **kwargs)
         vision = model.config.vision_config
         self._side = int(vision.image_size)

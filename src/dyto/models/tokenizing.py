@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from dyto.errors import ModelError
+from dyto.models.stock import Tokenizer
 
 MOST_GROWTH = 64
 """How many times as long the rules of a tokenizer may make a text; those of known tokenizers leave its length."""
@@ -37,7 +38,7 @@ def check_class(source: str, name: Any) -> None:
     )
 
 
-def check_growth(source: str, tokenizer: Any) -> None:
+def check_growth(source: str, tokenizer: Tokenizer) -> None:
     """Fail on rules that replace letters by more letters, again and again: a short text would fill the memory.
 
     Raises:
@@ -65,7 +66,7 @@ def _growth(rule: dict[str, Any]) -> float:
     return total
 
 
-def token_ids(tokenizer: Any, text: str, **options: Any) -> Tensor:
+def token_ids(tokenizer: Tokenizer, text: str, **options: Any) -> Tensor:
     """(n,) ids of the tokens of a text.
 
     Raises:

@@ -8,8 +8,10 @@ from typing import Any
 
 from transformers import Cache
 
+from dyto.models.stock import StockModel
 
-def cache_argument(model: Any, cache: Cache) -> dict[str, Cache]:
+
+def cache_argument(model: StockModel, cache: Cache) -> dict[str, Cache]:
     """Keys and values, under the name by which a stock model and its `generate` take them.
 
     Up to transformers 5.23 it is `past_key_values`; from 5.24 on it is `cache`, and the old name goes away in 5.40.

@@ -44,6 +44,14 @@ class Encode(Protocol):
         ...
 
 
+class Named(Protocol):
+    """A strategy of this package, as far as its errors need it."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+
 class Strategy(Protocol):
     """Turns the frames of a video into the tokens that a language model reads.
 
@@ -57,7 +65,7 @@ class Strategy(Protocol):
         ...
 
 
-def hook(strategy: Any, encode: Encode, need: str, which: int = 0) -> Callable[..., Any]:
+def hook(strategy: Named, encode: Encode, need: str, which: int = 0) -> Callable[..., Any]:
     """What a model offers beyond features, for a strategy that cannot do without.
 
     Args:
@@ -79,7 +87,7 @@ def hook(strategy: Any, encode: Encode, need: str, which: int = 0) -> Callable[.
     return found
 
 
-def attention_of(strategy: Any, encode: Encode, features: FrameFeatures) -> Tensor:
+def attention_of(strategy: Named, encode: Encode, features: FrameFeatures) -> Tensor:
     """(T, N) attention that came with features, in float32.
 
     Raises:
@@ -90,7 +98,7 @@ def attention_of(strategy: Any, encode: Encode, features: FrameFeatures) -> Tens
     return features.attention.float()
 
 
-def lacking(strategy: Any, encode: Encode, what: str) -> ConfigError:
+def lacking(strategy: Named, encode: Encode, what: str) -> ConfigError:
     """The error for a model that cannot give what a strategy needs."""
     model = getattr(encode, "name", "given")
     return ConfigError(
@@ -136,11 +144,11 @@ def resolve_budget(token_budget: int | None, reference: int, num_patches: int) -
     return budget
 
 
-def check_at_least(strategy: Any, least: float, *names: str) -> None:
+def check_at_least(strategy: Named, least: float, *names: str) -> None:
     """Refuse fields of a strategy below the least value that makes sense; None is left to the strategy.
 
     Raises:
-        ConfigError: Such a value, none that is a number, or, where `least` is a whole number, none that is whole.
+        ConfigError: A value is below `least` or no number; or `least` is a whole number and the value is not.
     """
     for name in names:
         value = getattr(strategy, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -15,26 +15,83 @@ from dyto.errors import unknown
 from dyto.features import FrameFeatures, KeyFrames, Sources, VisualTokens, usable_features
 from dyto.finch import IntArray
 from dyto.keyframes import thin
-from dyto.strategies.base import check_at_least, resolve_budget
+from dyto.strategies.base import Named, check_at_least, resolve_budget
 from dyto.strategies.shared import chunks
 from dyto.timing import Stopwatch
 
 
-def check_merging(strategy: Any) -> None:
+@dataclass(frozen=True)
+class Merging:
+    """How the tokens of a frame are merged; see `dyto.merge.merge_tokens`.
+
+    Attributes:
+        reduce: How merged tokens combine.
+        split: Who is matched with whom.
+        order: Order of tokens inside a frame.
+        groups: Slices of the features averaged to compare tokens by.
+    """
+
+    reduce: str
+    split: str
+    order: str
+    groups: int
+
+    @classmethod
+    def of(cls, strategy: Merges) -> Merging:
+        """What the fields of a strategy say."""
+        return cls(strategy.reduce, strategy.split, strategy.order, strategy.metric_groups)
+
+    def __post_init__(self) -> None:
+        for name, known in (("reduce", merge.REDUCTIONS), ("split", merge.SPLITS), ("order", merge.ORDERS)):
+            if getattr(self, name) not in known:
+                raise unknown(name, getattr(self, name), known)
+
+    def merge(self, patches: Tensor, keep: int, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, keep, D) tokens of (B, N, D) patches, in `out` if given, and (B, N) the token that each patch joined."""
+        return merge.merge_with_owners(patches, keep, self.reduce, self.split, self.order, self.groups, out=out)
+
+
+class Merges(Named, Protocol):
+    """A strategy whose fields say how frames are merged, and to how many tokens."""
+
+    @property
+    def token_budget(self) -> int | None:
+        """Most visual tokens in all; None for `reference_budget` scaled to the tower's patches."""
+
+    @property
+    def reference_budget(self) -> int:
+        """The published budget for 576 patches per frame."""
+
+    @property
+    def reduce(self) -> str:
+        """As in `Merging`, like the three that follow."""
+
+    @property
+    def split(self) -> str:
+        """Who is matched with whom."""
+
+    @property
+    def order(self) -> str:
+        """Order of tokens inside a frame."""
+
+    @property
+    def metric_groups(self) -> int:
+        """`Merging.groups`."""
+
+
+def check_merging(strategy: Merges) -> None:
     """Check the fields that say how frames are merged, and the budget.
 
     Raises:
         ConfigError: An unknown word, or a number below 1.
     """
-    for name, known in (("reduce", merge.REDUCTIONS), ("split", merge.SPLITS), ("order", merge.ORDERS)):
-        if getattr(strategy, name) not in known:
-            raise unknown(name, getattr(strategy, name), known)
+    Merging.of(strategy)
     check_at_least(strategy, 1, "reference_budget", "metric_groups")
     resolve_budget(strategy.token_budget, strategy.reference_budget, 1)
 
 
 def merge_keyframes(
-    strategy: Any, features: FrameFeatures, positions: IntArray, total: int, at: IntArray | None = None, **rest: Any
+    strategy: Merges, features: FrameFeatures, positions: IntArray, total: int, at: IntArray | None = None, **rest: Any
 ) -> VisualTokens:
     """Merge the patches of key frames, each frame to the same number of tokens.
 
@@ -59,7 +116,7 @@ def merge_keyframes(
     rows = thin(np.arange(len(positions)), budget)
     positions, at = positions[rows], (positions if at is None else at)[rows]
     with usable_features():
-        data, owners = _merge(strategy, features, positions, min(n, budget // len(positions)))
+        data, owners = _merge(Merging.of(strategy), features, positions, min(n, budget // len(positions)))
     per_frame = len(data) // len(positions)
     return VisualTokens(
         data=data,
@@ -73,22 +130,14 @@ def merge_keyframes(
     )
 
 
-def _merge(strategy: Any, features: FrameFeatures, positions: IntArray, keep: int) -> tuple[Tensor, Tensor]:
+def _merge(how: Merging, features: FrameFeatures, positions: IntArray, keep: int) -> tuple[Tensor, Tensor]:
     """(K * keep, D) tokens and (K, N) owners; some frames at a time, so that little memory is held."""
     summary = features.summary
     data = empty_tokens((len(positions), keep, summary.shape[1]), summary)
     owners = torch.empty(len(positions), features.num_patches, dtype=torch.int64, device=summary.device)
     frame_bytes = features.num_patches * summary.shape[1] * summary.element_size()
     for chunk in chunks(len(positions), frame_bytes, summary.device):
-        _, owners[chunk] = merge.merge_with_owners(
-            features.patches(positions[chunk]),
-            keep,
-            strategy.reduce,
-            strategy.split,
-            strategy.order,
-            strategy.metric_groups,
-            out=data[chunk],
-        )
+        _, owners[chunk] = how.merge(features.patches(positions[chunk]), keep, out=data[chunk])
     return data.flatten(0, 1), owners
 
 

@@ -13,12 +13,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dyto import merge, segments
+from dyto import segments
 from dyto.errors import ConfigError, unknown
 from dyto.features import FrameFeatures, VisualTokens, usable_features
 from dyto.finch import IntArray
 from dyto.strategies.base import Encode, resolve_budget
-from dyto.strategies.merging import check_merging, empty_tokens
+from dyto.strategies.merging import Merging, check_merging, empty_tokens
 from dyto.strategies.shared import assemble, chunks, shares
 from dyto.timing import Stopwatch
 
@@ -145,14 +145,7 @@ class Plus:
             alike = np.flatnonzero(kept == keep)
             for chunk in chunks(len(alike), n * summary.shape[1] * summary.element_size(), summary.device):
                 frames = alike[chunk]
-                tokens, owner = merge.merge_with_owners(
-                    features.patches(positions[frames]),
-                    int(keep),
-                    self.reduce,
-                    self.split,
-                    self.order,
-                    self.metric_groups,
-                )
+                tokens, owner = Merging.of(self).merge(features.patches(positions[frames]), int(keep))
                 rows = starts[frames, None] + np.arange(keep)  # (B, keep)
                 data[torch.from_numpy(rows.ravel()).to(data.device)] = tokens.flatten(0, 1)
                 owners[frames] = starts[frames, None] + owner.cpu().numpy()

@@ -1,0 +1,72 @@
+"""What the package asks of the models and tokenizers of transformers, as types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+class StockModel(Protocol):
+    """A model of transformers that reads text and pictures and generates from embeddings."""
+
+    config: Any
+    generation_config: Any
+    model: Any
+    lm_head: Any
+    dtype: torch.dtype
+    name_or_path: str
+
+    def __call__(self, **call: Any) -> Any:
+        """Run the model; its output has `logits`."""
+
+    def generate(self, **call: Any) -> Any:
+        """Write an answer."""
+
+    def get_input_embeddings(self) -> Any:
+        """The module that embeds token ids."""
+
+    def parameters(self) -> Iterator[Tensor]:
+        """All weights."""
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """All weights with their names."""
+
+    def get_parameter(self, target: str) -> Tensor:
+        """The weight of a name."""
+
+    def named_modules(self) -> Iterator[tuple[str, torch.nn.Module]]:
+        """All modules with their names."""
+
+    def modules(self) -> Iterator[torch.nn.Module]:
+        """All modules."""
+
+
+class Tokenizer(Protocol):
+    """A tokenizer of transformers."""
+
+    pad_token_id: int | None
+    bos_token_id: int | None
+    eos_token_id: int | None
+    added_tokens_decoder: Any
+    all_special_tokens: list[str]
+
+    def __call__(self, text: str, **options: Any) -> Any:
+        """Tokenize a text; the result has `input_ids`."""
+
+    def get_vocab(self) -> dict[str, int]:
+        """Every token and its id."""
+
+    def convert_tokens_to_ids(self, token: str) -> int | None:
+        """The id of a token; None for an unknown one."""
+
+    def add_tokens(self, new_tokens: list[str], special_tokens: bool = False) -> int:
+        """Add tokens to the vocabulary."""
+
+    def decode(self, token_ids: Any, **options: Any) -> Any:
+        """The text of ids."""
+
+    def batch_decode(self, sequences: Any, **options: Any) -> list[str]:
+        """The texts of several rows of ids."""
