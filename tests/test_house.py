@@ -144,6 +144,18 @@ def test_the_package_knows_nothing_of_the_tools_nor_they_of_each_other():
     assert not knowing
 
 
+def test_the_nouns_have_types():
+    """A model or a strategy is never just anything, but where somebody's own is looked at for the first time."""
+    untyped = {
+        (path.relative_to(SRC).as_posix(), node.arg)
+        for path in files()
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.arg) and node.arg in ("strategy", "model", "tokenizer", "encode", "qa")
+        if isinstance(node.annotation, ast.Name) and node.annotation.id == "Any"
+    }
+    assert untyped == {("dropin/wrapped.py", "model")}
+
+
 def test_the_mathematics_knows_neither_transformers_nor_videos():
     for name in ("finch", "keyframes", "merge", "segments"):
         tree = parsed(SRC / f"{name}.py")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from dyto.certifying.answers import check_batches, check_cache, check_kept
 from dyto.certifying.checks import (
@@ -26,6 +25,7 @@ from dyto.errors import DytoError
 from dyto.inspecting.harmless import harmless
 from dyto.models.base import VideoModel
 from dyto.models.loading import load_model
+from dyto.strategies import Strategy
 from dyto.strategies.calling import name_of
 from dyto.strategies.targets import find_strategy
 
@@ -49,7 +49,7 @@ TRUE_PROVENANCE = ("origin", "time order")
 
 
 def certify(
-    strategy: Any,
+    strategy: Strategy | type[Strategy] | str,
     model: str | Path | VideoModel | None = None,
     *,
     budget: int | None = None,

@@ -24,6 +24,7 @@ from dyto.cli.printing import print_answer, print_evidence, print_stream
 from dyto.cli.process import report_errors
 from dyto.cli.synthetic import app as synthetic_app
 from dyto.errors import ConfigError
+from dyto.strategies import Strategy
 
 if TYPE_CHECKING:
     from dyto.models.loading_options import Loading
@@ -108,7 +109,7 @@ def ask_and_print(
     video: str,
     question: str,
     *,
-    strategy: Any,
+    strategy: Strategy,
     sampling: dict[str, Any],
     loading: Loading,
     choices: list[str] | None = None,

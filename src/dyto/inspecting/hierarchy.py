@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from dyto import finch, keyframes, segments
 from dyto.features import FrameFeatures
 from dyto.finch import IntArray
-from dyto.strategies import DyTo, Plus
+from dyto.strategies import DyTo, Plus, Strategy
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Levels:
     unit: str = "cluster"
 
 
-def levels_of(strategy: Any, features: FrameFeatures | None, count: int) -> Levels:
+def levels_of(strategy: Strategy, features: FrameFeatures | None, count: int) -> Levels:
     """The hierarchy of a strategy over the frames that it saw.
 
     Args:
@@ -44,12 +43,11 @@ def levels_of(strategy: Any, features: FrameFeatures | None, count: int) -> Leve
     """
     if features is None:
         return Levels()
-    selection = getattr(type(strategy), "select_keyframes", None)
-    if selection is DyTo.select_keyframes:
+    if isinstance(strategy, DyTo) and type(strategy).select_keyframes is DyTo.select_keyframes:
         partitions = finch.tw_finch(features.summary, temporal=strategy.temporal)
         chosen = keyframes.choose_partition(partitions, strategy.partition)
         return Levels(tuple(partitions), next(i for i, labels in enumerate(partitions) if labels is chosen))
-    if selection is Plus.select_keyframes:
+    if isinstance(strategy, Plus) and type(strategy).select_keyframes is Plus.select_keyframes:
         tree = segments.ward(features.summary)
         wanted = tree.wanted(strategy.least_gain, strategy.explained)
         cuts = around(count, wanted, tree.num_frames)

@@ -195,7 +195,7 @@ def _view(
     )
 
 
-def _options(strategy: Any) -> dict[str, Any]:
+def _options(strategy: object) -> dict[str, Any]:
     """The fields of a strategy that is a dataclass."""
     if not dataclasses.is_dataclass(strategy) or isinstance(strategy, type):
         return {}

@@ -40,6 +40,9 @@ class StockModel(Protocol):
     def named_modules(self) -> Iterator[tuple[str, torch.nn.Module]]:
         """All modules with their names."""
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """All weights and buffers by name."""
+
     def modules(self) -> Iterator[torch.nn.Module]:
         """All modules."""
 
@@ -47,14 +50,15 @@ class StockModel(Protocol):
 class Tokenizer(Protocol):
     """A tokenizer of transformers."""
 
+    pad_token: str | None
     pad_token_id: int | None
     bos_token_id: int | None
     eos_token_id: int | None
     added_tokens_decoder: Any
     all_special_tokens: list[str]
 
-    def __call__(self, text: str, **options: Any) -> Any:
-        """Tokenize a text; the result has `input_ids`."""
+    def __call__(self, text: str | list[str], **options: Any) -> Any:
+        """Tokenize a text or several; the result has `input_ids`."""
 
     def get_vocab(self) -> dict[str, int]:
         """Every token and its id."""

@@ -22,6 +22,8 @@ from transformers import (
 )
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 
+from dyto.models.stock import StockModel
+
 IMAGE_SIZE = 84
 PATCH_SIZE = 14
 GRID = IMAGE_SIZE // PATCH_SIZE
@@ -203,7 +205,7 @@ def build_model(seed: int = 0) -> LlavaNextForConditionalGeneration:
     return model.eval()
 
 
-def tower_layers(model: Any) -> torch.nn.ModuleList:
+def tower_layers(model: StockModel) -> torch.nn.ModuleList:
     """The transformer layers of the CLIP tower, wherever this version of transformers keeps them.
 
     Args:
@@ -217,7 +219,7 @@ def tower_layers(model: Any) -> torch.nn.ModuleList:
     return layers
 
 
-def save_tiny(model: Any, folder: str | Path) -> None:
+def save_tiny(model: StockModel, folder: str | Path) -> None:
     """Write everything that stock transformers needs to load the model: weights in bfloat16, tokenizer, processor.
 
     Args:

@@ -14,7 +14,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from dyto.errors import ConfigError, unknown
 from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy
@@ -174,7 +174,7 @@ def with_budget(target: Any, token_budget: int | None) -> Strategy:
     given = {} if token_budget is None else {"token_budget": token_budget}
     if isinstance(target, type):
         return _made(target, given)
-    strategy: Any
+    strategy: object
     if not given:
         strategy = target
     elif dataclasses.is_dataclass(target) and not isinstance(target, type):
@@ -184,8 +184,7 @@ def with_budget(target: Any, token_budget: int | None) -> Strategy:
         copied.token_budget = token_budget
     else:
         strategy = partial(target, token_budget=token_budget)
-    checked: Strategy = strategy
-    return checked
+    return cast(Strategy, strategy)
 
 
 def _made(kind: type[Any], given: dict[str, int]) -> Strategy:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from PIL import Image
+from transformers import LlavaNextForConditionalGeneration
 
 from dyto.synthetic.questions import ASKERS
 from dyto.synthetic.render import Pixels, draw_accidents, render
@@ -43,7 +44,9 @@ class StockModel:
         from transformers import AutoProcessor, LlavaNextForConditionalGeneration
 
         self.processor: Any = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
-        self.model: Any = LlavaNextForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+        self.model: LlavaNextForConditionalGeneration = LlavaNextForConditionalGeneration.from_pretrained(
+            folder, dtype=torch.float32
+        )
 
     @torch.inference_mode()
     def answer(self, image: Pixels, asked: list[Asked]) -> list[str]:

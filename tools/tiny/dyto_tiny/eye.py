@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import LlavaNextForConditionalGeneration
 
 from dyto.merge import merge_with_owners
 from dyto.models.tiny import GRID, build_config, tower_layers
@@ -19,7 +18,7 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 """CLIP's, as the stock image processor applies them."""
 
 
-def look(model: Any, images: Tensor) -> Tensor:
+def look(model: LlavaNextForConditionalGeneration, images: Tensor) -> Tensor:
     """Tower and projector, exactly the path of a stock model, less the tower's unused last layer.
 
     Args:
@@ -57,7 +56,9 @@ class Probes(nn.Module):
         self.cls = nn.Linear(dim, contents)
 
 
-def eye_loss(model: Any, probes: Probes, batch: TileBatch, step: int) -> tuple[Tensor, dict[str, float]]:
+def eye_loss(
+    model: LlavaNextForConditionalGeneration, probes: Probes, batch: TileBatch, step: int
+) -> tuple[Tensor, dict[str, float]]:
     """How badly the features tell what is there.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AttentionInterface
+from transformers import AttentionInterface, LlavaNextForConditionalGeneration
 
 from dyto.merge import merge_tokens
 from dyto.models.tiny import GRID
@@ -35,7 +35,9 @@ class Bank:
         chunk: Images encoded at a time.
     """
 
-    def __init__(self, model: Any, seed: int, epoch: int, device: torch.device, chunk: int = 256) -> None:
+    def __init__(
+        self, model: LlavaNextForConditionalGeneration, seed: int, epoch: int, device: torch.device, chunk: int = 256
+    ) -> None:
         views, composites = gallery(seed, epoch)
         rng = np.random.default_rng((seed, 4, epoch))
         images: list[Pixels] = []
@@ -118,7 +120,9 @@ def reduce_tokens(frames: Tensor, picture: Picture) -> Tensor:
     return merge_tokens(frames, picture.keep, reduce="max" if rng.random() < 0.7 else "mean")
 
 
-def talk_loss(model: Any, visual: Sequence[Tensor], pages: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def talk_loss(
+    model: LlavaNextForConditionalGeneration, visual: Sequence[Tensor], pages: dict[str, Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
     """Loss of the answers on the pages below some images.
 
     Args:

@@ -15,6 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from transformers import LlavaNextForConditionalGeneration
 
 from dyto.files import replacing
 from dyto.models.tiny import build_model, save_tiny
@@ -118,7 +119,7 @@ class Trainer:
 
     def __init__(self, settings: TrainingSettings, state: Path, device: str = "cpu", workers: int = 0) -> None:
         self.settings, self.path, self.device, self.workers = settings, state, torch.device(device), workers
-        self.model: Any = build_model(settings.seed)
+        self.model: LlavaNextForConditionalGeneration = build_model(settings.seed)
         teach_words(self.model, settings.seed)
         self.model = self.model.to(self.device).train()
         self.model.model.vision_tower.set_attn_implementation("eager")

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import LlavaNextForConditionalGeneration
 
 from dyto.models.tiny import GRID, build_config, vocabulary
 from dyto.synthetic.world import BACKGROUND_NAMES, COLORS, KINDS, SHAPES
@@ -76,7 +77,7 @@ def shown_words(kinds: Tensor, backgrounds: Tensor) -> Tensor:
     return words
 
 
-def teach_words(model: Any, seed: int) -> None:
+def teach_words(model: LlavaNextForConditionalGeneration, seed: int) -> None:
     """Prepare the untrained language model: embeddings along `WORDS`, and heads that look for likeness.
 
     All other embeddings are random, of the same length. Half of the heads of the first layers have equal queries

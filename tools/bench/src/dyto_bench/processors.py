@@ -12,6 +12,7 @@ from transformers import AutoImageProcessor, AutoProcessor
 
 from dyto.models.base import VideoModel
 from dyto.models.catalog import CATALOG
+from dyto.models.stock import Tokenizer
 
 QWEN = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
 PAD = "<|image_pad|>"
@@ -29,7 +30,7 @@ class QwenPictures:
 
     image_token = PAD
 
-    def __init__(self, image_processor: Any, tokenizer: Any) -> None:
+    def __init__(self, image_processor: Any, tokenizer: Tokenizer) -> None:
         self.image_processor, self.tokenizer = image_processor, tokenizer
 
     def __call__(self, *, text: Sequence[str], images: Sequence[Any], return_tensors: str) -> dict[str, torch.Tensor]:

@@ -27,6 +27,7 @@ from dyto.models.base import VideoModel
 from dyto.models.families import FAMILIES
 from dyto.models.pixels import Normalization
 from dyto.models.placement import Placement
+from dyto.models.stock import Tokenizer
 from dyto.models.tiny import build_tokenizer
 from dyto_bench.processors import QwenPictures
 
@@ -39,7 +40,7 @@ QWEN_MARKS = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"
 
 
 def _llava_next(text: dict[str, int], more: dict[str, Any]) -> Callable[[Any, int], Any]:
-    def config(tokenizer: Any, shrink: int) -> LlavaNextConfig:
+    def config(tokenizer: Tokenizer, shrink: int) -> LlavaNextConfig:
         vision = CLIPVisionConfig(
             hidden_size=_part(1024, shrink, 64), intermediate_size=_part(4096, shrink), image_size=336, patch_size=14,
             num_hidden_layers=_layers(24, shrink), num_attention_heads=_part(1024, shrink, 64) // 64,
@@ -57,7 +58,7 @@ def _llava_next(text: dict[str, int], more: dict[str, Any]) -> Callable[[Any, in
 
 
 def _qwen3_vl(text: dict[str, int], depth: int) -> Callable[[Any, int], Any]:
-    def config(tokenizer: Any, shrink: int) -> Qwen3VLConfig:
+    def config(tokenizer: Tokenizer, shrink: int) -> Qwen3VLConfig:
         width = _part(1152, shrink, 72)
         layers = _layers(depth, shrink)
         language = _language(text, shrink) | {"head_dim": 128} | _ids(tokenizer, "<|im_end|>")
@@ -100,9 +101,10 @@ def _layers(count: int, shrink: int) -> int:
     return count if shrink == 1 else max(LEAST_LAYERS, count // shrink)
 
 
-def _ids(tokenizer: Any, end: str) -> dict[str, int]:
-    named = {"pad": tokenizer.pad_token, "bos": "<s>", "eos": end}
-    return {f"{name}_token_id": tokenizer.convert_tokens_to_ids(token) for name, token in named.items()}
+def _ids(tokenizer: Tokenizer, end: str) -> dict[str, int]:
+    named = {"pad": tokenizer.pad_token or end, "bos": "<s>", "eos": end}
+    known = tokenizer.get_vocab()
+    return {f"{name}_token_id": known.get(token, known[end]) for name, token in named.items()}
 
 
 VICUNA_7B = {"heads": 32, "kv": 32, "layers": 32, "intermediate": 11008, "vocab": 32064}
@@ -159,7 +161,7 @@ def build_random(name: str, placement: Placement, *, shrink: int = 1, seed: int 
     return family(label, model, tokenizer, normalization=normalization, chat=chat), _processor(config, tokenizer)
 
 
-def _processor(config: Any, tokenizer: Any) -> Any:
+def _processor(config: Any, tokenizer: Tokenizer) -> Any:
     if config.model_type == "qwen3_vl":
         half = [0.5, 0.5, 0.5]
         images = Qwen2VLImageProcessorPil(

@@ -14,6 +14,7 @@ from transformers import DynamicCache, GenerationConfig
 
 from dyto.errors import ModelError
 from dyto.models.decoding import generation_config
+from dyto.models.stock import StockModel
 from dyto.models.versions import cache_argument
 from dyto.prompts import prompt_for
 from dyto.video import sample_frames
@@ -208,7 +209,7 @@ class Stock:
 class _Parts:
     """Seconds in the tower and in the projector, by hooks on the modules that run inside `generate`."""
 
-    def __init__(self, model: Any, device: torch.device) -> None:
+    def __init__(self, model: StockModel, device: torch.device) -> None:
         parts = model.model
         named = {
             "encode": getattr(parts, "vision_tower", None) or getattr(parts, "visual", None),
