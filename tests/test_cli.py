@@ -31,7 +31,9 @@ def test_an_answer_for_a_program_is_one_document(capfd, clip):
                         "--budget", 100)  # fmt: skip
     assert code == 0
     document = json.loads(out)
+    assert document["format"] == 1
     assert set(document) == {
+        "format",
         "answer",
         "choice",
         "model",

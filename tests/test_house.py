@@ -2,8 +2,12 @@
 
 import ast
 import functools
+import importlib
 import re
+import sys
 from pathlib import Path
+
+import pytest
 
 import dyto
 from dyto.models.families import FAMILIES
@@ -154,6 +158,15 @@ def test_the_nouns_have_types():
         if isinstance(node.annotation, ast.Name) and node.annotation.id == "Any"
     }
     assert untyped == {("dropin/wrapped.py", "model")}
+
+
+@pytest.mark.parametrize("name", dyto._MOVED)
+def test_former_names_of_modules_are_taken_with_a_warning(name):
+    sys.modules.pop(name, None)
+    with pytest.warns(DeprecationWarning, match="is called"):
+        former = importlib.import_module(name)
+    assert former is importlib.import_module(dyto._MOVED[name])
+    assert former.__spec__.name == former.__name__ == dyto._MOVED[name]
 
 
 def test_the_mathematics_knows_neither_transformers_nor_videos():

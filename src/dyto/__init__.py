@@ -8,6 +8,8 @@ An unofficial implementation of DyTo (arXiv 2411.14401, ICCV 2025) and of its pe
     print(qa.ask("clip.mp4", "What happens?").text)
 """
 
+import sys
+
 TYPE_CHECKING = False  # nothing is imported here, so that a command can take care of an interrupt before all else
 
 if TYPE_CHECKING:
@@ -172,6 +174,42 @@ def __getattr__(name: str) -> "Any":
             if err.name != f"dyto.{name}":
                 raise
     raise AttributeError(f"module 'dyto' has no attribute {name!r}")
+
+
+_MOVED = {
+    "dyto.evidence": "dyto.inspecting.evidence",
+    "dyto.limits": "dyto.video.limits",
+    "dyto.sheet": "dyto.inspecting.sheet",
+    "dyto.targets": "dyto.strategies.targets",
+}
+
+
+class _FormerModules:
+    """Finds modules under the names that they had before 0.2.0, with a warning."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> "Any":
+        """The specification of the module that is meant; None for any other name."""
+        if name not in _MOVED:
+            return None
+        import warnings
+        from importlib import import_module
+        from importlib.machinery import ModuleSpec
+
+        warnings.warn(f"{name} is called {_MOVED[name]} now", DeprecationWarning, stacklevel=2)
+        self._found = import_module(_MOVED[name])
+        self._spec = self._found.__spec__
+        return ModuleSpec(name, self)  # type: ignore[arg-type]
+
+    def create_module(self, spec: object) -> "Any":
+        """The module itself, and not another one like it."""
+        return self._found
+
+    def exec_module(self, module: "Any") -> None:
+        """It has been carried out: only its own specification is put back."""
+        module.__spec__ = self._spec
+
+
+sys.meta_path.append(_FormerModules())
 
 
 def __dir__() -> "list[str]":

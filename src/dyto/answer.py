@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dyto.choices import parse_choice
 from dyto.features import KeyFrames, VisualTokens
+from dyto.models.base import VideoModel
 
 STAGES = ("decode", "encode", "select", "merge", "prefill", "generate", "total")
 """The stages whose seconds an answer states, in the order in which they happen."""
 
+
+FORMAT = 1
+"""The number of the format of `Answer.to_dict`; raised when a key changes its meaning or goes away."""
 
 SAID_NOTHING = "the model ended its answer before the first word: ask in other words, or with another prompt"
 """The warning of an answer without text; nothing went wrong in computing it."""
@@ -33,6 +37,15 @@ class Answer:
         warnings: What a reader should know: an incomplete file, a model that knows little or said nothing.
         num_time_tokens: Places among and behind the visual tokens that are none: the times and marks of key frames,
             in families that write them. The budget does not count them.
+        model: Whose answer it is.
+        strategy: The strategy's name and fields, JSON-ready.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> qa = dyto.VideoQA.from_pretrained("tiny")
+        >>> answer = qa.ask(np.zeros((8, 32, 32, 3), np.uint8), "what is shown ?", max_new_tokens=2)
+        >>> answer.to_dict()["model"], answer.to_dict()["strategy"]["name"]
+        ('tiny', 'dyto')
     """
 
     text: str
@@ -44,29 +57,31 @@ class Answer:
     seconds: Mapping[str, float]
     warnings: tuple[str, ...] = ()
     num_time_tokens: int = 0
+    model: str = ""
+    strategy: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
         cls,
+        model: VideoModel,
         tokens: VisualTokens,
         text: str,
         choices: Sequence[str] | None,
         seconds: Mapping[str, float],
         *,
         start: str = "",
-        notices: Sequence[str] = (),
-        num_time_tokens: int = 0,
+        strategy: Mapping[str, Any] | None = None,
     ) -> Answer:
         """An answer about encoded video.
 
         Args:
+            model: Who answered.
             tokens: The video.
             text: What the model said.
             choices: The options it had, if it had any.
             seconds: Of the stages after encoding.
             start: What the prompt wrote of the answer already.
-            notices: What is to be known of the model.
-            num_time_tokens: See the attribute.
+            strategy: Its description.
         """
         stages = {**dict.fromkeys(("decode", "encode", "select", "merge"), 0.0), **tokens.stages, **seconds}
         silent = () if text.strip() else (SAID_NOTHING,)
@@ -78,17 +93,22 @@ class Answer:
             token_budget=tokens.budget,
             uncompressed_tokens=tokens.uncompressed,
             seconds={**stages, "total": sum(stages.values())},
-            warnings=(*notices, *tokens.warnings, *silent),
-            num_time_tokens=num_time_tokens,
+            warnings=(*model.notices, *tokens.warnings, *silent),
+            num_time_tokens=model.count_text(tokens),
+            model=model.name,
+            strategy=strategy or {},
         )
 
     def __str__(self) -> str:
         return self.text
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer as JSON-ready values."""
+        """The answer as JSON-ready values, as `dyto ask --json` prints them; `FORMAT` is the number of their format."""
         frames = zip(self.keyframes.indices.tolist(), self.keyframes.seconds.tolist(), strict=True)
         return {
+            "format": FORMAT,
+            "model": self.model,
+            "strategy": dict(self.strategy),
             "answer": self.text,
             "choice": self.choice,
             "keyframes": [{"index": index, "second": round(second, 3)} for index, second in frames],

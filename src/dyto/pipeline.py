@@ -30,12 +30,12 @@ from dyto.strategies import Strategy, build_strategy
 from dyto.strategies.calling import BoundStrategy
 from dyto.strategies.encoding import KeptFeatures
 from dyto.strategies.running import run_strategy
+from dyto.strategies.targets import describe_strategy
 from dyto.timing import Stopwatch
 from dyto.video import Frames, VideoSource, sample_frames
 from dyto.video.arrival import FramesChanged
 
 log = logging.getLogger(__name__)
-
 Video: TypeAlias = "VideoSource | Frames | VisualTokens"
 """What can be asked about: a file, a folder of pictures, arrays, sampled frames, or tokens encoded before."""
 
@@ -316,7 +316,7 @@ class VideoQA:
 
     @strategy.setter
     def strategy(self, strategy: Strategy) -> None:
-        self._strategy = BoundStrategy(strategy)
+        self._strategy, self._description = BoundStrategy(strategy), describe_strategy(strategy)
 
     @property
     def uses_question(self) -> bool:
@@ -346,5 +346,5 @@ class VideoQA:
     def _answer(
         self, tokens: VisualTokens, text: str, choices: Sequence[str] | None, seconds: dict[str, float]
     ) -> Answer:
-        start, times, notices = self.prompt_for(choices).answer_start, self.model.count_text(tokens), self.model.notices
-        return Answer.of(tokens, text, choices, seconds, start=start, notices=notices, num_time_tokens=times)
+        start, strategy = self.prompt_for(choices).answer_start, self._description
+        return Answer.of(self.model, tokens, text, choices, seconds, start=start, strategy=strategy)

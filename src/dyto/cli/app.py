@@ -140,7 +140,6 @@ def ask_and_print(
         from dyto.inspecting.evidence import find_evidence
         from dyto.inspecting.sheet import TILE, check_sheet, save_keyframe_sheet
         from dyto.pipeline import VideoQA
-        from dyto.strategies.targets import describe_strategy
         from dyto.video import existing
 
         existing(video)  # what is not there fails before a model is loaded
@@ -163,7 +162,7 @@ def ask_and_print(
             answer = print_stream(pieces, status)
         moments = find_evidence(qa, asked, question, answer.text, choices=choices) if evidence and answer.text else []
     if as_json:
-        document = {"model": qa.model.name, "strategy": describe_strategy(strategy), **answer.to_dict()}
+        document = answer.to_dict()
         if evidence:
             document["evidence"] = [moment.to_dict() for moment in moments]
         out.file.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")

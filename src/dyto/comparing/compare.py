@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -275,3 +276,10 @@ def notes(
     if len(runs) > 1:
         lines.append(f"Seconds come from {len(runs)} runs; what else the machine did may have differed between them.")
     return lines + [f"{twin}." for twin in twins(found)]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Contest":
+        warnings.warn("Contest is called Comparison now", DeprecationWarning, stacklevel=2)
+        return Comparison
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
