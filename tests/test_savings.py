@@ -546,7 +546,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 @pytest.mark.soak
 def test_memory_hardly_grows_with_the_length_of_a_video(tmp_path):
-    bench = Path(__file__).resolve().parents[1] / "bench"
+    bench = Path(__file__).resolve().parents[1] / "tools" / "bench" / "scripts"
     peaks = []
     for minutes in (10, 60):
         video = tmp_path / f"{minutes}.mp4"

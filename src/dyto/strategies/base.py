@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy.typing as npt
 from torch import Tensor
@@ -161,3 +162,65 @@ def check_at_least(strategy: Named, least: float, *names: str) -> None:
             raise ConfigError(f"{name} of strategy {strategy.name!r} is {value!r}, expected at least {least}")
         if isinstance(least, int) and value != int(value):
             raise ConfigError(f"{name} of strategy {strategy.name!r} is {value!r}, expected a whole number")
+
+
+class Budgeted:
+    """What strategies with a budget of tokens have in common, all but the fields, whose order is their own.
+
+    Attributes:
+        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        reference_budget: The published budget for 576 patches per frame.
+    """
+
+    name: ClassVar[str]
+    uses_question: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    token_budget: int | None
+    reference_budget: int
+
+    def __post_init__(self) -> None:
+        """Check the budget; a strategy that checks more of its fields calls this, too."""
+        check_at_least(self, 1, "reference_budget")
+        resolve_budget(self.token_budget, self.reference_budget, 1)
+
+    def budget_for(self, num_patches: int) -> int:
+        """The number of tokens allowed for a tower of so many patches a frame."""
+        return resolve_budget(self.token_budget, self.reference_budget, num_patches)
+
+
+class EncodesAll(Budgeted):
+    """A strategy that encodes all frames and compresses their features; the question is not looked at."""
+
+    @abstractmethod
+    def compress(self, features: FrameFeatures) -> VisualTokens:
+        """Turn features of the sampled frames into tokens."""
+
+    def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
+        """Encode all frames and compress."""
+        return self.compress(encode(frames))
+
+
+class LooksAtAttention(Budgeted):
+    """A strategy that goes by the attention that patches receive in a layer of the tower.
+
+    Attributes:
+        attention_layer: Which layer.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("attention",)
+
+    attention_layer: int
+
+    @abstractmethod
+    def compress(self, features: FrameFeatures, attention: Tensor) -> VisualTokens:
+        """Turn features and (T, N) attention into tokens."""
+
+    def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
+        """Encode all frames with the layer's attention and compress; the question is not looked at.
+
+        Raises:
+            ConfigError: The model gives no attention.
+        """
+        features = encode(frames, attention_layer=self.attention_layer)
+        return self.compress(features, attention_of(self, encode, features))

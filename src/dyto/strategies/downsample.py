@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens
-from dyto.strategies.base import Encode, check_at_least, hook, resolve_budget
+from dyto.strategies.base import Budgeted, Encode, check_at_least, hook
 from dyto.strategies.pooling import shrink
 from dyto.strategies.uniform import spread, whole_frames
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Downsample:
+class Downsample(Budgeted):
     """Uniformly spaced frames, encoded at a lower resolution, all their tokens in raster order.
 
     The tower's position embeddings are interpolated to the smaller grid. The result's `grid` is the smaller one.
@@ -32,12 +32,11 @@ class Downsample:
     reference_budget: int = 3680
 
     name: ClassVar[str] = "downsample"
-    uses_question: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ("resolutions",)
 
     def __post_init__(self) -> None:
-        check_at_least(self, 1, "num_frames", "reference_budget")
-        resolve_budget(self.token_budget, self.reference_budget, 1)
+        super().__post_init__()
+        check_at_least(self, 1, "num_frames")
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
         """Encode the frames on a smaller grid and keep them whole; the question is not looked at.
@@ -50,7 +49,7 @@ class Downsample:
         """
         encode_grid = hook(self, encode, "resolutions")
         first = encode(frames[:1])  # tells how many patches a frame has
-        budget = resolve_budget(self.token_budget, self.reference_budget, first.num_patches)
+        budget = self.budget_for(first.num_patches)
         positions = spread(len(frames), min(self.num_frames, budget))
         grid = shrink(first.grid, budget // len(positions))
         features: FrameFeatures = encode_grid(frames[positions], grid)

@@ -7,21 +7,18 @@ Source: Bagrov et al., "Efficient Video Sampling: Pruning Temporally Redundant T
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from dyto.features import FrameFeatures, VisualTokens
-from dyto.strategies.base import Encode, check_at_least, resolve_budget, too_small
+from dyto.strategies.base import EncodesAll, too_small
 from dyto.strategies.shared import check_finite, frame_chunks, keep_patches, largest
-
-if TYPE_CHECKING:
-    from dyto.video import Frames
 
 
 @dataclass(frozen=True)
-class EVS:
+class EVS(EncodesAll):
     """The patches that differ most from the same place one frame earlier, and all of the first frame.
 
     Attributes:
@@ -33,12 +30,6 @@ class EVS:
     reference_budget: int = 3680
 
     name: ClassVar[str] = "evs"
-    uses_question: ClassVar[bool] = False
-    needs: ClassVar[tuple[str, ...]] = ()
-
-    def __post_init__(self) -> None:
-        check_at_least(self, 1, "reference_budget")
-        resolve_budget(self.token_budget, self.reference_budget, 1)
 
     @torch.no_grad()
     def compress(self, features: FrameFeatures) -> VisualTokens:
@@ -55,16 +46,12 @@ class EVS:
             BadFeaturesError: The features hold NaN or infinity.
         """
         n = features.num_patches
-        budget = resolve_budget(self.token_budget, self.reference_budget, n)
+        budget = self.budget_for(n)
         if budget < n:
             raise too_small(budget, n, "the first frame, which is kept whole,")
         patches = features.patches()  # (T, N, D)
         kept = largest(changes(patches).flatten(), budget)
         return keep_patches(features, patches, kept, budget)
-
-    def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode all frames and compress; the question is not looked at."""
-        return self.compress(encode(frames))
 
 
 def changes(patches: Tensor) -> Tensor:

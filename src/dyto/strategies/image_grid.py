@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dyto.features import KeyFrames, Sources, VisualTokens
 from dyto.finch import FloatArray, IntArray
-from dyto.strategies.base import Encode, check_at_least, hook, resolve_budget, too_small
+from dyto.strategies.base import Budgeted, Encode, check_at_least, hook, too_small
 from dyto.strategies.uniform import spread
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ WHITE = 255
 
 
 @dataclass(frozen=True)
-class ImageGrid:
+class ImageGrid(Budgeted):
     """A few uniform frames tiled into one picture, which the model reads as it reads any picture.
 
     Six frames stand in three rows of two. Where the tokens of the picture do not fit the budget, there are fewer
@@ -43,12 +43,11 @@ class ImageGrid:
     reference_budget: int = 3680
 
     name: ClassVar[str] = "image_grid"
-    uses_question: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ("pictures",)
 
     def __post_init__(self) -> None:
-        check_at_least(self, 1, "num_frames", "reference_budget")
-        resolve_budget(self.token_budget, self.reference_budget, 1)
+        super().__post_init__()
+        check_at_least(self, 1, "num_frames")
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
         """Tile the frames and let the model read the picture; the question is not looked at.
@@ -62,7 +61,7 @@ class ImageGrid:
         encode_picture, length = hook(self, encode, "pictures"), hook(self, encode, "pictures", 1)
         first = encode(frames[:1])  # tells how many patches a frame has
         n = first.num_patches
-        budget = resolve_budget(self.token_budget, self.reference_budget, n)
+        budget = self.budget_for(n)
         if budget < n:
             raise too_small(budget, n, "one picture")
         size = frames.data.shape[1:3]

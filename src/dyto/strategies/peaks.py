@@ -19,19 +19,19 @@ from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import IntArray
 from dyto.keyframes import thin
-from dyto.strategies.base import MOST_LAYERS, Encode, attention_of, check_at_least, resolve_budget
+from dyto.strategies.base import MOST_LAYERS, LooksAtAttention, check_at_least
 from dyto.strategies.density import density_peaks, join
 from dyto.strategies.shared import assemble, check_finite, largest, other_places, shares
 
 if TYPE_CHECKING:
-    from dyto.video import Frames
+    pass
 
 
 SUBSTITUTE = "peaks: the tower has no CLS, so attention is the mean that all patches pay"
 
 
 @dataclass(frozen=True)
-class Peaks:
+class Peaks(LooksAtAttention):
     """Segments of alike frames; in each, the patches attended to, and density peaks that gather the rest.
 
     Density and similarity are by cosine; of equal densities the lower place wins. Related to FastVID, but not the same:
@@ -61,26 +61,15 @@ class Peaks:
     reference_budget: int = 3680
 
     name: ClassVar[str] = "peaks"
-    uses_question: ClassVar[bool] = False
-    needs: ClassVar[tuple[str, ...]] = ("attention",)
 
     def __post_init__(self) -> None:
-        check_at_least(self, 1, "segments", "anchor_step", "neighbours", "reference_budget")
+        super().__post_init__()
+        check_at_least(self, 1, "segments", "anchor_step", "neighbours")
         check_at_least(self, 0.0, "salient", "centre_weight")
         check_at_least(self, -1.0, "threshold")
         check_at_least(self, -MOST_LAYERS, "attention_layer")
         if max(self.salient, self.centre_weight) > 1:
             raise ConfigError(f"{self} has a share above 1, expected salient and centre_weight from 0 to 1")
-        resolve_budget(self.token_budget, self.reference_budget, 1)
-
-    def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode all frames with the layer's attention and compress; the question is not looked at.
-
-        Raises:
-            ConfigError: The model gives no attention.
-        """
-        features = encode(frames, attention_layer=self.attention_layer)
-        return self.compress(features, attention_of(self, encode, features))
 
     @torch.no_grad()
     def compress(self, features: FrameFeatures, attention: Tensor) -> VisualTokens:
@@ -98,7 +87,7 @@ class Peaks:
             BadFeaturesError: The features hold NaN or infinity.
         """
         n = features.num_patches
-        budget = resolve_budget(self.token_budget, self.reference_budget, n)
+        budget = self.budget_for(n)
         positions = thin(np.arange(len(features)), budget)  # of the frames that stay, T from here on
         count, total = len(positions), min(budget, len(positions) * n)
         check_finite(features.summary[positions])

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dyto.errors import ConfigError, unknown
 from dyto.features import FrameFeatures, KeyFrames, Sources, VisualTokens
-from dyto.strategies.base import Encode, check_at_least, resolve_budget, too_small
+from dyto.strategies.base import Budgeted, Encode, check_at_least, too_small
 from dyto.strategies.pooling import pool_frames, steps, windows
 from dyto.strategies.uniform import spread
 
@@ -38,7 +38,7 @@ SLOW_SHARE = (2880, 3680)
 
 
 @dataclass(frozen=True)
-class SlowFast:
+class SlowFast(Budgeted):
     """A slow pathway of few, lightly pooled frames, then a fast pathway of many, strongly pooled ones.
 
     Where the budget is too small for both, each pathway takes fewer frames; the slow one may use the share of the
@@ -61,17 +61,15 @@ class SlowFast:
     reference_budget: int = 3680
 
     name: ClassVar[str] = "slowfast"
-    uses_question: ClassVar[bool] = False
-    needs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.slow_pool not in POOLS:
             raise unknown("slow_pool", self.slow_pool, POOLS)
-        check_at_least(self, 1, "slow_frames", "fast_frames", "reference_budget")
+        check_at_least(self, 1, "slow_frames", "fast_frames")
         grid = self.fast_grid
         if grid is not None and (not isinstance(grid, tuple) or len(grid) != 2 or min(grid) < 1):
             raise ConfigError(f"fast_grid is {grid!r}, expected rows and columns of at least 1, such as 4x4")
-        resolve_budget(self.token_budget, self.reference_budget, 1)
 
     @torch.no_grad()
     def compress(self, features: FrameFeatures) -> VisualTokens:
@@ -86,7 +84,7 @@ class SlowFast:
         Raises:
             ConfigError: Not even one frame fits the budget.
         """
-        budget = resolve_budget(self.token_budget, self.reference_budget, features.num_patches)
+        budget = self.budget_for(features.num_patches)
         kernel, pool = POOLS[self.slow_pool]
         slow_windows = [steps(side, step) for side, step in zip(features.grid, kernel, strict=True)]
         rows, cols = features.grid

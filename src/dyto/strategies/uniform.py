@@ -9,14 +9,14 @@ import numpy as np
 
 from dyto.features import FrameFeatures, KeyFrames, Sources, VisualTokens
 from dyto.finch import IntArray
-from dyto.strategies.base import Encode, check_at_least, resolve_budget, too_small
+from dyto.strategies.base import Budgeted, Encode, too_small
 
 if TYPE_CHECKING:
     from dyto.video import Frames
 
 
 @dataclass(frozen=True)
-class Uniform:
+class Uniform(Budgeted):
     """As many uniformly spaced frames as fit whole into the budget, all their tokens in raster order.
 
     Attributes:
@@ -28,12 +28,6 @@ class Uniform:
     reference_budget: int = 3680
 
     name: ClassVar[str] = "uniform"
-    uses_question: ClassVar[bool] = False
-    needs: ClassVar[tuple[str, ...]] = ()
-
-    def __post_init__(self) -> None:
-        check_at_least(self, 1, "reference_budget")
-        resolve_budget(self.token_budget, self.reference_budget, 1)
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
         """Encode the frames that fit and keep them whole; the question is not looked at.
@@ -46,7 +40,7 @@ class Uniform:
         """
         first = encode(frames[:1])  # tells how many patches a frame has
         n = first.num_patches
-        budget = resolve_budget(self.token_budget, self.reference_budget, n)
+        budget = self.budget_for(n)
         if budget < n:
             raise too_small(budget, n)
         positions = spread(len(frames), budget // n)

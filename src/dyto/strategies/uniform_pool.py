@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from dyto.features import KeyFrames, Sources, VisualTokens
-from dyto.strategies.base import Encode, check_at_least, resolve_budget, too_small
+from dyto.strategies.base import Budgeted, Encode, check_at_least, too_small
 from dyto.strategies.pooling import Pool, pool_frames, shrink, steps, windows
 from dyto.strategies.uniform import spread
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class UniformPool:
+class UniformPool(Budgeted):
     """Uniformly spaced frames, each average-pooled on its grid.
 
     Given neither number, it takes as many frames as fit, pooled 2 x 2: 25 of 576 patches into 3680 tokens; with
@@ -39,12 +39,10 @@ class UniformPool:
     reference_budget: int = 3680
 
     name: ClassVar[str] = "uniform-pool"
-    uses_question: ClassVar[bool] = False
-    needs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        check_at_least(self, 1, "num_frames", "pool", "reference_budget")
-        resolve_budget(self.token_budget, self.reference_budget, 1)
+        super().__post_init__()
+        check_at_least(self, 1, "num_frames", "pool")
 
     @torch.no_grad()
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
@@ -57,7 +55,7 @@ class UniformPool:
             ConfigError: Not even one pooled frame fits the budget.
         """
         first = encode(frames[:1])  # tells how many patches a frame has
-        budget = resolve_budget(self.token_budget, self.reference_budget, first.num_patches)
+        budget = self.budget_for(first.num_patches)
         count, axes, pool = self._plan(first.grid, budget, len(frames))
         positions = spread(len(frames), count)
         features = first if len(frames) == 1 else encode(frames[positions])

@@ -7,7 +7,7 @@ Source: Liu et al., "Video Compression Commander: Plug-and-Play Inference Accele
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,18 +15,15 @@ from torch import Tensor
 
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import FloatArray, IntArray
-from dyto.strategies.base import Encode, check_at_least, resolve_budget
+from dyto.strategies.base import EncodesAll, check_at_least
 from dyto.strategies.shared import check_finite, frame_chunks, keep_patches
-
-if TYPE_CHECKING:
-    from dyto.video import Frames
 
 WIDTHS = (0.125, 0.25, 0.5, 1.0, 2.0)
 """Of the Gaussians whose sum is the similarity: exp(-d^2 / (2 * width))."""
 
 
 @dataclass(frozen=True)
-class VidCom2:
+class VidCom2(EncodesAll):
     """The patches least like their video and their frame, more of them from frames that stand out.
 
     Attributes:
@@ -42,13 +39,10 @@ class VidCom2:
     reference_budget: int = 3680
 
     name: ClassVar[str] = "vidcom2"
-    uses_question: ClassVar[bool] = False
-    needs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_at_least(self, 1e-6, "channels", "temperature")
-        check_at_least(self, 1, "reference_budget")
-        resolve_budget(self.token_budget, self.reference_budget, 1)
 
     @torch.no_grad()
     def compress(self, features: FrameFeatures) -> VisualTokens:
@@ -64,7 +58,7 @@ class VidCom2:
             BadFeaturesError: The features hold NaN or infinity.
         """
         n = features.num_patches
-        budget = resolve_budget(self.token_budget, self.reference_budget, n)
+        budget = self.budget_for(n)
         patches = features.patches()  # (T, N, D)
         to_video, to_frame = similarities(patches, self.channels)  # (T, N) each
         check_finite(to_video)
@@ -73,10 +67,6 @@ class VidCom2:
         rank = torch.argsort(torch.argsort(to_video + to_frame, dim=1, stable=True), dim=1)  # (T, N)
         kept = rank < torch.as_tensor(quota, device=rank.device)[:, None]
         return keep_patches(features, patches, kept.flatten().nonzero().flatten(), budget)
-
-    def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode all frames and compress; the question is not looked at."""
-        return self.compress(encode(frames))
 
 
 def similarities(patches: Tensor, channels: float = 0.5) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import IntArray
 from dyto.keyframes import thin
-from dyto.strategies.base import MOST_LAYERS, Encode, attention_of, check_at_least, resolve_budget
+from dyto.strategies.base import MOST_LAYERS, LooksAtAttention, check_at_least
 from dyto.strategies.shared import (
     assemble,
     check_finite,
@@ -29,14 +29,14 @@ from dyto.strategies.shared import (
 from dyto.strategies.uniform import whole_frames
 
 if TYPE_CHECKING:
-    from dyto.video import Frames
+    pass
 
 
 SUBSTITUTE = "visionzip: the tower has no CLS, so attention is the mean that all patches pay"
 
 
 @dataclass(frozen=True)
-class VisionZip:
+class VisionZip(LooksAtAttention):
     """In each frame the patches that receive most attention, and a few others that gather the rest.
 
     All frames get the same number of tokens: CLS after the projector (it counts as the first dominant token and
@@ -57,25 +57,13 @@ class VisionZip:
     reference_budget: int = 3680
 
     name: ClassVar[str] = "visionzip"
-    uses_question: ClassVar[bool] = False
-    needs: ClassVar[tuple[str, ...]] = ("attention",)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_at_least(self, 0.0, "dominant")
         if self.dominant > 1:
             raise ConfigError(f"dominant of strategy 'visionzip' is {self.dominant}, expected a share from 0 to 1")
-        check_at_least(self, 1, "reference_budget")
         check_at_least(self, -MOST_LAYERS, "attention_layer")
-        resolve_budget(self.token_budget, self.reference_budget, 1)
-
-    def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode all frames with the layer's attention and compress; the question is not looked at.
-
-        Raises:
-            ConfigError: The model gives no attention.
-        """
-        features = encode(frames, attention_layer=self.attention_layer)
-        return self.compress(features, attention_of(self, encode, features))
 
     @torch.no_grad()
     def compress(self, features: FrameFeatures, attention: Tensor) -> VisualTokens:
@@ -93,7 +81,7 @@ class VisionZip:
             BadFeaturesError: The features hold NaN or infinity.
         """
         total, n = len(features), features.num_patches
-        budget = resolve_budget(self.token_budget, self.reference_budget, n)
+        budget = self.budget_for(n)
         positions = thin(np.arange(total), budget)
         keep = budget // len(positions)
         if keep >= n:
