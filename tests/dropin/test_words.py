@@ -186,7 +186,7 @@ def test_the_guard_finds_what_a_mistake_would_lose(model, processor, monkeypatch
         row = splice(sample, tokens)
         kept = torch.ones_like(row.ids, dtype=torch.bool)
         kept[(row.ids == lost).nonzero()[0]] = False
-        return calls.Row(row.ids[kept], row.clip[kept])
+        return calls.PromptRow(row.ids[kept], row.clip[kept])
 
     for word in ("color", "red", "ring"):
         lost = processor.tokenizer.convert_tokens_to_ids(word)
