@@ -1,6 +1,7 @@
 """Calls that go on from a cache: the answer is that of asking all at once, or there is an error that says what to do."""
 
 import copy
+import gc
 
 import pytest
 import torch
@@ -205,6 +206,16 @@ def test_a_cache_from_the_block_is_an_error_outside(model, tiny_processor):
             model.generate(input_ids=ids, **{name: cache}, **GREEDY)
         with pytest.raises(dyto.ConfigError, match="go on from it inside a block"):
             model(input_ids=ids[:, -1:], **{name: cache})
+
+
+def test_a_cache_whose_model_is_gone_can_be_copied(model, tiny_processor):
+    gone, inputs, name = copy.deepcopy(model), prepare(tiny_processor, TEXT), cache_name(model)
+    with compressing(gone, token_budget=60):
+        cache = gone.generate(**inputs, **GREEDY, return_dict_in_generate=True)[name]
+    del gone
+    gc.collect()
+    with pytest.raises(dyto.ConfigError, match="filled in a block"):
+        copy.deepcopy(cache).get_seq_length()
 
 
 def test_ids_that_do_not_belong_to_the_cache_are_errors(model, tiny_processor):
