@@ -14,8 +14,9 @@ demo test test-demo soak: export OMP_WAIT_POLICY ?= passive
 
 .PHONY: demo test test-demo check soak bench docs clean
 
-demo: $(VENV)/.ready
-	$(BIN)/python examples/demo.py --out $(OUT)
+demo: $(VENV)/.installed
+	@echo "asking about a sample video"
+	@$(BIN)/python examples/demo.py --out $(OUT)
 
 # A file of tests goes to one process, so that what its tests share is made once.
 QUICK = -n 2 --dist loadfile -m "not soak and not browser"
@@ -66,10 +67,18 @@ docs: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/mkdocs build --strict --quiet
 
-# torch in a command of its own: what follows then finds it and fetches no other build.
-$(VENV)/.ready: pyproject.toml tools/bench/pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+# What the package itself needs, for `make demo`. torch in a command of its own: what follows then finds it and fetches no
+# other build.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "making an environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "installing torch (the largest part)"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	@echo "installing dyto and what it needs"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.ready: $(VENV)/.installed tools/bench/pyproject.toml
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]' --editable ./tools/bench
 	touch $@
 
