@@ -28,7 +28,7 @@ def make_features(frames, patches, dim):
 
 
 def ours(features):
-    return dyto.DyTo.preset("release").compress(dyto.FrameFeatures.from_projected(features)).data
+    return dyto.DyTo.preset("release", token_budget=3680).compress(dyto.FrameFeatures.from_projected(features)).data
 
 
 def seconds(function, *args):
