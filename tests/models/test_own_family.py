@@ -42,7 +42,7 @@ class Own(FrameTower):
 
     def __init__(self, name, model, tokenizer, **kwargs):
         super().__init__(name, model, tokenizer, **kwargs)
-        self._fit((56, 56), (8, 8))
+        self.set_grid((56, 56), (8, 8))
 
     def language_model(self):
         return self.model.model.language_model
@@ -82,3 +82,17 @@ def test_a_family_without_a_tower_is_compressed_and_asked_like_any_other(folder,
     assert len(tokens) <= (tokens.budget or tokens.uncompressed)
     batch = [answer.text for answer in qa.ask_many(tokens, ["why", "what color is it"], max_new_tokens=5)]
     assert batch == [qa.ask(tokens, question, max_new_tokens=5).text for question in ("why", "what color is it")]
+
+
+def test_the_former_names_of_a_familys_methods_are_taken_with_a_warning():
+    with pytest.warns(DeprecationWarning, match="_states is called tower_states now"):
+
+        class Former(Own):
+            def _states(self, pixels):
+                return pixels.flatten(1)[:, None]
+
+    assert Former.tower_states is Former._states
+    tower = object.__new__(Former)
+    with pytest.warns(DeprecationWarning, match="_fit is called set_grid now"):
+        tower._fit((56, 56), (8, 4))
+    assert (tower.image_size, tower.grid, tower.num_patches) == ((56, 56), (8, 4), 32)

@@ -46,7 +46,7 @@ class Gemma3(FrameTower):
         super().__init__(name, model, tokenizer, **kwargs)
         self._side = int(model.config.vision_config.image_size)
         side = math.isqrt(model.config.mm_tokens_per_image)
-        self._fit(AtMost(LARGEST * self._side), (side, side))
+        self.set_grid(AtMost(LARGEST * self._side), (side, side))
 
     def language_model(self) -> Any:
         return self.model.model.language_model

@@ -35,7 +35,7 @@ class InternVL(FrameTower):
         height, width = (int(side) for side in vision.image_size)
         self._patches = height // vision.patch_size[0], width // vision.patch_size[1]
         self._square = int(1 / model.config.downsample_ratio)
-        self._fit((height, width), (self._patches[0] // self._square, self._patches[1] // self._square))
+        self.set_grid((height, width), (self._patches[0] // self._square, self._patches[1] // self._square))
 
     def language_model(self) -> Any:
         return self.model.model.language_model

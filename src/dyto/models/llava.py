@@ -63,7 +63,7 @@ class LlavaTower(FrameTower):
         self._crop = self.has_cls and self.crops
         self._edge = int(vision.image_size)
         side = self._edge // vision.patch_size
-        self._fit(ShortestSide(self._edge) if self._crop else (self._edge, self._edge), self._grid(side))
+        self.set_grid(ShortestSide(self._edge) if self._crop else (self._edge, self._edge), self._grid(side))
 
     def _chosen_layers(self, config: Any) -> int | list[int]:
         """The layer of the tower, or several, that the features come from."""

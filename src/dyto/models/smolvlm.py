@@ -42,7 +42,7 @@ class SmolVLM(FrameTower):
         vision = model.config.vision_config
         self._side = int(vision.image_size)
         side = self._side // vision.patch_size // int(model.config.scale_factor)
-        self._fit(AtMost(LARGEST * self._side), (side, side))
+        self.set_grid(AtMost(LARGEST * self._side), (side, side))
 
     def tower(self) -> Any:
         return self.model.model.vision_model

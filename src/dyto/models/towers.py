@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -103,9 +104,13 @@ class FrameTower(VideoModel):
     finished_size: tuple[int, int] | None = None
     """Height and width of pictures that are taken as they are, because somebody else has prepared them."""
 
-    def _fit(self, image_size: FrameSize, grid: tuple[int, int]) -> None:
+    def set_grid(self, image_size: FrameSize, grid: tuple[int, int]) -> None:
         """State `image_size`, and the rows and columns of the visual tokens of one frame."""
         self.image_size, self.grid, self.num_patches = image_size, grid, grid[0] * grid[1]
+
+    def _fit(self, image_size: FrameSize, grid: tuple[int, int]) -> None:
+        warnings.warn("_fit is called set_grid now", DeprecationWarning, stacklevel=2)
+        self.set_grid(image_size, grid)
 
     @abstractmethod
     def tower_states(self, pixels: Tensor) -> Tensor:
