@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import threading
+
 import pytest
 
 from dyto.errors import ConfigError
+from dyto.strategies.calling import describe_strategy
 from dyto.strategies.targets import find_strategy
 
 SOURCE = """
@@ -57,3 +62,15 @@ def test_where_a_module_defines_nothing_itself_the_error_says_what_it_passes_on(
 def test_an_unknown_strategy_names_the_known_ones():
     with pytest.raises(ConfigError, match="unknown strategy 'zzz': known are .*FILE.py:CALLABLE.* uniform"):
         find_strategy("zzz")
+
+
+def test_a_strategy_that_holds_what_cannot_be_copied_can_be_described():
+    @dataclasses.dataclass
+    class Holding:
+        lock: object
+        grid: tuple = (1, 2)
+        name = "holding"
+
+    told = describe_strategy(Holding(threading.Lock()))
+    assert told["lock"] == "<_thread.lock>"
+    assert json.loads(json.dumps(told))["grid"] == [1, 2]

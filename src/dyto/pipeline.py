@@ -30,7 +30,6 @@ from dyto.strategies import Strategy, build_strategy
 from dyto.strategies.calling import BoundStrategy
 from dyto.strategies.encoding import KeptFeatures
 from dyto.strategies.running import run_strategy
-from dyto.strategies.targets import describe_strategy
 from dyto.timing import Stopwatch
 from dyto.video import Frames, VideoSource, sample_frames
 from dyto.video.arrival import FramesChanged
@@ -316,7 +315,7 @@ class VideoQA:
 
     @strategy.setter
     def strategy(self, strategy: Strategy) -> None:
-        self._strategy, self._description = BoundStrategy(strategy), describe_strategy(strategy)
+        self._strategy = BoundStrategy(strategy)
 
     @property
     def uses_question(self) -> bool:
@@ -346,5 +345,5 @@ class VideoQA:
     def _answer(
         self, tokens: VisualTokens, text: str, choices: Sequence[str] | None, seconds: dict[str, float]
     ) -> Answer:
-        start, strategy = self.prompt_for(choices).answer_start, self._description
+        start, strategy = self.prompt_for(choices).answer_start, self._strategy.description
         return Answer.of(self.model, tokens, text, choices, seconds, start=start, strategy=strategy)

@@ -40,8 +40,8 @@ StrategyName = Annotated[
     ),
 ]
 Budget = Annotated[int | None, typer.Option(help="Most visual tokens. (default: the published one)")]
-NumFrames = Annotated[int | None, typer.Option(help="FrameFlags to sample. (default: 100)")]
-Fps = Annotated[float | None, typer.Option(help="FrameFlags to sample per second, instead of a number.")]
+NumFrames = Annotated[int | None, typer.Option(help="Frames to sample. (default: 100)")]
+Fps = Annotated[float | None, typer.Option(help="Frames to sample per second, instead of a number.")]
 Start = Annotated[float | None, typer.Option(help="Begin here, seconds.")]
 End = Annotated[float | None, typer.Option(help="End before here, seconds.")]
 DeviceMap = Annotated[Text, typer.Option(help="auto: spread a large model over devices.")]
@@ -118,7 +118,7 @@ class FrameFlags:
         """What is stated, as options of `dyto.sample_frames`.
 
         Args:
-            usual: FrameFlags to sample where neither a number nor a rate is stated; None to leave that open.
+            usual: Frames to sample where neither a number nor a rate is stated; None to leave that open.
         """
         from dyto.video.limits import limits_given
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +40,11 @@ class BoundStrategy:
         self.name = name_of(strategy)
         self.uses_question = bool(getattr(strategy, "uses_question", False))
         self.needs: tuple[str, ...] = tuple(getattr(strategy, "needs", ()))
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """See `describe_strategy`."""
+        return describe_strategy(self.inner)
 
     def question(self, question: str | None) -> str | None:
         """The question where the strategy looks at it, else None."""
@@ -73,6 +82,47 @@ def name_of(target: Any) -> str:
     inner = target.func if isinstance(target, partial) else target
     name = getattr(inner, "name", None) or getattr(inner, "__qualname__", type(inner).__qualname__)
     return str(name)
+
+
+def describe_strategy(strategy: object) -> dict[str, Any]:
+    """A strategy's name and all its fields, as JSON-ready values; of one that is not ours a hash of its file, too.
+
+    Example:
+        >>> from dyto.strategies import STRATEGIES
+        >>> describe_strategy(STRATEGIES["uniform"](token_budget=99))["token_budget"]
+        99
+    """
+    told: dict[str, Any] = {"name": name_of(strategy)}
+    if dataclasses.is_dataclass(strategy) and not isinstance(strategy, type):
+        told |= _plain(strategy)
+    digest = _source_digest(strategy)
+    return told if digest is None else told | {"source_sha256": digest}
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON takes it; of what JSON does not know, such as a tensor, the class."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_plain, value)) if isinstance(value, tuple) else list(map(_plain, value))
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return f"<{type(value).__module__}.{type(value).__qualname__}>"
+
+
+def _source_digest(target: Any) -> str | None:
+    """A hash of the file in which a strategy is written; None for ours, which go by the package's version."""
+    inner = target.func if isinstance(target, partial) else target
+    kind = inner if isinstance(inner, type) or inspect.isroutine(inner) else type(inner)
+    if kind.__module__.partition(".")[0] == "dyto":
+        return None
+    try:
+        path = inspect.getsourcefile(kind)
+    except TypeError:
+        path = None
+    return sha256(Path(path).read_bytes()).hexdigest()[:16] if path and Path(path).is_file() else None
 
 
 def malformed(tokens: Any) -> str:

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from dyto.errors import ConfigError, unknown
 from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy
+from dyto.strategies.calling import describe_strategy as describe_strategy
 from dyto.strategies.calling import name_of
 from dyto.strategies.published import is_named
 
@@ -214,30 +215,3 @@ def short_name(target: str) -> str:
         ('uniform-pool:pool=3', 'Mine')
     """
     return target if is_named(target) else target.rpartition(":")[2]
-
-
-def describe_strategy(strategy: object) -> dict[str, Any]:
-    """A strategy's name and all its fields, as JSON-ready values; of one that is not ours a hash of its file, too.
-
-    Example:
-        >>> describe_strategy(STRATEGIES["uniform"](token_budget=99))["token_budget"]
-        99
-    """
-    told: dict[str, Any] = {"name": name_of(strategy)}
-    if dataclasses.is_dataclass(strategy) and not isinstance(strategy, type):
-        told |= dataclasses.asdict(strategy)
-    digest = _source_digest(strategy)
-    return told if digest is None else told | {"source_sha256": digest}
-
-
-def _source_digest(target: Any) -> str | None:
-    """A hash of the file in which a strategy is written; None for ours, which go by the package's version."""
-    inner = target.func if isinstance(target, partial) else target
-    kind = inner if isinstance(inner, type) or inspect.isroutine(inner) else type(inner)
-    if kind.__module__.partition(".")[0] == "dyto":
-        return None
-    try:
-        path = inspect.getsourcefile(kind)
-    except TypeError:
-        path = None
-    return sha256(Path(path).read_bytes()).hexdigest()[:16] if path and Path(path).is_file() else None

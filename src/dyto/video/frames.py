@@ -124,7 +124,7 @@ class ArrivingFrames(Frames):
     def of(
         cls, arrival: Arrival, seconds: NDArray[np.float64], total: int, source: str, warnings: tuple[str, ...]
     ) -> ArrivingFrames:
-        """Frames that arrive on a buffer; its size must be known."""
+        """Frames that arrive in a buffer; its size must be known."""
         self = cls.__new__(cls)
         vars(self).update(
             _arrival=arrival, indices=np.asarray(arrival.wanted, np.int64), seconds=np.asarray(seconds, np.float64),

@@ -127,7 +127,7 @@ def is_sequence(image: Image.Image) -> bool:
 
 
 def gather(pictures: Sequence[Picture], positions: Sequence[int], buffer: FrameBuffer, limits: Limits) -> None:
-    """Put the pictures that the buffer wants on it; `positions` says which picture each frame is."""
+    """Put the pictures that the buffer wants into it; `positions` says which picture each frame is."""
     for frame in sorted(buffer.left):
         buffer.put(frame, pixels_of(pictures[positions[frame]], positions[frame], limits))
 

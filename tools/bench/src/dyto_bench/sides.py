@@ -32,7 +32,7 @@ class FirstAnswer:
         visual_tokens: How many tokens stood for them.
         ids: The tokens of the answer.
         overlapped: Seconds by which the stages together exceed the total, since some ran at the same time.
-        facts: FollowUps sizes, by which floors are counted.
+        facts: Further sizes, by which floors are counted.
     """
 
     stages: Mapping[str, float]
@@ -75,7 +75,7 @@ class FirstAnswer:
 
 @dataclass(frozen=True)
 class FollowUps:
-    """FollowUps questions about a video that was asked about before.
+    """Further questions about a video that was asked about before.
 
     Attributes:
         total: Wall time of all of them, seconds.
@@ -89,7 +89,7 @@ class FollowUps:
 
     @classmethod
     def of(cls, start: float, probe: Probe) -> FollowUps:
-        """FollowUps answers from what a probe saw of them."""
+        """Further answers from what a probe saw of them."""
         rows = [tuple(row) for one in probe.written for row in one.ids.tolist()]
         return cls(probe.written[-1].end - start, sum(map(len, rows)), tuple(rows))
 
