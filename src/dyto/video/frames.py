@@ -160,7 +160,7 @@ class ArrivingFrames(Frames):
             self._arrival.close()
 
 
-READER = 3
+READER = 4
 """Raised whenever a file is read otherwise than before; what was kept of the pixels of before is not used again."""
 
 ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
