@@ -1,0 +1,253 @@
+"""The driver: hands jobs to workers, and records exactly one result for each.
+
+The largest jobs go first. A worker holds two jobs at most, so that it can read the next video while it answers about
+this one, and a dead worker costs no more than that. Near the end, idle workers take over what slower ones hold; the
+first result counts. A job that was in hand when its worker died is tried again with nothing beside it, and after
+three deaths it is recorded as failed. Only the driver writes.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from dyto.errors import DytoError, ModelError
+from dyto.scaling.jobs import Died, Done, Event, Executor, Job, Machine, Ready, Refused, Row
+from dyto.scaling.working import InWorker
+
+IN_FLIGHT = 2
+"""Jobs that a worker holds at most."""
+
+DEATHS = 3
+"""Deaths of workers after which the job they held is recorded as failed."""
+
+LIVES = 3
+"""Deaths of a worker, without a result in between, after which it is not started again."""
+
+HOPELESS = 3
+"""Jobs that died, with none done, after which the run ends: it is not the jobs."""
+
+TRYING = 8
+"""Idle workers that look for something to take over, at each event."""
+
+POLL_SECONDS = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Worker:
+    name: str
+    machine: Machine = field(default_factory=Machine)
+    ready: bool = False
+    held: dict[int, float] = field(default_factory=dict)  # jobs, and when each was handed out, in order
+    alone: bool = False  # it holds a suspect, and gets nothing beside it
+    deaths: int = 0  # since its last result
+    began: float = 0.0  # when it began the job that it is at
+    seconds_per_size: float | None = None
+
+
+@dataclass
+class Driver:
+    """Runs jobs on an executor's workers.
+
+    Args:
+        executor: The workers.
+        record: Called once for every job, with its rows and the machine they come from.
+        poisoned: Makes the rows of a job that killed its workers, from the job and the reason.
+        refused: Makes the rows of a job that a worker could not do, from the job and the error; it may raise the
+            error, which ends the run.
+        progress: Called with the jobs recorded.
+        clock: Seconds; another one for simulations.
+    """
+
+    executor: Executor
+    record: Callable[[Job, Sequence[Row], Machine], None]
+    poisoned: Callable[[Job, str], Sequence[Row]]
+    refused: Callable[[Job, Exception], Sequence[Row]]
+    progress: Callable[[int], None] = lambda done: None
+    clock: Callable[[], float] = time.monotonic
+
+    def run(self, jobs: Iterable[Job]) -> None:
+        """Do all jobs.
+
+        Raises:
+            ModelError: All workers died and stayed dead; what was recorded is safe.
+            DytoError: What a worker said that concerns the whole run.
+        """
+        ordered = sorted(jobs, key=lambda job: (-job.size, job.number))
+        self._jobs = {job.number: job for job in ordered}
+        self._queue = deque(self._jobs)
+        self._suspects: deque[int] = deque()
+        self._holders: dict[int, list[str]] = {}  # jobs that are out, in the order in which they were handed out
+        self._deaths: Counter[int] = Counter()
+        self._lacking: dict[int, set[str]] = {}
+        self._open = set(self._jobs)
+        self._idle: dict[str, None] = {}  # workers with nothing to do, in the order in which they try to find some
+        self._why = ""
+        self._done, self._poisonous = False, 0
+        if not self._open:
+            return
+        try:
+            self._workers = {name: _Worker(name) for name in self.executor.start()}
+            while self._open:
+                changed: set[str] = set()
+                for event in self.executor.events(POLL_SECONDS):
+                    changed |= self._take(event)
+                # Whoever has nothing to do may now find something to take over; a few of them try at a time.
+                for name in [*changed, *islice(self._idle, TRYING)]:
+                    self._idle.pop(name, None)
+                    worker = self._workers.get(name)
+                    self._hand_out(worker)
+                    if worker is not None and worker.ready and not worker.held:
+                        self._idle[name] = None  # at the end of the line
+                if not self._workers and self._open:
+                    raise ModelError(
+                        f"all workers died ({self._why or 'without a word'}): what is recorded is safe, give the same "
+                        "command again"
+                    )
+        finally:
+            self.executor.close()
+
+    def _take(self, event: Event) -> set[str]:
+        """Take note of an event, and return the workers that may have room now."""
+        worker = self._workers.get(event.worker)
+        if worker is None:  # one that was given up
+            return set()
+        if isinstance(event, Ready):
+            worker.ready, worker.machine = True, event.machine
+        elif isinstance(event, Died):
+            self._bury(worker, event.why)
+        elif isinstance(event, Refused) and event.number is None:
+            raise event.error from InWorker(event.where)
+        elif event.number is not None:
+            self._finish(worker, event)
+        return {event.worker}
+
+    def _finish(self, worker: _Worker, event: Done | Refused) -> None:
+        number = event.number
+        assert number is not None
+        job, now = self._jobs[number], self.clock()
+        worker.held.pop(number, None)
+        worker.alone, worker.deaths = False, 0
+        if job.size > 0:
+            worker.seconds_per_size = (now - worker.began) / job.size
+        worker.began = now
+        if number not in self._open:  # somebody else was first
+            return
+        if isinstance(event, Done) and event.lacking and self._elsewhere(number, worker):
+            return
+        if isinstance(event, Refused):
+            rows = self.refused(job, event.error)
+        else:
+            rows, self._done = event.rows, True
+        self._close(job, rows, worker.machine)
+
+    def _close(self, job: Job, rows: Sequence[Row], machine: Machine) -> None:
+        self.record(job, rows, machine)
+        self._open.discard(job.number)
+        self._holders.pop(job.number, None)
+        self.progress(len(self._jobs) - len(self._open))
+
+    def _elsewhere(self, number: int, worker: _Worker) -> bool:
+        """Whether a job whose video this worker's node lacks was put back for another node."""
+        self._lacking.setdefault(number, set()).add(worker.machine.node)
+        self._let_go(number, worker.name)
+        if not self._has_other_node(number):
+            return False
+        if number not in self._holders:
+            self._queue.appendleft(number)
+        return True
+
+    def _let_go(self, number: int, name: str) -> None:
+        holders = self._holders.get(number, [])
+        if name in holders:
+            holders.remove(name)
+        if not holders:
+            self._holders.pop(number, None)
+
+    def _bury(self, worker: _Worker, why: str) -> None:
+        """Put back what a dead worker held, each as a suspect, and start the worker again."""
+        self._why = why
+        for number in worker.held:
+            self._let_go(number, worker.name)
+            if number not in self._open:
+                continue
+            self._deaths[number] += 1
+            if self._deaths[number] >= DEATHS:
+                self._give_up(self._jobs[number], why)
+            elif number not in self._holders:
+                self._suspects.append(number)
+        lives = worker.deaths + 1
+        if lives >= LIVES and not worker.held:
+            logger.warning("worker %s died %d times in a row and is not started again: %s", worker.name, lives, why)
+            del self._workers[worker.name]
+            return
+        logger.warning("worker %s died and is started again: %s", worker.name, why)
+        self._workers[worker.name] = _Worker(worker.name, worker.machine, deaths=0 if worker.held else lives)
+        self.executor.restart(worker.name)
+
+    def _give_up(self, job: Job, why: str) -> None:
+        self._poisonous += 1
+        if self._poisonous == HOPELESS and not self._done:
+            raise ModelError(
+                f"the first {HOPELESS} videos killed every worker that tried them ({why or 'without a word'}): this is "
+                "no fault of the videos; look at memory and devices, then give the same command again"
+            )
+        self._close(job, self.poisoned(job, f"{DEATHS} workers died of it ({why or 'without a word'})"), Machine())
+
+    def _hand_out(self, worker: _Worker | None) -> None:
+        """Give a worker what it has room for."""
+        while worker is not None and worker.ready and not worker.alone and len(worker.held) < IN_FLIGHT:
+            number = self._next_for(worker)
+            if number is None:
+                return
+            self._holders.setdefault(number, []).append(worker.name)
+            now = self.clock()
+            if not worker.held:
+                worker.began = now
+            worker.held[number] = now
+            self.executor.submit(worker.name, self._jobs[number])
+
+    def _next_for(self, worker: _Worker) -> int | None:
+        if self._suspects and not worker.held:
+            worker.alone = True
+            return self._suspects.popleft()
+        for _ in range(len(self._queue)):
+            number = self._queue.popleft()
+            if number not in self._open:
+                continue
+            if worker.machine.node in self._lacking.get(number, ()) and self._has_other_node(number):
+                self._queue.append(number)
+                continue
+            return number
+        return None if worker.held else self._take_over(worker)
+
+    def _has_other_node(self, number: int) -> bool:
+        """Whether a worker is left on a node that does not lack a job's video, as far as is known."""
+        lacking = self._lacking.get(number, ())
+        return any(other.ready and other.machine.node not in lacking for other in self._workers.values())
+
+    def _take_over(self, worker: _Worker) -> int | None:
+        """Find a job that another worker holds and this one would finish sooner."""
+        now = self.clock()
+        for number, holders in self._holders.items():
+            if len(holders) > 1 or self._deaths[number] or worker.machine.node in self._lacking.get(number, ()):
+                continue
+            holder = self._workers[holders[0]]
+            if next(iter(holder.held)) != number:
+                return number  # it has not begun
+            size, spent = self._jobs[number].size, now - holder.began
+            own, theirs = worker.seconds_per_size, holder.seconds_per_size
+            if own is not None and own * size < max(spent, (theirs or 0.0) * size - spent):
+                return number
+        return None
+
+
+def raise_it(job: Job, error: Exception) -> Sequence[Row]:
+    """End the run with what a worker could not do: `refused` for those who have no rows for it."""
+    raise error if isinstance(error, DytoError) else ModelError(f"job {job.number}: {error}") from error

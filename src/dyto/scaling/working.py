@@ -1,0 +1,68 @@
+"""What every worker does, wherever it runs."""
+
+from __future__ import annotations
+
+import pickle
+import platform
+import socket
+import traceback
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from dyto.errors import DytoError
+from dyto.scaling.jobs import Done, Job, Machine, Refused, Work
+
+
+def attempted(work: Work, job: Job) -> Done | Refused:
+    """Do a job; what it raises becomes a `Refused`."""
+    try:
+        return work.rows(job)
+    except Exception as err:  # noqa: BLE001 - the driver decides
+        return refusal(job.number, err)
+
+
+def refusal(number: int | None, err: Exception) -> Refused:
+    """Return an error as it can be sent to another process, with its traceback as text.
+
+    One that cannot be taken apart and put together again becomes a `DytoError` with its name and message.
+    """
+    where = "".join(traceback.format_exception(err))
+    return Refused("", number, err if _survives(err) else DytoError(f"{type(err).__name__}: {err}"), where)
+
+
+def _survives(err: Exception) -> bool:
+    try:
+        again = pickle.loads(pickle.dumps(err))  # noqa: S301 - what was dumped here
+    except Exception:  # noqa: BLE001 - whatever hinders it
+        return False
+    return type(again) is type(err) and str(again) == str(err)
+
+
+class InWorker(Exception):
+    """The traceback of an error as it was in a worker; the error itself goes on in the driver."""
+
+    def __str__(self) -> str:
+        return f"in a worker:\n{self.args[0]}"
+
+
+def this_machine(device: str | None) -> Machine:
+    """Describe where this process runs: workers of one kind write the same rows.
+
+    Args:
+        device: The worker's, as torch names it; None for the processor.
+    """
+    chip = torch.cuda.get_device_name(device) if device and device.startswith("cuda") else device or "cpu"
+    parts = [_processor(), chip, *(f"{name} {version(name)}" for name in ("torch", "transformers"))]
+    return Machine(node=socket.gethostname(), kind=", ".join(parts))
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
