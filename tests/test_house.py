@@ -23,7 +23,7 @@ FLOORS = [
     {"prompts", "strategies", "models"},
     {"answer", "dropin"},
     {"pipeline"},
-    {"synthetic", "benchmarks"},
+    {"synthetic", "benchmarks", "scaling"},
     {"evaluation", "inspecting"},
     {"demo"},
     {"comparing", "certifying"},

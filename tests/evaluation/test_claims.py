@@ -1,22 +1,16 @@
-"""Claims on pieces of the work: held by one process, shared, given back, gone with their process."""
+"""Claims: held by one process, shared, given back, gone with their process."""
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sys
-import time
 
 import pytest
 
 from dyto.errors import ConfigError, DatasetError
-from dyto.evaluation.journal import Claims, Journal, pieces
-from evaluation.work import hold, wait_for, work
-
-
-def keys(folder):
-    return sorted(Journal(folder).refresh())
+from dyto.evaluation.journal import Claims
+from evaluation.work import hold, wait_for
 
 
 def test_a_claim_is_held_until_its_process_is_gone(tmp_path, crew):
@@ -38,60 +32,6 @@ def test_shared_claims_go_together_and_exclude_a_lone_one(tmp_path, crew):
         claims.release(0)
         assert not claims.take(0)
     holder.kill()
-
-
-def test_three_processes_do_every_piece_exactly_once(tmp_path, crew):
-    workers = [crew(work, tmp_path, 40, 0.005) for _ in range(3)]
-    for worker in workers:
-        worker.join()
-        assert worker.exitcode == 0
-    done = [json.loads(line) for path in tmp_path.glob("*.jsonl") for line in path.read_text().splitlines()]
-    assert sorted(int(row["key"]) for row in done) == list(range(40))
-
-
-def test_the_pieces_of_a_killed_process_are_done_by_the_others(tmp_path, crew):
-    victim = crew(work, tmp_path, 6, 60.0)  # holds its first piece for ever
-    wait_for(lambda: (tmp_path / "lock").exists())
-    time.sleep(0.1)
-    helper = crew(work, tmp_path, 6, 0.0)
-    wait_for(lambda: len(keys(tmp_path)) == 5)
-    assert helper.is_alive(), "it waits for the piece that the victim holds"
-    victim.kill()
-    helper.join(10)
-    assert helper.exitcode == 0
-    assert keys(tmp_path) == [str(i) for i in range(6)]
-
-
-class Shared:
-    """Claims of which others hold some pieces for a while."""
-
-    def __init__(self, held):
-        self.held, self.log = list(held), []
-
-    def take(self, index):
-        self.log.append(("take", index))
-        return index not in self.held
-
-    def release(self, index):
-        self.log.append(("release", index))
-
-
-def test_pieces_are_taken_in_order_and_those_of_others_again_until_they_are_done():
-    claims, done, given = Shared({1}), {2}, []
-    for index in pieces(claims, iter([0, 1, 2, 3]), lambda i: i not in done):
-        given.append(index)
-        if index is None:
-            claims.held.clear()
-        else:
-            done.add(index)
-    assert given == [0, 3, None, 1]
-    assert [index for what, index in claims.log if what == "take"] == [0, 1, 2, 3, 1]
-    assert [index for what, index in claims.log if what == "release"] == [2], "what is yielded the caller releases"
-
-
-def test_nothing_to_do_is_nothing_yielded():
-    assert list(pieces(Shared(()), [], lambda i: True)) == []
-    assert list(pieces(Shared(()), [1], lambda i: False)) == []
 
 
 def test_claims_are_bytes_of_a_file_and_can_be_given_back(tmp_path):

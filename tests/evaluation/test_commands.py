@@ -149,7 +149,7 @@ def test_one_answer_is_enough_for_0(command, world):
 def test_a_run_that_may_not_fail_leaves_with_1_and_keeps_what_it_has(command, world, capsys):
     (world / "videos/v0.mp4").write_bytes(b"broken")
     assert run(["eval", "nextqa", *WORDS, "--fail-on-error", "1"], debug=False) == 1
-    assert "2 of 2 recorded rows have no answer, and --fail-on-error is 1: the run was ended" in capsys.readouterr().err
+    assert "2 of 4 recorded rows have no answer, and --fail-on-error is 1: the run was ended" in capsys.readouterr().err
     assert run(["eval", "nextqa", *WORDS], debug=False) == 0
     assert "2 undecodable" in capsys.readouterr().out
     assert run(["eval", "nextqa", *WORDS, "--fail-on-error", "1.5"], debug=False) == 2

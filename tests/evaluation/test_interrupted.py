@@ -137,8 +137,7 @@ def test_two_runs_into_one_folder_share_the_work_and_spoil_nothing(world, crew):
 @pytest.fixture
 def quick_workers(forks, monkeypatch):
     """Workers come out of a server that has imported everything, rather than import it themselves."""
-    monkeypatch.setattr("dyto.evaluation.workers.START_METHOD", "forkserver")
-    monkeypatch.setattr("dyto.evaluation.workers.POLL_SECONDS", 0.1)
+    monkeypatch.setattr("dyto.scaling.processes.START_METHOD", "forkserver")
 
 
 def test_several_workers_of_one_run_share_the_work(world, quick_workers):

@@ -16,11 +16,11 @@ from dyto.errors import (
     TooManyErrorsError,
     UnsafeNameError,
 )
-from dyto.evaluation import workers
 from dyto.evaluation.evaluate import evaluate
 from dyto.evaluation.outcome import ErrorLimit, reason_of, status_of
 from dyto.evaluation.rows import STATUSES
-from dyto.evaluation.workers import carried
+from dyto.scaling import working
+from dyto.scaling.working import refusal
 from evaluation.world import rows, settings
 from test_errors import tree
 
@@ -142,7 +142,8 @@ def test_an_error_of_a_worker_arrives_with_class_message_and_traceback():
         try:
             raise err
         except Exception as caught:  # noqa: BLE001
-            return carried(caught)
+            told = refusal(7, caught)
+            return told.error, told.where
 
     err, where = raised(MissingExtraError("Reading a parquet file", "pyarrow", "parquet"))
     assert type(err) is MissingExtraError
@@ -151,7 +152,7 @@ def test_an_error_of_a_worker_arrives_with_class_message_and_traceback():
     err, where = raised(OddError(1, 2))
     assert type(err) is dyto.DytoError, "it cannot be put together again"
     assert str(err) == "OddError: 1 and 2"
-    assert str(workers.InWorker(where)).startswith("in a worker:\nTraceback")
+    assert str(working.InWorker(where)).startswith("in a worker:\nTraceback")
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "0.0", "nan", "inf", "x", "", "1e-1", "²", "10%", "-0.5"])

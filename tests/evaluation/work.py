@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from dyto.evaluation.evaluate import evaluate
-from dyto.evaluation.journal import Claims, Journal, pieces
+from dyto.evaluation.journal import Claims
 from dyto.evaluation.settings import Settings
 
 
@@ -27,18 +26,6 @@ def hold(path: Path, index: int, ready: Path, shared: bool = False) -> None:
     assert claims.take(index, shared=shared)
     ready.touch()
     time.sleep(600)
-
-
-def work(folder: Path, count: int, seconds: float) -> None:
-    """Do every piece that nobody has done; sleep over each as if it were work."""
-    with Claims(folder / "lock") as claims, Journal(folder) as journal:
-        for index in pieces(claims, range(count), lambda i: str(i) not in journal.refresh()):
-            if index is None:
-                time.sleep(0.01)
-            else:
-                time.sleep(seconds)
-                journal.append([{"key": str(index), "by": os.getpid()}])
-                claims.release(index)
 
 
 def run_limited(settings: Settings, what: int, most: int, said: Path) -> None:

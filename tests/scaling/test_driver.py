@@ -11,15 +11,14 @@ from hypothesis import strategies as st
 from dyto.errors import ConfigError, ModelError
 from dyto.scaling.driver import DEATHS, Driver
 from dyto.scaling.jobs import Job, Refused
-
-from fake_workers import STARTING, FakeWorkers
+from dyto_bench.simulated_workers import STARTING, FakeWorkers
 
 
 def run(workers, sizes, **more):
     """Run jobs of these sizes, and return the rows by job."""
     found = {}
 
-    def record(job, rows, machine):
+    def record(job, rows, machine, beside):
         assert job.number not in found, "a job was recorded twice"
         found[job.number] = [row.get("status", "answered") for row in rows]
 

@@ -64,7 +64,8 @@ def compare_command(
     as_json: options.ResultsAsJson = False,
 ) -> None:
     """Compare strategies at equal budgets of tokens, from where an earlier run stopped."""
-    from dyto.comparing.compare import Comparison, compare
+    from dyto.comparing.compare import compare
+    from dyto.comparing.comparison import Comparison
     from dyto.comparing.report import write_report
     from dyto.evaluation.outcome import ErrorLimit
     from dyto.evaluation.settings import Settings

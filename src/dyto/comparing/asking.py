@@ -17,7 +17,7 @@ from dyto.errors import ConfigError
 from dyto.evaluation.asking import Asker
 from dyto.evaluation.loading import Loaded, Unavailable
 from dyto.evaluation.rows import Row, unanswered
-from dyto.evaluation.runlog import RunLog
+from dyto.evaluation.runlog import LogLines
 from dyto.features import VisualTokens
 from dyto.models.sharing import SharedVision
 from dyto.pipeline import VideoQA
@@ -59,7 +59,7 @@ class CellAsker:
         attention_layer: The layer of the tower whose attention some strategy needs.
 
     Attributes:
-        log: Where errors go with their tracebacks; None for nowhere.
+        log: Where errors go with their tracebacks.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class CellAsker:
         self.vision = SharedVision(qa.model, attention_layer)
         self._benchmark, self._prompt = benchmark, prompt
         self._max_new_tokens, self._scoring, self._subtitles = max_new_tokens, scoring, subtitles
-        self.log: RunLog | None = None
+        self.log = LogLines()
         self._blind = Blind(qa.model, benchmark, prompt, max_new_tokens, scoring)
         self._warm = False
         self._tower_memory: dict[str, float] = {}
@@ -112,17 +112,14 @@ class CellAsker:
         """
         cost = Cost()
         if isinstance(video, Unavailable):
-            rows = [
-                unanswered(self._benchmark, asked, *(("bad_row", asked.broken) if asked.broken else _why(video)))
-                for _, _, asked in variants
-            ]
+            rows = [unavailable(self._benchmark, asked, video.status, video.reason) for _, _, asked in variants]
         elif cell.call is None:
             start = time.perf_counter()
             rows = self._blind.rows([asked for _, _, asked in variants])
             cost.seconds["generate"] = time.perf_counter() - start
         else:
             rows = self._ask(cell.call, [asked for _, _, asked in variants], video, cost)
-        return list(_labelled(cell, variants, rows)), cost
+        return list(labelled(cell, variants, rows)), cost
 
     def _ask(self, strategy: Strategy, asked: Sequence[Sample], video: Loaded, cost: Cost) -> list[Row]:
         template: dict[str, Any] = {"choice_prompt" if self._prompt.takes_choices else "prompt": self._prompt}
@@ -168,8 +165,9 @@ class CellAsker:
         return Asker(qa, *given)
 
 
-def _why(video: Unavailable) -> tuple[str, str]:
-    return video.status, video.reason
+def unavailable(benchmark: Benchmark, asked: Sample, status: str, reason: str) -> Row:
+    """The row of a sample whose video cannot be asked about; a broken sample keeps its own reason."""
+    return unanswered(benchmark, asked, *(("bad_row", asked.broken) if asked.broken else (status, reason)))
 
 
 def _by_question(asked: Sequence[Sample], uses_question: bool) -> Iterable[tuple[str | None, list[Sample]]]:
@@ -193,7 +191,7 @@ def _facts(tokens: VisualTokens) -> dict[str, Any]:
     }
 
 
-def _labelled(cell: Cell, variants: Sequence[Variant], rows: Sequence[Row]) -> Iterable[Row]:
+def labelled(cell: Cell, variants: Sequence[Variant], rows: Sequence[Row]) -> Iterable[Row]:
     """Rows with their cell, the sample's own key and the number of the rotation, under a key of their own."""
     origin = {asked.key: (sample.key, number) for sample, number, asked in variants}
     for row in rows:

@@ -5,22 +5,16 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
-from dyto.comparing.asking import CellAsker
 from dyto.comparing.cells import (
     BASELINE,
-    SIMPLE_RIVALS,
     Cell,
-    attention_layer,
-    make_cells,
-    parse_budgets,
-    parse_strategies,
 )
+from dyto.comparing.comparison import Comparison
 from dyto.comparing.guard import alarms, told, twins, unasked
-from dyto.comparing.runner import Progress, Work, nothing_open, run
+from dyto.comparing.runner import ComparisonRun, Work, nothing_open
 from dyto.comparing.statistics import Difference
 from dyto.comparing.tally import (
     CellResult,
@@ -33,89 +27,15 @@ from dyto.comparing.tally import (
     unanswered_of,
     use_of,
 )
-from dyto.errors import ConfigError, unknown
-from dyto.evaluation.asking import SCORINGS
 from dyto.evaluation.files import dump_json, write_atomic
-from dyto.evaluation.folders import RunFolders, read_json
-from dyto.evaluation.loading import Loader
-from dyto.evaluation.manifest import loaded_config, run_manifest
+from dyto.evaluation.folders import read_json
 from dyto.evaluation.questions import Questions
 from dyto.evaluation.rows import Row
 from dyto.evaluation.runner import clips
-from dyto.evaluation.settings import Settings
+from dyto.evaluation.workers import Progress
 from dyto.strategies.base import REFERENCE_PATCHES
-from dyto.strategies.published import split_names
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_BUDGETS = "1.6f,3.2f,6.4f,12.8f,25.6f"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What is compared, and on what.
-
-    Args:
-        settings: Benchmark, model, sampling and scoring, the same for all; its strategy is not looked at.
-        out: Folder for everything that is written.
-        strategies: Names between commas, as `find_strategy` takes them; "all" for all that take a budget.
-            `uniform` is added where it is missing.
-        budgets: Between commas: tokens ("230"), or whole frames ("6.4f").
-        rotate: Ask every multiple choice question in every rotation of its options.
-        blind: Also ask without any video.
-        rivals: Names between commas of the simple strategies of which the best is the rival; None for
-            `SIMPLE_RIVALS`, as far as they take part.
-    """
-
-    settings: Settings
-    out: Path
-    strategies: str = "all"
-    budgets: str = DEFAULT_BUDGETS
-    rotate: bool = False
-    blind: bool = True
-    rivals: str | None = None
-
-    def __post_init__(self) -> None:
-        kind, scoring = self.settings.spec.kind, self.settings.scoring
-        if kind == "generative":
-            raise ConfigError(
-                f"{self.settings.spec.title} needs a judge, expected a benchmark with options or short answers: "
-                "use dyto eval for each strategy"
-            )
-        if scoring not in SCORINGS:
-            raise unknown("scoring", scoring, SCORINGS)
-        if kind != "choice" and (self.rotate or scoring != "letter"):
-            raise ConfigError(f"{self.settings.spec.title} has no options to rotate or to score by likelihood")
-        if self.rotate and scoring == "likelihood":
-            raise ConfigError("by likelihood options are not shown, so that there is nothing to rotate: leave one out")
-        for name in self.rival_names:
-            if self.rivals is not None and name not in self.names:
-                raise unknown("rival", name, self.names)
-
-    @property
-    def names(self) -> list[str]:
-        """The strategies, `uniform` among them."""
-        return parse_strategies(self.strategies)
-
-    @property
-    def rival_names(self) -> list[str]:
-        """Of the simple strategies whose best is the rival."""
-        if self.rivals is None:
-            return [name for name in SIMPLE_RIVALS if name in self.names]
-        return split_names(self.rivals)
-
-    @property
-    def folders(self) -> RunFolders:
-        """Where the comparison keeps what."""
-        return RunFolders(self.out, self.out, self.out, self.out)
-
-    def cells(self, num_patches: int) -> list[Cell]:
-        """Every strategy at every budget."""
-        return make_cells(self.names, parse_budgets(self.budgets, num_patches), blind=self.blind)
-
-    def config(self, questions: Questions) -> dict[str, Any]:
-        """What decides the rows besides strategies and budgets, which may be added to later."""
-        return self.settings.common_config(questions) | {"rotate": self.rotate}
 
 
 def compare(contest: Comparison, *, progress: Progress = lambda done, total: None) -> dict[str, Any]:
@@ -139,8 +59,8 @@ def compare(contest: Comparison, *, progress: Progress = lambda done, total: Non
     done = _recorded_cells(contest, questions)
     work = Work(folders, groups, done or [], contest.rotate, settings.error_limit)
     same = settings.same_model_files(folders)
-    if not (done and same) or not nothing_open(work, Loader(settings.spec, settings.videos(), (1, 1), {})):
-        work = _ask(contest, questions, work, progress)
+    if not (done and same) or not nothing_open(work, settings.finder()):
+        work = ComparisonRun(contest, questions, work, progress).compare()
     keys = work.keys()
     with work.rows() as journal, work.costs() as costs:
         journal.refresh()
@@ -162,27 +82,6 @@ def _recorded_cells(contest: Comparison, questions: Questions) -> list[Cell] | N
         return None
     noted = read_json(contest.folders.artifacts / "config.json")
     return contest.cells(int(noted["patches_per_frame"]))
-
-
-def _ask(contest: Comparison, questions: Questions, work: Work, progress: Progress) -> Work:
-    settings = contest.settings
-    qa = settings.load(settings.loading.device)
-    work = replace(work, cells=contest.cells(qa.model.num_patches))
-    prompt = settings.template(qa)
-    config = contest.config(questions) | loaded_config(qa, prompt.text) | {"patches_per_frame": qa.model.num_patches}
-    contest.folders.settle(config, run_manifest(questions, qa, config))
-    panel = CellAsker(
-        qa,
-        settings.spec,
-        prompt,
-        max_new_tokens=settings.max_new_tokens,
-        scoring=settings.scoring,
-        subtitles=settings.subtitles(),
-        attention_layer=attention_layer(work.cells),
-    )
-    with contest.folders.alone("asking", seconds=10.0, shared=True):
-        run(work, panel, settings.loader(qa), progress)
-    return work
 
 
 def results(

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from dyto.benchmarks import Sample
-from dyto.comparing.asking import COMPARED, STAGES, CellAsker, Cost, Variant, row_key
-from dyto.comparing.cells import Cell
+from dyto.comparing.asking import COMPARED, STAGES, CellAsker, Cost, labelled, row_key, unavailable
+from dyto.comparing.cells import Cell, attention_layer
+from dyto.comparing.comparison import Comparison
 from dyto.comparing.rotation import variants
 from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.folders import RunFolders
-from dyto.evaluation.journal import Journal, pieces
-from dyto.evaluation.loading import Loaded, Loader, Unavailable
+from dyto.evaluation.journal import Journal
+from dyto.evaluation.loading import Loader, Unavailable
 from dyto.evaluation.outcome import ErrorLimit, reason_of, status_of
-from dyto.evaluation.runlog import RunLog
-from dyto.evaluation.runner import IDLE_SECONDS, Group, answered, is_open, load_clip
-
-Progress = Callable[[int, int], None]
+from dyto.evaluation.questions import Questions
+from dyto.evaluation.rows import Row
+from dyto.evaluation.runner import MISSING, Group, answered, is_open, load_clip
+from dyto.evaluation.workers import Progress, Run
+from dyto.scaling.jobs import Done, Job, Refused
+from dyto.scaling.working import refusal
 
 
 @dataclass(frozen=True)
@@ -67,77 +70,140 @@ def nothing_open(work: Work, loader: Loader) -> bool:
         return not any(_open(journal, loader, work, cell, members) for _, members in work.groups for cell in work.cells)
 
 
-def run(work: Work, panel: CellAsker, loader: Loader, progress: Progress) -> None:
-    """Ask everything that is not recorded yet, and wait for what other processes are asking.
+class CompareWork:
+    """Puts one clip after another to every cell.
 
-    Decoding, encoding and asking follow one another in this process, so that no strategy is timed while something
-    else is going on; the cells take turns in going first.
+    Decoding, encoding and asking follow one another, so that no strategy is timed while something else is going on; the
+    cells take turns in going first.
 
-    Raises:
-        DatasetError: The disk is full; what was recorded before is safe.
-        TooManyErrorsError: More rows stayed without an answer than are allowed.
+    Args:
+        contest: What is compared.
+        device: Where the model goes.
+
+    Attributes:
+        about: What decides the rows and is known only once the model is loaded.
     """
-    groups = dict(work.groups)
-    keys = work.keys()
-    name = secrets.token_hex(4)  # of this run, so that seconds of several runs can be told apart
-    with (
-        work.rows() as journal,
-        work.costs() as costs,
-        work.folders.claims() as claims,
-        RunLog(work.folders.logs / "logs") as log,
-    ):
-        panel.log = log
 
-        def open_cells(index: int) -> dict[Cell, list[Variant]]:
-            found = {cell: _open(journal, loader, work, cell, groups[index]) for cell in _turned(work.cells, index)}
-            return {cell: wanted for cell, wanted in found.items() if wanted}
+    def __init__(self, contest: Comparison, device: str | None) -> None:
+        settings = contest.settings
+        qa = settings.load(device)
+        about = settings.about(qa)
+        about["config"]["patches_per_frame"] = qa.model.num_patches
+        self.about: Mapping[str, Any] = about
+        self._cells, self._rotate = contest.cells(qa.model.num_patches), contest.rotate
+        self._loader = settings.loader(qa)
+        self._panel = CellAsker(
+            qa,
+            settings.spec,
+            settings.template(qa),
+            max_new_tokens=settings.max_new_tokens,
+            scoring=settings.scoring,
+            subtitles=settings.subtitles(),
+            attention_layer=attention_layer(self._cells),
+        )
 
-        def has_open(index: int) -> bool:
-            journal.refresh()
-            return bool(open_cells(index))
+    def prepare(self, job: Job) -> None:
+        """See `Work.prepare`: nothing, since seconds are taken."""
 
-        def report() -> None:
-            progress(len(keys & journal.refresh()), len(keys))
-            work.error_limit.check(lambda: answered(journal, keys))
-
-        report()
-        for index in pieces(claims, groups, has_open):
-            if index is None:
-                time.sleep(IDLE_SECONDS)
+    def rows(self, job: Job) -> Done | Refused:
+        """See `Work.rows`."""
+        samples, done = job.payload
+        asked = variants(samples, self._rotate)
+        log = self._panel.log
+        try:
+            video = load_clip(self._loader, samples)
+            self._panel.open(video)
+        except DatasetError:
+            raise  # of the machine, and not of this video
+        except ConfigError as err:
+            return refusal(job.number, err, log.take())
+        except Exception as err:  # noqa: BLE001 - of the tower: it becomes these rows' reason
+            log.error(samples[0].video, err)
+            video = Unavailable(status_of(err), reason_of(err))
+        rows: list[Row] = []
+        costs: list[Row] = []
+        for cell in _turned(self._cells, job.number):
+            names = {row_key(cell, sample.key, number) for sample, number, _ in asked} - done
+            if not names:
                 continue
-            samples = groups[index]
-            video = _opened(panel, loader, samples, alone=not any(answered(journal, keys)))
-            for cell, wanted in open_cells(index).items():
-                rows, cost = panel.rows(cell, variants(samples, work.rotate), video)
-                names = {row_key(cell, sample.key, number) for sample, number, _ in wanted}
-                if cost.seconds["generate"]:  # it answered
-                    costs.append([_cost_line(cell, samples, len(rows), cost) | {"run": name}])
-                journal.append(row for row in rows if row["key"] in names)
-                report()
-            panel.vision.close()
-            claims.release(index)
-        report()
+            found, cost = self._panel.rows(cell, asked, video)
+            if cost.seconds["generate"]:  # it answered
+                costs.append(_cost_line(cell, samples, len(found), cost))
+            rows += [row for row in found if row["key"] in names]
+        self._panel.vision.close()
+        lacking = isinstance(video, Unavailable) and video.status == MISSING
+        return Done("", job.number, rows, lacking, {"log": log.take(), "costs": costs})
+
+    def close(self) -> None:
+        """See `Work.close`."""
 
 
-def _opened(panel: CellAsker, loader: Loader, samples: Sequence[Sample], *, alone: bool) -> Loaded | Unavailable:
-    """The video of some samples, seen by the tower, or why there is none; `alone` while none was answered yet.
+class ComparisonRun(Run):
+    """Records what workers find out about cells.
 
-    Raises:
-        ConfigError: A setting that no video has met so far.
-        DatasetError: The machine has no room to read any.
+    Args:
+        contest: What is compared.
+        questions: The question file.
+        work: What there is to do; its cells are none where no model was loaded before.
+        progress: Called with the number of rows recorded, and of all.
     """
-    try:
-        video = load_clip(loader, samples)
-        panel.open(video)
-    except DatasetError:
-        raise  # of the machine, and not of this video
-    except Exception as err:
-        if isinstance(err, ConfigError) and alone:
-            raise
-        if panel.log is not None:
-            panel.log.error(samples[0].video, err)
-        return Unavailable(status_of(err), reason_of(err))
-    return video
+
+    def __init__(self, contest: Comparison, questions: Questions, work: Work, progress: Progress) -> None:
+        folders = replace(contest.folders, logs=contest.folders.logs / "logs")
+        super().__init__(contest.settings, questions, folders, progress)
+        self._contest, self.work = contest, work
+        self._name = secrets.token_hex(4)  # of this run, so that seconds of several runs can be told apart
+        self._costs = work.costs()
+
+    def compare(self) -> Work:
+        """Ask everything that is not recorded yet; what was to be done, with its cells."""
+        with self._costs:
+            self.ask(partial(CompareWork, self._contest))
+        return self.work
+
+    def journal(self) -> Journal:
+        """See `Run.journal`."""
+        return self.work.rows()
+
+    def keys(self) -> set[str]:
+        """See `Run.keys`."""
+        return self.work.keys()
+
+    def payload(self, samples: Sequence[Sample]) -> Any:
+        """See `Run.payload`: the samples of a clip, and the keys of rows that need not be asked for again."""
+        asked = variants(samples, self.work.rotate)
+        keys = [(row_key(cell, s.key, number), s) for cell in self.work.cells for s, number, _ in asked]
+        done = {key for key, sample in keys if not is_open(self._journal, self._loader, sample, key)}
+        return None if keys and len(done) == len(keys) else (list(samples), frozenset(done))
+
+    def config(self, about: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Run.config`."""
+        self.work = replace(self.work, cells=self._contest.cells(about["config"]["patches_per_frame"]))
+        return self._contest.config(self._questions) | about["config"]
+
+    def poisoned(self, job: Job, why: str) -> list[Row]:
+        """See `Run.poisoned`."""
+        return self._rows(job, "failed", why)
+
+    def failed(self, job: Job, error: Exception) -> list[Row]:
+        """See `Run.failed`."""
+        return self._rows(job, status_of(error), reason_of(error))
+
+    def beside(self, lines: Mapping[str, Sequence[Row]]) -> None:
+        """See `Run.beside`: what cells cost."""
+        self._costs.append(line | {"run": self._name} for line in lines.get("costs", ()))
+
+    def _rows(self, job: Job, status: str, why: str) -> list[Row]:
+        samples, done = job.payload
+        asked = variants(samples, self.work.rotate)
+        rows = [
+            row
+            for cell in self.work.cells
+            for row in labelled(
+                cell, asked, [unavailable(self._settings.spec, turned, status, why) for _, _, turned in asked]
+            )
+        ]
+        return [row for row in rows if row["key"] not in done]
 
 
 def _rank_of_cost(line: Mapping[str, Any]) -> int:
@@ -157,13 +223,10 @@ def _turned(cells: Sequence[Cell], index: int) -> list[Cell]:
     return [*cells[first:], *cells[:first]]
 
 
-def _open(journal: Journal, loader: Loader, work: Work, cell: Cell, samples: Sequence[Sample]) -> list[Variant]:
-    """What of a clip is not recorded for a cell."""
-    return [
-        variant
-        for variant in variants(samples, work.rotate)
-        if is_open(journal, loader, variant[0], row_key(cell, variant[0].key, variant[1]))
-    ]
+def _open(journal: Journal, loader: Loader, work: Work, cell: Cell, samples: Sequence[Sample]) -> bool:
+    """Whether anything of a clip is not recorded for a cell."""
+    asked = variants(samples, work.rotate)
+    return any(is_open(journal, loader, sample, row_key(cell, sample.key, number)) for sample, number, _ in asked)
 
 
 def _cost_line(cell: Cell, samples: Sequence[Sample], asked: int, cost: Cost) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dyto.evaluation.cache import TokenCache
 from dyto.evaluation.loading import Loaded, Unavailable
 from dyto.evaluation.outcome import reason_of, status_of
 from dyto.evaluation.rows import Row, answered, unanswered
-from dyto.evaluation.runlog import RunLog
+from dyto.evaluation.runlog import LogLines
 from dyto.evaluation.subtitles import with_subtitles
 from dyto.features import VisualTokens
 from dyto.models.likelihood import OptionScorer
@@ -45,7 +45,7 @@ class Asker:
         max_new_tokens: int,
         scoring: str,
         subtitles: Path | None,
-        log: RunLog | None = None,
+        log: LogLines | None = None,
     ) -> None:
         if scoring not in SCORINGS:
             raise unknown("scoring", scoring, SCORINGS)
@@ -88,8 +88,7 @@ class Asker:
         """The rows of samples that met an error; one that is no fault of the questions goes to the log, too."""
         if status_of(err) == "failed" and self._log is not None and samples:
             self._log.error(samples[0].video, err)
-        why = status_of(err), reason_of(err)
-        return [unanswered(self._benchmark, s, *(("bad_row", s.broken) if s.broken else why)) for s in samples]
+        return rows_of_error(self._benchmark, samples, err)
 
     def _encode(self, video: Loaded, seconds: dict[str, float]) -> Frames | VisualTokens:
         seconds["decode"] = video.decode_seconds
@@ -152,3 +151,9 @@ class Asker:
             seconds={},
             warnings=tokens.warnings,
         )
+
+
+def rows_of_error(benchmark: Benchmark, samples: Sequence[Sample], err: Exception) -> list[Row]:
+    """The rows of samples that met an error."""
+    why = status_of(err), reason_of(err)
+    return [unanswered(benchmark, s, *(("bad_row", s.broken) if s.broken else why)) for s in samples]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,11 @@ from dyto.evaluation.files import dump_json, dump_lines, write_atomic
 from dyto.evaluation.journal import Claims, Journal
 from dyto.evaluation.questions import Questions
 from dyto.evaluation.rows import ANSWERED, rank_of_row, unanswered
+
+TELLING_SECONDS = 60.0
+"""Who waits longer than this for another process says so."""
+
+logger = logging.getLogger(__name__)
 
 _OF_A_QUESTION = ("video_name", "question_id", "question", "answer", "groups")
 
@@ -69,22 +75,28 @@ class RunFolders:
         """The rows as they are recorded; `also` as `rank_of_row` takes it."""
         return Journal(self.artifacts / "rows", rank=partial(rank_of_row, also=also))
 
-    def claims(self) -> Claims:
-        """Who works on which video."""
-        return Claims(self.artifacts / "locks" / "videos.lock")
-
     @contextmanager
-    def alone(self, what: str, *, seconds: float = 1.0, shared: bool = False) -> Iterator[None]:
+    def alone(self, what: str, *, part: str = "", seconds: float = 1.0, shared: bool = False) -> Iterator[None]:
         """Be the only process that does something here, or (shared) one of those that do it together.
+
+        Args:
+            what: What is done.
+            part: Of what; others may do other parts at the same time.
+            seconds: How long to wait for another process.
+            shared: Whether others may do it at the same time that say so, too.
 
         Raises:
             DatasetError: Another process is at it, and still is after some seconds.
         """
-        with Claims(self.artifacts / "locks" / f"{what}.lock") as claims:
-            give_up = time.monotonic() + seconds
+        name = f"{what}-{part}" if part else what
+        with Claims(self.artifacts / "locks" / f"{name}.lock") as claims:
+            give_up, told = time.monotonic() + seconds, False
             while not claims.take(0, shared=shared):
                 if time.monotonic() > give_up:
                     raise DatasetError(f"another process is {what} in {self.artifacts}: wait until it is done")
+                if not told and seconds > TELLING_SECONDS:
+                    logger.warning("another process is %s in %s: waiting until it is done", what, self.artifacts)
+                    told = True
                 time.sleep(0.05)
             yield
 

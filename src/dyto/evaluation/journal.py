@@ -1,8 +1,8 @@
-"""An append-only record that many processes share and no crash spoils.
+"""An append-only record that no crash spoils.
 
 A journal is a folder. Every process that writes has a file of its own in it, so that lines never interleave,
 and writes whole lines. A line torn by a crash or a full disk is recognised and counts as not written.
-`Claims` keeps two processes from doing the same work at once; the operating system drops them with the
+`Claims` keeps two processes from doing the same thing at once; the operating system drops them with the
 process, however it ends.
 """
 
@@ -15,7 +15,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
+from collections.abc import Callable, Iterable, KeysView, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -226,30 +226,3 @@ class Claims:
 
     def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
-
-
-def pieces(claims: Claims, indices: Iterable[int], is_open: Callable[[int], bool]) -> Iterator[int | None]:
-    """Claim one open piece after another until none is left.
-
-    Args:
-        claims: The lock file.
-        indices: All pieces, in the order in which they shall be done.
-        is_open: Whether a piece is not done yet, by anybody, as of now.
-
-    Yields:
-        A piece that is claimed and still open, which the caller releases when it is done; or None where
-        others hold all that is open, so that the caller can do something else, or sleep, before asking again.
-    """
-    todo = list(indices)
-    while todo:
-        held_by_others = []
-        for index in todo:
-            if not claims.take(index):
-                held_by_others.append(index)
-            elif is_open(index):
-                yield index
-            else:
-                claims.release(index)
-        todo = held_by_others
-        if todo:
-            yield None

@@ -78,25 +78,37 @@ def loaded_config(qa: VideoQA, prompt: str) -> dict[str, Any]:
     }
 
 
-def run_manifest(questions: Questions, qa: VideoQA, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Config, options of the answers, versions, machine and question file: what it takes to repeat a run."""
+def machine_manifest(qa: VideoQA, model: str, max_new_tokens: int) -> dict[str, Any]:
+    """Options of the answers, versions and machine, as the process knows them that holds the model.
+
+    Args:
+        qa: Model and strategy.
+        model: The model as it was named.
+        max_new_tokens: Most tokens of an answer.
+    """
     device = qa.model.device
     return {
-        "config": dict(config),
-        "question_file": {
-            "path": str(questions.path),
-            "sha256": questions.file_sha256,
-            "rows": len(questions.samples),
-        },
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} {platform.machine()}",
         "notices": list(qa.model.notices),
-        "model_files": model_files(config["model"]),
-        "generation": stated_options(qa.model.model, qa.model.tokenizer, config["max_new_tokens"]),
+        "model_files": model_files(model),
+        "generation": stated_options(qa.model.model, qa.model.tokenizer, max_new_tokens),
         "attention": str(getattr(qa.model.model.config, "_attn_implementation", None)),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": {package: _version(package) for package in PACKAGES},
     }
+
+
+def run_manifest(questions: Questions, config: Mapping[str, Any], machine: Mapping[str, Any]) -> dict[str, Any]:
+    """Config, question file and machine: what it takes to repeat a run.
+
+    Args:
+        questions: The question file.
+        config: What decides the rows.
+        machine: As `machine_manifest` gives it.
+    """
+    file = {"path": str(questions.path), "sha256": questions.file_sha256, "rows": len(questions.samples)}
+    return {"config": dict(config), "question_file": file, **machine}
 
 
 def _version(package: str) -> str | None:

@@ -28,25 +28,17 @@ class RunLog:
         self._path = folder / f"{socket.gethostname()}-{os.getpid()}.jsonl"
         self._file: TextIO | None = None
 
-    @contextmanager
-    def clip(self, video: str) -> Iterator[dict[str, float]]:
-        """Log one clip; the block fills in the seconds of its stages."""
-        seconds: dict[str, float] = {}
-        start = time.perf_counter()
-        yield seconds
-        seconds["total"] = time.perf_counter() - start
-        self._write({"video": video, **{stage: f"{value:.4f}" for stage, value in seconds.items()}})
+    def write(self, line: dict[str, Any]) -> None:
+        """Write a line as it was collected by `LogLines`, perhaps in another process.
 
-    def error(self, video: str, err: Exception) -> None:
-        """Log an error that cost an answer, with its traceback."""
-        self._write({"video": video, "error": reason_of(err), "traceback": "".join(traceback.format_exception(err))})
-
-    def _write(self, line: dict[str, Any]) -> None:
+        Raises:
+            DatasetError: The disk is full.
+        """
         try:
             if self._file is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = self._path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
-            self._file.write(dump_line(line | {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z")}))
+            self._file.write(dump_line(line))
         except OSError as err:
             raise cannot_write(self._path, err) from err
 
@@ -57,3 +49,39 @@ class RunLog:
         if self._file is not None:
             with suppress(OSError):  # lines that a full disk did not take, which has been said
                 self._file.close()
+
+
+class LogLines:
+    """Collects lines for the log of a run, which the driver writes.
+
+    Example:
+        >>> log = LogLines()
+        >>> with log.clip("a.mp4") as seconds:
+        ...     seconds["decode"] = 0.5
+        >>> [line["video"] for line in log.take()], log.take()
+        (['a.mp4'], [])
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[dict[str, Any]] = []
+
+    @contextmanager
+    def clip(self, video: str) -> Iterator[dict[str, float]]:
+        """Log one clip; the block fills in the seconds of its stages."""
+        seconds: dict[str, float] = {}
+        start = time.perf_counter()
+        yield seconds
+        seconds["total"] = time.perf_counter() - start
+        self._add({"video": video, **{stage: f"{value:.4f}" for stage, value in seconds.items()}})
+
+    def error(self, video: str, err: Exception) -> None:
+        """Log an error that cost an answer, with its traceback."""
+        self._add({"video": video, "error": reason_of(err), "traceback": "".join(traceback.format_exception(err))})
+
+    def take(self) -> list[dict[str, Any]]:
+        """Return what was collected since the last call."""
+        lines, self._lines = self._lines, []
+        return lines
+
+    def _add(self, line: dict[str, Any]) -> None:
+        self._lines.append(line | {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z")})

@@ -1,149 +1,128 @@
-"""The runner: every sample of a question file ends as exactly one recorded row.
+"""What a worker does: all questions about one clip, from the file to their rows.
 
-Samples are grouped by clip. A clip is decoded, encoded and read by the language model once for all its
-questions; with the saving `overlap` the next one is already being decoded meanwhile. Rows go to a journal as they
-come, so that a run may be killed at any moment; clips are claimed, so that any number of processes may work in one
-folder.
+Samples are grouped by clip. A clip is decoded, encoded and read by the language model once for all its questions; with
+the saving `overlap` the next one is already being decoded meanwhile. `rows_of_clip` is what every command that
+answers many questions comes down to, and it knows nothing of other workers, nor of where rows are recorded.
 """
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dyto.benchmarks import Benchmark, Sample
+from dyto.benchmarks import Sample
 from dyto.errors import ConfigError
 from dyto.evaluation.asking import Asker
-from dyto.evaluation.folders import RunFolders
-from dyto.evaluation.journal import Journal, pieces
+from dyto.evaluation.journal import Journal
 from dyto.evaluation.loading import Loaded, Loader, Unavailable
-from dyto.evaluation.outcome import ErrorLimit
 from dyto.evaluation.questions import Questions
 from dyto.evaluation.rows import ANSWERED, STATUSES, Row
-from dyto.evaluation.runlog import RunLog
-from dyto.pipeline import VideoQA
+from dyto.evaluation.runlog import LogLines
+from dyto.scaling.jobs import Done, Job, Refused
+from dyto.scaling.working import refusal
 
-IDLE_SECONDS = 0.2
-ANSWERED_RANK, MISSING_RANK = STATUSES.index(ANSWERED), STATUSES.index("missing_video")
+if TYPE_CHECKING:
+    from dyto.evaluation.settings import Settings
+    from dyto.pipeline import VideoQA
+
+MISSING = "missing_video"
+ANSWERED_RANK, MISSING_RANK = STATUSES.index(ANSWERED), STATUSES.index(MISSING)
 Group: TypeAlias = tuple[int, list[Sample]]
 
 
-@dataclass(frozen=True)
-class Task:
-    """What one process has to do.
+def clips(questions: Questions, limit: int | None = None, shard: tuple[int, int] = (1, 1)) -> list[Group]:
+    """Clips with their samples; a clip's number is its place in the whole file.
 
     Args:
         questions: The question file.
-        folders: Where rows are recorded.
-        loader: Where videos come from.
-        max_new_tokens: Most tokens of an answer.
-        scoring: Multiple choice by the "letter" that the model writes, or by the options' "likelihood".
-        limit: Only the first so many questions of the file; None for all.
+        limit: Only the first so many questions; None for all.
         shard: (i, n): only every n-th clip, from the i-th on, counted from 1.
-        subtitles: Folder of `.srt` files, for a benchmark that has them.
-        error_limit: How many questions may stay unanswered.
     """
-
-    questions: Questions
-    folders: RunFolders
-    loader: Loader
-    max_new_tokens: int = 128
-    scoring: str = "letter"
-    limit: int | None = None
-    shard: tuple[int, int] = (1, 1)
-    subtitles: Path | None = None
-    error_limit: ErrorLimit = field(default_factory=ErrorLimit)
-
-    @property
-    def benchmark(self) -> Benchmark:
-        """Whose questions they are."""
-        return self.questions.benchmark
-
-    def groups(self) -> list[Group]:
-        """This shard's clips with their samples. A clip's number is its place in the whole file."""
-        index, count = self.shard
-        return clips(self.questions, self.limit)[index - 1 :: count]
-
-
-def clips(questions: Questions, limit: int | None = None) -> list[Group]:
-    """Clips with their samples: of all questions, or of the first so many. A clip's number is its place in the file."""
     numbers: dict[tuple[str, float | None, float | None], int] = {}
     for sample in questions.samples:
         numbers.setdefault(sample.clip, len(numbers))
     members: dict[int, list[Sample]] = {}
     for sample in questions.samples[:limit]:
         members.setdefault(numbers[sample.clip], []).append(sample)
-    return sorted(members.items())
+    return sorted(members.items())[shard[0] - 1 :: shard[1]]
 
 
-def run(task: Task, qa: VideoQA, *, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
-    """Ask everything that is not recorded yet, and wait for what other processes are asking.
+class ClipWork:
+    """Puts the questions about one clip after another to a model.
 
     Args:
-        task: What to do.
+        settings: Videos and options.
         qa: Model and strategy.
-        progress: Called with the number of samples recorded and the number of all in this shard.
+
+    Attributes:
+        about: What decides the rows of this worker and is known only once its model is loaded.
+    """
+
+    def __init__(self, settings: Settings, qa: VideoQA) -> None:
+        self.about: Mapping[str, Any] = settings.about(qa)
+        self._log = LogLines()
+        self._loader = settings.loader(qa, settings.token_cache(qa, self.about["config"]))
+        self._asker = Asker(
+            *(qa, settings.spec, self._loader.cache, settings.max_new_tokens, settings.scoring),
+            *(settings.subtitles(), self._log),
+        )
+        self._ahead: dict[int, Future[Loaded | Unavailable]] = {}
+        self._decoder = ThreadPoolExecutor(1)
+        self._overlap = qa.savings.on(qa.model.device.type).overlap
+
+    @classmethod
+    def loaded(cls, settings: Settings, device: str | None) -> ClipWork:
+        """Load model and strategy onto a device; None for the best there is."""
+        return cls(settings, settings.load(device))
+
+    def prepare(self, job: Job) -> None:
+        """See `Work.prepare`; a job's payload is its samples, all of one clip."""
+        if self._overlap and job.number not in self._ahead:
+            self._ahead[job.number] = self._decoder.submit(load_clip, self._loader, job.payload)
+
+    def rows(self, job: Job) -> Done | Refused:
+        """See `Work.rows`."""
+        video = self._ahead.pop(job.number, None) or self._decoder.submit(load_clip, self._loader, job.payload)
+        try:
+            found, rows = rows_of_clip(self._asker, job.payload, video, self._log)
+        except ConfigError as err:  # the driver knows whether any clip has met this setting
+            return refusal(job.number, err, self._log.take())
+        lacking = isinstance(found, Unavailable) and found.status == MISSING
+        return Done("", job.number, rows, lacking, {"log": self._log.take()})
+
+    def close(self) -> None:
+        """See `Work.close`."""
+        self._decoder.shutdown(wait=False, cancel_futures=True)
+
+
+def rows_of_clip(
+    asker: Asker, samples: Sequence[Sample], video: Future[Loaded | Unavailable], log: LogLines
+) -> tuple[Loaded | Unavailable, list[Row]]:
+    """Answer all questions about one clip.
+
+    Args:
+        asker: Model, strategy and options.
+        samples: The questions, all about one clip.
+        video: The clip, decoded or still being decoded.
+        log: Where seconds go.
+
+    Returns:
+        What was loaded, and one row for every sample.
 
     Raises:
-        DatasetError: The disk is full; what was recorded before is safe.
-        ConfigError: A setting that cannot work, such as a budget below what the strategy needs.
-        TooManyErrorsError: More questions stayed unanswered than are allowed.
+        ConfigError: A setting that this clip cannot meet, and perhaps none.
+        DatasetError: The machine has no room to read any video.
     """
-    groups = dict(task.groups())
-    keys = {sample.key for members in groups.values() for sample in members}
-    ahead = 1 if qa.savings.on(qa.model.device.type).overlap else 0
-    with (
-        task.folders.journal() as journal,
-        task.folders.claims() as claims,
-        RunLog(task.folders.logs) as log,
-        ThreadPoolExecutor(1) as decoder,
-    ):
-        asker = Asker(qa, task.benchmark, task.loader.cache, task.max_new_tokens, task.scoring, task.subtitles, log)
+    with log.clip(samples[0].video) as seconds:
+        loaded = video.result()
+        return loaded, asker.rows(samples, loaded, seconds)
 
-        def still_open(samples: Sequence[Sample]) -> list[Sample]:
-            return [sample for sample in samples if is_open(journal, task.loader, sample)]
 
-        def has_open(index: int) -> bool:
-            journal.refresh()
-            return bool(still_open(groups[index]))
-
-        def rows_of(samples: Sequence[Sample], video: Future[Loaded | Unavailable]) -> list[Row]:
-            try:
-                with log.clip(samples[0].video) as seconds:
-                    return asker.rows(samples, video.result(), seconds)
-            except ConfigError as err:
-                if not any(answered(journal, keys)):
-                    raise  # so far nothing could meet this setting: it is said now, and not after days
-                return asker.failed(samples, err)
-
-        def finish(index: int, video: Future[Loaded | Unavailable]) -> None:
-            rows = rows_of(groups[index], video)
-            wanted = {sample.key for sample in still_open(groups[index])}
-            journal.append(row for row in rows if row["key"] in wanted)
-            claims.release(index)
-            report()
-
-        def report() -> None:
-            progress(len(keys & journal.refresh()), len(keys))
-            task.error_limit.check(lambda: answered(journal, keys))
-
-        report()
-        coming: deque[tuple[int, Future[Loaded | Unavailable]]] = deque()
-        for index in pieces(claims, groups, has_open):
-            if index is not None:
-                coming.append((index, decoder.submit(load_clip, task.loader, groups[index])))
-            if coming and (index is None or len(coming) > ahead):
-                finish(*coming.popleft())
-            elif index is None:
-                time.sleep(IDLE_SECONDS)
-        while coming:
-            finish(*coming.popleft())
-        report()
+def load_clip(loader: Loader, samples: Sequence[Sample]) -> Loaded | Unavailable:
+    """Decode the clip of some samples, unless none of them can be asked."""
+    usable = [sample for sample in samples if not sample.broken]
+    return loader.load(usable[0]) if usable else Unavailable("bad_row", "nothing can be asked about it")
 
 
 def answered(journal: Journal, keys: Iterable[str]) -> Iterator[bool]:
@@ -163,9 +142,3 @@ def is_open(journal: Journal, loader: Loader, sample: Sample, key: str | None = 
     """
     found = journal.rank_of(key or sample.key)
     return found is None or (found == MISSING_RANK and loader.find(sample) is not None)
-
-
-def load_clip(loader: Loader, samples: Sequence[Sample]) -> Loaded | Unavailable:
-    """Decode the clip of some samples, unless none of them can be asked."""
-    usable = [sample for sample in samples if not sample.broken]
-    return loader.load(usable[0]) if usable else Unavailable("bad_row", "nothing can be asked about it")

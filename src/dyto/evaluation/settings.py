@@ -15,11 +15,10 @@ from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.cache import TokenCache, check_cache_folder
 from dyto.evaluation.folders import RunFolders
 from dyto.evaluation.loading import Loader
-from dyto.evaluation.manifest import loaded_config, model_files, run_manifest
+from dyto.evaluation.manifest import loaded_config, machine_manifest, model_files
 from dyto.evaluation.outcome import ErrorLimit
 from dyto.evaluation.prepare import GT_QA_DIR
 from dyto.evaluation.questions import Questions, read_questions
-from dyto.evaluation.runner import Task
 from dyto.evaluation.videos import EXTENSIONS, VideoIndex, subtitle_folder, video_folders
 from dyto.models.loading_options import Loading
 from dyto.pipeline import VideoQA
@@ -223,30 +222,37 @@ class Settings:
         """The folder of subtitles, for a benchmark that has them."""
         return subtitle_folder(self.spec, data_dir=self.data_dir)
 
-    def task(self, questions: Questions, qa: VideoQA) -> Task:
-        """Settle the run's folder, and say what there is to do in it.
+    def finder(self) -> Loader:
+        """What finds videos, without a model."""
+        return Loader(self.spec, self.videos(), (1, 1), {})
 
-        Raises:
-            DatasetError: The folder holds another configuration's results, or there are no videos.
+    def about(self, qa: VideoQA) -> dict[str, dict[str, Any]]:
+        """What a worker knows once its model is loaded: parts of the configuration, and of the manifest."""
+        return {
+            "config": loaded_config(qa, self.template(qa).text),
+            "manifest": machine_manifest(qa, self._model, self.max_new_tokens),
+        }
+
+    def token_cache(self, qa: VideoQA, loaded: Mapping[str, Any]) -> TokenCache | None:
+        """Where encoded videos are kept, if they are.
+
+        Args:
+            qa: The model.
+            loaded: What `about` says of the configuration.
         """
-        folders = self.run_folders()
-        config = self.config(questions) | loaded_config(qa, self.template(qa).text)
-        folders.settle(config, run_manifest(questions, qa, config))
-        cache = None
-        if self.cache_dir is not None:
-            parts = ("model", "weights", "dtype", "strategy", "savings")
-            what: dict[str, Any] = {key: config[key] for key in parts if key in config} | {"reader": READER}
-            embeddings = qa.model.model.get_input_embeddings().weight
-            cache = TokenCache(
-                self.cache_dir,
-                max_bytes=int(self.cache_gib * _GIB),
-                identity=what,
-                width=embeddings.shape[1],
-                mixed=self.cache_mixed,
-            )
-        subtitles, loader = self.subtitles(), self.loader(qa, cache)
-        asking = self.max_new_tokens, self.scoring, self.limit, self.shard
-        return Task(questions, folders, loader, *asking, subtitles, self.error_limit)
+        if self.cache_dir is None:
+            return None
+        strategy = describe_strategy(self.made_strategy())
+        what = {"model": self._model, "weights": loaded["weights"], "dtype": loaded["dtype"], "strategy": strategy}
+        if self.savings.changing:
+            what["savings"] = self.savings.changing
+        return TokenCache(
+            self.cache_dir,
+            max_bytes=int(self.cache_gib * _GIB),
+            identity=what | {"reader": READER},
+            width=qa.model.model.get_input_embeddings().weight.shape[1],
+            mixed=self.cache_mixed,
+        )
 
 
 def _first(names: Sequence[str], most: int = 3) -> str:

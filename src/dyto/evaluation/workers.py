@@ -1,32 +1,35 @@
-"""One process for every accelerator; they share the run's folder and need no other word to each other."""
+"""The driver's side of a run: what is still to be asked, who is asked, and where rows are recorded."""
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import pickle
-import traceback
-from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
-from dyto.children import deaf_children, end_with_parent
-from dyto.errors import DytoError, ModelError
-from dyto.evaluation.loading import Loader
+from dyto.benchmarks import Sample
+from dyto.errors import ConfigError, DatasetError
+from dyto.evaluation.asking import rows_of_error
+from dyto.evaluation.folders import RunFolders
+from dyto.evaluation.journal import Journal
+from dyto.evaluation.manifest import run_manifest
 from dyto.evaluation.questions import Questions
-from dyto.evaluation.runner import is_open, run
+from dyto.evaluation.rows import Row, unanswered
+from dyto.evaluation.runlog import RunLog
+from dyto.evaluation.runner import ClipWork, answered, clips, is_open
 from dyto.evaluation.settings import Settings
+from dyto.scaling.driver import Driver
+from dyto.scaling.jobs import Executor, Job, Machine, Ready
+from dyto.scaling.processes import InThisProcess, MakeWork, Processes
 
-POLL_SECONDS = 1.0
-START_METHOD = "spawn"
-"""How workers are started: a process that has touched a GPU must not be forked."""
+WAIT_SECONDS = 7 * 24 * 3600.0
+"""How long a second run into a folder waits for the first one, which may end or be killed at any time."""
+
+QUESTION_BYTES = 500_000
+"""What a question costs, as bytes of video: the largest jobs go first, and this is how they are compared."""
 
 Progress = Callable[[int, int], None]
-Complaint = tuple[Exception, str]
-"""What went wrong in a worker, and its traceback there."""
 
 
 def worker_devices(settings: Settings) -> list[str | None]:
@@ -54,110 +57,155 @@ def nothing_open(settings: Settings, questions: Questions) -> bool:
     folders = settings.run_folders()
     if not settings.same_model_files(folders):
         return False
-    loader = Loader(settings.spec, settings.videos(), (1, 1), {})
+    loader = settings.finder()
     with folders.journal() as journal:
         journal.refresh()
         return not any(is_open(journal, loader, sample) for sample in questions.samples[: settings.limit])
 
 
 def ask_all(settings: Settings, questions: Questions, progress: Progress) -> None:
-    """Ask everything that is open, in this process or in several.
+    """Ask everything that is open, in this process, in several, or on a cluster.
 
     Raises:
         DytoError: What went wrong; rows recorded before are safe.
     """
-    folders = settings.run_folders()
-    devices = worker_devices(settings)
-    with folders.alone("asking", seconds=10.0, shared=True):
-        if len(devices) == 1:
-            qa = settings.load(devices[0])
-            run(settings.task(questions, qa), qa, progress=progress)
-        else:
-            _run_processes(settings, questions, devices, progress)
+    Run(settings, questions, settings.run_folders(), progress).ask(partial(ClipWork.loaded, settings))
 
 
-def _run_processes(settings: Settings, questions: Questions, devices: list[str | None], progress: Progress) -> None:
-    context: Any = multiprocessing.get_context(START_METHOD)
-    threads = max(1, torch.get_num_threads() // len(devices))
-    workers: list[BaseProcess] = []
-    ears: list[Connection] = []  # pipes, as queues need shared memory, which not every machine offers
-    complaints: list[Complaint] = []
+class Run:
+    """Has workers answer questions, and records what they find out. Nobody else writes.
 
-    def hear() -> None:
-        for ear in ears:
-            with contextlib.suppress(EOFError, OSError):  # it has ended, and has nothing more to say
-                complaints.extend([ear.recv()] if ear.poll() else [])
-
-    try:
-        with deaf_children():
-            for device in devices:
-                ear, mouth = context.Pipe(duplex=False)
-                ears.append(ear)
-                workers.append(context.Process(target=_worker, args=(settings, device, threads, mouth), daemon=True))
-                workers[-1].start()
-                mouth.close()
-        _watch(settings, questions, workers, progress, hear)
-    finally:
-        for worker in workers:
-            if worker.pid is not None:
-                worker.kill()
-    if complaints:
-        err, where = complaints[0]
-        raise err from InWorker(where)
-    dead = [f"{device or 'cpu'} ({w.exitcode})" for w, device in zip(workers, devices, strict=True) if w.exitcode]
-    if len(dead) == len(workers):
-        raise ModelError(f"all workers died: {', '.join(dead)}; rows are safe, give the same command again")
-
-
-def _watch(
-    settings: Settings,
-    questions: Questions,
-    workers: Sequence[BaseProcess],
-    progress: Progress,
-    hear: Callable[[], None],
-) -> None:
-    keys = {sample.key for sample in questions.samples[: settings.limit]}
-    with settings.run_folders().journal() as journal:
-        while any(worker.is_alive() for worker in workers):
-            progress(len(keys & journal.refresh()), len(keys))
-            for worker in workers:
-                worker.join(POLL_SECONDS / len(workers))
-            hear()
-        hear()
-        progress(len(keys & journal.refresh()), len(keys))
-
-
-def _worker(settings: Settings, device: str | None, threads: int, mouth: Connection) -> None:
-    """What a worker process does."""
-    end_with_parent()
-    torch.set_num_threads(threads)
-    try:
-        qa = settings.load(device)
-        run(settings.task(settings.questions(), qa), qa)
-    except Exception as err:  # noqa: BLE001 - raised again in the parent
-        mouth.send(carried(err))
-        raise SystemExit(1) from None  # the parent says so
-
-
-class InWorker(Exception):
-    """The traceback of an error as it was in a worker; the error itself goes on in the parent."""
-
-    def __str__(self) -> str:
-        return f"in a worker:\n{self.args[0]}"
-
-
-def carried(err: Exception) -> Complaint:
-    """An error as it can be sent to another process, and its traceback as text.
-
-    One that cannot be taken apart and put together again becomes a `DytoError` with its name and message.
+    Args:
+        settings: What is run.
+        questions: The question file.
+        folders: Where rows go.
+        progress: Called with the number of rows recorded and the number of all in this shard.
     """
-    where = "".join(traceback.format_exception(err))
-    return err if _survives(err) else DytoError(f"{type(err).__name__}: {err}"), where
+
+    def __init__(self, settings: Settings, questions: Questions, folders: RunFolders, progress: Progress) -> None:
+        self._settings, self._questions, self._folders = settings, questions, folders
+        self._progress = progress
+        self._clips = clips(questions, settings.limit, settings.shard)
+        self._loader = settings.finder()
+        self._recorded: set[str] = set()
+
+    def ask(self, make: MakeWork) -> None:
+        """Ask everything that is not recorded yet; wait before that for another process that does.
+
+        Args:
+            make: Makes the work of one worker.
+
+        Raises:
+            DatasetError: The disk is full; what was recorded before is safe.
+            ConfigError: A setting that cannot work, such as a budget below what the strategy needs.
+            TooManyErrorsError: More questions stayed unanswered than are allowed.
+        """
+        index, count = self._settings.shard
+        with (
+            self._folders.alone("asking", seconds=10.0, shared=True),
+            self._folders.alone("asking", part=f"{index}-of-{count}", seconds=WAIT_SECONDS),
+            self.journal() as self._journal,
+            RunLog(self._folders.logs) as self._log,
+        ):
+            self._journal.refresh()
+            self._report()
+            jobs = self._jobs()
+            driver = Driver(
+                executor_of(self._settings, make, alone=not jobs),
+                record=self._record,
+                poisoned=self.poisoned,
+                refused=self._refused,
+                began=self._began,
+            )
+            driver.run(jobs)
+
+    def journal(self) -> Journal:
+        """The rows as they are recorded."""
+        return self._folders.journal()
+
+    def keys(self) -> set[str]:
+        """The key of every row that there will be."""
+        return {sample.key for _, samples in self._clips for sample in samples}
+
+    def payload(self, samples: Sequence[Sample]) -> Any:
+        """What a worker is told about a clip; None if nothing is to be asked about it."""
+        return [sample for sample in samples if is_open(self._journal, self._loader, sample)] or None
+
+    def config(self, about: Mapping[str, Any]) -> dict[str, Any]:
+        """What decides the rows, with what a worker says of its model."""
+        return self._settings.config(self._questions) | about["config"]
+
+    def poisoned(self, job: Job, why: str) -> list[Row]:
+        """The rows of a clip that killed its workers."""
+        return [unanswered(self._settings.spec, sample, "failed", why) for sample in job.payload]
+
+    def failed(self, job: Job, error: Exception) -> list[Row]:
+        """The rows of a clip that met an error."""
+        return rows_of_error(self._settings.spec, job.payload, error)
+
+    def beside(self, lines: Mapping[str, Sequence[Row]]) -> None:
+        """Record what workers report besides rows and log."""
+
+    def _jobs(self) -> list[Job]:
+        told = [(number, samples, self.payload(samples)) for number, samples in self._clips]
+        return [Job(number, self._size(samples), about) for number, samples, about in told if about is not None]
+
+    def _size(self, samples: Sequence[Sample]) -> float:
+        """What a job is expected to cost, in bytes of video: nothing where there is no video."""
+        clip = self._loader.find(samples[0])
+        try:
+            return float(clip.path.stat().st_size + QUESTION_BYTES * len(samples)) if clip else 0.0
+        except OSError:
+            return 0.0
+
+    def _began(self, ready: Ready, first: Ready | None) -> None:
+        """Settle the folder when the first worker is ready; the others must have loaded the same.
+
+        Raises:
+            DatasetError: The folder holds another configuration's rows, or a worker has another model than the first.
+        """
+        if first is None:
+            config = self.config(ready.about)
+            self._folders.settle(config, run_manifest(self._questions, config, ready.about["manifest"]))
+            return
+        for name, value in first.about["config"].items():
+            if ready.about["config"][name] != value:
+                raise DatasetError(
+                    f"worker {ready.worker} on {ready.machine.node} has {name} {ready.about['config'][name]!r}, and "
+                    f"{first.worker} on {first.machine.node} has {value!r}, expected the same: give all machines the "
+                    "same model"
+                )
+
+    def _record(self, job: Job, rows: Sequence[Row], machine: Machine, beside: Mapping[str, Sequence[Row]]) -> None:
+        for line in beside.get("log", ()):
+            self._log.write(line)
+        self.beside(beside)
+        self._journal.append(rows)
+        self._recorded |= {row["key"] for row in rows}
+        self._report()
+
+    def _report(self) -> None:
+        keys = self.keys()
+        if not self._recorded:
+            self._recorded = keys & self._journal.refresh()
+        self._progress(len(self._recorded), len(keys))
+        self._settings.error_limit.check(self._answered)
+
+    def _answered(self) -> list[bool]:
+        self._journal.refresh()
+        return list(answered(self._journal, self.keys()))
+
+    def _refused(self, job: Job, error: Exception) -> list[Row]:
+        """The rows of a clip that could not be asked about with these settings.
+
+        So far nothing could meet them: then that is said now, and not after days.
+        """
+        if not isinstance(error, ConfigError) or not any(self._answered()):
+            raise error
+        return self.failed(job, error)
 
 
-def _survives(err: Exception) -> bool:
-    try:
-        again = pickle.loads(pickle.dumps(err))  # noqa: S301 - what was dumped here
-    except Exception:  # noqa: BLE001 - whatever hinders it
-        return False
-    return type(again) is type(err) and str(again) == str(err)
+def executor_of(settings: Settings, make: MakeWork, *, alone: bool = False) -> Executor:
+    """Who does the work; `alone` where there is none, but to see whether the model is still the same."""
+    devices = worker_devices(settings)
+    return InThisProcess(make, devices[0]) if alone or len(devices) == 1 else Processes(make, devices)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -57,29 +57,30 @@ class Driver:
 
     Args:
         executor: The workers.
-        record: Called once for every job, with its rows and the machine they come from.
+        record: Called once for every job, with its rows, the machine they come from, and lines of other kinds.
         poisoned: Makes the rows of a job that killed its workers, from the job and the reason.
         refused: Makes the rows of a job that a worker could not do, from the job and the error; it may raise the
             error, which ends the run.
-        progress: Called with the jobs recorded.
+        began: Called when a worker is ready, with what it says of itself and what the first one said (None for the
+            first); it may raise an error, which ends the run.
         clock: Seconds; another one for simulations.
     """
 
     executor: Executor
-    record: Callable[[Job, Sequence[Row], Machine], None]
+    record: Callable[[Job, Sequence[Row], Machine, Mapping[str, Sequence[Row]]], None]
     poisoned: Callable[[Job, str], Sequence[Row]]
     refused: Callable[[Job, Exception], Sequence[Row]]
-    progress: Callable[[int], None] = lambda done: None
+    began: Callable[[Ready, Ready | None], None] = lambda ready, first: None
     clock: Callable[[], float] = time.monotonic
 
     def run(self, jobs: Iterable[Job]) -> None:
-        """Do all jobs.
+        """Do all jobs; where there are none, wait until a worker is ready.
 
         Raises:
             ModelError: All workers died and stayed dead; what was recorded is safe.
             DytoError: What a worker said that concerns the whole run.
         """
-        ordered = sorted(jobs, key=lambda job: (-job.size, job.number))
+        ordered = sorted(jobs, key=lambda job: (job.size > 0, -job.size, job.number))
         self._jobs = {job.number: job for job in ordered}
         self._queue = deque(self._jobs)
         self._suspects: deque[int] = deque()
@@ -89,12 +90,11 @@ class Driver:
         self._open = set(self._jobs)
         self._idle: dict[str, None] = {}  # workers with nothing to do, in the order in which they try to find some
         self._why = ""
+        self._first: Ready | None = None
         self._done, self._poisonous = False, 0
-        if not self._open:
-            return
         try:
             self._workers = {name: _Worker(name) for name in self.executor.start()}
-            while self._open:
+            while self._open or not self._first:
                 changed: set[str] = set()
                 for event in self.executor.events(POLL_SECONDS):
                     changed |= self._take(event)
@@ -105,7 +105,7 @@ class Driver:
                     self._hand_out(worker)
                     if worker is not None and worker.ready and not worker.held:
                         self._idle[name] = None  # at the end of the line
-                if not self._workers and self._open:
+                if not self._workers and (self._open or not self._first):
                     raise ModelError(
                         f"all workers died ({self._why or 'without a word'}): what is recorded is safe, give the same "
                         "command again"
@@ -119,6 +119,8 @@ class Driver:
         if worker is None:  # one that was given up
             return set()
         if isinstance(event, Ready):
+            self.began(event, self._first)
+            self._first = self._first or event
             worker.ready, worker.machine = True, event.machine
         elif isinstance(event, Died):
             self._bury(worker, event.why)
@@ -145,13 +147,14 @@ class Driver:
             rows = self.refused(job, event.error)
         else:
             rows, self._done = event.rows, True
-        self._close(job, rows, worker.machine)
+        self._close(job, rows, worker.machine, event.beside)
 
-    def _close(self, job: Job, rows: Sequence[Row], machine: Machine) -> None:
-        self.record(job, rows, machine)
+    def _close(
+        self, job: Job, rows: Sequence[Row], machine: Machine, beside: Mapping[str, Sequence[Row]] | None = None
+    ) -> None:
+        self.record(job, rows, machine, beside or {})
         self._open.discard(job.number)
         self._holders.pop(job.number, None)
-        self.progress(len(self._jobs) - len(self._open))
 
     def _elsewhere(self, number: int, worker: _Worker) -> bool:
         """Whether a job whose video this worker's node lacks was put back for another node."""

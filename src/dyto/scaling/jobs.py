@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -15,7 +15,7 @@ class Job:
 
     Attributes:
         number: Tells jobs apart; jobs of one size are handed out in this order.
-        size: What the job is expected to cost, in any unit; the largest jobs go first.
+        size: What the job is expected to cost, in any unit: those that cost nothing go first, then the largest.
         payload: What the worker needs; it travels to other processes, so keep it small.
     """
 
@@ -39,10 +39,17 @@ class Machine:
 
 @dataclass(frozen=True)
 class Ready:
-    """A worker has loaded its model, or has come back after it died."""
+    """A worker has loaded its model, or has come back after it died.
+
+    Attributes:
+        worker: The worker.
+        machine: Where it runs.
+        about: What it knows about its model.
+    """
 
     worker: str
     machine: Machine = field(default_factory=Machine)
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,12 +61,14 @@ class Done:
         number: The job.
         rows: What it found out.
         lacking: The node does not have the video: another node is asked, if there is one.
+        beside: Lines of other kinds, such as those for the log of the run.
     """
 
     worker: str
     number: int
     rows: Sequence[Row]
     lacking: bool = False
+    beside: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,12 +80,14 @@ class Refused:
         number: The job; None if the worker cannot do any, as when its model cannot be loaded.
         error: Why.
         where: The traceback, as text.
+        beside: Lines of other kinds, such as those for the log of the run.
     """
 
     worker: str
     number: int | None
     error: Exception
     where: str = ""
+    beside: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,6 +122,10 @@ class Executor(Protocol):
 
 class Work(Protocol):
     """What a worker does with its jobs; made once in each worker."""
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What is known once the model is loaded."""
 
     def prepare(self, job: Job) -> None:
         """Begin to read the job's video, beside what is going on."""

@@ -76,7 +76,8 @@ class Processes:
 
     def _ended(self, name: str) -> str:
         worker = self._workers[name]
-        assert worker.process is not None and worker.pipe is not None
+        assert worker.process is not None
+        assert worker.pipe is not None
         worker.pipe.close()
         worker.pipe = None
         worker.process.join(10)
@@ -112,15 +113,16 @@ class InThisProcess:
     """The one worker that needs no process: jobs are done as their results are asked for.
 
     Args:
-        work: What does them.
+        make: Makes the work.
+        device: Handed to it.
     """
 
     NAME = "this process"
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
+    def __init__(self, make: MakeWork, device: str | None) -> None:
+        self._make, self._device = make, device
+        self._work: Work | None = None
         self._jobs: list[Job] = []
-        self._told = False
 
     def start(self) -> Sequence[str]:
         """See `Executor.start`."""
@@ -132,12 +134,12 @@ class InThisProcess:
 
     def events(self, seconds: float) -> Sequence[Event]:
         """See `Executor.events`."""
-        if not self._told:
-            self._told = True
-            return [Ready(self.NAME, this_machine(None))]
+        if self._work is None:
+            self._work = self._make(self._device)
+            return [Ready(self.NAME, this_machine(self._device), self._work.about)]
         if not self._jobs:
             return []
-        for job in self._jobs[:2]:
+        for job in self._jobs:
             self._work.prepare(job)
         return [replace(attempted(self._work, self._jobs.pop(0)), worker=self.NAME)]
 
@@ -146,7 +148,8 @@ class InThisProcess:
 
     def close(self) -> None:
         """See `Executor.close`."""
-        self._work.close()
+        if self._work is not None:
+            self._work.close()
 
 
 def _main(make: MakeWork, device: str | None, threads: int, pipe: Connection) -> None:
@@ -158,7 +161,7 @@ def _main(make: MakeWork, device: str | None, threads: int, pipe: Connection) ->
     except Exception as err:  # noqa: BLE001 - raised again in the parent
         pipe.send(refusal(None, err))
         raise SystemExit(1) from None
-    pipe.send(Ready("", this_machine(device)))
+    pipe.send(Ready("", this_machine(device), work.about))
     waiting: list[Job] = []
     while True:
         while not waiting or pipe.poll():

@@ -6,13 +6,14 @@ import pickle
 import platform
 import socket
 import traceback
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 from dyto.errors import DytoError
-from dyto.scaling.jobs import Done, Job, Machine, Refused, Work
+from dyto.scaling.jobs import Done, Job, Machine, Refused, Row, Work
 
 
 def attempted(work: Work, job: Job) -> Done | Refused:
@@ -23,13 +24,14 @@ def attempted(work: Work, job: Job) -> Done | Refused:
         return refusal(job.number, err)
 
 
-def refusal(number: int | None, err: Exception) -> Refused:
+def refusal(number: int | None, err: Exception, log: Sequence[Row] = ()) -> Refused:
     """Return an error as it can be sent to another process, with its traceback as text.
 
     One that cannot be taken apart and put together again becomes a `DytoError` with its name and message.
     """
     where = "".join(traceback.format_exception(err))
-    return Refused("", number, err if _survives(err) else DytoError(f"{type(err).__name__}: {err}"), where)
+    told = err if _survives(err) else DytoError(f"{type(err).__name__}: {err}")
+    return Refused("", number, told, where, {"log": log})
 
 
 def _survives(err: Exception) -> bool:

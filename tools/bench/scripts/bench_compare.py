@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 import dyto.pipeline
-from dyto.comparing.compare import Comparison, compare
+from dyto.comparing.compare import compare
+from dyto.comparing.comparison import Comparison
 from dyto.evaluation.evaluate import evaluate
 from dyto.evaluation.settings import Settings
 from dyto.synthetic.benchmark import synth_benchmark

@@ -15,8 +15,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from dyto.evaluation.runner import run
+from dyto.evaluation.runner import ClipWork
 from dyto.evaluation.settings import Settings
+from dyto.evaluation.workers import Run
 from dyto.models.loading_options import Loading
 from dyto.savings import Savings
 from dyto.synthetic.videos import sample_video
@@ -51,6 +52,15 @@ def write_world(folder, options):
     return records
 
 
+def _quietly(done, total):
+    """No progress is shown."""
+
+
+def _loaded(settings, qa, device):
+    """The work of a worker, with the model that is loaded already."""
+    return ClipWork(settings, qa)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default="tiny")
@@ -72,11 +82,13 @@ def main():
 
         def runner(name, overlap):
             qa.savings = Savings(overlap=overlap)
-            task = replace(settings, folders={"out": folder / name}).task(questions, qa)
+            ours = replace(settings, folders={"out": folder / name}, savings=Savings(overlap=overlap))
             start = time.perf_counter()
-            run(task, qa)
+            Run(ours, questions, ours.run_folders(), _quietly).ask(
+                lambda _, ours=ours: ClipWork(ours, qa)
+            )
             spent = time.perf_counter() - start
-            with task.folders.journal() as journal:
+            with ours.run_folders().journal() as journal:
                 journal.refresh()
                 rows = sorted(journal.rows().values(), key=lambda row: row["place"])
             return spent, [row["pred"] for row in rows]

@@ -11,20 +11,16 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests"))
 
 from dyto.evaluation.journal import Journal
 from dyto.scaling.driver import Driver
 from dyto.scaling.jobs import Done, Event, Job, Machine, Row
-
-from fake_workers import FakeWorkers
+from dyto_bench.simulated_workers import FakeWorkers
 
 
 class Answering(FakeWorkers):
@@ -70,7 +66,7 @@ def main() -> None:
     workers.rows_a_job = given.rows
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder)) as journal:
 
-        def record(job: Job, rows: Sequence[Row], machine: Machine) -> None:
+        def record(job: Job, rows: Sequence[Row], machine: Machine, beside: Mapping[str, Sequence[Row]]) -> None:
             journal.append(rows)
 
         def poisoned(job: Job, reason: str) -> Sequence[Row]:
@@ -86,7 +82,9 @@ def main() -> None:
     failed = sum(line["status"] == "failed" for line in lines)
     print(f"{expected} rows of {given.jobs} jobs on {given.workers} workers in {seconds:.1f} s")
     print(f"{expected / seconds:.0f} rows and {given.jobs / seconds:.0f} jobs a second through driver and journal")
-    print(f"lost {expected - len(keys)}, doubled {len(lines) - len(keys)}, failed {failed} of {len(deadly)} deadly jobs")
+    print(
+        f"lost {expected - len(keys)}, doubled {len(lines) - len(keys)}, failed {failed} of {len(deadly)} deadly jobs"
+    )
     if len(keys) != expected or len(lines) != len(keys) or failed < len(deadly) * given.rows:
         raise SystemExit("rows are not what they should be")
 

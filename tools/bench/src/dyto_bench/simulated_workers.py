@@ -1,4 +1,4 @@
-"""Workers that take no time: a simulated clock, machines of different speeds, deaths, and files that some nodes lack."""
+"""Workers in simulated time: machines of different speeds, deaths, and files that some nodes lack."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class FakeWorkers:
         self._left: dict[str, int] = {}
 
     def start(self) -> Sequence[str]:
+        """See `Executor.start`."""
         names = [f"w{number}" for number in range(len(self.speeds))]
         for name in names:
             self._lives[name] = 0
@@ -53,6 +54,7 @@ class FakeWorkers:
         return names
 
     def restart(self, worker: str) -> None:
+        """See `Executor.restart`."""
         number = int(worker[1:])
         self._jobs[worker] = []
         self._lives[worker] += 1
@@ -61,6 +63,7 @@ class FakeWorkers:
         self._expect(STARTING, Died(worker) if number in self.hopeless else Ready(worker, machine))
 
     def submit(self, worker: str, job: Job) -> None:
+        """See `Executor.submit`."""
         self._jobs[worker].append(job)
         assert len(self._jobs[worker]) <= 2
         if len(self._jobs[worker]) == 1:
@@ -83,6 +86,7 @@ class FakeWorkers:
         heapq.heappush(self._coming, (self.now + seconds, next(self._order), self._lives[event.worker], event))
 
     def events(self, seconds: float) -> Sequence[Event]:
+        """See `Executor.events`."""
         if not self._coming or self._coming[0][0] > self.now + seconds:
             self.now += seconds
             return []
@@ -97,4 +101,5 @@ class FakeWorkers:
         return [replace(event)]
 
     def close(self) -> None:
+        """See `Executor.close`."""
         self.closed = True

@@ -1,0 +1,84 @@
+"""What is compared, and on what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dyto.comparing.cells import SIMPLE_RIVALS, Cell, make_cells, parse_budgets, parse_strategies
+from dyto.errors import ConfigError, unknown
+from dyto.evaluation.asking import SCORINGS
+from dyto.evaluation.folders import RunFolders
+from dyto.evaluation.questions import Questions
+from dyto.evaluation.settings import Settings
+from dyto.strategies.published import split_names
+
+DEFAULT_BUDGETS = "1.6f,3.2f,6.4f,12.8f,25.6f"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared, and on what.
+
+    Args:
+        settings: Benchmark, model, sampling and scoring, the same for all; its strategy is not looked at.
+        out: Folder for everything that is written.
+        strategies: Names between commas, as `find_strategy` takes them; "all" for all that take a budget.
+            `uniform` is added where it is missing.
+        budgets: Between commas: tokens ("230"), or whole frames ("6.4f").
+        rotate: Ask every multiple choice question in every rotation of its options.
+        blind: Also ask without any video.
+        rivals: Names between commas of the simple strategies of which the best is the rival; None for
+            `SIMPLE_RIVALS`, as far as they take part.
+    """
+
+    settings: Settings
+    out: Path
+    strategies: str = "all"
+    budgets: str = DEFAULT_BUDGETS
+    rotate: bool = False
+    blind: bool = True
+    rivals: str | None = None
+
+    def __post_init__(self) -> None:
+        kind, scoring = self.settings.spec.kind, self.settings.scoring
+        if kind == "generative":
+            raise ConfigError(
+                f"{self.settings.spec.title} needs a judge, expected a benchmark with options or short answers: "
+                "use dyto eval for each strategy"
+            )
+        if scoring not in SCORINGS:
+            raise unknown("scoring", scoring, SCORINGS)
+        if kind != "choice" and (self.rotate or scoring != "letter"):
+            raise ConfigError(f"{self.settings.spec.title} has no options to rotate or to score by likelihood")
+        if self.rotate and scoring == "likelihood":
+            raise ConfigError("by likelihood options are not shown, so that there is nothing to rotate: leave one out")
+        for name in self.rival_names:
+            if self.rivals is not None and name not in self.names:
+                raise unknown("rival", name, self.names)
+
+    @property
+    def names(self) -> list[str]:
+        """The strategies, `uniform` among them."""
+        return parse_strategies(self.strategies)
+
+    @property
+    def rival_names(self) -> list[str]:
+        """Of the simple strategies whose best is the rival."""
+        if self.rivals is None:
+            return [name for name in SIMPLE_RIVALS if name in self.names]
+        return split_names(self.rivals)
+
+    @property
+    def folders(self) -> RunFolders:
+        """Where the comparison keeps what."""
+        return RunFolders(self.out, self.out, self.out, self.out)
+
+    def cells(self, num_patches: int) -> list[Cell]:
+        """Every strategy at every budget."""
+        return make_cells(self.names, parse_budgets(self.budgets, num_patches), blind=self.blind)
+
+    def config(self, questions: Questions) -> dict[str, Any]:
+        """What decides the rows besides strategies and budgets, which may be added to later."""
+        return self.settings.common_config(questions) | {"rotate": self.rotate}
