@@ -25,7 +25,7 @@ FLOORS = [
     {"pipeline"},
     {"synthetic", "benchmarks", "scaling"},
     {"evaluation", "inspecting"},
-    {"demo"},
+    {"demo", "batch"},
     {"comparing", "certifying"},
     {"cli", "lmms"},
     {"__main__"},

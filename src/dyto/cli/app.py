@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dyto.cli import options
+from dyto.cli.batch import register as register_batch
 from dyto.cli.certifying import register as register_certifying
 from dyto.cli.comparing import register as register_comparing
 from dyto.cli.console import err, out
@@ -247,6 +248,7 @@ def run(words: list[str], debug: bool) -> int:
     return report_errors(lambda: app(allow_bare_png(spread_choices(given)), prog_name="dyto"), debug)
 
 
+register_batch(app)
 register_evaluation(app)
 register_comparing(app)
 register_certifying(app)

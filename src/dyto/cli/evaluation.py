@@ -80,11 +80,11 @@ def evaluate_command(
     savings: options.SavingOptions,
     cache: options.CacheOptions,
     judge: options.JudgeOptions,
+    scale: options.ScaleOptions,
     prompt: options.PromptName = None,
     max_new_tokens: options.MaxNewTokens = 128,
     scoring: Annotated[str, typer.Option(help="Multiple choice by letter, or by likelihood.")] = "letter",
     shard: Annotated[str, typer.Option(help="i/n: only every n-th video, from the i-th on.")] = "1/1",
-    workers: Annotated[int | None, typer.Option(help="Processes. (default: one for every visible GPU)")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Pay the judge without asking.")] = False,
     run_name: Annotated[
         options.Text, typer.Option("--name", help="Name of the run. (default: made of its settings)")
@@ -116,7 +116,7 @@ def evaluate_command(
             scoring=scoring,
             limit=questions.limit,
             shard=parse_shard(shard),
-            workers=workers,
+            **scale.settings(),
             cache_dir=cache.cache,
             cache_gib=cache.cache_gb,
             cache_mixed=cache.cache_mixed,

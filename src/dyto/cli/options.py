@@ -214,3 +214,26 @@ class JudgeFlags:
 
 
 JudgeOptions = Annotated[JudgeFlags, Flags()]
+
+
+@dataclass(frozen=True)
+class ScaleFlags:
+    """Who does the work."""
+
+    workers: Annotated[
+        int | None, typer.Option(help="Processes, or workers of the cluster. (default: one for every GPU)")
+    ] = None
+    ray: Annotated[
+        Text,
+        typer.Option(help="Use a Ray cluster: its address; auto for the one that runs here; local for a new one."),
+    ] = None
+    gpus_per_worker: Annotated[
+        float | None, typer.Option(help="GPUs of the cluster for each worker. (default: 1 if there are any)")
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """As arguments of `dyto.evaluation.settings.Settings`."""
+        return {"workers": self.workers, "ray": self.ray, "gpus_per_worker": self.gpus_per_worker}
+
+
+ScaleOptions = Annotated[ScaleFlags, Flags()]

@@ -197,7 +197,12 @@ class RunFolders:
         return len(rows) - len(keep)
 
     def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write all rows into one file, sorted by place: the same for the same rows, whoever wrote them."""
+        """Write all rows into one file, sorted by place: the same for the same rows, whoever wrote them.
+
+        A row names the kind of machine that it comes from only where there were several kinds.
+        """
+        if len({row["machine"] for row in rows if row.get("machine")}) < 2:
+            rows = [{name: value for name, value in row.items() if name != "machine"} for row in rows]
         write_atomic(self.predictions, dump_lines(sorted(rows, key=lambda row: (row["place"], row["key"]))))
 
 

@@ -69,6 +69,7 @@ class ClipWork:
         )
         self._ahead: dict[int, Future[Loaded | Unavailable]] = {}
         self._decoder = ThreadPoolExecutor(1)
+        self._begun: set[int] = set()
         self._overlap = qa.savings.on(qa.model.device.type).overlap
 
     @classmethod
@@ -78,11 +79,12 @@ class ClipWork:
 
     def prepare(self, job: Job) -> None:
         """See `Work.prepare`; a job's payload is its samples, all of one clip."""
-        if self._overlap and job.number not in self._ahead:
+        if self._overlap and job.number not in self._ahead and job.number not in self._begun:
             self._ahead[job.number] = self._decoder.submit(load_clip, self._loader, job.payload)
 
     def rows(self, job: Job) -> Done | Refused:
         """See `Work.rows`."""
+        self._begun.add(job.number)  # a cluster may tell of a job in another thread, and too late
         video = self._ahead.pop(job.number, None) or self._decoder.submit(load_clip, self._loader, job.payload)
         try:
             found, rows = rows_of_clip(self._asker, job.payload, video, self._log)

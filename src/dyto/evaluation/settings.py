@@ -72,7 +72,9 @@ class Settings:
         scoring: Multiple choice by "letter" or "likelihood".
         limit: Only the first so many questions.
         shard: (i, n): every n-th video, from the i-th on.
-        workers: Processes on this machine; None for one for every visible GPU.
+        workers: Processes on this machine, or workers of a cluster; None for one for every GPU.
+        ray: The address of a Ray cluster, "auto" or "local"; None for this machine alone.
+        gpus_per_worker: GPUs of the cluster for each worker; None for one if there are any.
         cache_dir: Where encoded videos are kept; None to keep none.
         cache_gib: Most disk space for them.
         cache_mixed: Whether the folder may hold anything else.
@@ -99,6 +101,8 @@ class Settings:
     limit: int | None = None
     shard: tuple[int, int] = (1, 1)
     workers: int | None = None
+    ray: str | None = None
+    gpus_per_worker: float | None = None
     cache_dir: Path | None = None
     cache_gib: float = 50.0
     cache_mixed: bool = False

@@ -180,7 +180,7 @@ class Run:
         for line in beside.get("log", ()):
             self._log.write(line)
         self.beside(beside)
-        self._journal.append(rows)
+        self._journal.append(row | {"machine": machine.kind} if machine.kind else row for row in rows)
         self._recorded |= {row["key"] for row in rows}
         self._report()
 
@@ -207,5 +207,9 @@ class Run:
 
 def executor_of(settings: Settings, make: MakeWork, *, alone: bool = False) -> Executor:
     """Who does the work; `alone` where there is none, but to see whether the model is still the same."""
+    if settings.ray is not None and not alone:
+        from dyto.scaling.ray_cluster import RayWorkers
+
+        return RayWorkers(make, settings.ray, settings.workers, settings.gpus_per_worker)
     devices = worker_devices(settings)
     return InThisProcess(make, devices[0]) if alone or len(devices) == 1 else Processes(make, devices)

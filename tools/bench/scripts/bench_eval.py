@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from dyto.evaluation.runner import ClipWork
@@ -84,9 +85,7 @@ def main():
             qa.savings = Savings(overlap=overlap)
             ours = replace(settings, folders={"out": folder / name}, savings=Savings(overlap=overlap))
             start = time.perf_counter()
-            Run(ours, questions, ours.run_folders(), _quietly).ask(
-                lambda _, ours=ours: ClipWork(ours, qa)
-            )
+            Run(ours, questions, ours.run_folders(), _quietly).ask(partial(_loaded, ours, qa))
             spent = time.perf_counter() - start
             with ours.run_folders().journal() as journal:
                 journal.refresh()

@@ -1,0 +1,1 @@
+"""Questions about any number of videos, from a table to a table."""

@@ -1,0 +1,144 @@
+"""The table of questions: one sample for every row, whatever the row holds."""
+
+from __future__ import annotations
+
+import glob
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from dyto.benchmarks import Benchmark, Sample
+from dyto.benchmarks.base import kind_of, text, text_or_none
+from dyto.errors import ConfigError, DatasetError
+from dyto.evaluation.questions import Questions
+from dyto.evaluation.tables import NO_OBJECT, TOO_MANY_CELLS, Rows, read_rows
+
+COLUMNS = ("video", "question")
+
+
+def _sample(row: Mapping[str, Any]) -> Sample:
+    return Sample(
+        video=text(row, "video"),
+        questions=(text(row, "question"),),
+        question_id=text_or_none(row, "key"),
+        answer="",
+        candidates=_choices(row.get("choices")),
+        start=_seconds(row, "start"),
+        end=_seconds(row, "end"),
+    )
+
+
+BATCH = Benchmark(
+    name="batch", title="batch", kind="open", prepared=(), videos="", columns=COLUMNS, sample=_sample, source="yours"
+)
+"""What a batch is to the machinery of evaluations: questions without true answers."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows as they were given, and the sample made of each.
+
+    Attributes:
+        rows: The cells of each row.
+        questions: The samples, in the same order; a row that cannot be asked says why in `broken`.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    questions: Questions
+
+
+def read_table(path: Path, *, encoding: str | None = None) -> Table:
+    """Read a table of questions (JSONL, JSON, CSV, TSV or Parquet).
+
+    Args:
+        path: The file. Each row has a `video` and a `question`, and may have `choices` (a list; in CSV a JSON list),
+            `start` and `end` (seconds), and a `key` of its own. Other columns are carried through.
+        encoding: Of a text file, if it is neither UTF-8 nor marked.
+
+    Raises:
+        DatasetError: The file cannot be read, lacks a column, or has a key twice.
+        MissingExtraError: A parquet file, and pyarrow is not installed.
+    """
+    rows = read_rows(path, columns=COLUMNS, encoding=encoding)
+    return _table(path, rows, sha256(path.read_bytes()).hexdigest())
+
+
+def ask_each(pattern: str, questions: Sequence[str]) -> Table:
+    """Ask the same questions about every file that a pattern names.
+
+    Args:
+        pattern: Such as "videos/**/*.mp4", as `glob` of Python takes it.
+        questions: The questions, in this order for every video.
+
+    Raises:
+        ConfigError: No file fits, or there is no question.
+    """
+    videos = sorted(path for path in glob.glob(pattern, recursive=True) if not path.startswith("."))
+    if not videos:
+        raise ConfigError(f"no file fits {pattern!r}: put the pattern in quotes, such as 'videos/**/*.mp4'")
+    if not questions:
+        raise ConfigError("found --videos without a question, expected one: --question 'what is shown ?'")
+    cells = [{"video": video, "question": question} for video in videos for question in questions]
+    told = json.dumps(cells, ensure_ascii=False).encode(errors="surrogatepass")
+    return _table(Path(pattern), list(enumerate(cells, 1)), sha256(told).hexdigest())
+
+
+def _table(path: Path, rows: Rows, digest: str) -> Table:
+    samples = [replace(_converted(row), place=place, line=line) for place, (line, row) in enumerate(rows)]
+    seen: dict[str, int] = {}
+    for sample in samples:
+        if sample.question_id and seen.setdefault(sample.question_id, sample.line) != sample.line:
+            raise DatasetError(
+                f"{path} has key {sample.question_id!r} in row {seen[sample.question_id]} and in row {sample.line}, "
+                "expected each once: number them, or leave the column out"
+            )
+    return Table([row for _, row in rows], Questions(BATCH, tuple(samples), path, digest))
+
+
+def _converted(row: Mapping[str, Any]) -> Sample:
+    """The sample of a row, or one that says why there is none."""
+    try:
+        if NO_OBJECT in row:
+            raise ValueError(row[NO_OBJECT])
+        if TOO_MANY_CELLS in row:
+            raise ValueError(f"the row has {row[TOO_MANY_CELLS]}")
+        sample = _sample(row)
+        if not sample.video.strip() or not sample.questions[0].strip():
+            raise ValueError("there is no video, or no question")
+        if sample.start is not None and sample.end is not None and sample.end <= sample.start:
+            raise ValueError(f"the clip ends at {sample.end:g} s, before it begins at {sample.start:g} s")
+    except ValueError as err:
+        video = row.get("video")
+        return Sample(video if isinstance(video, str) else "", ("",), "", "", broken=str(err))
+    return sample
+
+
+def _choices(cell: Any) -> tuple[str, ...]:
+    """The options of a question: a list, or one written as JSON."""
+    if cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell)):
+        return ()
+    if isinstance(cell, str):
+        try:
+            cell = json.loads(cell)
+        except ValueError as err:
+            raise ValueError(f'\'choices\' is {cell[:40]!r}, expected a list as JSON: ["a cat", "a dog"]') from err
+    if not isinstance(cell, list) or len(cell) < 2:
+        raise ValueError(f"'choices' is {kind_of(cell)}, expected a list of two or more")
+    return tuple(text({"choices": option}, "choices") for option in cell)
+
+
+def _seconds(row: Mapping[str, Any], column: str) -> float | None:
+    cell = row.get(column)
+    if cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell)):
+        return None
+    try:
+        value = float(cell)
+    except (TypeError, ValueError) as err:
+        raise ValueError(f"{column!r} is {kind_of(cell)}, expected seconds") from err
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{column!r} is {value:g}, expected seconds from 0 on")
+    return value

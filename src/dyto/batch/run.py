@@ -1,0 +1,95 @@
+"""A whole batch: ask, record, and write every row of the table with its answer, in the table's order."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from dyto.batch.questions import Table
+from dyto.batch.settings import BatchSettings
+from dyto.errors import ConfigError, DatasetError
+from dyto.evaluation.files import encoded
+from dyto.evaluation.rows import Row
+from dyto.evaluation.runner import answered
+from dyto.evaluation.tables import NO_OBJECT, TOO_MANY_CELLS
+from dyto.evaluation.workers import ask_all, nothing_open
+from dyto.files import cannot_write, replacing
+
+FORMAT = 1
+"""The number of the format of a row; raised when one of our columns changes its meaning or goes away."""
+
+OURS = ("status", "reason", "pred", "choice", "visual_tokens", "keyframe_seconds", "warnings", "machine")
+"""The columns that are added to each row; `key` too, where the table has none."""
+
+
+def run_batch(
+    settings: BatchSettings, *, progress: Callable[[int, int], None] = lambda done, total: None
+) -> dict[str, int]:
+    """Answer a table of questions, from where an earlier run into the same file stopped.
+
+    Args:
+        settings: What is asked of whom.
+        progress: Called with the number of rows recorded, and of all.
+
+    Returns:
+        How many rows ended in which status.
+
+    Raises:
+        DatasetError: The table cannot be read, or the output belongs to something else.
+        DytoError: What went wrong; everything recorded before is safe.
+    """
+    table = settings.table()
+    _check_columns(table, settings.prefix)
+    folders = settings.run_folders()
+    if settings.out.exists() and not folders.artifacts.is_dir():
+        raise DatasetError(
+            f"{settings.out} is there already and was not written by dyto batch: name another --out, or move it away"
+        )
+    questions = table.questions
+    settings.check_cache()
+    if not (folders.check(settings.config(questions), questions) and nothing_open(settings, questions)):
+        ask_all(settings, questions, progress)
+    with folders.journal() as journal:
+        journal.refresh()
+        keys = [sample.key for sample in questions.samples]
+        settings.error_limit.check(lambda: answered(journal, keys))
+        found = journal.rows()
+    machines = {row["machine"] for row in found.values() if row.get("machine")}
+    statuses = Counter(found[key]["status"] for key in keys)
+    _write(settings, (line for line in _lines(table, found, settings.prefix, mixed=len(machines) > 1)))
+    return dict(statuses)
+
+
+def _check_columns(table: Table, prefix: str) -> None:
+    there = {column for row in table.rows for column in row}
+    taken = sorted(there & {prefix + column for column in OURS})
+    if taken:
+        raise ConfigError(
+            f"the table has the columns {', '.join(map(repr, taken))}, which dyto writes itself: rename them, or give "
+            "ours a --prefix such as dyto_"
+        )
+
+
+def _lines(table: Table, found: Mapping[str, Row], prefix: str, *, mixed: bool) -> Iterator[str]:
+    for cells, sample in zip(table.rows, table.questions.samples, strict=True):
+        row = found[sample.key]
+        given = {name: cell for name, cell in cells.items() if name not in (NO_OBJECT, TOO_MANY_CELLS)}
+        ours = {prefix + name: row[name] for name in OURS if name in row and (mixed or name != "machine")}
+        yield json.dumps({"key": sample.key, **given, **ours}, ensure_ascii=False, default=str) + "\n"
+
+
+def _write(settings: BatchSettings, lines: Iterator[str]) -> None:
+    try:
+        settings.out.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(settings.out) as half, half.open("xb") as file:
+            for line in lines:
+                file.write(encoded(line))
+    except OSError as err:
+        raise cannot_write(settings.out, err) from err
+
+
+def summary(statuses: Mapping[str, int]) -> dict[str, Any]:
+    """How many rows ended how, JSON-ready."""
+    return {"format": FORMAT, "rows": sum(statuses.values()), "statuses": dict(sorted(statuses.items()))}

@@ -1,0 +1,101 @@
+"""What a batch is told: the settings of an evaluation, with paths in the place of a benchmark's folders."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dyto.batch.questions import BATCH, Table, ask_each, read_table
+from dyto.benchmarks import Benchmark, Sample
+from dyto.evaluation.cache import TokenCache
+from dyto.evaluation.folders import RunFolders
+from dyto.evaluation.loading import Loader
+from dyto.evaluation.questions import Questions
+from dyto.evaluation.settings import Settings
+from dyto.evaluation.videos import Clip
+from dyto.pipeline import VideoQA
+from dyto.prompts import Prompt, get_prompt, prompt_for
+
+RECORD = ".dyto"
+"""What the folder is called beside the output in which rows are recorded as they come."""
+
+
+@dataclass(frozen=True)
+class BatchSettings(Settings):
+    """One table of questions under one configuration.
+
+    Args:
+        benchmark: Not used.
+        out: The table of answers, a `.jsonl` file.
+        videos_like: A pattern of files, in the place of a table.
+        asked: The questions about each of them.
+        prefix: What stands before the names of our columns.
+    """
+
+    benchmark: str = "batch"
+    out: Path = Path("answers.jsonl")
+    videos_like: str | None = None
+    asked: tuple[str, ...] = field(default=())
+    prefix: str = ""
+
+    @property
+    def spec(self) -> Benchmark:
+        """See `Settings.spec`."""
+        return BATCH
+
+    def table(self) -> Table:
+        """Read the questions."""
+        if self.videos_like is not None:
+            return ask_each(self.videos_like, self.asked)
+        assert self.qa_file is not None
+        return read_table(self.qa_file, encoding=self.encoding)
+
+    def questions(self) -> Questions:
+        """See `Settings.questions`."""
+        return self.table().questions
+
+    def videos(self) -> list[Path]:
+        """The folder that relative paths start from."""
+        return [self.video_dir or Path()]
+
+    def subtitles(self) -> None:
+        """See `Settings.subtitles`; a batch has none."""
+
+    def run_folders(self) -> RunFolders:
+        """See `Settings.run_folders`: all beside the output."""
+        folder = self.out.with_name(self.out.name + RECORD)
+        return RunFolders(folder, folder, folder, folder / "logs")
+
+    def template(self, qa: VideoQA) -> Prompt:
+        """See `Settings.template`: that of open questions; those with options have their own."""
+        return get_prompt(self.prompt) if self.prompt else prompt_for(qa.model.chat, False)
+
+    def finder(self) -> Loader:
+        """See `Settings.finder`."""
+        return PathLoader(BATCH, self.videos(), (1, 1), {})
+
+    def loader(self, qa: VideoQA, cache: TokenCache | None = None) -> Loader:
+        """See `Settings.loader`."""
+        return PathLoader(BATCH, self.videos(), qa.model.image_size, self._sampling, cache, self.savings)
+
+
+class PathLoader(Loader):
+    """Finds videos by the paths that rows state."""
+
+    @cached_property
+    def index(self) -> Any:
+        """See `Loader.index`."""
+        return _Paths(self.folders[0])
+
+
+@dataclass(frozen=True)
+class _Paths:
+    base: Path
+
+    def find(self, benchmark: Benchmark, sample: Sample) -> Clip | None:
+        """The file of a sample, if there is one."""
+        path = self.base / sample.video
+        return Clip(path, sample.start, sample.end) if os.path.exists(path) else None
