@@ -23,7 +23,7 @@ FLOORS = [
     {"prompts", "strategies", "models"},
     {"answer", "dropin"},
     {"pipeline"},
-    {"synthetic", "benchmarks", "scaling"},
+    {"synthetic", "benchmarks", "scaling", "ray"},
     {"evaluation", "inspecting"},
     {"demo", "batch"},
     {"comparing", "certifying"},

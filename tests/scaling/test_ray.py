@@ -22,6 +22,7 @@ from dyto.batch.settings import BatchSettings
 from dyto.evaluation.runner import ClipWork
 from dyto.evaluation.workers import Run
 from dyto.models.loading_options import Loading
+from dyto.ray import VideoQuestions
 from dyto.scaling.ray_cluster import RayWorkers
 from dyto.synthetic.videos import sample_video
 
@@ -138,10 +139,9 @@ class _Without:
 
 
 def test_a_node_lacks_one_file(world, cluster):
+    import ray
 
-    monkeypatch.setenv(
-        "PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    )
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     own = settings(world, "lacking.jsonl", ray=cluster.address, workers=2)
     questions, folders = own.questions(), own.run_folders()
     Run(own, questions, folders, lambda done, total: None).ask(partial(Lacking.loaded, own))
@@ -169,6 +169,22 @@ def test_a_poison_video_costs_itself_alone(world, cluster, tmp_path):
             assert "3 workers died of it" in row["reason"]
         else:
             assert row["pred"] == expected["pred"]
+
+
+def test_a_ray_dataset_has_its_rows_answered(world, cluster):
+    import ray
+
+    ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
+    try:
+        rows = [{"video": str(world / f"v{n}.mp4"), "questions": ["what is shape 0 ?"], "id": n} for n in range(3)]
+        given = {"model": "tiny", "sampling": {"num_frames": 8}, "max_new_tokens": 3}
+        asked = ray.data.from_items(rows).map_batches(VideoQuestions, fn_constructor_kwargs=given, concurrency=1)
+        found = sorted(asked.take_all(), key=lambda row: row["id"])
+    finally:
+        ray.shutdown()
+    whole = [json.loads(line) for line in (world / "whole.jsonl").read_text().splitlines()]
+    assert [list(row["answers"]) for row in found] == [[row["pred"]] for row in whole[:3]]
+    assert not any(row["error"] for row in found)
 
 
 def test_a_node_is_killed(world, cluster):

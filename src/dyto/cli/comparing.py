@@ -37,6 +37,7 @@ def compare_command(
     questions: options.QuestionOptions,
     loading: Annotated[Loading, Flags(options.LOADING, without=ONE_DEVICE)],
     frames: options.WholeVideoOptions,
+    scale: options.ScaleOptions,
     strategies: Annotated[
         str,
         typer.Option(help="Between commas: names, presets, MODULE:CALLABLE, FILE.py:CALLABLE; all: all with a budget."),
@@ -84,6 +85,7 @@ def compare_command(
         limit=questions.limit,
         encoding=questions.encoding,
         error_limit=ErrorLimit.parse(fail_on_error),
+        **scale.settings(),
     )
     contest = Comparison(settings, out_dir, strategies, budgets, rotate=rotate, blind=blind, rivals=rivals)
     for wanted in by or []:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,6 +91,10 @@ def evaluate_command(
         options.Text, typer.Option("--name", help="Name of the run. (default: made of its settings)")
     ] = None,
     out_dir: options.OutFolder = Path("outputs"),
+    merge: Annotated[
+        list[Path] | None,
+        typer.Option(help="Take over the rows of a shard from this output folder; may be given again.", metavar="DIR"),
+    ] = None,
     retry_failed: options.RetryFailed = False,
     fail_on_error: options.FailOnError = None,
     as_json: options.ResultsAsJson = False,
@@ -128,6 +133,10 @@ def evaluate_command(
         )
         for part in expand(name, questions.qa_file)
     ]
+    for setting in settings:
+        for folder in merge or []:
+            taken = setting.run_folders().merge(replace(setting, folders={"out": folder}).run_folders())
+            err.print(f"{setting.spec.title}: {taken} rows of {folder}", markup=False)
     found = run_all(settings, judge.make(), pay=yes, retry_failed=retry_failed)
     if as_json:
         write_json(found)

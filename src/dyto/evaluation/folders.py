@@ -196,6 +196,26 @@ class RunFolders:
                 path.unlink()
         return len(rows) - len(keep)
 
+    def merge(self, other: RunFolders) -> int:
+        """Take over the rows of a run of the same configuration, such as a shard from another machine.
+
+        Returns:
+            How many rows were new here, or better than those that were here.
+
+        Raises:
+            DatasetError: There is no such run, or it is of another configuration; the message names every difference.
+        """
+        config = read_json(other.artifacts / "config.json")
+        with self.alone("asking"), self.journal() as ours, other.journal() as theirs:
+            if not self.check(config):
+                write_atomic(self.artifacts / "config.json", dump_json(config))
+            self._note_manifest(read_json(other.artifacts / "manifest.json"))
+            ours.refresh()
+            theirs.refresh()
+            found = [row for key, row in theirs.rows().items() if _is_better(theirs.rank_of(key), ours.rank_of(key))]
+            ours.append(found)
+        return len(found)
+
     def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write all rows into one file, sorted by place: the same for the same rows, whoever wrote them.
 
@@ -204,6 +224,10 @@ class RunFolders:
         if len({row["machine"] for row in rows if row.get("machine")}) < 2:
             rows = [{name: value for name, value in row.items() if name != "machine"} for row in rows]
         write_atomic(self.predictions, dump_lines(sorted(rows, key=lambda row: (row["place"], row["key"]))))
+
+
+def _is_better(rank: int | None, than: int | None) -> bool:
+    return rank is not None and (than is None or rank < than)
 
 
 def read_json(path: Path) -> dict[str, Any]:
