@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -181,6 +182,23 @@ def test_unanswered_rows_are_asked_again_on_request(world):
     words = ["batch", "q.jsonl", "--out", "out.jsonl", *WORDS, "--device", "cpu", "--retry-failed"]
     assert run(words, debug=False) == 0
     assert [row["status"] for row in read(world / "out.jsonl")] == ["answered", "answered", "missing_video"]
+
+
+def test_addresses_are_fetched_only_where_they_are_allowed(world, monkeypatch):
+    fetched = world / "fetched"
+    fetched.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(fetched))
+    here, gone = f"file://{world}/v0.mp4", f"file://{world}/nothing.mp4"
+    rows = [{"video": video, "question": "what ?"} for video in (here, gone, "s3://bucket/a.mp4", "v0.mp4")]
+    table = write(world / "q.jsonl", rows)
+    run_batch(settings(table, "closed.jsonl"))
+    assert [row["status"] for row in read(world / "closed.jsonl")] == ["unsafe_name"] * 3 + ["answered"]
+    run_batch(settings(table, "open.jsonl", remote=("file",)))
+    found = read(world / "open.jsonl")
+    assert [row["status"] for row in found] == ["answered", "undecodable", "unsafe_name", "answered"]
+    assert found[0]["pred"] == found[3]["pred"]
+    assert "cannot be fetched" in found[1]["reason"]
+    assert not list(fetched.iterdir())
 
 
 def test_nothing_answered_is_status_3(world, capsys):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dyto.batch.questions import BATCH, Table, ask_each, read_table
+from dyto.batch.remote import check_protocol, fetched, protocol_of
 from dyto.benchmarks import Benchmark, Sample
 from dyto.evaluation.cache import TokenCache
 from dyto.evaluation.folders import RunFolders
@@ -18,6 +19,7 @@ from dyto.evaluation.settings import Settings
 from dyto.evaluation.videos import Clip
 from dyto.pipeline import VideoQA
 from dyto.prompts import Prompt, get_prompt, prompt_for
+from dyto.video import Frames
 
 RECORD = ".dyto"
 """What the folder is called beside the output in which rows are recorded as they come."""
@@ -33,6 +35,7 @@ class BatchSettings(Settings):
         videos_like: A pattern of files, in the place of a table.
         asked: The questions about each of them.
         prefix: What stands before the names of our columns.
+        remote: Protocols whose addresses are fetched, such as "s3".
     """
 
     benchmark: str = "batch"
@@ -40,6 +43,7 @@ class BatchSettings(Settings):
     videos_like: str | None = None
     asked: tuple[str, ...] = field(default=())
     prefix: str = ""
+    remote: tuple[str, ...] = ()
 
     @property
     def spec(self) -> Benchmark:
@@ -75,27 +79,51 @@ class BatchSettings(Settings):
 
     def finder(self) -> Loader:
         """See `Settings.finder`."""
-        return PathLoader(BATCH, self.videos(), (1, 1), {})
+        return PathLoader(BATCH, self.videos(), (1, 1), {}, remote=self.remote)
 
     def loader(self, qa: VideoQA, cache: TokenCache | None = None) -> Loader:
         """See `Settings.loader`."""
-        return PathLoader(BATCH, self.videos(), qa.model.image_size, self._sampling, cache, self.savings)
+        given = BATCH, self.videos(), qa.model.image_size, self._sampling, cache, self.savings
+        return PathLoader(*given, remote=self.remote)
 
 
+@dataclass(frozen=True)
 class PathLoader(Loader):
-    """Finds videos by the paths that rows state."""
+    """Finds videos by the paths or addresses that rows state.
+
+    Args:
+        remote: Protocols whose addresses are fetched.
+    """
+
+    remote: tuple[str, ...] = ()
 
     @cached_property
     def index(self) -> Any:
         """See `Loader.index`."""
-        return _Paths(self.folders[0])
+        return _Paths(self.folders[0], self.remote)
+
+    def decode(self, clip: Clip) -> Frames:
+        """See `Loader.decode`; what lies elsewhere is fetched first."""
+        if not isinstance(clip, _RemoteClip):
+            return super().decode(clip)
+        with fetched(clip.address) as path:
+            return super().decode(Clip(path, clip.start, clip.end))
+
+
+@dataclass(frozen=True)
+class _RemoteClip(Clip):
+    address: str = ""
 
 
 @dataclass(frozen=True)
 class _Paths:
     base: Path
+    remote: tuple[str, ...]
 
     def find(self, benchmark: Benchmark, sample: Sample) -> Clip | None:
-        """The file of a sample, if there is one."""
+        """The file of a sample, if there is one; whether there is one at an address is found out when it is fetched."""
+        if protocol_of(sample.video):
+            check_protocol(sample.video, self.remote)
+            return _RemoteClip(Path(sample.video), sample.start, sample.end, sample.video)
         path = self.base / sample.video
         return Clip(path, sample.start, sample.end) if os.path.exists(path) else None

@@ -49,6 +49,10 @@ def batch_command(
     video_dir: Annotated[
         Path | None, typer.Option(help="Where relative paths start. (default: the current folder)")
     ] = None,
+    remote: Annotated[
+        list[str] | None,
+        typer.Option(help="Fetch videos at addresses of this protocol: s3, gs, https.", metavar="PROTOCOL"),
+    ] = None,
     prefix: Annotated[str, typer.Option(help="What to put before the names of the columns that are added.")] = "",
     prompt: options.PromptName = None,
     max_new_tokens: options.MaxNewTokens = 128,
@@ -89,6 +93,7 @@ def batch_command(
         savings=savings.make(),
         out=out_file,
         prefix=prefix,
+        remote=tuple(remote or ()),
     )
     if retry_failed and settings.run_folders().artifacts.is_dir():
         err.print(f"asking {settings.run_folders().forget_unanswered()} unanswered rows again")

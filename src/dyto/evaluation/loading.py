@@ -101,12 +101,13 @@ class Loader:
         if clip is None:
             return Unavailable("missing_video", f"{sample.video} is in none of the video folders")
         try:
-            key = self.cache.key(clip.path, clip.start, clip.end, self.sampling) if self.cache else None
+            kept = self.cache if clip.path.exists() else None  # what is fetched from elsewhere is not kept
+            key = kept.key(clip.path, clip.start, clip.end, self.sampling) if kept else None
             tokens = self.cache.load(key) if self.cache and key else None
             if tokens is not None:
                 return Loaded(tokens, key)
             start = time.perf_counter()
-            frames = self._decode(clip)
+            frames = self.decode(clip)
             return Loaded(frames, key, time.perf_counter() - start)
         except ConfigError:
             raise  # the settings are wrong, and not the video
@@ -119,8 +120,8 @@ class Loader:
         except Exception as err:  # noqa: BLE001 - one odd file must not stop a run of days
             return Unavailable("undecodable", reason_of(err).replace(str(clip.path), sample.video))
 
-    def _decode(self, clip: Clip) -> Frames:
-        """The clip's frames, read where a poison file can be stopped.
+    def decode(self, clip: Clip) -> Frames:
+        """Decode a clip's frames, read where a poison file can be stopped.
 
         A file no longer than the clip that begins after its end was cut already.
         """

@@ -1,0 +1,79 @@
+"""Videos at addresses: fetched into a temporary file, and deleted once they are decoded. No decoder sees an address."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dyto.errors import ConfigError, MissingExtraError, UnsafeNameError, VideoError
+
+CHUNK = 1 << 20
+MOST_BYTES = 8 << 30
+"""A larger video is not fetched."""
+
+
+def protocol_of(name: str) -> str | None:
+    """The protocol of an address; None for a path.
+
+    Example:
+        >>> protocol_of("s3://bucket/a.mp4"), protocol_of("C:/a.mp4"), protocol_of("a.mp4")
+        ('s3', None, None)
+    """
+    protocol, mark, _ = name.partition("://")
+    return protocol.lower() if mark and protocol.isalnum() else None
+
+
+def check_protocol(name: str, allowed: Sequence[str]) -> None:
+    """Fail on an address that was not allowed.
+
+    Raises:
+        UnsafeNameError: Its protocol is none of those allowed.
+    """
+    protocol = protocol_of(name)
+    if protocol not in allowed:
+        raise UnsafeNameError(f"{name!r} is an address, expected a path: allow these with --remote {protocol}")
+
+
+@contextmanager
+def fetched(address: str, most: int = MOST_BYTES) -> Iterator[Path]:
+    """Copy a remote file into a temporary one, which is gone after the block.
+
+    Args:
+        address: As fsspec takes it, such as "s3://bucket/a.mp4".
+        most: Bytes; a larger file is an error.
+
+    Raises:
+        VideoError: It is not there, cannot be read, or is too large.
+        MissingExtraError: The protocol needs a package that is not installed.
+    """
+    with tempfile.TemporaryDirectory(prefix="dyto-") as folder:
+        path = Path(folder, "video" + Path(address).suffix[:8])
+        try:
+            with _opened(address) as source, path.open("xb") as target:
+                while chunk := source.read(CHUNK):
+                    if target.tell() + len(chunk) > most:
+                        raise VideoError(
+                            f"{address} has more than {most} bytes, expected less: cut it, or copy it here"
+                        )
+                    target.write(chunk)
+        except (VideoError, MissingExtraError):
+            raise
+        except Exception as err:  # each protocol has errors of its own
+            raise VideoError(f"{address} cannot be fetched: {type(err).__name__}: {err}") from err
+        yield path
+
+
+def _opened(address: str) -> Any:
+    try:
+        import fsspec
+
+        return fsspec.open(address, "rb")
+    except ImportError as err:
+        raise MissingExtraError(
+            f"Fetching {protocol_of(address)} addresses", "fsspec with that protocol", "remote"
+        ) from err
+    except ValueError as err:
+        raise ConfigError(f"fsspec does not know the protocol of {address}: {err}") from err
