@@ -1,8 +1,10 @@
 """The house itself: what is public, which way imports run, how long files are."""
 
 import ast
+import doctest
 import functools
 import importlib
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -192,6 +194,18 @@ def test_what_is_public_is_what_is_listed():
         for alias in node.names
     }
     assert imported == set(dyto.__all__)
+
+
+@pytest.mark.parametrize("name", dyto.__all__)
+def test_every_public_name_has_an_example_that_the_run_of_doctests_covers(name):
+    """`pytest` collects what `doctest` finds in the modules of the package: the home of the name must be one of them."""
+    found = getattr(dyto, name)
+    assert re.search(r"^ *Example:\n +>>> ", found.__doc__, re.MULTILINE), f"dyto.{name} has no example"
+    home = found if inspect.ismodule(found) else importlib.import_module(found.__module__)
+    assert Path(inspect.getfile(home)).is_relative_to(SRC)
+    full = home.__name__ if home is found else f"{home.__name__}.{found.__qualname__}"
+    (case,) = [case for case in doctest.DocTestFinder().find(home) if case.name == full]
+    assert any(not example.options for example in case.examples), "what is skipped shows nothing"
 
 
 def test_files_can_be_read_in_one_sitting():

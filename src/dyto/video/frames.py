@@ -211,7 +211,7 @@ def sample_frames(
         preview: keep every frame a second time in `Frames.preview`, in its own proportions, no side longer than this.
 
         guarded: read a file or folder in a child process that is ended where that takes too long, too much memory or
-            crashes, see `dyto.video.guarded`: for files of strangers. On other systems than Linux it says that it cannot.
+            crashes, see `dyto.video.guarded`: for files of strangers. Only Linux has what it takes.
 
     Returns:
         Frames: (T, H, W, 3) uint8, resized with PIL's bicubic filter one by one as they are decoded.
