@@ -15,7 +15,7 @@ from dyto.errors import DatasetError
 from dyto.evaluation.files import dump_json, dump_lines, write_atomic
 from dyto.evaluation.journal import Claims, Journal
 from dyto.evaluation.questions import Questions
-from dyto.evaluation.rows import ANSWERED, rank_of_row, unanswered
+from dyto.evaluation.rows import ANSWERED, FORMAT, rank_of_row, unanswered
 
 _OF_A_QUESTION = ("video_name", "question_id", "question", "answer", "groups")
 
@@ -185,8 +185,12 @@ class RunFolders:
         return len(rows) - len(keep)
 
     def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write all rows into one file, sorted by place: the same for the same rows, whoever wrote them."""
-        write_atomic(self.predictions, dump_lines(sorted(rows, key=lambda row: (row["place"], row["key"]))))
+        """Write all rows into one file, sorted by place: the same for the same rows, whoever wrote them.
+
+        Rows of before there was a format get its number.
+        """
+        ordered = sorted(rows, key=lambda row: (row["place"], row["key"]))
+        write_atomic(self.predictions, dump_lines({"format": FORMAT, **row} for row in ordered))
 
 
 def read_json(path: Path) -> dict[str, Any]:
