@@ -23,7 +23,7 @@ from video_files import (
     write_video,
 )
 
-SHARED = Path(__file__).parents[2] / "shared" / "videos"
+SHARED = Path(__file__).parents[3] / "shared" / "videos"
 QUICK = {"deadline": "realtime", "cpu-used": "8"}
 OPEN_GOP = {"x264-params": "open-gop=1:bframes=3:b-adapt=0"}
 LAYERED = {"x265-params": "log-level=none:open-gop=1:keyint=8:temporal-layers=3:pools=none:frame-threads=1"}
