@@ -36,7 +36,7 @@ def msvcrt_like() -> types.ModuleType:
     import fcntl
 
     module = types.ModuleType("msvcrt")
-    module.LK_UNLCK, module.LK_NBLCK = 0, 2
+    module.LK_UNLCK, module.LK_NBLCK = 0, 2  # type: ignore[attr-defined]
     held: dict[int, set[int]] = {}
 
     def locking(file, mode, count):
@@ -62,7 +62,7 @@ def msvcrt_like() -> types.ModuleType:
         held.pop(file, None)
         close(file)
 
-    module.locking, os.close = locking, close_and_unlock
+    module.locking, os.close = locking, close_and_unlock  # type: ignore[attr-defined]
     return module
 
 

@@ -139,7 +139,7 @@ VIDEOMME = {
 
 def test_videomme_is_read_from_flat_and_nested_json(tmp_path):
     nested = {key: VIDEOMME[key] for key in ("videoID", "duration", "domain", "sub_category")}
-    nested["questions"] = [{k: v for k, v in VIDEOMME.items() if k not in nested}] * 2
+    nested["questions"] = [{k: v for k, v in VIDEOMME.items() if k not in nested}] * 2  # type: ignore[list-item]
     (tmp_path / "flat.json").write_text(json.dumps([VIDEOMME]))
     (tmp_path / "nested.json").write_text(json.dumps([nested]))
     (flat,) = read_questions(get("videomme"), tmp_path / "flat.json").samples

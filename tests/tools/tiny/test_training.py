@@ -147,7 +147,7 @@ def test_the_checkpoint_has_its_record_beside_it(tmp_path: Path):
 
 def test_lessons_are_pure_functions_of_seed_and_step():
     first, second, other = tile_batch(5, 7, 3), tile_batch(5, 7, 3), tile_batch(5, 8, 3)
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert all(torch.equal(first[name], second[name]) for name in first)  # type: ignore[literal-required]
     assert not torch.equal(first["images"], other["images"])
     pages = [draw_lesson(5, step, 0, 0.8, 2) for step in (7, 7, 8)]
     assert pages[0]["pictures"] == pages[1]["pictures"] != pages[2]["pictures"]
