@@ -6,7 +6,7 @@ import pytest
 import dyto
 from dyto.inspecting import inspect_video
 from dyto.inspecting.colors import cluster_colors
-from dyto.inspecting.pictures import stagger
+from dyto.inspecting.drawing import stagger
 from dyto.inspecting.regions import DROPPED, borders, mean_colors, regions, tokens_per_keyframe
 from dyto.strategies import Plus
 

@@ -108,7 +108,7 @@ def compare_command(
 
 def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
     """Draw the pictures; where matplotlib is missing, say so and go on without."""
-    from dyto.comparing.pictures import draw_all
+    from dyto.comparing.plots import draw_all
 
     try:
         return draw_all(found, folder)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from dyto.models.llava import Llava
-from dyto.models.pictures import AnyresTower
+from dyto.models.anyres import AnyresTower
 
 
 class LlavaNext(AnyresTower, Llava):

@@ -20,7 +20,7 @@ from dyto.synthetic.world import draw_scene
 from dyto_tiny import trainer as recipe
 from dyto_tiny.optim import Muon, orthogonalize
 from dyto_tiny.pages import IGNORE, draw_lesson, token_ids
-from dyto_tiny.pictures import Picture, draw_picture, gallery
+from dyto_tiny.lessons import Picture, draw_picture, gallery
 from dyto_tiny.talk import ATTENTION, pack, reduce_tokens, talk_loss
 from dyto_tiny.tiles import NONE, tile_batch
 from dyto_tiny.trainer import Trainer, TrainingSettings, write_checkpoint
@@ -31,8 +31,8 @@ RECIPE = Path(__file__).resolve().parents[3] / "tools" / "tiny"
 @pytest.fixture
 def small_gallery(monkeypatch):
     """A gallery that is drawn and encoded in a moment."""
-    monkeypatch.setattr("dyto_tiny.pictures.SCENES", 48)
-    monkeypatch.setattr("dyto_tiny.pictures.COMPOSITES", 6)
+    monkeypatch.setattr("dyto_tiny.lessons.SCENES", 48)
+    monkeypatch.setattr("dyto_tiny.lessons.COMPOSITES", 6)
     gallery.cache_clear()
     yield
     gallery.cache_clear()
