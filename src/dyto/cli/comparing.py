@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,17 +72,12 @@ def compare_command(
 
     settings = Settings(
         benchmark=name,
-        qa_file=questions.qa_file,
-        gt_dir=questions.gt_dir,
-        data_dir=questions.data_dir,
-        video_dir=questions.video_dir,
+        **asdict(questions),
         loading=loading,
         prompt=prompt,
         sampling=frames.sampling_options(usual=100),
         max_new_tokens=max_new_tokens,
         scoring=scoring,
-        limit=questions.limit,
-        encoding=questions.encoding,
         error_limit=ErrorLimit.parse(fail_on_error),
     )
     contest = Comparison(settings, out_dir, strategies, budgets, rotate=rotate, blind=blind, rivals=rivals)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -102,10 +103,7 @@ def evaluate_command(
     settings = [
         Settings(
             benchmark=part,
-            qa_file=questions.qa_file,
-            gt_dir=questions.gt_dir,
-            data_dir=questions.data_dir,
-            video_dir=questions.video_dir,
+            **asdict(questions),
             loading=loading,
             strategy=chosen.strategy,
             preset=chosen.preset,
@@ -114,7 +112,6 @@ def evaluate_command(
             sampling=frames.sampling_options(usual=100),
             max_new_tokens=max_new_tokens,
             scoring=scoring,
-            limit=questions.limit,
             shard=parse_shard(shard),
             workers=workers,
             cache_dir=cache.cache,
@@ -122,7 +119,6 @@ def evaluate_command(
             cache_mixed=cache.cache_mixed,
             name=run_name,
             folders={"out": out_dir},
-            encoding=questions.encoding,
             error_limit=ErrorLimit.parse(fail_on_error),
             savings=savings.make(),
         )

@@ -10,11 +10,11 @@ import pytest
 
 import dyto
 from dyto.errors import ConfigError
-from dyto.models.tiny import build_model, save_tiny
 from dyto.synthetic.videos import Asked, is_right, make_video
 from dyto_tiny import evaluate
 from dyto_tiny.card import model_card
 from dyto_tiny.exam import Score
+from dyto_tiny.model import build_model, save_tiny
 from dyto_tiny.zeroshot import AnsweredRow, Oracle, guess_rows, lead, scores, strategy_for, video_exam
 
 

@@ -15,12 +15,12 @@ import torch
 from safetensors.torch import load_file
 
 from dyto.errors import ConfigError, ModelError
-from dyto.models.tiny import build_model
 from dyto.synthetic.world import draw_scene
 from dyto_tiny import trainer as recipe
+from dyto_tiny.lessons import Picture, draw_picture, gallery
+from dyto_tiny.model import build_model
 from dyto_tiny.optim import Muon, orthogonalize
 from dyto_tiny.pages import IGNORE, draw_lesson, token_ids
-from dyto_tiny.lessons import Picture, draw_picture, gallery
 from dyto_tiny.talk import ATTENTION, pack, reduce_tokens, talk_loss
 from dyto_tiny.tiles import NONE, tile_batch
 from dyto_tiny.trainer import Trainer, TrainingSettings, write_checkpoint
