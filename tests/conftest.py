@@ -105,10 +105,8 @@ def scenes(lengths=(9, 14, 7, 20, 4, 11), size=(64, 96), seed=3) -> np.ndarray:
     return np.stack(frames)
 
 
-@pytest.fixture(scope="session")
-def clip(tmp_path_factory) -> Path:
-    """A real H.264 file of 65 frames at 10 per second."""
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+def write_clip(path: Path) -> Path:
+    """Write a real H.264 file of 65 frames at 10 per second."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10, options={"g": "12"})
         pixels = scenes()
@@ -118,3 +116,9 @@ def clip(tmp_path_factory) -> Path:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
     return path
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory) -> Path:
+    """A clip of `write_clip`."""
+    return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4")

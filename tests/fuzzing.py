@@ -211,7 +211,7 @@ def readings(path: Path, options: dict[str, Any]) -> Iterator[tuple[str, tuple[A
     yield "plainly", read(path, savings=Savings.none(), **options)
     try:
         for count in CORES:
-            _stretches.cores = lambda count=count: count
+            _stretches.cores = lambda count=count: count  # type: ignore[misc]
             yield f"with {count} cores", read(path, savings=Savings(overlap=False), **options)
         yield "while they arrive", read(path, savings=Savings(overlap=True), **options)
         # Which frames are still is for the packets to say: here it may change pixels, and must come to an end.

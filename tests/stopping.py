@@ -115,7 +115,7 @@ def run(
     os.close(read)
     with open("/dev/full", "w") as full, os.fdopen(write, "w") as left:
         places = {"kept": subprocess.PIPE, "full": full, "left": left, "closed": None}
-        return subprocess.run(
+        return subprocess.run(  # type: ignore[call-overload]
             line, stdout=places[stdout], stderr=subprocess.PIPE, text=True, cwd=folder, env=env, timeout=wait,
             preexec_fn=(lambda: os.close(1)) if stdout == "closed" else None,
         )  # fmt: skip

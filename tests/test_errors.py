@@ -18,7 +18,7 @@ def tree(kind):
         yield from tree(below)
 
 
-@pytest.mark.parametrize("kind", sorted(set(tree(DytoError)), key=lambda kind: kind.__name__))
+@pytest.mark.parametrize("kind", sorted(set(tree(DytoError)), key=lambda kind: kind.__name__))  # type: ignore[attr-defined]
 def test_every_error_survives_the_way_to_another_process(kind):
     err = kind("The demo", "gradio", "demo") if issubclass(kind, MissingExtraError) else kind("what was found")
     err.add_note("seen in video 3") if hasattr(err, "add_note") else None

@@ -47,7 +47,7 @@ def test_patches_that_are_no_square_lie_in_one_row_unless_told():
     assert (wide.grid, wide.num_patches) == ((2, 3), 6)
     assert FrameFeatures.from_projected(torch.zeros(1, 401, 2)).grid == (20, 20)
     with pytest.raises(TypeError, match="positional"):
-        FrameFeatures.from_projected(features(), False)
+        FrameFeatures.from_projected(features(), False)  # type: ignore[call-arg]
 
 
 def test_patches_of_one_frame_are_no_copy_and_those_of_none_are_none():

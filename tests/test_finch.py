@@ -107,7 +107,7 @@ def test_two_frames_are_one_cluster():
 
 def test_the_weight_of_time_is_named():
     with pytest.raises(TypeError, match="positional"):
-        tw_finch(np.eye(2), False)
+        tw_finch(np.eye(2), False)  # type: ignore[call-arg]
 
 
 def test_identical_frames_are_grouped_by_time_with_ties_to_the_earlier_frame():

@@ -80,6 +80,18 @@ def try_out(count: int, strategy: st.SearchStrategy[Any], use: Callable[[Any], o
     unhurried(given(strategy)(one))()
 
 
+def try_files(count: int, path: Path, use: Callable[[Path], object], *samples: bytes) -> None:
+    """The same with a file: as it should be, which is no error, and damaged."""
+
+    def written_and_used(data: bytes) -> None:
+        path.write_bytes(data)
+        use(path)
+
+    for sample in samples:
+        written_and_used(sample)
+    try_out(count, near(*samples), written_and_used)
+
+
 @pytest.mark.parametrize("count", OFTEN)
 @pytest.mark.parametrize(
     ("name", "ending", "sample"),
@@ -87,27 +99,20 @@ def try_out(count: int, strategy: st.SearchStrategy[Any], use: Callable[[Any], o
     ids=["json", "jsonl", "csv"],
 )
 def test_question_files(tmp_path, count, name, ending, sample):
-    path = tmp_path / f"questions.{ending}"
-
-    def use(data: bytes) -> None:
-        path.write_bytes(data)
+    def use(path: Path) -> None:
         assert read_questions(BENCHMARKS[name], path).samples
 
-    use(sample)
-    try_out(count, near(sample), use)
+    try_files(count, tmp_path / f"questions.{ending}", use, sample)
 
 
 @pytest.mark.parametrize("count", OFTEN)
 def test_subtitles(tmp_path, count):
-    path = tmp_path / "a.srt"
-
-    def use(data: bytes) -> None:
-        path.write_bytes(data)
+    def use(path: Path) -> None:
         for cue in read_subtitles(path):
             assert cue.start <= cue.end
             assert isinstance(cue.text, str)
 
-    try_out(count, near(SRT, VTT, SRT.decode().encode("utf-16")), use)
+    try_files(count, tmp_path / "a.srt", use, SRT, VTT, SRT.decode().encode("utf-16"))
 
 
 @pytest.mark.parametrize("count", OFTEN)
@@ -133,29 +138,22 @@ def test_answers(count):
 @pytest.mark.filterwarnings("ignore")
 def test_journals(tmp_path, count, caplog):
     caplog.set_level("ERROR")
-    path = tmp_path / "a.jsonl"
 
-    def use(data: bytes) -> None:
-        path.write_bytes(data)
+    def use(path: Path) -> None:
         for kept in (Journal(tmp_path), Journal(tmp_path, rank=rank)):
             kept.refresh()
             assert all(row["key"] == key for key, row in kept.rows().items())
 
-    use(LINES)
-    try_out(count, near(LINES), use)
+    try_files(count, tmp_path / "a.jsonl", use, LINES)
 
 
 @pytest.mark.parametrize("count", OFTEN)
 def test_configs(tmp_path, count):
-    path = tmp_path / "a.yaml"
-
-    def use(data: bytes) -> None:
-        path.write_bytes(data)
+    def use(path: Path) -> None:
         for config in read_config(path):
             config_settings(config, "a", video_dir=Path("videos"))
 
-    use(YAML)
-    try_out(count, near(YAML), use)
+    try_files(count, tmp_path / "a.yaml", use, YAML)
 
 
 @pytest.mark.parametrize("count", OFTEN)

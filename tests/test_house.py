@@ -1,8 +1,10 @@
 """The house itself: what is public, which way imports run, how long files are."""
 
 import ast
+import doctest
 import functools
 import importlib
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -194,10 +196,33 @@ def test_what_is_public_is_what_is_listed():
     assert imported == set(dyto.__all__)
 
 
+@pytest.mark.parametrize("name", dyto.__all__)
+def test_every_public_name_has_an_example_that_the_run_of_doctests_covers(name):
+    """`pytest` collects what `doctest` finds in the modules of the package: the home of the name must be one of them."""
+    found = getattr(dyto, name)
+    assert re.search(r"^ *Example:\n +>>> ", found.__doc__, re.MULTILINE), f"dyto.{name} has no example"
+    home = found if inspect.ismodule(found) else importlib.import_module(found.__module__)
+    assert Path(inspect.getfile(home)).is_relative_to(SRC)
+    full = home.__name__ if home is found else f"{home.__name__}.{found.__qualname__}"
+    (case,) = [case for case in doctest.DocTestFinder().find(home) if case.name == full]
+    assert any(not example.options for example in case.examples), "what is skipped shows nothing"
+
+
 def test_files_can_be_read_in_one_sitting():
     everywhere = [*files(), *TOOLS.rglob("*.py")]
     long = {str(path): n for path in everywhere if (n := len(path.read_text(encoding="utf-8").splitlines())) > 350}
     assert not long
+
+
+def test_the_tests_mirror_the_rooms():
+    """A file of tests that is not in a room is about a file of the top floor, or about the whole."""
+    tests = Path(__file__).parent
+    rooms = {path.name for path in SRC.iterdir() if path.is_dir()} | {"tools"}
+    whole = {"docs", "pages", "house", "fuzz", "fuzz_texts", "no_posix", "schemas", "batching"}
+    assert {path.parent.relative_to(tests).parts[0] for path in tests.glob("*/**/test_*.py")} <= rooms
+    assert {path.stem.removeprefix("test_") for path in tests.glob("test_*.py")} - whole <= {
+        p.stem for p in SRC.glob("*.py")
+    }
 
 
 def test_the_package_says_that_it_is_typed():

@@ -192,7 +192,7 @@ def test_a_plan_that_merges_nothing_changes_nothing(reduce):
     plan = match_tokens(similarity_metric(x), r=0, order="raster")
     assert torch.equal(plan.apply(x, reduce), x)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        plan.best = None
+        plan.best = None  # type: ignore[misc]
 
 
 def test_sizes_weigh_where_they_are_asked_to_and_nowhere_else():

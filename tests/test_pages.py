@@ -170,7 +170,7 @@ def known_options(words):
     command = typer.main.get_command(app)
     context = click.Context(command)
     for word in words:
-        if not hasattr(command, "resolve_command") or command.get_command(context, word) is None:
+        if not hasattr(command, "resolve_command") or command.get_command(context, word) is None:  # type: ignore[attr-defined]
             break
         _, command, _ = command.resolve_command(context, [word])
     return command.name, {name for option in command.params for name in [*option.opts, *option.secondary_opts]}

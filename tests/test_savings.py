@@ -209,7 +209,7 @@ def test_two_videos_interleaved_and_asked_again(tiny, clip, long):
     both = [[a.text for a in side.ask_batch(requests, max_new_tokens=4, num_frames=20)] for side in (qa, plain)]
     assert both[0] == both[1]
     opened = [sample_frames(video, num_frames=30, savings=OVERLAP) for video in (clip, long)]
-    pixels = [frames.rows(slice(k, k + 5)) for k in range(0, 30, 5) for frames in opened]
+    pixels = [frames.rows(slice(k, k + 5)) for k in range(0, 30, 5) for frames in opened]  # type: ignore[attr-defined]
     for at, video in enumerate((clip, long)):
         assert np.array_equal(np.concatenate(pixels[at::2]), sample_frames(video, num_frames=30).data)
 

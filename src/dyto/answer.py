@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,7 +109,7 @@ class Answer:
         return {
             "format": FORMAT,
             "model": self.model,
-            "strategy": dict(self.strategy),
+            "strategy": json.loads(json.dumps(dict(self.strategy))),  # lists for tuples, as whoever reads it finds them
             "answer": self.text,
             "choice": self.choice,
             "keyframes": [{"index": index, "second": round(second, 3)} for index, second in frames],

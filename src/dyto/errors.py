@@ -25,31 +25,97 @@ from collections.abc import Iterable
 
 
 class DytoError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    Example:
+        >>> import dyto
+        >>> try:
+        ...     dyto.sample_frames("gone.mp4")
+        ... except dyto.DytoError as err:
+        ...     print(err)
+        gone.mp4 does not exist, expected a video or a folder of images: check the path
+    """
 
 
 class VideoError(DytoError):
-    """A video cannot be read, or not completely."""
+    """A video cannot be read, or not completely.
+
+    Example:
+        >>> import dyto
+        >>> try:
+        ...     dyto.sample_frames("https://example.org/film.mp4")
+        ... except dyto.VideoError as err:
+        ...     print(err)
+        https://example.org/film.mp4 is an address, expected a local file: download it first and give its path, ...
+    """
 
 
 class ModelError(DytoError):
-    """A checkpoint cannot be loaded or used."""
+    """A checkpoint cannot be loaded or used.
+
+    Example:
+        >>> import dyto
+        >>> try:
+        ...     dyto.load_model("./no-such-folder")
+        ... except dyto.ModelError as err:
+        ...     print(err)
+        model folder ./no-such-folder does not exist: give a folder, a hub name or a name of `dyto list models`
+    """
 
 
 class DoesNotFitError(ModelError):
-    """Prompt, video and answer are longer than the model's context."""
+    """Prompt, video and answer are longer than the model's context.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> qa = dyto.VideoQA.from_pretrained("tiny")
+        >>> try:
+        ...     qa.ask(np.zeros((1, 48, 48, 3), np.uint8), "what is shown ?", max_new_tokens=100_000)
+        ... except dyto.DoesNotFitError as err:
+        ...     print(err)
+        prompt 9 + video at least 1 + new 100000 = 100010 tokens, but the context is 2048: ...
+    """
 
 
 class BadFeaturesError(ModelError):
-    """A model gave NaN, infinity or other shapes than it should."""
+    """A model gave NaN, infinity or other shapes than it should.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> try:
+        ...     dyto.FrameFeatures.from_projected(np.ones((4, 64)))
+        ... except dyto.BadFeaturesError as err:
+        ...     print(err)
+        features have shape (4, 64), expected (T, 1 + N, D)
+    """
 
 
 class StrategyError(DytoError):
-    """A strategy raised an error of its own, or gave what no model can take."""
+    """A strategy raised an error of its own, or gave what no model can take.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> qa = dyto.VideoQA.from_pretrained("tiny", lambda frames, encode, question=None: None)
+        >>> try:
+        ...     qa.encode(np.zeros((1, 48, 48, 3), np.uint8))
+        ... except dyto.StrategyError as err:
+        ...     print(err)
+        strategy <lambda> returned NoneType, expected dyto.VisualTokens
+    """
 
 
 class DatasetError(DytoError):
-    """A question file or a results folder is not what it should be."""
+    """A question file or a results folder is not what it should be.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from dyto.evaluation.tables import read_rows
+        >>> try:
+        ...     read_rows(Path("questions.docx"))
+        ... except DatasetError as err:
+        ...     print(err)
+        no question file at questions.docx: give the path of the file as downloaded, or prepare it
+    """
 
 
 class UnsafeNameError(DatasetError):
@@ -65,11 +131,29 @@ class TooManyErrorsError(DatasetError):
 
 
 class JudgeError(DytoError):
-    """The judge of open-ended answers cannot be reached or understood."""
+    """The judge of open-ended answers cannot be reached or understood.
+
+    Example:
+        >>> verdicts = {"q1": "yes"}
+        >>> try:
+        ...     raise JudgeError("the judge's quota is used up")
+        ... except JudgeError as err:
+        ...     print(f"{err}; {len(verdicts)} verdict is kept")
+        the judge's quota is used up; 1 verdict is kept
+    """
 
 
 class ConfigError(DytoError, ValueError):
-    """An unknown name, key or value: a mistake of usage."""
+    """An unknown name, key or value: a mistake of usage.
+
+    Example:
+        >>> import dyto
+        >>> try:
+        ...     dyto.build_strategy("dyot")
+        ... except dyto.ConfigError as err:
+        ...     print(err)
+        unknown strategy 'dyot': did you mean 'dyto'? Known: concat, downsample, dyto, ...
+    """
 
 
 class BadQuestionError(ConfigError):
@@ -84,6 +168,10 @@ class MissingExtraError(DytoError, ImportError):
         package: The dependency.
         extra: The extra of `dyto` that names it.
         source: Where it lies in a copy of the repository, for what this project keeps there itself.
+
+    Example:
+        >>> print(MissingExtraError("the web demo", "gradio", "demo"))
+        the web demo needs gradio, which is not installed: pip install '.[demo]' in a copy of dyto's repository
     """
 
     def __init__(self, what: str, package: str, extra: str, source: str | None = None) -> None:

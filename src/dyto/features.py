@@ -42,6 +42,13 @@ class FrameFeatures:
         attention: (T, N) attention each patch receives from the summary, where it was asked for.
         load_deep: For a family that feeds layers of its tower to layers of the language model (DeepStack): the
             projected features of these layers, (levels, K, N, D), for the frames asked for.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> model = dyto.load_model("tiny")
+        >>> features = model.encode(dyto.sample_frames(np.zeros((4, 48, 48, 3), np.uint8)))
+        >>> features.grid, tuple(features.patches([0, 3]).shape)
+        ((6, 6), (2, 36, 192))
     """
 
     summary: Tensor

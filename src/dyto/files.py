@@ -5,11 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dyto.errors import DatasetError
+
+READERS_SECONDS = 2.0
+"""How long a file that is to be replaced may be in use by others, on a system where that hinders it."""
+
+_IN_USE = (5, 32)  # of Windows: access denied, sharing violation
 
 
 @contextmanager
@@ -36,11 +42,23 @@ def replacing(path: Path) -> Iterator[Path]:
     half = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         yield half
-        os.replace(half, path)
+        _replace(half, path)
     except BaseException:
         with contextlib.suppress(OSError):
             half.unlink(missing_ok=True)
         raise
+
+
+def _replace(half: Path, path: Path) -> None:
+    """As `os.replace`; on Windows a file that somebody reads cannot be replaced, so wait a little for its readers."""
+    give_up = time.monotonic() + READERS_SECONDS
+    while True:
+        try:
+            return os.replace(half, path)
+        except PermissionError as err:
+            if getattr(err, "winerror", None) not in _IN_USE or time.monotonic() > give_up:
+                raise
+        time.sleep(0.02)
 
 
 def cannot_write(path: Path, err: OSError) -> DatasetError:

@@ -9,6 +9,12 @@ device the features live on: the result is the same everywhere.
 
 Edge cases: one frame is one cluster; two frames are one cluster; a zero vector is at cosine distance 1 from
 everything; NaN and infinity are errors; identical frames are told apart by time alone.
+
+Example:
+    >>> import numpy as np
+    >>> scenes = np.repeat(np.eye(3), [4, 2, 4], axis=0)  # ten frames of three scenes
+    >>> tw_finch(scenes)[0].tolist()
+    [0, 0, 0, 0, 1, 1, 2, 2, 2, 2]
 """
 
 from __future__ import annotations

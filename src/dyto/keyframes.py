@@ -1,4 +1,11 @@
-"""From nested partitions to key frames (DyTo, section 3.2 of the paper, and its released code)."""
+"""From nested partitions to key frames (DyTo, section 3.2 of the paper, and its released code).
+
+Example:
+    >>> from dyto.finch import tw_finch
+    >>> scenes = np.repeat(np.eye(3), [4, 2, 4], axis=0)  # ten frames of three scenes
+    >>> pick_frames(choose_partition(tw_finch(scenes))).tolist()
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+"""
 
 from __future__ import annotations
 

@@ -34,6 +34,12 @@ class KeyFrames:
         indices: (K,) frame numbers in the video, in presentation order.
         seconds: (K,) their times in the video.
         positions: (K,) their positions among the sampled frames.
+
+    Example:
+        >>> import numpy as np
+        >>> frames = KeyFrames(np.array([3, 9]), np.array([0.3, 0.9]), np.array([1, 4]))
+        >>> len(frames), frames.seconds.tolist()
+        (2, [0.3, 0.9])
     """
 
     indices: IntArray
@@ -105,6 +111,15 @@ class VisualTokens:
 
     Raises:
         StrategyError: Shapes that do not fit together, or more tokens than the budget allows.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
+        >>> tokens = dyto.VideoQA.from_pretrained("tiny").encode(video)
+        >>> tokens
+        VisualTokens(220 tokens of 11 key frames, budget=230, uncompressed=432, dim=192)
+        >>> tuple(tokens.data.shape), tokens.keyframes.indices.tolist()
+        ((220, 192), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
     """
 
     data: Tensor

@@ -21,7 +21,7 @@ class Breaks:
     token_budget: int = 230
 
     def __call__(self, frames, encode, question=None):
-        return {}["nothing here"]
+        return {}["nothing here"]  # type: ignore[index]
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ def test_seconds_count_each_question_once_however_often_it_was_rotated():
         "seconds": stages | {"generate": 4.0},
         "peak_mib": {"encode": 9},
     }
-    other = line | {"seconds": dict.fromkeys(line["seconds"], 0.0), "peak_mib": {"encode": 5.0}}
+    other = line | {"seconds": dict.fromkeys(line["seconds"], 0.0), "peak_mib": {"encode": 5.0}}  # type: ignore[call-overload]
     found = costs_of(DYTO, [line, other, line | {"cell": "another"}])
     assert found["seconds"]["generate"] == 0.5
     assert found["total_seconds"] == pytest.approx(5 * 0.5 + 0.5)

@@ -17,11 +17,11 @@ FIELDS = {
 def test_fields_become_strategies_at_one_budget():
     wish = read_wish(**{**FIELDS, "preset": "finest", "budget": 99, "versus": "uniform", "options": " a \n\nb\n"})
     assert [type(strategy) for strategy in wish.strategies] == [dyto.DyTo, dyto.Uniform]
-    assert [strategy.token_budget for strategy in wish.strategies] == [99, 99]
-    assert wish.strategies[0].partition == "finest"
+    assert [strategy.token_budget for strategy in wish.strategies] == [99, 99]  # type: ignore[attr-defined]
+    assert wish.strategies[0].partition == "finest"  # type: ignore[attr-defined]
     assert wish.choices == ["a", "b"]
     assert read_wish(**FIELDS).choices is None
-    assert read_wish(**{**FIELDS, "versus": "paper-34b"}).strategies[1].max_keyframes == 50
+    assert read_wish(**{**FIELDS, "versus": "paper-34b"}).strategies[1].max_keyframes == 50  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def fail(status, message="no", *, code=None, headers=()):
 def stub(monkeypatch):
     pytest.importorskip("openai", reason="the judge needs the extra 'judge'")
     judge = StubJudge()
-    judge.say, judge.fail = say, fail
+    judge.say, judge.fail = say, fail  # type: ignore[attr-defined]
     monkeypatch.setenv("OPENAI_BASE_URL", judge.url)
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     yield judge

@@ -206,7 +206,7 @@ def dripping(monkeypatch):
                 client, _ = listening.accept()
             except OSError:
                 return
-            server["connections"] += 1
+            server["connections"] += 1  # type: ignore[operator]
             threading.Thread(target=serve, args=(client,), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()

@@ -142,7 +142,7 @@ def test_rows_of_any_type_in_parquet(tmp_path):
     import pyarrow.parquet
 
     good = GOOD["videomme"]
-    columns = {name: [value, None, value] for name, value in good.items()}
+    columns = {name: [value, None, value] for name, value in good.items()}  # type: ignore[attr-defined]
     columns["domain"] = [datetime.date(2026, 1, 1), None, datetime.date(2026, 1, 2)]
     columns["question_id"] = [b"1", b"2", b"3"]
     pyarrow.parquet.write_table(pa.table(columns), tmp_path / "q.parquet")
@@ -281,7 +281,7 @@ def test_an_open_benchmark_with_odd_rows_is_judged(world, monkeypatch):
 @pytest.mark.parametrize("column", ["question", "answer", "video_name"])
 def test_a_number_that_is_none_is_no_text(tmp_path, column, nothing):
     path = tmp_path / "val_qa.json"
-    path.write_text(json.dumps([GOOD["nextqa"], GOOD["nextqa"] | {column: nothing}]))
+    path.write_text(json.dumps([GOOD["nextqa"], GOOD["nextqa"] | {column: nothing}]))  # type: ignore[operator]
     good, bad = read_questions(BENCHMARKS["nextqa"], path).samples
     assert good.broken == ""
     expected = "no true answer" if column == "answer" else f"{column!r} is NaN or infinity, expected text"

@@ -57,7 +57,7 @@ def kill_at_random(
         crowd = [start(published(world, "killed")) for _ in range(writers)]
         journal = RunFolders.under(world / "killed", "nextqa", "run").journal()
         already = len(journal.refresh())
-        wait_for(lambda j=journal, n=already, c=crowd: len(j.refresh()) > n or not any(p.is_alive() for p in c), wait)
+        wait_for(lambda j=journal, n=already, c=crowd: len(j.refresh()) > n or not any(p.is_alive() for p in c), wait)  # type: ignore[misc]
         for process in crowd:
             time.sleep(rng.uniform(0, most_seconds))
             process.kill()

@@ -131,7 +131,7 @@ def test_a_line_that_is_no_row_of_a_run_is_passed_over_and_done_again(tmp_path, 
         assert "damaged line" in caplog.text
         journal.append([ROW])
         assert set(journal.refresh()) == {ROW["key"]}
-        assert journal.rows()[ROW["key"]] == ROW
+        assert journal.rows()[ROW["key"]] == ROW  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_start_and_end_restrict_a_longer_file(loader, tmp_path, clip):
     shutil.copy(clip, tmp_path / "A.mp4")  # 65 frames, 10 a second
     found = loader.load(sample("A_1.0_3.0.mp4", start=1.0, end=3.0))
     assert isinstance(found, Loaded)
-    assert found.content.indices.tolist() == list(range(10, 30))
+    assert found.content.indices.tolist() == list(range(10, 30))  # type: ignore[union-attr]
 
 
 def test_a_file_with_the_clips_own_name_is_taken_whole(loader, tmp_path, clip):
@@ -68,7 +68,7 @@ def test_a_folder_of_frames_has_the_benchmarks_frame_rate(tmp_path):
     for i in range(12):
         Image.fromarray(np.full((8, 8, 3), i, np.uint8)).save(folder / f"{i:05d}.png")
     found = Loader(get("mvbench"), [tmp_path], (8, 8), {"num_frames": 100}).load(sample("clip", start=1.0, end=3.0))
-    assert found.content.indices.tolist() == [3, 4, 5, 6, 7, 8]  # three a second
+    assert found.content.indices.tolist() == [3, 4, 5, 6, 7, 8]  # type: ignore[union-attr]  # three a second
 
 
 SRT = "1\r\n00:00:01,000 --> 00:00:02,500\r\n<i>one</i>\r\n\r\n2\r\n00:01:00,000 --> 01:00:00,000\r\ntwo\r\nlines\r\n"

@@ -87,5 +87,5 @@ def test_scoring_by_likelihood_needs_options(world):
 
 def test_the_former_arguments_of_settings_are_taken_with_a_warning():
     with pytest.warns(DeprecationWarning, match="loading=Loading"):
-        former = Settings("nextqa", model="tiny", device="cpu", attention="eager")
+        former = Settings("nextqa", model="tiny", device="cpu", attention="eager")  # type: ignore[call-arg]
     assert former == Settings("nextqa", loading=Loading("tiny", device="cpu", attn_implementation="eager"))

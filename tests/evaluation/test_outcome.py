@@ -98,7 +98,7 @@ def test_an_exception_out_of_a_strategy_costs_its_video_and_stands_in_the_log(wo
 
 def test_in_python_it_is_a_strategy_error_that_keeps_its_cause(tiny, clip):
     def mine(frames, encode, question=None):
-        return {}["nothing"]
+        return {}["nothing"]  # type: ignore[index]
 
     with pytest.raises(dyto.StrategyError, match="strategy .*mine failed: KeyError: 'nothing'") as caught:
         dyto.VideoQA(tiny, mine).ask(clip, "what ?", num_frames=4)
@@ -177,7 +177,7 @@ def test_a_share_is_told_after_twenty_rows_and_a_count_at_once():
     ErrorLimit(count=2).check(lambda: [False, True])
     with pytest.raises(TooManyErrorsError, match="kept"):
         ErrorLimit(count=2).check(lambda: [False, True, False])
-    ErrorLimit().check(lambda: 1 / 0)
+    ErrorLimit().check(lambda: 1 / 0)  # type: ignore[return-value]
 
 
 def test_a_run_stops_at_so_many_errors_and_keeps_what_it_has(world):

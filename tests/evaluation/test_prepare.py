@@ -140,7 +140,7 @@ def test_either_file_of_the_pair_names_consistency(tmp_path):
 
 def test_videomme_and_mvbench_keep_what_the_source_has_besides(tmp_path):
     row = {"videoID": "abc", "question_id": "1-1", "duration": "long", "domain": "Sports", "sub_category": "Ball"}
-    row |= {"task_type": "Counting", "question": "How many?", "options": ["A. one", "B. two"], "answer": "B"}
+    row |= {"task_type": "Counting", "question": "How many?", "options": ["A. one", "B. two"], "answer": "B"}  # type: ignore[dict-item]
     (tmp_path / "videomme.json").write_text(json.dumps([row]))
     (tmp_path / "tasks").mkdir()
     record = {"video": "a.mp4", "question": "q?", "candidates": ["x", "y"], "answer": "y", "start": 0.5, "end": 2.0}

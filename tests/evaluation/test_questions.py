@@ -8,6 +8,7 @@ import pytest
 
 from dyto.benchmarks import get
 from dyto.errors import ConfigError, DatasetError
+from dyto.evaluation.prepare import prepare
 from dyto.evaluation.questions import read_questions
 
 HEADER = "video_name,question,question_id,answer,answer_number,question_type,a0,a1,a2,a3,a4\n"
@@ -57,7 +58,14 @@ def test_a_file_that_cannot_be_one_is_an_error(tmp_path, content, message):
 
 def test_a_missing_file_says_how_to_get_it(tmp_path):
     with pytest.raises(DatasetError, match="dyto prepare nextqa --qa-file F"):
-        read_questions(get("nextqa"), tmp_path / "no.csv")
+        read_questions(get("nextqa"), tmp_path / "gt" / get("nextqa").prepared[0])
+
+
+@pytest.mark.parametrize("name", ["nextqa", "msvd", "mvbench", "vcgbench"])
+def test_who_prepares_a_missing_file_is_not_told_to_prepare_it(tmp_path, name):
+    with pytest.raises(DatasetError, match=r"no question file of .* at .*no\.csv: get ") as caught:
+        prepare(name, tmp_path / "no.csv")
+    assert "dyto prepare" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +147,7 @@ VIDEOMME = {
 
 def test_videomme_is_read_from_flat_and_nested_json(tmp_path):
     nested = {key: VIDEOMME[key] for key in ("videoID", "duration", "domain", "sub_category")}
-    nested["questions"] = [{k: v for k, v in VIDEOMME.items() if k not in nested}] * 2
+    nested["questions"] = [{k: v for k, v in VIDEOMME.items() if k not in nested}] * 2  # type: ignore[list-item]
     (tmp_path / "flat.json").write_text(json.dumps([VIDEOMME]))
     (tmp_path / "nested.json").write_text(json.dumps([nested]))
     (flat,) = read_questions(get("videomme"), tmp_path / "flat.json").samples

@@ -6,7 +6,7 @@ import pytest
 import dyto
 from dyto.inspecting import inspect_video
 from dyto.inspecting.colors import cluster_colors
-from dyto.inspecting.pictures import stagger
+from dyto.inspecting.drawing import stagger
 from dyto.inspecting.regions import DROPPED, borders, mean_colors, regions, tokens_per_keyframe
 from dyto.strategies import Plus
 
@@ -31,8 +31,8 @@ def test_the_hierarchy_is_the_one_the_key_frames_were_chosen_from(tiny):
         strategy = dyto.DyTo.preset(preset)
         view = inspect_video(dyto.VideoQA(tiny, strategy), scenes()).views[0]
         assert view.level == level
-        picked = dyto.keyframes.pick_frames(view.partitions[level], strategy.quotas, strategy.member)
-        assert dyto.keyframes.thin(picked, strategy.max_keyframes).tolist() == view.tokens.keyframes.positions.tolist()
+        picked = dyto.keyframes.pick_frames(view.partitions[level], strategy.quotas, strategy.member)  # type: ignore[union-attr]
+        assert dyto.keyframes.thin(picked, strategy.max_keyframes).tolist() == view.tokens.keyframes.positions.tolist()  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("budget", [230, 40, 3, 1])

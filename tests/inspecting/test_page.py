@@ -143,7 +143,7 @@ def test_a_page_of_a_hundred_whole_frames_stays_small(tiny):
 @pytest.fixture
 def small_maps(monkeypatch):
     """Merge maps of few pixels: writing large ones takes most of the time."""
-    monkeypatch.setattr("dyto.inspecting.pictures.MAP_SIDE", 120)
+    monkeypatch.setattr("dyto.inspecting.drawing.MAP_SIDE", 120)
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, (8, 8)), (2, (200, 12)), (7, (12, 200))])
@@ -155,7 +155,7 @@ def test_short_small_and_narrow_videos_are_shown(tiny, tmp_path, small_maps, cou
 
 
 def test_pictures_are_written_for_every_strategy(seen, tmp_path, monkeypatch):
-    monkeypatch.setattr("dyto.inspecting.pictures.MAP_SIDE", 240)
+    monkeypatch.setattr("dyto.inspecting.drawing.MAP_SIDE", 240)
     written = save_pictures(seen, tmp_path / "png")
     names = {path.name for path in written}
     assert {"timeline.png", "keyframes.png", "merges.png", "2-timeline.png", "2-merges.png", "merge-01.png"} <= names

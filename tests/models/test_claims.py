@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import struct
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ from dyto.models import weights
 from dyto.models.claims import BOUNDS, NOT_ITS_OWN, checked_claims
 from dyto.models.families import FAMILIES
 from dyto.models.files import read_ends, read_normalization
-from dyto.models.tiny import build_model, save_tiny
+from dyto_tiny.model import build_model, save_tiny
 
 SIZES = [
     ("text_config.hidden_size", 10**9), ("text_config.num_hidden_layers", 10**6), ("text_config.vocab_size", 2**40),
@@ -34,18 +33,6 @@ SIZES = [
     ("vision_feature_layer", 10**6), ("text_config.head_dim", 10**6), ("text_config.n_layer", 10**9),
     ("text_config.num_experts", 10**9),
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tiny")
-    save_tiny(build_model(0), folder)
-    return folder
-
-
-@pytest.fixture
-def folder(tiny, tmp_path):
-    return shutil.copytree(tiny, tmp_path / "m")
 
 
 def change(folder, path, value, file="config.json"):

@@ -260,7 +260,7 @@ def test_a_frame_has_as_many_tokens_as_the_published_checkpoints_give_it(family)
     tokenizer = FAMILIES[family].tokenizer()
     config = FAMILIES[family].config(tokenizer)
     for holder, changes in ((config.vision_config, vision), (config, more)):
-        for key, value in changes.items():
+        for key, value in changes.items():  # type: ignore[attr-defined]
             setattr(holder, key, value)
     model = getattr(transformers, FAMILIES[family].stock)(config).eval()
     build = families.FAMILIES[family].adapter_class

@@ -155,7 +155,7 @@ def test_the_tokens_that_end_an_answer_are_found_wherever_they_are_named(plain, 
         eos_token_id = 3
 
     Said.config = type("Config", (), {"eos_token_id": config, "get_text_config": lambda self: Text()})()
-    Said.get_input_embeddings = lambda self: model.get_input_embeddings()
+    Said.get_input_embeddings = lambda self: model.get_input_embeddings()  # type: ignore[attr-defined]
     words = type("Words", (), {"eos_token_id": tokenizer, "pad_token_id": 1 << 20, "bos_token_id": None})()
     assert end_ids(Said(), words) == expected
     assert generation_config(Said(), words, 8, {}).pad_token_id == expected[0]  # the tokenizer's is not embedded

@@ -84,17 +84,17 @@ def test_features_of_several_layers_are_those_of_stock_transformers(tmp_path):
 def test_frames_at_another_resolution_are_those_of_the_stock_tower(tmp_path, family, grid):
     model = dyto.load_model(FAMILIES[family].forge(tmp_path), device="cpu")
     frames = list(np.random.default_rng(0).integers(0, 255, (3, 70, 96, 3), dtype=np.uint8))
-    features = model.encode_grid(frames, grid)
+    features = model.encode_grid(frames, grid)  # type: ignore[attr-defined]
     assert features.grid == grid
     assert features.summary_source == FAMILIES[family].summary
-    if grid == model.grid:
+    if grid == model.grid:  # type: ignore[attr-defined]
         torch.testing.assert_close(features.patches(), model.encode(frames).patches(), rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(features.summary, model.encode(frames).summary, rtol=1e-4, atol=1e-4)
     square = center_cropped(frames, 7 * max(grid)) if family == "llava" else frames
     pixels = model.normalization.apply(
         resize_pictures(list(square), (7 * grid[0], 7 * grid[1])), torch.device("cpu"), torch.float32
     )
-    stock, (layer,) = model.model.model, model._layers
+    stock, (layer,) = model.model.model, model._layers  # type: ignore[attr-defined]
     with torch.no_grad():
         states = stock.vision_tower(pixels, output_hidden_states=True, interpolate_pos_encoding=True)
         patches = stock.multi_modal_projector(states.hidden_states[layer])[:, -grid[0] * grid[1] :]

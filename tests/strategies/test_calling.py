@@ -68,7 +68,7 @@ def placed():
 @given(place=st.sampled_from(PLACES), value=st.sampled_from(JUNK), afterwards=st.booleans(), deep=st.booleans())
 @settings(max_examples=150, derandomize=True, deadline=None, database=None)
 def test_whatever_stands_in_a_field_there_are_tokens_or_one_error(small, placed, place, value, afterwards, deep):
-    qa = dyto.VideoQA(placed if deep else small, spoiling(*place, value, afterwards))
+    qa = dyto.VideoQA(placed if deep else small, spoiling(*place, value, afterwards))  # type: ignore[call-arg]
     try:
         answer = qa.ask(film(), "why", max_new_tokens=1)
     except dyto.errors.DytoError as error:

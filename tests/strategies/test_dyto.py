@@ -35,7 +35,8 @@ def test_golden_key_frames_with_golden_patches_are_merged_to_golden_tokens():
     assert len(videos) >= 2
     for video in videos:
         summary = torch.tensor(video["summary"].astype(np.float32) / 32)  # (T, 256)
-        merged = merging[(*video["r"].tolist(), 576, 256)]
+        wanted = (*video["r"].tolist(), 576, 256)
+        merged = merging[wanted]
         reduce = {"amax": "max", "mean": "mean"}[str(merged["mode"])]
         patches = torch.tensor(merged["tokens"]).expand(len(summary), -1, -1)  # every frame has the same
         x = FrameFeatures.from_projected(torch.cat([summary[:, None], patches], 1))

@@ -223,7 +223,7 @@ def test_kmeans_finds_scenes_wherever_they_are():
     scene = rng.normal(size=(4, 32))
     which = np.array([0, 1, 0, 2, 2, 3, 1, 0, 3, 3, 2, 1] * 5)
     x = torch.tensor(scene[which] + 0.01 * rng.normal(size=(60, 32)), dtype=torch.float32)
-    picked = build_strategy("kmeans:num_frames=4").select_keyframes(x)
+    picked = build_strategy("kmeans:num_frames=4").select_keyframes(x)  # type: ignore[attr-defined]
     assert sorted(which[picked]) == [0, 1, 2, 3]
     unit = x / x.norm(dim=1, keepdim=True)
     for frame in picked:  # the member nearest to the mean of its scene
@@ -232,7 +232,7 @@ def test_kmeans_finds_scenes_wherever_they_are():
 
 
 def test_kmeans_of_frames_that_are_alike_gives_fewer_key_frames():
-    assert len(build_strategy("kmeans").select_keyframes(torch.ones(50, 8))) == 1
+    assert len(build_strategy("kmeans").select_keyframes(torch.ones(50, 8))) == 1  # type: ignore[attr-defined]
 
 
 # --- query ----------------------------------------------------------------------------------------------------------
@@ -305,7 +305,7 @@ def test_uniform_merge_merges_uniform_frames_as_dyto_does():
 
 def test_without_clustering_as_many_frames_are_spread_uniformly():
     x = FrameFeatures.from_projected(scenes(100, 36))
-    full, spread_out = (build_strategy(name).compress(x) for name in ("dyto", "dyto-no-clustering"))
+    full, spread_out = (build_strategy(name).compress(x) for name in ("dyto", "dyto-no-clustering"))  # type: ignore[attr-defined]
     count = len(full.keyframes)
     assert spread_out.keyframes.positions.tolist() == spread(100, count).tolist()
     assert len(full) == len(spread_out)
@@ -313,11 +313,11 @@ def test_without_clustering_as_many_frames_are_spread_uniformly():
 
 def test_without_merging_the_key_frames_are_thinned_and_kept_whole():
     x = FrameFeatures.from_projected(scenes(100, 36))
-    full, whole = (build_strategy(name).compress(x) for name in ("dyto", "dyto-no-merging"))
+    full, whole = (build_strategy(name).compress(x) for name in ("dyto", "dyto-no-merging"))  # type: ignore[attr-defined]
     assert set(whole.keyframes.positions) <= set(full.keyframes.positions)
     assert len(whole.keyframes) == 230 // 36
     assert torch.equal(whole.data, x.patches(whole.keyframes.positions).flatten(0, 1))
 
 
 def test_ablations_take_the_presets():
-    assert build_strategy("dyto-no-merging", preset="finest").partition == "finest"
+    assert build_strategy("dyto-no-merging", preset="finest").partition == "finest"  # type: ignore[attr-defined]

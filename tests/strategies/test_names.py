@@ -43,7 +43,7 @@ def test_no_aggregation_keeps_everything(value):
 )
 def test_options_follow_a_colon(text, field, value):
     assert getattr(build_strategy(text, token_budget=500), field) == value
-    assert build_strategy(text, token_budget=500).token_budget == 500
+    assert build_strategy(text, token_budget=500).token_budget == 500  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_the_list_says_what_each_needs():
 
 
 def test_a_name_of_before_is_taken_with_a_warning(caplog):
-    assert build_strategy("fastvid:threshold=0.8").threshold == 0.8
+    assert build_strategy("fastvid:threshold=0.8").threshold == 0.8  # type: ignore[attr-defined]
     assert "is called 'peaks' now" in caplog.text
     with pytest.warns(DeprecationWarning, match="dyto.FastVID is called dyto.Peaks now"):
         assert dyto.FastVID is dyto.Peaks

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dyto.models.tiny import build_config, build_model, build_tokenizer, save_tiny, vocabulary
+from dyto.models.tiny import build_config, build_tokenizer, vocabulary
+from dyto_tiny.model import build_model, save_tiny
 
 
 @pytest.fixture(scope="module")

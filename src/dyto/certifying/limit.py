@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+logger = logging.getLogger(__name__)
 
 SECONDS = 300.0
 """How long one call may take unless another time is given."""
@@ -21,7 +25,8 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     """End a block that takes too long.
 
     A timer of the operating system interrupts what Python runs, a sleep or a loop; one call into compiled code is
-    interrupted only when it returns. Outside of the main thread, and on Windows, there is no such timer and no limit.
+    interrupted only when it returns. Outside of the main thread, and on Windows, there is no such timer and no limit;
+    where the system has none, that is said once.
 
     Args:
         seconds: How long it may take; None for no limit.
@@ -38,8 +43,10 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         ...     print(late)
         it took longer than 0.01 s
     """
-    timers = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
-    if seconds is None or not timers:
+    timers = hasattr(signal, "setitimer") and hasattr(signal, "SIGALRM")
+    if seconds is not None and not timers:
+        _say_unlimited()
+    if seconds is None or not timers or threading.current_thread() is not threading.main_thread():
         yield
         return
 
@@ -53,3 +60,8 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@functools.cache
+def _say_unlimited() -> None:
+    logger.warning("this system has no timer that interrupts a call: one that never returns is waited for")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,17 +74,12 @@ def compare_command(
 
     settings = Settings(
         benchmark=name,
-        qa_file=questions.qa_file,
-        gt_dir=questions.gt_dir,
-        data_dir=questions.data_dir,
-        video_dir=questions.video_dir,
+        **asdict(questions),
         loading=loading,
         prompt=prompt,
         sampling=frames.sampling_options(usual=100),
         max_new_tokens=max_new_tokens,
         scoring=scoring,
-        limit=questions.limit,
-        encoding=questions.encoding,
         error_limit=ErrorLimit.parse(fail_on_error),
         **scale.settings(),
     )
@@ -111,7 +107,7 @@ def compare_command(
 
 def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
     """Draw the pictures; where matplotlib is missing, say so and go on without."""
-    from dyto.comparing.pictures import draw_all
+    from dyto.comparing.plots import draw_all
 
     try:
         return draw_all(found, folder)

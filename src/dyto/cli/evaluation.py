@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -107,10 +107,7 @@ def evaluate_command(
     settings = [
         Settings(
             benchmark=part,
-            qa_file=questions.qa_file,
-            gt_dir=questions.gt_dir,
-            data_dir=questions.data_dir,
-            video_dir=questions.video_dir,
+            **asdict(questions),
             loading=loading,
             strategy=chosen.strategy,
             preset=chosen.preset,
@@ -119,7 +116,6 @@ def evaluate_command(
             sampling=frames.sampling_options(usual=100),
             max_new_tokens=max_new_tokens,
             scoring=scoring,
-            limit=questions.limit,
             shard=parse_shard(shard),
             **scale.settings(),
             cache_dir=cache.cache,
@@ -127,7 +123,6 @@ def evaluate_command(
             cache_mixed=cache.cache_mixed,
             name=run_name,
             folders={"out": out_dir},
-            encoding=questions.encoding,
             error_limit=ErrorLimit.parse(fail_on_error),
             savings=savings.make(),
         )

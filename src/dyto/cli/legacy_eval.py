@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,26 +21,13 @@ from dyto.strategies.published import RELEASE, aggregation_strategy
 if TYPE_CHECKING:
     from dyto.evaluation.settings import Settings
 
-_SINGLE = (
-    "msvd",
-    "msrvtt",
-    "tgif",
-    "activitynet",
-    "nextqa",
-    "egoschema",
-    "intentqa",
-    "star",
-    "videomme",
-    "mvbench",
-)
-SCRIPTS: dict[str, tuple[str, ...]] = {
+_GROUPS = {
     "run_eval_videoqabench": ("msvd", "msrvtt", "tgif", "activitynet"),
     "run_eval_multiplechoiceqabench": ("nextqa", "egoschema", "intentqa", "star", "videomme", "mvbench"),
     "run_eval_generativebench": ("generic", "temporal", "consistency"),
-    **{
-        f"run_eval_{name}": (name,)
-        for name in (*_SINGLE, "generic", "temporal", "consistency", "synthetic", "synthetic-open")
-    },
+}
+SCRIPTS: dict[str, tuple[str, ...]] = _GROUPS | {
+    f"run_eval_{name}": (name,) for name in (*chain(*_GROUPS.values()), "synthetic", "synthetic-open")
 }
 """What each value of SCRIPT stands for."""
 

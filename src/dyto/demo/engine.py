@@ -23,7 +23,7 @@ from dyto.demo.line import Line, Place
 from dyto.demo.messages import names_a_place, unforeseen
 from dyto.errors import DytoError
 from dyto.features import VisualTokens
-from dyto.inspecting.pictures import merge_map, resized
+from dyto.inspecting.drawing import merge_map, resized
 from dyto.inspecting.regions import regions, tokens_per_keyframe
 from dyto.inspecting.sheet import small_frames
 from dyto.inspecting.times import clock

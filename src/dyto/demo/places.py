@@ -67,6 +67,8 @@ def _ours(folder: Path) -> bool:
 
 
 def _runs(process: int) -> bool:
+    if os.name == "nt":  # where asking in this way would interrupt it: what is left behind stays
+        return True
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

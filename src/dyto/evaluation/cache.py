@@ -119,7 +119,8 @@ class TokenCache:
             if excess <= 0:
                 break
             if is_ours(path):
-                Path(path).unlink(missing_ok=True)
+                with contextlib.suppress(PermissionError):  # Windows keeps a file while another run reads it
+                    Path(path).unlink(missing_ok=True)
             excess -= size
 
 

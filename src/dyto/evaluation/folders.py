@@ -16,7 +16,7 @@ from dyto.errors import DatasetError
 from dyto.evaluation.files import dump_json, dump_lines, write_atomic
 from dyto.evaluation.journal import Claims, Journal
 from dyto.evaluation.questions import Questions
-from dyto.evaluation.rows import ANSWERED, rank_of_row, unanswered
+from dyto.evaluation.rows import ANSWERED, FORMAT, rank_of_row, unanswered
 
 TELLING_SECONDS = 60.0
 """Who waits longer than this for another process says so."""
@@ -219,11 +219,13 @@ class RunFolders:
     def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write all rows into one file, sorted by place: the same for the same rows, whoever wrote them.
 
-        A row names the kind of machine that it comes from only where there were several kinds.
+        A row names the kind of machine that it comes from only where there were several kinds. Rows from before there
+        was a format get its number.
         """
+        ordered = sorted(rows, key=lambda row: (row["place"], row["key"]))
         if len({row["machine"] for row in rows if row.get("machine")}) < 2:
-            rows = [{name: value for name, value in row.items() if name != "machine"} for row in rows]
-        write_atomic(self.predictions, dump_lines(sorted(rows, key=lambda row: (row["place"], row["key"]))))
+            ordered = [{name: value for name, value in row.items() if name != "machine"} for row in ordered]
+        write_atomic(self.predictions, dump_lines({"format": FORMAT, **row} for row in ordered))
 
 
 def _is_better(rank: int | None, than: int | None) -> bool:

@@ -9,6 +9,7 @@ process, however it ends.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -20,11 +21,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from dyto.errors import ConfigError
 from dyto.evaluation.files import dump_line, encoded
+from dyto.evaluation.locks import byte_locks
 from dyto.files import cannot_write
 
 SYNC_SECONDS = 2.0
+
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows would write a line break as two bytes
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +139,7 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._path = self.folder / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
         self._size = 0
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | _BINARY, 0o666)
 
     def sync(self) -> None:
         """Wait until everything written is on the disk.
@@ -174,48 +177,42 @@ def _parse(line: str) -> dict[str, Any]:
     return row
 
 
+@functools.cache
+def _say_once(reason: str) -> None:
+    logger.warning("no file locks here (%s): two runs at once may do work twice", reason)
+
+
 class Claims:
     """Who works on what: byte i of a lock file stands for piece i of the work.
 
     Locks belong to the process and vanish with it, also after SIGKILL. They hold between machines where the
-    file system supports POSIX locks (local disks, NFS 4); where it does not, work may be done twice, and
+    file system supports byte locks (local disks, NFS 4); where it does not, work may be done twice, and
     nothing is lost.
 
     Raises:
-        ConfigError: The operating system has no POSIX locks.
         DatasetError: The folder cannot be written to.
     """
 
     def __init__(self, path: Path) -> None:
         try:
-            import fcntl
-        except ImportError as err:
-            raise ConfigError("evaluation needs POSIX file locks, which Windows has not: run it in WSL") from err
-        self._fcntl = fcntl
-        try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as err:
             raise cannot_write(path, err) from err
-        self._warned = False
+        self._locks = byte_locks(self._file)
 
     def take(self, index: int, *, shared: bool = False) -> bool:
         """Claim a piece, alone or together with others that share it; False if another process holds it."""
-        mode = self._fcntl.LOCK_SH if shared else self._fcntl.LOCK_EX
         try:
-            self._fcntl.lockf(self._file, mode | self._fcntl.LOCK_NB, 1, index)
-        except (BlockingIOError, PermissionError):
-            return False
+            return self._locks.take(index, shared)
         except OSError as err:
-            if not self._warned:
-                logger.warning("no file locks here (%s): two runs at once may do work twice", err.strerror)
-            self._warned = True
+            _say_once(err.strerror)
         return True
 
     def release(self, index: int) -> None:
         """Give a piece back."""
         with contextlib.suppress(OSError):  # as where there are no locks at all, which has been said
-            self._fcntl.lockf(self._file, self._fcntl.LOCK_UN, 1, index)
+            self._locks.release(index)
 
     def close(self) -> None:
         """Give everything back."""

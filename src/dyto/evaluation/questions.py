@@ -90,9 +90,11 @@ def _files(benchmark: Benchmark, path: Path) -> list[Path]:
                 )
             return files
     if not path.is_file():
+        in_place = path.parts[-2:] == Path(benchmark.prepared[0]).parts[-2:]  # where it is looked for if none is given
+        or_prepare = f", or prepare it once: dyto prepare {benchmark.name} --qa-file F" if in_place else ""
         raise DatasetError(
-            f"no question file of {benchmark.title} at {path}: get {benchmark.source}, then name it with --qa-file, "
-            f"or prepare it once: dyto prepare {benchmark.name} --qa-file F"
+            f"no question file of {benchmark.title} at {path}: get {benchmark.source}, then name it with --qa-file"
+            f"{or_prepare}"
         )
     if benchmark.name in _VCGBENCH and path.suffix == ".csv":
         return _files_of_vcgbench(benchmark, path)

@@ -22,6 +22,9 @@ FIELDS: Mapping[str, type | tuple[type, ...]] = {
 """What every row holds, and of which type."""
 
 
+FORMAT = 1
+"""The number of the format of a row; raised when a key changes its meaning or goes away. Rows without one have this."""
+
 LONGEST_REASON = 500
 """A reason of more letters is cut: it may quote a whole question."""
 
@@ -36,11 +39,13 @@ def rank_of_row(row: Mapping[str, Any], also: Mapping[str, type | tuple[type, ..
     Raises:
         LookupError: A field is missing.
         TypeError: A field is of another type.
-        ValueError: The status is none of `STATUSES`, or an answered row has no answer.
+        ValueError: The format or the status is unknown, or an answered row has no answer.
     """
     for name, kind in {**FIELDS, **(also or {})}.items():
         if not isinstance(row[name], kind):
             raise TypeError(f"{name} is {row[name]!r}")
+    if row.get("format", FORMAT) != FORMAT or isinstance(row.get("format"), bool):
+        raise ValueError(f"format is {row['format']!r}, expected {FORMAT}")
     if row["status"] == ANSWERED and not _answers(row["pred"], row["question"]):
         raise ValueError(f"pred is {row['pred']!r}")
     if not all(isinstance(group, str) for group in row["groups"].values()):
@@ -115,6 +120,7 @@ def _group(grouping: Callable[[Sample], str], sample: Sample) -> str:
 def _row(benchmark: Benchmark, sample: Sample) -> Row:
     questions = list(sample.questions)
     row: Row = {
+        "format": FORMAT,
         "key": sample.key,
         "place": sample.place,
         "video_name": sample.video,

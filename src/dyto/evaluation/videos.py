@@ -130,7 +130,7 @@ class VideoIndex:
     """
 
     def __init__(self, folders: list[Path]) -> None:
-        self.folders = [str(folder) for folder in folders]
+        self.folders = [folder.as_posix() for folder in folders]
         self.files = 0
         self._by_stem: dict[str, list[str]] = {}
         self._by_cut: dict[tuple[str, float, float], list[str]] = {}
@@ -251,6 +251,7 @@ class VideoIndex:
                 return
 
     def _add(self, path: str) -> None:
+        path = path.replace(os.sep, "/")  # the same on every system, as in the names of the samples
         stem = _stem_of(path)
         self._by_stem.setdefault(_folded(stem), []).append(path)
         cut = _cut_of(stem)

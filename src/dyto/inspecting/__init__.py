@@ -6,10 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dyto.inspecting.drawing import save_pictures
     from dyto.inspecting.hierarchy import Levels
     from dyto.inspecting.look import Inspection, View, inspect_video
     from dyto.inspecting.page import check_page, render, save_page
-    from dyto.inspecting.pictures import save_pictures
 
 __all__ = ["Inspection", "Levels", "View", "check_page", "inspect_video", "render", "save_page", "save_pictures"]
 
@@ -21,7 +21,7 @@ _HOME = {
     "check_page": "page",
     "render": "page",
     "save_page": "page",
-    "save_pictures": "pictures",
+    "save_pictures": "drawing",
 }
 
 

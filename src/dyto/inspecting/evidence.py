@@ -36,6 +36,11 @@ class Moment:
         weight: The mean of what its absence costs and of what it gives alone, from -1 to 1.
         alone: Probability of a word of the answer from this key frame alone (the geometric mean over its tokens).
         without: The same from all others; None where there is no other.
+
+    Example:
+        >>> moment = Moment(keyframe=0, index=12, second=0.48, weight=0.3, alone=0.7, without=0.4)
+        >>> moment.to_dict()
+        {'second': 0.48, 'index': 12, 'weight': 0.3, 'alone': 0.7, 'without': 0.4}
     """
 
     keyframe: int

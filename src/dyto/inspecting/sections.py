@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from dyto.inspecting.colors import cluster_colors
+from dyto.inspecting.drawing import cover
 from dyto.inspecting.look import Inspection, View
 from dyto.inspecting.markup import bands, bar, data_uri, marks, outlines, rows, text
-from dyto.inspecting.pictures import cover
 from dyto.inspecting.regions import Pixels, mean_colors, regions, tokens_per_keyframe
 from dyto.inspecting.times import clock
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from dyto.models.anyres import AnyresTower
 from dyto.models.llava import Llava
-from dyto.models.pictures import AnyresTower
 
 
 class LlavaNext(AnyresTower, Llava):

@@ -71,6 +71,11 @@ def load_model(
         ConfigError: An unknown name or option.
         ModelError: The checkpoint cannot be found or read, or weights are missing.
         MissingExtraError: A device map without accelerate, or quantization without bitsandbytes.
+
+    Example:
+        >>> model = load_model("tiny", device="cpu")
+        >>> model.name, model.context_length
+        ('tiny', 2048)
     """
     text = str(name or os.environ.get("DYTO_MODEL") or "tiny")
     placement = Placement.of(

@@ -22,7 +22,14 @@ from dyto.timing import Stopwatch
 
 @dataclass(frozen=True)
 class DyToNoClustering(DyTo):
-    """DyTo without clustering: as many frames as it would choose, but uniformly spread, merged alike."""
+    """DyTo without clustering: as many frames as it would choose, but uniformly spread, merged alike.
+
+    Example:
+        >>> import numpy as np
+        >>> features = np.random.default_rng(0).normal(size=(40, 1 + 36, 64)).astype("float32")
+        >>> DyToNoClustering().compress(FrameFeatures.from_projected(features))
+        VisualTokens(220 tokens of 11 key frames, budget=230, uncompressed=1440, dim=64)
+    """
 
     name: ClassVar[str] = "dyto-no-clustering"
 
@@ -41,7 +48,14 @@ class DyToNoClustering(DyTo):
 
 @dataclass(frozen=True)
 class DyToNoMerging(DyTo):
-    """DyTo without merging: its key frames, whole, evenly thinned to as many as fit the budget."""
+    """DyTo without merging: its key frames, whole, evenly thinned to as many as fit the budget.
+
+    Example:
+        >>> import numpy as np
+        >>> features = np.random.default_rng(0).normal(size=(40, 1 + 36, 64)).astype("float32")
+        >>> DyToNoMerging().compress(FrameFeatures.from_projected(features))
+        VisualTokens(216 tokens of 6 key frames, budget=230, uncompressed=1440, dim=64)
+    """
 
     name: ClassVar[str] = "dyto-no-merging"
 

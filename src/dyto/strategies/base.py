@@ -59,6 +59,14 @@ class Strategy(Protocol):
     Any callable of this shape is a strategy; it needs no registration. Three optional attributes are looked at:
     `name`, `uses_question` (True if the tokens depend on the question, so that each question needs an encoding of
     its own), and `needs`, what the model must offer, keys of `NEEDS`.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> def first_frame(frames, encode, question=None):
+        ...     return dyto.Uniform(token_budget=36)(frames[:1], encode)
+        >>> qa = dyto.VideoQA.from_pretrained("tiny", first_frame)
+        >>> qa.encode(np.zeros((12, 48, 48, 3), np.uint8))
+        VisualTokens(36 tokens of 1 key frames, budget=36, uncompressed=36, dim=192)
     """
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:

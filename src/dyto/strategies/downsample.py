@@ -25,6 +25,12 @@ class Downsample(Budgeted):
         num_frames: Most frames; each gets the largest grid of patches that lets all of them fit.
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
+        >>> dyto.VideoQA.from_pretrained("tiny", dyto.Downsample(token_budget=60)).encode(video)
+        VisualTokens(48 tokens of 12 key frames, budget=60, uncompressed=432, dim=192)
     """
 
     num_frames: int = 25

@@ -24,6 +24,12 @@ class EVS(EncodesAll):
     Attributes:
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
+
+    Example:
+        >>> import numpy as np
+        >>> features = np.random.default_rng(0).normal(size=(40, 1 + 36, 64)).astype("float32")
+        >>> EVS(token_budget=100).compress(FrameFeatures.from_projected(features))
+        VisualTokens(100 tokens of 32 key frames, budget=100, uncompressed=1440, dim=64)
     """
 
     token_budget: int | None = None

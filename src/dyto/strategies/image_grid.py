@@ -36,6 +36,12 @@ class ImageGrid(Budgeted):
         num_frames: Most frames.
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
+        >>> dyto.VideoQA.from_pretrained("tiny", dyto.ImageGrid()).encode(video)
+        VisualTokens(192 tokens of 4 key frames, budget=230, uncompressed=432, dim=192)
     """
 
     num_frames: int = 6

@@ -30,6 +30,12 @@ class KMeans(KeyFrameMerger):
 
     Attributes:
         seed: Of the first means (k-means++).
+
+    Example:
+        >>> import numpy as np
+        >>> features = np.random.default_rng(0).normal(size=(40, 1 + 36, 64)).astype("float32")
+        >>> KMeans(num_frames=5).compress(FrameFeatures.from_projected(features))
+        VisualTokens(180 tokens of 5 key frames, budget=230, uncompressed=1440, dim=64)
     """
 
     seed: int = 0

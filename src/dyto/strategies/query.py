@@ -35,6 +35,13 @@ class Query(KeyFrameMerger):
         towers: A folder or hub name of a CLIP or SigLIP checkpoint; None for the language model's embeddings.
         apart: A chosen frame excludes its neighbours up to this share of the video on either side, as long as others
             are left.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
+        >>> qa = dyto.VideoQA.from_pretrained("tiny", dyto.Query(token_budget=100))
+        >>> qa.encode(video, question="is there a red ring ?")
+        VisualTokens(100 tokens of 10 key frames, budget=100, uncompressed=432, dim=192)
     """
 
     towers: str | None = None

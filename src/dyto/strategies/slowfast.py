@@ -51,6 +51,12 @@ class SlowFast(Budgeted):
         fast_grid: Rows and columns they are average-pooled to; None for 4 x 4, scaled to the tower's grid.
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
+
+    Example:
+        >>> import numpy as np
+        >>> features = np.random.default_rng(0).normal(size=(40, 1 + 36, 64)).astype("float32")
+        >>> SlowFast(slow_frames=4, fast_frames=20).compress(FrameFeatures.from_projected(features))
+        VisualTokens(92 tokens of 22 key frames, budget=230, uncompressed=1440, dim=64)
     """
 
     slow_frames: int = 10

@@ -22,6 +22,12 @@ class Uniform(Budgeted):
     Attributes:
         token_budget: Most visual tokens in all. None: 3680, scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
+        >>> dyto.VideoQA.from_pretrained("tiny", dyto.Uniform(token_budget=150)).encode(video)
+        VisualTokens(144 tokens of 4 key frames, budget=150, uncompressed=432, dim=192)
     """
 
     token_budget: int | None = None
@@ -50,7 +56,14 @@ class Uniform(Budgeted):
 
 @dataclass(frozen=True)
 class Concat:
-    """All tokens of all sampled frames: no compression, and no budget but the model's context."""
+    """All tokens of all sampled frames: no compression, and no budget but the model's context.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
+        >>> dyto.VideoQA.from_pretrained("tiny", dyto.Concat()).encode(video)
+        VisualTokens(432 tokens of 12 key frames, budget=None, uncompressed=432, dim=192)
+    """
 
     name: ClassVar[str] = "concat"
     uses_question: ClassVar[bool] = False

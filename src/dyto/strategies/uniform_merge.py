@@ -22,6 +22,12 @@ class UniformMerge(KeyFrameMerger):
     """Uniformly spaced frames, each merged to an equal share of the budget.
 
     The fields are those of `KeyFrameMerger`; 25 frames by default, DyTo's most. Only these frames are encoded.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
+        >>> dyto.VideoQA.from_pretrained("tiny", dyto.UniformMerge(num_frames=6, token_budget=60)).encode(video)
+        VisualTokens(60 tokens of 6 key frames, budget=60, uncompressed=432, dim=192)
     """
 
     num_frames: int = 25

@@ -31,6 +31,12 @@ class UniformPool(Budgeted):
         pool: Patches along each side that become one token; None for 2, or for what `num_frames` asks.
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
+        >>> dyto.VideoQA.from_pretrained("tiny", dyto.UniformPool(token_budget=60)).encode(video)
+        VisualTokens(54 tokens of 6 key frames, budget=60, uncompressed=432, dim=192)
     """
 
     num_frames: int | None = None

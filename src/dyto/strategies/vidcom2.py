@@ -31,6 +31,12 @@ class VidCom2(EncodesAll):
         temperature: Of the softmax by which frames share the budget; higher is more equal.
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
+
+    Example:
+        >>> import numpy as np
+        >>> features = np.random.default_rng(0).normal(size=(40, 1 + 36, 64)).astype("float32")
+        >>> VidCom2(token_budget=100).compress(FrameFeatures.from_projected(features))
+        VisualTokens(100 tokens of 40 key frames, budget=100, uncompressed=1440, dim=64)
     """
 
     channels: float = 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import mmap
@@ -18,6 +19,15 @@ MOST_BYTES = 1 << 24
 
 SEALED = 0x1 | 0x2 | 0x4  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW: pixels that are handed over stay where they are
 ADD_SEALS, GET_SEALS = 1033, 1034  # of fcntl, which Python names on some systems only
+
+
+def _is_available() -> bool:
+    parts = (importlib.util.find_spec(name) for name in ("fcntl", "resource"))  # which the reader imports
+    return hasattr(os, "memfd_create") and hasattr(socket, "send_fds") and all(parts)
+
+
+AVAILABLE = _is_available()
+"""Whether this system has what it takes. (Linux has.)"""
 
 
 class Channel:

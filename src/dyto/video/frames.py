@@ -23,7 +23,7 @@ from dyto.savings import Savings
 from dyto.video.animation import read_animation
 from dyto.video.arrival import Arrival
 from dyto.video.decode import read_video
-from dyto.video.guarded import AVAILABLE, read_guarded
+from dyto.video.guarded import can_guard, read_guarded
 from dyto.video.limits import Limits
 from dyto.video.pictures import Picture, check, gather, images_of, is_picture, readable
 from dyto.video.sampling import FrameBuffer, FrameSize, Request, TargetSize, Timeline, uniform_indices
@@ -211,7 +211,7 @@ def sample_frames(
         preview: keep every frame a second time in `Frames.preview`, in its own proportions, no side longer than this.
 
         guarded: read a file or folder in a child process that is ended where that takes too long, too much memory or
-            crashes, see `dyto.video.guarded`: for files of strangers. Elsewhere than on Linux it does nothing.
+            crashes, see `dyto.video.guarded`: for files of strangers. Only Linux has what it takes.
 
     Returns:
         Frames: (T, H, W, 3) uint8, resized with PIL's bicubic filter one by one as they are decoded.
@@ -235,7 +235,7 @@ def sample_frames(
     if not isinstance(source, (str, os.PathLike)):
         return _sample_pictures(_pictures_in(source), request, fit, source_fps, allow_partial, bounds)
     path = existing(source)
-    if guarded and AVAILABLE:
+    if guarded and can_guard():
         options: dict[str, Any] = {
             "num_frames": num_frames, "fps": fps, "start": start, "end": end, "size": size, "max_side": max_side,
             "sampling": sampling, "allow_partial": allow_partial, "source_fps": source_fps, "preview": preview,

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import functools
+import logging
 import math
 import mmap
 import os
@@ -29,11 +31,10 @@ from dyto import errors
 from dyto.children import deaf_children
 from dyto.errors import DytoError, VideoError
 from dyto.savings import Savings
-from dyto.video.channel import Channel, mapped
+from dyto.video.channel import AVAILABLE, Channel, mapped
 from dyto.video.limits import Limits
 
-AVAILABLE = hasattr(os, "memfd_create") and hasattr(socket, "send_fds")
-"""Whether this system has what it takes. (Linux has.)"""
+logger = logging.getLogger(__name__)
 
 FIRST_SECONDS, SECONDS_A_MINUTE = 10.0, 2.0
 """Seconds that reading may take, and those added for each minute that the video lasts."""
@@ -254,6 +255,18 @@ class _Watch:
             f"{Path(self._path).name} takes more than {self._memory / 2**30:.1f} GiB of memory to read, expected less: "
             "scale it down, or take fewer frames"
         )
+
+
+def can_guard() -> bool:
+    """Whether videos can be read in a child process here; where they cannot, that is said once."""
+    if not AVAILABLE:
+        _say_unguarded()
+    return AVAILABLE
+
+
+@functools.cache
+def _say_unguarded() -> None:
+    logger.warning("videos are read unguarded on this system: one that hangs or crashes the decoder ends the program")
 
 
 def read_guarded(

@@ -97,10 +97,9 @@ class Limits:
             VideoError: It is, and the message says how to allow it.
         """
         if height * width > self.pixels:
-            raise VideoError(
-                f"{name} has {width} x {height} pixels, expected {self.megapixels:g} megapixels at most: scale it "
-                f"down{self._or_raise('megapixels', math.ceil(height * width / 1e6))}"
-            )
+            most = f"{self.megapixels:g} megapixels"
+            needed = math.ceil(height * width / 1e6)
+            raise self._too_much(name, f"{width} x {height} pixels", most, "scale it down", "megapixels", needed)
 
     def check_streams(self, name: str, count: int) -> None:
         """Fail on a file of too many streams.
@@ -109,10 +108,11 @@ class Limits:
             VideoError: It is, and the message says how to allow it.
         """
         if count > self.streams:
-            raise VideoError(
-                f"{name} has {count} streams, expected {self.streams} at most: copy out the one with the pictures"
-                f"{self._or_raise('streams', count)}"
-            )
+            what, advice = f"{count} streams", "copy out the one with the pictures"
+            raise self._too_much(name, what, str(self.streams), advice, "streams", count)
+
+    def _too_much(self, name: str, has: str, most: str, advice: str, limit: str, needed: int) -> VideoError:
+        return VideoError(f"{name} has {has}, expected {most} at most: {advice}{self._or_raise(limit, needed)}")
 
     def check_duration(self, name: str, seconds: float) -> None:
         """Fail on a video that lasts too long.

@@ -3,15 +3,17 @@
 import dataclasses
 import json
 import math
+import re
 import statistics
 import time
+from pathlib import Path
 
 import pytest
 
 from dyto.errors import ConfigError, ModelError
 from dyto.savings import Savings
 from dyto_bench import report, setup, tally
-from dyto_bench.plan import Plan
+from dyto_bench.plan import FORMAT, Plan
 from dyto_bench.probes import Probe
 from dyto_bench.running import bench
 from dyto_bench.sides import STAGES, Ours
@@ -215,3 +217,11 @@ def test_middle_is_the_median_with_quartiles():
     found = tally.middle([3.0, 1.0, 2.0])
     assert (found["low"], found["median"], found["high"]) == (1.5, 2.0, 2.5)
     assert all(math.isfinite(value) for value in found.values())
+
+
+def test_the_document_has_the_keys_of_its_page(document):
+    page = Path(__file__).resolve().parents[3] / "docs" / "speed.md"
+    (table,) = re.findall(r"^\| key \| what it holds \|\n\|---\|---\|\n((?:\|.*\n)+)", page.read_text(), re.MULTILINE)
+    described = [key for line in table.splitlines() for key in re.findall(r"`(\w+)`", line.split(" | ")[0])]
+    assert sorted(document) == sorted(described)
+    assert document["format"] == FORMAT

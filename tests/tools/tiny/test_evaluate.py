@@ -10,11 +10,11 @@ import pytest
 
 import dyto
 from dyto.errors import ConfigError
-from dyto.models.tiny import build_model, save_tiny
 from dyto.synthetic.videos import Asked, is_right, make_video
 from dyto_tiny import evaluate
 from dyto_tiny.card import model_card
 from dyto_tiny.exam import Score
+from dyto_tiny.model import build_model, save_tiny
 from dyto_tiny.zeroshot import AnsweredRow, Oracle, guess_rows, lead, scores, strategy_for, video_exam
 
 
@@ -82,7 +82,7 @@ def test_every_method_answers_every_question_within_the_budget(folder: Path):
 def test_the_command_measures_and_writes_the_card(folder: Path, monkeypatch, capsys):
     monkeypatch.setattr(evaluate, "REGIMES", ("static",))
     real = evaluate.video_exam
-    monkeypatch.setattr(evaluate, "video_exam", lambda *a, **k: real(*a, regimes=("static",), **k))
+    monkeypatch.setattr(evaluate, "video_exam", lambda *a, **k: real(*a, regimes=("static",), **k))  # type: ignore[misc]
     arguments = ["--model", str(folder), "--videos", "1", "--images", "2", "--samples", "1", "--card"]
     arguments += ["--methods", "release", "uniform", "guess"]
     assert evaluate.main(arguments) == 0

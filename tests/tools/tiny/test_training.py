@@ -15,12 +15,12 @@ import torch
 from safetensors.torch import load_file
 
 from dyto.errors import ConfigError, ModelError
-from dyto.models.tiny import build_model
 from dyto.synthetic.world import draw_scene
 from dyto_tiny import trainer as recipe
+from dyto_tiny.lessons import Picture, draw_picture, gallery
+from dyto_tiny.model import build_model
 from dyto_tiny.optim import Muon, orthogonalize
 from dyto_tiny.pages import IGNORE, draw_lesson, token_ids
-from dyto_tiny.pictures import Picture, draw_picture, gallery
 from dyto_tiny.talk import ATTENTION, pack, reduce_tokens, talk_loss
 from dyto_tiny.tiles import NONE, tile_batch
 from dyto_tiny.trainer import Trainer, TrainingSettings, write_checkpoint
@@ -31,8 +31,8 @@ RECIPE = Path(__file__).resolve().parents[3] / "tools" / "tiny"
 @pytest.fixture
 def small_gallery(monkeypatch):
     """A gallery that is drawn and encoded in a moment."""
-    monkeypatch.setattr("dyto_tiny.pictures.SCENES", 48)
-    monkeypatch.setattr("dyto_tiny.pictures.COMPOSITES", 6)
+    monkeypatch.setattr("dyto_tiny.lessons.SCENES", 48)
+    monkeypatch.setattr("dyto_tiny.lessons.COMPOSITES", 6)
     gallery.cache_clear()
     yield
     gallery.cache_clear()
@@ -147,7 +147,7 @@ def test_the_checkpoint_has_its_record_beside_it(tmp_path: Path):
 
 def test_lessons_are_pure_functions_of_seed_and_step():
     first, second, other = tile_batch(5, 7, 3), tile_batch(5, 7, 3), tile_batch(5, 8, 3)
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert all(torch.equal(first[name], second[name]) for name in first)  # type: ignore[literal-required]
     assert not torch.equal(first["images"], other["images"])
     pages = [draw_lesson(5, step, 0, 0.8, 2) for step in (7, 7, 8)]
     assert pages[0]["pictures"] == pages[1]["pictures"] != pages[2]["pictures"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from dyto.models.tiny import build_model, build_tokenizer, vocabulary
+from dyto.models.tiny import build_tokenizer, vocabulary
 from dyto.synthetic.world import BACKGROUND_NAMES, KINDS, draw_scene
+from dyto_tiny.lessons import draw_question
+from dyto_tiny.model import build_model
 from dyto_tiny.pages import token_ids
-from dyto_tiny.pictures import draw_question
 from dyto_tiny.tiles import IGNORE, NONE
 from dyto_tiny.words import LENGTH, WORDS, directions, shown_words, teach_words
 

@@ -19,7 +19,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 
 import dyto
 from bench_merge import make_features
-from dyto.models.pictures import PictureTokens
+from dyto.models.anyres import PictureTokens
 from dyto.strategies import STRATEGIES
 
 

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import dyto
 from dyto.inspecting import inspect_video
-from dyto.inspecting.pictures import merge_map, timeline
+from dyto.inspecting.drawing import merge_map, timeline
 from dyto.inspecting.regions import regions
 from dyto.strategies.uniform import spread
 from dyto.synthetic.videos import sample_video

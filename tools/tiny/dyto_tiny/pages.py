@@ -15,7 +15,7 @@ from dyto.choices import format_choices
 from dyto.models.tiny import vocabulary
 from dyto.synthetic.questions import Question
 from dyto.synthetic.world import BACKGROUND_NAMES, COLORS, CORNERS, KINDS, SHAPES
-from dyto_tiny.pictures import Picture, draw_picture, draw_question
+from dyto_tiny.lessons import Picture, draw_picture, draw_question
 
 COLUMNS, WIDTH = 6, 48
 """Text on a page: no exercise crosses from one column to the next, so attention stays inside a column."""

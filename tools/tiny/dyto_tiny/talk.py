@@ -15,8 +15,8 @@ from dyto.merge import merge_tokens
 from dyto.models.tiny import GRID
 from dyto.synthetic.render import Pixels, draw_accidents, render
 from dyto_tiny.eye import look
+from dyto_tiny.lessons import VIEWS, Picture, gallery
 from dyto_tiny.pages import IGNORE, token_ids
-from dyto_tiny.pictures import VIEWS, Picture, gallery
 from dyto_tiny.tiles import shrink, soften, tiled
 
 ATTENTION = "dyto_page"

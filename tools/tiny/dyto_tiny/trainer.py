@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import LlavaNextForConditionalGeneration
 
 from dyto.files import replacing
-from dyto.models.tiny import build_model, save_tiny
 from dyto_tiny.eye import Probes, eye_loss
+from dyto_tiny.model import build_model, save_tiny
 from dyto_tiny.optim import Muon
 from dyto_tiny.pages import FREE, LETTER, LOOKUP, draw_lesson
 from dyto_tiny.state import check_settings, load_facts, load_tensors, save_state

@@ -142,7 +142,7 @@ def measure_and_report(
         document = bench(subject, sides, status.update)
     paths = report.write(document, out_dir)
     if picture:
-        from dyto_bench.pictures import draw
+        from dyto_bench.chart import draw
 
         paths.append(draw(document, out_dir / report.PICTURE_FILE))
     if as_json:

@@ -17,6 +17,9 @@ SHAPES = ("circle", "square", "star", "cross")
 QUESTIONS = tuple(f"is there a {color} {shape} ?" for shape in SHAPES for color in COLORS)
 """What is asked: all different, all of one length, so that no side has to pad."""
 
+FORMAT = "dyto bench 1"
+"""The format of the document of a measurement; its number is raised when a key changes its meaning or goes away."""
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -9,6 +9,7 @@ from typing import Any
 
 from dyto.errors import ConfigError
 from dyto.evaluation.files import write_atomic
+from dyto_bench.plan import FORMAT
 from dyto_bench.sides import STAGES
 from dyto_bench.tally import OURS, side_of
 
@@ -17,7 +18,6 @@ Table = tuple[list[str], list[list[str]]]
 """Headings, and rows of cells."""
 
 JSON_FILE, MARKDOWN_FILE, PICTURE_FILE = "bench.json", "bench.md", "stages.png"
-FORMAT = "dyto bench 1"
 
 
 def check_folder(folder: Path) -> None:
@@ -43,8 +43,7 @@ def check_folder(folder: Path) -> None:
 def write(document: Document, folder: Path) -> list[Path]:
     """Write the document as JSON, raw runs included, and as Markdown."""
     paths = [folder / JSON_FILE, folder / MARKDOWN_FILE]
-    content = {"format": FORMAT, **document}
-    write_atomic(paths[0], json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+    write_atomic(paths[0], json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
     write_atomic(paths[1], markdown(document))
     return paths
 

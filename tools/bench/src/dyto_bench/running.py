@@ -14,7 +14,7 @@ import torch
 from dyto.errors import ModelError
 from dyto.video.stretches import cores
 from dyto_bench import floors, tally
-from dyto_bench.plan import QUESTIONS, Subject
+from dyto_bench.plan import FORMAT, QUESTIONS, Subject
 from dyto_bench.probes import Memory
 from dyto_bench.sides import FollowUps, Side
 
@@ -60,6 +60,7 @@ def bench(subject: Subject, sides: Sequence[Side], progress: Progress = lambda _
             cell["figures"] = tally.further_figures(cell["runs"], cell["questions"])
     progress("measuring the machine")
     document: dict[str, Any] = {
+        "format": FORMAT,
         "dyto": version("dyto"),
         "machine": machine(device),
         "settings": settings(subject),

@@ -14,14 +14,14 @@ import pytest
 
 import dyto
 from dyto import VideoError, sample_frames
-from dyto.video import guarded
+from dyto.video import channel, guarded
 
 
 def wide(height, width):  # as families of native resolution decide it: by a function
     return height // 2, width // 4 + 2
 
 
-pytestmark = pytest.mark.skipif(not guarded.AVAILABLE, reason="needs shared memory with seals, as Linux has it")
+pytestmark = pytest.mark.skipif(not channel.AVAILABLE, reason="needs shared memory with seals, as Linux has it")
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_an_error_that_a_reader_tells_of_is_one_of_ours(kind):
 
 def test_a_reader_is_gone_with_its_parent_even_while_it_hangs(poison, monkeypatch, tmp_path):
     program = (
-        "from dyto import sample_frames; from dyto.video import guarded; guarded._Child.reader = 'poison_reader'\n"
+        "from dyto import sample_frames; from dyto.video import channel, guarded; guarded._Child.reader = 'poison_reader'\n"
         f"import threading; threading.Thread(target=sample_frames, args=({str(poison('hang'))!r},), kwargs={{'guarded': True}}, daemon=True).start()\n"
         "import time\n"
         "while not guarded._children: time.sleep(0.01)\n"

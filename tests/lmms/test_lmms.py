@@ -144,7 +144,7 @@ def test_arguments_reach_the_strategy():
     made = LmmsModel(
         model="tiny", preset="finest", token_budget=50, strategy_options='{"member": "first"}', device="cpu"
     )
-    assert (made.qa.strategy.partition, made.qa.strategy.token_budget, made.qa.strategy.member) == (
+    assert (made.qa.strategy.partition, made.qa.strategy.token_budget, made.qa.strategy.member) == (  # type: ignore[attr-defined]
         "finest",
         50,
         "first",

@@ -23,7 +23,7 @@ from video_files import (
     write_video,
 )
 
-SHARED = Path(__file__).parents[2] / "shared" / "videos"
+SHARED = Path(__file__).parents[3] / "shared" / "videos"
 QUICK = {"deadline": "realtime", "cpu-used": "8"}
 OPEN_GOP = {"x264-params": "open-gop=1:bframes=3:b-adapt=0"}
 LAYERED = {"x265-params": "log-level=none:open-gop=1:keyint=8:temporal-layers=3:pools=none:frame-threads=1"}
@@ -70,8 +70,8 @@ def videos(tmp_path_factory):
 
 
 def times_of(name: str) -> np.ndarray:
-    count = KINDS[name].get("count", 30)
-    times = KINDS[name].get("times", [100 * i for i in range(count)])
+    count = KINDS[name].get("count", 30)  # type: ignore[attr-defined]
+    times = KINDS[name].get("times", [100 * i for i in range(count)])  # type: ignore[attr-defined]
     return (np.array(times) - times[0]) / 1000
 
 
@@ -91,12 +91,12 @@ def test_few_frames_are_given_once_each(total, num):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_frames_carry_their_number_and_time(videos, name):
-    count = KINDS[name].get("count", 30)
+    count = KINDS[name].get("count", 30)  # type: ignore[attr-defined]
     frames = sample_frames(videos(name), num_frames=7)
     assert frames.indices.tolist() == uniform_indices(count, 7).tolist() == numbers_in(frames.data)
     assert frames.total == count
     assert frames.seconds == pytest.approx(times_of(name)[frames.indices], abs=6e-3)
-    assert frames.source_size == KINDS[name].get("size", (64, 80)) == frames.data.shape[1:3]
+    assert frames.source_size == KINDS[name].get("size", (64, 80)) == frames.data.shape[1:3]  # type: ignore[attr-defined]
     assert frames.warnings == ()
 
 
@@ -258,7 +258,7 @@ def test_resizing_while_decoding_equals_resizing_afterwards(videos):
     video = videos("plain.mp4")
     full = sample_frames(video, num_frames=5).data
     sizes = {"size": {24: (24, 24), (30, 200): (30, 200)}, "max_side": {40: (32, 40), 4000: (64, 80)}}
-    for option, value, (height, width) in [(o, v, want) for o, kept in sizes.items() for v, want in kept.items()]:
+    for option, value, (height, width) in [(o, v, want) for o, kept in sizes.items() for v, want in kept.items()]:  # type: ignore[attr-defined]
         frames = sample_frames(video, num_frames=5, **{option: value})
         want = [Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC) for frame in full]
         np.testing.assert_array_equal(frames.data, np.stack([np.asarray(image) for image in want]))

@@ -8,7 +8,7 @@ import pytest
 
 from dyto.cli.legacy import parser, run_demo
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_flags_have_their_published_defaults():

@@ -74,7 +74,7 @@ def test_frames_are_indexed_by_slices_and_sequences():
         assert frames[mask].indices.tolist() == [0, 4, 8]
     assert len(frames[:5]) == 5
     with pytest.raises(TypeError, match=r"frames\.data\[3\]"):
-        frames[3]
+        frames[3]  # type: ignore[index]
 
 
 def test_frames_print_shapes_and_check_themselves():
