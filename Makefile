@@ -10,9 +10,9 @@ OLDEST ?= 5.17.0
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 # Threads that wait without spinning: where other work shares the cores, spinning costs more than it saves.
-demo test test-demo soak: export OMP_WAIT_POLICY ?= passive
+demo test test-demo coverage soak: export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo test test-demo check soak bench docs clean
+.PHONY: demo test test-demo coverage check soak bench docs clean
 
 demo: $(VENV)/.installed
 	@echo "asking about a sample video"
@@ -23,6 +23,15 @@ QUICK = -n 2 --dist loadfile -m "not soak and not browser"
 
 test: $(VENV)/.ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(QUICK)
+
+# Which lines `make test` reaches, in what the tests start, too; fails where less than FLOOR percent are.
+FLOOR ?= 0
+
+coverage: $(VENV)/.ready
+	rm -f .coverage .coverage.*
+	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest $(QUICK)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --skip-covered --sort=cover --fail-under=$(FLOOR)
 
 # The web demo in a real browser, which is installed if there is none (Debian: as root or with sudo).
 test-demo: $(VENV)/.ready

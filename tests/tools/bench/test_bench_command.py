@@ -72,7 +72,7 @@ def unloaded(monkeypatch):
     def fail(*_, **__):
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("dyto_bench.setup.load_model", fail)
+    monkeypatch.setattr("dyto.models.loading.load_model", fail)
     assert load_model is not fail
 
 

@@ -14,7 +14,9 @@ from rich.table import Table
 
 from dyto.cli import options
 from dyto.cli.console import err, out
+from dyto.cli.groups import Flags, with_flags
 from dyto.errors import ConfigError, MissingExtraError, unknown
+from dyto.models.loading_options import Loading
 
 if TYPE_CHECKING:
     from dyto_bench.plan import Subject
@@ -32,14 +34,17 @@ RandomWeights = Annotated[
 ]
 
 
+LoadingOptions = Annotated[Loading, Flags(options.LOADING, without=("device_map", "quantization"))]
+
+
+@with_flags
 def bench_command(
     video: Video = None,
-    model: options.ModelName = None,
+    *,
+    loading: LoadingOptions,
     random_weights: RandomWeights = None,
     shrink: Annotated[int, typer.Option(help="Divide width and depth of --random-weights by this.")] = 1,
-    strategy: options.StrategyName = "dyto",
-    preset: options.PresetName = None,
-    budget: options.Budget = None,
+    chosen: options.StrategyOptions,
     num_frames: Annotated[int, typer.Option("--num-frames", "--frames", help="Frames to sample.")] = 100,
     runs: Annotated[int, typer.Option(help="Measured runs of every side.")] = 5,
     questions: Annotated[str, typer.Option(help="Numbers of further questions, between commas.")] = "1,4,16",
@@ -54,11 +59,6 @@ def bench_command(
     ] = None,
     rivals: Annotated[str, typer.Option(help="stock, or none.")] = "stock",
     out_dir: options.OutFolder = Path("outputs/bench"),
-    revision: options.Revision = None,
-    device: options.Device = None,
-    dtype: options.Dtype = None,
-    attention: options.Attention = None,
-    rope_scaling_factor: options.RopeScaling = None,
     picture: Annotated[bool, typer.Option(help="Draw the picture (needs matplotlib).")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")] = False,
 ) -> None:
@@ -78,10 +78,8 @@ def bench_command(
         added=added,
         random_weights=random_weights,
         shrink=shrink,
-        model=model,
-        strategy=(strategy, preset, budget),
-        loading={"revision": revision, "device": device, "dtype": dtype, "attn_implementation": attention},
-        rope_scaling_factor=rope_scaling_factor,
+        loading=loading,
+        strategy=chosen.make(),
         picture=picture,
         as_json=as_json,
     )

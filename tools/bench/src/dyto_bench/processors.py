@@ -12,9 +12,10 @@ from transformers import AutoImageProcessor, AutoProcessor
 
 from dyto.models.base import VideoModel
 from dyto.models.catalog import CATALOG
+from dyto.models.families import FAMILIES
+from dyto.models.mrope import QwenVL
 from dyto.models.stock import Tokenizer
 
-QWEN = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
 PAD = "<|image_pad|>"
 
 
@@ -60,7 +61,7 @@ def find_processor(name: str, revision: str | None, model: VideoModel) -> Any:
             return AutoProcessor.from_pretrained(folder, trust_remote_code=False)
     source = CATALOG[name].source if name in CATALOG else str(Path(name).expanduser())
     try:
-        if model.model.config.model_type in QWEN:
+        if issubclass(FAMILIES[model.model.config.model_type].adapter_class, QwenVL):
             return QwenPictures(
                 AutoImageProcessor.from_pretrained(source, revision=revision, trust_remote_code=False), model.tokenizer
             )

@@ -9,11 +9,11 @@ from typing import Any
 
 from dyto.errors import ConfigError, VideoError
 from dyto.models.base import VideoModel
-from dyto.models.loading import load_model
+from dyto.models.loading_options import Loading
 from dyto.models.placement import Placement
 from dyto.pipeline import VideoQA
 from dyto.savings import Savings
-from dyto.strategies.targets import make_strategy
+from dyto.strategies import Strategy
 from dyto.video import existing, sample_frames
 from dyto_bench.clips import SECONDS, SIZE, draw_clip
 from dyto_bench.plan import Plan, Subject
@@ -86,12 +86,10 @@ def load_subject(
     folder: Path,
     progress: Progress,
     *,
-    model: str | None,
     random_weights: str | None,
     shrink: int,
-    strategy: tuple[str, str | None, int | None],
-    loading: Mapping[str, Any],
-    rope_scaling_factor: float | None,
+    strategy: Strategy,
+    loading: Loading,
     **_: Any,
 ) -> Subject:
     """Load or build the model, find or draw the clip.
@@ -101,12 +99,10 @@ def load_subject(
         video: The file; None to draw one.
         folder: Where a clip is drawn.
         progress: Told what is under way.
-        model: As `load_model` takes it.
-        random_weights: A name of `SHAPES` instead.
+        random_weights: A name of `SHAPES`, in the place of a model.
         shrink: Divides its size.
-        strategy: Name, preset and budget.
-        loading: Further options of `load_model`.
-        rope_scaling_factor: As `load_model` takes it.
+        strategy: What compresses.
+        loading: The model, and how it is loaded.
 
     Returns:
         What all sides are handed.
@@ -115,12 +111,10 @@ def load_subject(
         ConfigError: Options that do not go together.
         VideoError: The video is no file.
     """
-    name, preset, budget = strategy
-    chosen = make_strategy(name, preset=preset, token_budget=budget)
     if video is not None and not existing(video).is_file():
         raise VideoError(f"{video} is a folder, expected a video file: decoding is a part of what is measured")
     progress("loading the model")
-    loaded, processor, notes = _model(model, random_weights, shrink, loading, rope_scaling_factor)
+    loaded, processor, notes = _model(random_weights, shrink, loading)
     if video is None:
         progress("drawing a clip")
         path = folder / "clip.mp4"
@@ -130,29 +124,27 @@ def load_subject(
         path = existing(video)
     progress("looking at the video")
     frames = sample_frames(path, num_frames=plan.num_frames, size=loaded.image_size)
-    tokens = VideoQA(loaded, chosen, savings=Savings.none()).encode(frames, question="what is shown ?")
+    tokens = VideoQA(loaded, strategy, savings=Savings.none()).encode(frames, question="what is shown ?")
     indices = tuple(frames.indices.tolist())
     allowed = len(tokens) if tokens.budget is None else tokens.budget
-    return Subject(loaded, processor, chosen, path, plan, tuple(notes), allowed, indices)
+    return Subject(loaded, processor, strategy, path, plan, tuple(notes), allowed, indices)
 
 
-def _model(
-    name: str | None, random_weights: str | None, shrink: int, loading: Mapping[str, Any], factor: float | None
-) -> tuple[VideoModel, Any, list[str]]:
+def _model(random_weights: str | None, shrink: int, loading: Loading) -> tuple[VideoModel, Any, list[str]]:
     if random_weights is None:
         if shrink != 1:
             raise ConfigError(f"shrink {shrink} given without --random-weights, which it shrinks: leave it out")
-        loaded = load_model(name, rope_scaling_factor=factor, **loading)
-        return loaded, find_processor(loaded.name, loading.get("revision"), loaded), []
-    given = {"model": name, "revision": loading.get("revision"), "rope_scaling_factor": factor}
-    for option, value in given.items():
+        loaded = loading.load()
+        return loaded, find_processor(loaded.name, loading.revision, loaded), []
+    for option in ("model", "revision", "rope_scaling_factor"):
+        value = getattr(loading, option)
         if value is not None:
             raise ConfigError(f"{option} {value!r} and random_weights were both given, expected one: leave one out")
     placement = Placement.of(
         revision=None,
-        device=loading.get("device"),
-        dtype=loading.get("dtype"),
-        attention=loading.get("attn_implementation"),
+        device=loading.device,
+        dtype=loading.dtype,
+        attention=loading.attn_implementation,
         device_map=None,
         quantization=None,
     )
