@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dyto.strategies.shared import check_finite, chunks, group_sums, take_rows
+from dyto.strategies.shared import check_finite, chunks, first_largest, group_sums, take_rows
 
 
 def density_peaks(patches: Tensor, frames: Tensor, places: Tensor, neighbours: int) -> Tensor:
@@ -66,3 +66,48 @@ def join(x: Tensor, others: Tensor, centres: Tensor) -> tuple[Tensor, Tensor, Te
         sums += group_sums(rows, joined[chunk], count)
     sizes = torch.bincount(joined, minlength=count)[:, None]
     return joined, sums / sizes.clamp_min(1), sizes
+
+
+def distances(x: Tensor) -> Tensor:
+    """(..., R, R) float32 Euclidean distances between (..., R, D) points, over the root of D."""
+    return torch.cdist(x.float(), x.float()) / x.shape[-1] ** 0.5
+
+
+def peak_scores(apart: Tensor, neighbours: int) -> Tensor:
+    """How much each point is a density peak, as DPC-kNN (Du et al., 2016) is coded in this field.
+
+    Args:
+        apart: (R, R) distances between points.
+        neighbours: Nearest points by which density is measured. The point itself is the first of them.
+
+    Returns:
+        (R,) density, exp(-mean squared distance to the nearest points), times the distance to the nearest denser
+        point; where none is denser, the largest distance of all.
+
+    Example:
+        >>> peak_scores(torch.tensor([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [3.0, 2.0, 0.0]]), 1).tolist()
+        [3.0, 3.0, 3.0]
+    """
+    near = apart.topk(min(neighbours, len(apart)), dim=1, largest=False).values
+    density = torch.exp(-near.square().mean(1))
+    denser = density[None, :] > density[:, None]  # (R, R): the second is denser than the first
+    return density * torch.where(denser, apart, apart.max()).amin(1)
+
+
+def clusters(x: Tensor, count: int, neighbours: int) -> tuple[Tensor, Tensor]:
+    """Cluster points around their density peaks.
+
+    Args:
+        x: (R, D) points.
+        count: Clusters wanted, 1 to R.
+        neighbours: As in `peak_scores`.
+
+    Returns:
+        (count,) int64 centres, the highest peak first and of equal ones the lower place; and (R,) int64, the nearest
+        of them for each point, where a centre joins itself.
+    """
+    apart = distances(x)
+    centres = first_largest(peak_scores(apart, neighbours), count)
+    joined = apart[:, centres].argmin(1)
+    joined[centres] = torch.arange(count, device=x.device)
+    return centres, joined

@@ -9,26 +9,18 @@ density, features and members differ too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import IntArray
 from dyto.keyframes import thin
-from dyto.strategies.base import MOST_LAYERS, LooksAtAttention, check_at_least
+from dyto.strategies.base import MOST_LAYERS, LooksAtAttention, check_at_least, check_shares, substitute
 from dyto.strategies.density import density_peaks, join
 from dyto.strategies.shared import assemble, check_finite, largest, other_places, shares
-
-if TYPE_CHECKING:
-    pass
-
-
-SUBSTITUTE = "peaks: the tower has no CLS, so attention is the mean that all patches pay"
-
 
 @dataclass(frozen=True)
 class Peaks(LooksAtAttention):
@@ -65,11 +57,9 @@ class Peaks(LooksAtAttention):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least(self, 1, "segments", "anchor_step", "neighbours")
-        check_at_least(self, 0.0, "salient", "centre_weight")
+        check_shares(self, "salient", "centre_weight")
         check_at_least(self, -1.0, "threshold")
         check_at_least(self, -MOST_LAYERS, "attention_layer")
-        if max(self.salient, self.centre_weight) > 1:
-            raise ConfigError(f"{self} has a share above 1, expected salient and centre_weight from 0 to 1")
 
     @torch.no_grad()
     def compress(self, features: FrameFeatures, attention: Tensor) -> VisualTokens:
@@ -114,7 +104,7 @@ class Peaks(LooksAtAttention):
             (owner[patch], positions[patch // n], patch % n),
             budget,
             summary_source=features.summary_source,
-            warnings=() if features.summary_source == "CLS" else (SUBSTITUTE,),
+            warnings=substitute(self, features),
         )
 
     def _segment(self, patches: Tensor, salient: Tensor, quota: int) -> tuple[Tensor, IntArray, IntArray]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -64,10 +65,46 @@ def group_sums(x: Tensor, owner: Tensor, groups: int) -> Tensor:
     return total
 
 
+def apportion(weights: npt.ArrayLike, total: int, most: npt.ArrayLike | None = None) -> IntArray:
+    """Whole numbers that add up to a total, in proportion to weights: each rounded down, the largest remainders up.
+
+    Args:
+        weights: (n,) weights, none below 0 and not all 0.
+        total: What they add up to; no more than the sum of `most`.
+        most: (n,) the most that each may get; None for no bound. What is over goes to those that are not full.
+
+    Returns:
+        (n,) int64; of equal remainders the lower place is rounded up.
+
+    Example:
+        >>> apportion([1, 1, 2], 6).tolist(), apportion([1, 1, 8], 6, [9, 9, 2]).tolist()
+        ([2, 1, 3], [2, 2, 2])
+    """
+    weight = np.asarray(weights, np.float64)
+    room = np.full(len(weight), total) if most is None else np.asarray(most, np.int64)
+    wanted = weight / weight.sum() * total
+    given = np.minimum(np.floor(wanted).astype(np.int64), room)
+    while given.sum() < total:
+        order = np.argsort(given - wanted, kind="stable")  # the furthest below what it is to have first
+        order = order[given[order] < room[order]][: total - given.sum()]
+        given[order] += 1
+    return given
+
+
+def first_largest(scores: Tensor, count: int) -> Tensor:
+    """(..., count) int64 places of the largest scores along the last axis, the largest first; of ties the lower."""
+    return torch.sort(scores, dim=-1, descending=True, stable=True).indices[..., :count]
+
+
 def largest(scores: Tensor, count: int) -> Tensor:
     """(..., count) int64 places of the largest scores along the last axis, ascending; ties go to the lower place."""
-    order = torch.sort(scores, dim=-1, descending=True, stable=True).indices
-    return order[..., :count].sort(-1).values
+    return first_largest(scores, count).sort(-1).values
+
+
+def among_largest(scores: Tensor, counts: IntArray) -> Tensor:
+    """(T, N) bool: of each row as many of the largest scores as are wanted of it, (T,); of ties the lower place."""
+    rank = torch.sort(first_largest(scores, scores.shape[1]), dim=1).indices
+    return rank < torch.as_tensor(counts, device=scores.device)[:, None]
 
 
 def take_rows(x: Tensor, places: Tensor) -> Tensor:
