@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dyto.strategies.shared import check_finite, chunks, first_largest, group_sums, take_rows
+from dyto.strategies.shared import check_finite, chunks, group_sums, take_rows
 
 
 def density_peaks(patches: Tensor, frames: Tensor, places: Tensor, neighbours: int) -> Tensor:
@@ -94,20 +94,14 @@ def peak_scores(apart: Tensor, neighbours: int) -> Tensor:
     return density * torch.where(denser, apart, apart.max()).amin(1)
 
 
-def clusters(x: Tensor, count: int, neighbours: int) -> tuple[Tensor, Tensor]:
-    """Cluster points around their density peaks.
+def nearest_centre(apart: Tensor, centres: Tensor) -> Tensor:
+    """(R,) int64: for each point the nearest of some centres, of equally near ones the first; a centre's is itself.
 
-    Args:
-        x: (R, D) points.
-        count: Clusters wanted, 1 to R.
-        neighbours: As in `peak_scores`.
-
-    Returns:
-        (count,) int64 centres, the highest peak first and of equal ones the lower place; and (R,) int64, the nearest
-        of them for each point, where a centre joins itself.
+    Example:
+        >>> apart = torch.tensor([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [3.0, 2.0, 0.0]])
+        >>> nearest_centre(apart, torch.tensor([2, 0])).tolist()
+        [1, 1, 0]
     """
-    apart = distances(x)
-    centres = first_largest(peak_scores(apart, neighbours), count)
     joined = apart[:, centres].argmin(1)
-    joined[centres] = torch.arange(count, device=x.device)
-    return centres, joined
+    joined[centres] = torch.arange(len(centres), device=apart.device)
+    return joined

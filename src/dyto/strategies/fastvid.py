@@ -22,11 +22,11 @@ from dyto.strategies.base import (
     check_at_least,
     check_shares,
     check_words,
-    substitute,
 )
 from dyto.strategies.density import distances, join, peak_scores
+from dyto.strategies.parts import Part, assemble_parts, together
 from dyto.strategies.peaks import segment_ends
-from dyto.strategies.shared import among_largest, apportion, assemble, check_finite, largest, shares
+from dyto.strategies.shared import among_largest, apportion, check_finite, largest, shares
 from dyto.strategies.uniform import whole_frames
 
 
@@ -101,22 +101,8 @@ class FastVID(LooksAtAttention):
         parts = []
         for start, stop in zip([0, *ends], ends, strict=False):
             patches = features.patches(positions[start:stop])  # (t, N, D)
-            parts.append(self._segment(patches, chosen[start:stop], peaks[start:stop], start * n))
-        data, places, sources = zip(*parts, strict=True)
-        place = np.concatenate(places)
-        first = np.cumsum([0, *map(len, data)])
-        token = np.concatenate([own + offset for (own, _), offset in zip(sources, first, strict=False)])
-        patch = np.concatenate([patch for _, patch in sources])
-        return assemble(
-            features,
-            torch.cat(data),
-            positions[place // n],
-            (token, positions[patch // n], patch % n),
-            budget,
-            places=place % n,
-            summary_source=features.summary_source,
-            warnings=substitute(self, features),
-        )
+            parts.append(self._segment(patches, chosen[start:stop], peaks[start:stop], start))
+        return assemble_parts(self, features, positions, parts, budget)
 
     def _plan(self, ends: list[int], budget: int, n: int) -> tuple[IntArray, IntArray]:
         """(T,) salient patches of each frame, and (T,) its density peaks, 0 for a frame that is no anchor."""
@@ -149,42 +135,31 @@ class FastVID(LooksAtAttention):
             step -= 1
         return np.arange(stop - 1, start - 1, -step)[::-1]
 
-    def _segment(
-        self, patches: Tensor, chosen: Tensor, peaks: IntArray, offset: int
-    ) -> tuple[Tensor, IntArray, tuple[IntArray, IntArray]]:
-        """Tokens of one segment: (m, D), the place of each in the video, and (M,) token and place of all that went in.
+    def _segment(self, patches: Tensor, chosen: Tensor, peaks: IntArray, start: int) -> Part:
+        """Tokens of one segment, in the order of their places.
 
         Args:
             patches: (t, N, D) of its frames.
             chosen: (t, N) bool, the salient ones.
             peaks: (t,) density peaks of each frame.
-            offset: Place in the video of its first patch.
+            start: Position of its first frame.
         """
         n = patches.shape[1]
         flat = patches.flatten(0, 1)  # (t * N, D)
-        salient, free = (mask.flatten().nonzero().flatten() for mask in (chosen, ~chosen))
-        places, data, owners, members = [salient], [flat[salient]], [torch.arange(len(salient))], [salient]
-        first = len(salient)
+        free = (~chosen).flatten().nonzero().flatten()  # (R,)
+        parts = [Part.unmerged(patches, chosen, start)]
         for frame in np.flatnonzero(peaks).tolist():
             own = (~chosen[frame]).nonzero().flatten()
             scores = peak_scores(distances(patches[frame, own]), self.neighbours)
             centres = own[largest(scores, int(peaks[frame]))] + frame * n
             joined, means, sizes = join(flat, free, centres)
             weight = (1 / (sizes + 1)).clamp_min(self.centre_weight)
-            places.append(centres)
-            data.append((weight * flat[centres].float() + (1 - weight) * means).to(flat.dtype))
-            # A peak that equals an earlier one joined that one: it still is in its own token.
+            data = weight * flat[centres].float() + (1 - weight) * means
+            # A peak that equals an earlier one joined that one; it still is in its own token.
             stray = joined[torch.searchsorted(free, centres)] != torch.arange(len(centres), device=flat.device)
-            owners += [joined + first, stray.nonzero().flatten() + first]
-            members += [free, centres[stray]]
-            first += len(centres)
-        order = torch.cat(places).sort(stable=True).indices
-        rank = torch.empty_like(order)
-        rank[order] = torch.arange(len(order), device=order.device)
-        token, member = rank[torch.cat([owner.to(order.device) for owner in owners])], torch.cat(members)
-        by_token = token.sort(stable=True).indices
-        return (
-            torch.cat(data)[order],
-            torch.cat(places)[order].cpu().numpy() + offset,
-            (token[by_token].cpu().numpy(), member[by_token].cpu().numpy() + offset),
-        )
+            token = torch.cat([joined, stray.nonzero().flatten()])
+            source = torch.cat([free, centres[stray]])
+            order = token.sort(stable=True).indices
+            rows = [x.cpu().numpy() for x in (centres, token[order], source[order])]
+            parts.append(Part(data.to(flat.dtype), rows[0] + start * n, rows[1], rows[2] + start * n))
+        return together(parts).in_order()

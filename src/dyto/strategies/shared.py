@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dyto.features import FrameFeatures, KeyFrames, Sources, VisualTokens, usable_features
-from dyto.finch import IntArray
+from dyto.finch import FloatArray, IntArray
 
 CHUNK_BYTES = {"cpu": 1 << 24}
 """Patches worked on at a time, by kind of device: on a CPU what the allocator reuses instead of fetching new pages,
@@ -21,6 +21,9 @@ OTHER_CHUNK_BYTES = 1 << 28
 
 CACHED = 4
 """Times smaller the pieces are that are only read and compared, so that they stay in a CPU's cache."""
+
+ROUNDS = 60
+"""In which a rate is found by halving: as exactly as numbers are."""
 
 
 def shares(total: int, parts: int) -> IntArray:
@@ -87,6 +90,38 @@ def apportion(weights: npt.ArrayLike, total: int, most: npt.ArrayLike | None = N
     while given.sum() < total:
         order = np.argsort(given - wanted, kind="stable")  # the furthest below what it is to have first
         order = order[given[order] < room[order]][: total - given.sum()]
+        given[order] += 1
+    return given
+
+
+def hit_total(scale: FloatArray, rounded: Callable[[FloatArray], IntArray], total: int, most: IntArray) -> IntArray:
+    """Whole numbers in proportion to a scale, rounded as a rule has it, that add up to a total.
+
+    Args:
+        scale: (n,) what they are in proportion to, not all 0.
+        rounded: Makes whole numbers of (n,) rate * scale; it never falls where the rate rises.
+        total: What they add up to; at most the sum of `most`.
+        most: (n,) the most that each may be, and is at a high rate.
+
+    Returns:
+        (n,) int64, rounded at the rate at which they add up to the total, if there is one, and then they are the only
+        ones that do. Otherwise at the highest rate that stays below, and the rest goes to the largest remainders.
+
+    Example:
+        >>> round_up = lambda wanted: np.ceil(wanted).astype(np.int64)
+        >>> hit_total(np.array([1.0, 9.0]), round_up, 7, np.array([1, 9])).tolist()
+        [1, 6]
+    """
+    low, high = 0.0, float((most[scale > 0] / scale[scale > 0]).max())
+    if rounded(high * scale).sum() <= total:
+        low = high
+    for _ in range(ROUNDS if low < high else 0):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rounded(middle * scale).sum() <= total else (low, middle)
+    given, wanted = rounded(low * scale), np.minimum(low * scale, most)
+    while given.sum() < total:
+        order = np.argsort(given - wanted, kind="stable")  # the furthest below what it is to have first
+        order = order[given[order] < most[order]][: total - given.sum()]
         given[order] += 1
     return given
 

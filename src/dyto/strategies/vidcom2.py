@@ -16,13 +16,10 @@ from torch import Tensor
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import FloatArray, IntArray
 from dyto.strategies.base import EncodesAll, check_at_least, check_words
-from dyto.strategies.shared import among_largest, check_finite, frame_chunks, keep_patches, largest
+from dyto.strategies.shared import among_largest, check_finite, frame_chunks, hit_total, keep_patches, largest
 
 WIDTHS = (0.125, 0.25, 0.5, 1.0, 2.0)
 """Of the Gaussians whose sum is the similarity: exp(-d^2 / (2 * width))."""
-
-ROUNDS = 60
-"""In which a rate is found by halving: as exactly as numbers are."""
 
 
 @dataclass(frozen=True)
@@ -162,19 +159,9 @@ def frame_quotas(
     scale = most * (1 + share - share.mean())  # at rate 1
     least = int(total >= len(share))
 
-    def at(rate: float) -> IntArray:
-        return np.clip(np.round(rate * scale), least, most).astype(np.int64)
+    def rounded(wanted: FloatArray) -> IntArray:
+        return np.clip(np.round(wanted), least, most).astype(np.int64)
 
     if not exact:
-        return at(total / (len(share) * most))
-    low, high = 0.0, most / scale.min()  # at which every frame is full
-    for _ in range(ROUNDS if at(high).sum() > total else 0):
-        middle = (low + high) / 2
-        low, high = (middle, high) if at(middle).sum() <= total else (low, middle)
-    low = high if at(high).sum() <= total else low
-    quota, wanted = at(low), np.minimum(low * scale, most)
-    while quota.sum() < total:
-        order = np.lexsort((np.arange(len(quota)), quota - wanted))  # the furthest below what it wants first
-        order = order[quota[order] < most][: total - quota.sum()]
-        quota[order] += 1
-    return quota
+        return rounded(total / (len(share) * most) * scale)
+    return hit_total(scale, rounded, total, np.full(len(share), most))
