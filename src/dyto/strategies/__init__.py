@@ -26,6 +26,7 @@ from dyto.strategies.kmeans import KMeans as KMeans
 from dyto.strategies.visionzip import VisionZip as VisionZip
 from dyto.strategies.fastvid import FastVID as FastVID
 from dyto.strategies.peaks import Peaks as Peaks
+from dyto.strategies.flashvid import FlashVIDOuter as FlashVIDOuter
 from dyto.strategies.holitom import HoliTomOuter as HoliTomOuter
 from dyto.strategies.evs import EVS as EVS
 from dyto.strategies.vidcom2 import VidCom2 as VidCom2

@@ -171,6 +171,19 @@ def check_at_least(strategy: Named, least: float, *names: str) -> None:
             raise ConfigError(f"{name} of strategy {strategy.name!r} is {value!r}, expected a whole number")
 
 
+def check_flags(strategy: Named, *names: str) -> None:
+    """Refuse fields of a strategy that are neither true nor false.
+
+    Raises:
+        ConfigError: Another value.
+    """
+    for name in names:
+        if not isinstance(getattr(strategy, name), bool):
+            raise ConfigError(
+                f"{name} of strategy {strategy.name!r} is {getattr(strategy, name)!r}, expected true or false"
+            )
+
+
 def check_words(strategy: Named, **known: Sequence[str]) -> None:
     """Refuse fields of a strategy that are none of the words which it knows.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dyto.strategies.shared import check_finite, chunks, group_sums, take_rows
+from dyto.strategies.shared import check_finite, chunks, first_largest, group_sums, take_rows
 
 
 def density_peaks(patches: Tensor, frames: Tensor, places: Tensor, neighbours: int) -> Tensor:
@@ -68,6 +68,10 @@ def join(x: Tensor, others: Tensor, centres: Tensor) -> tuple[Tensor, Tensor, Te
     return joined, sums / sizes.clamp_min(1), sizes
 
 
+TIES = ("place", "release")
+"""Which of equal density peaks comes first; see `highest`."""
+
+
 def distances(x: Tensor) -> Tensor:
     """(..., R, R) float32 Euclidean distances between (..., R, D) points, over the root of D."""
     return torch.cdist(x.float(), x.float()) / x.shape[-1] ** 0.5
@@ -92,6 +96,19 @@ def peak_scores(apart: Tensor, neighbours: int) -> Tensor:
     density = torch.exp(-near.square().mean(1))
     denser = density[None, :] > density[:, None]  # (R, R): the second is denser than the first
     return density * torch.where(denser, apart, apart.max()).amin(1)
+
+
+def highest(scores: Tensor, count: int, ties: str) -> Tensor:
+    """(count,) int64 places of the highest of (R,) scores, the highest first.
+
+    Args:
+        scores: The scores.
+        count: How many.
+        ties: Which of equal ones: those of the lowest "place", or as `torch.topk` has them, for "release".
+    """
+    if ties == "release":
+        return scores.topk(count).indices
+    return first_largest(scores, count)
 
 
 def nearest_centre(apart: Tensor, centres: Tensor) -> Tensor:

@@ -23,10 +23,10 @@ from dyto.strategies.base import (
     check_shares,
     check_words,
 )
-from dyto.strategies.density import distances, join, peak_scores
+from dyto.strategies.density import TIES, distances, highest, join, peak_scores
 from dyto.strategies.parts import Part, assemble_parts, together
 from dyto.strategies.peaks import segment_ends
-from dyto.strategies.shared import among_largest, apportion, check_finite, largest, shares
+from dyto.strategies.shared import among_largest, apportion, check_finite, shares
 from dyto.strategies.uniform import whole_frames
 
 
@@ -47,6 +47,7 @@ class FastVID(LooksAtAttention):
         neighbours: Nearest patches by which density is measured, the patch itself among them.
         remainder: What becomes of tokens that do not divide evenly: "share", or "release" for the published loss, by
             which a frame has budget // T tokens and the rest is left out.
+        ties: Which of equal density peaks is taken: that of the lower "place", or as `torch.topk` has it, "release".
         attention_layer: Layer of the tower whose attention is looked at.
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
@@ -59,6 +60,7 @@ class FastVID(LooksAtAttention):
     centre_weight: float = 0.6
     neighbours: int = 4
     remainder: str = "share"
+    ties: str = "place"
     attention_layer: int = -2
     token_budget: int | None = None
     reference_budget: int = 3680
@@ -70,7 +72,7 @@ class FastVID(LooksAtAttention):
         check_at_least(self, 1, "segments", "anchor_step", "neighbours")
         check_shares(self, "context", "centre_weight")
         check_at_least(self, -1.0, "threshold")
-        check_words(self, remainder=("share", "release"))
+        check_words(self, remainder=("share", "release"), ties=TIES)
         check_at_least(self, -MOST_LAYERS, "attention_layer")
 
     @torch.no_grad()
@@ -151,7 +153,7 @@ class FastVID(LooksAtAttention):
         for frame in np.flatnonzero(peaks).tolist():
             own = (~chosen[frame]).nonzero().flatten()
             scores = peak_scores(distances(patches[frame, own]), self.neighbours)
-            centres = own[largest(scores, int(peaks[frame]))] + frame * n
+            centres = own[highest(scores, int(peaks[frame]), self.ties).sort().values] + frame * n
             joined, means, sizes = join(flat, free, centres)
             weight = (1 / (sizes + 1)).clamp_min(self.centre_weight)
             data = weight * flat[centres].float() + (1 - weight) * means

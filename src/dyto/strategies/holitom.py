@@ -17,10 +17,10 @@ from torch import Tensor
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import FloatArray, IntArray
 from dyto.keyframes import thin
-from dyto.strategies.base import MOST_LAYERS, LooksAtAttention, check_at_least, check_shares
-from dyto.strategies.density import distances, nearest_centre, peak_scores
+from dyto.strategies.base import MOST_LAYERS, LooksAtAttention, check_at_least, check_shares, check_words
+from dyto.strategies.density import TIES, distances, highest, nearest_centre, peak_scores
 from dyto.strategies.parts import Part, assemble_parts
-from dyto.strategies.shared import among_largest, check_finite, frame_chunks, group_sums, hit_total, largest
+from dyto.strategies.shared import among_largest, check_finite, frame_chunks, group_sums, hit_total
 from dyto.strategies.uniform import whole_frames
 
 BoolArray = npt.NDArray[np.bool_]
@@ -38,6 +38,7 @@ class HoliTomOuter(LooksAtAttention):
         centre_weight: Weight of a density peak among still places against the mean of those that join it; None for
             the plain mean of all.
         neighbours: Nearest places by which density is measured, the place itself among them.
+        ties: Which of equal density peaks is taken: that of the lower "place", or as `torch.topk` has it, "release".
         attention_layer: Layer of the tower whose attention is looked at.
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
@@ -47,6 +48,7 @@ class HoliTomOuter(LooksAtAttention):
     window: int = 1024
     centre_weight: float | None = 0.6
     neighbours: int = 7
+    ties: str = "place"
     attention_layer: int = -2
     token_budget: int | None = None
     reference_budget: int = 3680
@@ -57,6 +59,7 @@ class HoliTomOuter(LooksAtAttention):
         super().__post_init__()
         check_at_least(self, 1, "window", "neighbours")
         check_at_least(self, -1.0, "threshold")
+        check_words(self, ties=TIES)
         check_at_least(self, -MOST_LAYERS, "attention_layer")
         if self.centre_weight is not None:
             check_shares(self, "centre_weight")
@@ -138,7 +141,7 @@ class HoliTomOuter(LooksAtAttention):
             centres = joined = torch.arange(count, device=means.device)
         else:
             apart = distances(means)
-            centres = largest(peak_scores(apart, min(self.neighbours, count)), count)
+            centres = highest(peak_scores(apart, min(self.neighbours, count)), count, self.ties).sort().values
             joined = nearest_centre(apart, centres)
         sizes = torch.bincount(joined, minlength=count)[:, None]  # (count, 1), the centre among them
         sums, peaks = group_sums(means, joined, count), means[centres]

@@ -22,6 +22,7 @@ from dyto.strategies.base import MOST_LAYERS, LooksAtAttention, check_at_least, 
 from dyto.strategies.density import density_peaks, join
 from dyto.strategies.shared import assemble, check_finite, largest, other_places, shares
 
+
 @dataclass(frozen=True)
 class Peaks(LooksAtAttention):
     """Segments of alike frames; in each, the patches attended to, and density peaks that gather the rest.
@@ -160,8 +161,8 @@ def segment_ends(summary: Tensor, count: int, threshold: float) -> list[int]:
         >>> segment_ends(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]]), 1, 0.9)
         [2, 4]
     """
-    unit = torch.nn.functional.normalize(summary.double(), dim=1).cpu().numpy()
-    alike = (unit[1:] * unit[:-1]).sum(1)  # (T - 1,)
+    unit = torch.nn.functional.normalize(summary.float(), dim=1)
+    alike = (unit[1:] * unit[:-1]).sum(1).cpu().numpy()  # (T - 1,)
     cut = alike < threshold
     cut[np.argsort(alike, kind="stable")[: count - 1]] = True
     return [*(np.flatnonzero(cut) + 1).tolist(), len(summary)]

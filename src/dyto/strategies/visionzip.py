@@ -27,6 +27,7 @@ from dyto.strategies.shared import (
 )
 from dyto.strategies.uniform import whole_frames
 
+
 @dataclass(frozen=True)
 class VisionZip(LooksAtAttention):
     """In each frame the patches that receive most attention, and a few others that gather the rest.
