@@ -152,19 +152,14 @@ _HOMES = {
     "video": ("Frames", "sample_frames"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_FORMER = {"FastVID": "Peaks"}  # names of before: still there, with a warning
 
 
 def __getattr__(name: str) -> "Any":
     """Import a public name, or a module of the package, when it is first asked for: torch takes seconds to load."""
-    import warnings
     from importlib import import_module, metadata
 
     if name == "__version__":
         return metadata.version("dyto")
-    if name in _FORMER:
-        warnings.warn(f"dyto.{name} is called dyto.{_FORMER[name]} now", DeprecationWarning, stacklevel=2)
-        name = _FORMER[name]
     if name in _HOME:
         return getattr(import_module(f"dyto.{_HOME[name]}"), name)
     if not name.startswith("_"):

@@ -32,6 +32,10 @@ from dyto.strategies.evs import EVS as EVS
 from dyto.strategies.vidcom2 import VidCom2 as VidCom2
 from dyto.strategies.vcast import VCast as VCast
 from dyto.strategies.query import Query as Query
+from dyto.strategies.aks import AKS as AKS
+from dyto.strategies.echo import EchoLike as EchoLike
+from dyto.strategies.chance import Random as Random
+from dyto.strategies.chance import RandomFrames as RandomFrames
 from dyto.strategies.uniform import Concat as Concat
 # isort: on
 

@@ -35,7 +35,7 @@ def diverse_patches(
     Example:
         >>> x = torch.tensor([[[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [-1.0, 0.0]]])
         >>> diverse_patches(x, torch.ones(1, 4), None, 2)
-        tensor([[1, 3]])
+        tensor([[0, 3]])
     """
     frames, n, _ = patches.shape
     taken = -1.0 if repeats else -torch.inf
@@ -49,12 +49,12 @@ def diverse_patches(
         row = torch.arange(len(apart), device=patches.device)
         chosen[chunk, 0] = second_least(apart).argmax(1)
         nearest = torch.full(apart.shape[:2], torch.inf, device=patches.device)  # (B, N) to any that is chosen
-        open_ = torch.zeros_like(nearest)
+        done = torch.zeros_like(nearest, dtype=torch.bool)
         for step in range(1, count):
             last = chosen[chunk, step - 1]
             nearest = torch.minimum(nearest, apart[row, last])
-            open_[row, last] = torch.nan
-            chosen[chunk, step] = torch.where(open_.isnan(), taken, nearest).argmax(1)
+            done[row, last] = True
+            chosen[chunk, step] = nearest.masked_fill(done, taken).argmax(1)
     return chosen.sort(1).values
 
 

@@ -191,8 +191,8 @@ def cluster_counts(roots: IntArray, ends: list[int], quota: int, total: int) -> 
         is too little is given where most trees would be merged.
 
     Example:
-        >>> cluster_counts(np.array([9, 3, 3]), [3], 2, 6).tolist(), cluster_counts(np.array([9, 3, 3]), [3], 2, 7).tolist()
-        ([3, 1, 2], [4, 1, 2])
+        >>> [cluster_counts(np.array([9, 3, 3]), [3], 2, total).tolist() for total in (6, 7, 8, 9)]
+        [[4, 1, 1], [4, 1, 2], [4, 2, 2], [5, 2, 2]]
     """
     wanted = np.zeros(len(roots))
     for start, stop in zip([0, *ends], ends, strict=False):

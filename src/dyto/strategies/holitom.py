@@ -154,8 +154,8 @@ class HoliTomOuter(LooksAtAttention):
         owner[places] = joined
         source = held.flatten().nonzero().flatten()
         order = owner[source % n].sort(stable=True).indices
-        token, source, place = (x.cpu().numpy() for x in (owner[source % n][order], source[order], places[centres]))
-        return Part(data.to(patches.dtype), place + start * n, token, source + start * n)
+        columns = (places[centres] + start * n, owner[source % n][order], source[order] + start * n)
+        return Part(data.to(patches.dtype), *(column.cpu().numpy() for column in columns))
 
 
 def likeness(patches: Tensor) -> Tensor:
@@ -167,8 +167,8 @@ def likeness(patches: Tensor) -> Tensor:
     alike = torch.empty(len(patches) - 1, patches.shape[1], device=patches.device)
     check_finite(patches[:1])
     for chunk in frame_chunks(patches[1:]):
-        sides = (torch.nn.functional.normalize(side[chunk].float(), dim=2) for side in (patches[:-1], patches[1:]))
-        alike[chunk] = torch.nn.functional.cosine_similarity(*sides, dim=2)
+        now, later = (torch.nn.functional.normalize(x[chunk].float(), dim=2) for x in (patches[:-1], patches[1:]))
+        alike[chunk] = torch.nn.functional.cosine_similarity(now, later, dim=2)
     check_finite(alike)
     return alike
 

@@ -50,14 +50,16 @@ def links_above(alike: FloatArray, threshold: float, least: int) -> BoolArray:
     Args:
         alike: (t, N) likeness, as `find_links` gives it.
         threshold: What it must be above.
-        least: Patches that join nothing, at least; for these the threshold rises to the likeness of another patch.
+        least: Patches that join nothing, at least; for these the threshold rises to the likeness of another patch,
+            which then joins nothing, either.
 
     Returns:
         (t, N).
 
     Example:
-        >>> links_above(np.array([[-1.0, -1.0], [0.9, 0.95]]), 0.8, 3).tolist()
-        [[False, False], [False, True]]
+        >>> alike = np.array([[-1.0, -1.0, -1.0], [0.9, 0.95, 0.7]])
+        >>> [links_above(alike, 0.8, least)[1].tolist() for least in (3, 5)]
+        [[True, True, False], [False, False, False]]
     """
     linked = alike > threshold
     if alike.size - linked.sum() < least:
