@@ -86,7 +86,13 @@ def test_the_budget_holds_and_provenance_is_complete(name, frames, budget):
 def test_the_published_budget_of_576_patches(name, frames):
     tokens, _ = run(name, frames, 3680, grid=(24, 24), dim=4)
     check(tokens, name, frames, 3680)
-    most = {"image_grid": 576 + 24 * 49, "uniform": 3456, "random-frames": 3456, "dyto-no-merging": 3456, "downsample": 3600}
+    most = {
+        "image_grid": 576 + 24 * 49,
+        "uniform": 3456,
+        "random-frames": 3456,
+        "dyto-no-merging": 3456,
+        "downsample": 3600,
+    }
     least = {**most, "slowfast": 2880, "uniform-pool": 3600}.get(name, 3500)
     if frames == 100:
         assert len(tokens) >= least
@@ -183,7 +189,13 @@ def test_features_that_cannot_be_compared_are_an_error(name, bad):
 def test_gradients_do_not_flow(name):
     encode = Model(scenes(9, 36).requires_grad_(), (6, 6))
     tokens = build_strategy(name)(video(9), encode, QUESTION)
-    if name not in ("uniform", "random-frames", "concat", "image_grid", "downsample"):  # these only pass on what was encoded
+    if name not in (
+        "uniform",
+        "random-frames",
+        "concat",
+        "image_grid",
+        "downsample",
+    ):  # these only pass on what was encoded
         assert not tokens.data.requires_grad
 
 

@@ -23,7 +23,7 @@ def diverse_patches(
         patches: (T, N, D) patches.
         attention: (T, N) that each receives.
         relevance: (T, N) a further weight, which may be below 0; None for none.
-        count: Patches of a frame wanted, 1 to N.
+        count: Patches of a frame wanted, 0 to N.
         repeats: Whether a patch can be chosen again where all others have a distance below -1, as in the release.
 
     Returns:
@@ -40,7 +40,7 @@ def diverse_patches(
     frames, n, _ = patches.shape
     taken = -1.0 if repeats else -torch.inf
     chosen = torch.empty(frames, count, dtype=torch.int64, device=patches.device)
-    for chunk in chunks(frames, 4 * n * n, patches.device):
+    for chunk in chunks(frames if count else 0, 4 * n * n, patches.device):
         unit = torch.nn.functional.normalize(patches[chunk].float(), dim=2)
         apart = (1 - unit @ unit.transpose(1, 2)).mul_(attention[chunk, None] * ATTENTION_SCALE)  # (B, N, N)
         if relevance is not None:
