@@ -22,7 +22,7 @@ from dyto.strategies.density import TIES, distances, highest, nearest_centre, pe
 from dyto.strategies.diversity import diverse_patches
 from dyto.strategies.parts import Part, assemble_parts, together
 from dyto.strategies.peaks import segment_ends
-from dyto.strategies.shared import check_finite, frame_chunks, group_sums
+from dyto.strategies.shared import check_finite, frame_chunks, group_sums, take_rows
 from dyto.strategies.trees import find_links, links_above, roots_of, tree_sums
 from dyto.strategies.uniform import whole_frames
 
@@ -103,11 +103,10 @@ class FlashVIDOuter(LooksAtAttention):
         diverse = math.ceil(each * self.diverse)
         picks = self._picks(patches, attention, means, ends, diverse)  # (T, diverse)
         chosen = torch.zeros(patches.shape[:2], dtype=torch.bool, device=patches.device).scatter_(1, picks, True)
-        place = (picks + torch.arange(len(picks), device=picks.device)[:, None] * n).flatten()
-        where = place.cpu().numpy()
-        parts = [Part(patches.flatten(0, 1)[place], where, np.arange(len(where)), where)]
-        if budget > len(where):
-            parts += self._trees(patches, chosen, ends, each, budget - len(where))
+        place = (picks.cpu().numpy() + np.arange(len(picks))[:, None] * n).ravel()
+        parts = [Part(take_rows(patches, picks).flatten(0, 1), place, np.arange(len(place)), place)]
+        if budget > len(place):
+            parts += self._trees(patches, chosen, ends, each, budget - len(place))
         return assemble_parts(self, features, positions, [together(parts).in_order()], budget)
 
     def _picks(self, patches: Tensor, attention: Tensor, means: Tensor, ends: list[int], count: int) -> Tensor:
@@ -148,32 +147,32 @@ class FlashVIDOuter(LooksAtAttention):
         parts = []
         for frame in np.flatnonzero(counts).tolist():
             own = members[bounds[frame] : bounds[frame + 1]]
-            parts.append(self._cluster(patches.flatten(0, 1), own, root[own], weight, int(counts[frame])))
+            parts.append(self._cluster(patches, own, root[own], weight, int(counts[frame])))
         return parts
 
-    def _cluster(self, flat: Tensor, members: IntArray, root: IntArray, weight: IntArray, count: int) -> Part:
+    def _cluster(self, patches: Tensor, members: IntArray, root: IntArray, weight: IntArray, count: int) -> Part:
         """So many tokens of the trees that begin in one frame.
 
         Args:
-            flat: (T * N, D) patches.
+            patches: (T, N, D) patches.
             members: (m,) places of the patches of these trees, sorted by tree.
             root: (m,) place of the root of each.
             weight: (T * N,) what the sum of a tree is divided by, by its root.
             count: Tokens wanted.
         """
-        device = flat.device
+        device = patches.device
         places, tree = np.unique(root, return_inverse=True)  # (r,), (m,)
-        sums = tree_sums(flat, torch.from_numpy(members).to(device), torch.from_numpy(tree).to(device), len(places))
+        sums = tree_sums(patches, torch.from_numpy(members).to(device), torch.from_numpy(tree).to(device), len(places))
         x = sums / torch.from_numpy(weight[places]).to(device)[:, None]
         if count == len(places):
-            return Part(x.to(flat.dtype), places, tree, members)
+            return Part(x.to(patches.dtype), places, tree, members)
         apart = distances(x)
         centres = highest(peak_scores(apart, min(self.neighbours, count)), count, self.ties)
         joined = nearest_centre(apart, centres)
         means = group_sums(x, joined, count) / torch.bincount(joined, minlength=count)[:, None]
         token = joined.cpu().numpy()[tree]
         order = np.argsort(token, kind="stable")
-        return Part(means.to(flat.dtype), places[centres.cpu().numpy()], token[order], members[order])
+        return Part(means.to(patches.dtype), places[centres.cpu().numpy()], token[order], members[order])
 
 
 def cluster_counts(roots: IntArray, ends: list[int], quota: int, total: int) -> IntArray:

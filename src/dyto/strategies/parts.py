@@ -39,9 +39,8 @@ class Part(NamedTuple):
             kept: (t, N) bool, which stay.
             start: Position of the first of these frames.
         """
-        flat = kept.flatten().nonzero().flatten()
-        place = flat.cpu().numpy() + start * patches.shape[1]
-        return cls(patches.flatten(0, 1)[flat], place, np.arange(len(place)), place)
+        place = kept.flatten().nonzero().flatten().cpu().numpy() + start * patches.shape[1]
+        return cls(patches[kept], place, np.arange(len(place)), place)
 
     def in_order(self) -> Part:
         """The same tokens in the order of their places; of equal places the former first."""

@@ -86,12 +86,14 @@ def tree_sums(patches: Tensor, members: Tensor, owner: Tensor, count: int) -> Te
     """(count, D) float32 sums of patches by tree, some at a time.
 
     Args:
-        patches: (T * N, D) patches.
+        patches: (T, N, D) patches.
         members: (m,) places of those that belong to one of the trees.
         owner: (m,) which tree.
         count: Number of trees.
     """
-    sums = torch.zeros(count, patches.shape[1], device=patches.device)
-    for chunk in chunks(len(members), 4 * patches.shape[1], patches.device):
-        sums += group_sums(patches[members[chunk]].float(), owner[chunk], count)
+    _, n, dim = patches.shape
+    sums = torch.zeros(count, dim, device=patches.device)
+    for chunk in chunks(len(members), 4 * dim, patches.device):
+        rows = patches[members[chunk] // n, members[chunk] % n]  # (m, D)
+        sums += group_sums(rows.float(), owner[chunk], count)
     return sums
