@@ -33,6 +33,13 @@ class AKS(AsksFrames):
         depth: How often stretches are halved at most.
         remainder: What becomes of frames that do not divide evenly among the stretches: "share", or "release" for the
             published loss.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
+        >>> qa = dyto.VideoQA.from_pretrained("tiny", dyto.AKS(token_budget=100))
+        >>> qa.encode(video, question="is there a red ring ?")
+        VisualTokens(100 tokens of 10 key frames, budget=100, uncompressed=432, dim=192)
     """
 
     peak: float = 0.8

@@ -23,6 +23,12 @@ class Random(EncodesAll):
         seed: Of the draw; the same seed draws the same of equally many patches.
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
+
+    Example:
+        >>> import numpy as np
+        >>> features = np.random.default_rng(0).normal(size=(40, 1 + 36, 64)).astype("float32")
+        >>> Random(token_budget=100).compress(FrameFeatures.from_projected(features))
+        VisualTokens(100 tokens of 35 key frames, budget=100, uncompressed=1440, dim=64)
     """
 
     seed: int = 0
@@ -59,6 +65,12 @@ class RandomFrames(Uniform):
         token_budget: Most visual tokens in all. None: 3680, scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
         seed: Of the draw; the same seed draws the same of equally many frames.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
+        >>> dyto.VideoQA.from_pretrained("tiny", dyto.RandomFrames()).encode(video)
+        VisualTokens(216 tokens of 6 key frames, budget=230, uncompressed=432, dim=192)
     """
 
     seed: int = 0

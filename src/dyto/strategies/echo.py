@@ -37,6 +37,13 @@ class EchoLike(Budgeted):
             apart in the space that they share.
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
+        >>> qa = dyto.VideoQA.from_pretrained("tiny", dyto.EchoLike(token_budget=100))
+        >>> qa.encode(video, question="is there a red ring ?")
+        VisualTokens(100 tokens of 12 key frames, budget=100, uncompressed=432, dim=192)
     """
 
     temperature: float = 0.5

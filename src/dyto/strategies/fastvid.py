@@ -51,6 +51,12 @@ class FastVID(LooksAtAttention):
         attention_layer: Layer of the tower whose attention is looked at.
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
+        >>> dyto.VideoQA.from_pretrained("tiny", dyto.FastVID(token_budget=60)).encode(video)
+        VisualTokens(60 tokens of 12 key frames, budget=60, uncompressed=432, dim=192)
     """
 
     segments: int = 8
@@ -97,7 +103,7 @@ class FastVID(LooksAtAttention):
         check_finite(attention[positions])
         if budget >= len(features) * n:
             return whole_frames(features, positions, budget, len(features) * n)
-        ends = segment_ends(features.summary[positions], self.segments, self.threshold)
+        ends = segment_ends(features.summary[positions], self.segments, self.threshold, self.ties)
         salient, peaks = self._plan(ends, budget, n)
         chosen = among_largest(attention[positions], salient)  # (T, N)
         parts = []

@@ -21,7 +21,7 @@ from dyto.strategies.base import MOST_LAYERS, LooksAtAttention, check_at_least, 
 from dyto.strategies.density import TIES, distances, highest, nearest_centre, peak_scores
 from dyto.strategies.diversity import diverse_patches
 from dyto.strategies.parts import Part, assemble_parts, together
-from dyto.strategies.peaks import segment_ends
+from dyto.strategies.peaks import neighbour_cosines
 from dyto.strategies.shared import check_finite, frame_chunks, group_sums, take_rows
 from dyto.strategies.trees import find_links, links_above, roots_of, tree_sums
 from dyto.strategies.uniform import whole_frames
@@ -46,6 +46,12 @@ class FlashVIDOuter(LooksAtAttention):
         attention_layer: Layer of the tower whose attention is looked at.
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
+        >>> dyto.VideoQA.from_pretrained("tiny", dyto.FlashVIDOuter(token_budget=60)).encode(video)
+        VisualTokens(60 tokens of 12 key frames, budget=60, uncompressed=432, dim=192)
     """
 
     segments: int = 8
@@ -98,7 +104,7 @@ class FlashVIDOuter(LooksAtAttention):
         check_finite(means)
         if budget >= len(features) * n:
             return whole_frames(features, positions, budget, len(features) * n)
-        ends = segment_ends(means, self.segments, self.threshold)
+        ends = cut(means, self.segments, self.threshold, self.ties)
         each = budget // len(positions)  # at least so many tokens of a frame
         diverse = math.ceil(each * self.diverse)
         picks = self._picks(patches, attention, means, ends, diverse)  # (T, diverse)
@@ -173,6 +179,30 @@ class FlashVIDOuter(LooksAtAttention):
         token = joined.cpu().numpy()[tree]
         order = np.argsort(token, kind="stable")
         return Part(means.to(patches.dtype), places[centres.cpu().numpy()], token[order], members[order])
+
+
+def cut(means: Tensor, count: int, threshold: float, ties: str = "place") -> list[int]:
+    """Where segments of alike frames end.
+
+    Args:
+        means: (T, D) mean patch of each frame.
+        count: Least number of segments, as far as frames differ.
+        threshold: Cosine of neighbours below which a segment ends in any case.
+        ties: Which of equally unlike neighbours are parted first, as in `highest`.
+
+    Returns:
+        Ends of the segments, exclusive, ascending; the last is T. Neighbours that are parted already count as equal
+        where more are looked for.
+
+    Example:
+        >>> cut(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0], [0.1, 1.0]]), 3, 0.9)
+        [1, 2, 5]
+    """
+    alike = neighbour_cosines(means)
+    parted = alike < threshold
+    if (missing := count - 1 - int(parted.sum())) > 0:
+        parted[highest(-alike.masked_fill(parted, 1.0), min(missing, len(alike)), ties)] = True
+    return [*(parted.nonzero().flatten() + 1).tolist(), len(means)]
 
 
 def cluster_counts(roots: IntArray, ends: list[int], quota: int, total: int) -> IntArray:

@@ -42,6 +42,12 @@ class HoliTomOuter(LooksAtAttention):
         attention_layer: Layer of the tower whose attention is looked at.
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
+        >>> dyto.VideoQA.from_pretrained("tiny", dyto.HoliTomOuter(token_budget=60)).encode(video)
+        VisualTokens(60 tokens of 12 key frames, budget=60, uncompressed=432, dim=192)
     """
 
     threshold: float = 0.8

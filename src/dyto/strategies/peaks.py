@@ -19,7 +19,7 @@ from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import IntArray
 from dyto.keyframes import thin
 from dyto.strategies.base import MOST_LAYERS, LooksAtAttention, check_at_least, check_shares, substitute
-from dyto.strategies.density import density_peaks, join
+from dyto.strategies.density import density_peaks, highest, join
 from dyto.strategies.shared import assemble, check_finite, largest, other_places, shares
 
 
@@ -146,13 +146,14 @@ class Peaks(LooksAtAttention):
         return (free + anchors[:, None] * n)[rank < wanted]
 
 
-def segment_ends(summary: Tensor, count: int, threshold: float) -> list[int]:
+def segment_ends(summary: Tensor, count: int, threshold: float, ties: str = "place") -> list[int]:
     """Where segments of alike frames end.
 
     Args:
         summary: (T, D) one vector per frame.
         count: Least number of segments, as far as there are frames.
         threshold: Cosine of neighbours below which a segment ends in any case.
+        ties: Which of equally unlike neighbours are parted first, as in `highest`.
 
     Returns:
         Ends of the segments, exclusive, ascending; the last is T.
@@ -161,8 +162,13 @@ def segment_ends(summary: Tensor, count: int, threshold: float) -> list[int]:
         >>> segment_ends(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]]), 1, 0.9)
         [2, 4]
     """
-    unit = torch.nn.functional.normalize(summary.float(), dim=1)
-    alike = (unit[1:] * unit[:-1]).sum(1).cpu().numpy()  # (T - 1,)
+    alike = neighbour_cosines(summary)
     cut = alike < threshold
-    cut[np.argsort(alike, kind="stable")[: count - 1]] = True
-    return [*(np.flatnonzero(cut) + 1).tolist(), len(summary)]
+    cut[highest(-alike, min(count - 1, len(alike)), ties)] = True
+    return [*(cut.nonzero().flatten() + 1).tolist(), len(summary)]
+
+
+def neighbour_cosines(summary: Tensor) -> Tensor:
+    """(T - 1,) float32 cosines of (T, D) vectors of frames with those of the next, on the CPU."""
+    unit = torch.nn.functional.normalize(summary.float(), dim=1)
+    return (unit[1:] * unit[:-1]).sum(1).cpu()

@@ -33,6 +33,12 @@ class VCast(EncodesAll):
             first; or "release", all of it the frame with the largest fraction until it is full.
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
+
+    Example:
+        >>> import numpy as np
+        >>> features = np.random.default_rng(0).normal(size=(40, 1 + 36, 64)).astype("float32")
+        >>> VCast(token_budget=100).compress(FrameFeatures.from_projected(features))
+        VisualTokens(100 tokens of 40 key frames, budget=100, uncompressed=1440, dim=64)
     """
 
     temperature: float = 0.7

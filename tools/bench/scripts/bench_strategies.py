@@ -6,8 +6,8 @@ A strategy is to take less than the tower takes for one frame; one that looks at
 
 The tower is CLIP-L/336 with random weights. A strategy is handed features that are ready, so that what is measured is
 compression alone: choosing, merging, and writing the tokens; for the image grid and for lower resolutions, what is
-left once the model does the rest. The work of some depends on what is to be seen: `--film still` is twelve still scenes,
-`--film restless` one long scene in which no patch is like another.
+left once the model does the rest. The work of some depends on what is to be seen: `--film still` is twelve still
+scenes, `--film restless` one long scene in which no patch is like another.
 """
 
 import argparse
