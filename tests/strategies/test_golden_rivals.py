@@ -1,5 +1,6 @@
-"""Rivals beside what their authors' own code kept and made of the same tensors (shared/golden/rivals)."""
+"""Rivals beside what their authors' own code kept and made of the same tensors."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,10 +20,12 @@ RELEASE = {
 VARIANTS = {"v1_seg4": {"relevance": False, "segments": 4}, "v2_seg8": {"relevance": True, "segments": 8}}
 
 
-@pytest.fixture(scope="module")
-def rivals(shared):
-    """Reads a golden file: the values of each of its runs, by the name of the run."""
-    folder = shared / "golden" / "rivals"
+@pytest.fixture(scope="module", params=["small part", "whole"])
+def rivals(request):
+    """Reads a golden file, the part in this repository or the whole: the values of each run, by the run's name."""
+    folder = Path(__file__).parents[1] / "golden" / "rivals"
+    if request.param == "whole":
+        folder = request.getfixturevalue("shared") / "golden" / "rivals"
     if not folder.is_dir():
         pytest.skip(f"no golden data of rivals at {folder}")
 
