@@ -104,7 +104,7 @@ class FlashVIDOuter(LooksAtAttention):
         check_finite(means)
         if budget >= len(features) * n:
             return whole_frames(features, positions, budget, len(features) * n)
-        ends = cut(means, self.segments, self.threshold, self.ties)
+        ends = parted_ends(means, self.segments, self.threshold, self.ties)
         each = budget // len(positions)  # at least so many tokens of a frame
         diverse = math.ceil(each * self.diverse)
         picks = self._picks(patches, attention, means, ends, diverse)  # (T, diverse)
@@ -139,9 +139,9 @@ class FlashVIDOuter(LooksAtAttention):
         counts = cluster_counts(roots, ends, quota, total)
         if (missing := total - int(counts.sum())) > 0:  # then every root is a token: the weakest links are cut
             frame, place = np.nonzero(linked)
-            cut = np.argsort(alike[frame, place], kind="stable")[:missing]
-            linked[frame[cut], place[cut]] = False
-            counts = counts + np.bincount(frame[cut], minlength=len(counts))
+            weakest = np.argsort(alike[frame, place], kind="stable")[:missing]
+            linked[frame[weakest], place[weakest]] = False
+            counts = counts + np.bincount(frame[weakest], minlength=len(counts))
         root = roots_of(linked, parent).ravel()  # (T * N,)
         weight = np.bincount(root, minlength=root.size)
         if self.counts == "release":
@@ -181,7 +181,7 @@ class FlashVIDOuter(LooksAtAttention):
         return Part(means.to(patches.dtype), places[centres.cpu().numpy()], token[order], members[order])
 
 
-def cut(means: Tensor, count: int, threshold: float, ties: str = "place") -> list[int]:
+def parted_ends(means: Tensor, count: int, threshold: float, ties: str = "place") -> list[int]:
     """Where segments of alike frames end.
 
     Args:
@@ -195,7 +195,7 @@ def cut(means: Tensor, count: int, threshold: float, ties: str = "place") -> lis
         where more are looked for.
 
     Example:
-        >>> cut(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0], [0.1, 1.0]]), 3, 0.9)
+        >>> parted_ends(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0], [0.1, 1.0]]), 3, 0.9)
         [1, 2, 5]
     """
     alike = neighbour_cosines(means)
