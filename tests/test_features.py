@@ -215,6 +215,17 @@ def test_a_token_of_several_frames_takes_a_place_in_its_own():
         _ = dataclasses.replace(tokens, sources=elsewhere).patch
 
 
+def test_a_token_stands_where_its_strategy_says():
+    tokens = tokens_of([0, 0, 0, 1], [0, 1, 4, 5])
+    assert dataclasses.replace(tokens, places=[4, 5]).patch.tolist() == [4, 5]
+    for places in ([4], [4.0, 5.0], [[4, 5]], ["a", "b"]):
+        with pytest.raises(StrategyError, match=r"expected \(2,\) whole numbers"):
+            dataclasses.replace(tokens, places=places)
+    for places in ([4, 9], [-1, 4]):
+        with pytest.raises(StrategyError, match="expected positions in a grid of 3 x 3"):
+            dataclasses.replace(tokens, places=places)
+
+
 def test_tokens_of_different_patches_never_share_a_place():
     rng = np.random.default_rng(0)
     owners = rng.integers(0, 20, (3, 36))

@@ -38,21 +38,29 @@ if TYPE_CHECKING:
     from dyto.pipeline import VideoQA
     from dyto.savings import Savings
     from dyto.strategies import (
+        AKS,
         EVS,
         Concat,
         Downsample,
         DyTo,
         DyToNoClustering,
         DyToNoMerging,
+        EchoLike,
+        FastVID,
+        FlashVIDOuter,
+        HoliTomOuter,
         ImageGrid,
         KMeans,
         Peaks,
         Query,
+        Random,
+        RandomFrames,
         SlowFast,
         Strategy,
         Uniform,
         UniformMerge,
         UniformPool,
+        VCast,
         VidCom2,
         VisionZip,
         build_strategy,
@@ -60,6 +68,7 @@ if TYPE_CHECKING:
     from dyto.video import Frames, sample_frames
 
 __all__ = [
+    "AKS",
     "EVS",
     "Answer",
     "BadFeaturesError",
@@ -72,8 +81,12 @@ __all__ = [
     "DyToNoClustering",
     "DyToNoMerging",
     "DytoError",
+    "EchoLike",
+    "FastVID",
+    "FlashVIDOuter",
     "FrameFeatures",
     "Frames",
+    "HoliTomOuter",
     "ImageGrid",
     "JudgeError",
     "KMeans",
@@ -83,6 +96,8 @@ __all__ = [
     "Moment",
     "Peaks",
     "Query",
+    "Random",
+    "RandomFrames",
     "Savings",
     "SlowFast",
     "Strategy",
@@ -90,6 +105,7 @@ __all__ = [
     "Uniform",
     "UniformMerge",
     "UniformPool",
+    "VCast",
     "VidCom2",
     "VideoError",
     "VideoQA",
@@ -130,21 +146,29 @@ _HOMES = {
     "pipeline": ("VideoQA",),
     "savings": ("Savings",),
     "strategies": (
+        "AKS",
         "EVS",
         "Concat",
         "Downsample",
         "DyTo",
         "DyToNoClustering",
         "DyToNoMerging",
+        "EchoLike",
+        "FastVID",
+        "FlashVIDOuter",
+        "HoliTomOuter",
         "ImageGrid",
         "KMeans",
         "Peaks",
         "Query",
+        "Random",
+        "RandomFrames",
         "SlowFast",
         "Strategy",
         "Uniform",
         "UniformMerge",
         "UniformPool",
+        "VCast",
         "VidCom2",
         "VisionZip",
         "build_strategy",
@@ -152,19 +176,14 @@ _HOMES = {
     "video": ("Frames", "sample_frames"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_FORMER = {"FastVID": "Peaks"}  # names of before: still there, with a warning
 
 
 def __getattr__(name: str) -> "Any":
     """Import a public name, or a module of the package, when it is first asked for: torch takes seconds to load."""
-    import warnings
     from importlib import import_module, metadata
 
     if name == "__version__":
         return metadata.version("dyto")
-    if name in _FORMER:
-        warnings.warn(f"dyto.{name} is called dyto.{_FORMER[name]} now", DeprecationWarning, stacklevel=2)
-        name = _FORMER[name]
     if name in _HOME:
         return getattr(import_module(f"dyto.{_HOME[name]}"), name)
     if not name.startswith("_"):

@@ -108,6 +108,8 @@ class VisualTokens:
         stages: Seconds spent in stages that the strategy timed itself ("select").
         warnings: What a reader of the answer should know about the video (an incomplete file).
         deep: (levels, L, D) their DeepStack features, for a family that has them.
+        places: (L,) raster position of each token in its key frame, where the strategy says so; None for the middle of
+            its patches.
 
     Raises:
         StrategyError: Shapes that do not fit together, or more tokens than the budget allows.
@@ -133,6 +135,7 @@ class VisualTokens:
     stages: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     deep: Tensor | None = None
+    places: IntArray | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", _tokens(self.data))
@@ -148,6 +151,16 @@ class VisualTokens:
                 f"keyframe goes from {self.keyframe.min()} to {self.keyframe.max()}, expected positions among "
                 f"{len(self.keyframes)} key frames"
             )
+        if self.places is not None:
+            object.__setattr__(self, "places", np.asarray(self.places))
+            if self.places.shape != (len(self),) or self.places.dtype.kind not in "iu":
+                found = f"{self.places.dtype} of shape {self.places.shape}"
+                raise StrategyError(f"places are {found}, expected ({len(self)},) whole numbers")
+            if not 0 <= self.places.min() <= self.places.max() < self.grid[0] * self.grid[1]:
+                raise StrategyError(
+                    f"places go from {self.places.min()} to {self.places.max()}, expected positions in a grid of "
+                    f"{self.grid[0]} x {self.grid[1]}"
+                )
 
     def __len__(self) -> int:
         return len(self.data)
@@ -172,12 +185,15 @@ class VisualTokens:
     def patch(self) -> IntArray:
         """(L,) raster position whose place in the frame each token takes.
 
-        Of the patches in its own key frame it is the one nearest to their middle (the first of several), so that an
-        unmerged token keeps its place, and no two tokens of different patches share one.
+        It is the one that the strategy says. Where it says none, it is, of the patches in the token's own key frame,
+        the one nearest to their middle (the first of several), so that an unmerged token keeps its place, and no two
+        tokens of different patches share one.
 
         Raises:
             ValueError: A token has no patch in its key frame.
         """
+        if self.places is not None:
+            return self.places
         own = self.sources.keyframe == self.keyframe[self.sources.token]
         token, patch = self.sources.token[own], self.sources.patch[own]  # (M,)
         held = np.bincount(token, minlength=len(self))  # (L,)

@@ -40,6 +40,7 @@ def changed(**given):
     [
         TOKENS,
         dataclasses.replace(TOKENS, budget=None, summary_source=None, warnings=(), deep=None),
+        dataclasses.replace(TOKENS, places=np.array([1, 5, 0], np.int16)),
         dataclasses.replace(TOKENS, data=TOKENS.data.bfloat16(), deep=TOKENS.deep[:0]),
         dataclasses.replace(TOKENS, keyframe=TOKENS.keyframe.astype(np.int16), warnings=("one", "two")),
         dataclasses.replace(TOKENS, sources=Sources(*[np.zeros(300, np.int64)] * 3)),
@@ -63,6 +64,9 @@ def test_what_comes_back_is_what_went_in(tokens):
     for before, after in pairs:
         np.testing.assert_array_equal(before, after)
         assert after.dtype == (np.float64 if before.dtype == np.float64 else np.int64)
+    assert (again.places is None) == (tokens.places is None)
+    if tokens.places is not None:
+        np.testing.assert_array_equal(again.places, tokens.places)
     for name in ("grid", "budget", "uncompressed", "summary_source", "warnings"):
         assert getattr(again, name) == getattr(tokens, name)
         assert type(getattr(again, name)) is type(getattr(tokens, name))

@@ -2,7 +2,6 @@
 
 import pytest
 
-import dyto
 from dyto import ConfigError, build_strategy
 from dyto.cli.listing import table
 from dyto.strategies import STRATEGIES
@@ -78,10 +77,3 @@ def test_the_list_says_what_each_needs():
     assert needs["dyto"] == needs["uniform"] == "-"
     assert needs["visionzip"] == "attention"
     assert needs["query"] == "question, words"
-
-
-def test_a_name_of_before_is_taken_with_a_warning(caplog):
-    assert build_strategy("fastvid:threshold=0.8").threshold == 0.8  # type: ignore[attr-defined]
-    assert "is called 'peaks' now" in caplog.text
-    with pytest.warns(DeprecationWarning, match="dyto.FastVID is called dyto.Peaks now"):
-        assert dyto.FastVID is dyto.Peaks

@@ -31,6 +31,8 @@ def to_entry(tokens: VisualTokens) -> tuple[dict[str, Tensor], dict[str, Any]]:
     kinds = {name: np.int64 if name in _INTEGERS else np.float64 for name in arrays}
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array, kinds[name])) for name, array in arrays.items()}
     tensors["data"] = tokens.data.detach().cpu().contiguous()
+    if tokens.places is not None:
+        tensors["places"] = torch.from_numpy(np.ascontiguousarray(tokens.places, np.int64))
     if tokens.deep is not None:
         tensors["deep"] = tokens.deep.detach().cpu().contiguous()
     header = {name: getattr(tokens, name) for name in ("grid", "budget", "uncompressed", "summary_source")}
@@ -84,6 +86,7 @@ def read_entry(tensors: Mapping[str, Tensor], header: Mapping[str, Any], width: 
         summary_source=summary,
         warnings=tuple(header["warnings"]),
         deep=deep,
+        places=_whole(tensors["places"], "places") if "places" in tensors else None,
     )
 
 

@@ -174,11 +174,12 @@ def only(tokens: VisualTokens, keep: npt.NDArray[np.bool_]) -> VisualTokens:
     held = keep[source.token]
     number = np.cumsum(keep) - 1  # where each kept token stands now
     pick = torch.from_numpy(np.flatnonzero(keep)).to(tokens.data.device)
-    deep = getattr(tokens, "deep", None)
+    deep, places = tokens.deep, tokens.places
     return dataclasses.replace(
         tokens,
         data=tokens.data[pick],
         keyframe=tokens.keyframe[keep],
         sources=Sources(number[source.token[held]], source.keyframe[held], source.patch[held]),
-        **({} if deep is None else {"deep": deep[:, pick]}),
+        deep=None if deep is None else deep[:, pick],
+        places=None if places is None else places[keep],
     )

@@ -24,10 +24,18 @@ from dyto.strategies.image_grid import ImageGrid as ImageGrid
 from dyto.strategies.slowfast import SlowFast as SlowFast
 from dyto.strategies.kmeans import KMeans as KMeans
 from dyto.strategies.visionzip import VisionZip as VisionZip
+from dyto.strategies.fastvid import FastVID as FastVID
 from dyto.strategies.peaks import Peaks as Peaks
+from dyto.strategies.flashvid import FlashVIDOuter as FlashVIDOuter
+from dyto.strategies.holitom import HoliTomOuter as HoliTomOuter
 from dyto.strategies.evs import EVS as EVS
 from dyto.strategies.vidcom2 import VidCom2 as VidCom2
+from dyto.strategies.vcast import VCast as VCast
 from dyto.strategies.query import Query as Query
+from dyto.strategies.aks import AKS as AKS
+from dyto.strategies.echo import EchoLike as EchoLike
+from dyto.strategies.chance import Random as Random
+from dyto.strategies.chance import RandomFrames as RandomFrames
 from dyto.strategies.uniform import Concat as Concat
 # isort: on
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy.typing as npt
 from torch import Tensor
 
-from dyto.errors import ConfigError
+from dyto.errors import ConfigError, unknown
 from dyto.features import FrameFeatures, VisualTokens
 
 if TYPE_CHECKING:
@@ -107,6 +107,13 @@ def attention_of(strategy: Named, encode: Encode, features: FrameFeatures) -> Te
     return features.attention.float()
 
 
+def substitute(strategy: Named, features: FrameFeatures) -> tuple[str, ...]:
+    """The warning that goes with attention of a tower without CLS; nothing where there is one."""
+    if features.summary_source == "CLS":
+        return ()
+    return (f"{strategy.name}: the tower has no CLS, so attention is the mean that all patches pay",)
+
+
 def lacking(strategy: Named, encode: Encode, what: str) -> ConfigError:
     """The error for a model that cannot give what a strategy needs."""
     model = getattr(encode, "name", "given")
@@ -170,6 +177,44 @@ def check_at_least(strategy: Named, least: float, *names: str) -> None:
             raise ConfigError(f"{name} of strategy {strategy.name!r} is {value!r}, expected at least {least}")
         if isinstance(least, int) and value != int(value):
             raise ConfigError(f"{name} of strategy {strategy.name!r} is {value!r}, expected a whole number")
+
+
+def check_flags(strategy: Named, *names: str) -> None:
+    """Refuse fields of a strategy that are neither true nor false.
+
+    Raises:
+        ConfigError: Another value.
+    """
+    for name in names:
+        if not isinstance(getattr(strategy, name), bool):
+            raise ConfigError(
+                f"{name} of strategy {strategy.name!r} is {getattr(strategy, name)!r}, expected true or false"
+            )
+
+
+def check_words(strategy: Named, **known: Sequence[str]) -> None:
+    """Refuse fields of a strategy that are none of the words which it knows.
+
+    Raises:
+        ConfigError: Another word; the nearest known one is named.
+    """
+    for name, words in known.items():
+        if getattr(strategy, name) not in words:
+            raise unknown(f"{name} of strategy {strategy.name!r}", getattr(strategy, name), words)
+
+
+def check_shares(strategy: Named, *names: str) -> None:
+    """Refuse fields of a strategy that are no share from 0 to 1.
+
+    Raises:
+        ConfigError: A value is below 0 or above 1, or no number.
+    """
+    check_at_least(strategy, 0.0, *names)
+    for name in names:
+        if getattr(strategy, name) > 1:
+            raise ConfigError(
+                f"{name} of strategy {strategy.name!r} is {getattr(strategy, name)!r}, expected a share from 0 to 1"
+            )
 
 
 class Budgeted:

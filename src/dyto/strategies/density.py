@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dyto.strategies.shared import check_finite, chunks, group_sums, take_rows
+from dyto.strategies.shared import check_finite, chunks, first_largest, group_sums, take_rows
 
 
 def density_peaks(patches: Tensor, frames: Tensor, places: Tensor, neighbours: int) -> Tensor:
@@ -66,3 +66,59 @@ def join(x: Tensor, others: Tensor, centres: Tensor) -> tuple[Tensor, Tensor, Te
         sums += group_sums(rows, joined[chunk], count)
     sizes = torch.bincount(joined, minlength=count)[:, None]
     return joined, sums / sizes.clamp_min(1), sizes
+
+
+TIES = ("place", "release")
+"""Which of equal density peaks comes first; see `highest`."""
+
+
+def distances(x: Tensor) -> Tensor:
+    """(..., R, R) float32 Euclidean distances between (..., R, D) points, over the root of D."""
+    return torch.cdist(x.float(), x.float()) / x.shape[-1] ** 0.5
+
+
+def peak_scores(apart: Tensor, neighbours: int) -> Tensor:
+    """How much each point is a density peak, as DPC-kNN (Du et al., 2016) is coded in this field.
+
+    Args:
+        apart: (R, R) distances between points.
+        neighbours: Nearest points by which density is measured. The point itself is the first of them.
+
+    Returns:
+        (R,) density, exp(-mean squared distance to the nearest points), times the distance to the nearest denser
+        point; where none is denser, the largest distance of all.
+
+    Example:
+        >>> peak_scores(torch.tensor([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [3.0, 2.0, 0.0]]), 1).tolist()
+        [3.0, 3.0, 3.0]
+    """
+    near = apart.topk(min(neighbours, len(apart)), dim=1, largest=False).values
+    density = torch.exp(-near.square().mean(1))
+    denser = density[None, :] > density[:, None]  # (R, R): the second is denser than the first
+    return density * torch.where(denser, apart, apart.max()).amin(1)
+
+
+def highest(scores: Tensor, count: int, ties: str) -> Tensor:
+    """(count,) int64 places of the highest of (R,) scores, the highest first.
+
+    Args:
+        scores: The scores.
+        count: How many.
+        ties: Which of equal ones: those of the lowest "place", or as `torch.topk` has them, for "release".
+    """
+    if ties == "release":
+        return scores.topk(count).indices
+    return first_largest(scores, count)
+
+
+def nearest_centre(apart: Tensor, centres: Tensor) -> Tensor:
+    """(R,) int64: for each point the nearest of some centres, of equally near ones the first; a centre's is itself.
+
+    Example:
+        >>> apart = torch.tensor([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [3.0, 2.0, 0.0]])
+        >>> nearest_centre(apart, torch.tensor([2, 0])).tolist()
+        [1, 1, 0]
+    """
+    joined = apart[:, centres].argmin(1)
+    joined[centres] = torch.arange(len(centres), device=apart.device)
+    return joined

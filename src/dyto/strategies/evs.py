@@ -1,7 +1,7 @@
 """EVS: patches that changed since the frame before.
 
 Source: Bagrov et al., "Efficient Video Sampling: Pruning Temporally Redundant Tokens for Faster VLM Inference" (arXiv
-2510.14624), as vLLM serves it.
+2510.14624); the rule as NVIDIA publishes it in TensorRT-LLM.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dyto.features import FrameFeatures, VisualTokens
-from dyto.strategies.base import EncodesAll, too_small
+from dyto.strategies.base import EncodesAll, check_words, too_small
 from dyto.strategies.shared import check_finite, frame_chunks, keep_patches, largest
 
 
@@ -22,6 +22,7 @@ class EVS(EncodesAll):
     """The patches that differ most from the same place one frame earlier, and all of the first frame.
 
     Attributes:
+        precision: In which patches are compared: "float32", or "model" for the dtype of the features, as published.
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
@@ -32,10 +33,15 @@ class EVS(EncodesAll):
         VisualTokens(100 tokens of 32 key frames, budget=100, uncompressed=1440, dim=64)
     """
 
+    precision: str = "float32"
     token_budget: int | None = None
     reference_budget: int = 3680
 
     name: ClassVar[str] = "evs"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_words(self, precision=("float32", "model"))
 
     @torch.no_grad()
     def compress(self, features: FrameFeatures) -> VisualTokens:
@@ -56,18 +62,19 @@ class EVS(EncodesAll):
         if budget < n:
             raise too_small(budget, n, "the first frame, which is kept whole,")
         patches = features.patches()  # (T, N, D)
-        kept = largest(changes(patches).flatten(), budget)
+        kept = largest(changes(patches, self.precision == "model").flatten(), budget)
         return keep_patches(features, patches, kept, budget)
 
 
-def changes(patches: Tensor) -> Tensor:
+def changes(patches: Tensor, as_given: bool = False) -> Tensor:
     """How much each patch differs from the same place one frame earlier.
 
     Args:
         patches: (T, N, D) patches of consecutive frames.
+        as_given: Whether to compute in their dtype; otherwise in float32.
 
     Returns:
-        (T, N) float32: 1 - cosine, 0 to 2; infinite in the first frame.
+        (T, N) 1 - cosine, 0 to 2; infinite in the first frame.
 
     Raises:
         BadFeaturesError: The patches hold NaN or infinity.
@@ -76,13 +83,11 @@ def changes(patches: Tensor) -> Tensor:
         >>> changes(torch.tensor([[[1.0, 0.0]], [[0.0, 2.0]], [[0.0, 1.0]]])).flatten().tolist()
         [inf, 1.0, 0.0]
     """
-    norm = torch.cat([torch.linalg.vector_norm(patches[c].float(), dim=2) for c in frame_chunks(patches)])  # (T, N)
-    check_finite(norm)
-    cosine = torch.zeros_like(norm)
+    dtype = patches.dtype if as_given else torch.float32
+    check_finite(patches[0])
+    change = patches.new_full(patches.shape[:2], torch.inf, dtype=dtype)  # (T, N)
     for chunk in frame_chunks(patches[1:]):
-        now, before = patches[1:][chunk].float(), patches[:-1][chunk].float()  # (B, N, D)
-        cosine[1:][chunk] = torch.linalg.vecdot(now, before)
-    cosine[1:] /= (norm[1:] * norm[:-1]).clamp_min(torch.finfo(norm.dtype).tiny)
-    change = 1 - cosine
-    change[0] = torch.inf
+        now, before = patches[1:][chunk].to(dtype), patches[:-1][chunk].to(dtype)  # (B, N, D)
+        change[1:][chunk] = 1 - torch.nn.functional.cosine_similarity(now, before, dim=2)
+    check_finite(change[1:])
     return change

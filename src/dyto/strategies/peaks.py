@@ -9,25 +9,18 @@ density, features and members differ too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import IntArray
 from dyto.keyframes import thin
-from dyto.strategies.base import MOST_LAYERS, LooksAtAttention, check_at_least
-from dyto.strategies.density import density_peaks, join
+from dyto.strategies.base import MOST_LAYERS, LooksAtAttention, check_at_least, check_shares, substitute
+from dyto.strategies.density import density_peaks, highest, join
 from dyto.strategies.shared import assemble, check_finite, largest, other_places, shares
-
-if TYPE_CHECKING:
-    pass
-
-
-SUBSTITUTE = "peaks: the tower has no CLS, so attention is the mean that all patches pay"
 
 
 @dataclass(frozen=True)
@@ -71,11 +64,9 @@ class Peaks(LooksAtAttention):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least(self, 1, "segments", "anchor_step", "neighbours")
-        check_at_least(self, 0.0, "salient", "centre_weight")
+        check_shares(self, "salient", "centre_weight")
         check_at_least(self, -1.0, "threshold")
         check_at_least(self, -MOST_LAYERS, "attention_layer")
-        if max(self.salient, self.centre_weight) > 1:
-            raise ConfigError(f"{self} has a share above 1, expected salient and centre_weight from 0 to 1")
 
     @torch.no_grad()
     def compress(self, features: FrameFeatures, attention: Tensor) -> VisualTokens:
@@ -120,7 +111,7 @@ class Peaks(LooksAtAttention):
             (owner[patch], positions[patch // n], patch % n),
             budget,
             summary_source=features.summary_source,
-            warnings=() if features.summary_source == "CLS" else (SUBSTITUTE,),
+            warnings=substitute(self, features),
         )
 
     def _segment(self, patches: Tensor, salient: Tensor, quota: int) -> tuple[Tensor, IntArray, IntArray]:
@@ -161,13 +152,14 @@ class Peaks(LooksAtAttention):
         return (free + anchors[:, None] * n)[rank < wanted]
 
 
-def segment_ends(summary: Tensor, count: int, threshold: float) -> list[int]:
+def segment_ends(summary: Tensor, count: int, threshold: float, ties: str = "place") -> list[int]:
     """Where segments of alike frames end.
 
     Args:
         summary: (T, D) one vector per frame.
         count: Least number of segments, as far as there are frames.
         threshold: Cosine of neighbours below which a segment ends in any case.
+        ties: Which of equally unlike neighbours are parted first, as in `highest`.
 
     Returns:
         Ends of the segments, exclusive, ascending; the last is T.
@@ -176,8 +168,13 @@ def segment_ends(summary: Tensor, count: int, threshold: float) -> list[int]:
         >>> segment_ends(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]]), 1, 0.9)
         [2, 4]
     """
-    unit = torch.nn.functional.normalize(summary.double(), dim=1).cpu().numpy()
-    alike = (unit[1:] * unit[:-1]).sum(1)  # (T - 1,)
+    alike = neighbour_cosines(summary)
     cut = alike < threshold
-    cut[np.argsort(alike, kind="stable")[: count - 1]] = True
-    return [*(np.flatnonzero(cut) + 1).tolist(), len(summary)]
+    cut[highest(-alike, min(count - 1, len(alike)), ties)] = True
+    return [*(cut.nonzero().flatten() + 1).tolist(), len(summary)]
+
+
+def neighbour_cosines(summary: Tensor) -> Tensor:
+    """(T - 1,) float32 cosines of (T, D) vectors of frames with those of the next, on the CPU."""
+    unit = torch.nn.functional.normalize(summary.float(), dim=1)
+    return (unit[1:] * unit[:-1]).sum(1).cpu()

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 from typing import Any
 
 from dyto.errors import ConfigError, unknown
 
-log = logging.getLogger(__name__)
-
 RELEASE = "spatial_tome_finch_dynamic_all_frms"
 """DyTo as released."""
-
-FORMER = {"fastvid": "peaks"}
-"""Names that strategies had before: still taken, with a warning."""
 
 _SLOWFAST = re.compile(r"slowfast-slow_(\d+)frms_(\w+)-fast_(\d+)x(\d+)")
 
@@ -67,9 +61,6 @@ def named_strategy(text: str, kind: str) -> tuple[str, dict[str, Any]]:
         return "slowfast", {**pattern, **fields}
     if name == RELEASE:
         return "dyto", fields
-    if name in FORMER:
-        log.warning("the strategy %r is called %r now, since it keeps other tokens than FastVID", name, FORMER[name])
-        return FORMER[name], fields
     if name not in STRATEGIES:
         raise unknown(kind, name, [RELEASE, *STRATEGIES])
     return name, fields
@@ -85,7 +76,7 @@ def is_named(text: str) -> bool:
     from dyto.strategies import STRATEGIES  # as above
 
     name = text.partition(":")[0].strip().lower()
-    return name in STRATEGIES or name in FORMER or name == RELEASE or bool(_SLOWFAST.fullmatch(name))
+    return name in STRATEGIES or name == RELEASE or bool(_SLOWFAST.fullmatch(name))
 
 
 def split_names(text: str) -> list[str]:

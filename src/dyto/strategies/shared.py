@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from dyto.features import FrameFeatures, KeyFrames, Sources, VisualTokens, usable_features
-from dyto.finch import IntArray
+from dyto.finch import FloatArray, IntArray
 
 CHUNK_BYTES = {"cpu": 1 << 24}
 """Patches worked on at a time, by kind of device: on a CPU what the allocator reuses instead of fetching new pages,
@@ -20,6 +21,9 @@ OTHER_CHUNK_BYTES = 1 << 28
 
 CACHED = 4
 """Times smaller the pieces are that are only read and compared, so that they stay in a CPU's cache."""
+
+ROUNDS = 60
+"""In which a rate is found by halving: as exactly as numbers are."""
 
 
 def shares(total: int, parts: int) -> IntArray:
@@ -64,10 +68,78 @@ def group_sums(x: Tensor, owner: Tensor, groups: int) -> Tensor:
     return total
 
 
+def apportion(weights: npt.ArrayLike, total: int, most: npt.ArrayLike | None = None) -> IntArray:
+    """Whole numbers that add up to a total, in proportion to weights: each rounded down, the largest remainders up.
+
+    Args:
+        weights: (n,) weights, none below 0 and not all 0.
+        total: What they add up to; no more than the sum of `most`.
+        most: (n,) the most that each may get; None for no bound. What is over goes to those that are not full.
+
+    Returns:
+        (n,) int64; of equal remainders the lower place is rounded up.
+
+    Example:
+        >>> apportion([1, 1, 2], 6).tolist(), apportion([1, 1, 8], 6, [9, 9, 2]).tolist()
+        ([2, 1, 3], [2, 2, 2])
+    """
+    weight = np.asarray(weights, np.float64)
+    room = np.full(len(weight), total) if most is None else np.asarray(most, np.int64)
+    wanted = weight / weight.sum() * total
+    given = np.minimum(np.floor(wanted).astype(np.int64), room)
+    while given.sum() < total:
+        order = np.argsort(given - wanted, kind="stable")  # the furthest below what it is to have first
+        order = order[given[order] < room[order]][: total - given.sum()]
+        given[order] += 1
+    return given
+
+
+def hit_total(scale: FloatArray, rounded: Callable[[FloatArray], IntArray], total: int, most: IntArray) -> IntArray:
+    """Whole numbers in proportion to a scale, rounded as a rule has it, that add up to a total.
+
+    Args:
+        scale: (n,) what they are in proportion to, not all 0.
+        rounded: Makes whole numbers of (n,) rate * scale; it never falls where the rate rises.
+        total: What they add up to; at most the sum of `most`.
+        most: (n,) the most that each may be, and is at a high rate.
+
+    Returns:
+        (n,) int64, rounded at the rate at which they add up to the total, if there is one, and then they are the only
+        ones that do. Otherwise at the highest rate that stays below, and the rest goes to the largest remainders.
+
+    Example:
+        >>> round_up = lambda wanted: np.ceil(wanted).astype(np.int64)
+        >>> hit_total(np.array([1.0, 9.0]), round_up, 7, np.array([1, 9])).tolist()
+        [1, 6]
+    """
+    low, high = 0.0, float((most[scale > 0] / scale[scale > 0]).max())
+    if rounded(high * scale).sum() <= total:
+        low = high
+    for _ in range(ROUNDS if low < high else 0):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rounded(middle * scale).sum() <= total else (low, middle)
+    given, wanted = rounded(low * scale), np.minimum(low * scale, most)
+    while given.sum() < total:
+        order = np.argsort(given - wanted, kind="stable")  # the furthest below what it is to have first
+        order = order[given[order] < most[order]][: total - given.sum()]
+        given[order] += 1
+    return given
+
+
+def first_largest(scores: Tensor, count: int) -> Tensor:
+    """(..., count) int64 places of the largest scores along the last axis, the largest first; of ties the lower."""
+    return torch.sort(scores, dim=-1, descending=True, stable=True).indices[..., :count]
+
+
 def largest(scores: Tensor, count: int) -> Tensor:
     """(..., count) int64 places of the largest scores along the last axis, ascending; ties go to the lower place."""
-    order = torch.sort(scores, dim=-1, descending=True, stable=True).indices
-    return order[..., :count].sort(-1).values
+    return first_largest(scores, count).sort(-1).values
+
+
+def among_largest(scores: Tensor, counts: IntArray) -> Tensor:
+    """(T, N) bool: of each row as many of the largest scores as are wanted of it, (T,); of ties the lower place."""
+    rank = torch.sort(first_largest(scores, scores.shape[1]), dim=1).indices
+    return rank < torch.as_tensor(counts, device=scores.device)[:, None]
 
 
 def take_rows(x: Tensor, places: Tensor) -> Tensor:

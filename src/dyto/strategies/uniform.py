@@ -49,9 +49,13 @@ class Uniform(Budgeted):
         budget = self.budget_for(n)
         if budget < n:
             raise too_small(budget, n)
-        positions = spread(len(frames), budget // n)
+        positions = self.positions(len(frames), budget // n)
         features = first if len(frames) == 1 else encode(frames[positions])
         return whole_frames(features, positions, budget, uncompressed=len(frames) * n)
+
+    def positions(self, total: int, count: int) -> IntArray:
+        """Which `count` of `total` frames are taken, in time order."""
+        return spread(total, count)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import FloatArray, IntArray
-from dyto.strategies.base import EncodesAll, check_at_least
-from dyto.strategies.shared import check_finite, frame_chunks, keep_patches
+from dyto.strategies.base import EncodesAll, check_at_least, check_words
+from dyto.strategies.shared import among_largest, check_finite, frame_chunks, hit_total, keep_patches, largest
 
 WIDTHS = (0.125, 0.25, 0.5, 1.0, 2.0)
 """Of the Gaussians whose sum is the similarity: exp(-d^2 / (2 * width))."""
@@ -29,6 +29,9 @@ class VidCom2(EncodesAll):
     Attributes:
         channels: Share of the features, those that vary least, by which patches are compared.
         temperature: Of the softmax by which frames share the budget; higher is more equal.
+        settle: How exactly so many tokens are kept as the budget has, where the published rounding misses it: "rate",
+            at the rate of tokens whose rounding hits it; or "scores", as vLLM does it, at the budget's own rate, less
+            the most alike of all that are kept, or with the least alike of all that are dropped.
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
@@ -41,6 +44,7 @@ class VidCom2(EncodesAll):
 
     channels: float = 0.5
     temperature: float = 0.01
+    settle: str = "rate"
     token_budget: int | None = None
     reference_budget: int = 3680
 
@@ -49,6 +53,7 @@ class VidCom2(EncodesAll):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least(self, 1e-6, "channels", "temperature")
+        check_words(self, settle=("rate", "scores"))
 
     @torch.no_grad()
     def compress(self, features: FrameFeatures) -> VisualTokens:
@@ -69,9 +74,12 @@ class VidCom2(EncodesAll):
         to_video, to_frame = similarities(patches, self.channels)  # (T, N) each
         check_finite(to_video)
         likeness = to_video.mean(1).double().cpu().numpy()
-        quota = frame_quotas(likeness, min(budget, len(features) * n), n, self.temperature)
-        rank = torch.argsort(torch.argsort(to_video + to_frame, dim=1, stable=True), dim=1)  # (T, N)
-        kept = rank < torch.as_tensor(quota, device=rank.device)[:, None]
+        total = min(budget, len(features) * n)
+        quota = frame_quotas(likeness, total, n, self.temperature, exact=self.settle == "rate")
+        scores = to_video + to_frame
+        kept = among_largest(-scores, quota)  # (T, N)
+        if self.settle == "scores":
+            kept = settled(kept, scores, total)
         return keep_patches(features, patches, kept.flatten().nonzero().flatten(), budget)
 
 
@@ -120,7 +128,18 @@ def _gaussians(squares: Tensor) -> Tensor:
     return torch.stack([torch.exp(-squares / (2 * width)) for width in WIDTHS]).sum(0)
 
 
-def frame_quotas(likeness: FloatArray, total: int, most: int, temperature: float = 0.01) -> IntArray:
+def settled(kept: Tensor, scores: Tensor, total: int) -> Tensor:
+    """(T, N) bool: `total` of the patches, the most alike of those kept dropped, or the least alike of others added."""
+    flat, over = kept.flatten().clone(), int(kept.sum()) - total
+    among = (flat if over > 0 else ~flat).nonzero().flatten()
+    likeness = scores.flatten()[among]
+    flat[among[largest(likeness if over > 0 else -likeness, abs(over))]] = over < 0
+    return flat.view_as(kept)
+
+
+def frame_quotas(
+    likeness: FloatArray, total: int, most: int, temperature: float = 0.01, *, exact: bool = True
+) -> IntArray:
     """How many tokens each frame keeps.
 
     Args:
@@ -128,10 +147,13 @@ def frame_quotas(likeness: FloatArray, total: int, most: int, temperature: float
         total: Tokens in all, at most T * `most`.
         most: Patches of a frame.
         temperature: Of the softmax.
+        exact: Whether they are to add up to `total`.
 
     Returns:
-        (T,) whole numbers of 0 to `most` that add up to `total`: total / T * (1 + s - mean(s)), s the softmax of
-        -likeness / temperature; what rounding and full frames leave over goes to the largest remainders.
+        (T,) whole numbers of 0 to `most`, of 1 on where `total` is enough for that: rate * `most` * (1 + s - mean(s)),
+        rounded, s the softmax of -likeness / temperature. The rate is the one at which they add up to `total`; where
+        there is none, the highest that stays below, and the rest goes to the largest remainders. Unless they are to
+        be exact, it is total / (T * `most`).
 
     Example:
         >>> import numpy as np
@@ -140,10 +162,12 @@ def frame_quotas(likeness: FloatArray, total: int, most: int, temperature: float
     """
     logits = (likeness.min() - likeness) / temperature
     share = np.exp(logits) / np.exp(logits).sum()
-    wanted = np.minimum(total / len(share) * (1 + share - share.mean()), most)
-    quota = np.floor(wanted).astype(np.int64)
-    while quota.sum() < total:
-        order = np.lexsort((np.arange(len(quota)), quota - wanted))  # the furthest below what it wants first
-        order = order[quota[order] < most][: total - quota.sum()]
-        quota[order] += 1
-    return quota
+    scale = most * (1 + share - share.mean())  # at rate 1
+    least = int(total >= len(share))
+
+    def rounded(wanted: FloatArray) -> IntArray:
+        return np.clip(np.round(wanted), least, most).astype(np.int64)
+
+    if not exact:
+        return rounded(total / (len(share) * most) * scale)
+    return hit_total(scale, rounded, total, np.full(len(share), most))

@@ -6,17 +6,16 @@ Source: Yang et al., "VisionZip: Longer is Better but Not Necessary in Vision La
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import IntArray
 from dyto.keyframes import thin
-from dyto.strategies.base import MOST_LAYERS, LooksAtAttention, check_at_least
+from dyto.strategies.base import MOST_LAYERS, LooksAtAttention, check_at_least, check_shares, substitute
 from dyto.strategies.shared import (
     assemble,
     check_finite,
@@ -27,12 +26,6 @@ from dyto.strategies.shared import (
     take_rows,
 )
 from dyto.strategies.uniform import whole_frames
-
-if TYPE_CHECKING:
-    pass
-
-
-SUBSTITUTE = "visionzip: the tower has no CLS, so attention is the mean that all patches pay"
 
 
 @dataclass(frozen=True)
@@ -66,9 +59,7 @@ class VisionZip(LooksAtAttention):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(self, 0.0, "dominant")
-        if self.dominant > 1:
-            raise ConfigError(f"dominant of strategy 'visionzip' is {self.dominant}, expected a share from 0 to 1")
+        check_shares(self, "dominant")
         check_at_least(self, -MOST_LAYERS, "attention_layer")
 
     @torch.no_grad()
@@ -116,7 +107,7 @@ class VisionZip(LooksAtAttention):
             _sources(owner.cpu().numpy(), positions, keep, summary.shape[1]),
             budget,
             summary_source=features.summary_source,
-            warnings=() if has_cls else (SUBSTITUTE,),
+            warnings=substitute(self, features),
         )
 
 

@@ -18,13 +18,13 @@ import dyto
 from published import compress as published
 
 
-def make_features(frames, patches, dim):
+def make_features(frames, patches, dim, noise=0.4):
     """Scenes of unequal length with noise: (T, 1 + N, D) float32."""
     generator = torch.Generator().manual_seed(0)
     scene = torch.randn(12, 1 + patches, dim, generator=generator)
     which = torch.sort(torch.randint(0, 12, (frames,), generator=generator)).values
     features = torch.randn(frames, 1 + patches, dim, generator=generator)
-    return features.mul_(0.4).add_(scene[which])
+    return features.mul_(noise).add_(scene[which])
 
 
 def ours(features):

@@ -1,10 +1,13 @@
-"""What each strategy costs after the tower, beside what the tower costs for one frame, in the same run.
+"""What each strategy costs after the tower, beside what the tower costs for a frame, in the same run.
 
-    python bench_strategies.py [--frames 100] [--patches 576] [--dim 1024] [--rounds 5] [NAME ...]
+    python bench_strategies.py [--frames 100] [--patches 576] [--dim 1024] [--rounds 5] [--film scenes] [NAME ...]
+
+A strategy is to take less than the tower takes for one frame; one that looks at the question, less than for five.
 
 The tower is CLIP-L/336 with random weights. A strategy is handed features that are ready, so that what is measured is
 compression alone: choosing, merging, and writing the tokens; for the image grid and for lower resolutions, what is
-left once the model does the rest.
+left once the model does the rest. The work of some depends on what is to be seen: `--film still` is twelve still
+scenes, `--film restless` one long scene in which no patch is like another.
 """
 
 import argparse
@@ -21,6 +24,18 @@ import dyto
 from bench_merge import make_features
 from dyto.models.anyres import PictureTokens
 from dyto.strategies import STRATEGIES
+
+ASKING = 5
+"""Frames of the tower that a strategy may cost which looks at the question."""
+
+
+def make_film(kind, frames, patches, dim):
+    """(T, 1 + N, D) float32 features of a film."""
+    if kind == "restless":
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(frames, 1 + patches, dim, generator=generator)
+        return noise.add_(torch.randn(dim, generator=generator))
+    return make_features(frames, patches, dim, noise={"scenes": 0.4, "still": 0.1}[kind])
 
 
 class Ready:
@@ -85,8 +100,9 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME", help="strategies, with options if need be (default: all)")
     for name, default in (("frames", 100), ("patches", 576), ("dim", 1024), ("rounds", 5)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--film", choices=("scenes", "still", "restless"), default="scenes", help="what is to be seen")
     options = parser.parse_args()
-    model = Ready(make_features(options.frames, options.patches, options.dim))
+    model = Ready(make_film(options.film, options.frames, options.patches, options.dim))
     number = np.arange(options.frames)
     frames = dyto.Frames(np.zeros((options.frames, 336, 336, 3), np.uint8), number, number / 2, (336, 336))
     names = options.names or [name for name in STRATEGIES if name != "concat"]
@@ -100,18 +116,20 @@ def main():
         tower += [seconds(look)] if round_number >= 0 else []
     one = statistics.median(tower)
     print(
-        f"{options.frames} frames of {1 + options.patches} x {options.dim} float32, {torch.get_num_threads()} threads"
+        f"{options.frames} frames of {1 + options.patches} x {options.dim} float32, {options.film}, "
+        f"{torch.get_num_threads()} threads"
     )
     print(f"{'tower, one frame':40} median {1e3 * one:8.1f} ms  (fastest {1e3 * min(tower):.1f})")
+    over = []
     for name, run in runs.items():
-        took = statistics.median(run.times)
-        fits = "" if took < one else "   SLOWER THAN THE TOWER"
+        took, most = statistics.median(run.times), ASKING if run.strategy.uses_question else 1
+        fits = "" if took < most * one else f"   SLOWER THAN THE TOWER FOR {most}"
+        over += [name] if fits else []
         print(
             f"{name:40} median {1e3 * took:8.1f} ms  (fastest {1e3 * min(run.times):.1f})"
             f"  {took / one:5.2f} of the tower, {len(run.tokens)} tokens{fits}"
         )
-    over = [name for name, run in runs.items() if statistics.median(run.times) >= one]
-    raise SystemExit(f"slower than the tower for one frame: {', '.join(over)}" if over else 0)
+    raise SystemExit(f"slower than the tower may be: {', '.join(over)}" if over else 0)
 
 
 if __name__ == "__main__":

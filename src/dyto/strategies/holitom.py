@@ -1,0 +1,223 @@
+"""HoliTom without its stage inside the language model: what stands still is merged over time, the rest thinned.
+
+Source: Shao et al., "HoliTom: Holistic Token Merging for Fast Video Large Language Models" (arXiv 2505.21334, NeurIPS
+2025), as its code does it. docs/rivals.md says where the two differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from dyto.features import FrameFeatures, VisualTokens
+from dyto.finch import FloatArray, IntArray
+from dyto.keyframes import thin
+from dyto.strategies.base import MOST_LAYERS, LooksAtAttention, check_at_least, check_shares, check_words
+from dyto.strategies.density import TIES, distances, highest, nearest_centre, peak_scores
+from dyto.strategies.parts import Part, assemble_parts
+from dyto.strategies.shared import among_largest, check_finite, frame_chunks, group_sums, hit_total
+from dyto.strategies.uniform import whole_frames
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class HoliTomOuter(LooksAtAttention):
+    """Places that stand still in a stretch of frames become one token, others stay by attention: HoliTom's outer stage.
+
+    The stretches are those in which most patches can be spared.
+
+    Attributes:
+        threshold: Cosine with the same place one frame earlier above which a patch stands still.
+        window: Most frames of a stretch.
+        centre_weight: Weight of a density peak among still places against the mean of those that join it; None for
+            the plain mean of all.
+        neighbours: Nearest places by which density is measured, the place itself among them.
+        ties: Which of equal density peaks is taken: that of the lower "place", or as `torch.topk` has it, "release".
+        attention_layer: Layer of the tower whose attention is looked at.
+        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        reference_budget: The published budget for 576 patches per frame.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
+        >>> dyto.VideoQA.from_pretrained("tiny", dyto.HoliTomOuter(token_budget=60)).encode(video)
+        VisualTokens(60 tokens of 12 key frames, budget=60, uncompressed=432, dim=192)
+    """
+
+    threshold: float = 0.8
+    window: int = 1024
+    centre_weight: float | None = 0.6
+    neighbours: int = 7
+    ties: str = "place"
+    attention_layer: int = -2
+    token_budget: int | None = None
+    reference_budget: int = 3680
+
+    name: ClassVar[str] = "holitom-outer"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least(self, 1, "window", "neighbours")
+        check_at_least(self, -1.0, "threshold")
+        check_words(self, ties=TIES)
+        check_at_least(self, -MOST_LAYERS, "attention_layer")
+        if self.centre_weight is not None:
+            check_shares(self, "centre_weight")
+
+    @torch.no_grad()
+    def compress(self, features: FrameFeatures, attention: Tensor) -> VisualTokens:
+        """Merge what stands still, and keep of the rest what is attended to.
+
+        Args:
+            features: Features of the T sampled frames.
+            attention: (T, N) that each patch receives.
+
+        Returns:
+            min(budget, T * N) tokens, stretch after stretch: its still places at the first frame, then the others
+            frame by frame. Where the budget is below T, so many frames stay, evenly spread.
+
+        Raises:
+            BadFeaturesError: The features hold NaN or infinity.
+        """
+        n = features.num_patches
+        budget = self.budget_for(n)
+        positions = thin(np.arange(len(features)), budget)  # of the frames that stay, T from here on
+        attention = attention[positions]
+        check_finite(attention)
+        patches = features.patches(positions)  # (T, N, D)
+        alike = likeness(patches)
+        if budget >= len(features) * n:
+            return whole_frames(features, positions, budget, len(features) * n)
+        ends = stretches((alike > self.threshold).cpu().numpy(), self.window)
+        still, quotas = self._plan(alike, ends, budget)
+        held = torch.from_numpy(still).to(patches.device)  # (T, N): goes into the mean of its stretch
+        moving = among_largest(attention.masked_fill(held, -torch.inf), quotas[len(ends) :])  # (T, N)
+        parts, start = [], 0
+        for stop, quota in zip(ends, quotas, strict=False):
+            if quota:
+                parts.append(self._merge(patches[start:stop], held[start:stop], int(quota), start))
+            parts.append(Part.unmerged(patches[start:stop], moving[start:stop], start))
+            start = stop
+        return assemble_parts(self, features, positions, parts, budget)
+
+    def _plan(self, alike: Tensor, ends: list[int], budget: int) -> tuple[BoolArray, IntArray]:
+        """Which patches go into the mean of their stretch, (T, N), and the tokens of each stretch and of each frame."""
+        frames, n = ends[-1], alike.shape[1]
+        still = np.zeros((frames, n), bool)
+        first = np.array([0, *ends[:-1]])
+        similar = (alike > self.threshold).cpu().numpy()
+        for start, stop in zip(first, ends, strict=True):
+            if stop - start > 1:
+                still[start:stop] = similar[start : stop - 1].all(0)
+        sizes = np.concatenate([still[first].sum(1), n - still.sum(1)])  # still places by stretch, others by frame
+
+        def rounded(wanted: FloatArray) -> IntArray:
+            parts = np.round(wanted[: len(ends)]), np.ceil(wanted[len(ends) :])
+            return np.concatenate(parts).astype(np.int64)
+
+        if sizes.sum() < budget:  # some still patches stay by themselves: those least like the frame before
+            later = still.copy()
+            later[first] = False
+            frame, place = np.nonzero(later)
+            order = np.argsort(alike.cpu().numpy()[frame - 1, place], kind="stable")[: budget - sizes.sum()]
+            still[frame[order], place[order]] = False
+            sizes[len(ends) :] = n - still.sum(1)
+            return still, sizes
+        return still, hit_total(sizes.astype(np.float64), rounded, budget, sizes)
+
+    def _merge(self, patches: Tensor, held: Tensor, count: int, start: int) -> Part:
+        """Cluster the still places of a stretch.
+
+        Args:
+            patches: (t, N, D) patches of its frames.
+            held: (t, N) bool, those that stand still; in its first frame all places that do so anywhere.
+            count: Tokens wanted, at least 1.
+            start: Position of its first frame.
+        """
+        n = patches.shape[1]
+        places = held[0].nonzero().flatten()  # (s,)
+        means = still_means(patches, held, places)
+        if count == len(places):
+            centres = joined = torch.arange(count, device=means.device)
+        else:
+            apart = distances(means)
+            centres = highest(peak_scores(apart, min(self.neighbours, count)), count, self.ties).sort().values
+            joined = nearest_centre(apart, centres)
+        sizes = torch.bincount(joined, minlength=count)[:, None]  # (count, 1), the centre among them
+        sums, peaks = group_sums(means, joined, count), means[centres]
+        if self.centre_weight is None:
+            data = sums / sizes
+        else:
+            others = (sums - peaks) / (sizes - 1).clamp_min(1)
+            data = torch.where(sizes > 1, self.centre_weight * peaks + (1 - self.centre_weight) * others, peaks)
+        owner = torch.full((n,), -1, dtype=torch.int64, device=means.device)
+        owner[places] = joined
+        source = held.flatten().nonzero().flatten()
+        order = owner[source % n].sort(stable=True).indices
+        columns = (places[centres] + start * n, owner[source % n][order], source[order] + start * n)
+        return Part(data.to(patches.dtype), *(column.cpu().numpy() for column in columns))
+
+
+def likeness(patches: Tensor) -> Tensor:
+    """(T - 1, N) float32 cosines of each patch with the same place one frame later.
+
+    Raises:
+        BadFeaturesError: The patches hold NaN or infinity.
+    """
+    alike = torch.empty(len(patches) - 1, patches.shape[1], device=patches.device)
+    check_finite(patches[:1])
+    for chunk in frame_chunks(patches[1:]):
+        now, later = (torch.nn.functional.normalize(x[chunk].float(), dim=2) for x in (patches[:-1], patches[1:]))
+        alike[chunk] = torch.nn.functional.cosine_similarity(now, later, dim=2)
+    check_finite(alike)
+    return alike
+
+
+def stretches(similar: BoolArray, most: int) -> list[int]:
+    """Cut a video into stretches such that as many patches as can be are spared by merging what stands still.
+
+    Args:
+        similar: (T - 1, N) whether a place is alike in a frame and the next.
+        most: Most frames of a stretch.
+
+    Returns:
+        Ends of the stretches, exclusive, ascending; the last is T. Of equally good cuts the shortest last stretch.
+
+    Example:
+        >>> stretches(np.array([[True, True], [False, False], [True, False]]), 9)
+        [2, 4]
+    """
+    frames, n = len(similar) + 1, similar.shape[1]
+    spared = np.zeros(frames + 1, np.int64)  # in the first so many frames
+    begins = np.arange(frames)  # of the last stretch, by its last frame
+    run = np.zeros(n, np.int64)  # steps for which each place has stood still until now
+    for last in range(frames):
+        spared[last + 1] = spared[last]
+        if last:
+            run = np.where(similar[last - 1], run + 1, 0)
+        steps = np.arange(1, min(last + 1, most))  # of a stretch that ends here
+        if len(steps):
+            lasting = np.bincount(run, minlength=last + 1)[::-1].cumsum()[::-1]  # places still for so many steps
+            worth = spared[last - steps] + lasting[steps] * steps
+            best = int(worth.argmax())
+            if worth[best] > spared[last + 1]:
+                spared[last + 1] = worth[best]
+                begins[last] = last - steps[best]
+    ends = [frames]
+    while (begin := int(begins[ends[-1] - 1])) > 0:
+        ends.append(begin)
+    return ends[::-1]
+
+
+def still_means(patches: Tensor, held: Tensor, places: Tensor) -> Tensor:
+    """(s, D) float32: of each of some places the mean over the frames in which it is held, some frames at a time."""
+    sums = torch.zeros(len(places), patches.shape[2], device=patches.device)
+    for chunk in frame_chunks(patches):
+        sums += (patches[chunk][:, places].float() * held[chunk][:, places, None]).sum(0)
+    return sums / held[:, places].sum(0)[:, None]

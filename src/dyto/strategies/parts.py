@@ -1,0 +1,89 @@
+"""Tokens made segment by segment, each with its place and all patches that went into it, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dyto.features import FrameFeatures, VisualTokens
+from dyto.finch import IntArray
+from dyto.strategies.base import Named, substitute
+from dyto.strategies.shared import assemble
+
+
+class Part(NamedTuple):
+    """Some tokens of a video; places are those among the T * N patches of the frames at hand.
+
+    Attributes:
+        data: (m, D) tokens.
+        place: (m,) where each stands.
+        token: (M,) ascending, which of them a patch went to.
+        source: (M,) the place of that patch.
+    """
+
+    data: Tensor
+    place: IntArray
+    token: IntArray
+    source: IntArray
+
+    @classmethod
+    def unmerged(cls, patches: Tensor, kept: Tensor, start: int) -> Part:
+        """Patches that stay as they are.
+
+        Args:
+            patches: (t, N, D) patches of some frames.
+            kept: (t, N) bool, which stay.
+            start: Position of the first of these frames.
+        """
+        place = kept.flatten().nonzero().flatten().cpu().numpy() + start * patches.shape[1]
+        return cls(patches[kept], place, np.arange(len(place)), place)
+
+    def in_order(self) -> Part:
+        """The same tokens in the order of their places; of equal places the former first."""
+        order = np.argsort(self.place, kind="stable")
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        token = rank[self.token]
+        by_token = np.argsort(token, kind="stable")
+        rows = torch.from_numpy(order).to(self.data.device)
+        return Part(self.data[rows], self.place[order], token[by_token], self.source[by_token])
+
+
+def together(parts: Sequence[Part]) -> Part:
+    """All tokens of some parts, one part after the other, in the dtype of the first."""
+    first = np.cumsum([0, *(len(part.data) for part in parts)])
+    return Part(
+        torch.cat([part.data.to(parts[0].data.dtype) for part in parts]),
+        np.concatenate([part.place for part in parts]),
+        np.concatenate([part.token + offset for part, offset in zip(parts, first, strict=False)]),
+        np.concatenate([part.source for part in parts]),
+    )
+
+
+def assemble_parts(
+    strategy: Named, features: FrameFeatures, positions: IntArray, parts: Sequence[Part], budget: int
+) -> VisualTokens:
+    """Tokens of a strategy that goes by attention, with their provenance.
+
+    Args:
+        strategy: Whose they are.
+        features: Of the sampled frames.
+        positions: Of the frames at hand among them.
+        parts: The tokens, in their order.
+        budget: The number of tokens that was allowed.
+    """
+    whole, n = together(parts), features.num_patches
+    return assemble(
+        features,
+        whole.data.to(features.summary.dtype),
+        positions[whole.place // n],
+        (whole.token, positions[whole.source // n], whole.source % n),
+        budget,
+        places=whole.place % n,
+        summary_source=features.summary_source,
+        warnings=substitute(strategy, features),
+    )

@@ -1,0 +1,99 @@
+"""Trees of alike patches over time: each patch may join the most alike one of the frame before."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from dyto.finch import FloatArray, IntArray
+from dyto.strategies.shared import check_finite, chunks, group_sums
+
+BoolArray = npt.NDArray[np.bool_]
+
+NONE = -1.0
+"""Likeness of a patch that can join nothing."""
+
+
+def find_links(patches: Tensor, chosen: Tensor, ends: list[int]) -> tuple[FloatArray, IntArray]:
+    """The patch that each is most like in the frame before.
+
+    Args:
+        patches: (T, N, D) patches.
+        chosen: (T, N) bool, those that neither join nor are joined.
+        ends: Ends of the segments; nothing joins a patch of another one.
+
+    Returns:
+        (T, N) float32 cosines, `NONE` for a patch that can join nothing; and (T, N) int64 place in the frame before.
+
+    Raises:
+        BadFeaturesError: The patches hold NaN or infinity.
+    """
+    frames, n, _ = patches.shape
+    alike = torch.full((frames, n), NONE, device=patches.device)
+    parent = torch.zeros(frames, n, dtype=torch.int64, device=patches.device)
+    for start, stop in zip([0, *ends], ends, strict=False):
+        for chunk in chunks(stop - start - 1, 4 * n * n, patches.device):
+            rows = slice(start + chunk.start, start + chunk.stop + 1)
+            unit = torch.nn.functional.normalize(patches[rows].float(), dim=2)
+            cosine = unit[1:] @ unit[:-1].transpose(1, 2)  # (B, N, N)
+            cosine.masked_fill_(chosen[rows][1:, :, None], NONE).masked_fill_(chosen[rows][:-1, None], NONE)
+            check_finite(cosine[:, 0])
+            alike[rows][1:], parent[rows][1:] = cosine.max(2)
+    return alike.cpu().numpy(), parent.cpu().numpy()
+
+
+def links_above(alike: FloatArray, threshold: float, least: int) -> BoolArray:
+    """Which patches of a segment join the frame before.
+
+    Args:
+        alike: (t, N) likeness, as `find_links` gives it.
+        threshold: What it must be above.
+        least: Patches that join nothing, at least; for these the threshold rises to the likeness of another patch,
+            which then joins nothing, either.
+
+    Returns:
+        (t, N).
+
+    Example:
+        >>> alike = np.array([[-1.0, -1.0, -1.0], [0.9, 0.95, 0.7]])
+        >>> [links_above(alike, 0.8, least)[1].tolist() for least in (3, 5)]
+        [[True, True, False], [False, False, False]]
+    """
+    linked = alike > threshold
+    if alike.size - linked.sum() < least:
+        ranked = np.sort(alike, axis=None)[::-1]
+        linked = alike > max(float(ranked[alike.size - least - 1]), NONE + 1e-6)
+    return linked
+
+
+def roots_of(linked: BoolArray, parent: IntArray) -> IntArray:
+    """(T, N) place among all T * N patches of the root of the tree that each patch belongs to.
+
+    Example:
+        >>> linked, parent = np.array([[False, False], [True, False]]), np.array([[0, 0], [1, 0]])
+        >>> roots_of(linked, parent).tolist()
+        [[0, 1], [1, 3]]
+    """
+    root = np.arange(linked.size).reshape(linked.shape)
+    for frame in range(1, len(root)):
+        root[frame] = np.where(linked[frame], root[frame - 1][parent[frame]], root[frame])
+    return root
+
+
+def tree_sums(patches: Tensor, members: Tensor, owner: Tensor, count: int) -> Tensor:
+    """(count, D) float32 sums of patches by tree, some at a time.
+
+    Args:
+        patches: (T, N, D) patches.
+        members: (m,) places of those that belong to one of the trees.
+        owner: (m,) which tree.
+        count: Number of trees.
+    """
+    _, n, dim = patches.shape
+    sums = torch.zeros(count, dim, device=patches.device)
+    for chunk in chunks(len(members), 4 * dim, patches.device):
+        rows = patches[members[chunk] // n, members[chunk] % n]  # (m, D)
+        sums += group_sums(rows.float(), owner[chunk], count)
+    return sums
