@@ -19,12 +19,12 @@ SHORT = 40
 """Up to so many frames most of these do as they should."""
 
 
-def pooled(encode, frames, positions, keep, budget, total):
-    """Of some frames, the means of equal stretches of their patches."""
+def pooled(encode, frames, positions, keep, budget, total, part=1):
+    """Of some frames, the means of equal stretches of their patches, or of the first part of these."""
     features = encode(frames[positions])
-    n = features.num_patches
+    n = features.num_patches // part
     owner = np.arange(n) * keep // n  # (N,)
-    patches = features.patches()  # (K, N, D)
+    patches = features.patches()[:, :n]  # (K, N, D)
     merged = torch.stack([patches[:, owner == token].mean(1) for token in range(keep)], 1)  # (K, keep, D)
     return VisualTokens(
         data=merged.flatten(0, 1),
@@ -33,7 +33,7 @@ def pooled(encode, frames, positions, keep, budget, total):
         sources=Sources.from_owners(np.tile(owner, (len(positions), 1)), keep),
         grid=features.grid,
         budget=budget,
-        uncompressed=total * n,
+        uncompressed=total * features.num_patches,
     )
 
 
@@ -217,19 +217,11 @@ class TooManyPatches(Even):
 
 class TopHalfOnly(Even):
     def __call__(self, frames, encode, question=None):
-        tokens = super().__call__(frames, encode, question)
-        s = tokens.sources
-        upper = np.isin(np.arange(len(tokens)), s.token[s.patch >= 18], invert=True)  # (L,)
-        if not upper.any():
-            return tokens
-        places = np.cumsum(upper) - 1
-        rows = upper[s.token]
-        return replace(
-            tokens,
-            data=tokens.data[torch.from_numpy(upper)],
-            keyframe=tokens.keyframe[upper],
-            sources=Sources(places[s.token[rows]], s.keyframe[rows], s.patch[rows]),
-        )
+        n = encode(frames[:1]).num_patches
+        budget = self.token_budget or 5 * n
+        positions = spread(len(frames), max(1, min(len(frames), budget // 4)))
+        keep = min(n // 2, budget // len(positions))
+        return pooled(encode, frames, positions, keep, budget, len(frames), part=2)
 
 
 def with_more(tokens, places, patches=None):
@@ -323,7 +315,8 @@ class WritesToLongFilms(Even):
 class WritesToFeatures(Even):
     def __call__(self, frames, encode, question=None):
         tokens = super().__call__(frames, encode, question)
-        encode(frames).patches([0]).mul_(0.5)
+        if len(frames) > SHORT:
+            encode(frames).summary.mul_(0.5)
         return tokens
 
 
@@ -424,7 +417,7 @@ class NumpysChanceWhenLong(Even):
     def positions(self, frames, count):
         if len(frames) <= SHORT:
             return spread(len(frames), count)
-        return np.sort(np.random.choice(len(frames), count, replace=False))  # noqa: NPY002
+        return np.sort(np.random.choice(len(frames), count, replace=False))
 
 
 class OtherInAThread(Even):

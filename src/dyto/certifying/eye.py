@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -40,7 +41,7 @@ class PlainEye:
     def __init__(self, model: VideoModel) -> None:
         self._encode = model.encode
         self._forms: dict[int | None, FrameFeatures] = {}
-        self._kept: list[tuple[Frames, Tensor, Tensor]] = []
+        self._kept: list[tuple[Frames, Tensor, Tensor, Tensor]] = []
         self.model = model.seeing_by(self.encode)
 
     def encode(self, images: Any, *, attention_layer: int | None = None, **more: Any) -> FrameFeatures:
@@ -50,7 +51,7 @@ class PlainEye:
         if attention_layer not in self._forms:
             self._forms[attention_layer] = self._encode(images[:1], attention_layer=attention_layer)
         form = self._forms[attention_layer]
-        patches, attention = self._seen(images, form)
+        summary, patches, attention = self._seen(images, form)
 
         def load_deep(positions: Tensor) -> Tensor:
             assert form.load_deep is not None
@@ -59,7 +60,7 @@ class PlainEye:
 
         return replace(
             form,
-            summary=patches.mean(1),
+            summary=summary,
             load_patches=lambda positions: patches[positions.to(patches.device)],
             indices=images.indices,
             seconds=images.seconds,
@@ -67,16 +68,21 @@ class PlainEye:
             load_deep=form.load_deep and load_deep,
         )
 
-    def _seen(self, images: Frames, form: FrameFeatures) -> tuple[Tensor, Tensor]:
-        """(T, N, D) features and (T, N) attention of frames."""
-        for frames, patches, attention in self._kept:
+    def _seen(self, images: Frames, form: FrameFeatures) -> tuple[Tensor, Tensor, Tensor]:
+        """(T, D) summaries, (T, N, D) features and (T, N) attention of frames."""
+        for frames, *kept in reversed(self._kept):
             if frames is images:
-                return patches, attention
+                return kept[0], kept[1], kept[2]
+            if images.data.base is None and len(images) < len(frames):  # a part, copied as `frames[positions]` is
+                places = np.searchsorted(frames.indices, images.indices).clip(max=len(frames) - 1)
+                if np.array_equal(frames.data[places], images.data):
+                    rows = torch.from_numpy(places).to(form.summary.device)
+                    return kept[0][rows], kept[1][rows], kept[2][rows]
         found = self._look(images, form)
         self._kept = [*self._kept[1 - _KEPT :], (images, *found)]
         return found
 
-    def _look(self, images: Frames, form: FrameFeatures) -> tuple[Tensor, Tensor]:
+    def _look(self, images: Frames, form: FrameFeatures) -> tuple[Tensor, Tensor, Tensor]:
         """The same, not from what is kept."""
         seen = torch.cat([cells(images.data[i : i + _AT_A_TIME], form.grid) for i in range(0, len(images), _AT_A_TIME)])
         width = form.summary.shape[1]
@@ -86,16 +92,16 @@ class PlainEye:
             own = torch.randn(patches.shape[1:], generator=torch.Generator().manual_seed(number))
             patches[place] += OWN * own
         weights = seen.std(-1) + 0.01
-        return patches.to(form.summary), (weights / weights.sum(1, keepdim=True)).to(form.summary)
+        found = patches.mean(1), patches, weights / weights.sum(1, keepdim=True)
+        return found[0].to(form.summary), found[1].to(form.summary), found[2].to(form.summary)
 
     def changed(self) -> int:
         """Of how many frames the features that were handed out are no longer what they were, among those kept."""
         form = next(iter(self._forms.values()), None)
         count = 0
-        for frames, patches, attention in self._kept:
+        for frames, *kept in self._kept:
             assert form is not None
-            fresh = self._look(frames, form)
-            same = torch.equal(fresh[0], patches) and torch.equal(fresh[1], attention)
+            same = all(torch.equal(fresh, one) for fresh, one in zip(self._look(frames, form), kept, strict=True))
             count += 0 if same else len(frames)
         return count
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,12 +21,15 @@ from dyto.comparing.cells import (
     parse_strategies,
 )
 from dyto.comparing.guard import alarms, told, twins, unasked
+from dyto.comparing.power import fewest_videos, least_p
 from dyto.comparing.runner import Progress, Work, nothing_open, run
-from dyto.comparing.statistics import Difference
+from dyto.comparing.statistics import ALPHA, Difference
 from dyto.comparing.tally import (
+    MARGIN,
     CellResult,
     comparisons,
     costs_of,
+    crossed,
     difference_of,
     mean_of,
     opponents,
@@ -65,6 +69,8 @@ class Comparison:
         blind: Also ask without any video.
         rivals: Names between commas of the simple strategies of which the best is the rival; None for
             `SIMPLE_RIVALS`, as far as they take part.
+        by: Breakdowns by several groupings at once, with a plus between them: "length+regime".
+        margin: By how much a strategy may be worse and still not be called inferior.
     """
 
     settings: Settings
@@ -74,6 +80,8 @@ class Comparison:
     rotate: bool = False
     blind: bool = True
     rivals: str | None = None
+    by: tuple[str, ...] = ()
+    margin: float = MARGIN
 
     def __post_init__(self) -> None:
         kind, scoring = self.settings.spec.kind, self.settings.scoring
@@ -88,6 +96,11 @@ class Comparison:
             raise ConfigError(f"{self.settings.spec.title} has no options to rotate or to score by likelihood")
         if self.rotate and scoring == "likelihood":
             raise ConfigError("by likelihood options are not shown, so that there is nothing to rotate: leave one out")
+        for name in [part for crossing in self.by for part in crossing.split("+")]:
+            if name not in self.settings.spec.groupings:
+                raise unknown("breakdown", name, self.settings.spec.groupings)
+        if not 0 < self.margin < 1:
+            raise ConfigError(f"margin is {100 * self.margin:g} points, expected more than 0 and less than 100")
         for name in self.rival_names:
             if self.rivals is not None and name not in self.names:
                 raise unknown("rival", name, self.names)
@@ -198,7 +211,8 @@ def results(
     """
     spec = contest.settings.spec
     found, questions = standings(cells, rows, spec.kind)
-    tests = comparisons(found, questions, contest.rival_names)
+    questions = crossed(questions, [name for name in contest.by if "+" in name])
+    tests = comparisons(found, questions, contest.rival_names, contest.margin)
     asked = {key for standing in found for key in standing.rows}
     config = read_json(contest.folders.artifacts / "config.json")
 
@@ -242,10 +256,14 @@ def results(
         "left_out": len(asked) - len(questions.videos),
         "rivals": contest.rival_names,
         "patches_per_frame": config["patches_per_frame"],
+        "margin": contest.margin,
         "cells": [line(standing) for standing in found],
         "attention": told(raised),
         "alarms": [asdict(alarm) for alarm in raised],
-        "notes": notes(contest, found, len(asked) - len(questions.videos), costs),
+        "notes": [
+            *power_notes(tests, len(set(questions.videos.values())), contest.margin),
+            *notes(contest, found, len(asked) - len(questions.videos), costs),
+        ],
     }
 
 
@@ -254,6 +272,35 @@ def _untested(difference: Difference, other: CellResult) -> dict[str, Any]:
     values = asdict(difference)
     del values["p"]
     return {"against": other.cell.strategy} | values
+
+
+def power_notes(tests: Mapping[str, Mapping[str, Mapping[str, Any]]], videos: int, margin: float = MARGIN) -> list[str]:
+    """What so many videos can show at all, and what they have shown.
+
+    Args:
+        tests: As `comparisons` gives them.
+        videos: How many videos there are.
+        margin: As `Comparison` has it.
+    """
+    lines = [line for both in tests.values() for line in both.values()]
+    if not lines:
+        return []
+    count = int(lines[0]["tests"])
+    told = []
+    if least_p(videos, count) >= ALPHA:
+        told.append(
+            f"With {videos} videos and {count} tests no corrected p can be below {ALPHA}, however large the lead: the "
+            f"least possible is {least_p(videos, count):.3f}. It takes at least {fewest_videos(count)} videos, or "
+            "fewer tests: name fewer strategies and budgets."
+        )
+    counts = Counter(line["outcome"] for line in lines)
+    outcomes = ", ".join(f"{counts[name]} {name}" for name in ("ahead", "behind", "not inferior", "open"))
+    told.append(
+        f"Outcomes of {len(lines)} differences: {outcomes}. Ahead and behind: corrected p below {ALPHA}; not inferior: "
+        f"the interval ends above -{100 * margin:g} points; open: anything else. How many videos would tell two "
+        "strategies apart stands in the table of what it would take; --plan 2 plans a run for 2 points."
+    )
+    return told
 
 
 def notes(

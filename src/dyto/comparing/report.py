@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dyto.comparing.asking import STAGES
+from dyto.comparing.statistics import ALPHA
 from dyto.evaluation.files import write_atomic
 
 Results = Mapping[str, Any]
 Line = Mapping[str, Any]
+COMPARED = ("against", "value", "low", "high", "p", "p_holm", "outcome", "videos_to_tell")
+"""What a line of the CSV tells of a difference."""
 Table = tuple[list[str], list[list[str]]]
 """Headings, and rows of cells."""
-
-SIGNIFICANT = 0.05
 
 
 def budget_text(cell: Line) -> str:
@@ -54,11 +56,11 @@ def percent(figure: Line) -> str:
 
 
 def points(difference: Line | None) -> str:
-    """A difference with its interval, in percentage points, and its corrected p-value; starred where it is small.
+    """A difference with its interval, in percentage points, its p-value and the corrected one; starred where small.
 
     Example:
-        >>> points({"value": 0.031, "low": 0.012, "high": 0.05, "p_holm": 0.004})
-        '+3.1 [+1.2, +5.0] p=0.004*'
+        >>> points({"value": 0.031, "low": 0.012, "high": 0.05, "p": 0.001, "p_holm": 0.004})
+        '+3.1 [+1.2, +5.0] p=0.001/0.004*'
     """
     if difference is None:
         return "–"
@@ -66,8 +68,11 @@ def points(difference: Line | None) -> str:
     if "p_holm" not in difference:
         return text
     p = difference["p_holm"]
-    written = "p<0.001" if p < 0.001 else f"p={p:.3f}"
-    return f"{text} {written}{'*' * (p < SIGNIFICANT)}"
+    return f"{text} p{_equals(difference['p'])}/{_equals(p).lstrip('=')}{'*' * (p < ALPHA)}"
+
+
+def _equals(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"={p:.3f}"
 
 
 def number(value: float | None, digits: int = 0) -> str:
@@ -142,6 +147,65 @@ def group_table(found: Results, grouping: str) -> Table:
 _NONE: Line = {"value": None, "questions": 0}
 
 
+def group_differences(found: Results, grouping: str) -> Table:
+    """How much better than the best rival, or else uniform, each cell is in every group, with intervals."""
+    names = list(dict.fromkeys(name for cell in found["cells"] for name in cell["groups"].get(grouping, {})))
+    rows = []
+    for cell in found["cells"]:
+        role = "rival" if "rival" in cell["vs"] else "baseline"
+        if role in cell["vs"]:
+            groups = cell["groups"].get(grouping, {})
+            texts = [points(groups.get(name, {"vs": {}})["vs"].get(role)) for name in names]
+            rows.append(
+                [f"{short(cell['strategy'])} - {short(cell['vs'][role]['against'])}", budget_text(cell), *texts]
+            )
+    return ["difference", "budget", *names], rows
+
+
+def power_table(found: Results) -> Table:
+    """What was shown of every pair, and how many videos would tell the two apart."""
+    rows, seen = [], set()
+    for cell in found["cells"]:
+        for line in cell["vs"].values():
+            pair = frozenset((cell["strategy"], line["against"])), cell["budget"]
+            if pair in seen:
+                continue
+            seen.add(pair)
+            rows.append(
+                [
+                    *(_pair(cell, line), budget_text(cell), points(line)),
+                    *(line["outcome"], str(line["videos"]), number(line["videos_to_tell"])),
+                ]
+            )
+    return ["difference", "budget", "points [95 %] p/corrected", "outcome", "videos", "videos to tell them apart"], rows
+
+
+def _pair(cell: Line, line: Line) -> str:
+    return f"{short(cell['strategy'])} - {short(line['against'])}"
+
+
+def plan_table(planned: Line) -> Table:
+    """A plan: how many videos and questions for each aim, at several numbers of questions a video."""
+    rows = []
+    for pair in planned["pairs"]:
+        for one in pair["plan"]:
+            counts = [one[aim] for aim in ("width", "tell", "margin")]
+            texts = [f"{count} ({math.ceil(count * one['per_video'])})" for count in counts]
+            rows.append([pair["pair"], f"{one['per_video']:g}", *texts])
+    aim = f"{100 * planned['precision']:g} points"
+    head = [f"interval of +-{aim}", f"difference of {aim}", f"not inferior by {100 * planned['margin']:g}"]
+    return ["pair", "questions a video", *head], rows
+
+
+def plan_notes(planned: Line) -> list[str]:
+    """How a plan is to be read."""
+    return [
+        f"Videos, and in brackets questions in all. A difference of this size is found after correction for "
+        f"{planned['tests']} tests, and a strategy that is just as good is shown to be not inferior, in 80 % of such "
+        "runs. Where there are two pairs, the first is the one that varies most: what suffices for it suffices for all.",
+    ]
+
+
 def _plain(figure: Line) -> str:
     return number(None if figure["value"] is None else 100 * figure["value"], 1)
 
@@ -168,8 +232,9 @@ def explanations(found: Results) -> list[str]:
     rivals = ", ".join(found["rivals"]) or "none"
     told = [
         "Accuracy in per cent with its 95 % interval over videos. Differences in points, at the same budget and over "
-        "the same questions; 95 % bootstrap interval over videos; p of the exact permutation test that flips the signs "
-        f"of videos, after Holm's correction for {tests} tests; * below {SIGNIFICANT}.",
+        "the same questions, with p of the exact permutation test that flips the signs of whole videos, as it is and "
+        f"after Holm's correction for {tests} tests (* below {ALPHA}). The 95 % interval holds what the same test does "
+        f"not refuse: it excludes zero where the first p is below {ALPHA}, and only there.",
         f"Best rival: the most accurate simple strategy ({rivals}) at the same budget, where it is not uniform.",
         "Seconds are means over videos, with all questions about one, of what each strategy would have needed alone: "
         "decoding in full, its own frames' share of the tower, its own selection, merging and answers.",
@@ -191,6 +256,10 @@ def markdown(found: Results, pictures: Sequence[str] = ()) -> str:
     parts += [f"![{name}]({name})" for name in pictures]
     for grouping in groupings(found):
         parts += [f"## By {grouping}", _markdown_table(group_table(found, grouping))]
+        parts += [_markdown_table(table) for table in [group_differences(found, grouping)] if table[1]]
+    parts += ["## What it would take", _markdown_table(power_table(found))]
+    if "plan" in found:
+        parts += ["## Plan", _markdown_table(plan_table(found["plan"])), *plan_notes(found["plan"])]
     parts += ["## Seconds a video and peak memory", _markdown_table(cost_table(found))]
     parts += ["## Notes", "\n".join(f"- {text}" for text in [*explanations(found), *found["notes"]])]
     return "\n\n".join(parts) + "\n"
@@ -220,7 +289,7 @@ def csv_lines(found: Results) -> Iterator[dict[str, Any]]:
 def _flat(figure: Line, against: Mapping[str, Line]) -> dict[str, Any]:
     flat = {key: figure.get(key) for key in ("value", "low", "high", "questions", "videos")}
     for role, line in against.items():
-        flat |= {f"{role}_{key}": line.get(key) for key in ("against", "value", "low", "high", "p", "p_holm")}
+        flat |= {f"{role}_{key}": line.get(key) for key in COMPARED}
     return flat
 
 
