@@ -18,7 +18,7 @@ from dyto.evaluation.progress import Bars
 from dyto.models.loading_options import Loading
 
 if TYPE_CHECKING:
-    from dyto.comparing.report import Table as Cells
+    from dyto.comparing.tables import Table as Cells
 
 WIDE = 220
 MOST_COLUMNS = 14
@@ -175,16 +175,8 @@ def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
 
 def show(found: Mapping[str, Any], by: Sequence[str] | None = None) -> None:
     """Print the tables, and below them what a reader must know."""
-    from dyto.comparing.report import (
-        accuracy_table,
-        cost_table,
-        explanations,
-        group_differences,
-        group_table,
-        groupings,
-        headline,
-        power_table,
-    )
+    from dyto.comparing.report import explanations, headline
+    from dyto.comparing.tables import accuracy_table, cost_table, group_tables, groupings, power_table
 
     if not out.is_terminal:
         out.width = WIDE
@@ -193,13 +185,11 @@ def show(found: Mapping[str, Any], by: Sequence[str] | None = None) -> None:
     for line in found["attention"]:
         out.print(f"(!) {line}", style="bold red", markup=False)
     for grouping in groupings(found):
-        table = group_table(found, grouping)
-        if grouping in (by or ()) or (by is None and len(table[0]) <= MOST_COLUMNS):
-            out.print(f"\naccuracy by {grouping} (questions)", markup=False)
-            print_table(table)
-        if grouping in (by or ()):
-            out.print(f"\ndifferences by {grouping}, in points [95 %]", markup=False)
-            print_table(group_differences(found, grouping))
+        tables = group_tables(found, grouping)
+        if grouping in (by or ()) or (by is None and len(tables[0][0]) <= MOST_COLUMNS):
+            out.print(f"\nby {grouping} (questions)", markup=False)
+            for table in tables:
+                print_table(table)
     out.print("\nwhat was shown, and what it would take", markup=False)
     print_table(power_table(found))
     if "plan" in found:
@@ -223,7 +213,7 @@ def share_of_points(name: str, points: float) -> float:
 
 def show_plan(planned: Mapping[str, Any]) -> None:
     """Print a plan."""
-    from dyto.comparing.report import plan_notes, plan_table
+    from dyto.comparing.tables import plan_notes, plan_table
 
     out.print(f"\na run that is precise to {100 * planned['precision']:g} points", markup=False)
     print_table(plan_table(planned))

@@ -55,7 +55,7 @@ def videos_to_tell(difference: float, spread: float, tests: int = 1) -> int | No
 
     Example:
         >>> videos_to_tell(0.03, 0.2), videos_to_tell(0.03, 0.2, tests=95)
-        (349, 840)
+        (349, 826)
     """
     if not difference:
         return None
