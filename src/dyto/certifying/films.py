@@ -96,8 +96,8 @@ class _Scene:
     def __init__(self, rng: np.random.Generator) -> None:
         self.fields = rng.integers(30, 200, (6, 6, 3))
         self.square = rng.integers(0, 256, 3)
-        self.light = rng.integers(-30, 56, 3)
-        self.start, self.way = rng.random(2), rng.random(2) - 0.5
+        self.light = rng.integers(-10, 21, 3)
+        self.start, self.way = rng.random(2), (rng.random(2) - 0.5) / 2
 
     def picture(self, share: float, height: int, width: int) -> npt.NDArray[np.uint8]:
         """The picture after some share of the scene."""

@@ -187,7 +187,9 @@ class Bench:
             tried |= {n - 1, n, n + 1, 2 * n, 3 * n - 1, 3 * n, 3 * n + 1, 4 * n, 5 * n + 2, 6 * n, 7 * n - 1, 7 * n}
             tried |= set(np.random.default_rng(7).integers(1, 7 * n + 20, 12).tolist())
         elif count in LONG:
-            tried |= {n, 5 * n + 1, 12 * n + 7, count * n // 3}
+            tried |= {n, 5 * n + 1, 12 * n + 7, 40 * n + 1}
+            if any(frames is film for name, film in self.long.items() if name.endswith("3 scenes")):
+                tried.discard(count * n + 10)  # once is enough
         return [None, *sorted(budget for budget in tried if 0 < budget <= MOST_TOKENS)]
 
     def ample(self, count: int) -> list[int | None]:
@@ -195,7 +197,7 @@ class Bench:
         if not self.takes_budget:
             return [None]
         n = self.num_patches
-        return [12 * n + 7, min(MOST_TOKENS, count * n // 3)] if count in LONG else [12 * n + 7]
+        return [12 * n + 7, min(MOST_TOKENS, 40 * n + 1)] if count in LONG else [12 * n + 7]
 
     def make(self, frames: Frames, budget: int | None = None, question: str | None = QUESTION) -> VisualTokens:
         """Tokens of a film, with the model's own features.
