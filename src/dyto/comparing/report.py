@@ -67,19 +67,20 @@ def markdown(found: Results, pictures: Sequence[str] = ()) -> str:
     parts = ["# Comparison", headline(found) + "."]
     if found["attention"]:
         parts.append("\n".join(["**Attention:**", "", *(f"- **{line}**" for line in found["attention"])]))
-    parts += [_markdown_table(accuracy_table(found))]
+    parts += [markdown_table(accuracy_table(found))]
     parts += [f"![{name}]({name})" for name in pictures]
     for grouping in groupings(found):
-        parts += [f"## By {grouping}", *(_markdown_table(table) for table in group_tables(found, grouping))]
-    parts += ["## What it would take", _markdown_table(power_table(found))]
+        parts += [f"## By {grouping}", *(markdown_table(table) for table in group_tables(found, grouping))]
+    parts += ["## What it would take", markdown_table(power_table(found))]
     if "plan" in found:
-        parts += ["## Plan", _markdown_table(plan_table(found["plan"])), *plan_notes(found["plan"])]
-    parts += ["## Seconds a video and peak memory", _markdown_table(cost_table(found))]
+        parts += ["## Plan", markdown_table(plan_table(found["plan"])), *plan_notes(found["plan"])]
+    parts += ["## Seconds a video and peak memory", markdown_table(cost_table(found))]
     parts += ["## Notes", "\n".join(f"- {text}" for text in [*explanations(found), *found["notes"]])]
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown_table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
+    """A table as Markdown."""
     head, rows = table
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
