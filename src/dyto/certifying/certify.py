@@ -17,9 +17,9 @@ from dyto.certifying.checks import (
     check_provenance,
     check_question,
 )
-from dyto.certifying.limit import SECONDS, TookTooLongError
+from dyto.certifying.limit import CALLS, SECONDS, TookTooLongError
 from dyto.certifying.long import check_long
-from dyto.certifying.memory import CALLS, check_memory
+from dyto.certifying.memory import check_memory
 from dyto.certifying.report import FAILED, PASSED, SKIPPED, Check, Report
 from dyto.certifying.trials import Bench, Fault, NotExamined, Trial
 from dyto.errors import DytoError, unknown

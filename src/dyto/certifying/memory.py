@@ -19,8 +19,6 @@ from dyto.strategies.calling import BoundStrategy
 from dyto.strategies.encoding import Encoder
 from dyto.timing import Stopwatch
 
-CALLS = 1000
-"""How many calls are made on end, as far as `SECONDS` suffice, unless another number is given."""
 FEWEST, SECONDS = 250, 1.5
 EVERY = 5
 """Every so many calls the same short film is shown again."""

@@ -14,7 +14,7 @@ import torch
 
 from dyto.certifying.eye import PlainEye
 from dyto.certifying.films import films, long_film
-from dyto.certifying.limit import TookTooLongError, time_limit
+from dyto.certifying.limit import CALLS, TookTooLongError, time_limit
 from dyto.certifying.marked import MarkedModel
 from dyto.certifying.same import content, digest
 from dyto.errors import ConfigError, DytoError
@@ -123,7 +123,7 @@ class Bench:
         model: VideoModel,
         budget: int | None = None,
         seconds: float | None = None,
-        calls: int = 1000,
+        calls: int = CALLS,
     ) -> None:
         self.target, self.model, self.stated, self.seconds, self.calls = target, model, budget, seconds, calls
         self.films = films(model)

@@ -23,7 +23,7 @@ from dyto.comparing.cells import recorded_cells
 from dyto.comparing.tally import comparisons, mean_of, standings
 from dyto.errors import DatasetError
 from dyto.evaluation.evaluate import OFFLINE
-from dyto.evaluation.files import write_atomic
+from dyto.evaluation.files import dump_json, write_atomic
 from dyto.evaluation.folders import read_json
 from dyto.evaluation.rows import ANSWERED, Row, rank_of_row
 from dyto.evaluation.scoring import cases, results
@@ -276,9 +276,12 @@ def add_submission(run: Path, to: Path) -> Path:
         raise DatasetError(f"not taken: {run} is not finished: give the same command again, and add it then")
     name = re.sub(r"[^\w.-]+", "_", sent.config["model"].rpartition("/")[2] if sent.compared else run.name)
     folder = to / sent.config["benchmark"] / name
-    result = "compare.json" if sent.compared else "results.json"
-    for part in ("config.json", "manifest.json", result):
+    for part in ("config.json", "manifest.json"):
         write_atomic(folder / part, (run / part).read_text(encoding="utf-8"))
+    said = dict(sent.said)
+    if sent.compared:  # its breakdowns follow from the rows, and are long
+        said["cells"] = [{name: value for name, value in cell.items() if name != "groups"} for cell in said["cells"]]
+    write_atomic(folder / ("compare.json" if sent.compared else "results.json"), dump_json(said))
     for part in ("predictions.jsonl", "verdicts.jsonl"):
         if (run / part).exists():
             folder.mkdir(parents=True, exist_ok=True)
