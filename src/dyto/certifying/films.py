@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,8 @@ from dyto.models.base import VideoModel
 from dyto.video import Frames
 
 _NATIVE = 224
+_MOST_KEPT = 1 << 24
+"""Films of so many bytes are kept for the next examination."""
 
 
 def frame_size(model: VideoModel) -> tuple[int, int]:
@@ -78,16 +81,28 @@ def long_film(
     Returns:
         The frames, numbered as if they had been sampled evenly from a file.
     """
-    height, width = frame_size(model)
+    size = frame_size(model)
+    told = size, count, scenes, seed, frozenset(changed), tuple(order)
+    pixels = _kept_pixels(*told).copy() if 3 * count * size[0] * size[1] <= _MOST_KEPT else _pixels(*told)
+    numbers = 4 + 7 * np.arange(count, dtype=np.int64)
+    return Frames(pixels, numbers, numbers / 25.0, source_size=size, total=int(numbers[-1]) + 4)
+
+
+def _pixels(
+    size: tuple[int, int], count: int, scenes: int, seed: int, changed: frozenset[int], order: tuple[int, ...]
+) -> npt.NDArray[np.uint8]:
+    """(T, H, W, 3) the pictures of a long film."""
     rng = np.random.default_rng(seed)
     drawn = [[_Scene(rng) for _ in range(2)] for _ in range(scenes)]  # each with the one that may stand for it
-    pixels = np.empty((count, height, width, 3), np.uint8)
+    pixels = np.empty((count, *size, 3), np.uint8)
     for number in range(count):
         place, within = divmod(number * scenes, count)
         scene = order[place] if order else place
-        pixels[number] = drawn[scene][scene in changed].picture(within / count, height, width)
-    numbers = 4 + 7 * np.arange(count, dtype=np.int64)
-    return Frames(pixels, numbers, numbers / 25.0, source_size=(height, width), total=int(numbers[-1]) + 4)
+        pixels[number] = drawn[scene][scene in changed].picture(within / count, *size)
+    return pixels
+
+
+_kept_pixels = lru_cache(maxsize=16)(_pixels)
 
 
 class _Scene:

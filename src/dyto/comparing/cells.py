@@ -13,8 +13,10 @@ from typing import Any
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
 from dyto.strategies import STRATEGIES, Strategy
+from dyto.strategies.base import Encode
 from dyto.strategies.published import split_names
 from dyto.strategies.targets import describe_strategy, find_strategy, takes_budget, with_budget
+from dyto.video import Frames
 
 BASELINE = "uniform"
 BLIND = "blind"
@@ -136,5 +138,5 @@ def recorded_cells(rows: Iterable[Mapping[str, Any]]) -> list[Cell]:
     return list(found.values())
 
 
-def _not_here(frames: Any, encode: Any, question: str | None = None) -> VisualTokens:
+def _not_here(frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
     raise ConfigError("this strategy was recorded elsewhere and cannot be called: make it with find_strategy")
