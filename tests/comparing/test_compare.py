@@ -300,7 +300,14 @@ def test_the_command_prints_and_writes_everything(world, capsys, monkeypatch):
     monkeypatch.chdir(world)
     assert run([*words, "--out", "out"], debug=False) == 0
     shown = capsys.readouterr().out
-    for words_in_it in ("accuracy [95 %]", "54 (1.5f)", "IT DOES NOTHING", "accuracy by type", "causal (2)", "prefill"):
+    for words_in_it in (
+        "accuracy [95 %]",
+        "54 (1.5f)",
+        "IT DOES NOTHING",
+        "by type (questions)",
+        "causal (2)",
+        "prefill",
+    ):
         assert words_in_it in shown
     text = (world / "out/compare.md").read_text()
     assert "**Attention:**" in text

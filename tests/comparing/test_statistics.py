@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from dyto.comparing.statistics import bootstrap_interval, holm, paired_difference, sign_flip_p
+from dyto.comparing.statistics import _subsets, holm, paired_difference, sign_flip_interval, sign_flip_p
 
 
 def counted_out(differences):
@@ -65,20 +65,73 @@ def test_holm_refuses_what_the_step_down_procedure_refuses():
         assert {i for i, p in enumerate(holm(values)) if p <= 0.05} == refused
 
 
-def test_the_bootstrap_comes_to_the_quantiles_of_all_resamples():
-    sums, counts = [2.0, 0.0, -1.0, 3.0, 1.0], [2, 1, 3, 4, 1]
-    means = [sum(sums[i] for i in drawn) / sum(counts[i] for i in drawn) for drawn in product(range(5), repeat=5)]
-    low, high = bootstrap_interval(sums, counts, resamples=60_000)
-    exact = np.percentile(means, [2.5, 97.5])
-    assert (low, high) == pytest.approx(tuple(exact), abs=0.03)
+def refused(sums, counts, true):
+    """Whether the sign-flip test, all signs counted out, refuses a true difference."""
+    left = [d - true * n for d, n in zip(sums, counts, strict=True)]
+    observed = abs(sum(left)) - 1e-9
+    ways = [abs(sum(s * x for s, x in zip(signs, left, strict=True))) for signs in product((1, -1), repeat=len(left))]
+    return np.mean([way >= observed for way in ways]) <= 0.05
 
 
-def test_the_bootstrap_repeats_itself_and_holds_in_pieces(monkeypatch):
-    sums, counts = [1.0, 0.0, 2.0, 2.0], [2, 2, 2, 3]
-    whole = bootstrap_interval(sums, counts)
-    assert whole == bootstrap_interval(sums, counts)
-    monkeypatch.setattr("dyto.comparing.statistics._CHUNK_VALUES", 400)
-    assert bootstrap_interval(sums, counts) == pytest.approx(whole, abs=0.05)
+@pytest.mark.parametrize("seed", range(8))
+def test_the_interval_is_what_the_test_does_not_refuse(seed):
+    rng = np.random.default_rng(seed)
+    videos = int(rng.integers(6, 10))
+    sums, counts = (rng.integers(-3, 6, videos)).tolist(), rng.integers(1, 6, videos).tolist()
+    low, high = sign_flip_interval(sums, counts)
+    assert np.isfinite([low, high]).all()
+    for end, outwards in ((low, -1), (high, 1)):
+        assert not refused(sums, counts, end - outwards * 1e-6)
+        assert refused(sums, counts, end + outwards * 1e-6)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_p_is_at_most_five_per_cent_exactly_where_the_interval_excludes_zero(seed):
+    rng = np.random.default_rng(seed)
+    videos = int(rng.integers(2, 80))
+    sums = (rng.integers(-4, 5, videos) + int(rng.integers(-1, 2))).tolist()
+    found = paired_difference(sums, rng.integers(8, 12, videos).tolist(), unit=1)
+    assert (found.p <= 0.05) == (found.low > 0 or found.high < 0)
+    assert found.low <= found.value <= found.high
+
+
+def test_with_many_videos_the_interval_is_that_of_the_normal_distribution():
+    rng = np.random.default_rng(3)
+    sums, counts = rng.integers(-3, 5, 400).tolist(), [10] * 400
+    found = paired_difference(sums, counts, unit=1)
+    assert found.spread == pytest.approx(np.std(sums, ddof=1) / 10)
+    half = 1.96 * found.spread / 20
+    assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half), abs=half / 15)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(4)
+    hits = 0
+    for _ in range(300):
+        sums = rng.binomial(10, 0.6, 16) - rng.binomial(10, 0.5, 16)
+        low, high = sign_flip_interval(sums.tolist(), [10] * 16)
+        hits += low <= 0.1 <= high
+    assert 0.92 <= hits / 300 <= 0.98
+
+
+def test_drawn_subsets_come_to_what_all_subsets_come_to(monkeypatch):
+    rng = np.random.default_rng(5)
+    sums, counts = rng.integers(-2, 5, 14).tolist(), rng.integers(3, 8, 14).tolist()
+    whole = sign_flip_interval(sums, counts)
+    monkeypatch.setattr("dyto.comparing.statistics.MOST_SUBSETS", 1)
+    monkeypatch.setattr("dyto.comparing.statistics._CHUNK_VALUES", 900)
+    _subsets.cache_clear()
+    try:
+        assert sign_flip_interval(sums, counts) == pytest.approx(whole, abs=0.03)
+    finally:
+        _subsets.cache_clear()
+
+
+def test_fewer_than_six_videos_exclude_nothing():
+    assert sign_flip_interval([3, 3, 3, 3, 3], [3] * 5) == (-np.inf, np.inf)
+    found = paired_difference([3, 3, 3, 3, 3], [3] * 5, unit=1)
+    assert (found.low, found.high, found.p) == (-1.0, 1.0, 0.0625)
+    assert paired_difference([3] * 6, [3] * 6, unit=1).low == 1.0
 
 
 def test_a_difference_is_the_mean_over_questions_not_over_videos():

@@ -5,9 +5,20 @@ from __future__ import annotations
 import pytest
 
 from comparing.rows_by_hand import cell, rows
+from dyto.comparing.compare import power_notes
 from dyto.comparing.guard import alarms, told, twins
+from dyto.comparing.power import fewest_videos
 from dyto.comparing.statistics import holm, sign_flip_p
-from dyto.comparing.tally import comparisons, costs_of, mean_of, opponents, standings, unanswered_of, use_of
+from dyto.comparing.tally import (
+    comparisons,
+    costs_of,
+    crossed,
+    mean_of,
+    opponents,
+    standings,
+    unanswered_of,
+    use_of,
+)
 
 UNIFORM, DYTO, EVS, BLIND = cell("uniform"), cell("dyto"), cell("evs"), cell("blind", None)
 
@@ -160,3 +171,30 @@ def test_tokens_are_means_over_videos():
     parts = rows(DYTO, {"a": "111"}, visual_tokens=30) + rows(DYTO, {"z": "1"}, visual_tokens=40)
     by_name, _, _ = tallied((DYTO, parts))
     assert use_of(by_name["dyto"]) == {"tokens": 35, "most_tokens": 40, "frames": 1}
+
+
+def test_outcomes_need_more_than_a_lead():
+    videos = {f"v{i:02}": "1100" for i in range(12)}
+    alike = rows(UNIFORM, videos)
+    better = rows(DYTO, {name: "1111" if i < 9 else "1110" for i, name in enumerate(videos)})
+    _, questions, found = tallied((UNIFORM, alike), (DYTO, better), (EVS, rows(EVS, videos)))
+    lines = comparisons(found, questions, ["uniform"])
+    assert lines[DYTO.key]["baseline"]["outcome"] == "ahead"
+    assert lines[DYTO.key]["baseline"]["videos_to_tell"] == fewest_videos(2)
+    assert lines[EVS.key]["baseline"]["outcome"] == "not inferior"
+    assert lines[EVS.key]["baseline"]["videos_to_tell"] is None, "no number of videos shows a difference of none"
+    few = {name: videos[name] for name in list(videos)[:5]}
+    _, questions, found = tallied((UNIFORM, rows(UNIFORM, few)), (DYTO, better[:20]))
+    lines = comparisons(found, questions, ["uniform"])
+    assert lines[DYTO.key]["baseline"]["outcome"] == "open", "five videos show nothing"
+    (told, _) = power_notes(lines, 5)
+    assert "With 5 videos and 1 tests" in told
+    assert "least possible is 0.062" in told
+    assert "at least 6 videos" in told
+
+
+def test_groupings_can_be_crossed():
+    _, questions, _ = tallied((UNIFORM, rows(UNIFORM, {"a": "1", "d": "0"})))
+    both = crossed(questions, ["regime+regime"])
+    assert both.breakdowns() == {"regime": ["moving", "still"], "regime+regime": ["moving, moving", "still, still"]}
+    assert "regime+regime" not in questions.breakdowns()

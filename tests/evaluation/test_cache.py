@@ -44,6 +44,13 @@ def test_what_comes_back_is_what_went_in(cache, tokens, clip):
         assert getattr(again, name) == getattr(tokens, name)
 
 
+def test_columns_that_are_one_array_survive(cache, tokens):
+    whole = dataclasses.replace(tokens.sources, token=np.arange(len(tokens)), keyframe=tokens.keyframe)
+    whole = dataclasses.replace(whole, patch=np.zeros(len(tokens), np.int64))
+    cache.save("k", dataclasses.replace(tokens, sources=whole))
+    np.testing.assert_array_equal(cache.load("k").sources.keyframe, tokens.keyframe)
+
+
 def test_bfloat16_tokens_survive(cache, tokens, clip):
     half = dataclasses.replace(tokens, data=tokens.data.bfloat16())
     cache.save("k", half)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dyto.certifying.checks import snapshot
+from dyto.certifying.memory import check_kept_all
+from dyto.certifying.same import arrays, difference
 from dyto.certifying.trials import (
     OTHER_QUESTION,
     QUESTION,
@@ -14,9 +16,7 @@ from dyto.certifying.trials import (
     Bench,
     Fault,
     Trial,
-    arrays,
     attempt,
-    difference,
 )
 from dyto.evaluation.cache import TokenCache
 from dyto.video import Frames
@@ -36,6 +36,7 @@ def check_kept(bench: Bench, trials: Sequence[Trial]) -> str:
         bench.make_with(strategy, frames)
     if found := difference(before, tokens):
         raise Fault(f"tokens made before were overwritten by the next film: {found}")
+    check_kept_all(trials)
     return "tokens stay as they were when another film is encoded"
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from dyto.certifying.answers import check_batches, check_cache, check_kept
 from dyto.certifying.checks import (
-    NotExamined,
     check_budget,
     check_determinism,
     check_input,
@@ -18,10 +17,12 @@ from dyto.certifying.checks import (
     check_provenance,
     check_question,
 )
-from dyto.certifying.limit import SECONDS, TookTooLongError
+from dyto.certifying.limit import CALLS, SECONDS, TookTooLongError
+from dyto.certifying.long import check_long
+from dyto.certifying.memory import check_memory
 from dyto.certifying.report import FAILED, PASSED, SKIPPED, Check, Report
-from dyto.certifying.trials import Bench, Fault, Trial
-from dyto.errors import DytoError
+from dyto.certifying.trials import Bench, Fault, NotExamined, Trial
+from dyto.errors import DytoError, unknown
 from dyto.inspecting.harmless import harmless
 from dyto.models.base import VideoModel
 from dyto.models.loading import load_model
@@ -39,12 +40,14 @@ CHECKS: dict[str, Callable[[Bench, Sequence[Trial]], str]] = {
     "provenance": check_provenance,
     "origin": check_origin,
     "time order": check_order,
+    "long films": check_long,
+    "memory": check_memory,
     "kept tokens": check_kept,
     "batches": check_batches,
     "cache": check_cache,
 }
 
-TRUE_PROVENANCE = ("origin", "time order")
+TRUE_PROVENANCE = ("origin", "time order", "long films")
 """Checks that go by where tokens say they come from."""
 
 
@@ -54,6 +57,8 @@ def certify(
     *,
     budget: int | None = None,
     seconds: float | None = SECONDS,
+    calls: int = CALLS,
+    only: Collection[str] = (),
 ) -> Report:
     """Examine a strategy.
 
@@ -63,21 +68,26 @@ def certify(
         model: A loaded model, or what `dyto.load_model` takes.
         budget: The budget that a strategy without a `token_budget` is to keep; not looked at for others.
         seconds: How long one call of it may take, with the encoding that it asks for; None for no limit.
+        calls: Most calls that are made on end, to see whether they leave a trace.
+        only: Names of the checks that are made, of `CHECKS`; empty for all. The interface is always looked at.
 
     Returns:
         What was found. A check that needs what an earlier one found broken is not made.
 
     Raises:
-        ConfigError: There is no such strategy or model.
+        ConfigError: There is no such strategy, model or check.
         ModelError: The model cannot be loaded.
 
     Example:
         >>> certify("uniform", "tiny").passed
         True
     """
+    for name in only:
+        if name not in CHECKS:
+            raise unknown("check", name, CHECKS)
     target = find_strategy(strategy) if isinstance(strategy, str) else strategy
     loaded = model if isinstance(model, VideoModel) else load_model(model)
-    bench = Bench(target, loaded, budget, seconds)
+    bench = Bench(target, loaded, budget, seconds, calls)
     trials = bench.trials()
     checks: list[Check] = []
     refusals = [trial.refusal for trial in trials if trial.budget is None and trial.refusal]
@@ -85,12 +95,16 @@ def certify(
         found = Check("interface", FAILED, harmless(f"it does not work with this model: {refusals[0]}"))
         return Report(name_of(target), loaded.name, (found,))
     for name, check in CHECKS.items():
+        if only and name not in {"interface", *only}:
+            continue
         if name in TRUE_PROVENANCE and any(c.name == "provenance" and c.outcome == FAILED for c in checks):
             checks.append(Check(name, SKIPPED, "provenance has to be right first"))
             continue
         checks.append(_outcome(name, check, bench, trials))
         if name == "interface" and checks[-1].outcome == FAILED:
-            checks += [Check(other, SKIPPED, "it has to work first") for other in list(CHECKS)[1:]]
+            checks += [
+                Check(other, SKIPPED, "it has to work first") for other in list(CHECKS)[1:] if not only or other in only
+            ]
             break
     return Report(name_of(target), loaded.name, tuple(checks))
 

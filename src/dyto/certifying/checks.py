@@ -10,22 +10,20 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from dyto.certifying.films import films
+from dyto.certifying.same import content, difference
 from dyto.certifying.trials import (
+    LONG,
     OTHER_QUESTION,
     QUESTION,
     Bench,
     Fault,
+    NotExamined,
     Trial,
-    difference,
+    made,
     other_chance,
 )
 from dyto.features import VisualTokens
 from dyto.pipeline import VideoQA
-
-
-class NotExamined(Exception):
-    """Why a check does not apply to a strategy."""
 
 
 def check_interface(bench: Bench, trials: Sequence[Trial]) -> str:
@@ -36,9 +34,14 @@ def check_interface(bench: Bench, trials: Sequence[Trial]) -> str:
         if trial.budget is None and trial.refusal:
             raise Fault(f"{trial}: refused without being given a budget: {trial.refusal}")
     width = bench.model.model.get_input_embeddings().weight.shape[1]
+    summary = bench.model.encode(bench.short[1]).summary
+    form = summary.dtype, summary.device
     for trial, tokens in made(trials):
         if tokens.data.shape[1] != width:
             raise Fault(f"{trial}: tokens of {tokens.data.shape[1]} dimensions, expected {width}")
+        if (tokens.data.dtype, tokens.data.device) != form:
+            found = f"{tokens.data.dtype} on {tokens.data.device}"
+            raise Fault(f"{trial}: tokens of {found}, expected those of the features, {form[0]} on {form[1]}")
         if not torch.isfinite(tokens.data).all():
             raise Fault(f"{trial}: the tokens hold NaN or infinity")
     return f"{len(made(trials))} of {len(trials)} calls gave tokens, the others named what they need"
@@ -105,34 +108,42 @@ def check_determinism(bench: Bench, trials: Sequence[Trial]) -> str:
 
 
 def check_input(bench: Bench, trials: Sequence[Trial]) -> str:
-    """The frames are left as they were."""
-    fresh = films(bench.model)
+    """The frames and their features are left as they were."""
     given = copy.deepcopy(bench.short[0])
     VideoQA(bench.model, bench.strategy()).encode(given, question=QUESTION)  # without anything kept between
-    for film, frames in [*bench.films.items(), ("7 frames", given)]:
+    for film, frames in [*bench.films.items(), *bench.long.items(), ("7 frames", given)]:
         for name in ("data", "indices", "seconds"):
-            if not np.array_equal(getattr(frames, name), getattr(fresh[film], name)):
+            if content(getattr(frames, name)) != bench.untouched[film, name]:
                 raise Fault(f"{film}: it changes the {name} of the frames that it is given; copy them first")
-    return "frames are left as they were"
+    if changed := bench.eye.changed():
+        raise Fault(f"it changes the features of {changed} frames that it is handed; copy them first")
+    return "frames and features are left as they were"
 
 
 def check_question(bench: Bench, trials: Sequence[Trial]) -> str:
-    """Tokens depend on the question only where the strategy says so."""
-    one = snapshot(bench.make(bench.main, question=QUESTION))
-    other = bench.make(bench.main, question=OTHER_QUESTION)
-    if bench.uses_question:
-        changes = "other tokens" if difference(one, other) else "the same tokens"
-        return f"declared; another question gave {changes}"
-    found = difference(one, other) or difference(one, bench.make(bench.main, question=None))
-    if found:
-        raise Fault(f"another question gave {found}: set uses_question = True, or do not look at it")
-    return "not looked at"
+    """Tokens depend on the question only where the strategy says so; of short films and of long ones."""
+    changes = "the same tokens"
+    for frames in (bench.main, *bench.long.values()):
+        one = snapshot(bench.make(frames, question=QUESTION))
+        found = difference(one, bench.make(frames, question=OTHER_QUESTION))
+        if bench.uses_question:
+            changes = "other tokens" if found else changes
+            continue
+        found = found or difference(one, bench.make(frames, question=None))
+        if found:
+            raise Fault(
+                f"{len(frames)} frames: another question gave {found}: set uses_question = True, or do not look at it"
+            )
+    return f"declared; another question gave {changes}" if bench.uses_question else "not looked at"
 
 
 def check_provenance(bench: Bench, trials: Sequence[Trial]) -> str:
     """Every token knows its frame and its patches, and every key frame its number, time and place."""
     for trial, tokens in made(trials):
-        if wrong := wrong_provenance(tokens, trial):
+        wrong = wrong_provenance(tokens, trial)
+        if not wrong and len(trial.frames) in LONG and not bench.other_ways:
+            wrong = repeated(tokens)
+        if wrong:
             raise Fault(f"{trial}: {wrong}")
     return "every token has its frame and patches, every key frame its number and time"
 
@@ -161,20 +172,33 @@ def wrong_provenance(tokens: VisualTokens, trial: Trial) -> str:
     return f"key frame {unused[0]} has no token" if len(unused) else ""
 
 
+def repeated(tokens: VisualTokens) -> str:
+    """Which token stands there more than once; "" for none. Of the long films no two patches are alike."""
+    _, first, counts = np.unique(
+        tokens.data.detach().float().cpu().numpy(), axis=0, return_index=True, return_counts=True
+    )
+    if not (counts > 1).any():
+        return ""
+    often = int(np.argmax(counts))
+    return f"token {first[often]} stands there {counts[often]} times"
+
+
 def check_origin(bench: Bench, trials: Sequence[Trial]) -> str:
     """Tokens are made of the patches that they name: tried with patches that occur nowhere else."""
-    from dyto.certifying.marked import untraceable
+    from dyto.certifying.marked import MOST_TRACED, untraceable
 
     if bench.other_ways:
         raise NotExamined(f"it encodes otherwise than frame by frame ({', '.join(sorted(bench.other_ways))})")
     count = 0
-    for frames, budget in ((bench.main, None), (bench.short[0], 2 * bench.num_patches + 5)):
-        model, tokens = bench.marked(frames, budget)
-        marks = model.marks(bench.model.encode(frames[tokens.keyframes.positions]))
+    n, long = bench.num_patches, [film for film in bench.long.values() if len(film) == LONG[-1]]
+    for frames, budget in ((bench.main, None), (bench.short[0], 2 * n + 5), *((film, 5 * n + 1) for film in long)):
+        model, tokens = bench.marked(frames, budget if bench.takes_budget else None)
+        marks = model.marks(tokens)
         lost = untraceable(tokens, marks)
         if lost:
-            raise Fault(f"token {lost[0]} and {len(lost) - 1} others of {len(tokens)} are not made of what they name")
-        count += len(tokens)
+            told = f"token {lost[0]} and {len(lost) - 1} others of {len(tokens)}"
+            raise Fault(f"{len(frames)} frames: {told} are not made of what they name, no more and no less")
+        count += min(len(tokens), MOST_TRACED)
     return f"{count} tokens are made of the patches that they name"
 
 
@@ -192,11 +216,6 @@ def check_order(bench: Bench, trials: Sequence[Trial]) -> str:
         if len(runs) > 1 and not pathways:
             raise Fault(f"{trial}: its tokens go back in time {len(runs) - 1} times")
     return "in the order of time"
-
-
-def made(trials: Sequence[Trial]) -> list[tuple[Trial, VisualTokens]]:
-    """The calls that gave tokens, with them."""
-    return [(trial, trial.tokens) for trial in trials if trial.tokens is not None]
 
 
 def snapshot(tokens: VisualTokens) -> VisualTokens:

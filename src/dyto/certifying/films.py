@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+
 import numpy as np
+import numpy.typing as npt
 
 from dyto.models.base import VideoModel
 from dyto.video import Frames
 
 _NATIVE = 224
+_MOST_KEPT = 1 << 24
+"""Films of so many bytes are kept for the next examination."""
+
+
+def frame_size(model: VideoModel) -> tuple[int, int]:
+    """Height and width of the frames that a model takes."""
+    size = model.image_size
+    if callable(size):
+        size = size(_NATIVE, _NATIVE)
+    return (size, size) if isinstance(size, int) else size
 
 
 def film(model: VideoModel, count: int, *, seed: int, scenes: int = 5) -> Frames:
@@ -22,10 +36,7 @@ def film(model: VideoModel, count: int, *, seed: int, scenes: int = 5) -> Frames
     Returns:
         The frames, with numbers and times that are no plain count: a strategy that counts for itself is found out.
     """
-    size = model.image_size
-    if callable(size):
-        size = size(_NATIVE, _NATIVE)
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = frame_size(model)
     rng = np.random.default_rng(seed)
     colours = rng.integers(0, 256, (scenes, 2, 3), dtype=np.uint8)
     pixels = np.empty((count, height, width, 3), np.uint8)
@@ -52,3 +63,62 @@ def films(model: VideoModel) -> dict[str, Frames]:
         "2 frames": film(model, 2, seed=5),
         "1 frame": film(model, 1, seed=6, scenes=1),
     }
+
+
+def long_film(
+    model: VideoModel, count: int, *, scenes: int, seed: int, changed: Collection[int] = (), order: Sequence[int] = ()
+) -> Frames:
+    """A long film of equal scenes: no two frames are alike, those of one scene resemble each other.
+
+    Args:
+        model: Whose size the frames have.
+        count: Number of frames.
+        scenes: Number of scenes.
+        seed: Another seed, another film.
+        changed: Scenes in whose place stands another; all other frames, and all numbers and times, stay.
+        order: Scenes in the order of time; empty for their own.
+
+    Returns:
+        The frames, numbered as if they had been sampled evenly from a file.
+    """
+    size = frame_size(model)
+    told = size, count, scenes, seed, frozenset(changed), tuple(order)
+    pixels = _kept_pixels(*told).copy() if 3 * count * size[0] * size[1] <= _MOST_KEPT else _pixels(*told)
+    numbers = 4 + 7 * np.arange(count, dtype=np.int64)
+    return Frames(pixels, numbers, numbers / 25.0, source_size=size, total=int(numbers[-1]) + 4)
+
+
+def _pixels(
+    size: tuple[int, int], count: int, scenes: int, seed: int, changed: frozenset[int], order: tuple[int, ...]
+) -> npt.NDArray[np.uint8]:
+    """(T, H, W, 3) the pictures of a long film."""
+    rng = np.random.default_rng(seed)
+    drawn = [[_Scene(rng) for _ in range(2)] for _ in range(scenes)]  # each with the one that may stand for it
+    pixels = np.empty((count, *size, 3), np.uint8)
+    for number in range(count):
+        place, within = divmod(number * scenes, count)
+        scene = order[place] if order else place
+        pixels[number] = drawn[scene][scene in changed].picture(within / count, *size)
+    return pixels
+
+
+_kept_pixels = lru_cache(maxsize=16)(_pixels)
+
+
+class _Scene:
+    """A picture of six by six coloured fields, through which a square moves while the light changes."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.fields = rng.integers(30, 200, (6, 6, 3))
+        self.square = rng.integers(0, 256, 3)
+        self.light = rng.integers(-10, 21, 3)
+        self.start, self.way = rng.random(2), (rng.random(2) - 0.5) / 2
+
+    def picture(self, share: float, height: int, width: int) -> npt.NDArray[np.uint8]:
+        """The picture after some share of the scene."""
+        fields = np.clip(self.fields + share * self.light, 0, 255).astype(np.uint8)
+        pixels = fields[np.arange(height) * 6 // height][:, np.arange(width) * 6 // width]
+        side_y, side_x = max(1, height // 5), max(1, width // 5)
+        y, x = (np.clip(self.start + share * self.way, 0, 1) * (height - side_y, width - side_x)).astype(int)
+        pixels[y : y + side_y, x : x + side_x] = self.square
+        return np.asarray(pixels, np.uint8)

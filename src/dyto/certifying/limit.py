@@ -14,6 +14,8 @@ logger = logging.getLogger(__name__)
 
 SECONDS = 300.0
 """How long one call may take unless another time is given."""
+CALLS = 1000
+"""How many calls are made on end, as far as the time suffices, unless another number is given."""
 
 
 class TookTooLongError(BaseException):

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,9 @@ from dyto.models.base import VideoModel
 from dyto.video import Frames
 
 HALF_TOLERANCE, TOLERANCE = 5e-2, 1e-3
+UNUSED = 1e-6
+"""A weight that is none."""
+MOST_TRACED = 400
 OTHER_WAYS = ("encode_grid", "encode_picture")
 """Methods of a model that encode otherwise than frame by frame."""
 
@@ -49,13 +53,17 @@ class MarkedModel:
             features, summary=marks.mean(1), load_patches=lambda positions: marks[positions.to(marks.device)]
         )
 
-    def marks(self, features: FrameFeatures) -> Tensor:
-        """(T, N, D) features that depend on nothing but the frame's number and the patch's place."""
-        like = features.summary
+    def marks(self, of: FrameFeatures | VisualTokens) -> Tensor:
+        """(T, N, D) features that depend on nothing but the frame's number and the patch's place.
+
+        Args:
+            of: Features of T frames, or tokens of T key frames.
+        """
+        indices, like = (of.keyframes.indices, of.data) if isinstance(of, VisualTokens) else (of.indices, of.summary)
         frames = []
-        for number in features.indices.tolist():
+        for number in indices.tolist():
             generator = torch.Generator().manual_seed(int(number))
-            frames.append(torch.randn(features.num_patches, like.shape[1], generator=generator))
+            frames.append(torch.randn(of.grid[0] * of.grid[1], like.shape[1], generator=generator))
         return torch.stack(frames).to(like.device, like.dtype)
 
     def _noting(self, name: str, method: Any) -> Any:
@@ -67,9 +75,10 @@ class MarkedModel:
 
 
 def untraceable(tokens: VisualTokens, marks: Tensor) -> list[int]:
-    """Tokens that are not made of the patches they name.
+    """Tokens that are not made of the patches they name, of all of them.
 
     A token may be any weighted sum of its patches, or take each of its numbers from one of them (maximum, minimum).
+    A patch without any weight is none that a token is made of. Of many tokens some are looked at, evenly.
 
     Args:
         tokens: Made of marked patches.
@@ -82,14 +91,16 @@ def untraceable(tokens: VisualTokens, marks: Tensor) -> list[int]:
     wide = marks.double().cpu()
     data = tokens.data.detach().double().cpu()
     found = []
-    for index in range(len(tokens)):
+    for index in np.unique(np.linspace(0, len(tokens) - 1, MOST_TRACED).astype(int)).tolist():
         places = tokens.patches_of(index)
         rows = torch.stack([wide[frame, patch] for frame, patch in places])  # (m, D)
         token = data[index]
         picked = ((rows - token).abs().amin(0) <= tolerance).all()
-        if not picked and len(rows) < rows.shape[1]:
-            weights = torch.linalg.lstsq(rows.T, token[:, None]).solution
-            rest = token - (rows.T @ weights)[:, 0]
-            if not rest.norm() <= tolerance * max(1.0, float(token.norm())):
-                found.append(index)
+        if len(rows) >= rows.shape[1] or (picked and len(rows) > 1):
+            continue
+        weights = torch.linalg.lstsq(rows.T, token[:, None]).solution[:, 0]
+        rest = token - rows.T @ weights
+        traced = rest.norm() <= tolerance * max(1.0, float(token.norm()))
+        if not traced or weights.abs().min() <= UNUSED:
+            found.append(index)
     return found

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import random
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from dyto.certifying.films import films
-from dyto.certifying.limit import TookTooLongError, time_limit
+from dyto.certifying.eye import PlainEye
+from dyto.certifying.films import films, long_film
+from dyto.certifying.limit import CALLS, TookTooLongError, time_limit
 from dyto.certifying.marked import MarkedModel
+from dyto.certifying.same import content, digest
 from dyto.errors import ConfigError, DytoError
 from dyto.features import VisualTokens
 from dyto.models.base import VideoModel
@@ -26,11 +29,19 @@ from dyto.strategies.targets import takes_budget, with_budget
 from dyto.video import Frames
 
 QUESTION, OTHER_QUESTION, THIRD_QUESTION = "what is shown ?", "what color is the star ?", "is there a circle ?"
+LONG = (100, 400)
+"""Numbers of frames of the long films."""
+MOST_TOKENS = 16_384
+"""No budget above it is tried: it would say nothing new and take much memory."""
 Result = TypeVar("Result")
 
 
 class Fault(Exception):
     """What is wrong with a strategy; the message goes into the report."""
+
+
+class NotExamined(Exception):
+    """Why a check does not apply to a strategy."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,7 @@ class Trial:
         tokens: What it gave, or None.
         refusal: What it said where it refused the budget or the model.
         failure: What went wrong otherwise.
+        digest: Of the tokens, when they were made.
     """
 
     film: str
@@ -52,6 +64,7 @@ class Trial:
     tokens: VisualTokens | None = None
     refusal: str = ""
     failure: str = ""
+    digest: str = ""
 
     def __str__(self) -> str:
         return f"{self.film}{'' if self.budget is None else f', budget {self.budget}'}"
@@ -95,11 +108,38 @@ class Bench:
         model: The model.
         budget: The budget of a strategy that takes none, or None.
         seconds: How long one call may take; None for no limit.
+        calls: How many calls are made on end.
+
+    Attributes:
+        films: The short films, by name.
+        long: The long ones, of one scene and of three.
+        untouched: Hashes of what the frames were before any call.
+        eye: Sees the long ones.
     """
 
-    def __init__(self, target: Any, model: VideoModel, budget: int | None = None, seconds: float | None = None) -> None:
-        self.target, self.model, self.stated, self.seconds = target, model, budget, seconds
+    def __init__(
+        self,
+        target: Any,
+        model: VideoModel,
+        budget: int | None = None,
+        seconds: float | None = None,
+        calls: int = CALLS,
+    ) -> None:
+        self.target, self.model, self.stated, self.seconds, self.calls = target, model, budget, seconds, calls
         self.films = films(model)
+        self.long = {
+            f"{count} frames of {scenes} scene{'s' * (scenes > 1)}": long_film(
+                model, count, scenes=scenes, seed=count + scenes
+            )
+            for count in LONG
+            for scenes in (1, 3)
+        }
+        self.untouched = {
+            (film, name): content(getattr(frames, name))
+            for film, frames in {**self.films, **self.long}.items()
+            for name in ("data", "indices", "seconds")
+        }
+        self.eye = PlainEye(model)
         self.takes_budget = takes_budget(target)
         self._visions: dict[int, tuple[Frames, SharedVision]] = {}
 
@@ -140,7 +180,24 @@ class Bench:
         if frames is self.others[0]:  # is there for comparison only
             return [None]
         tried = {1, max(1, count // 2), 2 * n + 5, count * n + 10}
-        return [None, *sorted(tried | ({n, count * n // 3} if frames is self.main else set()))]
+        if frames is self.main:
+            tried |= {n, count * n // 3, 5 * n, 50, 99, 256, 500}
+        elif frames is self.short[0]:  # few frames at many budgets, also such as people would name
+            tried |= {3, 7, 10, 16, 31, 40, 64, 100, 101, 128, 150, 200, 230}
+            tried |= {n - 1, n, n + 1, 2 * n, 3 * n - 1, 3 * n, 3 * n + 1, 4 * n, 5 * n + 2, 6 * n, 7 * n - 1, 7 * n}
+            tried |= set(np.random.default_rng(7).integers(1, 7 * n + 20, 12).tolist())
+        elif count in LONG:
+            tried |= {n, 5 * n + 1, 12 * n + 7, 40 * n + 1}
+            if any(frames is film for name, film in self.long.items() if name.endswith("3 scenes")):
+                tried.discard(count * n + 10)  # once is enough
+        return [None, *sorted(budget for budget in tried if 0 < budget <= MOST_TOKENS)]
+
+    def ample(self, count: int) -> list[int | None]:
+        """Budgets that have room for something of every part of a film of so many frames."""
+        if not self.takes_budget:
+            return [None]
+        n = self.num_patches
+        return [12 * n + 7, min(MOST_TOKENS, 40 * n + 1)] if count in LONG else [12 * n + 7]
 
     def make(self, frames: Frames, budget: int | None = None, question: str | None = QUESTION) -> VisualTokens:
         """Tokens of a film, with the model's own features.
@@ -150,23 +207,39 @@ class Bench:
         """
         return self.make_with(self.strategy(budget), frames, question)
 
-    def make_with(self, strategy: Strategy, frames: Frames, question: str | None = QUESTION) -> VisualTokens:
-        """The same with an object that may have been called before."""
+    def make_with(
+        self, strategy: Strategy, frames: Frames, question: str | None = QUESTION, *, like: Frames | None = None
+    ) -> VisualTokens:
+        """The same with an object that may have been called before.
+
+        Args:
+            strategy: The object.
+            frames: The film.
+            question: The question.
+            like: The film of which `frames` is a copy, so that they need not pass the tower again.
+        """
+        return VideoQA(self._seeing(frames if like is None else like), strategy).encode(frames, question=question)
+
+    def _seeing(self, frames: Frames) -> VideoModel:
+        """The model, with what it saw of a film; of a long one a plain eye tells as much."""
+        if not any(frames is kept for kept in self.films.values()):
+            return self.eye.model
         if id(frames) not in self._visions:
             vision = SharedVision(self.model)
             vision.open(frames)
             self._visions[id(frames)] = frames, vision
-        return VideoQA(self._visions[id(frames)][1].model, strategy).encode(frames, question=question)
+        return self._visions[id(frames)][1].model
 
     def trials(self) -> list[Trial]:
         """Every film at every budget; none after one that took too long."""
         found: list[Trial] = []
-        for name, frames in self.films.items():
+        for name, frames in {**self.films, **self.long}.items():
             for budget in self.budgets(frames):
                 outcome: dict[str, Any] = {}
                 late = False
                 try:
                     outcome["tokens"] = self.make(frames, budget)
+                    outcome["digest"] = digest(outcome["tokens"])
                 except ConfigError as err:
                     outcome["refusal"] = str(err)
                 except (DytoError, TookTooLongError) as err:
@@ -183,8 +256,14 @@ class Bench:
         return self.marked(self.main)[0].other_ways
 
     def marked(self, frames: Frames, budget: int | None = None) -> tuple[MarkedModel, VisualTokens]:
-        """Tokens made of marked patches."""
-        model = MarkedModel(self.model)
+        """Tokens made of marked patches, of a copy of a film in which one pixel of each frame differs.
+
+        A strategy that keeps what it made, by what it was shown, is not to be taken by surprise.
+        """
+        pixels = frames.data.copy()
+        pixels[:, 0, 0] ^= 1
+        frames = replace(frames, data=pixels)
+        model = MarkedModel(self.model if len(frames) < min(LONG) else self.eye.model)
         return model, VideoQA(model.model, self.strategy(budget)).encode(frames, question=QUESTION)
 
     def qa(self) -> VideoQA:
@@ -194,15 +273,22 @@ class Bench:
 
 @contextmanager
 def other_chance(seed: int) -> Iterator[None]:
-    """Another state of torch's and numpy's random numbers inside the block; as it was after it."""
-    state = np.random.get_state()
+    """Another state of the random numbers of torch, numpy and Python inside the block; as it was after it."""
+    state, plain = np.random.get_state(), random.getstate()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         np.random.seed(seed)
+        random.seed(seed)
         try:
             yield
         finally:
             np.random.set_state(state)
+            random.setstate(plain)
+
+
+def made(trials: Sequence[Trial]) -> list[tuple[Trial, VisualTokens]]:
+    """The calls that gave tokens, with them."""
+    return [(trial, trial.tokens) for trial in trials if trial.tokens is not None]
 
 
 def attempt(what: str, action: Callable[[], Result]) -> Result:
@@ -215,26 +301,3 @@ def attempt(what: str, action: Callable[[], Result]) -> Result:
         return action()
     except Exception as err:
         raise Fault(f"{what} failed: {type(err).__name__}: {err}") from err
-
-
-def arrays(tokens: VisualTokens) -> Mapping[str, Any]:
-    """Everything in tokens that is an array, by name."""
-    return {
-        "indices": tokens.keyframes.indices,
-        "seconds": tokens.keyframes.seconds,
-        "positions": tokens.keyframes.positions,
-        "keyframe": tokens.keyframe,
-        "token sources": tokens.sources.token,
-        "frame sources": tokens.sources.keyframe,
-        "patch sources": tokens.sources.patch,
-    }
-
-
-def difference(one: VisualTokens, other: VisualTokens) -> str:
-    """What differs between two results that should be equal; "" for nothing."""
-    if one.data.shape != other.data.shape:
-        return f"{len(one)} tokens and then {len(other)}"
-    if not torch.equal(one.data.cpu(), other.data.cpu()):
-        return f"tokens that differ by up to {float((one.data.cpu() - other.data.cpu()).abs().max()):.3g}"
-    names = [name for name, array in arrays(one).items() if not np.array_equal(array, arrays(other)[name])]
-    return f"other {', '.join(names)}" if names else ""

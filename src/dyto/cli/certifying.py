@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from dyto.certifying.limit import SECONDS
+from dyto.certifying.limit import CALLS, SECONDS
 from dyto.cli import options
 from dyto.cli.console import err, out
 
@@ -38,6 +38,8 @@ def certify_command(
         int | None, typer.Option(help="What a strategy that takes no token_budget is to keep to.", min=1)
     ] = None,
     seconds: Annotated[float, typer.Option(help="How long one call may take.", min=0.1)] = SECONDS,
+    calls: Annotated[int, typer.Option(help="Most calls that are made on end.", min=1)] = CALLS,
+    only: Annotated[options.Text, typer.Option(help="Only these checks, between commas.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Examine anybody's strategy: budget, determinism, provenance, order, batches, cache, and whether it does anything.
@@ -46,12 +48,14 @@ def certify_command(
     """
     from dyto.certifying.certify import certify
     from dyto.models.loading import load_model
+    from dyto.strategies.published import split_names
     from dyto.strategies.targets import find_strategy
 
     strategy = find_strategy(target)  # what is not there fails before a model is loaded
     with err.status("examining"):
         loaded = load_model(model, device=device, dtype=dtype)
-        report = certify(strategy, loaded, budget=budget, seconds=seconds)
+        chosen = split_names(only) if only else ()
+        report = certify(strategy, loaded, budget=budget, seconds=seconds, calls=calls, only=chosen)
     if as_json:
         sys.stdout.write(json.dumps(report.to_dict(), ensure_ascii=False) + "\n")
     else:

@@ -14,12 +14,12 @@ from dyto.cli import options
 from dyto.cli.console import err, out
 from dyto.cli.evaluation import NOTHING_ANSWERED, write_json
 from dyto.cli.groups import Flags, with_flags
-from dyto.errors import MissingExtraError, unknown
+from dyto.errors import ConfigError, MissingExtraError
 from dyto.evaluation.progress import Bars
 from dyto.models.loading_options import Loading
 
 if TYPE_CHECKING:
-    from dyto.comparing.report import Table as Cells
+    from dyto.comparing.tables import Table as Cells
 
 WIDE = 220
 MOST_COLUMNS = 14
@@ -28,8 +28,44 @@ ONE_DEVICE = ("device_map", "quantization")
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to a command line."""
+    """Add the commands to a command line."""
     app.command("compare")(compare_command)
+    app.command("plan")(plan_command)
+
+
+def plan_command(
+    pilot: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="The --out of a comparison.", show_default=False)
+    ] = None,
+    precision: Annotated[float, typer.Option(help="Points: half the interval, and the difference to find.")] = 2.0,
+    margin: Annotated[
+        float, typer.Option(help="Points by which a strategy may be worse and is not called inferior.")
+    ] = 1.0,
+    differ: Annotated[
+        float | None, typer.Option(help="Without a folder: share of questions that one has right and one wrong.")
+    ] = None,
+    correlation: Annotated[float, typer.Option(help="Of such differences within a video.")] = 0.1,
+    tests: Annotated[int, typer.Option(help="Tests to correct for.", min=1)] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="The plan as JSON on stdout, nothing else.")] = False,
+) -> None:
+    """Plan a comparison: how many videos and questions it takes, from an earlier one or from assumptions."""
+    from dyto.comparing.power import plan_assumed, plan_of
+    from dyto.evaluation.folders import read_json
+
+    wanted, allowed = share_of_points("precision", precision), share_of_points("margin", margin)
+    if (pilot is None) == (differ is None):
+        raise ConfigError("name the folder of a comparison, or state --differ 0.1 (and --correlation), one of the two")
+    if pilot is not None:
+        planned = plan_of(read_json(pilot / "compare.json"), wanted, margin=allowed)
+    else:
+        assert differ is not None
+        planned = plan_assumed(differ, correlation, wanted, tests=tests, margin=allowed)
+    if as_json:
+        write_json(planned)
+    else:
+        if not out.is_terminal:
+            out.width = WIDE
+        show_plan(planned)
 
 
 @with_flags
@@ -55,7 +91,14 @@ def compare_command(
         str, typer.Option("--scoring", "--score", help="Multiple choice by letter, or by likelihood.")
     ] = "letter",
     by: Annotated[
-        list[str] | None, typer.Option(help="Break down by this, such as regime or type. (default: what fits)")
+        list[str] | None,
+        typer.Option(help="Break down by these, such as regime,type or regime+type. (default: what fits)"),
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(help="Points by which a strategy may be worse and is not called inferior.")
+    ] = 1.0,
+    plan: Annotated[
+        float | None, typer.Option(help="Also plan a run that is precise to so many points.", show_default=False)
     ] = None,
     pictures: Annotated[bool, typer.Option(help="Draw the pictures (needs matplotlib).")] = True,
     prompt: options.PromptName = None,
@@ -68,9 +111,11 @@ def compare_command(
     """Compare strategies at equal budgets of tokens, from where an earlier run stopped."""
     from dyto.comparing.compare import compare
     from dyto.comparing.comparison import Comparison
+    from dyto.comparing.power import plan_of
     from dyto.comparing.report import write_report
     from dyto.evaluation.outcome import ErrorLimit
     from dyto.evaluation.settings import Settings
+    from dyto.strategies.published import split_names
 
     settings = Settings(
         benchmark=name,
@@ -83,20 +128,31 @@ def compare_command(
         error_limit=ErrorLimit.parse(fail_on_error),
         **scale.settings(),
     )
-    contest = Comparison(settings, out_dir, strategies, budgets, rotate=rotate, blind=blind, rivals=rivals)
-    for wanted in by or []:
-        if wanted not in settings.spec.groupings:
-            raise unknown("breakdown", wanted, settings.spec.groupings)
+    chosen = None if by is None else split_names(",".join(by))
+    contest = Comparison(
+        settings,
+        out_dir,
+        strategies,
+        budgets,
+        rotate=rotate,
+        blind=blind,
+        rivals=rivals,
+        by=tuple(chosen or ()),
+        margin=margin / 100,
+    )
+    precision = None if plan is None else share_of_points("plan", plan)
     if retry_failed:
         err.print(f"asking {contest.folders.forget_unanswered()} unanswered rows again", markup=False)
     with Bars(err, settings.spec.title) as bars:
         found = compare(contest, progress=bars.asking)
+    if precision is not None and found["questions"]:
+        found |= {"plan": plan_of(found, precision, margin=contest.margin)}
     drawn = draw(found, out_dir) if pictures else []
     paths = [*write_report(found, out_dir, drawn), out_dir / "compare.json", *drawn]
     if as_json:
         write_json(found, allow_nan=False)
     else:
-        show(found, by)
+        show(found, chosen)
     err.print(f"written: {', '.join(map(str, paths))}", markup=False)
     if not found["questions"]:
         if any(cell["unanswered"].get("missing_video") for cell in found["cells"]):
@@ -118,7 +174,8 @@ def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
 
 def show(found: Mapping[str, Any], by: Sequence[str] | None = None) -> None:
     """Print the tables, and below them what a reader must know."""
-    from dyto.comparing.report import accuracy_table, cost_table, explanations, group_table, groupings, headline
+    from dyto.comparing.report import explanations, headline
+    from dyto.comparing.tables import accuracy_table, cost_table, group_tables, groupings, power_table
 
     if not out.is_terminal:
         out.width = WIDE
@@ -127,14 +184,40 @@ def show(found: Mapping[str, Any], by: Sequence[str] | None = None) -> None:
     for line in found["attention"]:
         out.print(f"(!) {line}", style="bold red", markup=False)
     for grouping in groupings(found):
-        table = group_table(found, grouping)
-        if grouping in (by or ()) or (by is None and len(table[0]) <= MOST_COLUMNS):
-            out.print(f"\naccuracy by {grouping} (questions)", markup=False)
-            print_table(table)
+        tables = group_tables(found, grouping)
+        if grouping in (by or ()) or (by is None and len(tables[0][0]) <= MOST_COLUMNS):
+            out.print(f"\nby {grouping} (questions)", markup=False)
+            for table in tables:
+                print_table(table)
+    out.print("\nwhat was shown, and what it would take", markup=False)
+    print_table(power_table(found))
+    if "plan" in found:
+        show_plan(found["plan"])
     out.print("\nseconds a video, and peak memory", markup=False)
     print_table(cost_table(found))
     for text in [*explanations(found), *found["notes"]]:
         out.print(f"- {text}", markup=False)
+
+
+def share_of_points(name: str, points: float) -> float:
+    """Points as a share of 1.
+
+    Raises:
+        ConfigError: They are not between 0 and 100.
+    """
+    if not 0 < points < 100:
+        raise ConfigError(f"--{name} {points:g}, expected points: more than 0 and less than 100, such as 2")
+    return points / 100
+
+
+def show_plan(planned: Mapping[str, Any]) -> None:
+    """Print a plan."""
+    from dyto.comparing.tables import plan_notes, plan_table
+
+    out.print(f"\na run that is precise to {100 * planned['precision']:g} points", markup=False)
+    print_table(plan_table(planned))
+    for line in plan_notes(planned):
+        out.print(f"- {line}", markup=False)
 
 
 def print_table(table: Cells) -> None:

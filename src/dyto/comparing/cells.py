@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
 from dyto.errors import ConfigError
+from dyto.features import VisualTokens
 from dyto.strategies import STRATEGIES, Strategy
+from dyto.strategies.base import Encode
 from dyto.strategies.published import split_names
 from dyto.strategies.targets import describe_strategy, find_strategy, takes_budget, with_budget
+from dyto.video import Frames
 
 BASELINE = "uniform"
 BLIND = "blind"
@@ -116,3 +119,24 @@ def make_cells(names: Sequence[str], budgets: Sequence[tuple[int, str]], *, blin
         for tokens, frames in budgets:
             cells.append(Cell(name, tokens, frames, with_budget(target, tokens)))
     return cells + ([Cell(BLIND)] if blind else [])
+
+
+def recorded_cells(rows: Iterable[Mapping[str, Any]]) -> list[Cell]:
+    """The cells of rows that were recorded elsewhere, known by their keys; their strategies cannot be called.
+
+    Args:
+        rows: Rows of a comparison.
+    """
+    found: dict[str, Cell] = {}
+    for row in rows:
+        key = row["key"].split("-", 3)[3]
+        if key not in found:
+            blind = row["budget"] is None
+            cell = Cell(row["strategy"], row["budget"], "", None if blind else _not_here)
+            vars(cell)["key"] = key
+            found[key] = cell
+    return list(found.values())
+
+
+def _not_here(frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
+    raise ConfigError("this strategy was recorded elsewhere and cannot be called: make it with find_strategy")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,12 +15,15 @@ from dyto.comparing.cells import (
 )
 from dyto.comparing.comparison import Comparison
 from dyto.comparing.guard import alarms, told, twins, unasked
+from dyto.comparing.power import fewest_videos, least_p
 from dyto.comparing.runner import ComparisonRun, Work, nothing_open
-from dyto.comparing.statistics import Difference
+from dyto.comparing.statistics import ALPHA, Difference
 from dyto.comparing.tally import (
+    MARGIN,
     CellResult,
     comparisons,
     costs_of,
+    crossed,
     difference_of,
     mean_of,
     opponents,
@@ -97,7 +101,8 @@ def results(
     """
     spec = contest.settings.spec
     found, questions = standings(cells, rows, spec.kind)
-    tests = comparisons(found, questions, contest.rival_names)
+    questions = crossed(questions, [name for name in contest.by if "+" in name])
+    tests = comparisons(found, questions, contest.rival_names, contest.margin)
     asked = {key for standing in found for key in standing.rows}
     config = read_json(contest.folders.artifacts / "config.json")
 
@@ -141,10 +146,14 @@ def results(
         "left_out": len(asked) - len(questions.videos),
         "rivals": contest.rival_names,
         "patches_per_frame": config["patches_per_frame"],
+        "margin": contest.margin,
         "cells": [line(standing) for standing in found],
         "attention": told(raised),
         "alarms": [asdict(alarm) for alarm in raised],
-        "notes": notes(contest, found, len(asked) - len(questions.videos), costs),
+        "notes": [
+            *power_notes(tests, len(set(questions.videos.values())), contest.margin),
+            *notes(contest, found, len(asked) - len(questions.videos), costs),
+        ],
     }
 
 
@@ -153,6 +162,35 @@ def _untested(difference: Difference, other: CellResult) -> dict[str, Any]:
     values = asdict(difference)
     del values["p"]
     return {"against": other.cell.strategy} | values
+
+
+def power_notes(tests: Mapping[str, Mapping[str, Mapping[str, Any]]], videos: int, margin: float = MARGIN) -> list[str]:
+    """What so many videos can show at all, and what they have shown.
+
+    Args:
+        tests: As `comparisons` gives them.
+        videos: How many videos there are.
+        margin: As `Comparison` has it.
+    """
+    lines = [line for both in tests.values() for line in both.values()]
+    if not lines:
+        return []
+    count = int(lines[0]["tests"])
+    told = []
+    if least_p(videos, count) >= ALPHA:
+        told.append(
+            f"With {videos} videos and {count} tests no corrected p can be below {ALPHA}, however large the lead: the "
+            f"least possible is {least_p(videos, count):.3f}. It takes at least {fewest_videos(count)} videos, or "
+            "fewer tests: name fewer strategies and budgets."
+        )
+    counts = Counter(line["outcome"] for line in lines)
+    outcomes = ", ".join(f"{counts[name]} {name}" for name in ("ahead", "behind", "not inferior", "open"))
+    told.append(
+        f"Outcomes of {len(lines)} differences: {outcomes}. Ahead and behind: corrected p below {ALPHA}; not inferior: "
+        f"the interval ends above -{100 * margin:g} points; open: anything else. How many videos would tell two "
+        "strategies apart stands in the table of what it would take; --plan 2 plans a run for 2 points."
+    )
+    return told
 
 
 def notes(

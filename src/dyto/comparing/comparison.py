@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dyto.comparing.cells import SIMPLE_RIVALS, Cell, make_cells, parse_budgets, parse_strategies
+from dyto.comparing.tally import MARGIN
 from dyto.errors import ConfigError, unknown
 from dyto.evaluation.asking import SCORINGS
 from dyto.evaluation.folders import RunFolders
@@ -31,6 +32,8 @@ class Comparison:
         blind: Also ask without any video.
         rivals: Names between commas of the simple strategies of which the best is the rival; None for
             `SIMPLE_RIVALS`, as far as they take part.
+        by: Breakdowns by several groupings at once, with a plus between them: "length+regime".
+        margin: By how much a strategy may be worse and still not be called inferior.
     """
 
     settings: Settings
@@ -40,6 +43,8 @@ class Comparison:
     rotate: bool = False
     blind: bool = True
     rivals: str | None = None
+    by: tuple[str, ...] = ()
+    margin: float = MARGIN
 
     def __post_init__(self) -> None:
         kind, scoring = self.settings.spec.kind, self.settings.scoring
@@ -54,6 +59,11 @@ class Comparison:
             raise ConfigError(f"{self.settings.spec.title} has no options to rotate or to score by likelihood")
         if self.rotate and scoring == "likelihood":
             raise ConfigError("by likelihood options are not shown, so that there is nothing to rotate: leave one out")
+        for name in [part for crossing in self.by for part in crossing.split("+")]:
+            if name not in self.settings.spec.groupings:
+                raise unknown("breakdown", name, self.settings.spec.groupings)
+        if not 0 < self.margin < 1:
+            raise ConfigError(f"margin is {100 * self.margin:g} points, expected more than 0 and less than 100")
         for name in self.rival_names:
             if self.rivals is not None and name not in self.names:
                 raise unknown("rival", name, self.names)

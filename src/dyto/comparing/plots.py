@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dyto.comparing.cells import BASELINE
-from dyto.comparing.report import short
+from dyto.comparing.tables import short
 from dyto.errors import MissingExtraError
 
 if TYPE_CHECKING:

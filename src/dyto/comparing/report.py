@@ -9,146 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from dyto.comparing.asking import STAGES
+from dyto.comparing.statistics import ALPHA
+from dyto.comparing.tables import (
+    ANYTHING,
+    Line,
+    Results,
+    Table,
+    accuracy_table,
+    cost_table,
+    group_tables,
+    groupings,
+    plan_notes,
+    plan_table,
+    power_table,
+)
 from dyto.evaluation.files import write_atomic
 
-Results = Mapping[str, Any]
-Line = Mapping[str, Any]
-Table = tuple[list[str], list[list[str]]]
-"""Headings, and rows of cells."""
-
-SIGNIFICANT = 0.05
-
-
-def budget_text(cell: Line) -> str:
-    """A budget as it was asked for.
-
-    Example:
-        >>> budget_text({"budget": 58, "budget_frames": "1.6f"}), budget_text({"budget": None, "budget_frames": ""})
-        ('58 (1.6f)', '–')
-    """
-    if cell["budget"] is None:
-        return "–"
-    return f"{cell['budget']} ({cell['budget_frames']})" if cell["budget_frames"] else str(cell["budget"])
-
-
-def short(strategy: str) -> str:
-    """A strategy's name without the folders of its file.
-
-    Example:
-        >>> short("/home/me/mine.py:Mine"), short("dyto")
-        ('mine.py:Mine', 'dyto')
-    """
-    return strategy.rpartition("/")[2]
-
-
-def percent(figure: Line) -> str:
-    """An accuracy with its interval, in per cent.
-
-    Example:
-        >>> percent({"value": 0.657, "low": 0.641, "high": 0.672}), percent({"value": None})
-        ('65.7 [64.1, 67.2]', '–')
-    """
-    if figure["value"] is None:
-        return "–"
-    return f"{100 * figure['value']:.1f} [{100 * figure['low']:.1f}, {100 * figure['high']:.1f}]"
-
-
-def points(difference: Line | None) -> str:
-    """A difference with its interval, in percentage points, and its corrected p-value; starred where it is small.
-
-    Example:
-        >>> points({"value": 0.031, "low": 0.012, "high": 0.05, "p_holm": 0.004})
-        '+3.1 [+1.2, +5.0] p=0.004*'
-    """
-    if difference is None:
-        return "–"
-    text = f"{100 * difference['value']:+.1f} [{100 * difference['low']:+.1f}, {100 * difference['high']:+.1f}]"
-    if "p_holm" not in difference:
-        return text
-    p = difference["p_holm"]
-    written = "p<0.001" if p < 0.001 else f"p={p:.3f}"
-    return f"{text} {written}{'*' * (p < SIGNIFICANT)}"
-
-
-def number(value: float | None, digits: int = 0) -> str:
-    """A number, or a dash for none."""
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def accuracy_table(found: Results) -> Table:
-    """What each cell gets right, and how it stands against others at its budget."""
-    flagged = {(alarm["strategy"], alarm["budget"]) for alarm in found["alarms"]}
-    rows = []
-    for cell in found["cells"]:
-        rival = cell["vs"].get("rival")
-        mark = " (!)" if (cell["strategy"], cell["budget"]) in flagged else ""
-        rows.append(
-            [
-                *(short(cell["strategy"]) + mark, budget_text(cell), number(cell["tokens"]), number(cell["frames"], 1)),
-                percent(cell["accuracy"]),
-                points(cell["vs"].get("baseline")),
-                f"{points(rival)} {short(rival['against'])}" if rival else "–",
-                number(cell["total_seconds"], 2),
-            ]
-        )
-    head = ["strategy", "budget", "tokens", "frames", "accuracy [95 %]", "minus uniform", "minus best rival", "s/video"]
-    if all(row[6] == "–" for row in rows):  # nobody but uniform is a rival
-        head, rows = [*head[:6], *head[7:]], [[*row[:6], *row[7:]] for row in rows]
-    return head, rows
-
-
-def cost_table(found: Results) -> Table:
-    """Seconds of each stage, as if the cell had been alone, and peak memory."""
-    memory = [stage for stage in ("encode", "strategy", "prefill", "generate") if _measured(found, stage)]
-    rows = [
-        [
-            *(short(cell["strategy"]), budget_text(cell)),
-            *(number(cell["seconds"].get(stage), 3) for stage in STAGES),
-            number(cell["total_seconds"], 3),
-            *(number(cell["peak_mib"].get(stage)) for stage in memory),
-        ]
-        for cell in answering(found)
-    ]
-    return ["strategy", "budget", *STAGES, "total", *(f"MiB, {stage}" for stage in memory)], rows
-
-
-def answering(found: Results) -> list[Line]:
-    """The cells that answered anything."""
-    return [cell for cell in found["cells"] if cell["accuracy"]["value"] is not None]
-
-
-def _measured(found: Results, stage: str) -> bool:
-    return any(stage in cell["peak_mib"] for cell in found["cells"])
-
-
-def group_table(found: Results, grouping: str) -> Table:
-    """Accuracy in every group of a breakdown, one column each, with the number of its questions."""
-    names = list(dict.fromkeys(name for cell in found["cells"] for name in cell["groups"].get(grouping, {})))
-    sizes = {
-        name: max(cell["groups"].get(grouping, {}).get(name, _NONE)["questions"] for cell in found["cells"])
-        for name in names
-    }
-    rows = [
-        [
-            *(short(cell["strategy"]), budget_text(cell)),
-            *(_plain(cell["groups"].get(grouping, {}).get(name, _NONE)) for name in names),
-            _plain(cell["accuracy"]),
-        ]
-        for cell in answering(found)
-    ]
-    return ["strategy", "budget", *(f"{name} ({sizes[name]})" for name in names), "all"], rows
-
-
-_NONE: Line = {"value": None, "questions": 0}
-
-
-def _plain(figure: Line) -> str:
-    return number(None if figure["value"] is None else 100 * figure["value"], 1)
-
-
-def groupings(found: Results) -> list[str]:
-    """The breakdowns there are."""
-    return list(dict.fromkeys(name for cell in found["cells"] for name in cell["groups"]))
+COMPARED = ("against", "value", "low", "high", "p", "p_holm", "outcome", "videos_to_tell")
+"""What a line of the CSV tells of a difference."""
 
 
 def headline(found: Results) -> str:
@@ -168,8 +46,10 @@ def explanations(found: Results) -> list[str]:
     rivals = ", ".join(found["rivals"]) or "none"
     told = [
         "Accuracy in per cent with its 95 % interval over videos. Differences in points, at the same budget and over "
-        "the same questions; 95 % bootstrap interval over videos; p of the exact permutation test that flips the signs "
-        f"of videos, after Holm's correction for {tests} tests; * below {SIGNIFICANT}.",
+        "the same questions, with p of the exact permutation test that flips the signs of whole videos, as it is and "
+        f"after Holm's correction for {tests} tests (* below {ALPHA}). The 95 % interval holds what the same test does "
+        f"not refuse: it excludes zero where the first p is at most {ALPHA}, and only there; [{ANYTHING}]: too few "
+        "videos to exclude anything.",
         f"Best rival: the most accurate simple strategy ({rivals}) at the same budget, where it is not uniform.",
         "Seconds are means over videos, with all questions about one, of what each strategy would have needed alone: "
         "decoding in full, its own frames' share of the tower, its own selection, merging and answers.",
@@ -187,16 +67,20 @@ def markdown(found: Results, pictures: Sequence[str] = ()) -> str:
     parts = ["# Comparison", headline(found) + "."]
     if found["attention"]:
         parts.append("\n".join(["**Attention:**", "", *(f"- **{line}**" for line in found["attention"])]))
-    parts += [_markdown_table(accuracy_table(found))]
+    parts += [markdown_table(accuracy_table(found))]
     parts += [f"![{name}]({name})" for name in pictures]
     for grouping in groupings(found):
-        parts += [f"## By {grouping}", _markdown_table(group_table(found, grouping))]
-    parts += ["## Seconds a video and peak memory", _markdown_table(cost_table(found))]
+        parts += [f"## By {grouping}", *(markdown_table(table) for table in group_tables(found, grouping))]
+    parts += ["## What it would take", markdown_table(power_table(found))]
+    if "plan" in found:
+        parts += ["## Plan", markdown_table(plan_table(found["plan"])), *plan_notes(found["plan"])]
+    parts += ["## Seconds a video and peak memory", markdown_table(cost_table(found))]
     parts += ["## Notes", "\n".join(f"- {text}" for text in [*explanations(found), *found["notes"]])]
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown_table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
+    """A table as Markdown."""
     head, rows = table
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
@@ -220,7 +104,7 @@ def csv_lines(found: Results) -> Iterator[dict[str, Any]]:
 def _flat(figure: Line, against: Mapping[str, Line]) -> dict[str, Any]:
     flat = {key: figure.get(key) for key in ("value", "low", "high", "questions", "videos")}
     for role, line in against.items():
-        flat |= {f"{role}_{key}": line.get(key) for key in ("against", "value", "low", "high", "p", "p_holm")}
+        flat |= {f"{role}_{key}": line.get(key) for key in COMPARED}
     return flat
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from dyto.comparing.asking import STAGES
 from dyto.comparing.cells import BASELINE, Cell
-from dyto.comparing.statistics import Difference, holm, paired_difference
+from dyto.comparing.power import Variation, videos_to_tell
+from dyto.comparing.statistics import ALPHA, Difference, holm, paired_difference
 from dyto.evaluation.intervals import clustered_mean
 from dyto.evaluation.rows import ANSWERED, Row
 from dyto.evaluation.scoring import is_right as is_right_choice
 from dyto.evaluation.verdicts import Case, exact_match
+
+MARGIN = 0.01
+"""By how much a strategy may be worse and still not be called inferior: one point."""
 
 Scores = dict[str, int]
 """For every question, how much of it is right, in units."""
@@ -70,6 +74,20 @@ class AskedQuestions:
             for grouping, name in groups.items():
                 found[grouping].add(name)
         return {grouping: sorted(names) for grouping, names in found.items()}
+
+
+def crossed(questions: AskedQuestions, wanted: Iterable[str]) -> AskedQuestions:
+    """The same with groups by several groupings at once.
+
+    Args:
+        questions: The questions.
+        wanted: Names of groupings with a plus between them, such as "length+regime".
+    """
+    groups = {key: dict(own) for key, own in questions.groups.items()}
+    for name in wanted:
+        for own in groups.values():
+            own[name] = ", ".join(own.get(part, "none") for part in name.split("+"))
+    return replace(questions, groups=groups)
 
 
 def standings(cells: Sequence[Cell], rows: Iterable[Row], kind: str) -> tuple[list[CellResult], AskedQuestions]:
@@ -129,13 +147,26 @@ def difference_of(
     one: CellResult, other: CellResult, questions: AskedQuestions, keys: Sequence[str] | None = None
 ) -> Difference | None:
     """How much better one cell is than another, over the same questions."""
-    sums: dict[str, int] = defaultdict(int)
-    counts: dict[str, int] = defaultdict(int)
+    by_video = differences_of(one, other, questions, keys)
+    return paired_difference(list(map(sum, by_video.values())), list(map(len, by_video.values())), questions.unit)
+
+
+def differences_of(
+    one: CellResult, other: CellResult, questions: AskedQuestions, keys: Sequence[str] | None = None
+) -> dict[str, list[int]]:
+    """The difference of two cells at every question, by video, in units."""
+    found: dict[str, list[int]] = defaultdict(list)
     for key in keys if keys is not None else list(one.scores):
         if key in one.scores and key in other.scores:
-            sums[questions.videos[key]] += one.scores[key] - other.scores[key]
-            counts[questions.videos[key]] += 1
-    return paired_difference(list(sums.values()), list(counts.values()), questions.unit)
+            found[questions.videos[key]].append(one.scores[key] - other.scores[key])
+    return dict(found)
+
+
+def variation_of(one: CellResult, other: CellResult, questions: AskedQuestions) -> dict[str, float | None]:
+    """How much the difference of two cells varies between videos and between questions, as JSON-ready values."""
+    by_video = differences_of(one, other, questions).values()
+    found = Variation.of([[value / questions.unit for value in values] for values in by_video])
+    return asdict(found) if found else {"between": None, "within": None}
 
 
 def opponents(
@@ -166,13 +197,14 @@ def opponents(
 
 
 def comparisons(
-    all_standings: Sequence[CellResult], questions: AskedQuestions, rivals: Sequence[str]
+    all_standings: Sequence[CellResult], questions: AskedQuestions, rivals: Sequence[str], margin: float = MARGIN
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """All paired tests, by cell and opponent, corrected for their number.
 
     Returns:
         For each cell's key and "baseline" or "rival": the opponent's name, the difference with its interval, `p` and
-        `p_holm`. One pair of cells is one test, from whichever side it is seen.
+        `p_holm`, its variances `between` and `within` videos, the `outcome`, and how many videos would tell the two
+        apart. One pair of cells is one test, from whichever side it is seen.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     pairs: dict[frozenset[str], float] = {}
@@ -182,13 +214,29 @@ def comparisons(
             if difference is not None:
                 pairs[frozenset((standing.cell.key, other.cell.key))] = difference.p
                 line = {"against": other.cell.strategy, **asdict(difference)}
+                line |= variation_of(standing, other, questions)
                 found.setdefault(standing.cell.key, {})[role] = line | {"pair": (standing.cell.key, other.cell.key)}
     corrected = dict(zip(pairs, holm(list(pairs.values())), strict=True))
     for lines in found.values():
         for line in lines.values():
             line["p_holm"] = corrected[frozenset(line.pop("pair"))]
             line["tests"] = len(pairs)
+            line["outcome"] = outcome_of(line, margin)
+            spread = line["spread"]
+            line["videos_to_tell"] = None if spread is None else videos_to_tell(line["value"], spread, len(pairs))
     return found
+
+
+def outcome_of(line: Mapping[str, Any], margin: float) -> str:
+    """What a test has shown: "ahead", "behind" (after correction), "not inferior", or "open".
+
+    Example:
+        >>> outcome_of({"value": -0.002, "low": -0.008, "p_holm": 0.7}, margin=0.01)
+        'not inferior'
+    """
+    if line["p_holm"] < ALPHA:
+        return "ahead" if line["value"] > 0 else "behind"
+    return "not inferior" if line["low"] > -margin else "open"
 
 
 def use_of(standing: CellResult) -> dict[str, Any]:

@@ -29,7 +29,8 @@ def to_entry(tokens: VisualTokens) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "source_patch": tokens.sources.patch,
     }
     kinds = {name: np.int64 if name in _INTEGERS else np.float64 for name in arrays}
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(array, kinds[name])) for name, array in arrays.items()}
+    # Copies: two columns of a strategy may be one array, which the format refuses.
+    tensors = {name: torch.from_numpy(np.array(array, kinds[name])) for name, array in arrays.items()}
     tensors["data"] = tokens.data.detach().cpu().contiguous()
     if tokens.places is not None:
         tensors["places"] = torch.from_numpy(np.ascontiguousarray(tokens.places, np.int64))

@@ -1,0 +1,119 @@
+"""An eye that costs next to nothing, for films of hundreds of frames: a patch's features follow from its pixels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dyto.features import FrameFeatures
+from dyto.models.base import VideoModel
+from dyto.video import Frames
+
+CHANNELS = 9
+"""Numbers by which a patch is known: mean, mean of squares and mean of products of its colours."""
+OWN = 0.02
+"""How far a patch's features are its own, so that no two patches of a film have the same ones."""
+_AT_A_TIME = 64
+_SAMPLES = 4
+_KEPT = 4
+
+
+class PlainEye:
+    """Stands in for the vision side of a model where the tower would take too long.
+
+    One frame passes the tower, for the form of its features: grid, width, dtype, device, and whether there is any
+    attention. What the features of other frames hold is the mean colour of every patch, mixed by fixed random
+    numbers: like pictures look alike, and every patch differs a little from every other. Pictures that a strategy
+    composes, and frames at another resolution, go to the model itself.
+
+    Args:
+        model: The model.
+
+    Attributes:
+        model: The same model with this eye.
+    """
+
+    def __init__(self, model: VideoModel) -> None:
+        self._encode = model.encode
+        self._forms: dict[int | None, FrameFeatures] = {}
+        self._kept: list[tuple[Frames, Tensor, Tensor, Tensor]] = []
+        self.model = model.seeing_by(self.encode)
+
+    def encode(self, images: Any, *, attention_layer: int | None = None, **more: Any) -> FrameFeatures:
+        """As `VideoModel.encode`; the same object is handed the same tensors again."""
+        if more or not isinstance(images, Frames):
+            return self._encode(images, attention_layer=attention_layer, **more)
+        if attention_layer not in self._forms:
+            self._forms[attention_layer] = self._encode(images[:1], attention_layer=attention_layer)
+        form = self._forms[attention_layer]
+        summary, patches, attention = self._seen(images, form)
+
+        def load_deep(positions: Tensor) -> Tensor:
+            assert form.load_deep is not None
+            levels = len(form.load_deep(torch.zeros(1, dtype=torch.int64)))
+            return patches[positions.to(patches.device)].expand(levels, -1, -1, -1)  # (levels, K, N, D)
+
+        return replace(
+            form,
+            summary=summary,
+            load_patches=lambda positions: patches[positions.to(patches.device)],
+            indices=images.indices,
+            seconds=images.seconds,
+            attention=None if form.attention is None else attention,
+            load_deep=form.load_deep and load_deep,
+        )
+
+    def _seen(self, images: Frames, form: FrameFeatures) -> tuple[Tensor, Tensor, Tensor]:
+        """(T, D) summaries, (T, N, D) features and (T, N) attention of frames."""
+        for frames, *kept in reversed(self._kept):
+            if frames is images:
+                return kept[0], kept[1], kept[2]
+            if images.data.base is None and len(images) < len(frames):  # a part, copied as `frames[positions]` is
+                places = np.searchsorted(frames.indices, images.indices).clip(max=len(frames) - 1)
+                if np.array_equal(frames.data[places], images.data):
+                    rows = torch.from_numpy(places).to(form.summary.device)
+                    return kept[0][rows], kept[1][rows], kept[2][rows]
+        found = self._look(images, form)
+        self._kept = [*self._kept[1 - _KEPT :], (images, *found)]
+        return found
+
+    def _look(self, images: Frames, form: FrameFeatures) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, not from what is kept."""
+        seen = torch.cat([cells(images.data[i : i + _AT_A_TIME], form.grid) for i in range(0, len(images), _AT_A_TIME)])
+        width = form.summary.shape[1]
+        mixing = torch.randn(CHANNELS, width, generator=torch.Generator().manual_seed(5))
+        patches = torch.tanh(2 * seen @ mixing)  # (T, N, D)
+        two = torch.randn(2, *patches.shape[1:], generator=torch.Generator().manual_seed(6))  # (2, N, D)
+        turn = torch.from_numpy(images.indices % 9973)[:, None, None].float()  # (T, 1, 1)
+        patches += OWN * (turn.cos() * two[0] + turn.sin() * two[1])
+        weights = seen.std(-1) + 0.01
+        found = patches.mean(1), patches, weights / weights.sum(1, keepdim=True)
+        return found[0].to(form.summary), found[1].to(form.summary), found[2].to(form.summary)
+
+    def changed(self) -> int:
+        """Of how many frames the features that were handed out are no longer what they were, among those kept."""
+        form = next(iter(self._forms.values()), None)
+        count = 0
+        for frames, *kept in self._kept:
+            assert form is not None
+            same = all(torch.equal(fresh, one) for fresh, one in zip(self._look(frames, form), kept, strict=True))
+            count += 0 if same else len(frames)
+        return count
+
+
+def cells(pixels: Any, grid: tuple[int, int]) -> Tensor:
+    """(T, N, 9) what the pixels of each patch are on average, each number from -1 to 1.
+
+    Args:
+        pixels: (T, H, W, 3) uint8; some of them stand for all.
+        grid: Rows and columns of the N patches.
+    """
+    steps = [max(1, side // (_SAMPLES * count)) for side, count in zip(pixels.shape[1:3], grid, strict=True)]
+    colours = torch.tensor(pixels[:, :: steps[0], :: steps[1]]).permute(0, 3, 1, 2).float() / 127.5 - 1  # (T, 3, H, W)
+    mixed = torch.cat([colours, colours**2, colours * colours.roll(1, 1)], 1)
+    return F.adaptive_avg_pool2d(mixed, grid).flatten(2).transpose(1, 2)

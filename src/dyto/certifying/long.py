@@ -1,0 +1,195 @@
+"""Long films, of one scene and of three: what is shown of them, from the first frame to the last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from dyto.certifying.films import long_film
+from dyto.certifying.same import difference
+from dyto.certifying.trials import LONG, OTHER_QUESTION, QUESTION, Bench, Fault, Trial, made
+from dyto.errors import ConfigError
+from dyto.features import VisualTokens
+from dyto.strategies.uniform import spread
+from dyto.video import Frames
+
+LENGTHS = (31, 41, 50, 64, 65, 80, 99, 128, 129, 150, 200, 256, 257, 300, 365)
+"""Numbers of frames at which the last scene is exchanged, beside those of the long films."""
+SCENES = ("first scene", "second scene", "last scene")
+FEWEST = 5
+"""Frames of which it can be said that they are nearly all of a film."""
+FEW = 8
+"""Frames of which it can be said at all that they stand at equal distances."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which frames of a film some tokens are made of.
+
+    Attributes:
+        trial: The call.
+        positions: Positions of the frames, in order.
+        end: Position of the film's last frame.
+    """
+
+    trial: Trial
+    positions: npt.NDArray[np.int64]
+    end: int
+
+    @classmethod
+    def of(cls, trial: Trial, tokens: VisualTokens) -> Shown:
+        """The frames that tokens name."""
+        named = np.unique(np.r_[tokens.sources.keyframe, tokens.keyframe])
+        return cls(trial, np.unique(tokens.keyframes.positions[named]), len(trial.frames) - 1)
+
+
+def check_long(bench: Bench, trials: Sequence[Trial]) -> str:
+    """Of a long film all parts are looked at, whatever its length: none is left out at the end or in between."""
+    if bench.uses_question:
+        _every_third_in_some_order(bench)
+    else:
+        _every_scene_counts(bench)
+        seen = [Shown.of(trial, tokens) for trial, tokens in made(trials)]
+        for length in LONG:
+            _no_stretch_left_out([shown for shown in seen if shown.end == length - 1], length)
+            _no_early_end([shown for shown in seen if shown.end == length - 1 and len(shown.positions) >= FEW])
+        _last_frames_are_used(seen)
+    for length in LONG:
+        _budget_counts([(trial, tokens) for trial, tokens in made(trials) if len(trial.frames) == length])
+    _all_places_are_used(bench, trials)
+    return f"films of {' and '.join(map(str, LONG))} frames are looked at from end to end"
+
+
+def _budget_counts(tried: Sequence[tuple[Trial, VisualTokens]]) -> None:
+    """More than one number of tokens at many budgets."""
+    budgets = [trial.budget for trial, _ in tried if trial.budget]
+    counts = {len(tokens) for trial, tokens in tried if trial.budget}
+    if len(counts) == 1 and max(budgets) > 4 * min(budgets):
+        raise Fault(f"{tried[0][0]}: {counts.pop()} tokens at every budget: the budget changes nothing")
+
+
+def _make(bench: Bench, frames: Frames, budget: int | None, question: str = QUESTION) -> VisualTokens | None:
+    """Tokens, or None where the budget is refused."""
+    try:
+        return bench.make(frames, budget, question)
+    except ConfigError:
+        return None
+
+
+def _every_scene_counts(bench: Bench) -> None:
+    """Another scene gives other tokens, wherever it stands; at any length."""
+    for frames, variants in exchanged(bench):
+        for budget in bench.ample(len(frames)):
+            one = _make(bench, frames, budget)
+            for scene, other in variants.items():
+                two = None if one is None else _make(bench, other, budget)
+                if one is not None and two is not None and not difference(one, two):
+                    told = Trial(f"{len(frames)} frames of 3 scenes", frames, budget)
+                    raise Fault(f"{told}: the {scene} is exchanged for another, and the tokens are the same")
+
+
+def _every_third_in_some_order(bench: Bench) -> None:
+    """For a strategy that may take the frames that fit the question, wherever they stand."""
+    for length in LONG:
+        found = []
+        for order in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+            frames = long_film(bench.model, length, scenes=3, seed=8, order=order)
+            for question in (QUESTION, OTHER_QUESTION):
+                for budget in bench.ample(length):
+                    tokens = _make(bench, frames, budget, question)
+                    if tokens is not None:
+                        found.append(Shown.of(Trial("", frames, budget), tokens).positions)
+        if not found:
+            return
+        thirds = set((np.concatenate(found) * 3 // length).tolist())
+        if len(thirds) < 3:
+            missing = ["beginning", "middle", "end"][min({0, 1, 2} - thirds)]
+            raise Fault(f"{length} frames of 3 scenes: nothing of the {missing} is shown, in whatever order they come")
+
+
+def _no_stretch_left_out(seen: Sequence[Shown], length: int) -> None:
+    """Over all calls together no stretch is left out that is long beside the number of frames that were shown.
+
+    So many frames by chance leave a stretch of ln K times their mean distance, and rarely much more.
+    """
+    most = max(len(shown.positions) for shown in seen)
+    union = np.unique(np.concatenate([shown.positions for shown in seen]))
+    edges = np.r_[-1, union, length]
+    gaps = np.diff(edges) - 1
+    mean = length / most
+    allowed = mean * (math.log(most) + 5) + 1
+    worst = int(np.argmax(gaps))
+    if gaps[worst] > allowed:
+        first, last = edges[worst] + 1, edges[worst + 1] - 1
+        raise Fault(
+            f"{length} frames: of frames {first} to {last} nothing is ever shown, of others up to {most} frames"
+        )
+    for end, gap in (("first", gaps[0]), ("last", gaps[-1])):
+        if gap > 5 * mean + 1:
+            raise Fault(f"{length} frames: the {end} {gap} are never shown, although up to {most} others are")
+
+
+def _no_early_end(seen: Sequence[Shown]) -> None:
+    """Of one who always takes frames at equal distances: they do not end before the film does."""
+    steps = [np.diff(shown.positions) for shown in seen]
+    if any(np.ptp(step) > max(2, step.mean() / 8) for step in steps):
+        return
+    for shown, step in zip(seen, steps, strict=True):
+        for edge, left in (
+            ("after it begins", shown.positions[0]),
+            ("before it ends", shown.end - shown.positions[-1]),
+        ):
+            if left > 1.5 * step.mean() + 2:
+                raise Fault(
+                    f"{shown.trial}: {len(shown.positions)} frames, one of {step.mean():.1f}, but none within {left} "
+                    f"frames {edge}"
+                )
+
+
+def _last_frames_are_used(seen: Sequence[Shown]) -> None:
+    """Where nearly all frames are shown, time and again, the first and the last are among them."""
+    nearly_all = [shown for shown in seen if len(shown.positions) >= max(FEWEST, shown.end - 1)]
+    if len({shown.end for shown in nearly_all}) < 2:
+        return
+    for name, used in (
+        ("first", any(0 in shown.positions for shown in seen if shown.end >= FEWEST)),
+        ("last", any(shown.end in shown.positions for shown in seen if shown.end >= FEWEST)),
+    ):
+        if not used:
+            raise Fault(f"the {name} frame is never shown, of no film, although all others are ({nearly_all[0].trial})")
+
+
+def _all_places_are_used(bench: Bench, trials: Sequence[Trial]) -> None:
+    """Of a frame all sides are looked at."""
+    if bench.other_ways:
+        return
+    results = [tokens for _, tokens in made(trials) if tokens.grid[0] * tokens.grid[1] == bench.num_patches]
+    if not results:
+        return
+    grid = results[0].grid
+    rows, columns = np.divmod(np.unique(np.concatenate([tokens.sources.patch for tokens in results])), grid[1])
+    for name, used, side in (("rows", rows, grid[0]), ("columns", columns, grid[1])):
+        missing = side - len(np.unique(used))
+        if missing > side // 4:
+            raise Fault(f"{missing} of {side} {name} of patches are never used, in no frame of any film")
+
+
+def exchanged(bench: Bench) -> Iterator[tuple[Frames, dict[str, Frames]]]:
+    """Films of three scenes, and the same with a scene exchanged, by what is exchanged."""
+    for length in LONG:
+        frames, others = (long_film(bench.model, length, scenes=3, seed=8, changed=which) for which in ((), (0, 1, 2)))
+        yield frames, {name: _with_scene(frames, others, scene) for scene, name in enumerate(SCENES)}
+    last = _with_scene(frames, others, 2)
+    for length in LENGTHS:
+        picked = spread(LONG[-1], length)
+        yield frames[picked], {SCENES[2]: last[picked]}
+
+
+def _with_scene(frames: Frames, others: Frames, scene: int) -> Frames:
+    """A film with one scene of another in the place of its own."""
+    is_other = np.arange(len(frames)) * 3 // len(frames) == scene
+    return replace(frames, data=np.where(is_other[:, None, None, None], others.data, frames.data))

@@ -1,0 +1,149 @@
+"""Whether earlier calls show: many of them, in another order, on other films, in another thread."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from dyto.certifying.films import long_film
+from dyto.certifying.same import difference, digest
+from dyto.certifying.trials import LONG, OTHER_QUESTION, QUESTION, Bench, Fault, Trial, other_chance
+from dyto.errors import DytoError
+from dyto.features import VisualTokens
+from dyto.strategies.calling import BoundStrategy
+from dyto.strategies.encoding import Encoder
+from dyto.timing import Stopwatch
+
+FEWEST, SECONDS = 250, 1.5
+EVERY = 5
+"""Every so many calls the same short film is shown again."""
+TOLERANCE = 1e-3
+"""With another number of threads sums are rounded otherwise."""
+
+
+def check_memory(bench: Bench, trials: Sequence[Trial]) -> str:
+    """The same film gives the same tokens after many calls, in another order, as a copy, and in another thread."""
+    count = _on_end(bench)
+    _copies_that_come_and_go(bench)
+    _in_another_thread(bench)
+    _with_other_threads(bench)
+    again = _once_more(bench, trials)
+    return f"{count} calls on end and {again} repeated in another order gave the same tokens"
+
+
+def _on_end(bench: Bench) -> int:
+    """Call one object again and again with films that change, and between them with one that does not."""
+    model = bench.eye.model
+    whole = long_film(bench.model, LONG[0], scenes=3, seed=21)
+    budget = 2 * bench.num_patches + 5 if bench.takes_budget else None
+    strategy = BoundStrategy(bench.strategy(budget))
+    encode = Encoder(model, Stopwatch(bench.model.device))
+    same = whole[:3]
+    first = strategy(same, encode, QUESTION)
+    expected, start, calls = digest(first), time.monotonic(), 1
+    films = [whole[place : place + 2] for place in range(3, LONG[0] - 2, 3)]
+    while calls < bench.calls and (calls < FEWEST or time.monotonic() - start < SECONDS):
+        regular = calls % EVERY == 0
+        encode.seen.clear()
+        tokens = strategy(same if regular else films[calls % len(films)], encode, QUESTION)
+        calls += 1
+        if regular and digest(tokens) != expected:
+            raise Fault(f"after {calls} calls the same 3 frames gave {difference(first, tokens) or 'other figures'}")
+    return calls
+
+
+def _copies_that_come_and_go(bench: Bench) -> None:
+    """Films of one shape, with the same numbers and times, of which each is gone before the next one comes."""
+    films = [long_film(bench.model, 26, scenes=3, seed=22, changed=changed) for changed in ((), (0, 1, 2))]
+    found: list[VisualTokens] = []
+    for turn in range(12):
+        film = copy.deepcopy(films[turn % 2])
+        tokens = bench.make(film, None)
+        if turn < 2:
+            found.append(tokens)
+        elif other := difference(found[turn % 2], tokens):
+            raise Fault(f"a film of 26 frames gave {other} after another of the same length")
+    if not difference(*found):
+        raise Fault("two films of 26 frames with the same numbers and times gave the same tokens")
+
+
+def _in_another_thread(bench: Bench) -> None:
+    films = [bench.main, long_film(bench.model, LONG[0], scenes=3, seed=23)]
+    expected = [bench.make(frames) for frames in films]
+    found: list[VisualTokens | DytoError] = []
+
+    def work() -> None:
+        try:
+            found.extend(bench.make(frames) for frames in films)
+        except DytoError as err:
+            found.append(err)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(bench.seconds and 2 * bench.seconds)
+    if len(found) < len(films) and not any(isinstance(tokens, DytoError) for tokens in found):
+        raise Fault("in another thread it came to no end")
+    for one, other in zip(expected, found, strict=False):
+        if isinstance(other, DytoError):
+            raise Fault(f"in another thread it failed: {other}")
+        if wrong := difference(one, other):
+            raise Fault(f"in another thread it gave {wrong}")
+
+
+def _with_other_threads(bench: Bench) -> None:
+    """With another number of torch's threads: the same but for rounding."""
+    before = torch.get_num_threads()
+    one = bench.make(bench.main)
+    torch.set_num_threads(1 if before > 1 else 2)
+    try:
+        other = bench.make(bench.main)
+    finally:
+        torch.set_num_threads(before)
+    if one.data.shape != other.data.shape:
+        raise Fault(f"with another number of threads it gave {len(other)} tokens, not {len(one)}")
+    scale = max(1.0, float(one.data.abs().max()))
+    tolerance = TOLERANCE if one.data.dtype in (torch.float32, torch.float64) else 50 * TOLERANCE
+    if float((one.data.float() - other.data.float()).abs().max()) > tolerance * scale:
+        raise Fault("with another number of threads it gave tokens that differ by more than rounding")
+
+
+def _once_more(bench: Bench, trials: Sequence[Trial]) -> int:
+    """Every call of the examination again: the last one first, on a copy, with another question and other chance."""
+    count, shown = 0, trials[-1].frames
+    film = copy.deepcopy(shown)
+    for number, trial in enumerate(reversed(trials)):
+        if trial.tokens is None:
+            continue
+        if trial.frames is not shown:
+            shown, film = trial.frames, copy.deepcopy(trial.frames)
+        asked = QUESTION if bench.uses_question else (OTHER_QUESTION, None, QUESTION)[number % 3]
+        with other_chance(100 + number):
+            try:
+                tokens = bench.make_with(bench.strategy(trial.budget), film, asked, like=trial.frames)
+            except DytoError as err:
+                raise Fault(f"{trial}: asked again at the end, it failed: {err}") from err
+        if digest(tokens) != trial.digest:
+            found = difference(trial.tokens, tokens)
+            raise Fault(f"{trial}: asked again at the end, it gave {found or 'other figures'}")
+        count += 1
+    return count
+
+
+def check_kept_all(trials: Sequence[Trial]) -> None:
+    """The tokens of every call are still what they were when they were made.
+
+    Raises:
+        Fault: Some were overwritten, or hold gradients.
+    """
+    for trial in trials:
+        if trial.tokens is None:
+            continue
+        if trial.tokens.data.requires_grad:
+            raise Fault(f"{trial}: the tokens hold gradients: work under torch.no_grad()")
+        if digest(replace(trial.tokens, data=trial.tokens.data.detach())) != trial.digest:
+            raise Fault(f"{trial}: the tokens were overwritten by a later call")

@@ -1,0 +1,130 @@
+"""Comparisons of several models on several benchmarks within so many hours, from where an earlier one stopped."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from dyto.comparing.compare import compare
+from dyto.comparing.comparison import Comparison
+from dyto.comparing.submitted import add_submission
+from dyto.errors import ConfigError, DytoError
+from dyto.evaluation.settings import Settings
+from dyto.models.loading_options import Loading
+
+BENCHMARKS = "nextqa,videomme,mvbench"
+MODELS = "llava-next-vicuna-7b,llava-onevision-7b,qwen2.5-vl-7b"
+ROUNDS = (100, 400, 1600, None)
+"""Questions of each benchmark in each round; None for all. Every pair has its turn in a round before the next."""
+
+logger = logging.getLogger(__name__)
+
+
+class TimeIsUp(Exception):
+    """Ends a comparison between two rows; what is recorded stays."""
+
+
+@dataclass(frozen=True)
+class Filling:
+    """What is filled in.
+
+    Args:
+        work: Folder of the comparisons, one below it for each benchmark and model.
+        to: Folder of the submissions.
+        benchmarks: Names of benchmarks.
+        models: Names of models.
+        strategies: As `Comparison` takes them.
+        budgets: Likewise.
+        settings: What else `Settings` takes, the same for all.
+        rounds: Questions of each round, the last one None for all.
+    """
+
+    work: Path
+    to: Path
+    benchmarks: Sequence[str]
+    models: Sequence[str]
+    strategies: str
+    budgets: str
+    settings: Settings
+    rounds: Sequence[int | None] = ROUNDS
+
+    def __post_init__(self) -> None:
+        if not self.benchmarks or not self.models:
+            raise ConfigError("no benchmark or no model named, expected names between commas")
+
+    def comparison(self, benchmark: str, model: str, limit: int | None) -> Comparison:
+        """The comparison of one model on one benchmark."""
+        loading = replace(self.settings.loading, model=model)
+        settings = replace(self.settings, benchmark=benchmark, loading=loading, limit=limit)
+        folder = self.work / benchmark / model.rstrip("/").rpartition("/")[2]
+        return Comparison(settings, folder, self.strategies, self.budgets)
+
+
+def fill(
+    filling: Filling,
+    hours: float,
+    *,
+    told: Callable[[str], None] = lambda line: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> list[Path]:
+    """Compare until everything is asked or the time is over; the same command again goes on from there.
+
+    A pair that fails (no videos, a model that cannot be had) is told and left out; the others go on.
+
+    Args:
+        filling: What to compare.
+        hours: How long.
+        told: Called with a line when a pair begins, ends or fails.
+        clock: Seconds.
+
+    Returns:
+        Folders of the submissions that were written, each after its last whole round.
+    """
+    end = clock() + 3600 * hours
+    written: dict[tuple[str, str], Path] = {}
+    failed: set[tuple[str, str]] = set()
+
+    def progress(done: int, total: int) -> None:
+        if clock() > end and done < total:
+            raise TimeIsUp
+
+    for limit in filling.rounds:
+        for benchmark in filling.benchmarks:
+            for model in filling.models:
+                if (benchmark, model) in failed:
+                    continue
+                name = f"{benchmark}, {model}, {'all' if limit is None else limit} questions"
+                comparison = filling.comparison(benchmark, model, limit)
+                try:
+                    found = compare(comparison, progress=progress)
+                    if found["questions"]:
+                        written[benchmark, model] = add_submission(comparison.out, filling.to)
+                    told(f"{name}: {found['questions']} questions about {found['videos']} videos")
+                except TimeIsUp:
+                    told(f"{name}: the time is over; the same command goes on here")
+                    return list(written.values())
+                except DytoError as err:
+                    logger.warning("%s: %s", name, err)
+                    told(f"{name}: left out: {err}")
+                    failed.add((benchmark, model))
+                gc.collect()
+                if torch.cuda.is_available():
+                    torch.cuda.empty_cache()
+    return list(written.values())
+
+
+def usual_settings(gt_dir: Path, data_dir: Path, num_frames: int, device: str | None, dtype: str | None) -> Settings:
+    """What all comparisons share: prepared question files, videos, frames, and where models run."""
+    return Settings(
+        BENCHMARKS.split(",")[0],
+        gt_dir=gt_dir,
+        data_dir=data_dir,
+        loading=Loading(device=device, dtype=dtype),
+        sampling={"num_frames": num_frames},
+    )
