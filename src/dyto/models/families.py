@@ -115,6 +115,9 @@ _QWEN25 = Chat(
     "<|im_end|>\n<|im_start|>assistant\n",
 )
 _QWEN3 = Chat("qwen3", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n")
+_QWEN35 = Chat(
+    "qwen3.5", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+)
 
 _APACHE, _LLAMA, _GEMMA_TERMS = "Apache-2.0", "Llama 2 Community License", "Gemma Terms of Use"
 
@@ -159,6 +162,25 @@ FAMILIES: dict[str, Family] = {
         "dyto.models.qwen3_vl:Qwen3VL",
         "Qwen3VLMoeForConditionalGeneration",
         _QWEN3,
+        "dyto.dropin.readers:native_patches",
+        HALF,
+    ),
+    "qwen3_5": Family(
+        "dyto.models.qwen3_5:Qwen35",
+        "Qwen3_5ForConditionalGeneration",
+        _QWEN35,
+        "dyto.dropin.readers:native_patches",
+        HALF,
+        models={
+            "qwen3.5-9b": ModelEntry(
+                "Qwen/Qwen3.5-9B", 19.3, _APACHE, "native resolution, times in text, linear attention, 256k context"
+            ),
+        },
+    ),
+    "qwen3_5_moe": Family(
+        "dyto.models.qwen3_5:Qwen35",
+        "Qwen3_5MoeForConditionalGeneration",
+        _QWEN35,
         "dyto.dropin.readers:native_patches",
         HALF,
     ),

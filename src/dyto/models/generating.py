@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -73,9 +73,9 @@ class Generates(LanguageSide):
         size = min(map(self.batch_size, prefixes), default=1) if batch_size is None else batch_size
         if size < 1:
             raise ConfigError(f"batch_size is {batch_size}, expected at least 1, or None to choose")
-        groups: dict[int, list[int]] = {}
-        for index, ids in enumerate(after):  # a sliding window counts padding: only equal lengths go together
-            groups.setdefault(len(ids) if prefixes[index].slides else 0, []).append(index)
+        groups: dict[Hashable, list[int]] = {}
+        for index, ids in enumerate(after):
+            groups.setdefault(prefixes[index].company(len(ids)), []).append(index)
         texts = [""] * len(after)
         for group in groups.values():
             for start in range(0, len(group), size):
