@@ -12,6 +12,7 @@ from typing import Any
 
 HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+UNIT = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 """Mean and standard deviation of each channel of a tower's input, of values from 0 to 1."""
 
 
@@ -108,6 +109,7 @@ _VIPLLAVA = Chat(
     "###Assistant:",
 )
 _GEMMA = Chat("gemma", "<start_of_turn>user", "<image>\n\n", "<end_of_turn>\n<start_of_turn>model\n")
+_GEMMA4 = Chat("gemma4", "<|turn>user\n", "<image>", "<turn|>\n<|turn>model\n")
 _QWEN25 = Chat(
     "qwen2.5",
     "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n",
@@ -115,9 +117,7 @@ _QWEN25 = Chat(
     "<|im_end|>\n<|im_start|>assistant\n",
 )
 _QWEN3 = Chat("qwen3", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n")
-_QWEN35 = Chat(
-    "qwen3.5", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
-)
+_QWEN35 = Chat("qwen3.5", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
 
 _APACHE, _LLAMA, _GEMMA_TERMS = "Apache-2.0", "Llama 2 Community License", "Gemma Terms of Use"
 
@@ -289,6 +289,33 @@ FAMILIES: dict[str, Family] = {
                 24.4,
                 _GEMMA_TERMS,
                 "trained on several images, 128k context; asks for consent",
+            ),
+        },
+    ),
+    "gemma4": Family(
+        "dyto.models.gemma4:Gemma4",
+        "Gemma4ForConditionalGeneration",
+        _GEMMA4,
+        "dyto.dropin.readers:placed_patches",
+        UNIT,
+        models={
+            "gemma-4-e2b": ModelEntry(
+                "google/gemma-4-E2B-it", 10.2, _APACHE, "small; trained on videos, times in text, 128k context"
+            ),
+            "gemma-4-e4b": ModelEntry(
+                "google/gemma-4-E4B-it", 16.0, _APACHE, "trained on videos, times in text, 128k context"
+            ),
+        },
+    ),
+    "gemma4_unified": Family(
+        "dyto.models.gemma4:Gemma4",
+        "Gemma4UnifiedForConditionalGeneration",
+        _GEMMA4,
+        "dyto.dropin.readers:placed_patches",
+        UNIT,
+        models={
+            "gemma-4-12b": ModelEntry(
+                "google/gemma-4-12B-it", 24.0, _APACHE, "without a tower; trained on videos, 256k context"
             ),
         },
     ),

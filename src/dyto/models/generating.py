@@ -120,6 +120,7 @@ class Generates(LanguageSide):
                 generation_config=options,
                 streamer=streamer,
                 logits_processor=[checks],
+                **self.beside(_stacked(after)),
                 **cache_argument(writer, cache),
                 **extra,
             )
@@ -145,6 +146,7 @@ class Generates(LanguageSide):
             logits: Tensor = self.causal_lm()(
                 inputs_embeds=batch.embeds[:, len(prefix) :],
                 attention_mask=batch.mask,
+                **self.beside(after[None]),
                 **cache_argument(self.causal_lm(), batch.cache),
                 **extra,
             ).logits
@@ -154,3 +156,9 @@ class Generates(LanguageSide):
     def batch_size(self, prefix: Prefix) -> int:
         """How many questions about prefixes of this size memory sensibly holds at a time."""
         return int(min(16, max(1, CACHE_BYTES // max(1, prefix.nbytes))))
+
+
+def _stacked(questions: Sequence[Tensor]) -> Tensor:
+    """(Q, S) ids of questions, the shorter ones padded on the left; what stands there is masked."""
+    longest = max(map(len, questions))
+    return torch.stack([torch.nn.functional.pad(ids, (longest - len(ids), 0)) for ids in questions])
