@@ -88,7 +88,7 @@ def native_patches(adapter: VideoModel, call: Call) -> list[Visual]:
 
 
 def placed_patches(adapter: VideoModel, call: Call) -> list[Visual]:
-    """(I, P, p * p * 3) patches of images, or of all frames of all videos, with the place (x, y) of each, -1 for none."""
+    """(I, P, p * p * 3) patches of images, or of the frames of all videos, with the place (x, y) of each, or -1."""
     visuals = []
     for kind, pixels in (("image", call.get("pixel_values")), ("video", call.get("pixel_values_videos"))):
         places = call.get(f"{kind}_position_ids")

@@ -31,7 +31,8 @@ from dyto.strategies.encoding import Encoder
 from dyto.timing import Stopwatch
 
 MARK_IDS = (
-    "vision_start_token_id", "vision_end_token_id", "boi_token_index", "eoi_token_index", "boi_token_id", "eoi_token_id",
+    "vision_start_token_id", "vision_end_token_id", "boi_token_index", "eoi_token_index", "boi_token_id",
+    "eoi_token_id",
 )  # fmt: skip
 """Where configs name the marks around pictures."""
 

@@ -42,12 +42,14 @@ class ModelEntry:
         size: Of the download, in GB.
         licence: As its makers state it.
         note: What it is good for.
+        run_by: Who is known to have run its true weights with this package; "" for nobody.
     """
 
     source: str
     size: float
     licence: str
     note: str
+    run_by: str = ""
 
 
 INTERNVL = Chat("internvl", "<|im_start|>user\n", "<image>\n", "<|im_end|>\n<|im_start|>assistant\n")
@@ -116,6 +118,7 @@ _QWEN25 = Chat(
     "<image>",
     "<|im_end|>\n<|im_start|>assistant\n",
 )
+_GLM = Chat("glm", "[gMASK]<sop><|user|>\n", "<image>", "/nothink<|assistant|>\n<think></think>\n")
 _QWEN3 = Chat("qwen3", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n")
 _QWEN35 = Chat("qwen3.5", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
 
@@ -322,3 +325,6 @@ FAMILIES: dict[str, Family] = {
     "vipllava": Family("dyto.models.vipllava:VipLlava", "VipLlavaForConditionalGeneration", _VIPLLAVA),
 }
 """For each `model_type` of a config."""
+
+OTHER_CHATS: dict[str, Chat] = {"glm46v": _GLM, "glm4v": _GLM, "glm4v_moe": _GLM}
+"""The chat formats of model types that have no row, and are read by `dyto.models.generic`."""

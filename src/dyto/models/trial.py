@@ -1,0 +1,140 @@
+"""A short trial of a family that nobody has looked at: its stock class alone, and the generic adapter, must agree."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dyto.errors import DytoError, ModelError
+from dyto.features import VisualTokens
+from dyto.models.processing import accepted
+
+if TYPE_CHECKING:
+    from dyto.models.generic import StockVision
+
+SIZE = (56, 84)
+"""Height and width of the two pictures of a trial, pixels."""
+
+ALLOWED = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.02}
+"""By how much the logits may differ, in their own deviations: rounding, and what half precision adds to it."""
+
+TYPES = ("mm_token_type_ids", "token_type_ids")
+"""What stock models call the argument that says which places are visual."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a stock model takes visual tokens.
+
+    Attributes:
+        types: The argument by which it is told which places are visual; "" where it need not be told.
+        per_layer: Whether each layer has an embedding of its own, which follows from the ids.
+        added: Whether features are added to the embedding of their placeholder, instead of taking its place.
+    """
+
+    types: str = ""
+    per_layer: bool = False
+    added: bool = False
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of a trial.
+
+    Attributes:
+        difference: The largest difference of two logits, in deviations of the stock model's.
+        allowed: The largest that passes.
+        control: That of the same tokens in the reverse order: it must be far larger, or the trial tells nothing.
+        way: How the adapter reads.
+    """
+
+    difference: float
+    allowed: float
+    control: float
+    way: Way
+
+    @property
+    def passed(self) -> bool:
+        """Whether the two agree, and would not if something were wrong."""
+        return self.difference <= self.allowed and self.difference * 4 <= self.control
+
+
+@torch.inference_mode()
+def try_out(model: StockVision) -> Trial:
+    """Let a stock model read a short prompt with two pictures, alone and by the generic adapter.
+
+    Args:
+        model: The adapter; its `way` is left as the first one in which it agrees with the stock model.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        ModelError: The two differ in every way, or one of them cannot read the prompt.
+    """
+    pictures = list(np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), dtype=np.uint8))
+    kind, asked = type(model.model).__name__, model.tokenize("look at this:", " what is shown there ?")
+    try:
+        expected = _stock(model, pictures, asked.before, asked.after)  # (S, V)
+        deviation = float(expected.std()) or 1.0
+        trials = []
+        for way in _ways(model):
+            model.way = way
+            whole = _whole(model, pictures)
+            both = [whole, replace(whole, data=whole.data.flip(0))]
+            found = [model.logits(model.prefill(asked.before, own), asked.after) for own in both]
+            apart = [float((logits - expected).abs().max()) / deviation for logits in found]
+            trials.append(Trial(apart[0], ALLOWED.get(model.dtype, 0.1), apart[1], way))
+            if trials[-1].passed:
+                return trials[-1]
+    except DytoError:
+        raise
+    except Exception as err:
+        said = str(err).strip().partition("\n")[0] or type(err).__name__
+        raise ModelError(
+            f"model {model.name} ({kind}) has no adapter here, and without one two pictures could not be read ({said}),"
+            " expected a class that takes what its image processor makes: see docs/families.md for one of your own"
+        ) from err
+    best = min(trials, key=lambda trial: trial.difference)
+    raise ModelError(
+        f"model {model.name} ({kind}) has no adapter here, and read without one its logits differ from those of the "
+        f"stock model by {best.difference:.3g} deviations, expected {best.allowed:g} at most, and a quarter of what "
+        f"tokens in the wrong order make ({best.control:.3g}): it does more with pictures than to put their tokens "
+        "into the prompt; see docs/families.md for an adapter of your own"
+    )
+
+
+def _stock(model: StockVision, pictures: list[np.ndarray], before: Tensor, after: Tensor) -> Tensor:
+    """(S, V) logits of the stock model, given ids with placeholders and pixels."""
+    made = model.pixels(pictures)
+    count = model.tokens_of(made, len(pictures)).shape[1]
+    texts = [model._ids_of(text) for text in model.frame_texts(np.zeros(len(pictures)))]
+    places = before.new_full((count,), model.image_token)
+    ids = torch.cat([before, texts[0], places, texts[1], places, texts[2], after])[None]
+    types = (ids == model.image_token).long()
+    call = {**made, **dict.fromkeys(TYPES, types), "attention_mask": torch.ones_like(ids)}
+    logits: Tensor = model.model(input_ids=ids, **accepted(model.model.forward, call)).logits
+    return logits[0, -len(after) :]
+
+
+def _whole(model: StockVision, pictures: list[np.ndarray]) -> VisualTokens:
+    """All tokens of pictures."""
+    from dyto.strategies.uniform import whole_frames
+
+    features = model.encode(pictures)
+    return whole_frames(features, np.arange(len(pictures)), None, len(pictures) * features.num_patches)
+
+
+def _ways(model: StockVision) -> Iterator[Way]:
+    """The ways in which a stock model may take visual tokens, the usual ones first."""
+    named = inspect.signature(model.model.forward).parameters
+    per_layer = "per_layer_inputs" in named and hasattr(model.language_model(), "get_per_layer_inputs")
+    for added in (False, True):
+        for types in ("", *(name for name in TYPES if name in named)):
+            yield Way(types, per_layer, added)
