@@ -57,6 +57,13 @@ class Kind:
     images: tuple[str, dict[str, Any]] | Callable[..., Any]
     suffix: str = "ForConditionalGeneration"
 
+    @property
+    def is_there(self):
+        """Whether this version of transformers has the class, and an image processor that works without torchvision."""
+        names = [f"{self.stock}{self.suffix}", *([self.images[0]] if isinstance(self.images, tuple) else [])]
+        kinds = [getattr(stock, name, None) for name in names]
+        return all(kind is not None and type(kind).__name__ != "DummyObject" for kind in kinds)
+
     def config_class(self):
         return getattr(stock, f"{self.stock}{self.suffix}").config_class
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import transformers
 
 import dyto
 from dyto.models.generic import StockVision
@@ -20,7 +19,7 @@ from forge_stock import KINDS, adapter, tokenizer
 REFUSED = ("PaliGemma",)
 """Of these the stock class does more with pictures: PaliGemma's prompt, too, is seen both ways."""
 
-STOCK = [name for name in KINDS if hasattr(transformers, KINDS[name].stock + KINDS[name].suffix)]
+STOCK = [name for name in KINDS if KINDS[name].is_there]
 READ = [name for name in STOCK if name not in REFUSED]
 WITH_PROCESSOR = [name for name in READ if isinstance(KINDS[name].images, tuple)]
 QUESTIONS = ["what color is the star ?", "is there a red circle at the end of the video ?", "why"]

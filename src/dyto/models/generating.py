@@ -75,7 +75,7 @@ class Generates(LanguageSide):
             raise ConfigError(f"batch_size is {batch_size}, expected at least 1, or None to choose")
         groups: dict[Hashable, list[int]] = {}
         for index, ids in enumerate(after):
-            groups.setdefault(prefixes[index].company(len(ids)), []).append(index)
+            groups.setdefault(self.company(prefixes[index], len(ids)), []).append(index)
         texts = [""] * len(after)
         for group in groups.values():
             for start in range(0, len(group), size):
@@ -104,7 +104,7 @@ class Generates(LanguageSide):
         batch = Batch.of(prefixes, [self.model.get_input_embeddings()(ids) for ids in after])
         extra: dict[str, Any] = {} if stop is None else {"stopping_criteria": stopping(stop)}
         if batch.positions is not None:
-            extra["position_ids"] = batch.positions
+            extra["position_ids"] = self.axes(batch.positions)
         cache: Cache = batch.cache
         writer = without_options(self.causal_lm())
         if compiled and not spread_out(self.model) and can_compile(self.device.type):
@@ -141,7 +141,7 @@ class Generates(LanguageSide):
             BadFeaturesError: They hold NaN or infinity.
         """
         batch = Batch.of([prefix], [self.model.get_input_embeddings()(after)])
-        extra = {} if batch.positions is None else {"position_ids": batch.positions[..., len(prefix) :]}
+        extra = {} if batch.positions is None else {"position_ids": self.axes(batch.positions[..., len(prefix) :])}
         with self._rope.active(prefix.scaled):
             logits: Tensor = self.causal_lm()(
                 inputs_embeds=batch.embeds[:, len(prefix) :],
@@ -152,6 +152,10 @@ class Generates(LanguageSide):
             ).logits
         check_computed(logits, self.model, "read the question")
         return logits[0]
+
+    def company(self, prefix: Prefix, length: int) -> Hashable:
+        """What a question of some length has in common with those that may be answered in one batch with it."""
+        return prefix.company(length)
 
     def batch_size(self, prefix: Prefix) -> int:
         """How many questions about prefixes of this size memory sensibly holds at a time."""

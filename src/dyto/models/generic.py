@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +16,7 @@ from dyto.models.framing import AtMost
 from dyto.models.layout import Run
 from dyto.models.pixels import Pictures, as_pictures
 from dyto.models.placement import device_of
+from dyto.models.prefix import Prefix
 from dyto.models.processing import PictureProcessor, accepted
 from dyto.models.stock import StockModel, Tokenizer
 from dyto.models.stock_classes import GRIDS, grid_of, holder_of, marks_of, patches_of
@@ -70,6 +71,11 @@ class StockVision(VideoModel):
         told = f"a model of type {config.model_type!r} has no adapter of its own here: a short trial with two pictures"
         agreed = f"agreed with its stock class to {self.trial.difference:.1g} deviations of the logits"
         self.notices = (*self.notices, f"{told} {agreed}; its prompt has the chat format {self.chat!r}")
+
+    @property
+    def has_axes(self) -> bool:
+        """Whether positions have three axes."""
+        return hasattr(self._holder, "get_rope_index")
 
     def language_model(self) -> Any:
         decoder = self._holder.language_model
@@ -134,7 +140,7 @@ class StockVision(VideoModel):
         return [texts[0], *(self._end + text for text in texts[1:]), self._end]
 
     def positions(self, video: VisualTokens, runs: Sequence[Run]) -> tuple[Tensor | None, int]:
-        if not hasattr(self._holder, "get_rope_index"):
+        if not self.has_axes:
             return super().positions(video, runs)
         try:
             patch = torch.from_numpy(video.patch).to(self.device)
@@ -157,6 +163,13 @@ class StockVision(VideoModel):
         rope = self._holder.get_rope_index
         axes = rope(**accepted(rope, call))[0][:, 0] - 1  # (3, 1 + V + 1)
         return axes[:, torch.cat(kept)], int(axes[0, -1])
+
+    def axes(self, positions: Tensor) -> Tensor:
+        return positions[self.way.first_axis :]
+
+    def company(self, prefix: Prefix, length: int) -> Hashable:
+        """Rows of equal length alone: nobody knows what padding does in this family."""
+        return len(prefix), length, super().company(prefix, length)
 
     def beside(self, ids: Tensor) -> dict[str, Tensor]:
         visual, told = ids < 0, {}

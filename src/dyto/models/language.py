@@ -93,6 +93,10 @@ class LanguageSide(ABC):
         """`Layout.positions` and, with them, `Layout.advance` of a video."""
         return None, sum(map(len, runs))
 
+    def axes(self, positions: Tensor) -> Tensor:
+        """(4, B, n) places, then time, height and width, as the stock model takes them."""
+        return positions
+
     def beside(self, ids: Tensor) -> dict[str, Tensor]:
         """What the stock model is told beside embeddings: by (B, n) ids of the text, -1 where a visual token stands."""
         return {}
@@ -285,7 +289,7 @@ class LanguageSide(ABC):
         if layout.positions is not None:
             places = torch.arange(embeds.shape[1], device=self.device)[None]  # (1, P + V)
             axes = torch.cat([places[:, : len(before)].expand(3, -1), layout.positions + len(before)], 1)
-            positions = torch.cat([places, axes])[:, None]  # (4, 1, P + V)
+            positions = self.axes(torch.cat([places, axes])[:, None])  # (4, 1, P + V)
         if layout.ids is not None:
             layout = replace(layout, beside=self.beside(torch.cat([before, layout.ids])[None]))
         cache = DynamicCache(config=self.causal_lm().config.get_text_config())

@@ -46,7 +46,8 @@ def load_processor(name: str, source: str, revision: str | None, model_type: str
     stated = str(settings.get("image_processor_type") or "").removesuffix("Pil").removesuffix("Fast")
     names = [known.get("pil"), f"{stated}Pil" if stated else None]
     kind: Any = next((own for one in names if one and (own := getattr(transformers, one, None)) is not None), None)
-    if kind is None or not hasattr(kind, "preprocess"):
+    stands_for = type(kind).__name__ == "DummyObject"  # of one whose package is not installed
+    if kind is None or stands_for or not hasattr(kind, "preprocess"):
         needed = known.get("torchvision") or stated or "an image processor"
         raise ModelError(
             f"model {name} takes what {needed} makes of pictures, which needs torchvision; expected one that PIL is "

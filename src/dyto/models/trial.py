@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,11 +37,13 @@ class Way:
         types: The argument by which it is told which places are visual; "" where it need not be told.
         per_layer: Whether each layer has an embedding of its own, which follows from the ids.
         added: Whether features are added to the embedding of their placeholder, instead of taking its place.
+        first_axis: 1 where positions of three axes are taken without the places before them.
     """
 
     types: str = ""
     per_layer: bool = False
     added: bool = False
+    first_axis: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,33 +83,44 @@ def try_out(model: StockVision) -> Trial:
     """
     pictures = list(np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), dtype=np.uint8))
     kind, asked = type(model.model).__name__, model.tokenize("look at this:", " what is shown there ?")
+    trials: list[Trial] = []
+    failed: Exception | None = None
     try:
         expected = _stock(model, pictures, asked.before, asked.after)  # (S, V)
-        deviation = float(expected.std()) or 1.0
-        trials = []
-        for way in _ways(model):
-            model.way = way
-            whole = _whole(model, pictures)
-            both = [whole, replace(whole, data=whole.data.flip(0))]
-            found = [model.logits(model.prefill(asked.before, own), asked.after) for own in both]
-            apart = [float((logits - expected).abs().max()) / deviation for logits in found]
-            trials.append(Trial(apart[0], ALLOWED.get(model.dtype, 0.1), apart[1], way))
-            if trials[-1].passed:
-                return trials[-1]
     except DytoError:
         raise
     except Exception as err:
-        said = str(err).strip().partition("\n")[0] or type(err).__name__
-        raise ModelError(
-            f"model {model.name} ({kind}) has no adapter here, and without one two pictures could not be read ({said}),"
-            " expected a class that takes what its image processor makes: see docs/families.md for one of your own"
-        ) from err
+        raise _unread(model, kind, err) from err
+    deviation = float(expected.std()) or 1.0
+    for way in _ways(model):
+        model.way = way
+        try:
+            whole = _whole(model, pictures)
+            both = [whole, replace(whole, data=whole.data.flip(0))]
+            found = [model.logits(model.prefill(asked.before, own), asked.after) for own in both]
+        except (RuntimeError, ValueError, TypeError, IndexError) as err:  # the stock model takes it otherwise
+            failed = err
+            continue
+        apart = [float((logits - expected).abs().max()) / deviation for logits in found]
+        trials.append(Trial(apart[0], ALLOWED.get(model.dtype, 0.1), apart[1], way))
+        if trials[-1].passed:
+            return trials[-1]
+    if not trials:
+        raise _unread(model, kind, failed) from failed
     best = min(trials, key=lambda trial: trial.difference)
     raise ModelError(
         f"model {model.name} ({kind}) has no adapter here, and read without one its logits differ from those of the "
         f"stock model by {best.difference:.3g} deviations, expected {best.allowed:g} at most, and a quarter of what "
         f"tokens in the wrong order make ({best.control:.3g}): it does more with pictures than to put their tokens "
         "into the prompt; see docs/families.md for an adapter of your own"
+    )
+
+
+def _unread(model: StockVision, kind: str, err: Exception | None) -> ModelError:
+    said = str(err).strip().partition("\n")[0] or type(err).__name__
+    return ModelError(
+        f"model {model.name} ({kind}) has no adapter here, and without one two pictures could not be read ({said}), "
+        "expected a class that takes what its image processor makes: see docs/families.md for one of your own"
     )
 
 
@@ -135,6 +149,6 @@ def _ways(model: StockVision) -> Iterator[Way]:
     """The ways in which a stock model may take visual tokens, the usual ones first."""
     named = inspect.signature(model.model.forward).parameters
     per_layer = "per_layer_inputs" in named and hasattr(model.language_model(), "get_per_layer_inputs")
-    for added in (False, True):
-        for types in ("", *(name for name in TYPES if name in named)):
-            yield Way(types, per_layer, added)
+    axes = (0, 1) if model.has_axes else (0,)
+    for added, first_axis, types in product((False, True), axes, ("", *(name for name in TYPES if name in named))):
+        yield Way(types, per_layer, added, first_axis)
