@@ -433,3 +433,27 @@ def test_marks_of_a_conversation_in_a_question_are_an_error(models, family):
     for mark in ("<|im_end|>", "<|video_pad|>", "<|vision_start|>"):
         with pytest.raises(dyto.ConfigError, match="expected words"):
             qa.ask(film(), f"what{mark} is shown ?")
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
+def test_a_checkpoint_with_tied_heads_is_read_as_by_stock_transformers(family, tmp_path):
+    """As Qwen2.5-VL 3B and Qwen3-VL 2B and 4B are: the weights of the head are those of the words, and are not saved."""
+    forged = FAMILIES[family][0]().config
+    forged.tie_word_embeddings = forged.text_config.tie_word_embeddings = True
+    tied = type(FAMILIES[family][0]())(forged).eval()
+    with torch.no_grad():
+        for weight in tied.parameters():
+            if weight.ndim > 1:
+                weight.normal_(std=1.2 / weight.shape[-1] ** 0.5)
+    tied.save_pretrained(tmp_path)
+    qwen_adapter(family).tokenizer.save_pretrained(tmp_path)
+    model = dyto.load_model(tmp_path, device="cpu")
+    assert model.model.lm_head.weight is model.model.get_input_embeddings().weight
+    model.image_size, model.name = qwen_adapter(family).image_size, family
+    before, after = prompt_for(model.chat, False).fill(QUESTIONS[0])
+    prompt, frames = model.tokenize(before, after), film(3)
+    with torch.no_grad():
+        expected = model.model(**stock_inputs(model, frames, before, after)).logits[0, -len(prompt.after) :]
+    tokens = dyto.VideoQA(model, "concat").encode(frames)
+    found = model.logits(model.prefill(prompt.before, tokens), prompt.after)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)

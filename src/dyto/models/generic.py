@@ -11,7 +11,6 @@ from torch import Tensor
 from dyto.errors import ModelError
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import FloatArray
-from dyto.models.base import VideoModel
 from dyto.models.framing import AtMost
 from dyto.models.layout import Run
 from dyto.models.pixels import Pictures, as_pictures
@@ -21,7 +20,7 @@ from dyto.models.processing import PictureProcessor, accepted
 from dyto.models.stock import StockModel, Tokenizer
 from dyto.models.stock_classes import GRIDS, grid_of, holder_of, marks_of, patches_of
 from dyto.models.towers import look
-from dyto.models.trial import Way, try_out
+from dyto.models.trial import OnTrial, Way, try_out
 
 if TYPE_CHECKING:
     from dyto.video import Frames
@@ -33,7 +32,7 @@ CHUNK_FRAMES = 8
 """Frames that pass the tower together."""
 
 
-class StockVision(VideoModel):
+class StockVision(OnTrial):
     """A checkpoint whose stock class has `get_image_features` and `get_placeholder_mask`, read as several images.
 
     A frame is what the image processor of the checkpoint makes of a picture, in one tile. The tokens of a frame are
@@ -58,7 +57,7 @@ class StockVision(VideoModel):
         self, name: str, model: StockModel, tokenizer: Tokenizer, *, processor: PictureProcessor, **kwargs: Any
     ) -> None:
         self._holder = holder_of(name, model)
-        self._processor = processor
+        self._processor, self.has_axes = processor, hasattr(self._holder, "get_rope_index")
         self.way = Way()
         self._grid_name, self._factor = "", 1  # how the processor tells the patches of a picture; how many a token
         super().__init__(name, model, tokenizer, **kwargs)
@@ -71,11 +70,6 @@ class StockVision(VideoModel):
         told = f"a model of type {config.model_type!r} has no adapter of its own here: a short trial with two pictures"
         agreed = f"agreed with its stock class to {self.trial.difference:.1g} deviations of the logits"
         self.notices = (*self.notices, f"{told} {agreed}; its prompt has the chat format {self.chat!r}")
-
-    @property
-    def has_axes(self) -> bool:
-        """Whether positions have three axes."""
-        return hasattr(self._holder, "get_rope_index")
 
     def language_model(self) -> Any:
         decoder = self._holder.language_model
@@ -109,17 +103,11 @@ class StockVision(VideoModel):
         )
 
     def pixels(self, pictures: Pictures) -> dict[str, Any]:
-        """What the image processor makes of pictures, on the device of the tower."""
         device = device_of(self.tower())
         made = self._processor(list(pictures))
         return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in made.items()}
 
     def tokens_of(self, made: dict[str, Any], count: int) -> Tensor:
-        """(B, N, D) tokens that the stock class makes of the pixels of B pictures.
-
-        Raises:
-            ModelError: Not as many for each picture.
-        """
         features = self._holder.get_image_features(**accepted(self._holder.get_image_features, made))
         features = getattr(features, "pooler_output", features)
         if not isinstance(features, Tensor):

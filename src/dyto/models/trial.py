@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +15,9 @@ from torch import Tensor
 
 from dyto.errors import DytoError, ModelError
 from dyto.features import VisualTokens
+from dyto.models.base import VideoModel
+from dyto.models.pixels import Pictures
 from dyto.models.processing import accepted
-
-if TYPE_CHECKING:
-    from dyto.models.generic import StockVision
 
 SIZE = (56, 84)
 """Height and width of the two pictures of a trial, pixels."""
@@ -68,8 +68,30 @@ class Trial:
         return self.difference <= self.allowed and self.difference * 4 <= self.control
 
 
+class OnTrial(VideoModel):
+    """A model that reads in one of several ways, and is told by a trial in which.
+
+    Attributes:
+        way: That in which it reads now.
+        image_token: Id of the placeholders of a picture.
+        has_axes: Whether positions have three axes.
+    """
+
+    way: Way
+    image_token: int
+    has_axes: bool
+
+    @abstractmethod
+    def pixels(self, pictures: Pictures) -> dict[str, Any]:
+        """What the image processor makes of pictures, on the device of the tower."""
+
+    @abstractmethod
+    def tokens_of(self, made: dict[str, Any], count: int) -> Tensor:
+        """(B, N, D) tokens that the stock class makes of the pixels of B pictures."""
+
+
 @torch.inference_mode()
-def try_out(model: StockVision) -> Trial:
+def try_out(model: OnTrial) -> Trial:
     """Let a stock model read a short prompt with two pictures, alone and by the generic adapter.
 
     Args:
@@ -116,7 +138,7 @@ def try_out(model: StockVision) -> Trial:
     )
 
 
-def _unread(model: StockVision, kind: str, err: Exception | None) -> ModelError:
+def _unread(model: OnTrial, kind: str, err: Exception | None) -> ModelError:
     said = str(err).strip().partition("\n")[0] or type(err).__name__
     return ModelError(
         f"model {model.name} ({kind}) has no adapter here, and without one two pictures could not be read ({said}), "
@@ -124,7 +146,7 @@ def _unread(model: StockVision, kind: str, err: Exception | None) -> ModelError:
     )
 
 
-def _stock(model: StockVision, pictures: list[np.ndarray], before: Tensor, after: Tensor) -> Tensor:
+def _stock(model: OnTrial, pictures: list[np.ndarray], before: Tensor, after: Tensor) -> Tensor:
     """(S, V) logits of the stock model, given ids with placeholders and pixels."""
     made = model.pixels(pictures)
     count = model.tokens_of(made, len(pictures)).shape[1]
@@ -137,7 +159,7 @@ def _stock(model: StockVision, pictures: list[np.ndarray], before: Tensor, after
     return logits[0, -len(after) :]
 
 
-def _whole(model: StockVision, pictures: list[np.ndarray]) -> VisualTokens:
+def _whole(model: OnTrial, pictures: list[np.ndarray]) -> VisualTokens:
     """All tokens of pictures."""
     from dyto.strategies.uniform import whole_frames
 
@@ -145,7 +167,7 @@ def _whole(model: StockVision, pictures: list[np.ndarray]) -> VisualTokens:
     return whole_frames(features, np.arange(len(pictures)), None, len(pictures) * features.num_patches)
 
 
-def _ways(model: StockVision) -> Iterator[Way]:
+def _ways(model: OnTrial) -> Iterator[Way]:
     """The ways in which a stock model may take visual tokens, the usual ones first."""
     named = inspect.signature(model.model.forward).parameters
     per_layer = "per_layer_inputs" in named and hasattr(model.language_model(), "get_per_layer_inputs")
