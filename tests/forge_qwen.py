@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    Cosmos3OmniConfig,
+    Cosmos3OmniForConditionalGeneration,
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
@@ -137,11 +139,20 @@ def forge_qwen3_5_moe(seed=0):
     return loud(Qwen3_5MoeForConditionalGeneration, config, seed)
 
 
+def forge_cosmos3_omni(seed=0):
+    tower = {**TOWER, "num_position_embeddings": 36, "deepstack_visual_indexes": [0, 1]}
+    config = Cosmos3OmniConfig(
+        text_config={**TEXT, "head_dim": 16}, vision_config=tower, **IDS, tie_word_embeddings=False
+    )
+    return loud(Cosmos3OmniForConditionalGeneration, config, seed)
+
+
 FAMILIES = {
     "qwen3_vl": (forge_qwen3_vl, Qwen3VL, "qwen3"),
     "qwen2_5_vl": (forge_qwen2_5_vl, Qwen25VL, "qwen2.5"),
     "qwen2_vl": (forge_qwen2_vl, Qwen2VL, "qwen2.5"),
     "qwen3_vl_moe": (forge_qwen3_vl_moe, Qwen3VL, "qwen3"),
+    "cosmos3_omni": (forge_cosmos3_omni, Qwen3VL, "qwen3"),
     "qwen3_5": (forge_qwen3_5, Qwen35, "qwen3.5"),
     "qwen3_5_moe": (forge_qwen3_5_moe, Qwen35, "qwen3.5"),
 }

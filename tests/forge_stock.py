@@ -285,6 +285,12 @@ KINDS = {
         },
         ("SiglipImageProcessorPil", {"size": {"height": 32, "width": 32}}),
     ),
+    "Cosmos 3 Omni": Kind(
+        "Cosmos3Omni",
+        {"text_config": {**TEXT, **MROPE}, **IDS, **MARKS,
+         "vision_config": _tower(num_position_embeddings=36, deepstack_visual_indexes=[0])},
+        ("Qwen2VLImageProcessorPil", NATIVE),
+    ),
     "Exaone 4.5": Kind(
         "Exaone4_5_",
         {"text_config": {**TEXT, "model_type": "exaone4", "sliding_window": 256}, **IDS, **MARKS,

@@ -16,8 +16,8 @@ from dyto.models.stock_classes import family_of
 from dyto.prompts import prompt_for
 from forge_stock import KINDS, adapter, tokenizer
 
-REFUSED = ("PaliGemma",)
-"""Of these the stock class does more with pictures: PaliGemma's prompt, too, is seen both ways."""
+REFUSED = ("PaliGemma", "Cosmos 3 Omni")
+"""Of these the stock class does more with pictures: PaliGemma's prompt, too, is seen both ways; Cosmos has DeepStack."""
 
 STOCK = [name for name in KINDS if KINDS[name].is_there]
 READ = [name for name in STOCK if name not in REFUSED]
@@ -161,6 +161,13 @@ def test_an_image_processor_that_needs_torchvision_is_named(tmp_path):
     for model_type, needed in (("lfm2_vl", "Lfm2VlImageProcessor"), ("kimi_k25", "Kimi_K25ImageProcessor")):
         with pytest.raises(dyto.ModelError, match=f"takes what {needed} makes of pictures, which needs torchvision"):
             load_processor("m", str(tmp_path), None, model_type)
+
+
+def test_the_version_of_transformers_that_has_a_class_is_named(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "molmo2"}))
+    monkeypatch.setattr("dyto.models.loading.family_of", lambda model_type: None)  # as for transformers 5.17
+    with pytest.raises(dyto.ModelError, match=r"'molmo2', for which transformers 5\.\S+ has no class, expected 5\.20"):
+        dyto.load_model(tmp_path, device="cpu")
 
 
 @pytest.mark.parametrize("model_type", ["bert", "whisper", "nonsense", "idefics2"])

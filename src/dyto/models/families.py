@@ -156,6 +156,9 @@ FAMILIES: dict[str, Family] = {
             "qwen3-vl-2b": ModelEntry(
                 "Qwen/Qwen3-VL-2B-Instruct", 4.3, _APACHE, "small; native resolution, times in text, 256k context"
             ),
+            "qwen3-vl-4b": ModelEntry(
+                "Qwen/Qwen3-VL-4B-Instruct", 8.9, _APACHE, "native resolution, times in text, 256k context"
+            ),
             "qwen3-vl-8b": ModelEntry(
                 "Qwen/Qwen3-VL-8B-Instruct", 17.5, _APACHE, "native resolution, times in text, 256k context"
             ),
@@ -164,6 +167,18 @@ FAMILIES: dict[str, Family] = {
     "qwen3_vl_moe": Family(
         "dyto.models.qwen3_vl:Qwen3VL",
         "Qwen3VLMoeForConditionalGeneration",
+        _QWEN3,
+        "dyto.dropin.readers:native_patches",
+        HALF,
+        models={
+            "qwen3-vl-30b-a3b": ModelEntry(
+                "Qwen/Qwen3-VL-30B-A3B-Instruct", 62.1, _APACHE, "experts, of which 3B read a token; 256k context"
+            ),
+        },
+    ),
+    "cosmos3_omni": Family(
+        "dyto.models.qwen3_vl:Qwen3VL",
+        "Cosmos3OmniForConditionalGeneration",
         _QWEN3,
         "dyto.dropin.readers:native_patches",
         HALF,
@@ -193,6 +208,9 @@ FAMILIES: dict[str, Family] = {
         _QWEN25,
         "dyto.dropin.readers:native_patches",
         models={
+            "qwen2.5-vl-3b": ModelEntry(
+                "Qwen/Qwen2.5-VL-3B-Instruct", 7.5, "Qwen Research License", "not for commercial use; native resolution"
+            ),
             "qwen2.5-vl-7b": ModelEntry(
                 "Qwen/Qwen2.5-VL-7B-Instruct", 16.6, _APACHE, "native resolution, absolute time, 128k context"
             ),
@@ -227,6 +245,12 @@ FAMILIES: dict[str, Family] = {
                 "OpenGVLab/InternVL3-1B-hf", 1.9, _APACHE, "small; trained on videos, 32k context"
             ),
             "internvl3-8b": ModelEntry("OpenGVLab/InternVL3-8B-hf", 15.9, _APACHE, "trained on videos, 32k context"),
+            "internvl3.5-1b": ModelEntry(
+                "OpenGVLab/InternVL3_5-1B-HF", 2.1, _APACHE, "small; trained on videos, 32k context"
+            ),
+            "internvl3.5-8b": ModelEntry(
+                "OpenGVLab/InternVL3_5-8B-HF", 17.1, _APACHE, "trained on videos, 32k context"
+            ),
         },
     ),
     "llava": Family(
@@ -328,3 +352,11 @@ FAMILIES: dict[str, Family] = {
 
 OTHER_CHATS: dict[str, Chat] = {"glm46v": _GLM, "glm4v": _GLM, "glm4v_moe": _GLM}
 """The chat formats of model types that have no row, and are read by `dyto.models.generic`."""
+
+NEEDS_TRANSFORMERS: dict[str, str] = {
+    "apertus1p5": "5.24", "dots3_note": "5.23", "granite_docling": "5.23", "hy_v4_vl": "5.24",
+    "hyperclovax_vision_v2": "5.18", "inkling2": "5.23", "inkling2_loop": "5.24", "lfm3_vl": "5.23",
+    "minicpm_ocr": "5.21", "minicpmv4_7": "5.18", "mistral_large4": "5.22", "molmo2": "5.20", "muse_spark": "5.20",
+    "nemotron_h_omni": "5.18", "unlimited_ocr": "5.20",
+}  # fmt: skip
+"""The first version of transformers that has a class for pictures of a model type, where 5.17 has none."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from transformers import AutoTokenizer
 from transformers.utils import cached_file
 
@@ -19,7 +20,7 @@ from dyto.errors import DytoError, MissingExtraError, ModelError, unknown
 from dyto.models.base import VideoModel
 from dyto.models.catalog import CATALOG, real_models_hint
 from dyto.models.claims import checked_claims
-from dyto.models.families import FAMILIES, Family
+from dyto.models.families import FAMILIES, NEEDS_TRANSFORMERS, Family
 from dyto.models.files import (
     TOKENIZER_FILES,
     find_file,
@@ -121,6 +122,11 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
     original = original_llava.is_original(config)
     model_type = "llava_next" if original else config.get("model_type")
     row = _row(model_type)
+    if row is None and model_type in NEEDS_TRANSFORMERS:
+        raise ModelError(
+            f"model {name} is of type {model_type!r}, for which transformers {transformers.__version__} has no class, "
+            f"expected {NEEDS_TRANSFORMERS[model_type]} or newer: pip install -U transformers"
+        )
     if row is None:
         raise ModelError(
             f"model {name} is of type {model_type!r}, expected one of {', '.join(sorted(FAMILIES))}, or another whose "
