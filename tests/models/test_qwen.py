@@ -95,7 +95,15 @@ def test_tower_output_that_is_too_large_to_keep_is_computed_again(models, family
 
 
 @pytest.mark.parametrize(
-    ("family", "layer"), [("qwen3_vl", 0), ("qwen3_vl", -1), ("qwen2_vl", 1), ("qwen2_5_vl", 1), ("qwen2_5_vl", 0)]
+    ("family", "layer"),
+    [
+        ("qwen3_vl", 0),
+        ("qwen3_vl", -1),
+        ("qwen2_vl", 1),
+        ("qwen2_5_vl", 1),
+        ("qwen2_5_vl", 0),
+        ("qwen3_5", 1),
+    ],
 )
 def test_attention_is_what_the_eager_tower_pays(family, layer, monkeypatch):
     model, frames = qwen_adapter(family), film(3)

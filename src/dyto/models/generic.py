@@ -68,8 +68,10 @@ class StockVision(OnTrial):
         self.image_size, self.num_patches = AtMost(LARGEST), LARGEST
         self.trial = try_out(self)
         told = f"a model of type {config.model_type!r} has no adapter of its own here: a short trial with two pictures"
-        agreed = f"agreed with its stock class to {self.trial.difference:.1g} deviations of the logits"
-        self.notices = (*self.notices, f"{told} {agreed}; its prompt has the chat format {self.chat!r}")
+        self.notices = (
+            *self.notices,
+            f"{told} agreed with its stock class; its chat format is taken for {self.chat!r}",
+        )
 
     def language_model(self) -> Any:
         decoder = self._holder.language_model
