@@ -38,11 +38,12 @@ def _models() -> Table:
             f"{entry.size:.1f} GB" if entry.size else "none",
             entry.licence,
             entry.source or "-",
+            entry.run_by or "nobody yet",
             entry.note,
         ]
         for name, entry in CATALOG.items()
     ]
-    return ["model", "download", "licence", "hub name", "note"], rows
+    return ["model", "download", "licence", "hub name", "true weights run by", "note"], rows
 
 
 def _strategies() -> Table:

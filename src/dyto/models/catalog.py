@@ -5,7 +5,7 @@ from __future__ import annotations
 from dyto.models.families import FAMILIES, ModelEntry
 
 CATALOG: dict[str, ModelEntry] = {
-    "tiny": ModelEntry("", 0.0, "Apache-2.0", "ships with the package; knows synthetic shapes only"),
+    "tiny": ModelEntry("", 0.0, "Apache-2.0", "ships with the package; knows synthetic shapes only", "its makers"),
     **{name: entry for family in FAMILIES.values() for name, entry in family.models.items()},
 }
 """Every short name. A hub name or a local folder works as well."""

@@ -12,6 +12,7 @@ from typing import Any
 
 HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+UNIT = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 """Mean and standard deviation of each channel of a tower's input, of values from 0 to 1."""
 
 
@@ -41,12 +42,14 @@ class ModelEntry:
         size: Of the download, in GB.
         licence: As its makers state it.
         note: What it is good for.
+        run_by: Who is known to have run its true weights with this package; "" for nobody.
     """
 
     source: str
     size: float
     licence: str
     note: str
+    run_by: str = ""
 
 
 INTERNVL = Chat("internvl", "<|im_start|>user\n", "<image>\n", "<|im_end|>\n<|im_start|>assistant\n")
@@ -108,13 +111,16 @@ _VIPLLAVA = Chat(
     "###Assistant:",
 )
 _GEMMA = Chat("gemma", "<start_of_turn>user", "<image>\n\n", "<end_of_turn>\n<start_of_turn>model\n")
+_GEMMA4 = Chat("gemma4", "<|turn>user\n", "<image>", "<turn|>\n<|turn>model\n")
 _QWEN25 = Chat(
     "qwen2.5",
     "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n",
     "<image>",
     "<|im_end|>\n<|im_start|>assistant\n",
 )
+_GLM = Chat("glm", "[gMASK]<sop><|user|>\n", "<image>", "/nothink<|assistant|>\n<think></think>\n")
 _QWEN3 = Chat("qwen3", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n")
+_QWEN35 = Chat("qwen3.5", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
 
 _APACHE, _LLAMA, _GEMMA_TERMS = "Apache-2.0", "Llama 2 Community License", "Gemma Terms of Use"
 
@@ -150,6 +156,9 @@ FAMILIES: dict[str, Family] = {
             "qwen3-vl-2b": ModelEntry(
                 "Qwen/Qwen3-VL-2B-Instruct", 4.3, _APACHE, "small; native resolution, times in text, 256k context"
             ),
+            "qwen3-vl-4b": ModelEntry(
+                "Qwen/Qwen3-VL-4B-Instruct", 8.9, _APACHE, "native resolution, times in text, 256k context"
+            ),
             "qwen3-vl-8b": ModelEntry(
                 "Qwen/Qwen3-VL-8B-Instruct", 17.5, _APACHE, "native resolution, times in text, 256k context"
             ),
@@ -161,6 +170,37 @@ FAMILIES: dict[str, Family] = {
         _QWEN3,
         "dyto.dropin.readers:native_patches",
         HALF,
+        models={
+            "qwen3-vl-30b-a3b": ModelEntry(
+                "Qwen/Qwen3-VL-30B-A3B-Instruct", 62.1, _APACHE, "experts, of which 3B read a token; 256k context"
+            ),
+        },
+    ),
+    "cosmos3_omni": Family(
+        "dyto.models.qwen3_vl:Qwen3VL",
+        "Cosmos3OmniForConditionalGeneration",
+        _QWEN3,
+        "dyto.dropin.readers:native_patches",
+        HALF,
+    ),
+    "qwen3_5": Family(
+        "dyto.models.qwen3_5:Qwen35",
+        "Qwen3_5ForConditionalGeneration",
+        _QWEN35,
+        "dyto.dropin.readers:native_patches",
+        HALF,
+        models={
+            "qwen3.5-9b": ModelEntry(
+                "Qwen/Qwen3.5-9B", 19.3, _APACHE, "native resolution, times in text, linear attention, 256k context"
+            ),
+        },
+    ),
+    "qwen3_5_moe": Family(
+        "dyto.models.qwen3_5:Qwen35",
+        "Qwen3_5MoeForConditionalGeneration",
+        _QWEN35,
+        "dyto.dropin.readers:native_patches",
+        HALF,
     ),
     "qwen2_5_vl": Family(
         "dyto.models.qwen2_5_vl:Qwen25VL",
@@ -168,6 +208,9 @@ FAMILIES: dict[str, Family] = {
         _QWEN25,
         "dyto.dropin.readers:native_patches",
         models={
+            "qwen2.5-vl-3b": ModelEntry(
+                "Qwen/Qwen2.5-VL-3B-Instruct", 7.5, "Qwen Research License", "not for commercial use; native resolution"
+            ),
             "qwen2.5-vl-7b": ModelEntry(
                 "Qwen/Qwen2.5-VL-7B-Instruct", 16.6, _APACHE, "native resolution, absolute time, 128k context"
             ),
@@ -202,6 +245,12 @@ FAMILIES: dict[str, Family] = {
                 "OpenGVLab/InternVL3-1B-hf", 1.9, _APACHE, "small; trained on videos, 32k context"
             ),
             "internvl3-8b": ModelEntry("OpenGVLab/InternVL3-8B-hf", 15.9, _APACHE, "trained on videos, 32k context"),
+            "internvl3.5-1b": ModelEntry(
+                "OpenGVLab/InternVL3_5-1B-HF", 2.1, _APACHE, "small; trained on videos, 32k context"
+            ),
+            "internvl3.5-8b": ModelEntry(
+                "OpenGVLab/InternVL3_5-8B-HF", 17.1, _APACHE, "trained on videos, 32k context"
+            ),
         },
     ),
     "llava": Family(
@@ -270,6 +319,44 @@ FAMILIES: dict[str, Family] = {
             ),
         },
     ),
+    "gemma4": Family(
+        "dyto.models.gemma4:Gemma4",
+        "Gemma4ForConditionalGeneration",
+        _GEMMA4,
+        "dyto.dropin.readers:placed_patches",
+        UNIT,
+        models={
+            "gemma-4-e2b": ModelEntry(
+                "google/gemma-4-E2B-it", 10.2, _APACHE, "small; trained on videos, times in text, 128k context"
+            ),
+            "gemma-4-e4b": ModelEntry(
+                "google/gemma-4-E4B-it", 16.0, _APACHE, "trained on videos, times in text, 128k context"
+            ),
+        },
+    ),
+    "gemma4_unified": Family(
+        "dyto.models.gemma4:Gemma4",
+        "Gemma4UnifiedForConditionalGeneration",
+        _GEMMA4,
+        "dyto.dropin.readers:placed_patches",
+        UNIT,
+        models={
+            "gemma-4-12b": ModelEntry(
+                "google/gemma-4-12B-it", 24.0, _APACHE, "without a tower; trained on videos, 256k context"
+            ),
+        },
+    ),
     "vipllava": Family("dyto.models.vipllava:VipLlava", "VipLlavaForConditionalGeneration", _VIPLLAVA),
 }
 """For each `model_type` of a config."""
+
+OTHER_CHATS: dict[str, Chat] = {"glm46v": _GLM, "glm4v": _GLM, "glm4v_moe": _GLM}
+"""The chat formats of model types that have no row, and are read by `dyto.models.generic`."""
+
+NEEDS_TRANSFORMERS: dict[str, str] = {
+    "apertus1p5": "5.24", "dots3_note": "5.23", "granite_docling": "5.23", "hy_v4_vl": "5.24",
+    "hyperclovax_vision_v2": "5.18", "inkling2": "5.23", "inkling2_loop": "5.24", "lfm3_vl": "5.23",
+    "minicpm_ocr": "5.21", "minicpmv4_7": "5.18", "mistral_large4": "5.22", "molmo2": "5.20", "muse_spark": "5.20",
+    "nemotron_h_omni": "5.18", "unlimited_ocr": "5.20",
+}  # fmt: skip
+"""The first version of transformers that has a class for pictures of a model type, where 5.17 has none."""
