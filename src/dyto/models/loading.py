@@ -33,7 +33,7 @@ from dyto.models.finite import check_weights
 from dyto.models.placement import DeviceMap, Placement
 from dyto.models.stock import Tokenizer
 from dyto.models.tokenizing import check_class, check_growth
-from dyto.models.weights import check_sizes, weight_files
+from dyto.models.weights import check_sizes, untied_unless_said, weight_files
 from dyto.prompts import PROMPT_PAIRS
 
 logger = logging.getLogger(__name__)
@@ -117,7 +117,10 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
 
     config = read_config(source, placement.revision)
     original = original_llava.is_original(config)
-    model_type = "llava_next" if original else config.get("model_type")
+    if original:
+        source = original_llava.download(source, placement.revision)
+        shape = _tell(name, original_llava.stock_config, source, config)
+    model_type = shape.model_type if original else config.get("model_type")
     if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise ModelError(
             f"model {name} is of type {model_type!r}, expected one of {', '.join(sorted(FAMILIES))}: "
@@ -125,12 +128,9 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
         )
     family: type[VideoModel] = FAMILIES[model_type].adapter_class
     stock = FAMILIES[model_type].stock_class
-    if original:
-        source = original_llava.download(source, placement.revision)
-        shape = _tell(name, original_llava.stock_config, source, config)
-    else:
-        shape = _tell(name, stock.config_class.from_dict, config)
-    normalization = read_normalization(source, placement.revision)
+    if not original:
+        shape = untied_unless_said(_tell(name, stock.config_class.from_dict, dict(config)), config)
+    normalization = read_normalization(source, placement.revision, FAMILIES[model_type].normalization)
     model = load_weights(stock, source, placement, shape, original_llava.KEY_MAPPING if original else None)
     tokenizer = load_tokenizer(source, placement.revision, model.config)
     return _tell(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,30 @@ def check_head(source: str, file: Path) -> None:
             f"model {source} cannot be loaded: {file.name} claims a list of tensors of {length} bytes, expected at "
             f"most {min(MOST_HEADER, max(0, file.stat().st_size - 8))}: download it again"
         )
+
+
+def untied_unless_said(shape: Any, config: Mapping[str, Any]) -> Any:
+    """Leave the head of a model its own weights unless a config says that it shares those of the embeddings.
+
+    Some classes of transformers tie them where a config says nothing, even if its language model is of a kind that
+    does not: a head that is missing from the files would then be made up.
+
+    Args:
+        shape: The config of the stock class; it is changed.
+        config: The config.json that it was made from.
+
+    Returns:
+        `shape`.
+
+    Example:
+        >>> from transformers import InternVLConfig
+        >>> untied_unless_said(InternVLConfig(), {}).tie_word_embeddings
+        False
+    """
+    said = "tie_word_embeddings" in config
+    if not said and not getattr(shape.get_text_config(), "tie_word_embeddings", False):
+        shape.tie_word_embeddings = False
+    return shape
 
 
 def check_sizes(source: str, skeleton: Any, files: Iterable[Path], placement: Placement, quantized: bool) -> None:
