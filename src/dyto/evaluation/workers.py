@@ -19,6 +19,7 @@ from dyto.evaluation.loading import Loader
 from dyto.evaluation.questions import Questions
 from dyto.evaluation.runner import is_open, run
 from dyto.evaluation.settings import Settings
+from dyto.models.devices import numbered_devices
 
 POLL_SECONDS = 1.0
 START_METHOD = "spawn"
@@ -30,7 +31,7 @@ Complaint = tuple[Exception, str]
 
 
 def worker_devices(settings: Settings) -> list[str | None]:
-    """The device of every worker: all visible GPUs, or as many processes as were asked for.
+    """The device of every worker: all GPUs that are there, or as many processes as were asked for.
 
     Example:
         >>> from dyto.models.loading_options import Loading
@@ -39,11 +40,11 @@ def worker_devices(settings: Settings) -> list[str | None]:
     """
     if settings.loading.device_map is not None:
         return [settings.loading.device] * (settings.workers or 1)  # each model has its parts on all devices
-    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    if settings.loading.device is not None:
+    if settings.loading.device not in (None, "auto"):
         return [settings.loading.device] * (settings.workers or 1)
-    count = settings.workers or max(1, len(gpus))
-    return [gpus[i % len(gpus)] if gpus else None for i in range(count)]
+    cards = numbered_devices()
+    count = settings.workers or max(1, len(cards))
+    return [cards[i % len(cards)] if cards else None for i in range(count)]
 
 
 def nothing_open(settings: Settings, questions: Questions) -> bool:

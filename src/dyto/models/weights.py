@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers.utils.hub import cached_files
 
 from dyto.errors import ModelError
+from dyto.models.devices import memory_of
 from dyto.models.files import find_file, read_json
 from dyto.models.placement import Placement
 
@@ -149,17 +149,6 @@ def check_sizes(source: str, skeleton: Any, files: Iterable[Path], placement: Pl
             f"model {source} takes {_giga(needed)} bytes on {placement.device}, expected no more than the "
             f"{_giga(there)} that are there: take a smaller model, device_map='auto', or quantization"
         )
-
-
-def memory_of(device: torch.device) -> int | None:
-    """All bytes of memory of a device, used or not, with what this machine may swap; None where that cannot be told."""
-    if device.type == "cuda":
-        return int(torch.cuda.get_device_properties(device).total_memory)
-    try:
-        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        return sum(int(lines[name].split()[0]) << 10 for name in ("MemTotal", "SwapTotal"))
-    except (OSError, KeyError, ValueError):
-        return None
 
 
 def _giga(number: float) -> str:

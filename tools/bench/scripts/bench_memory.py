@@ -23,7 +23,7 @@ import dyto
 from dyto.models.catalog import CATALOG
 from dyto.models.families import FAMILIES
 from dyto.models.pixels import Normalization
-from dyto.models.placement import LANGUAGE_PARTS
+from dyto.models.quantizing import LANGUAGE_PARTS
 from dyto.models.tiny import build_config, build_tokenizer
 from dyto.models.towers import FrameTower
 
