@@ -117,6 +117,7 @@ _QWEN25 = Chat(
 _QWEN3 = Chat("qwen3", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n")
 
 _APACHE, _LLAMA, _GEMMA_TERMS = "Apache-2.0", "Llama 2 Community License", "Gemma Terms of Use"
+_MIT_QWEN = "MIT, Qwen2.5 part Apache-2.0"
 
 FAMILIES: dict[str, Family] = {
     "llava_next": Family(
@@ -169,7 +170,10 @@ FAMILIES: dict[str, Family] = {
         "dyto.dropin.readers:native_patches",
         models={
             "qwen2.5-vl-7b": ModelEntry(
-                "Qwen/Qwen2.5-VL-7B-Instruct", 16.6, _APACHE, "native resolution, absolute time, 128k context"
+                "Qwen/Qwen2.5-VL-7B-Instruct",
+                16.6,
+                _APACHE,
+                "native resolution, absolute time; 32k context",
             ),
         },
     ),
@@ -199,9 +203,9 @@ FAMILIES: dict[str, Family] = {
         IMAGENET,
         models={
             "internvl3-1b": ModelEntry(
-                "OpenGVLab/InternVL3-1B-hf", 1.9, _APACHE, "small; trained on videos, 32k context"
+                "OpenGVLab/InternVL3-1B-hf", 1.9, _MIT_QWEN, "small; trained on videos, 32k context"
             ),
-            "internvl3-8b": ModelEntry("OpenGVLab/InternVL3-8B-hf", 15.9, _APACHE, "trained on videos, 32k context"),
+            "internvl3-8b": ModelEntry("OpenGVLab/InternVL3-8B-hf", 15.9, _MIT_QWEN, "trained on videos, 32k context"),
         },
     ),
     "llava": Family(

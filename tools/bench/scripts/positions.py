@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from dyto.features import FrameFeatures, VisualTokens
+from dyto.models.base import VideoModel
 from dyto.models.placement import Placement
 from dyto.strategies.evs import EVS
 from dyto_bench.shapes import build_random
@@ -60,9 +61,10 @@ def vllm_places(kept: int) -> np.ndarray:
     return np.array([(frame, *divmod(slot, COLS)) for frame, count in enumerate(counts) for slot in range(count)])
 
 
-def our_places(model, tokens: VisualTokens) -> np.ndarray:
+def our_places(model: VideoModel, tokens: VisualTokens) -> np.ndarray:
     """The same, read off what this package writes for the language model: its layout, and nothing else."""
     layout = model.lay_out(tokens)
+    assert layout.positions is not None
     visual, positions = layout.visual.numpy(), layout.positions.numpy()
     begins = np.flatnonzero(np.diff(visual.astype(int), prepend=0) == 1)
     block = np.searchsorted(begins, np.flatnonzero(visual), side="right") - 1  # which times the token stands behind
