@@ -19,6 +19,11 @@ TO_ORIGINAL = [
     (r"^model\.image_newline$", "model.image_newline"),
 ]
 
+ARCHITECTURES = {
+    "llama": "LlavaLlamaForCausalLM", "mistral": "LlavaMistralForCausalLM", "qwen2": "LlavaQwenForCausalLM",
+}  # fmt: skip
+"""By language model; "model_type" is "llava" for Llama and Qwen alike."""
+
 
 def forge_model(seed=0, context=2048, text=None, prompt="tiny"):
     """A model whose answers depend on every word and every frame: weights far larger than usual."""
@@ -72,7 +77,7 @@ def save_original(model, folder, shards=3, drop=(), config_changes=None):
     )
     text = model.config.text_config
     config = {
-        "architectures": ["LlavaMistralForCausalLM" if text.model_type == "mistral" else "LlavaLlamaForCausalLM"],
+        "architectures": [ARCHITECTURES[text.model_type]],
         "model_type": "llava_mistral" if text.model_type == "mistral" else "llava",
         "mm_vision_tower": "openai/clip-vit-large-patch14-336",
         "mm_vision_select_layer": -2,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers as stock
+from safetensors import safe_open
+from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
 from dyto.models.families import FAMILIES
 from dyto.models.original_llava import is_original, stock_config
+from dyto.models.weights import untied_unless_said
 
 from forge import save_original
 
@@ -122,6 +126,24 @@ def build_tokenizer(name: str, size: int = 0) -> Any:
     return stock.PreTrainedTokenizerFast(tokenizer_object=tokenizer, clean_up_tokenization_spaces=False, **roles)
 
 
+TRUE_NAMES = (
+    r"^vision_tower\.(embeddings|encoder|pre_layrnorm|post_layernorm|head)\b",
+    r"vision_tower.vision_model.\1",
+)
+"""Of the names that transformers writes, those that the files on the hub have otherwise, in families with a tower of CLIP
+or SigLIP; the older names of language models and of Qwen's towers it writes itself."""
+
+
+def rename_weights(folder: Path, old: str, new: str, drop: str = "$^") -> None:
+    """Give weights of a checkpoint other names, and leave some of them out."""
+    kept = {}
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        for key in file.keys():  # noqa: SIM118 - not a dict
+            if not re.search(drop, key):
+                kept[re.sub(old, new, key)] = file.get_tensor(key)
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 def forge_real(source: Path, folder: Path, generation: dict[str, Any] | None = None, seed: int = 0) -> Path:
     """Write a checkpoint of a real config, cut, in the dtype that it names.
 
@@ -143,7 +165,7 @@ def forge_real(source: Path, folder: Path, generation: dict[str, Any] | None = N
         kind = stock.LlavaNextForConditionalGeneration
     else:
         kind = getattr(stock, FAMILIES[config["model_type"]].stock)
-        made = kind.config_class.from_pretrained(folder)
+        made = untied_unless_said(kind.config_class.from_pretrained(folder), config)
     model = _loud(kind, made, seed).to(dtype)
     if original:
         save_original(model, folder)
@@ -151,6 +173,8 @@ def forge_real(source: Path, folder: Path, generation: dict[str, Any] | None = N
         model.generation_config = stock.GenerationConfig()
         model.save_pretrained(folder)
         (folder / "generation_config.json").unlink(missing_ok=True)
+        if source.name.startswith(("llava", "gemma3")):
+            rename_weights(folder, *TRUE_NAMES)
     (folder / "config.json").write_text(json.dumps(config, indent=2))  # theirs again, not what transformers makes of it
     build_tokenizer(source.name, 32000 if original else 0).save_pretrained(folder)
     for name in ("preprocessor_config.json", "processor_config.json"):

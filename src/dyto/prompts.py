@@ -38,6 +38,12 @@ CHAT_FORMATS: dict[str, Chat] = {
         "<image>\n",
         "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
     ),
+    "llava-video": Chat(
+        "llava-video",
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n",
+        "<image>\n",
+        "<|im_end|>\n<|im_start|>assistant\n",
+    ),
     **_FAMILIES_CHATS,
 }
 """Those of language models, and those that families were trained with."""
@@ -135,7 +141,7 @@ def _chat(name: str, chat: str, body: str, start: str) -> Prompt:
 
 
 _ANSWER, _BEST = "Answer: In the video,", "Answer: Best option:("
-_OTHERS = ("llama3", *_FAMILIES_CHATS)
+_OTHERS = ("llama3", "llava-video", *_FAMILIES_CHATS)
 
 PROMPTS: dict[str, Prompt] = {
     prompt.name: prompt

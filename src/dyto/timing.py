@@ -13,6 +13,14 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
+def synchronize(device: torch.device) -> None:
+    """Wait until an accelerator has done what it was given, so that time can be taken."""
+    if device.type == "mps":
+        torch.mps.synchronize()
+    elif device.type in ("cuda", "xpu"):
+        getattr(torch, device.type).synchronize(device)
+
+
 class Stopwatch:
     """Adds up the seconds spent in named stages.
 
@@ -54,6 +62,5 @@ class Stopwatch:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def _now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        synchronize(self.device)
         return time.perf_counter()

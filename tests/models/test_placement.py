@@ -1,6 +1,9 @@
 """Models over several places, in fewer bits, by other kernels: what works is the same, what does not says why."""
 
+import gc
 import importlib.util
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +11,10 @@ import torch
 
 import dyto
 from dyto.models.placement import Placement, device_of
+from dyto.models.quantizing import quantizer
 
 from forge import forge_model, save_stock
+from forge_qwen import forge_qwen3_vl_moe, qwen_tokenizer
 
 ON_DISK = {
     "model.vision_tower": "disk",
@@ -17,6 +22,14 @@ ON_DISK = {
     "model.multi_modal_projector": "cpu",
     "model.language_model": "disk",
     "lm_head": "cpu",
+}
+ONE_LAYER_ON_DISK = {
+    "model.visual": "cpu",
+    "lm_head": "cpu",
+    **{
+        f"model.language_model.{part}": "cpu" for part in ("embed_tokens", "norm", "rotary_emb", "layers.0", "layers.2")
+    },
+    "model.language_model.layers.1": "disk",
 }
 needs_accelerate = pytest.mark.skipif(not importlib.util.find_spec("accelerate"), reason="needs the extra 'large'")
 
@@ -103,7 +116,8 @@ def test_a_device_and_a_device_map_exclude_each_other():
     ],
 )
 def test_what_is_not_installed_is_named_with_its_extra(monkeypatch, options, extra, package):
-    monkeypatch.setattr("dyto.models.placement.find_spec", lambda name: None)
+    for module in ("placement", "quantizing"):
+        monkeypatch.setattr(f"dyto.models.{module}.find_spec", lambda name: None)
     with pytest.raises(dyto.MissingExtraError, match=rf"needs {package}.*pip install '.\[{extra}\]'"):
         dyto.load_model("tiny", **options)
 
@@ -113,15 +127,92 @@ def test_an_unknown_quantization_is_an_error():
         dyto.load_model("tiny", quantization="4bits")
 
 
+@pytest.mark.parametrize(
+    ("name", "device", "there", "expected"),
+    [
+        ("8bit", "cuda", ("bitsandbytes", "torchao"), "bitsandbytes"),
+        ("8bit", "cpu", ("bitsandbytes", "torchao"), "torchao"),
+        ("8bit", "cpu", ("bitsandbytes",), "bitsandbytes"),
+        ("8bit", "cuda", ("torchao",), "torchao"),
+        ("4bit", "cpu", ("bitsandbytes", "torchao"), "bitsandbytes"),
+        ("4bit", "cpu", ("torchao",), None),
+    ],
+)
+def test_bits_are_left_out_by_a_package_that_is_there_and_fast_on_the_device(
+    monkeypatch, name, device, there, expected
+):
+    monkeypatch.setattr("dyto.models.quantizing.find_spec", lambda package: package in (*there, "accelerate") or None)
+    if expected is None:
+        with pytest.raises(dyto.MissingExtraError, match="4bit needs bitsandbytes"):
+            quantizer(name, torch.device(device))
+        return
+    assert quantizer(name, torch.device(device)) == expected
+    placement = Placement(None, torch.device(device), None, None, quantization=name)
+    if name == "8bit" and expected == "bitsandbytes":
+        assert placement.pick_dtype(1) == torch.float16
+    elif device == "cpu":
+        assert placement.pick_dtype(1) == torch.float32
+
+
+@pytest.fixture(scope="module")
+def experts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("experts")
+    forge_qwen3_vl_moe().save_pretrained(folder)
+    qwen_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def test_quantization_that_would_leave_most_weights_as_they_are_is_refused(experts, monkeypatch):
+    monkeypatch.setattr("dyto.models.quantizing.find_spec", lambda package: True)
+    with pytest.raises(dyto.ConfigError, match=r"reaches 33% of this language model: its experts.*device_map='auto'"):
+        dyto.load_model(experts, device="cpu", quantization="8bit")
+
+
+@needs_accelerate
+@pytest.mark.filterwarnings("ignore:The following device_map keys")
+@pytest.mark.filterwarnings("ignore:You are calling .generate")
+@pytest.mark.parametrize("spread", ["auto", {"": "disk"}, ONE_LAYER_ON_DISK])
+def test_a_mixture_of_experts_is_spread_as_well(experts, spread):
+    def logits(**options):
+        model = dyto.load_model(experts, dtype="float32", **options)
+        prompt = model.tokenize(*dyto.prompts.prompt_for(model.chat, choices=False).fill("why"))
+        tokens = dyto.VideoQA(model, "uniform").encode(video(4))
+        return model, model.logits(model.prefill(prompt.before, tokens), prompt.after)
+
+    temporary = Path(tempfile.gettempdir())
+    before = {*temporary.glob("dyto-*")}
+    model, found = logits(device_map=spread)
+    if isinstance(spread, dict):
+        assert "meta" in {weight.device.type for weight in model.model.parameters()}
+        assert len({*temporary.glob("dyto-*")} - before) == 1  # experts are of another shape in the files
+    torch.testing.assert_close(found, logits(device="cpu")[1], rtol=1e-4, atol=1e-4)
+    del model
+    gc.collect()
+    assert {*temporary.glob("dyto-*")} <= before
+
+
 @pytest.mark.soak  # which installs the extra `quantized`
 @pytest.mark.filterwarnings("ignore")  # of bitsandbytes
 @pytest.mark.parametrize(("name", "kept", "dtype"), [("8bit", "int8", "float16"), ("4bit", "uint8", "float32")])
-def test_the_language_model_is_kept_in_fewer_bits_and_the_vision_side_is_not(stock, name, kept, dtype):
+def test_the_language_model_is_kept_in_fewer_bits_and_the_vision_side_is_not(stock, name, kept, dtype, monkeypatch):
+    bitsandbytes = pytest.importorskip("bitsandbytes").__name__
+    monkeypatch.setattr("dyto.models.quantizing.find_spec", lambda package: package in (bitsandbytes, "accelerate"))
     qa, texts = answers(stock, device="cpu", quantization=name)
     core = qa.model.model.model
     assert str(core.language_model.layers[0].mlp.up_proj.weight.dtype) == f"torch.{kept}"
     for part in (core.vision_tower, core.multi_modal_projector, qa.model.model.lm_head):
         assert {str(weight.dtype) for weight in part.parameters()} == {f"torch.{dtype}"}
+    assert all(texts)
+
+
+@pytest.mark.soak
+@pytest.mark.filterwarnings("ignore")  # of torchao
+def test_torchao_keeps_the_language_model_in_8_bit_on_a_cpu(stock):
+    pytest.importorskip("torchao")
+    qa, texts = answers(stock, device="cpu", quantization="8bit")
+    core = qa.model.model.model
+    assert type(core.language_model.layers[0].mlp.up_proj.weight).__name__ == "Int8Tensor"
+    assert core.vision_tower.dtype == core.multi_modal_projector.linear_1.weight.dtype == torch.float32
     assert all(texts)
 
 

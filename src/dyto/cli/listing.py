@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 from dyto.errors import unknown
 from dyto.models.catalog import CATALOG
+from dyto.models.facts import FACTS
+from dyto.models.placement import LARGE
 from dyto.prompts import PROMPTS
 from dyto.savings import Savings
 from dyto.strategies import PRESETS, STRATEGIES, DyTo
@@ -36,6 +38,7 @@ def _models() -> Table:
         [
             name,
             f"{entry.size:.1f} GB" if entry.size else "none",
+            *_needs(name),
             entry.licence,
             entry.source or "-",
             entry.run_by or "nobody yet",
@@ -43,7 +46,17 @@ def _models() -> Table:
         ]
         for name, entry in CATALOG.items()
     ]
-    return ["model", "download", "licence", "hub name", "true weights run by", "note"], rows
+    heads = ["model", "download", "on a CPU", "on a GPU", "licence", "hub name", "true weights run by", "note"]
+    return heads, rows
+
+
+def _needs(name: str) -> tuple[str, str]:
+    """Memory on a CPU, in the numbers that are taken there by default, and on a GPU; GB, computed."""
+    facts = FACTS.get(name)
+    if facts is None:
+        return "?", "?"
+    bits = 32 if 4 * facts.weights * 1e9 <= LARGE else 16
+    return f"{facts.memory(bits):.0f} GB", f"{facts.memory(16):.0f} GB"
 
 
 def _strategies() -> Table:

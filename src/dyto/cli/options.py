@@ -23,7 +23,7 @@ Text = str | None
 VideoFile = Annotated[str, typer.Argument(help="A video file, or a folder of pictures.", show_default=False)]
 ModelName = Annotated[Text, typer.Option(help="A short name, a folder or a hub name. (default: $DYTO_MODEL or tiny)")]
 Revision = Annotated[Text, typer.Option(help="Branch, tag or commit of a hub model.")]
-Device = Annotated[Text, typer.Option(help="cpu, cuda or cuda:N. (default: cuda if there is one)")]
+Device = Annotated[Text, typer.Option(help="auto, cpu, cuda, cuda:N, xpu or mps. (default: auto)")]
 Dtype = Annotated[Text, typer.Option(help="float32, bfloat16 or float16.")]
 Attention = Annotated[
     Text, typer.Option("--attention", "--attn-implementation", help="sdpa, eager or flash_attention_2.")

@@ -36,15 +36,17 @@ class PeakMemory:
             self._reset()
 
     def _peak(self) -> int | None:
-        if self._device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self._device)
+        if self._device.type in ("cuda", "xpu"):
+            return int(getattr(torch, self._device.type).max_memory_allocated(self._device))
+        if self._device.type != "cpu":
+            return None
         if not _STATUS.exists():
             return None
         lines = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines() if ":" in line)
         return int(lines["VmHWM"].split()[0]) * 1024 if "VmHWM" in lines else None
 
     def _reset(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self._device)
+        if self._device.type in ("cuda", "xpu"):
+            getattr(torch, self._device.type).reset_peak_memory_stats(self._device)
         elif _RESET.exists():
             _RESET.write_text("5")  # the peak becomes what is in use now; nothing else changes

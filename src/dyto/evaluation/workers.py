@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import torch
-
 from dyto.benchmarks import Sample
 from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.asking import rows_of_error
@@ -19,6 +17,7 @@ from dyto.evaluation.rows import Row, unanswered
 from dyto.evaluation.runlog import RunLog
 from dyto.evaluation.runner import ClipWork, answered, clips, is_open
 from dyto.evaluation.settings import Settings
+from dyto.models.devices import numbered_devices
 from dyto.scaling.driver import Driver
 from dyto.scaling.jobs import Executor, Job, Machine, Ready
 from dyto.scaling.processes import InThisProcess, MakeWork, Processes
@@ -33,7 +32,7 @@ Progress = Callable[[int, int], None]
 
 
 def worker_devices(settings: Settings) -> list[str | None]:
-    """The device of every worker: all visible GPUs, or as many processes as were asked for.
+    """The device of every worker: all GPUs that are there, or as many processes as were asked for.
 
     Example:
         >>> from dyto.models.loading_options import Loading
@@ -42,11 +41,11 @@ def worker_devices(settings: Settings) -> list[str | None]:
     """
     if settings.loading.device_map is not None:
         return [settings.loading.device] * (settings.workers or 1)  # each model has its parts on all devices
-    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    if settings.loading.device is not None:
+    if settings.loading.device not in (None, "auto"):
         return [settings.loading.device] * (settings.workers or 1)
-    count = settings.workers or max(1, len(gpus))
-    return [gpus[i % len(gpus)] if gpus else None for i in range(count)]
+    cards = numbered_devices()
+    count = settings.workers or max(1, len(cards))
+    return [cards[i % len(cards)] if cards else None for i in range(count)]
 
 
 def nothing_open(settings: Settings, questions: Questions) -> bool:

@@ -202,6 +202,6 @@ def _json(text: Any) -> dict[str, Any]:
 def _local(device: str | None) -> str | None:
     """The device of this process: of several each has a CUDA device of its own."""
     rank = os.environ.get("LOCAL_RANK")
-    if device in (None, "cuda") and rank is not None and torch.cuda.is_available():
+    if device in (None, "auto", "cuda") and rank is not None and torch.cuda.is_available():
         return f"cuda:{int(rank) % torch.cuda.device_count()}"
     return device or None

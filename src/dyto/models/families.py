@@ -123,6 +123,8 @@ _QWEN3 = Chat("qwen3", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|
 _QWEN35 = Chat("qwen3.5", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
 
 _APACHE, _LLAMA, _GEMMA_TERMS = "Apache-2.0", "Llama 2 Community License", "Gemma Terms of Use"
+_TIMES = "native resolution, times in text, 256k context"
+_MIT_QWEN = "MIT, Qwen2.5 part Apache-2.0"
 
 FAMILIES: dict[str, Family] = {
     "llava_next": Family(
@@ -153,15 +155,9 @@ FAMILIES: dict[str, Family] = {
         "dyto.dropin.readers:native_patches",
         HALF,
         models={
-            "qwen3-vl-2b": ModelEntry(
-                "Qwen/Qwen3-VL-2B-Instruct", 4.3, _APACHE, "small; native resolution, times in text, 256k context"
-            ),
-            "qwen3-vl-4b": ModelEntry(
-                "Qwen/Qwen3-VL-4B-Instruct", 8.9, _APACHE, "native resolution, times in text, 256k context"
-            ),
-            "qwen3-vl-8b": ModelEntry(
-                "Qwen/Qwen3-VL-8B-Instruct", 17.5, _APACHE, "native resolution, times in text, 256k context"
-            ),
+            "qwen3-vl-2b": ModelEntry("Qwen/Qwen3-VL-2B-Instruct", 4.3, _APACHE, f"small; {_TIMES}"),
+            "qwen3-vl-4b": ModelEntry("Qwen/Qwen3-VL-4B-Instruct", 8.9, _APACHE, _TIMES),
+            "qwen3-vl-8b": ModelEntry("Qwen/Qwen3-VL-8B-Instruct", 17.5, _APACHE, _TIMES),
         },
     ),
     "qwen3_vl_moe": Family(
@@ -208,11 +204,11 @@ FAMILIES: dict[str, Family] = {
         _QWEN25,
         "dyto.dropin.readers:native_patches",
         models={
-            "qwen2.5-vl-3b": ModelEntry(
-                "Qwen/Qwen2.5-VL-3B-Instruct", 7.5, "Qwen Research License", "not for commercial use; native resolution"
-            ),
             "qwen2.5-vl-7b": ModelEntry(
-                "Qwen/Qwen2.5-VL-7B-Instruct", 16.6, _APACHE, "native resolution, absolute time, 128k context"
+                "Qwen/Qwen2.5-VL-7B-Instruct",
+                16.6,
+                _APACHE,
+                "native resolution, absolute time; 32k context",
             ),
         },
     ),
@@ -242,15 +238,9 @@ FAMILIES: dict[str, Family] = {
         IMAGENET,
         models={
             "internvl3-1b": ModelEntry(
-                "OpenGVLab/InternVL3-1B-hf", 1.9, _APACHE, "small; trained on videos, 32k context"
+                "OpenGVLab/InternVL3-1B-hf", 1.9, _MIT_QWEN, "small; trained on videos, 32k context"
             ),
-            "internvl3-8b": ModelEntry("OpenGVLab/InternVL3-8B-hf", 15.9, _APACHE, "trained on videos, 32k context"),
-            "internvl3.5-1b": ModelEntry(
-                "OpenGVLab/InternVL3_5-1B-HF", 2.1, _APACHE, "small; trained on videos, 32k context"
-            ),
-            "internvl3.5-8b": ModelEntry(
-                "OpenGVLab/InternVL3_5-8B-HF", 17.1, _APACHE, "trained on videos, 32k context"
-            ),
+            "internvl3-8b": ModelEntry("OpenGVLab/InternVL3-8B-hf", 15.9, _MIT_QWEN, "trained on videos, 32k context"),
         },
     ),
     "llava": Family(

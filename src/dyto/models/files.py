@@ -94,8 +94,10 @@ def check_bytes(source: str, file: Path) -> None:
         )
 
 
-def read_normalization(source: str, revision: str | None) -> Normalization:
-    """Mean and standard deviation of the image processor; CLIP's where a checkpoint has none."""
+def read_normalization(
+    source: str, revision: str | None, usual: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+) -> Normalization:
+    """Mean and standard deviation of the image processor; the usual ones, or CLIP's, where a checkpoint has none."""
     for name in ("preprocessor_config.json", "processor_config.json"):
         settings = read_json(source, name, revision) or {}
         settings = settings.get("image_processor", settings)
@@ -112,7 +114,7 @@ def read_normalization(source: str, revision: str | None) -> Normalization:
                 f"{name} of model {source} cannot be read ({err}), expected image_mean and image_std of three numbers "
                 "each: download it again"
             ) from err
-    return Normalization()
+    return Normalization(*usual) if usual else Normalization()
 
 
 def read_json(source: str, name: str, revision: str | None) -> dict[str, Any] | None:

@@ -31,6 +31,9 @@ def _is_finite(numbers: Tensor) -> bool:
     """Whether all are numbers, in one pass: what is none is the smallest or the largest, 0.05 s a GB on one core."""
     if not numbers.numel():
         return True
+    if hasattr(numbers, "__tensor_flatten__"):  # of parts, as torchao keeps quantized weights: numbers and their scales
+        parts = [getattr(numbers, name) for name in numbers.__tensor_flatten__()[0]]
+        return all(_is_finite(part) for part in parts if part.is_floating_point())
     if numbers.element_size() == 1:  # float8, which torch does not compare
         numbers = numbers.float()
     return bool(torch.isfinite(torch.stack(torch.aminmax(numbers))).all())

@@ -1,11 +1,36 @@
-"""LLaVA-OneVision: SigLIP tower without CLS, pooled frames, Qwen2."""
+"""LLaVA-OneVision and LLaVA-Video: SigLIP tower without CLS, pooled frames, Qwen2."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dyto.errors import ModelError
+from dyto.features import VisualTokens
+from dyto.finch import IntArray
+from dyto.models.layout import Layout, runs_of
 from dyto.models.llava import LlavaTower
+
+NEWLINES = ("one_token", "grid", "frame", "no_token")
+"""Where `image_newline` stands in a video: behind all of it, behind each row, behind each frame, nowhere."""
+
+
+def _resized(patches: Tensor, stride: int) -> Tensor:
+    return F.interpolate(patches, size=[math.ceil(side / stride) for side in patches.shape[2:]], mode="bilinear")
+
+
+POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {
+    "bilinear": _resized,
+    "average": F.avg_pool2d,
+    "max": F.max_pool2d,
+}
+"""How (B, D, rows, cols) patches are pooled, given the stride; all but the first leave out the rows that are over."""
 
 
 class LlavaOnevision(LlavaTower):
@@ -14,25 +39,93 @@ class LlavaOnevision(LlavaTower):
     Frames are squashed to the tower's square (bicubic). After the projector their patches are pooled 2 x 2
     (bilinear, 27 x 27 to 14 x 14), and these tokens are what is merged. One `image_newline` closes the video; it is
     not of the budget. The summary of a frame is the mean of its pooled tokens.
+
+    The config of a LLaVA-Video checkpoint says that the newline stands elsewhere (`mm_newline_position`), and may name
+    another pooling (`mm_spatial_pool_mode`, `mm_spatial_pool_stride`). With "grid" a newline closes every row that has
+    tokens left, as long as the tokens of a frame come row by row. Where a strategy orders them otherwise there are no
+    rows, and one newline closes the frame.
+
+    Source: `get_2dPool` and `prepare_inputs_labels_for_multimodal` in `llava/model/llava_arch.py` of
+    LLaVA-VL/LLaVA-NeXT; what the positions mean, LLaVA-VL/LLaVA-NeXT#260.
     """
 
     def _grid(self, side: int) -> tuple[int, int]:
-        return (side + 1) // 2, (side + 1) // 2
+        self._newline = self._stated("mm_newline_position", NEWLINES)
+        self._pooling = POOLINGS[self._stated("mm_spatial_pool_mode", tuple(POOLINGS))]
+        stride = getattr(self.model.config, "mm_spatial_pool_stride", 2)
+        if type(stride) is not int or not 1 <= stride <= side:
+            raise ModelError(
+                f"model {self.name} pools its patches by a stride of {stride!r}, expected 1 to {side}: correct "
+                "mm_spatial_pool_stride in its config.json"
+            )
+        self._side, self._stride = side, stride
+        rows, cols = self._pooled(torch.zeros(1, 1, side, side)).shape[2:]
+        return rows, cols
+
+    def _stated(self, key: str, known: tuple[str, ...]) -> str:
+        """What the config says; the first that is known where it says nothing."""
+        found = getattr(self.model.config, key, known[0])
+        if found not in known:
+            raise ModelError(
+                f"model {self.name} says {key} = {found!r}, expected one of {', '.join(known)}: correct it in its "
+                "config.json"
+            )
+        return str(found)
 
     def project(self, states: Tensor) -> Tensor:
         return self._pool(super().project(states))  # (B, N, D)
 
+    def _pooled(self, square: Tensor) -> Tensor:
+        return square if self._stride == 1 else self._pooling(square, self._stride)
+
     def _pool(self, patches: Tensor) -> Tensor:
         """(B, P, D) patches in raster order to (B, N, D)."""
-        side = self._edge // self.model.config.vision_config.patch_size
-        square = patches.transpose(1, 2).reshape(len(patches), -1, side, side)  # (B, D, rows, cols)
-        pooled = F.interpolate(square, size=self.grid, mode="bilinear")
-        return pooled.flatten(2).transpose(1, 2)
+        square = patches.transpose(1, 2).reshape(len(patches), -1, self._side, self._side)  # (B, D, rows, cols)
+        return self._pooled(square).flatten(2).transpose(1, 2)
 
     def attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
         states, attention = super().attend(pixels, layer)
         return states, self._pool(attention[..., None])[..., 0]  # (B, N)
 
-    def video_end(self) -> Tensor:
+    def video_end(self) -> Tensor | None:
+        return self._newline_token if self._newline == "one_token" else None
+
+    @property
+    def _newline_token(self) -> Tensor:
         newline: Tensor = self.model.model.image_newline
         return newline[None]  # (1, D)
+
+    def count_text(self, video: VisualTokens) -> int:
+        return super().count_text(video) + len(self._line_ends(video))
+
+    def lay_out(self, video: VisualTokens | Tensor) -> Layout:
+        """See `VideoModel.lay_out`; it must be known which rows the tokens come from, where newlines close them."""
+        layout = super().lay_out(video)
+        if not isinstance(video, VisualTokens):
+            if len(video) and self._newline in ("grid", "frame"):
+                raise ModelError(f"model {self.name} writes between tokens, expected VisualTokens: pass them whole")
+            return layout
+        places = layout.visual.nonzero().flatten().cpu().numpy()[self._line_ends(video)]
+        order = torch.from_numpy(np.insert(np.arange(len(layout)), places + 1, len(layout))).to(self.device)
+        embeds = torch.cat([layout.embeds, self._newline_token.to(layout.embeds)])[order]
+        visual = torch.cat([layout.visual, layout.visual.new_zeros(1)])[order]
+        return replace(layout, embeds=embeds, visual=visual, advance=len(order))
+
+    def _line_ends(self, video: VisualTokens) -> IntArray:
+        """Positions of the tokens that a newline follows, (E,); none where it stands elsewhere."""
+        ends: list[int] = []
+        if self._newline in ("grid", "frame"):
+            row = self._rows(video)
+            for tokens, _ in runs_of(video.keyframe):
+                steps = np.diff(row[tokens])
+                if self._newline == "grid" and (steps >= 0).all():
+                    ends += (tokens.start + np.flatnonzero(steps)).tolist()
+                ends.append(tokens.stop - 1)
+        return np.array(ends, np.int64)
+
+    def _rows(self, video: VisualTokens) -> IntArray:
+        """(L,) rows of tokens in their frames; all 0 where they do not say where they come from."""
+        try:
+            return np.asarray(video.patch // video.grid[1], np.int64)
+        except ValueError:
+            return np.zeros(len(video), np.int64)

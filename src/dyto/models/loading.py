@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import re
+import weakref
 from collections.abc import Callable
+from contextlib import ExitStack
 from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -36,7 +39,7 @@ from dyto.models.processing import load_processor
 from dyto.models.stock import Tokenizer
 from dyto.models.stock_classes import family_of
 from dyto.models.tokenizing import check_class, check_growth
-from dyto.models.weights import check_sizes, weight_files
+from dyto.models.weights import check_sizes, untied_unless_said, weight_files
 from dyto.prompts import PROMPT_PAIRS
 
 logger = logging.getLogger(__name__)
@@ -59,7 +62,8 @@ def load_model(
         name: A short name of `dyto.models.CATALOG`, a folder, or a hub name ("owner/model"). None takes the
             environment variable DYTO_MODEL, or "tiny".
         revision: Branch, tag or commit of a hub name.
-        device: As torch names it; None for a CUDA device if there is one.
+        device: As torch names it: "cpu", "cuda:1", "xpu", "mps"; None or "auto" for the first there is of CUDA, Intel's
+            XPU, Apple's MPS and the CPU.
         dtype: "float32", "bfloat16" or "float16"; None to choose by device and size.
         attn_implementation: "sdpa" (default), "eager" or "flash_attention_2".
         device_map: For a model larger than one device: "auto", "balanced", "balanced_low_0" or "sequential", or a
@@ -125,7 +129,10 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
 
     config = read_config(source, placement.revision)
     original = original_llava.is_original(config)
-    model_type = "llava_next" if original else config.get("model_type")
+    if original:
+        source = original_llava.download(source, placement.revision)
+        shape = _tell(name, original_llava.stock_config, source, config)
+    model_type = shape.model_type if original else config.get("model_type")
     row = _row(model_type)
     if row is None and model_type in NEEDS_TRANSFORMERS:
         raise ModelError(
@@ -139,12 +146,9 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
         )
     family: type[VideoModel] = row.adapter_class
     stock = row.stock_class
-    if original:
-        source = original_llava.download(source, placement.revision)
-        shape = _tell(name, original_llava.stock_config, source, config)
-    else:
-        shape = _tell(name, stock.config_class.from_dict, config)
-    normalization = read_normalization(source, placement.revision)
+    if not original:
+        shape = untied_unless_said(_tell(name, stock.config_class.from_dict, dict(config)), config)
+    normalization = read_normalization(source, placement.revision, row.normalization)
     more = {}
     if model_type not in FAMILIES:
         more["processor"] = load_processor(name, source, placement.revision, str(model_type))
@@ -202,7 +206,9 @@ def load_weights(
         )
     files = weight_files(source, placement.revision)
     check_sizes(source, skeleton, files, placement, hasattr(shape, "quantization_config"))
-    with no_progress_bars():
+    with ExitStack() as kept, no_progress_bars():
+        # Weights that wait on disk and are of another shape there (experts) are written anew, for as long as the model.
+        folder = kept.enter_context(TemporaryDirectory(prefix="dyto-")) if placement.device_map is not None else None
         model, report = _tell(
             source,
             stock.from_pretrained,
@@ -211,12 +217,14 @@ def load_weights(
             key_mapping=key_mapping,
             revision=placement.revision,
             **placement.options(skeleton),
+            offload_folder=folder,
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are told of below
             generation_config=read_ends(source, placement.revision),
         )
+        weakref.finalize(model, kept.pop_all().close)
     for problem in ("missing_keys", "mismatched_keys"):
         keys = sorted(key if isinstance(key, str) else str(key[0]) for key in report[problem])
         if keys:

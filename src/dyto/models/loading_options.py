@@ -17,7 +17,7 @@ class Loading:
     Attributes:
         model: A short name, a folder or a hub name; None for the environment variable DYTO_MODEL, or "tiny".
         revision: Branch, tag or commit of a hub name.
-        device: As torch names it; None to choose.
+        device: As torch names it; None or "auto" to choose.
         dtype: "float32", "bfloat16" or "float16"; None to choose.
         attn_implementation: "sdpa", "eager" or "flash_attention_2"; None to choose.
         device_map: How a model is spread over several devices; None for one device.

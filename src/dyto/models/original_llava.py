@@ -1,7 +1,11 @@
-"""Checkpoints in the layout of the LLaVA authors (liuhaotian/llava-v1.6-...), read into the stock class.
+"""Checkpoints in the layout of the LLaVA authors, read into the stock classes.
 
-Their config describes the language model only and names the tower; the tower's weights lie in the checkpoint, so
-its shape is read off them.
+LLaVA-NeXT (liuhaotian/llava-v1.6-...), LLaVA-OneVision (lmms-lab/llava-onevision-qwen2-...-ov) and LLaVA-Video
+(lmms-lab/LLaVA-Video-...-Qwen2) are written alike. Their config describes the language model only and names the tower;
+the tower's weights lie in the checkpoint, so its shape is read off them.
+
+Source: the conversion scripts of huggingface/transformers (`convert_llava_next_weights_to_hf.py`,
+`convert_llava_onevision_weights_to_hf.py`), and `llava/model/llava_arch.py` of LLaVA-VL/LLaVA-NeXT.
 """
 
 from __future__ import annotations
@@ -10,17 +14,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaNextConfig, MistralConfig
+from transformers import (
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaNextConfig,
+    LlavaOnevisionConfig,
+    MistralConfig,
+    PretrainedConfig,
+    Qwen2Config,
+)
 
 from dyto.errors import ModelError
-from dyto.models.claims import checked_claims
-from dyto.models.files import parse_json
-from dyto.models.weights import check_head
-
-TOWER = "model.vision_tower.vision_tower.vision_model."
-HEAD_DIM = 64
-"""Of every CLIP tower; the number of heads cannot be read off the weights."""
+from dyto.models.llava_onevision import NEWLINES, POOLINGS
+from dyto.models.original_towers import vision_config
 
 KEY_MAPPING = {
     r"^model\.vision_tower\.vision_tower\.vision_model\.": "model.vision_tower.",
@@ -33,9 +39,24 @@ KEY_MAPPING = {
 _TEXT_KEYS = (
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
     "num_key_value_heads", "head_dim", "hidden_act", "max_position_embeddings", "rms_norm_eps", "rope_theta",
-    "rope_scaling", "rope_parameters", "sliding_window", "attention_bias", "tie_word_embeddings",
-    "bos_token_id", "eos_token_id", "pad_token_id",
+    "rope_scaling", "rope_parameters", "sliding_window", "use_sliding_window", "max_window_layers", "attention_bias",
+    "tie_word_embeddings", "bos_token_id", "eos_token_id", "pad_token_id",
 )  # fmt: skip
+
+_LANGUAGES: dict[str, type[PretrainedConfig]] = {"mistral": MistralConfig, "qwen": Qwen2Config}
+"""The language model, by what the names of its class and type hold; Llama where they hold neither."""
+
+_EXPECTED: dict[str, tuple[Any, ...]] = {
+    "mm_projector_type": (None, "mlp2x_gelu"),
+    "mm_resampler_type": (None,),
+    "mm_vision_select_feature": (None, "patch"),
+    "add_faster_video": (None, False),
+    "mm_newline_position": (None, *NEWLINES),
+    "mm_spatial_pool_mode": (None, *POOLINGS),
+}
+"""What is read here; a checkpoint that says something else was trained another way."""
+
+_TILES = [[336, 672], [672, 336], [672, 672]]
 
 
 def is_original(config: Mapping[str, Any]) -> bool:
@@ -50,13 +71,14 @@ def download(source: str, revision: str | None) -> str:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    wanted = ["*.json", "*.safetensors", "*.model", "merges.txt"]
     try:
-        return str(snapshot_download(source, revision=revision, allow_patterns=["*.json", "*.safetensors", "*.model"]))
+        return str(snapshot_download(source, revision=revision, allow_patterns=wanted))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as err:
         raise ModelError(f"model {source} cannot be downloaded ({err}): check the name and the network") from err
 
 
-def stock_config(folder: str, config: Mapping[str, Any]) -> LlavaNextConfig:
+def stock_config(folder: str, config: Mapping[str, Any]) -> LlavaNextConfig | LlavaOnevisionConfig:
     """The stock config of a checkpoint in the original layout.
 
     Args:
@@ -64,72 +86,56 @@ def stock_config(folder: str, config: Mapping[str, Any]) -> LlavaNextConfig:
         config: Its config.json.
 
     Returns:
-        The config; with `inputs_embeds` the image token is never embedded, so the vocabulary stays as it is.
+        That of LLaVA-NeXT for a CLIP tower, that of LLaVA-OneVision for a SigLIP tower. With `inputs_embeds` the image
+        token is never embedded, so the vocabulary stays as it is.
 
     Raises:
-        ModelError: There are no safetensors, or they hold no tower (LLaVA 1.5 leaves it out).
+        ModelError: There are no safetensors, or they hold no tower (LLaVA 1.5 leaves it out), or the config names
+            a part that is not known here.
     """
-    text = {key: config[key] for key in _TEXT_KEYS if config.get(key) is not None}
-    kind = (
-        MistralConfig
-        if "mistral" in " ".join([config.get("model_type", ""), *config.get("architectures", [])]).lower()
-        else LlamaConfig
-    )
-    return LlavaNextConfig(
-        text_config=kind(**text),
-        vision_config=_vision_config(Path(folder), config),
-        image_token_index=0,
-        vision_feature_layer=config.get("mm_vision_select_layer", -2),
-        vision_feature_select_strategy="default",
-        image_grid_pinpoints=config.get("image_grid_pinpoints") or [[336, 672], [672, 336], [672, 672]],
-        tie_word_embeddings=config.get("tie_word_embeddings", False),
-    )
-
-
-def _vision_config(folder: Path, config: Mapping[str, Any]) -> CLIPVisionConfig:
-    if isinstance(config.get("vision_config"), Mapping):
-        return CLIPVisionConfig(**config["vision_config"])
-    shapes = _tower_shapes(folder)
-    if not shapes:
-        raise ModelError(
-            f"checkpoint {folder} has no weights of a vision tower ({TOWER}...), expected them beside the language "
-            "model as in llava-v1.6: take that version, or one converted to the Hugging Face layout"
+    for key, known in _EXPECTED.items():
+        if config.get(key) not in known:
+            raise ModelError(
+                f"config.json of checkpoint {folder} says {key} = {config[key]!r}, expected "
+                f"{' or '.join(repr(value) for value in known if value is not None) or 'none'}: this kind of LLaVA "
+                "is not known here, take a checkpoint of `dyto list models`"
+            )
+    said = " ".join([config.get("model_type", ""), *config.get("architectures", [])]).lower()
+    language = next((kind for name, kind in _LANGUAGES.items() if name in said), LlamaConfig)
+    tied = bool(config.get("tie_word_embeddings", False))
+    shared = {
+        "text_config": language(**{key: config[key] for key in _TEXT_KEYS if config.get(key) is not None}),
+        "vision_config": vision_config(Path(folder), config),
+        "image_token_index": 0,
+        "tie_word_embeddings": tied,
+    }
+    if isinstance(shared["vision_config"], CLIPVisionConfig):
+        return LlavaNextConfig(
+            **shared,
+            vision_feature_layer=config.get("mm_vision_select_layer", -2),
+            vision_feature_select_strategy="default",
+            image_grid_pinpoints=config.get("image_grid_pinpoints") or _TILES,
         )
-    try:
-        hidden, _, patch, _ = shapes["embeddings.patch_embedding.weight"]
-        positions = shapes["embeddings.position_embedding.weight"][0]
-        intermediate = shapes["encoder.layers.0.mlp.fc1.weight"][0]
-    except KeyError as err:
-        raise ModelError(f"checkpoint {folder} lacks the tower's weight {err}, expected a complete CLIP tower") from err
-    tower = Path(str(config.get("mm_vision_tower", "")))
-    stated: dict[str, Any] = {}
-    if (tower / "config.json").is_file():  # a tower in a local folder says more than its weights
-        stated = checked_claims(str(tower), parse_json(str(tower), tower / "config.json"))
-        stated = stated.get("vision_config") or stated
-    return CLIPVisionConfig(
-        hidden_size=hidden,
-        intermediate_size=intermediate,
-        num_hidden_layers=1 + max(int(key.split(".")[2]) for key in shapes if key.startswith("encoder.layers.")),
-        num_attention_heads=stated.get("num_attention_heads", max(1, hidden // HEAD_DIM)),
-        image_size=round((positions - 1) ** 0.5) * patch,
-        patch_size=patch,
-        hidden_act=stated.get("hidden_act", "quick_gelu"),
+    return LlavaOnevisionConfig(
+        **shared,
+        video_token_index=0,
+        vision_feature_layer=-1,  # the authors drop the last layer of the tower, whatever mm_vision_select_layer says
+        vision_feature_select_strategy="full",
+        **_video_config(config),
     )
 
 
-def _tower_shapes(folder: Path) -> dict[str, list[int]]:
-    """Shapes of the tower's weights, read from the headers of the files."""
-    shapes: dict[str, list[int]] = {}
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise ModelError(f"checkpoint {folder} has no *.safetensors: pickled weights are never read, convert them")
-    for path in files:
-        check_head(str(folder), path)
-        try:
-            with safe_open(path, framework="pt") as weights:
-                for key in weights.keys():  # noqa: SIM118 - not a dict
-                    if key.startswith(TOWER):
-                        shapes[key.removeprefix(TOWER)] = weights.get_slice(key).get_shape()
-        except (SafetensorError, OSError) as err:
-            raise ModelError(f"weights {path} cannot be read ({err}): download them again") from err
-    return shapes
+def _video_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """How a video is written by a checkpoint with a SigLIP tower, as `LlavaOnevision` reads it."""
+    newline = config.get("mm_newline_position") or "one_token"
+    merge = str(config.get("mm_patch_merge_type") or "flat")
+    if not merge.startswith("spatial") or (newline == "one_token" and "unpad" not in merge):
+        newline = "no_token"
+    told = {
+        "mm_newline_position": newline,
+        "mm_spatial_pool_mode": config.get("mm_spatial_pool_mode") or "bilinear",
+        "mm_spatial_pool_stride": config.get("mm_spatial_pool_stride") or 2,
+    }
+    if newline in ("grid", "frame"):  # LLaVA-Video, of which there is no converted form with a format of its own
+        told["dyto_prompt"] = config.get("dyto_prompt", "llava-video")
+    return told

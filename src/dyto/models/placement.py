@@ -10,20 +10,17 @@ from typing import Any, TypeAlias
 import torch
 
 from dyto.errors import ConfigError, MissingExtraError, unknown
+from dyto.models.devices import find_device, half_of
+from dyto.models.quantizing import check_reach, quantization_config, quantizer
 from dyto.models.stock import StockModel
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
-QUANTIZATIONS = ("8bit", "4bit")
 SPREADS = ("auto", "balanced", "balanced_low_0", "sequential")
 """Ways of accelerate to spread a model over the devices that are there."""
 
 LARGE = 2 << 30
 """Weights of more bytes than this, in float32, are loaded in bfloat16 on a CPU as well."""
-
-LANGUAGE_PARTS = ("language_model", "text_model")
-"""What the language model is called. Quantization leaves the other parts alone: they are small, and everything that
-is said of a video passes them."""
 
 DeviceMap: TypeAlias = "str | Mapping[str, int | str | torch.device]"
 """A way of accelerate to spread a model, or for each part of it the device; "cpu" and "disk" keep what does not fit."""
@@ -66,26 +63,28 @@ class Placement:
             ConfigError: An unknown name, or options that do not go together or not with this machine.
             MissingExtraError: accelerate or bitsandbytes is needed.
         """
+        device = None if device == "auto" else device
         if device is not None and device_map is not None:
             raise ConfigError(f"device {device!r} and device_map were both given, expected one of them: leave one out")
         found = find_device(device)
-        placement = cls(
-            revision, found, find_dtype(dtype), attention, _device_map(device_map), _quantization(quantization, found)
-        )
+        spread = _device_map(device_map)
+        if quantization is not None:
+            quantizer(quantization, found)
+        placement = cls(revision, found, find_dtype(dtype), attention, spread, quantization)
         _check_attention(attention, placement)
         return placement
 
     def pick_dtype(self, parameters: int) -> torch.dtype:
-        """float32 for a small model on a CPU, otherwise bfloat16, or float16 where the GPU lacks it.
+        """float32 for a small model on a CPU, otherwise bfloat16, or float16 where a device lacks it.
 
-        What is computed from 8 bit weights is float16, the one dtype that bitsandbytes does not convert.
+        What is computed from 8 bit weights of bitsandbytes is float16, the one dtype that it does not convert.
         """
         if self.dtype is not None:
             return self.dtype
-        if self.quantization == "8bit":
+        if self.quantization == "8bit" and not self._uses_torchao:
             return torch.float16
-        if self.device.type == "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        if self.device.type != "cpu":
+            return half_of(self.device.type)
         return torch.float32 if 4 * parameters <= LARGE else torch.bfloat16
 
     def options(self, model: StockModel) -> dict[str, Any]:
@@ -101,27 +100,20 @@ class Placement:
         elif self.quantization is not None:
             told["device_map"] = {"": self.device}
         if self.quantization is not None:
-            from transformers import BitsAndBytesConfig
-
-            parts = [name for name, _ in model.model.named_children()]
-            told["quantization_config"] = BitsAndBytesConfig(
-                load_in_8bit=self.quantization == "8bit",
-                load_in_4bit=self.quantization == "4bit",
-                bnb_4bit_quant_type="nf4",
-                bnb_4bit_compute_dtype=dtype,
-                llm_int8_skip_modules=["lm_head", *(f"model.{part}" for part in parts if part not in LANGUAGE_PARTS)],
-            )
+            told["quantization_config"] = quantization_config(self.quantization, self.device, dtype, model)
         return told
 
     def check_parts(self, model: StockModel) -> None:
-        """Check that a device map names parts of a model, and all of them.
+        """Check that a device map names parts of a model, and all of them, and that quantization reaches most of it.
 
         Args:
             model: Of the same shape; on the meta device.
 
         Raises:
-            ConfigError: A name that no part has, or a part without a device.
+            ConfigError: A name that no part has, a part without a device, or weights that no quantization reaches.
         """
+        if self.quantization is not None:
+            check_reach(self.quantization, model)
         if self.device_map is None or isinstance(self.device_map, str):
             return
         parts = [name for name, _ in model.named_modules()] + [name for name, _ in model.named_parameters()]
@@ -133,6 +125,13 @@ class Placement:
                 raise ConfigError(
                     f"device_map gives no device to {name!r}, expected one for every part: add it, or '' for the rest"
                 )
+
+    @property
+    def _uses_torchao(self) -> bool:
+        try:
+            return self.quantization is not None and quantizer(self.quantization, self.device) == "torchao"
+        except MissingExtraError:
+            return False
 
     @property
     def is_settled(self) -> bool:
@@ -156,27 +155,6 @@ def device_of(module: Any) -> torch.device:
             return torch.device(device)
     weight: torch.Tensor = next(module.parameters())
     return weight.device
-
-
-def find_device(device: str | None) -> torch.device:
-    """The device of a name, or the best there is; a `ConfigError` where it cannot be used."""
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-    except RuntimeError as err:
-        raise ConfigError(f"device {device!r} is unknown, expected cpu, cuda or cuda:N") from err
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"device {device!r} asked for, but this machine has {torch.cuda.device_count()} CUDA devices: use cpu"
-        )
-    try:
-        torch.zeros(1, device=found).item()
-    except (RuntimeError, NotImplementedError, AssertionError) as err:
-        raise ConfigError(
-            f"device {device!r} cannot be used on this machine, expected cpu, cuda or cuda:N: use cpu"
-        ) from err
-    return found
 
 
 def find_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
@@ -205,16 +183,6 @@ def _device_map(spread: DeviceMap | None) -> DeviceMap | None:
     if find_spec("accelerate") is None:
         raise MissingExtraError("a device map", "accelerate", "large")
     return spread
-
-
-def _quantization(name: str | None, device: torch.device) -> str | None:
-    if name is None:
-        return None
-    if name not in QUANTIZATIONS:
-        raise unknown("quantization", name, QUANTIZATIONS)
-    if find_spec("bitsandbytes") is None or find_spec("accelerate") is None:
-        raise MissingExtraError(f"quantization {name}", "bitsandbytes and accelerate", "quantized")
-    return name
 
 
 def _check_attention(name: str | None, placement: Placement) -> None:

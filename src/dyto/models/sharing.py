@@ -12,12 +12,12 @@ import time
 from typing import Any
 
 import numpy as np
-import torch
 
 from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, select
 from dyto.finch import IntArray
 from dyto.models.base import VideoModel
+from dyto.timing import synchronize
 from dyto.video import Frames
 
 
@@ -109,6 +109,5 @@ class SharedVision:
         return positions
 
     def _now(self) -> float:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        synchronize(self._device)
         return time.perf_counter()

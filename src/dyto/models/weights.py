@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers.utils.hub import cached_files
 
 from dyto.errors import ModelError
+from dyto.models.devices import memory_of
 from dyto.models.files import find_file, read_json
 from dyto.models.placement import Placement
 
@@ -97,6 +97,30 @@ def check_head(source: str, file: Path) -> None:
         )
 
 
+def untied_unless_said(shape: Any, config: Mapping[str, Any]) -> Any:
+    """Leave the head of a model its own weights unless a config says that it shares those of the embeddings.
+
+    Some classes of transformers tie them where a config says nothing, even if its language model is of a kind that
+    does not: a head that is missing from the files would then be made up.
+
+    Args:
+        shape: The config of the stock class; it is changed.
+        config: The config.json that it was made from.
+
+    Returns:
+        `shape`.
+
+    Example:
+        >>> from transformers import InternVLConfig
+        >>> untied_unless_said(InternVLConfig(), {}).tie_word_embeddings
+        False
+    """
+    said = "tie_word_embeddings" in config
+    if not said and not getattr(shape.get_text_config(), "tie_word_embeddings", False):
+        shape.tie_word_embeddings = False
+    return shape
+
+
 def check_sizes(source: str, skeleton: Any, files: Iterable[Path], placement: Placement, quantized: bool) -> None:
     """Compare what a config describes with what is there: the files, and the memory.
 
@@ -125,17 +149,6 @@ def check_sizes(source: str, skeleton: Any, files: Iterable[Path], placement: Pl
             f"model {source} takes {_giga(needed)} bytes on {placement.device}, expected no more than the "
             f"{_giga(there)} that are there: take a smaller model, device_map='auto', or quantization"
         )
-
-
-def memory_of(device: torch.device) -> int | None:
-    """All bytes of memory of a device, used or not, with what this machine may swap; None where that cannot be told."""
-    if device.type == "cuda":
-        return int(torch.cuda.get_device_properties(device).total_memory)
-    try:
-        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        return sum(int(lines[name].split()[0]) << 10 for name in ("MemTotal", "SwapTotal"))
-    except (OSError, KeyError, ValueError):
-        return None
 
 
 def _giga(number: float) -> str:

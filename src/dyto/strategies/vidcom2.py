@@ -113,9 +113,10 @@ def similarities(patches: Tensor, channels: float = 0.5) -> tuple[Tensor, Tensor
 
 
 def _spread(patches: Tensor) -> Tensor:
-    """(D,) float64 variance of each channel, but for a factor."""
+    """(D,) variance of each channel, but for a factor."""
     pivot = patches[0].float().mean(0)  # near the mean, so that little is lost in what is subtracted below
-    sums = torch.zeros(2, patches.shape[2], dtype=torch.float64, device=patches.device)
+    wide = torch.float32 if patches.device.type == "mps" else torch.float64  # which Apple's devices lack
+    sums = torch.zeros(2, patches.shape[2], dtype=wide, device=patches.device)
     for chunk in frame_chunks(patches):
         x = patches[chunk].flatten(0, 1).float() - pivot  # (n, D)
         ones = x.new_ones(len(x))

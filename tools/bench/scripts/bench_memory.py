@@ -23,7 +23,7 @@ import dyto
 from dyto.models.catalog import CATALOG
 from dyto.models.families import FAMILIES
 from dyto.models.pixels import Normalization
-from dyto.models.placement import LANGUAGE_PARTS
+from dyto.models.quantizing import LANGUAGE_PARTS
 from dyto.models.tiny import build_config, build_tokenizer
 from dyto.models.towers import FrameTower
 
@@ -104,6 +104,20 @@ def qwen(kind, width, layers, intermediate, heads, kv, vocab, **vision):
     return config
 
 
+def qwen3(hidden, layers, intermediate, heads):
+    return (stock.Qwen3Config, hidden, layers, intermediate, heads, 8, 151936)
+
+
+def qwen3_moe():
+    """Qwen3-VL 30B-A3B: 128 experts, of which a token passes eight."""
+    language = {
+        "hidden_size": 2048, "num_hidden_layers": 48, "intermediate_size": 6144, "moe_intermediate_size": 768,
+        "num_experts": 128, "num_experts_per_tok": 8, "num_attention_heads": 32, "num_key_value_heads": 4,
+        "head_dim": 128, "vocab_size": 151936,
+    }  # fmt: skip
+    return stock.Qwen3VLMoeConfig(text_config=language, vision_config={"out_hidden_size": 2048})
+
+
 SHAPES = {
     "tiny": build_config,
     "llava-next-vicuna-7b": llava(stock.LlavaNextConfig, VICUNA),
@@ -116,6 +130,15 @@ SHAPES = {
     "llava-onevision-7b": onevision((*QWEN2_7B[:-1], 152128)),
     "internvl3-1b": internvl((*QWEN2_05B[:-1], 151674)),
     "internvl3-8b": internvl((*QWEN2_7B[:-1], 151674)),
+    "llava-onevision-72b": onevision((stock.Qwen2Config, 8192, 80, 29568, 64, 8, 152064)),
+    "llava-video-7b": onevision(QWEN2_7B),
+    "internvl3.5-1b": internvl(qwen3(1024, 28, 3072, 16)),
+    "internvl3.5-2b": internvl(qwen3(2048, 28, 6144, 16)),
+    "internvl3.5-4b": internvl(qwen3(2560, 36, 9728, 32)),
+    "internvl3.5-8b": internvl(qwen3(4096, 36, 12288, 32)),
+    "smolvlm2-256m": smolvlm(
+        (stock.LlamaConfig, 576, 30, 1536, 9, 3, 49280), {**SMOL, "image_size": 512, "patch_size": 16}, 4
+    ),
     "smolvlm2-500m": smolvlm(
         (stock.LlamaConfig, 960, 32, 2560, 15, 5, 49280), {**SMOL, "image_size": 512, "patch_size": 16}, 4
     ),
@@ -137,8 +160,12 @@ SHAPES = {
         deepstack_visual_indexes=[5, 11, 17], tied=True,
     ),
     "qwen3-vl-8b": qwen(stock.Qwen3VLConfig, 4096, 36, 12288, 32, 8, 151936),
+    "qwen3-vl-30b-a3b": qwen3_moe,
 }  # fmt: skip
 SHAPES |= {f"llava-v1.6-{size}": SHAPES[f"llava-next-{size}"] for size in ("vicuna-7b", "mistral-7b", "34b")}
+SHAPES |= {
+    f"llava-onevision-{size}-original": SHAPES[f"llava-onevision-{size}"] for size in ("0.5b", "7b")
+}  # in the layout of their authors
 
 
 class Peak(TorchDispatchMode):
@@ -289,7 +316,9 @@ def main():
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--frames", type=int, default=100)
     options = parser.parse_args()
-    names = options.models or [name for name in SHAPES if not name.startswith("llava-v1.6")]
+    names = options.models or [
+        name for name in SHAPES if not name.startswith("llava-v1.6") and not name.endswith("-original")
+    ]
     for name in names:
         if name not in SHAPES:
             parser.error(f"no shape of {name!r} is known here, expected one of {', '.join(SHAPES)}")

@@ -1,0 +1,98 @@
+"""The devices of a machine: which are there, which one to take, and what differs between their kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dyto.errors import ConfigError
+
+ACCELERATORS = ("cuda", "xpu", "mps")
+"""Kinds other than the CPU, in the order in which one is taken where none is named: of NVIDIA and AMD, of Intel, of
+Apple."""
+
+EXPECTED = "cpu, cuda, cuda:N, xpu, xpu:N, mps or auto"
+
+
+def is_there(kind: str) -> bool:
+    """Whether torch can use a device of a kind of `ACCELERATORS` on this machine.
+
+    Example:
+        >>> is_there("cuda") in (True, False)
+        True
+    """
+    there: Any = torch.backends.mps if kind == "mps" else getattr(torch, kind)
+    return bool(there.is_available())
+
+
+def count(kind: str) -> int:
+    """How many devices of a kind of `ACCELERATORS` torch can use on this machine."""
+    return int(is_there(kind) if kind == "mps" else getattr(torch, kind).device_count())
+
+
+def best_kind() -> str:
+    """The kind of device that is taken where none is named: the first accelerator that is there, or "cpu"."""
+    return next((kind for kind in ACCELERATORS if is_there(kind)), "cpu")
+
+
+def numbered_devices() -> list[str]:
+    """The names of all cards of the first kind that has any, ["cuda:0", ...]; none without a card."""
+    kind = next((kind for kind in ("cuda", "xpu") if count(kind)), "cpu")
+    return [f"{kind}:{number}" for number in range(0 if kind == "cpu" else count(kind))]
+
+
+def find_device(device: str | None) -> torch.device:
+    """The device of a name; the best there is for None or "auto".
+
+    Args:
+        device: "auto", "cpu", "cuda", "cuda:N", "xpu", "xpu:N" or "mps".
+
+    Raises:
+        ConfigError: An unknown name, or a device that cannot be used on this machine.
+
+    Example:
+        >>> find_device("cpu")
+        device(type='cpu')
+    """
+    if device in (None, "auto"):
+        return torch.device(best_kind())
+    try:
+        found = torch.device(str(device))
+    except RuntimeError as err:
+        raise ConfigError(f"device {device!r} is unknown, expected {EXPECTED}") from err
+    if found.type in ACCELERATORS and (found.index or 0) >= (there := count(found.type)):
+        raise ConfigError(
+            f"device {device!r} asked for, but this machine has {there} {found.type.upper()} devices that torch can "
+            f"use: use {best_kind()}"
+        )
+    try:
+        torch.zeros(1, device=found).item()
+    except (RuntimeError, NotImplementedError, AssertionError) as err:
+        raise ConfigError(f"device {device!r} cannot be used on this machine, expected {EXPECTED}: use cpu") from err
+    return found
+
+
+def half_of(kind: str) -> torch.dtype:
+    """The 16 bit numbers that a kind of device computes with: bfloat16, or float16 where it lacks them."""
+    has_bfloat16: dict[str, Callable[[], Any]] = {
+        "cuda": lambda: torch.cuda.is_bf16_supported(),
+        "xpu": lambda: torch.xpu.is_bf16_supported(),
+        "mps": lambda: torch.backends.mps.is_macos_or_newer(14, 0),
+    }
+    return torch.bfloat16 if has_bfloat16.get(kind, lambda: True)() else torch.float16
+
+
+def memory_of(device: torch.device) -> int | None:
+    """All bytes of memory of a device, used or not, with what this machine may swap; None where that cannot be told."""
+    if device.type in ("cuda", "xpu"):
+        return int(getattr(torch, device.type).get_device_properties(device).total_memory)
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory())
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        return sum(int(lines[name].split()[0]) << 10 for name in ("MemTotal", "SwapTotal"))
+    except (OSError, KeyError, ValueError):
+        return None
