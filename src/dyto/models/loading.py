@@ -84,6 +84,10 @@ def load_model(
     factor = 1.0 if rope_scaling_factor is None else float(rope_scaling_factor)
     if text == "tiny":
         return _load_tiny(placement, factor)
+    if text == "nouns":
+        from dyto.models.nouns import load_nouns
+
+        return load_nouns(placement, factor)
     return _load(text, _locate(text), placement, factor, ())
 
 
