@@ -119,4 +119,7 @@ def load_eye() -> Lite0Eye:
     with torch.device("meta"):
         net = Lite0()
     net.load_state_dict(folded(weights), assign=True)
-    return Lite0Eye(net.to(memory_format=torch.channels_last).requires_grad_(False).eval())
+    for part in net.modules():
+        if isinstance(part, torch.nn.Conv2d):
+            part.weight.data = part.weight.data.contiguous(memory_format=torch.channels_last)
+    return Lite0Eye(net.requires_grad_(False).eval())

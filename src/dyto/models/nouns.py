@@ -46,8 +46,8 @@ ANSWER = "\nAnswer:"
 """What stands between a question and its answer in the prompts of this model."""
 
 _SPECIAL = ("<pad>", "<s>", "</s>", "<unk>", "<image>")
-_WORDS = """a an and answer as at before after by can cannot clearly do did first for frames how I in is it kinds know last
-like looked looks many name named not no nothing of one option or out people perhaps picture question s say see seen
+_WORDS = """a an and answer as at before after by can cannot clearly do did first for frames how I in is it kinds know
+last like looked looks many name named not no nothing of one option or out people perhaps picture question s say see seen
 something sure that the them then there they thing things this to was what when whether who yes
 0 1 2 3 4 5 6 7 8 9 . , : ; ( ) ?"""
 
@@ -177,7 +177,7 @@ class NounsModel(FrameTower):
     def prefill(self, before: Tensor, video: VisualTokens | Tensor, *, scaled: bool = False) -> NounsPrefix:
         layout = self.lay_out(video)  # which checks the width
         if not torch.isfinite(layout.embeds).all():
-            raise BadFeaturesError(f"visual tokens hold NaN or infinity in {self.dtype}, expected numbers: encode again")
+            raise BadFeaturesError("visual tokens hold NaN or infinity, expected numbers: encode the video again")
         places = torch.zeros(1, len(before) + len(layout.embeds), 0, device=self.device)
         return NounsPrefix(places, DynamicCache(), scaled, None, self._timeline(video))
 
@@ -256,7 +256,7 @@ class NounsModel(FrameTower):
 
 def _read(prefix: Prefix) -> Timeline:
     if not isinstance(prefix, NounsPrefix) or prefix.timeline is None:
-        raise ConfigError("a prefix of another model was given, expected one of nouns: encode the video with this model")
+        raise ConfigError("the prefix is of another model, expected one of nouns: encode the video with this model")
     return prefix.timeline
 
 
@@ -269,9 +269,12 @@ def load_nouns(placement: Placement, factor: float) -> NounsModel:
         ConfigError: An option that this model does not have.
     """
     for given, what in (
-        (placement.device_map, "device_map"), (placement.quantization, "quantization"), (placement.attention, "attention"),
-        (placement.revision, "revision"), (factor != 1.0, "rope_scaling_factor"),
-    ):  # fmt: skip
+        (placement.device_map, "device_map"),
+        (placement.quantization, "quantization"),
+        (placement.attention, "attn_implementation"),
+        (placement.revision, "revision"),
+        (factor != 1.0, "rope_scaling_factor"),
+    ):
         if given:
             raise ConfigError(f"{what} was given, but model nouns has none: leave it out")
     if placement.dtype not in (None, torch.float32):

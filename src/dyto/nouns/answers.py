@@ -64,7 +64,8 @@ def reply(timeline: Timeline, question: Question) -> Reply:
 
 def _unseen(about: str) -> Reply:
     reason = f"this model cannot see {UNSEEN[about]}"
-    return Reply(f"{NOT_SURE}: I cannot see {UNSEEN[about]}. I name kinds of things and say when they are seen", None, reason=reason)
+    told = "I name kinds of things and say when they are seen"
+    return Reply(f"{NOT_SURE}: I cannot see {UNSEEN[about]}. {told}", None, reason=reason)
 
 
 def _what(timeline: Timeline, question: Question) -> Reply:
@@ -208,16 +209,16 @@ def _count(timeline: Timeline, question: Question) -> Reply:
 
 def _order(timeline: Timeline, question: Question) -> Reply:
     first, second = question.concepts[:2]
-    places = [_found(timeline, one) for one in (first, second)]
-    for concept, place in zip((first, second), places, strict=True):
-        if place is None:
-            reason = f"{with_article(concept.word)} was not seen clearly"
-            return Reply(f"{NOT_SURE}: {reason}", _most(timeline, concept), reason=reason)
-    (one, other), sure = places, min(_most(timeline, first), _most(timeline, second))
-    assert one is not None and other is not None
+    one, other = _found(timeline, first), _found(timeline, second)
+    if one is None or other is None:
+        missed = second if one else first
+        reason = f"{with_article(missed.word)} was not seen clearly"
+        return Reply(f"{NOT_SURE}: {reason}", _most(timeline, missed), reason=reason)
+    sure = min(_most(timeline, first), _most(timeline, second))
     earlier = one.start < other.start if question.place == "before" else one.start > other.start
     word = "yes" if earlier else "no"
-    return Reply(f"{word}: {first.word} {one.when}, {second.word} {other.when}", sure, yes=sure if earlier else 1 - sure)
+    yes = sure if earlier else 1 - sure
+    return Reply(f"{word}: {first.word} {one.when}, {second.word} {other.when}", sure, yes=yes)
 
 
 def _choose(timeline: Timeline, question: Question) -> Reply:

@@ -19,42 +19,50 @@ UNSEEN = {
 }
 """What is asked of that no classifier of nouns can see, in the words of an answer."""
 
-_UNSEEN = (
-    ("people", r"\b(who|whose|whom)\b"),
-    ("text", r"\b(texts?|words?|letters?|numbers?|numerals?|title|subtitles?|captions?|written|writing|says?|reads?|spell\w*"
-             r"|score|license plate|licence plate|time is it)\b"),
-    ("colors", r"\bcolou?r(s|ed)?\b"),
-    ("reasons", r"^(why|how come)\b|\b(reasons?|feel\w*|emotions?|mood|sounds?|noises?|music play\w*|hear\w*|happy|sad"
-                r"|angry|purpose|intend\w*|trying)\b"),
-    ("size", r"^how (big|large|small|tall|old|fast|heavy|far|expensive|high|deep|wide|much)\b"),
-    ("actions", r"\b(doing|do next|happen(s|ed|ing)?|going on|actions?|activit(y|ies)|perform\w*|takes? place|sports?)\b"
-                r"|^how (do|does|did|is|are|was|were)\b|^what (do|does|did) (?!you\b|the (video|film|clip|frames?|camera) "
-                r"(show|shows|contain)|this video|it show|(the )?\w+ (come|look)|we see)"),
-    ("places", r"^where\b|\b(which (city|country|place|room)|what (city|country|place|room)|location|indoors?|outdoors?"
-               r"|left side|right side|top left|bottom)\b"),
-)  # fmt: skip
+_UNSEEN = {
+    "people": r"\b(who|whose|whom)\b",
+    "text": r"\b(texts?|words?|letters?|numbers?|numerals?|title|subtitles?|captions?|written|writing|says?|reads?"
+    r"|spell\w*|score|licen[sc]e plate|time is it)\b",
+    "colors": r"\bcolou?r(s|ed)?\b",
+    "reasons": r"^(why|how come)\b|\b(reasons?|feel\w*|emotions?|mood|sounds?|noises?|hear\w*|happy|sad|angry|purpose"
+    r"|intend\w*|trying)\b",
+    "size": r"^how (big|large|small|tall|old|fast|heavy|far|expensive|high|deep|wide|much)\b",
+    "actions": r"\b(doing|do next|happen(s|ed|ing)?|going on|actions?|activit(y|ies)|perform\w*|takes? place|sports?)\b"
+    r"|^how (do|does|did|is|are|was|were)\b"
+    r"|^what (do|does|did) (?!you\b|we\b|it show|(the|this) (video|film|clip|frames?|camera)\b)",
+    "places": r"^where\b|\b((which|what) (city|country|place|room)|location|indoors?|outdoors?|(left|right) side|top left)\b",
+}
+"""What words ask about, for each of `UNSEEN`; the first that fits counts."""
+
 _PEOPLE = re.compile(
-    r"\b(person|persons|people|man|men|woman|women|boys?|girls?|child|children|kids?|bab(y|ies)|humans?|lad(y|ies)|gu(y|ys)"
-    r"|crowd|actors?|players?|faces?|he|she|his|her|him|they|them|their|someone|somebody|anyone|anybody|groom|bride|diver"
+    r"\b(persons?|people|man|men|woman|women|boys?|girls?|child|children|kids?|bab(y|ies)|humans?|lad(y|ies)|gu(y|ys)|crowd"
+    r"|actors?|players?|faces?|he|she|his|her|him|they|them|their|someone|somebody|anyone|anybody|groom|bride|divers?"
     r"|name of)\b"
 )
 _COUNT = re.compile(r"\b(how many|number of|count)\b")
 _DIFFERENT = re.compile(r"\b(different|distinct|kinds? of|sorts? of|types? of|species)\b")
-_WHEN = re.compile(r"\b(when|at what (time|second|point|moment)|which (second|moment)|what (time|second)|how long|until)\b")
+_WHEN = re.compile(
+    r"\b(when|at what (time|second|point|moment)|which (second|moment)|what (time|second)|how long|until)\b"
+)
 _IS_THERE = re.compile(
-    r"^(is|are|was|were|do|does|did|can|could|will|has|have|any)\b|\b(is there|are there|there (is|are)|or not|yes or no|true)\b"
+    r"^(is|are|was|were|do|does|did|can|could|will|has|have|any)\b|\b(is there|are there|there (is|are)|yes or no|true)\b"
 )
 _LAST = re.compile(r"\b(last|final|finally|ends? with|at the (very )?end|end of)\b")
-_FIRST = re.compile(r"\b(first|begins? with|starts? with|at the (very )?(start|beginning)|beginning of|start of|initially)\b")
+_FIRST = re.compile(
+    r"\b(first|(begins?|starts?) with|at the (very )?(start|beginning)|(beginning|start) of|initially)\b"
+)
 _AFTER = re.compile(r"\b(after|following|follows|next to come|comes next|later than|once)\b")
 _BEFORE = re.compile(r"\b(before|precedes|preceding|earlier than|prior to)\b")
 _MIDDLE = re.compile(r"\b(in the middle|halfway)\b")
-_AT = re.compile(r"\b(?:at|around|about|after)\s+(\d+(?:\.\d+)?)\s*(?:s|sec|secs|seconds?)\b|\bsecond\s+(\d+(?:\.\d+)?)\b")
+_AT = re.compile(
+    r"\b(?:at|around|about|after)\s+(\d+(?:\.\d+)?)\s*(?:s|sec|secs|seconds?)\b|\bsecond\s+(\d+(?:\.\d+)?)\b"
+)
 _WHAT = re.compile(
     r"\b(what|which|describe|name|list|tell|show|shown|see|seen|visible|appears?|contains?|identify|recogni[sz]e|caption"
     r"|summari[sz]e|about)\b"
 )
-_OPTION = re.compile(r"^\s*\(?([A-Z])[).:]\s+(.*\S)\s*$")
+_POLITE = re.compile(r"(can|could|will) you (please )?(tell|describe|name|list)\b")
+_ONLY_SHOWN = re.compile(r"what (happens|is happening|is going on|happened)( in (the|this) (video|clip|film))?")
 _FILLED = re.compile(r"\(([A-Z])\) ")
 
 
@@ -125,14 +133,14 @@ def _form(folded: str, concepts: tuple[Concept, ...], options: tuple[str, ...]) 
         if _DIFFERENT.search(folded) or (not concepts and re.search(r"\b(things|objects|items|scenes)\b", folded)):
             return "count", ""
         return "unseen", "people" if _PEOPLE.search(folded) else "counts"
-    for about, pattern in _UNSEEN:
+    for about, pattern in _UNSEEN.items():
         if re.search(pattern, folded) and not (about == "actions" and _only_shown(folded)):
             return "unseen", about
     if _PEOPLE.search(folded) and not concepts:
         return "unseen", "people"
     if _WHEN.search(folded) and concepts:
         return "when", ""
-    if _IS_THERE.search(folded) and not folded.startswith(("can you tell", "can you describe", "can you name", "can you list")):
+    if _IS_THERE.search(folded) and not _POLITE.match(folded):
         ordered = len(concepts) >= 2 and bool(_BEFORE.search(folded) or _AFTER.search(folded))
         return ("order" if ordered else "is there"), ""
     if options or concepts or _WHAT.search(folded):
@@ -141,8 +149,8 @@ def _form(folded: str, concepts: tuple[Concept, ...], options: tuple[str, ...]) 
 
 
 def _only_shown(folded: str) -> bool:
-    """"What happens" of a video as a whole is answered by what is seen in it."""
-    return bool(re.fullmatch(r"what (happens|is happening|is going on|happened)( in (the|this) (video|clip|film))?", folded))
+    """ "What happens" of a video as a whole is answered by what is seen in it."""
+    return bool(_ONLY_SHOWN.fullmatch(folded))
 
 
 def _place(folded: str) -> str:

@@ -73,7 +73,7 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """"a giant panda"; "perhaps a volleyball, a racket"; "" for nothing worth saying."""
+        """ "a giant panda"; "perhaps a volleyball, a racket"; "" for nothing worth saying."""
         if self.name:
             return with_article(self.name)
         guesses = ", ".join(with_article(name) for name in self.guesses[:2])
@@ -98,7 +98,7 @@ class Sighting:
 
     @property
     def when(self) -> str:
-        """"3.0 to 8.5 s", or "3.0 s" for one frame."""
+        """ "3.0 to 8.5 s", or "3.0 s" for one frame."""
         return f"{self.start:.1f} s" if self.frames == 1 else f"{self.start:.1f} to {self.end:.1f} s"
 
 
