@@ -30,7 +30,8 @@ _UNSEEN = {
     "actions": r"\b(doing|do next|happen(s|ed|ing)?|going on|actions?|activit(y|ies)|perform\w*|takes? place|sports?)\b"
     r"|^how (do|does|did|is|are|was|were)\b"
     r"|^what (do|does|did) (?!you\b|we\b|it show|(the|this) (video|film|clip|frames?|camera)\b)",
-    "places": r"^where\b|\b((which|what) (city|country|place|room)|location|indoors?|outdoors?|(left|right) side|top left)\b",
+    "places": r"^where\b|\b(which|what) (city|country|place|room)\b"
+    r"|\b(location|indoors?|outdoors?|(left|right) side|top left)\b",
 }
 """What words ask about, for each of `UNSEEN`; the first that fits counts."""
 
@@ -45,7 +46,8 @@ _WHEN = re.compile(
     r"\b(when|at what (time|second|point|moment)|which (second|moment)|what (time|second)|how long|until)\b"
 )
 _IS_THERE = re.compile(
-    r"^(is|are|was|were|do|does|did|can|could|will|has|have|any)\b|\b(is there|are there|there (is|are)|yes or no|true)\b"
+    r"^(is|are|was|were|do|does|did|can|could|will|has|have|any)\b"
+    r"|\b(is there|are there|there (is|are)|yes or no|true)\b"
 )
 _LAST = re.compile(r"\b(last|final|finally|ends? with|at the (very )?end|end of)\b")
 _FIRST = re.compile(

@@ -18,7 +18,7 @@ NOUN = 0.5
 KIND = 0.6
 """Otherwise a kind is, where the nouns of that kind together have at least this share."""
 
-STRENGTH = 7.0
+STRENGTH = 7.5
 """The classifier's strongest output is at least this much for what it knows; drawings and noise stay below."""
 
 GUESS = 0.05
@@ -73,10 +73,12 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """ "a giant panda"; "perhaps a volleyball, a racket"; "" for nothing worth saying."""
-        if self.name:
-            return with_article(self.name)
+        """In words: `a giant panda`, `a dog (perhaps a beagle)`, `perhaps a volleyball, a racket`, or nothing."""
         guesses = ", ".join(with_article(name) for name in self.guesses[:2])
+        if len(self.classes) == 1:
+            return with_article(self.name)
+        if self.name:
+            return f"{with_article(self.name)} (perhaps {guesses})" if guesses else with_article(self.name)
         return f"perhaps {guesses}" if guesses else ""
 
 

@@ -17,73 +17,17 @@ CLASSES = 1000
 TOO_WIDE = 700
 """A word that stands for more classes than this ("object", "thing") names nothing."""
 
-_IRREGULAR = dict(
-    pair.split(":")
-    for pair in [
-        "mice:mouse",
-        "geese:goose",
-        "oxen:ox",
-        "people:person",
-        "men:man",
-        "women:woman",
-        "children:child",
-        "feet:foot",
-        "teeth:tooth",
-        "loaves:loaf",
-        "buses:bus",
-        "busses:bus",
-    ]
-)
+_IRREGULAR = {
+    "mice": "mouse", "geese": "goose", "oxen": "ox", "people": "person", "men": "man", "women": "woman",
+    "children": "child", "feet": "foot", "teeth": "tooth", "loaves": "loaf", "buses": "bus", "busses": "bus",
+}  # fmt: skip
 _NO_NOUN = frozenset(
-    [
-        "a",
-        "i",
-        "is",
-        "it",
-        "in",
-        "on",
-        "of",
-        "as",
-        "at",
-        "an",
-        "to",
-        "or",
-        "ai",
-        "part",
-        "parts",
-        "way",
-        "set",
-        "piece",
-        "group",
-        "kind",
-        "kinds",
-        "sort",
-        "type",
-        "place",
-        "unit",
-        "cause",
-        "matter",
-        "whole",
-        "thing",
-        "things",
-        "object",
-        "objects",
-        "can",
-        "being",
-        "go",
-        "man",
-        "time",
-        "first",
-        "last",
-        "second",
-        "frame",
-        "scene",
-        "video",
-        "clip",
-        "picture",
-        "show",
-        "head",
-    ]
+    re.split(
+        r"\s+",
+        """a i is it in on of as at an to or ai part parts way set piece group kind kinds sort type place unit cause
+        matter whole thing things object objects can being go man time first last second frame scene video clip picture show
+        head""",
+    )
 )
 """Words that are no nouns of ours wherever they stand, whatever WordNet lists them for."""
 

@@ -95,9 +95,9 @@ def film(pictures: Sequence[Picture], shots: Sequence[Shot], size: tuple[int, in
         padded = _padded(pictures[shot.picture], size)
         for number in range(shot.start, shot.stop):
             way = (number - shot.start) / max(1, shot.stop - shot.start - 1)
-            box = [a + (b - a) * way for a, b in zip(*shot.boxes, strict=True)]
-            edges = [edge * side for edge, side in zip(box, padded.size * 2, strict=True)]
-            yield np.asarray(padded.resize(size[::-1], Image.Resampling.BILINEAR, tuple(edges)))
+            left, top, right, bottom = (a + (b - a) * way for a, b in zip(*shot.boxes, strict=True))
+            box = (left * padded.width, top * padded.height, right * padded.width, bottom * padded.height)
+            yield np.asarray(padded.resize(size[::-1], Image.Resampling.BILINEAR, box))
 
 
 def _padded(picture: Picture, size: tuple[int, int]) -> Image.Image:
