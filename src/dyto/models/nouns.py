@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import AddedToken, decoders
+from tokenizers import AddedToken, decoders, pre_tokenizers
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers.models import Unigram
 from torch import Tensor, nn
@@ -74,6 +74,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         *((piece, -1.0) for piece in pieces),
     ]
     tokenizer = FastTokenizer(Unigram(scored, unk_id=_SPECIAL.index("<unk>"), byte_fallback=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("<", "isolated")  # so that "<0x41>" in a text stays what it is
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     tokenizer.add_special_tokens([AddedToken(mark, normalized=False) for mark in _SPECIAL])
     return PreTrainedTokenizerFast(
@@ -158,10 +159,10 @@ class NounsModel(FrameTower):
 
     @torch.inference_mode()
     def embed_text(self, text: str) -> Tensor:
-        """(n, 1280) what the classifier looks for in a patch, for each thing that a text names."""
+        """(n, 1280) what the classifier looks for in a patch, for each thing that a text names, or for all it knows."""
         weight = self._net.eye.classifier.weight
         found = [weight[sorted(concept.classes)].mean(0) for concept in nouns().concepts(text)]
-        return torch.stack(found) if found else weight[:0]
+        return torch.stack(found or [weight.mean(0)])
 
     # --- the grammar ------------------------------------------------------------------------------------
 
@@ -185,9 +186,9 @@ class NounsModel(FrameTower):
         if not torch.isfinite(layout.embeds).all():
             raise BadFeaturesError("visual tokens hold NaN or infinity, expected numbers: encode the video again")
         places = torch.zeros(1, len(before) + len(layout.embeds), 0, device=self.device)
-        return NounsPrefix(places, DynamicCache(), scaled, None, self._timeline(video))
+        return NounsPrefix(places, DynamicCache(), scaled, None, self.timeline(video))
 
-    def _timeline(self, video: VisualTokens | Tensor) -> Timeline:
+    def timeline(self, video: VisualTokens | Tensor) -> Timeline:
         """What the classifier makes of the patches of each key frame that are left."""
         if not isinstance(video, VisualTokens):
             nothing = np.zeros(0)
@@ -251,7 +252,7 @@ class NounsModel(FrameTower):
         asked = understand(question)
         if choices is not None:
             asked = replace(asked, options=tuple(choice.strip() for choice in choices))
-        told = reply(self._timeline(tokens), asked)
+        told = reply(self.timeline(tokens), asked)
         things = [
             {"name": one.verdict.name, "confidence": round(one.verdict.sure, 4), "start": round(one.start, 3),
              "end": round(one.end, 3)}

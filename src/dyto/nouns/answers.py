@@ -234,7 +234,8 @@ def _choose(timeline: Timeline, question: Question) -> Reply:
     rest = float(np.delete(scores, best).max(initial=0.0))
     if scores[best] < GUESS or scores[best] < CLEAR * rest:
         reason = "no option was seen clearly" if scores[best] < GUESS else "two options are about as likely"
-        return Reply(f"{NOT_SURE}: {reason}", float(scores[best]), reason=reason)
+        share = float(scores[best] / max(scores.sum(), 1.0))
+        return Reply(f"{NOT_SURE}: {reason}", share, reason=reason)
     return Reply(f"({chr(65 + best)}) {question.options[best]}", float(scores[best] / scores.sum()), choice=best)
 
 

@@ -165,3 +165,12 @@ ALSO: dict[str, tuple[str, ...]] = {
     "tv": ("television",),
 }
 """Words of everyday English that WordNet does not list for its synsets, or lists for others."""
+
+NO_NOUN = _names(
+    """
+    a; ai; an; as; at; being; can; cause; clip; first; frame; go; group; head; i; in; is; it; kind; kinds; last; man;
+    matter; object; objects; of; on; or; part; parts; picture; piece; place; scene; second; set; show; sort; thing;
+    things; time; to; type; unit; video; way; whole
+    """
+)
+"""Words that are no nouns of ours wherever they stand alone, whatever WordNet lists them for."""

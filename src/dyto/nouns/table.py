@@ -11,7 +11,7 @@ from importlib.resources import files
 import numpy as np
 import numpy.typing as npt
 
-from dyto.nouns.kinds import ALSO, FLAT, HELD, KINDS, PEOPLE, WITHOUT_ARTICLE, WORN
+from dyto.nouns.kinds import ALSO, FLAT, HELD, KINDS, NO_NOUN, PEOPLE, WITHOUT_ARTICLE, WORN
 
 CLASSES = 1000
 TOO_WIDE = 700
@@ -21,15 +21,6 @@ _IRREGULAR = {
     "mice": "mouse", "geese": "goose", "oxen": "ox", "people": "person", "men": "man", "women": "woman",
     "children": "child", "feet": "foot", "teeth": "tooth", "loaves": "loaf", "buses": "bus", "busses": "bus",
 }  # fmt: skip
-_NO_NOUN = frozenset(
-    re.split(
-        r"\s+",
-        """a i is it in on of as at an to or ai part parts way set piece group kind kinds sort type place unit cause
-        matter whole thing things object objects can being go man time first last second frame scene video clip picture show
-        head""",
-    )
-)
-"""Words that are no nouns of ours wherever they stand, whatever WordNet lists them for."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +112,7 @@ class Nouns:
         return found
 
     def _classes(self, words: Sequence[str]) -> set[int]:
-        if len(words) == 1 and words[0] in _NO_NOUN:
+        if len(words) == 1 and words[0] in NO_NOUN:
             return set()
         for last in singulars(words[-1]):
             name = " ".join([*words[:-1], last])
