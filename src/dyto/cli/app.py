@@ -139,6 +139,7 @@ def ask_and_print(
     with err.status(STAGE_WORDS["load"]) as status:
         from dyto.inspecting.evidence import find_evidence
         from dyto.inspecting.sheet import TILE, check_sheet, save_keyframe_sheet
+        from dyto.models.loading import usual_model
         from dyto.pipeline import VideoQA
         from dyto.video import existing
 
@@ -148,7 +149,8 @@ def ask_and_print(
             check_sheet(save_keyframes)
             sampling = {**sampling, "preview": TILE}
         template: dict[str, Any] = {"choice_prompt" if choices else "prompt": prompt}
-        qa = VideoQA.from_pretrained(loading.model, strategy, savings=savings, **template, **loading.options)
+        model = usual_model(loading.model)
+        qa = VideoQA.from_pretrained(model, strategy, savings=savings, **template, **loading.options)
         qa.on_stage = lambda stage: status.update(STAGE_WORDS.get(stage, stage))
         qa.on_frames = seen.append if save_keyframes else None
         asked: Any = video
