@@ -197,8 +197,8 @@ def _filmed(
     photos, top = [photo for photo, _ in chosen], []
     for photo, shot in zip(photos, shots, strict=True):
         rows = (frames.seconds >= shot.start / FPS) & (frames.seconds < shot.stop / FPS)
-        likeliest = np.argsort(-shares[rows].mean(0))[:5] if rows.any() else []
-        top.append(bool(photo.classes & set(map(int, likeliest))))
+        likeliest = np.argsort(-shares[rows].mean(0))[:5].tolist() if rows.any() else []
+        top.append(bool(photo.classes & set(likeliest)))
     return Film(photos, shots, features, frames, top), shares
 
 
