@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -58,7 +58,14 @@ def reply(timeline: Timeline, question: Question) -> Reply:
         told = _what(timeline, question)
         reason = "the question was not understood: I name kinds of things and say when they are seen"
         return Reply(f"{NOT_SURE} what is asked. {told.text}", told.confidence, reason=reason, seen=told.seen)
-    by_form = {"is there": _is_there, "when": _when, "count": _count, "order": _order}
+    by_form = {
+        "is there": _is_there,
+        "either": _either,
+        "when": _when,
+        "count": _count,
+        "order": _order,
+        "before or after": _order,
+    }
     return by_form.get(question.form, _what)(timeline, question)
 
 
@@ -70,25 +77,35 @@ def _unseen(about: str) -> Reply:
 
 def _what(timeline: Timeline, question: Question) -> Reply:
     """What is shown, at all or at some moment, and of some kind or of any."""
-    around = question.place in ("before", "after")
-    within, beside = (question.concepts[:-1], question.concepts[-1:]) if around else (question.concepts, ())
-    kind = _any_of(within)
+    beside = {"before": 1, "after": 1, "between": 2}.get(question.place, 0)
+    if len(question.concepts) < beside:
+        reason = f"what it is to come {question.place} is not among the nouns that I know"
+        return Reply(f"{NOT_SURE}: {reason}", None, reason=reason)
+    split = len(question.concepts) - beside
+    kind = _any_of(question.concepts[:split])
     seen = timeline.sightings(kind)
-    if around and not beside:
-        return Reply(f"{NOT_SURE}: the thing that it is to come {question.place} is not among the nouns that I know",
-                     None, reason="no noun that is known")  # fmt: skip
     if beside:
-        return _beside(timeline, question, seen, beside[0])
+        return _beside(timeline, question.place, seen, question.concepts[split:])
+    sure = named(seen)
+    if kind is not None and not sure and _most(timeline, kind) <= NO:
+        text = f"nothing of that kind: I do not see {with_article(kind.word)} {_looked(timeline)}"
+        return Reply(text, 1 - _most(timeline, kind))
     if question.place == "at":
-        near = min(seen, key=lambda one: max(one.start - question.second, question.second - one.end, 0.0))
-        return _told([near])
+        return _told([min(seen, key=lambda one: max(one.start - question.number, question.number - one.end, 0.0))])
     if question.place == "middle":
         middle = float(np.median(timeline.seconds))
         return _told([one for one in seen if one.start <= middle <= one.end] or seen[:1])
-    sure = named(seen)
-    if question.place in ("first", "last") and sure:
-        return _told([sure[0] if question.place == "first" else sure[-1]])
+    wanted = {"first": 1, "last": len(sure), "nth": int(question.number)}.get(question.place)
+    if wanted and wanted <= len(sure):
+        return _told([sure[wanted - 1]])
+    if question.place == "nth" and sure:
+        reason = f"I could name {len(sure)} only"
+        return Reply(f"{NOT_SURE}: {reason}", min(one.verdict.sure for one in sure), reason=reason)
     return _told(sure or [_whole(timeline, kind)])
+
+
+def _looked(timeline: Timeline) -> str:
+    return f"in the {len(timeline)} frames that I looked at"
 
 
 def _whole(timeline: Timeline, within: Concept | None) -> Sighting:
@@ -120,21 +137,30 @@ def _told(seen: Sequence[Sighting]) -> Reply:
     return Reply(f"looks like {told}", confidence, seen=sure)
 
 
-def _beside(timeline: Timeline, question: Question, seen: Sequence[Sighting], beside: Concept) -> Reply:
-    """What comes before or after something."""
-    place = _found(timeline, beside)
-    if place is None:
-        return Reply(f"{NOT_SURE}: {with_article(beside.word)} was not seen clearly", _most(timeline, beside),
-                     reason=f"{beside.word} was not seen clearly")  # fmt: skip
-    others = [one for one in named(seen) if not one.verdict.classes & beside.classes]
-    if question.place == "after":
-        found = [one for one in others if one.start > place.end][:1]
+def _beside(timeline: Timeline, place: str, seen: Sequence[Sighting], beside: Sequence[Concept]) -> Reply:
+    """What comes before or after something, or between two things."""
+    spans = [_found(timeline, concept) for concept in beside]
+    for concept, span in zip(beside, spans, strict=True):
+        if span is None:
+            return _missed(timeline, concept)
+    held = sorted((span for span in spans if span is not None), key=lambda span: span.start)
+    others = [one for one in named(seen) if not any(one.verdict.classes & concept.classes for concept in beside)]
+    if place == "between":
+        found = [one for one in others if held[0].end < one.start and one.end < held[-1].start]
+    elif place == "after":
+        found = [one for one in others if one.start > held[0].end][:1]
     else:
-        found = [one for one in others if one.end < place.start][-1:]
+        found = [one for one in others if one.end < held[0].start][-1:]
     if not found:
-        reason = f"nothing was seen clearly {question.place} {beside.word}"
-        return Reply(f"{NOT_SURE}: {reason}", place.verdict.sure, reason=reason)
+        reason = f"nothing was seen clearly {place} {' and '.join(with_article(concept.word) for concept in beside)}"
+        return Reply(f"{NOT_SURE}: {reason}", held[0].verdict.sure, reason=reason)
     return _told(found)
+
+
+def _missed(timeline: Timeline, concept: Concept) -> Reply:
+    """What is said where a question is about something that was not seen."""
+    reason = f"{with_article(concept.word)} was not seen clearly"
+    return Reply(f"{NOT_SURE}: {reason}", _most(timeline, concept), reason=reason)
 
 
 def _most(timeline: Timeline, concept: Concept) -> float:
@@ -173,25 +199,51 @@ def _unknown(question: Question) -> Reply | None:
 def _is_there(timeline: Timeline, question: Question) -> Reply:
     if unknown := _unknown(question):
         return unknown
+    if question.place in ("first", "last"):
+        return _is_at_the_end(timeline, question)
     shares = [_most(timeline, one) for one in question.concepts]
     concept = question.concepts[int(np.argmin(shares))]  # of several, all must be there
     share = min(shares)
     if share <= NO:
-        looked = f"in the {len(timeline)} frames that I looked at"
-        return Reply(f"no: I do not see {with_article(concept.word)} {looked}", 1 - share, yes=share)
+        return Reply(f"no: I do not see {with_article(concept.word)} {_looked(timeline)}", 1 - share, yes=share)
     found = _where(timeline, concept)
     if found and not nouns().guarded[list(concept.classes)].all():
         times = ", ".join(one.when for one in found)
         return Reply(f"yes: it looks like {with_article(concept.word)}, {times}", share, yes=share, seen=found)
     best = timeline.span(int(timeline.share_of(concept).argmax()))
-    return Reply(f"{NOT_SURE}: perhaps {with_article(concept.word)}, {best.when}", share,
-                 reason="it was not seen clearly enough", yes=share, seen=[best])  # fmt: skip
+    text, reason = f"{NOT_SURE}: perhaps {with_article(concept.word)}, {best.when}", "it was not seen clearly enough"
+    return Reply(text, share, reason=reason, yes=share, seen=[best])
+
+
+def _is_at_the_end(timeline: Timeline, question: Question) -> Reply:
+    """Whether something is what is seen first, or last, at all or of its kind."""
+    concept, kind = question.concepts[0], _any_of(question.concepts[1:])
+    sure = named(timeline.sightings(kind))
+    if not sure:
+        return _missed(timeline, concept)
+    one = sure[0 if question.place == "first" else -1]
+    word = "yes" if one.verdict.classes <= concept.classes else "no"
+    yes = one.verdict.sure if word == "yes" else 1 - one.verdict.sure
+    return Reply(f"{word}: {one.verdict.text} is, {one.when}", one.verdict.sure, yes=yes, seen=[one])
+
+
+def _either(timeline: Timeline, question: Question) -> Reply:
+    """This or that: the likelier, where it is seen clearly and the other is not."""
+    shares = [_most(timeline, one) for one in question.concepts]
+    best = int(np.argmax(shares))
+    rest = max(share for number, share in enumerate(shares) if number != best)
+    if shares[best] < YES or shares[best] < CLEAR * rest:
+        reason = "I see neither clearly" if shares[best] < YES else "I see both"
+        return Reply(f"{NOT_SURE}: {reason}", shares[best], reason=reason)
+    found = _where(timeline, question.concepts[best])
+    times = ", ".join(one.when for one in found)
+    return Reply(f"looks like {with_article(question.concepts[best].word)}, {times}", shares[best], seen=found)
 
 
 def _when(timeline: Timeline, question: Question) -> Reply:
     if unknown := _unknown(question):
         return unknown
-    answer = _is_there(timeline, question)
+    answer = _is_there(timeline, replace(question, place=""))
     if not answer.text.startswith("yes"):
         return answer
     return Reply(", ".join(one.when for one in answer.seen), answer.confidence, seen=answer.seen)
@@ -211,13 +263,14 @@ def _order(timeline: Timeline, question: Question) -> Reply:
     first, second = question.concepts[:2]
     one, other = _found(timeline, first), _found(timeline, second)
     if one is None or other is None:
-        missed = second if one else first
-        reason = f"{with_article(missed.word)} was not seen clearly"
-        return Reply(f"{NOT_SURE}: {reason}", _most(timeline, missed), reason=reason)
+        return _missed(timeline, second if one else first)
     sure = min(_most(timeline, first), _most(timeline, second))
-    earlier = one.start < other.start if question.place == "before" else one.start > other.start
-    word = "yes" if earlier else "no"
-    yes = sure if earlier else 1 - sure
+    earlier = one.start < other.start
+    if question.form == "before or after":
+        word = "before" if earlier else "after"
+    else:
+        word = "yes" if earlier == (question.place == "before") else "no"
+    yes = sure if word == "yes" else 1 - sure
     return Reply(f"{word}: {first.word} {one.when}, {second.word} {other.when}", sure, yes=yes)
 
 
@@ -227,9 +280,11 @@ def _choose(timeline: Timeline, question: Question) -> Reply:
         return _unseen(question.about)
     concepts = [_any_of([c for c in nouns().concepts(text) if c.classes - nouns().people]) for text in question.options]
     if all(concept is None for concept in concepts):
-        open_question = Question(question.form, question.about, question.concepts, question.place, question.second)
+        open_question = Question(question.form, question.about, question.concepts, question.place, question.number)
         return _by_words(reply(timeline, open_question), question.options)
     scores = np.array([0.0 if one is None else _score(timeline, question, one, concepts) for one in concepts])
+    if question.denied:
+        scores = np.where([one is None for one in concepts], 0.0, 1 - scores)
     best = int(scores.argmax())
     rest = float(np.delete(scores, best).max(initial=0.0))
     if scores[best] < GUESS or scores[best] < CLEAR * rest:
@@ -248,7 +303,7 @@ def _score(timeline: Timeline, question: Question, concept: Concept, options: Se
         return float(shares[seen[0] if question.place == "first" else seen[-1]]) if seen else 0.0
     if question.place == "at":
         spans = [timeline.span(s) for s in scenes]
-        near = min(scenes, key=lambda s: max(spans[s].start - question.second, question.second - spans[s].end, 0.0))
+        near = min(scenes, key=lambda s: max(spans[s].start - question.number, question.number - spans[s].end, 0.0))
         return float(shares[near])
     if question.place in ("before", "after") and question.concepts:
         beside = timeline.share_of(question.concepts[-1])

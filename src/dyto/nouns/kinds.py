@@ -137,6 +137,7 @@ FLAT = _names(
 
 ALSO: dict[str, tuple[str, ...]] = {
     "puppy": ("n02084071",),
+    "cat": ("n02121620",),
     "kitten": ("n02121620",),
     "cow": ("ox",),
     "bull": ("ox",),

@@ -37,34 +37,54 @@ _UNSEEN = {
 
 _PEOPLE = re.compile(
     r"\b(persons?|people|man|men|woman|women|boys?|girls?|child|children|kids?|bab(y|ies)|humans?|lad(y|ies)|gu(y|ys)|crowd"
-    r"|actors?|players?|faces?|he|she|his|her|him|they|them|their|someone|somebody|anyone|anybody|groom|bride|divers?"
-    r"|name of)\b"
+    r"|actors?|players?|faces?|he|she|his|her|him|someone|somebody|anyone|anybody|groom|bride|divers?)\b"
 )
+_NO_ACTION = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        showing appearing building anything something nothing everything thing following preceding beginning
+        morning evening ending during being clothing king ring spring string wing ceiling starting coming
+        seeing containing including opening painting
+        """,
+    )
+)
+"""Words that end like a verb of what is done, and are none, or tell of what is shown."""
+
 _COUNT = re.compile(r"\b(how many|number of|count)\b")
 _DIFFERENT = re.compile(r"\b(different|distinct|kinds? of|sorts? of|types? of|species)\b")
 _WHEN = re.compile(
     r"\b(when|at what (time|second|point|moment)|which (second|moment)|what (time|second)|how long|until)\b"
 )
 _IS_THERE = re.compile(
-    r"^(is|are|was|were|do|does|did|can|could|will|has|have|any)\b"
-    r"|\b(is there|are there|there (is|are)|yes or no|true)\b"
+    r"^(is|are|was|were|do|does|did|can|could|will|has|have|any|isn't|aren't|wasn't|doesn't|don't|didn't)\b"
+    r"|^(?!what|which|how|when|name|tell|list).*\b(is there|are there|there (is|are)|yes or no|true)\b"
 )
-_LAST = re.compile(r"\b(last|final|finally|ends? with|at the (very )?end|end of)\b")
-_FIRST = re.compile(
-    r"\b(first|(begins?|starts?) with|at the (very )?(start|beginning)|(beginning|start) of|initially)\b"
-)
-_AFTER = re.compile(r"\b(after|following|follows|next to come|comes next|later than|once)\b")
-_BEFORE = re.compile(r"\b(before|precedes|preceding|earlier than|prior to)\b")
-_MIDDLE = re.compile(r"\b(in the middle|halfway)\b")
-_AT = re.compile(
-    r"\b(?:at|around|about|after)\s+(\d+(?:\.\d+)?)\s*(?:s|sec|secs|seconds?)\b|\bsecond\s+(\d+(?:\.\d+)?)\b"
-)
+_POLITE = re.compile(r"(can|could|will) you (please )?(tell|describe|name|list)\b")
 _WHAT = re.compile(
     r"\b(what|which|describe|name|list|tell|show|shown|see|seen|visible|appears?|contains?|identify|recogni[sz]e|caption"
     r"|summari[sz]e|about)\b"
 )
-_POLITE = re.compile(r"(can|could|will) you (please )?(tell|describe|name|list)\b")
 _ONLY_SHOWN = re.compile(r"what (happens|is happening|is going on|happened)( in (the|this) (video|clip|film))?")
+_ON = re.compile(
+    r"\b(on|in|under|behind|beside|near|inside|above|below|next to|left of|right of|in front of)( the| a| an| this)?$"
+)
+_SCREEN = re.compile(r"\bon (the |this )?(screen|display)\b")
+_AT = re.compile(
+    r"\b(?:at|around|about|after)\s+(\d+(?:\.\d+)?)\s*(?:s|sec|secs|seconds?)\b|\bsecond\s+(\d+(?:\.\d+)?)\b"
+)
+_NTH = {"second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6}
+_PLACES = {
+    "between": r"\bbetween\b.*\band\b",
+    "after": r"\b(after|following|follows|comes next|later than|once)\b",
+    "before": r"\b(before|precedes|preceding|earlier than|prior to)\b",
+    "last": r"\b(last|final|finally|ends? with|at the (very )?end|end of)\b",
+    "first": r"\b(first|(begins?|starts?) with|at the (very )?(start|beginning)|(beginning|start) of|initially)\b",
+    "middle": r"\b(in the middle|halfway)\b",
+    "nth": r"\b(second|third|fourth|fifth|sixth) (?!\d)(thing|object|item|scene|shot|animal|one|\w+)\b",
+}
+"""Which moment words are about; the first that fits counts."""
+
 _FILLED = re.compile(r"\(([A-Z])\) ")
 
 
@@ -73,21 +93,24 @@ class Question:
     """A question, taken apart.
 
     Attributes:
-        form: "what", "is there", "when", "count", "order" (does one come before another), "unseen" (it cannot be
-            answered; `about` says what it is about) or "unclear".
+        form: "what", "is there", "either" (this or that), "when", "count", "order" (does one come before another),
+            "before or after" (which of the two), "unseen" (it cannot be answered; `about` says what it is about) or
+            "unclear".
         about: A key of `UNSEEN`, or "".
         concepts: The things that it names, in their order.
-        place: Which moment it asks about: "first", "last", "before", "after", "middle", "at" or "".
-        second: The moment, for "at".
+        place: Which moment it asks about: "first", "last", "nth", "before", "after", "between", "middle", "at" or "".
+        number: The second, for "at"; which one, for "nth".
         options: Of a multiple choice question.
+        denied: Whether it asks for what is not so.
     """
 
     form: str
     about: str = ""
     concepts: tuple[Concept, ...] = ()
     place: str = ""
-    second: float = 0.0
+    number: float = 0.0
     options: tuple[str, ...] = ()
+    denied: bool = False
 
 
 def split_options(text: str) -> tuple[str, tuple[str, ...]]:
@@ -121,44 +144,47 @@ def understand(text: str) -> Question:
         ('what', 'after', ['animal', 'panda'])
     """
     asked, options = split_options(text)
-    folded = " ".join(words_of(asked))
-    concepts = tuple(nouns().concepts(asked))
-    form, about = _form(folded, concepts, options)
-    at = _AT.search(asked.casefold())
-    place = "at" if at else _place(folded)
-    second = float(next(group for group in at.groups() if group)) if at else 0.0
-    return Question(form, about, concepts, place, second, options)
+    words = words_of(_SCREEN.sub("", asked.casefold()))
+    folded, spans = " ".join(words), nouns().spans(words)
+    concepts = tuple(concept for _, _, concept in spans)
+    inside = {at for start, stop, _ in spans for at in range(start, stop)}
+    doing = any(
+        word.endswith("ing") and len(word) > 4 and word not in _NO_ACTION and at not in inside
+        for at, word in enumerate(words)
+    )
+    form, about = _form(folded, concepts, options, doing)
+    if form == "what" and any(_ON.search(" ".join(words[:start])) for start, _, _ in spans):
+        form, about = "unseen", "places"
+    at, nth = _AT.search(asked.casefold()), re.search(_PLACES["nth"], folded)
+    place = "at" if at else next((place for place, how in _PLACES.items() if re.search(how, folded)), "")
+    number = float(next(group for group in at.groups() if group)) if at else float(_NTH[nth[1]] if nth else 0)
+    denied = bool(re.search(r"\b(not|never)\b|n't\b", folded))
+    return Question(form, about, concepts, place, number, options, denied)
 
 
-def _form(folded: str, concepts: tuple[Concept, ...], options: tuple[str, ...]) -> tuple[str, str]:
+def _form(folded: str, concepts: tuple[Concept, ...], options: tuple[str, ...], doing: bool) -> tuple[str, str]:
+    people = bool(_PEOPLE.search(folded))
+    things = [concept for concept in concepts if concept.classes - nouns().people]
     if _COUNT.search(folded):
         if _DIFFERENT.search(folded) or (not concepts and re.search(r"\b(things|objects|items|scenes)\b", folded)):
             return "count", ""
-        return "unseen", "people" if _PEOPLE.search(folded) else "counts"
+        return "unseen", "people" if people else "counts"
     for about, pattern in _UNSEEN.items():
-        if re.search(pattern, folded) and not (about == "actions" and _only_shown(folded)):
+        if re.search(pattern, folded) and not (about == "actions" and _ONLY_SHOWN.fullmatch(folded)):
             return "unseen", about
-    if _PEOPLE.search(folded) and not concepts:
+    if doing and not _ONLY_SHOWN.fullmatch(folded):
+        return "unseen", "actions"
+    is_there = bool(_IS_THERE.search(folded)) and not _POLITE.match(folded)
+    if people and (is_there or not things):
         return "unseen", "people"
     if _WHEN.search(folded) and concepts:
         return "when", ""
-    if _IS_THERE.search(folded) and not _POLITE.match(folded):
-        ordered = len(concepts) >= 2 and bool(_BEFORE.search(folded) or _AFTER.search(folded))
-        return ("order" if ordered else "is there"), ""
+    if is_there:
+        ordered = len(concepts) >= 2 and re.search(_PLACES["before"] + "|" + _PLACES["after"], folded)
+        if ordered and re.search(r"\bbefore or after\b|\bafter or before\b", folded):
+            return "before or after", ""
+        either = len(concepts) >= 2 and re.search(r"\bor\b", folded) and not ordered
+        return ("order" if ordered else "either" if either else "is there"), ""
     if options or concepts or _WHAT.search(folded):
         return "what", ""
     return "unclear", ""
-
-
-def _only_shown(folded: str) -> bool:
-    """ "What happens" of a video as a whole is answered by what is seen in it."""
-    return bool(_ONLY_SHOWN.fullmatch(folded))
-
-
-def _place(folded: str) -> str:
-    for place, pattern in (
-        ("after", _AFTER), ("before", _BEFORE), ("last", _LAST), ("first", _FIRST), ("middle", _MIDDLE)
-    ):  # fmt: skip
-        if pattern.search(folded):
-            return place
-    return ""

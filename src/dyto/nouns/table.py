@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
@@ -28,7 +28,7 @@ class Concept:
     """What a word or some words of a question stand for.
 
     Attributes:
-        word: As it was written.
+        word: As it was written, in the singular.
         classes: Numbers of the classes that it covers.
     """
 
@@ -89,36 +89,33 @@ class Nouns:
 
         Example:
             >>> [(c.word, len(c.classes)) for c in nouns().concepts("Is there a red panda, or are there dogs?")]
-            [('red panda', 1), ('dogs', 118)]
+            [('red panda', 1), ('dog', 118)]
         """
-        return [concept for _, _, concept in self._found(words_of(text))]
+        return [concept for _, _, concept in self.spans(words_of(text))]
 
-    def spans(self, words: Sequence[str]) -> Iterator[tuple[int, int, Concept]]:
+    def spans(self, words: Sequence[str]) -> list[tuple[int, int, Concept]]:
         """The things that words name, with the places where each begins and ends."""
-        return iter(self._found(words))
-
-    def _found(self, words: Sequence[str]) -> list[tuple[int, int, Concept]]:
-        found, start = [], 0
+        found: list[tuple[int, int, Concept]] = []
+        start = 0
         while start < len(words):
             for length in range(min(self._longest, len(words) - start), 0, -1):
-                part = words[start : start + length]
-                classes = self._classes(part)
-                if classes:
-                    found.append((start, start + length, Concept(" ".join(part), frozenset(classes))))
+                if concept := self._named(words[start : start + length]):
+                    found.append((start, start + length, concept))
                     start += length
                     break
             else:
                 start += 1
         return found
 
-    def _classes(self, words: Sequence[str]) -> set[int]:
+    def _named(self, words: Sequence[str]) -> Concept | None:
+        """What exactly these words name, in the singular; None for nothing."""
         if len(words) == 1 and words[0] in NO_NOUN:
-            return set()
+            return None
         for last in singulars(words[-1]):
             name = " ".join([*words[:-1], last])
             if classes := self._meant.get(name):
-                return classes
-        return set()
+                return Concept(name, frozenset(classes))
+        return None
 
     def kinds_of(self, index: int) -> list[Concept]:
         """The everyday kinds of a class, the narrower first."""
