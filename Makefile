@@ -15,7 +15,7 @@ demo test test-demo coverage soak: export OMP_WAIT_POLICY ?= passive
 .PHONY: demo test test-demo coverage check soak bench docs clean
 
 demo: $(VENV)/.installed
-	@echo "asking about a sample video"
+	@echo "asking about two sample videos"
 	@$(BIN)/python examples/demo.py --out $(OUT)
 
 # A file of tests goes to one process, so that what its tests share is made once.
@@ -85,7 +85,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "installing torch (the largest part)"
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	@echo "installing dyto and what it needs"
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[see]'
 	@touch $@
 
 $(VENV)/.ready: $(VENV)/.installed tools/bench/pyproject.toml

@@ -1,4 +1,4 @@
-"""What `make demo` runs: make a sample video, ask the bundled model about it, show the true answers beside.
+"""What `make demo` runs: ask the bundled models about a drawn video and a film of photographs, the true answers beside.
 
 python examples/demo.py [--out demo] [--seed 0] [--video-only]
 """
@@ -10,8 +10,19 @@ import sys
 from pathlib import Path
 
 import dyto
+from dyto.eye.weights import can_see
 from dyto.inspecting.sheet import save_keyframe_sheet
 from dyto.synthetic.videos import sample_video
+
+FILM = Path(__file__).with_name("photographs.mp4")
+ABOUT_FILM = (
+    ("What is shown?", "a giant panda, a German shepherd, a palace, a macaw, a polar bear, a dam"),
+    ("What comes after the dog?", "a palace"),
+    ("When is a bird seen?", "9.0 to 11.1 s"),
+    ("Is there a car?", "no"),
+    ("Who is in the film?", "nobody"),
+)
+"""Questions about the film of photographs (their makers gave them to all: `tests/photographs`), with the truth."""
 
 
 def main() -> None:
@@ -47,7 +58,22 @@ def main() -> None:
     print(f"{sheet}: the key frames")
     for warning in first.warnings:
         print(f"note: {warning}")
-    print(f"\nNow yours:  {dyto_command()} ask {video} 'Is there a green square?'")
+    if can_see():
+        ask_about_photographs()
+        print(f"\nNow yours:  {dyto_command()} ask YOUR-VIDEO.mp4 'What is shown?'")
+    else:
+        print(f"\nNow yours:  {dyto_command()} ask {video} 'Is there a green square?'")
+
+
+def ask_about_photographs() -> None:
+    """Ask the bundled eye, which knows a thousand kinds of things from photographs, about a film of six."""
+    print(f"\n{FILM}: a film of photographs, 15 seconds")
+    qa = dyto.VideoQA.from_pretrained("nouns", strategy=dyto.DyTo.preset("release"))
+    answers = qa.ask_many(FILM, [question for question, _ in ABOUT_FILM])
+    for (question, truth), answer in zip(ABOUT_FILM, answers, strict=True):
+        print(f"\n  {question}\n    answer: {answer.text}\n    truth:  {truth}")
+    for warning in answers[0].warnings:
+        print(f"note: {warning}")
 
 
 def dyto_command() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import sys
 import zlib
 from importlib.metadata import PackageNotFoundError, distribution
@@ -20,6 +21,8 @@ from installed import write_down_bench
 
 GOLDEN = Path(__file__).parent / "golden"
 """A small part of the golden files: its README says where the values come from."""
+
+os.environ.setdefault("DYTO_MODEL", "tiny")  # what a command asks where a test names no model: always the same
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -21,7 +21,7 @@ TOOLS = Path(__file__).resolve().parents[1] / "tools"
 FLOORS = [
     {"errors", "savings", "children", "files"},
     {"finch", "merge", "timing", "choices", "_shapes"},
-    {"tokens", "features", "keyframes", "segments", "video"},
+    {"tokens", "features", "keyframes", "segments", "video", "eye", "nouns"},
     {"prompts", "strategies", "models"},
     {"answer", "dropin"},
     {"pipeline"},
@@ -138,7 +138,7 @@ def test_a_strategy_is_one_file_and_one_line():
 
 def test_the_package_knows_nothing_of_the_tools_nor_they_of_each_other():
     """Not by a name in a string, either: what only trains or measures is not installed where the package is."""
-    names = {"dyto_bench": TOOLS / "bench", "dyto_tiny": TOOLS / "tiny"}
+    names = {"dyto_bench": TOOLS / "bench", "dyto_tiny": TOOLS / "tiny", "dyto_nouns": TOOLS / "nouns"}
     knowing = [
         f"{path} names {name}"
         for name, home in names.items()

@@ -40,6 +40,8 @@ class Answer:
             in families that write them. The budget does not count them.
         model: Whose answer it is.
         strategy: The strategy's name and fields, JSON-ready.
+        details: What the model knows of its answer beyond the text, JSON-ready: `nouns` gives its "confidence", the
+            "reason" where it asserts nothing, and the "things" that it saw.
 
     Example:
         >>> import numpy as np, dyto
@@ -60,6 +62,7 @@ class Answer:
     num_time_tokens: int = 0
     model: str = ""
     strategy: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -72,6 +75,7 @@ class Answer:
         *,
         start: str = "",
         strategy: Mapping[str, Any] | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> Answer:
         """An answer about encoded video.
 
@@ -83,6 +87,7 @@ class Answer:
             seconds: Of the stages after encoding.
             start: What the prompt wrote of the answer already.
             strategy: Its description.
+            details: What the model knows beyond the text.
         """
         stages = {**dict.fromkeys(("decode", "encode", "select", "merge"), 0.0), **tokens.stages, **seconds}
         silent = () if text.strip() else (SAID_NOTHING,)
@@ -98,6 +103,7 @@ class Answer:
             num_time_tokens=model.count_text(tokens),
             model=model.name,
             strategy=strategy or {},
+            details=details or {},
         )
 
     def __str__(self) -> str:
@@ -121,4 +127,5 @@ class Answer:
             },
             "seconds": {stage: round(self.seconds[stage], 4) for stage in STAGES},
             "warnings": list(self.warnings),
+            **self.details,
         }

@@ -40,6 +40,7 @@ class FrameFeatures:
         seconds: (T,) its time in that video.
         summary_source: "CLS" or "mean patch".
         attention: (T, N) attention each patch receives from the summary, where it was asked for.
+        patch_dim: Dimensions of a patch where the summary has others, because another eye than the model's gave it.
         load_deep: For a family that feeds layers of its tower to layers of the language model (DeepStack): the
             projected features of these layers, (levels, K, N, D), for the frames asked for.
 
@@ -59,6 +60,7 @@ class FrameFeatures:
     summary_source: str = "CLS"
     attention: Tensor | None = None
     load_deep: PatchLoader | None = None
+    patch_dim: int | None = None
 
     def __post_init__(self) -> None:
         summary = numbers_of(self.summary, "summary")
@@ -89,6 +91,11 @@ class FrameFeatures:
         """Patches per frame, N."""
         return self.grid[0] * self.grid[1]
 
+    @property
+    def dim(self) -> int:
+        """Dimensions of a patch, D: those of the space of the language model."""
+        return self.patch_dim or self.summary.shape[1]
+
     def patches(self, positions: Sequence[int] | IntArray | Tensor | None = None) -> Tensor:
         """Project the patches of some frames.
 
@@ -105,11 +112,11 @@ class FrameFeatures:
             positions = np.arange(len(self), dtype=np.int64)
         wanted = torch.as_tensor(positions, dtype=torch.int64, device="cpu")
         patches = numbers_of(self.load_patches(wanted), "patches").to(self.summary)
-        expected = (len(wanted), self.num_patches, self.summary.shape[1])
+        expected = (len(wanted), self.num_patches, self.dim)
         if patches.shape != expected:
             raise BadFeaturesError(
                 f"the patches of {len(wanted)} frames have shape {tuple(patches.shape)}, expected {expected}: frames, "
-                "patches of the grid, dimensions of the summary"
+                "patches of the grid, dimensions of a patch"
             )
         return patches
 

@@ -273,7 +273,7 @@ class VideoQA:
         for load in by_video(full, prompts, encode, size or VIDEOS_AT_A_TIME, self.uses_question):
             found = self._answerer.answer(list(load.values()), batch_size=size, **options)
             for (index, one), (text, seconds) in zip(load.items(), found, strict=True):
-                answers[index] = self._answer(one.tokens, text, full[index][2], seconds)
+                answers[index] = self._answer(one.tokens, text, *full[index][1:], seconds)
         return [answers[index] for index in range(len(full))]
 
     def stream(
@@ -301,7 +301,7 @@ class VideoQA:
         tokens = self.encode(video, question=self.question_for_strategy(question), **sampling)
         start = self.prompt_for(choices).answer_start
         text, seconds = yield from self._answerer.stream(PreparedQuestion(tokens, prompt), start=start, **options)
-        return self._answer(tokens, text, choices, seconds)
+        return self._answer(tokens, text, question, choices, seconds)
 
     def forget(self) -> None:
         """Free what is kept of the video asked about last."""
@@ -343,7 +343,8 @@ class VideoQA:
         return prompt
 
     def _answer(
-        self, tokens: VisualTokens, text: str, choices: Sequence[str] | None, seconds: dict[str, float]
+        self, tokens: VisualTokens, text: str, question: str, choices: Sequence[str] | None, seconds: dict[str, float]
     ) -> Answer:
         start, strategy = self.prompt_for(choices).answer_start, self._strategy.description
-        return Answer.of(self.model, tokens, text, choices, seconds, start=start, strategy=strategy)
+        details = self.model.account(tokens, question, choices)
+        return Answer.of(self.model, tokens, text, choices, seconds, start=start, strategy=strategy, details=details)

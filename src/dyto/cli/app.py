@@ -89,6 +89,9 @@ def ask(
         Path | None, typer.Option(help="Save a picture of the key frames.", metavar="FILE.png")
     ] = None,
     evidence: Annotated[bool, typer.Option("--evidence", help="Say which moments the answer rests on.")] = False,
+    eye: Annotated[
+        str | None, typer.Option(help="Compare frames by this eye and not by the model's own: nouns.", metavar="NAME")
+    ] = None,
 ) -> None:
     """Answer a question about a video."""
     ask_and_print(
@@ -104,6 +107,7 @@ def ask(
         save_keyframes=save_keyframes,
         evidence=evidence,
         savings=savings.make(),
+        eye=eye,
     )
 
 
@@ -121,6 +125,7 @@ def ask_and_print(
     save_keyframes: Path | None = None,
     evidence: bool = False,
     savings: Savings | None = None,
+    eye: str | None = None,
 ) -> None:
     """Answer one question and print it, as the commands do.
 
@@ -137,10 +142,13 @@ def ask_and_print(
         save_keyframes: Where to save a picture of the key frames.
         evidence: Say which moments the answer rests on.
         savings: Which savings are on; None for the usual ones.
+        eye: The eye by which frames are compared; None for the model's own.
     """
     with err.status(STAGE_WORDS["load"]) as status:
         from dyto.inspecting.evidence import find_evidence
         from dyto.inspecting.sheet import TILE, check_sheet, save_keyframe_sheet
+        from dyto.models.eyes import find_eye, seen_by
+        from dyto.models.loading import usual_model
         from dyto.pipeline import VideoQA
         from dyto.video import existing
 
@@ -150,7 +158,11 @@ def ask_and_print(
             check_sheet(save_keyframes)
             sampling = {**sampling, "preview": TILE}
         template: dict[str, Any] = {"choice_prompt" if choices else "prompt": prompt}
-        qa = VideoQA.from_pretrained(loading.model, strategy, savings=savings, **template, **loading.options)
+        model = usual_model(loading.model)
+        other = None if eye is None else find_eye(eye)
+        qa = VideoQA.from_pretrained(model, strategy, savings=savings, **template, **loading.options)
+        if other is not None:
+            qa = VideoQA(seen_by(qa.model, other), strategy, savings=savings, **template)
         qa.on_stage = lambda stage: status.update(STAGE_WORDS.get(stage, stage))
         qa.on_frames = seen.append if save_keyframes else None
         asked: Any = video

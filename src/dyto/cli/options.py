@@ -21,7 +21,9 @@ Text = str | None
 
 # Not a Path, which would take "" for this folder.
 VideoFile = Annotated[str, typer.Argument(help="A video file, or a folder of pictures.", show_default=False)]
-ModelName = Annotated[Text, typer.Option(help="A short name, a folder or a hub name. (default: $DYTO_MODEL or tiny)")]
+ModelName = Annotated[
+    Text, typer.Option(help="A short name, a folder or a hub name. (default: $DYTO_MODEL, or a bundled)")
+]
 Revision = Annotated[Text, typer.Option(help="Branch, tag or commit of a hub model.")]
 Device = Annotated[Text, typer.Option(help="auto, cpu, cuda, cuda:N, xpu or mps. (default: auto)")]
 Dtype = Annotated[Text, typer.Option(help="float32, bfloat16 or float16.")]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from dyto.features import FrameFeatures
+from dyto.features import FrameFeatures, VisualTokens
 from dyto.models.compiling import CompiledBlocks, can_compile, spread_out
 from dyto.models.generating import Generates
 from dyto.models.language import Encoded
@@ -100,6 +100,19 @@ class VideoModel(Generates):
         copied = copy.copy(self)
         setattr(copied, "encode", encode)  # noqa: B010 - instead of the method, for this copy alone
         return copied
+
+    def account(self, tokens: VisualTokens, question: str, choices: Sequence[str] | None) -> Mapping[str, Any]:
+        """What a model knows of an answer beyond its text, for a family that knows more.
+
+        Args:
+            tokens: The video.
+            question: What was asked.
+            choices: The options it had, if it had any.
+
+        Returns:
+            JSON-ready values, such as a "confidence"; none where there is nothing to say.
+        """
+        return {}
 
     def tower(self) -> Any:
         """The module of the tower."""

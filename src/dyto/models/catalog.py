@@ -36,6 +36,9 @@ _KNOWN = {name: entry for family in FAMILIES.values() for name, entry in family.
 
 CATALOG: dict[str, ModelEntry] = {
     "tiny": ModelEntry("", 0.0, "Apache-2.0", "ships with the package; knows synthetic shapes only", "its makers"),
+    "nouns": ModelEntry(
+        "", 0.0, "Apache-2.0", "with the extra see; names 1,000 kinds of things in real videos", "its makers"
+    ),
     **{name: _KNOWN[name] for name in sorted(_KNOWN, key=lambda name: first_to_try(name, _KNOWN[name].size))},
 }
 """Every short name, those first that are first to try. A hub name or a local folder works as well."""
@@ -46,3 +49,11 @@ def real_models_hint() -> str:
     named = ("smolvlm2-500m", "qwen3-vl-2b", "qwen3-vl-8b", "llava-next-vicuna-7b")
     real = [f"{name} ({CATALOG[name].size:.0f} GB, {CATALOG[name].licence})" for name in named]
     return "for real videos pass --model " + ", ".join(real)
+
+
+def smallest_real_model() -> str:
+    """The smallest model of the catalogue that answers freely about real videos, with its size and licence."""
+    name, entry = min(
+        ((name, entry) for name, entry in CATALOG.items() if entry.source), key=lambda pair: (pair[1].size, pair[0])
+    )
+    return f"{name} ({entry.size:.1f} GB, {entry.licence})"

@@ -124,6 +124,7 @@ _QWEN35 = Chat("qwen3.5", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_sta
 
 _APACHE, _LLAMA, _GEMMA_TERMS = "Apache-2.0", "Llama 2 Community License", "Gemma Terms of Use"
 _TIMES = "native resolution, times in text, 256k context"
+_VIDEOS = "trained on videos, 32k context"
 _MIT_QWEN = "MIT, Qwen2.5 part Apache-2.0"
 
 FAMILIES: dict[str, Family] = {
@@ -237,10 +238,8 @@ FAMILIES: dict[str, Family] = {
         "dyto.dropin.readers:single_tiles",
         IMAGENET,
         models={
-            "internvl3-1b": ModelEntry(
-                "OpenGVLab/InternVL3-1B-hf", 1.9, _MIT_QWEN, "small; trained on videos, 32k context"
-            ),
-            "internvl3-8b": ModelEntry("OpenGVLab/InternVL3-8B-hf", 15.9, _MIT_QWEN, "trained on videos, 32k context"),
+            "internvl3-1b": ModelEntry("OpenGVLab/InternVL3-1B-hf", 1.9, _MIT_QWEN, f"small; {_VIDEOS}"),
+            "internvl3-8b": ModelEntry("OpenGVLab/InternVL3-8B-hf", 15.9, _MIT_QWEN, _VIDEOS),
         },
     ),
     "llava": Family(

@@ -20,6 +20,7 @@ from transformers import AutoTokenizer
 from transformers.utils import cached_file
 
 from dyto.errors import DytoError, MissingExtraError, ModelError, unknown
+from dyto.eye.weights import can_see
 from dyto.models.base import VideoModel
 from dyto.models.catalog import CATALOG, real_models_hint
 from dyto.models.claims import checked_claims
@@ -96,7 +97,23 @@ def load_model(
     factor = 1.0 if rope_scaling_factor is None else float(rope_scaling_factor)
     if text == "tiny":
         return _load_tiny(placement, factor)
+    if text == "nouns":
+        from dyto.models.nouns import load_nouns
+
+        return load_nouns(placement, factor)
     return _load(text, _locate(text), placement, factor, ())
+
+
+def usual_model(name: str | None) -> str:
+    """The model that `dyto ask` takes: the one that is named, or the environment's, or the bundled one that fits best.
+
+    Args:
+        name: What was given; None for nothing.
+
+    Returns:
+        `name`, or DYTO_MODEL, or "nouns" where the extra `see` is installed, or "tiny".
+    """
+    return name or os.environ.get("DYTO_MODEL") or ("nouns" if can_see() else "tiny")
 
 
 def _load_tiny(placement: Placement, factor: float) -> VideoModel:

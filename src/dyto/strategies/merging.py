@@ -133,9 +133,9 @@ def merge_keyframes(
 def _merge(how: Merging, features: FrameFeatures, positions: IntArray, keep: int) -> tuple[Tensor, Tensor]:
     """(K * keep, D) tokens and (K, N) owners; some frames at a time, so that little memory is held."""
     summary = features.summary
-    data = empty_tokens((len(positions), keep, summary.shape[1]), summary)
+    data = empty_tokens((len(positions), keep, features.dim), summary)
     owners = torch.empty(len(positions), features.num_patches, dtype=torch.int64, device=summary.device)
-    frame_bytes = features.num_patches * summary.shape[1] * summary.element_size()
+    frame_bytes = features.num_patches * features.dim * summary.element_size()
     for chunk in chunks(len(positions), frame_bytes, summary.device):
         _, owners[chunk] = how.merge(features.patches(positions[chunk]), keep, out=data[chunk])
     return data.flatten(0, 1), owners

@@ -139,11 +139,11 @@ class Plus:
         """(L, D) tokens, and (K, N) the token that each patch went to."""
         summary, n = features.summary, features.num_patches
         starts = np.cumsum(kept) - kept  # (K,) first token of every key frame
-        data = empty_tokens((int(kept.sum()), summary.shape[1]), summary)
+        data = empty_tokens((int(kept.sum()), features.dim), summary)
         owners = np.empty((len(positions), n), np.int64)
         for keep in np.unique(kept):
             alike = np.flatnonzero(kept == keep)
-            for chunk in chunks(len(alike), n * summary.shape[1] * summary.element_size(), summary.device):
+            for chunk in chunks(len(alike), n * features.dim * summary.element_size(), summary.device):
                 frames = alike[chunk]
                 tokens, owner = Merging.of(self).merge(features.patches(positions[frames]), int(keep))
                 rows = starts[frames, None] + np.arange(keep)  # (B, keep)

@@ -72,5 +72,5 @@ def pool_frames(
         patches = features.patches(positions[start : start + CHUNK_FRAMES])  # (B, N, D)
         grid = patches.transpose(1, 2).reshape(len(patches), -1, rows, cols)  # (B, D, rows, cols)
         pooled.append(pool(grid).flatten(2).transpose(1, 2).flatten(0, 1))  # (B * m, D)
-    empty = features.summary[:0]
+    empty = features.summary.new_empty(0, features.dim)
     return torch.cat([empty, *pooled]), np.tile(held.reshape(len(held), -1), (len(positions), 1))

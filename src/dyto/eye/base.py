@@ -1,0 +1,48 @@
+"""What an eye is: something that turns pictures into features by which frames can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+
+class Eye(Protocol):
+    """Sees pictures. Any object of this shape can choose frames for a model, see `dyto.models.eyes.seen_by`.
+
+    Attributes:
+        name: What it is called.
+        image_size: Height and width of the pictures that it takes, pixels.
+        grid: Rows and columns of the patches that it tells apart.
+        width: Numbers that describe a patch, D.
+    """
+
+    name: str
+    image_size: tuple[int, int]
+    grid: tuple[int, int]
+    width: int
+
+    def patches(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
+        """Describe the patches of pictures.
+
+        Args:
+            pictures: uint8 (H, W, 3) pictures of any size.
+
+        Returns:
+            (B, N, D) float32, the patches in raster order.
+        """
+        ...
+
+    def summaries(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
+        """Describe each picture as a whole.
+
+        Args:
+            pictures: uint8 (H, W, 3) pictures of any size.
+
+        Returns:
+            (B, D) float32: the mean over the patches.
+        """
+        ...

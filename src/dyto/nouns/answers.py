@@ -1,0 +1,324 @@
+"""What is answered, from a timeline: in words, with how sure it is, and never more than was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from dyto.nouns.questions import UNSEEN, Question
+from dyto.nouns.seeing import GUESS, Sighting, Timeline, Verdict, named
+from dyto.nouns.table import Concept, nouns, with_article
+
+YES, NO = 0.35, 0.15
+"""A thing is there from the first share on, and not there up to the second; between them it is uncertain."""
+
+CLEAR = 2.0
+"""An option must be this many times as likely as any other to be chosen."""
+
+NOT_SURE = "not sure"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer.
+
+    Attributes:
+        text: In words.
+        confidence: How sure it is, from 0 to 1; None where nothing was looked for.
+        choice: The option that it names, or None.
+        reason: Why nothing is asserted, or no option named; None where there is an answer.
+        yes: For a question of yes or no, how likely yes is; None for others.
+        seen: The sightings that the answer is about.
+    """
+
+    text: str
+    confidence: float | None
+    choice: int | None = None
+    reason: str | None = None
+    yes: float | None = None
+    seen: Sequence[Sighting] = field(default=(), repr=False)
+
+
+def reply(timeline: Timeline, question: Question) -> Reply:
+    """Answer a question.
+
+    Args:
+        timeline: What was seen.
+        question: What is asked.
+    """
+    if not len(timeline):
+        return Reply(f"{NOT_SURE}: there is no video to look at", None, reason="no video")
+    if question.options:
+        return _choose(timeline, question)
+    if question.form == "unseen":
+        return _unseen(question.about)
+    if question.form == "unclear":
+        told = _what(timeline, question)
+        reason = "the question was not understood: I name kinds of things and say when they are seen"
+        return Reply(f"{NOT_SURE} what is asked. {told.text}", told.confidence, reason=reason, seen=told.seen)
+    by_form = {
+        "is there": _is_there,
+        "either": _either,
+        "when": _when,
+        "count": _count,
+        "order": _order,
+        "before or after": _order,
+    }
+    return by_form.get(question.form, _what)(timeline, question)
+
+
+def _unseen(about: str) -> Reply:
+    reason = f"this model cannot see {UNSEEN[about]}"
+    told = "I name kinds of things and say when they are seen"
+    return Reply(f"{NOT_SURE}: I cannot see {UNSEEN[about]}. {told}", None, reason=reason)
+
+
+def _what(timeline: Timeline, question: Question) -> Reply:
+    """What is shown, at all or at some moment, and of some kind or of any."""
+    beside = {"before": 1, "after": 1, "between": 2}.get(question.place, 0)
+    if len(question.concepts) < beside:
+        reason = f"what it is to come {question.place} is not among the nouns that I know"
+        return Reply(f"{NOT_SURE}: {reason}", None, reason=reason)
+    split = len(question.concepts) - beside
+    kind = _any_of(question.concepts[:split])
+    seen = timeline.sightings(kind)
+    if beside:
+        return _beside(timeline, question.place, seen, question.concepts[split:])
+    sure = named(seen)
+    if kind is not None and not sure and _most(timeline, kind) <= NO:
+        text = f"nothing of that kind: I do not see {with_article(kind.word)} {_looked(timeline)}"
+        return Reply(text, 1 - _most(timeline, kind))
+    if question.place == "at":
+        return _told([min(seen, key=lambda one: max(one.start - question.number, question.number - one.end, 0.0))])
+    if question.place == "middle":
+        middle = float(np.median(timeline.seconds))
+        return _told([one for one in seen if one.start <= middle <= one.end] or seen[:1])
+    wanted = {"first": 1, "last": len(sure), "nth": int(question.number)}.get(question.place)
+    if wanted and wanted <= len(sure):
+        return _told([sure[wanted - 1]])
+    if question.place == "nth" and sure:
+        reason = f"I could name {len(sure)} only"
+        return Reply(f"{NOT_SURE}: {reason}", min(one.verdict.sure for one in sure), reason=reason)
+    return _told(sure or [_whole(timeline, kind)])
+
+
+def _looked(timeline: Timeline) -> str:
+    return f"in the {len(timeline)} frames that I looked at"
+
+
+def _whole(timeline: Timeline, within: Concept | None) -> Sighting:
+    """The video as a whole, for a guess."""
+    verdict = Verdict.of(timeline.shares.mean(0), 0.0, within)
+    return Sighting(verdict, float(timeline.seconds[0]), float(timeline.seconds[-1]), len(timeline))
+
+
+def _any_of(concepts: Sequence[Concept]) -> Concept | None:
+    """One concept for several; None for none."""
+    if not concepts:
+        return None
+    return Concept(" or ".join(one.word for one in concepts), frozenset().union(*(one.classes for one in concepts)))
+
+
+def _told(seen: Sequence[Sighting]) -> Reply:
+    """Say what sightings are of."""
+    sure = named(seen)
+    if not sure:
+        guess = seen[0].verdict.text if seen else ""
+        reason = "nothing was seen clearly enough to be named"
+        confidence = seen[0].verdict.sure if seen else 0.0
+        return Reply(f"{NOT_SURE}: {guess}" if guess else NOT_SURE, confidence, reason=reason, seen=seen)
+    confidence = min(one.verdict.sure for one in sure)
+    if len({one.verdict.name for one in sure}) == 1:
+        times = ", ".join(one.when for one in sure)
+        return Reply(f"looks like {sure[0].verdict.text}, {times}", confidence, seen=sure)
+    told = "; then ".join(f"{one.verdict.text}, {one.when}" for one in sure)
+    return Reply(f"looks like {told}", confidence, seen=sure)
+
+
+def _beside(timeline: Timeline, place: str, seen: Sequence[Sighting], beside: Sequence[Concept]) -> Reply:
+    """What comes before or after something, or between two things."""
+    spans = [_found(timeline, concept) for concept in beside]
+    for concept, span in zip(beside, spans, strict=True):
+        if span is None:
+            return _missed(timeline, concept)
+    held = sorted((span for span in spans if span is not None), key=lambda span: span.start)
+    others = [one for one in named(seen) if not any(one.verdict.classes & concept.classes for concept in beside)]
+    if place == "between":
+        found = [one for one in others if held[0].end < one.start and one.end < held[-1].start]
+    elif place == "after":
+        found = [one for one in others if one.start > held[0].end][:1]
+    else:
+        found = [one for one in others if one.end < held[0].start][-1:]
+    if not found:
+        reason = f"nothing was seen clearly {place} {' and '.join(with_article(concept.word) for concept in beside)}"
+        return Reply(f"{NOT_SURE}: {reason}", held[0].verdict.sure, reason=reason)
+    return _told(found)
+
+
+def _missed(timeline: Timeline, concept: Concept) -> Reply:
+    """What is said where a question is about something that was not seen."""
+    reason = f"{with_article(concept.word)} was not seen clearly"
+    return Reply(f"{NOT_SURE}: {reason}", _most(timeline, concept), reason=reason)
+
+
+def _most(timeline: Timeline, concept: Concept) -> float:
+    return float(timeline.share_of(concept).max(initial=0.0))
+
+
+def _found(timeline: Timeline, concept: Concept) -> Sighting | None:
+    """Where a concept is seen best; None where it is not."""
+    shares = timeline.share_of(concept)
+    scene = int(shares.argmax())
+    return timeline.span(scene) if shares[scene] >= YES else None
+
+
+def _where(timeline: Timeline, concept: Concept) -> list[Sighting]:
+    """All scenes in which a concept is seen; those that follow one another are one."""
+    shares = timeline.share_of(concept)
+    found: list[Sighting] = []
+    for scene in np.flatnonzero(shares >= YES):
+        one = timeline.span(int(scene))
+        if found and scene and shares[scene - 1] >= YES:
+            last = found.pop()
+            one = Sighting(one.verdict, last.start, one.end, last.frames + one.frames)
+        found.append(one)
+    return found
+
+
+def _unknown(question: Question) -> Reply | None:
+    """What is said where a question names nothing that the eye can know."""
+    concept = _any_of(question.concepts)
+    if concept is None:
+        reason = "it asks for nothing that is among the nouns that I know"
+        return Reply(f"{NOT_SURE}: {reason}", None, reason=reason)
+    return _unseen("people") if concept.classes <= nouns().people else None
+
+
+def _is_there(timeline: Timeline, question: Question) -> Reply:
+    if unknown := _unknown(question):
+        return unknown
+    if question.place in ("first", "last"):
+        return _is_at_the_end(timeline, question)
+    shares = [_most(timeline, one) for one in question.concepts]
+    concept = question.concepts[int(np.argmin(shares))]  # of several, all must be there
+    share = min(shares)
+    if share <= NO:
+        return Reply(f"no: I do not see {with_article(concept.word)} {_looked(timeline)}", 1 - share, yes=share)
+    found = _where(timeline, concept)
+    if found and not nouns().guarded[list(concept.classes)].all():
+        times = ", ".join(one.when for one in found)
+        return Reply(f"yes: it looks like {with_article(concept.word)}, {times}", share, yes=share, seen=found)
+    best = timeline.span(int(timeline.share_of(concept).argmax()))
+    text, reason = f"{NOT_SURE}: perhaps {with_article(concept.word)}, {best.when}", "it was not seen clearly enough"
+    return Reply(text, share, reason=reason, yes=share, seen=[best])
+
+
+def _is_at_the_end(timeline: Timeline, question: Question) -> Reply:
+    """Whether something is what is seen first, or last, at all or of its kind."""
+    concept, kind = question.concepts[0], _any_of(question.concepts[1:])
+    sure = named(timeline.sightings(kind))
+    if not sure:
+        return _missed(timeline, concept)
+    one = sure[0 if question.place == "first" else -1]
+    word = "yes" if one.verdict.classes <= concept.classes else "no"
+    yes = one.verdict.sure if word == "yes" else 1 - one.verdict.sure
+    return Reply(f"{word}: {one.verdict.text} is, {one.when}", one.verdict.sure, yes=yes, seen=[one])
+
+
+def _either(timeline: Timeline, question: Question) -> Reply:
+    """This or that: the likelier, where it is seen clearly and the other is not."""
+    shares = [_most(timeline, one) for one in question.concepts]
+    best = int(np.argmax(shares))
+    rest = max(share for number, share in enumerate(shares) if number != best)
+    if shares[best] < YES or shares[best] < CLEAR * rest:
+        reason = "I see neither clearly" if shares[best] < YES else "I see both"
+        return Reply(f"{NOT_SURE}: {reason}", shares[best], reason=reason)
+    found = _where(timeline, question.concepts[best])
+    times = ", ".join(one.when for one in found)
+    return Reply(f"looks like {with_article(question.concepts[best].word)}, {times}", shares[best], seen=found)
+
+
+def _when(timeline: Timeline, question: Question) -> Reply:
+    if unknown := _unknown(question):
+        return unknown
+    answer = _is_there(timeline, replace(question, place=""))
+    if not answer.text.startswith("yes"):
+        return answer
+    return Reply(", ".join(one.when for one in answer.seen), answer.confidence, seen=answer.seen)
+
+
+def _count(timeline: Timeline, question: Question) -> Reply:
+    kind = _any_of(question.concepts)
+    seen = named(timeline.sightings(kind))
+    names = list(dict.fromkeys(one.verdict.text for one in seen))
+    if not names:
+        return _told([_whole(timeline, kind)])
+    told = ", ".join(names)
+    return Reply(f"{len(names)}, as far as I can name them: {told}", min(one.verdict.sure for one in seen), seen=seen)
+
+
+def _order(timeline: Timeline, question: Question) -> Reply:
+    first, second = question.concepts[:2]
+    one, other = _found(timeline, first), _found(timeline, second)
+    if one is None or other is None:
+        return _missed(timeline, second if one else first)
+    sure = min(_most(timeline, first), _most(timeline, second))
+    earlier = one.start < other.start
+    if question.form == "before or after":
+        word = "before" if earlier else "after"
+    else:
+        word = "yes" if earlier == (question.place == "before") else "no"
+    yes = sure if word == "yes" else 1 - sure
+    return Reply(f"{word}: {first.word} {one.when}, {second.word} {other.when}", sure, yes=yes)
+
+
+def _choose(timeline: Timeline, question: Question) -> Reply:
+    """Which option is it: by the share of what it names, at the moment that the question is about."""
+    if question.form == "unseen":
+        return _unseen(question.about)
+    concepts = [_any_of([c for c in nouns().concepts(text) if c.classes - nouns().people]) for text in question.options]
+    if all(concept is None for concept in concepts):
+        open_question = Question(question.form, question.about, question.concepts, question.place, question.number)
+        return _by_words(reply(timeline, open_question), question.options)
+    scores = np.array([0.0 if one is None else _score(timeline, question, one, concepts) for one in concepts])
+    if question.denied:
+        scores = np.where([one is None for one in concepts], 0.0, 1 - scores)
+    best = int(scores.argmax())
+    rest = float(np.delete(scores, best).max(initial=0.0))
+    if scores[best] < GUESS or scores[best] < CLEAR * rest:
+        reason = "no option was seen clearly" if scores[best] < GUESS else "two options are about as likely"
+        share = float(scores[best] / max(scores.sum(), 1.0))
+        return Reply(f"{NOT_SURE}: {reason}", share, reason=reason)
+    return Reply(f"({chr(65 + best)}) {question.options[best]}", float(scores[best] / scores.sum()), choice=best)
+
+
+def _score(timeline: Timeline, question: Question, concept: Concept, options: Sequence[Concept | None]) -> float:
+    """How much speaks for an option."""
+    shares = timeline.share_of(concept)
+    scenes = range(len(shares))
+    if question.place in ("first", "last"):
+        seen = [s for s in scenes if any(o is not None and timeline.share_of(o)[s] >= NO for o in options)]
+        return float(shares[seen[0] if question.place == "first" else seen[-1]]) if seen else 0.0
+    if question.place == "at":
+        spans = [timeline.span(s) for s in scenes]
+        near = min(scenes, key=lambda s: max(spans[s].start - question.number, question.number - spans[s].end, 0.0))
+        return float(shares[near])
+    if question.place in ("before", "after") and question.concepts:
+        beside = timeline.share_of(question.concepts[-1])
+        place = int(beside.argmax())
+        step = range(place + 1, len(shares)) if question.place == "after" else range(place - 1, -1, -1)
+        seen = [s for s in step if any(o is not None and timeline.share_of(o)[s] >= NO for o in options)]
+        return float(shares[seen[0]]) if seen and beside[place] >= NO else 0.0
+    return float(shares.max())
+
+
+def _by_words(answer: Reply, options: Sequence[str]) -> Reply:
+    """An option of yes or no, or a number, that an open answer begins with."""
+    said = answer.text.split(":")[0].split(",")[0].casefold()
+    for index, option in enumerate(options):
+        if said == option.strip(" .").casefold():
+            return Reply(f"({chr(65 + index)}) {option}", answer.confidence, choice=index, yes=answer.yes)
+    reason = answer.reason or "no option names a noun that I know"
+    return Reply(f"{NOT_SURE}: {reason}", answer.confidence, reason=reason)

