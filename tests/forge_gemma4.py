@@ -18,18 +18,18 @@ SPECIALS = ("<|image>", "<image|>", "<|image|>", "<|video|>", "<|audio|>", "<|tu
 MOST = 12
 """Visual tokens of a frame: squares of 8 pixels."""
 
-TEXT = {
+TEXT: dict = {
     "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 6, "num_attention_heads": 2,
     "num_key_value_heads": 1, "head_dim": 16, "global_head_dim": 16, "sliding_window": 24,
     "max_position_embeddings": 2048, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
     "layer_types": ["sliding_attention", "full_attention", "sliding_attention"] * 2,
 }  # fmt: skip
 TEXT["layer_types"][-1] = "full_attention"
-VISION = {
+VISION: dict = {
     "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
     "num_key_value_heads": 2, "head_dim": 16, "patch_size": 4, "pooling_kernel_size": 2, "position_embedding_size": 64,
 }  # fmt: skip
-KINDS = {
+KINDS: dict = {
     "gemma4": {"hidden_size_per_layer_input": 8, "num_kv_shared_layers": 2},
     "gemma4-31b": {"hidden_size_per_layer_input": 0, "use_bidirectional_attention": "vision"},
     "gemma4-26b": {

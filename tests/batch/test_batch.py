@@ -50,7 +50,7 @@ def settings(table: Path | None, out: str = "out.jsonl", **more) -> BatchSetting
     return BatchSettings(**(base | {"qa_file": table, "out": Path(out)} | more))
 
 
-ROWS = [
+ROWS: list = [
     {"video": "v1.mp4", "question": "what is shown ?", "mine": {"a": [1, None]}},
     {"video": "v0.mp4", "question": "which ?", "choices": ["red", "blue"], "key": "second"},
     {"video": "gone.mp4", "question": "what ?"},
@@ -167,7 +167,7 @@ def test_columns_of_ours_can_be_given_other_names(world):
 def test_another_table_into_the_same_file_is_refused_and_named(world):
     run_batch(settings(write(world / "q.jsonl", ROWS[:2])))
     before = (world / "out.jsonl").read_bytes()
-    changed = [ROWS[0], ROWS[1] | {"question": "where ?"}]
+    changed = [ROWS[0], {**ROWS[1], "question": "where ?"}]
     with pytest.raises(DatasetError, match=r"question was 'which \?' and is now 'where \?'"):
         run_batch(settings(write(world / "q.jsonl", changed)))
     assert (world / "out.jsonl").read_bytes() == before

@@ -40,7 +40,8 @@ def loudest_patches(frames, encode, question=None, token_budget=100):
     norms = features.patches().float().norm(dim=-1).flatten()
     count = min(len(norms), token_budget)
     places = norms.sort(stable=True, descending=True).indices[:count].sort().values.numpy()
-    return chosen(features, *np.divmod(places, features.num_patches), token_budget, len(frames))
+    frame, patch = np.divmod(places, features.num_patches)
+    return chosen(features, frame, patch, token_budget, len(frames))
 
 
 def largest_numbers(frames, encode, question=None, token_budget=150):

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -292,7 +292,7 @@ class NaNWhenLong(Even):
 
 class BreaksAtOneLength(Even):
     def positions(self, frames, count):
-        return {}[257] if len(frames) == 257 else spread(len(frames), count)
+        return {0: spread(1, 1)}[257] if len(frames) == 257 else spread(len(frames), count)
 
 
 class AsksWhenLong(Even):
@@ -372,6 +372,7 @@ class OfTheLastFilm(Even):
 
 class Keeps(Even):
     kept: ClassVar[dict] = {}
+    key: Any
 
     def __call__(self, frames, encode, question=None):
         key = self.token_budget, len(frames), *self.key(frames)

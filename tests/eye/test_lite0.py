@@ -40,8 +40,10 @@ def plain(pixels, w):
     """MBConv by MBConv with the normalisation apart: 16 blocks of (expansion, kernel, stride, channels)."""
 
     def normed(x, name):
-        statistics = (w[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
-        return F.batch_norm(x, *statistics, eps=1e-3)
+        mean, variance, weight, bias = (
+            w[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        return F.batch_norm(x, mean, variance, weight, bias, eps=1e-3)
 
     blocks = [
         (1, 3, 1, 16), (6, 3, 2, 24), (6, 3, 1, 24), (6, 5, 2, 40), (6, 5, 1, 40), (6, 3, 2, 80), (6, 3, 1, 80),

@@ -144,7 +144,8 @@ def test_half_precision_answers(folder):
 
 @pytest.mark.parametrize("source", ["video", "image"])
 def test_compressing_with_all_tokens_is_the_stock_model(model, source):
-    stock, inputs = model.model, stock_inputs(model, film(), *asked(model, QUESTIONS[0]), kind=source)
+    before, after = asked(model, QUESTIONS[0])
+    stock, inputs = model.model, stock_inputs(model, film(), before, after, kind=source)
     with torch.no_grad():
         expected, ids = stock(**inputs).logits, stock.generate(**inputs, **GREEDY)
         with compressing(stock, "concat", processor=Told(model.tokenizer)):

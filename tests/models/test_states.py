@@ -25,7 +25,7 @@ LINEAR = {
 }  # fmt: skip
 THREE_OF_FOUR = ["linear_attention", "linear_attention", "linear_attention", "full_attention"]
 
-MODELS = {
+MODELS: dict = {
     "keys and values": ("Qwen3", {}),
     "a sliding window": (
         "Gemma3Text",
