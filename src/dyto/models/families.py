@@ -206,10 +206,7 @@ FAMILIES: dict[str, Family] = {
         "dyto.dropin.readers:native_patches",
         models={
             "qwen2.5-vl-7b": ModelEntry(
-                "Qwen/Qwen2.5-VL-7B-Instruct",
-                16.6,
-                _APACHE,
-                "native resolution, absolute time; 32k context",
+                "Qwen/Qwen2.5-VL-7B-Instruct", 16.6, _APACHE, "native resolution, absolute time; 32k context"
             ),
         },
     ),
