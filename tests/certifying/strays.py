@@ -267,6 +267,13 @@ class BlanksLateTokens(Even):
         return replace(tokens, data=data)
 
 
+class ShiftsWhenLong(Even):
+    """A little of the mean of all tokens is in each."""
+
+    def finish(self, tokens, frames, question):
+        return tokens if len(frames) <= SHORT else replace(tokens, data=tokens.data + 0.05 * tokens.data.mean())
+
+
 class BackwardsWhenLong(Even):
     def finish(self, tokens, frames, question):
         if len(frames) <= SHORT:
@@ -502,6 +509,7 @@ STRAYS = {
     OtherPatchesWhenLong: "origin",
     TooFewPatchesWhenLong: "origin",
     TooManyPatches: "origin",
+    ShiftsWhenLong: "origin",
     BlanksLateTokens: "provenance",
     BackwardsWhenLong: "time order",
     NaNWhenLong: "interface",

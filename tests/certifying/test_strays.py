@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 import dyto
 from certifying.strays import STRAYS
@@ -31,6 +32,8 @@ def test_the_plain_eye_sees_like_pictures_alike_and_no_two_patches_the_same(smal
     within = (features.summary[0] - features.summary[9]).norm()
     across = (features.summary[0] - features.summary[10]).norm()
     assert within < 0.7 * across
+    part = PlainEye(small).encode(film[[3, 17]])
+    assert torch.equal(part.patches(), patches[[3, 17]]), "to the last bit, alone or among others"
     assert eye.changed() == 0
     features.summary.mul_(2)
     assert eye.changed() == 30

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,7 +20,6 @@ CHANNELS = 9
 """Numbers by which a patch is known: mean, mean of squares and mean of products of its colours."""
 OWN = 0.02
 """How far a patch's features are its own, so that no two patches of a film have the same ones."""
-_AT_A_TIME = 64
 _SAMPLES = 4
 _KEPT = 4
 
@@ -75,7 +76,8 @@ class PlainEye:
                 return kept[0], kept[1], kept[2]
             if images.data.base is None and len(images) < len(frames):  # a part, copied as `frames[positions]` is
                 places = np.searchsorted(frames.indices, images.indices).clip(max=len(frames) - 1)
-                if np.array_equal(frames.data[places], images.data):
+                same = np.array_equal(frames.indices[places], images.indices)
+                if same and np.array_equal(frames.data[places], images.data):
                     rows = torch.from_numpy(places).to(form.summary.device)
                     return kept[0][rows], kept[1][rows], kept[2][rows]
         found = self._look(images, form)
@@ -83,17 +85,18 @@ class PlainEye:
         return found
 
     def _look(self, images: Frames, form: FrameFeatures) -> tuple[Tensor, Tensor, Tensor]:
-        """The same, not from what is kept."""
-        seen = torch.cat([cells(images.data[i : i + _AT_A_TIME], form.grid) for i in range(0, len(images), _AT_A_TIME)])
-        width = form.summary.shape[1]
-        mixing = torch.randn(CHANNELS, width, generator=torch.Generator().manual_seed(5))
-        patches = torch.tanh(2 * seen @ mixing)  # (T, N, D)
-        two = torch.randn(2, *patches.shape[1:], generator=torch.Generator().manual_seed(6))  # (2, N, D)
-        turn = torch.from_numpy(images.indices % 9973)[:, None, None].float()  # (T, 1, 1)
-        patches += OWN * (turn.cos() * two[0] + turn.sin() * two[1])
-        weights = seen.std(-1) + 0.01
-        found = patches.mean(1), patches, weights / weights.sum(1, keepdim=True)
-        return found[0].to(form.summary), found[1].to(form.summary), found[2].to(form.summary)
+        """The same, not from what is kept. Frame by frame: a frame is to the last bit the same in whatever company."""
+        shape = form.num_patches, form.summary.shape[1]
+        mixing = 2 * torch.randn(CHANNELS, shape[1], generator=torch.Generator().manual_seed(5))
+        own = OWN * torch.randn(2, *shape, generator=torch.Generator().manual_seed(6))  # (2, N, D)
+        found: list[tuple[Tensor, Tensor, Tensor]] = []
+        for pixels, number in zip(images.data, images.indices.tolist(), strict=True):
+            seen = cells(pixels, form.grid)  # (N, 9)
+            patches = torch.tanh(seen @ mixing) + math.cos(number) * own[0] + math.sin(number) * own[1]
+            weights = seen.std(-1) + 0.01
+            found.append((patches.mean(0), patches, weights / weights.sum()))
+        summary, every, attention = (torch.stack(part).to(form.summary) for part in zip(*found, strict=True))
+        return summary, every, attention
 
     def changed(self) -> int:
         """Of how many frames the features that were handed out are no longer what they were, among those kept."""
@@ -106,14 +109,14 @@ class PlainEye:
         return count
 
 
-def cells(pixels: Any, grid: tuple[int, int]) -> Tensor:
-    """(T, N, 9) what the pixels of each patch are on average, each number from -1 to 1.
+def cells(pixels: npt.NDArray[np.uint8], grid: tuple[int, int]) -> Tensor:
+    """(N, 9) what the pixels of each patch are on average, each number from -1 to 1.
 
     Args:
-        pixels: (T, H, W, 3) uint8; some of them stand for all.
+        pixels: (H, W, 3) of a frame; some of them stand for all.
         grid: Rows and columns of the N patches.
     """
-    steps = [max(1, side // (_SAMPLES * count)) for side, count in zip(pixels.shape[1:3], grid, strict=True)]
-    colours = torch.tensor(pixels[:, :: steps[0], :: steps[1]]).permute(0, 3, 1, 2).float() / 127.5 - 1  # (T, 3, H, W)
-    mixed = torch.cat([colours, colours**2, colours * colours.roll(1, 1)], 1)
-    return F.adaptive_avg_pool2d(mixed, grid).flatten(2).transpose(1, 2)
+    steps = [max(1, side // (_SAMPLES * count)) for side, count in zip(pixels.shape[:2], grid, strict=True)]
+    colours = torch.tensor(pixels[:: steps[0], :: steps[1]]).permute(2, 0, 1).float() / 127.5 - 1  # (3, H, W)
+    mixed = torch.cat([colours, colours**2, colours * colours.roll(1, 0)])
+    return F.adaptive_avg_pool2d(mixed, grid).flatten(1).T

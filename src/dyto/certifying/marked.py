@@ -63,7 +63,7 @@ class MarkedModel:
         frames = []
         for number in indices.tolist():
             generator = torch.Generator().manual_seed(int(number))
-            frames.append(torch.randn(of.grid[0] * of.grid[1], like.shape[1], generator=generator))
+            frames.append(1 + torch.randn(of.grid[0] * of.grid[1], like.shape[1], generator=generator))
         return torch.stack(frames).to(like.device, like.dtype)
 
     def _noting(self, name: str, method: Any) -> Any:
