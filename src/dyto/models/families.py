@@ -10,27 +10,24 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+from dyto.models.chats import (
+    GEMMA,
+    GEMMA4,
+    IDEFICS3,
+    INTERNVL,
+    ONEVISION,
+    QWEN3,
+    QWEN25,
+    QWEN35,
+    SMOLVLM,
+    VIPLLAVA,
+)
+from dyto.models.chats import Chat as Chat
+
 HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 UNIT = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 """Mean and standard deviation of each channel of a tower's input, of values from 0 to 1."""
-
-
-@dataclass(frozen=True)
-class Chat:
-    """How a conversation is written for a model.
-
-    Attributes:
-        name: Under which its templates are known.
-        before: What stands before the video.
-        video: The video's mark, `<image>`, and what parts it from the user's words.
-        after: What stands after the user's words.
-    """
-
-    name: str
-    before: str
-    video: str
-    after: str
 
 
 @dataclass(frozen=True)
@@ -50,9 +47,6 @@ class ModelEntry:
     licence: str
     note: str
     run_by: str = ""
-
-
-INTERNVL = Chat("internvl", "<|im_start|>user\n", "<image>\n", "<|im_end|>\n<|im_start|>assistant\n")
 
 
 @dataclass(frozen=True)
@@ -100,28 +94,6 @@ def _imported(place: str) -> Any:
     return getattr(import_module(module), name)
 
 
-_ONEVISION = Chat("onevision", "<|im_start|>user ", "<image>\n", "<|im_end|><|im_start|>assistant\n")
-_SMOLVLM = Chat("smolvlm", "<|im_start|>User:", "<image>\n\n", "<end_of_utterance>\nAssistant:")
-_IDEFICS3 = Chat("idefics3", "User:", "<image>", "<end_of_utterance>\nAssistant:")
-_VIPLLAVA = Chat(
-    "vipllava",
-    "A chat between a curious human and an artificial intelligence assistant. "
-    "The assistant gives helpful, detailed, and polite answers to the human's questions.###Human: ",
-    "<image>\n",
-    "###Assistant:",
-)
-_GEMMA = Chat("gemma", "<start_of_turn>user", "<image>\n\n", "<end_of_turn>\n<start_of_turn>model\n")
-_GEMMA4 = Chat("gemma4", "<|turn>user\n", "<image>", "<turn|>\n<|turn>model\n")
-_QWEN25 = Chat(
-    "qwen2.5",
-    "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n",
-    "<image>",
-    "<|im_end|>\n<|im_start|>assistant\n",
-)
-_GLM = Chat("glm", "[gMASK]<sop><|user|>\n", "<image>", "/nothink<|assistant|>\n<think></think>\n")
-_QWEN3 = Chat("qwen3", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n")
-_QWEN35 = Chat("qwen3.5", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
-
 _APACHE, _LLAMA, _GEMMA_TERMS = "Apache-2.0", "Llama 2 Community License", "Gemma Terms of Use"
 _TIMES = "native resolution, times in text, 256k context"
 _VIDEOS = "trained on videos, 32k context"
@@ -152,7 +124,7 @@ FAMILIES: dict[str, Family] = {
     "qwen3_vl": Family(
         "dyto.models.qwen3_vl:Qwen3VL",
         "Qwen3VLForConditionalGeneration",
-        _QWEN3,
+        QWEN3,
         "dyto.dropin.readers:native_patches",
         HALF,
         models={
@@ -164,7 +136,7 @@ FAMILIES: dict[str, Family] = {
     "qwen3_vl_moe": Family(
         "dyto.models.qwen3_vl:Qwen3VL",
         "Qwen3VLMoeForConditionalGeneration",
-        _QWEN3,
+        QWEN3,
         "dyto.dropin.readers:native_patches",
         HALF,
         models={
@@ -176,14 +148,14 @@ FAMILIES: dict[str, Family] = {
     "cosmos3_omni": Family(
         "dyto.models.qwen3_vl:Qwen3VL",
         "Cosmos3OmniForConditionalGeneration",
-        _QWEN3,
+        QWEN3,
         "dyto.dropin.readers:native_patches",
         HALF,
     ),
     "qwen3_5": Family(
         "dyto.models.qwen3_5:Qwen35",
         "Qwen3_5ForConditionalGeneration",
-        _QWEN35,
+        QWEN35,
         "dyto.dropin.readers:native_patches",
         HALF,
         models={
@@ -195,14 +167,14 @@ FAMILIES: dict[str, Family] = {
     "qwen3_5_moe": Family(
         "dyto.models.qwen3_5:Qwen35",
         "Qwen3_5MoeForConditionalGeneration",
-        _QWEN35,
+        QWEN35,
         "dyto.dropin.readers:native_patches",
         HALF,
     ),
     "qwen2_5_vl": Family(
         "dyto.models.qwen2_5_vl:Qwen25VL",
         "Qwen2_5_VLForConditionalGeneration",
-        _QWEN25,
+        QWEN25,
         "dyto.dropin.readers:native_patches",
         models={
             "qwen2.5-vl-7b": ModelEntry(
@@ -211,12 +183,12 @@ FAMILIES: dict[str, Family] = {
         },
     ),
     "qwen2_vl": Family(
-        "dyto.models.qwen2_vl:Qwen2VL", "Qwen2VLForConditionalGeneration", _QWEN25, "dyto.dropin.readers:native_patches"
+        "dyto.models.qwen2_vl:Qwen2VL", "Qwen2VLForConditionalGeneration", QWEN25, "dyto.dropin.readers:native_patches"
     ),
     "llava_onevision": Family(
         "dyto.models.llava_onevision:LlavaOnevision",
         "LlavaOnevisionForConditionalGeneration",
-        _ONEVISION,
+        ONEVISION,
         "dyto.dropin.readers:videos",
         HALF,
         models={
@@ -242,7 +214,7 @@ FAMILIES: dict[str, Family] = {
     "llava": Family(
         "dyto.models.llava:Llava",
         "LlavaForConditionalGeneration",
-        qwen_chat=_ONEVISION,
+        qwen_chat=ONEVISION,
         models={
             "llava-1.5-7b": ModelEntry(
                 "llava-hf/llava-1.5-7b-hf", 14.1, _LLAMA, "trained on single images, 4k context"
@@ -265,7 +237,7 @@ FAMILIES: dict[str, Family] = {
     "smolvlm": Family(
         "dyto.models.smolvlm:SmolVLM",
         "SmolVLMForConditionalGeneration",
-        _SMOLVLM,
+        SMOLVLM,
         "dyto.dropin.readers:filled_rows",
         HALF,
         models={
@@ -280,14 +252,14 @@ FAMILIES: dict[str, Family] = {
     "idefics3": Family(
         "dyto.models.idefics3:Idefics3",
         "Idefics3ForConditionalGeneration",
-        _IDEFICS3,
+        IDEFICS3,
         "dyto.dropin.readers:filled_rows",
         HALF,
     ),
     "gemma3": Family(
         "dyto.models.gemma3:Gemma3",
         "Gemma3ForConditionalGeneration",
-        _GEMMA,
+        GEMMA,
         normalization=HALF,
         sees_both_ways=True,
         models={
@@ -308,7 +280,7 @@ FAMILIES: dict[str, Family] = {
     "gemma4": Family(
         "dyto.models.gemma4:Gemma4",
         "Gemma4ForConditionalGeneration",
-        _GEMMA4,
+        GEMMA4,
         "dyto.dropin.readers:placed_patches",
         UNIT,
         models={
@@ -323,7 +295,7 @@ FAMILIES: dict[str, Family] = {
     "gemma4_unified": Family(
         "dyto.models.gemma4:Gemma4",
         "Gemma4UnifiedForConditionalGeneration",
-        _GEMMA4,
+        GEMMA4,
         "dyto.dropin.readers:placed_patches",
         UNIT,
         models={
@@ -332,17 +304,6 @@ FAMILIES: dict[str, Family] = {
             ),
         },
     ),
-    "vipllava": Family("dyto.models.vipllava:VipLlava", "VipLlavaForConditionalGeneration", _VIPLLAVA),
+    "vipllava": Family("dyto.models.vipllava:VipLlava", "VipLlavaForConditionalGeneration", VIPLLAVA),
 }
 """For each `model_type` of a config."""
-
-OTHER_CHATS: dict[str, Chat] = {"glm46v": _GLM, "glm4v": _GLM, "glm4v_moe": _GLM}
-"""The chat formats of model types that have no row, and are read by `dyto.models.generic`."""
-
-NEEDS_TRANSFORMERS: dict[str, str] = {
-    "apertus1p5": "5.24", "dots3_note": "5.23", "granite_docling": "5.23", "hy_v4_vl": "5.24",
-    "hyperclovax_vision_v2": "5.18", "inkling2": "5.23", "inkling2_loop": "5.24", "lfm3_vl": "5.23",
-    "minicpm_ocr": "5.21", "minicpmv4_7": "5.18", "mistral_large4": "5.22", "molmo2": "5.20", "muse_spark": "5.20",
-    "nemotron_h_omni": "5.18", "unlimited_ocr": "5.20",
-}  # fmt: skip
-"""The first version of transformers that has a class for pictures of a model type, where 5.17 has none."""

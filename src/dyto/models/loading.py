@@ -24,7 +24,7 @@ from dyto.eye.weights import can_see
 from dyto.models.base import VideoModel
 from dyto.models.catalog import CATALOG, real_models_hint
 from dyto.models.claims import checked_claims
-from dyto.models.families import FAMILIES, NEEDS_TRANSFORMERS, Family
+from dyto.models.families import FAMILIES, Family
 from dyto.models.files import (
     TOKENIZER_FILES,
     find_file,
@@ -38,7 +38,7 @@ from dyto.models.finite import check_weights
 from dyto.models.placement import DeviceMap, Placement
 from dyto.models.processing import load_processor
 from dyto.models.stock import Tokenizer
-from dyto.models.stock_classes import family_of
+from dyto.models.stock_classes import NEEDS_TRANSFORMERS, family_of
 from dyto.models.tokenizing import check_class, check_growth
 from dyto.models.weights import check_sizes, untied_unless_said, weight_files
 from dyto.prompts import PROMPT_PAIRS

@@ -13,11 +13,23 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from dyto.errors import ModelError
-from dyto.models.families import OTHER_CHATS, Family
+from dyto.models.chats import OTHER_CHATS
+from dyto.models.families import Family
 from dyto.models.stock import StockModel, Tokenizer
+
+NEEDS_TRANSFORMERS: dict[str, str] = {
+    "apertus1p5": "5.24", "dots3_note": "5.23", "granite_docling": "5.23", "hy_v4_vl": "5.24",
+    "hyperclovax_vision_v2": "5.18", "inkling2": "5.23", "inkling2_loop": "5.24", "lfm3_vl": "5.23",
+    "minicpm_ocr": "5.21", "minicpmv4_7": "5.18", "mistral_large4": "5.22", "molmo2": "5.20", "muse_spark": "5.20",
+    "nemotron_h_omni": "5.18", "unlimited_ocr": "5.20",
+}  # fmt: skip
+"""The first version of transformers that has a class for pictures of a model type, where 5.17 has none."""
 
 MARKS = (("vision_start", "vision_end"), ("image_start", "image_end"), ("boi", "eoi"), ("im_start", "im_end"))
 """What configs and tokenizers call the marks around a picture."""
+
+WRITTEN = (("<|vision_start|>", "<|vision_end|>"), ("<|image_start|>", "<|image_end|>"), ("<img>", "</img>"))
+"""Such marks as they are written, where nothing names them but the vocabulary."""
 
 ENDS = ("token_id", "token_index", "id")
 
@@ -56,7 +68,7 @@ def holder_of(name: str, model: StockModel) -> Any:
 
 
 def marks_of(config: Any, tokenizer: Tokenizer) -> tuple[str, str]:
-    """The marks before and behind a picture, as the config or the tokenizer names them; "" for none."""
+    """The marks before and behind a picture, as the config, the tokenizer or its vocabulary has them; "" for none."""
     for pair in MARKS:
         ids = [
             next((own for end in ENDS if (own := getattr(config, f"{name}_{end}", None)) is not None), None)
@@ -67,7 +79,8 @@ def marks_of(config: Any, tokenizer: Tokenizer) -> tuple[str, str]:
         named = [getattr(tokenizer, f"{name}_token", None) for name in pair]
         if all(named):
             return str(named[0]), str(named[1])
-    return "", ""
+    vocabulary = tokenizer.get_vocab()
+    return next((pair for pair in WRITTEN if vocabulary.keys() >= set(pair)), ("", ""))
 
 
 def patches_of(made: dict[str, Any]) -> tuple[str, tuple[int, int]]:
