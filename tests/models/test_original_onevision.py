@@ -236,3 +236,31 @@ def test_an_embedding_alone_is_not_enough_for_newlines(save):
     tokens = dyto.VideoQA(model, "concat").encode(video(2), num_frames=2)
     with pytest.raises(dyto.ModelError, match="writes between tokens"):
         model.lay_out(tokens.data)
+
+
+def test_a_vocabulary_with_merges_is_read_as_qwen_s(save):
+    """As the authors' folders hold it; some have no tokenizer.json."""
+    from tokenizers import pre_tokenizers
+
+    folder = save()
+    own = FAMILIES["llava_onevision"].tokenizer()
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {letter: number for number, letter in enumerate([*letters, "st", "ar"])}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "merges.txt").write_text("#version: 0.2\ns t\na r\n")
+    added = {
+        str(300 + number): {"content": mark, "special": True} for number, mark in enumerate(own.all_special_tokens)
+    }
+    told = {
+        "tokenizer_class": "Qwen2Tokenizer",
+        "added_tokens_decoder": added,
+        "eos_token": "</s>",
+        "pad_token": "<pad>",
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(told))
+    model = dyto.load_model(folder, device="cpu")
+    ids = model.tokenizer("star", add_special_tokens=False).input_ids
+    assert ids == [vocabulary["st"], vocabulary["ar"]]
+    assert model.tokenizer.decode(model.tokenizer("what color\nÜber").input_ids) == "what color\nÜber"

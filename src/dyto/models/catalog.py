@@ -21,7 +21,7 @@ FURTHER: dict[str, ModelEntry] = {
     "internvl3.5-4b": ModelEntry("OpenGVLab/InternVL3_5-4B-HF", 9.5, _APACHE, _VIDEOS),
     "internvl3.5-8b": ModelEntry("OpenGVLab/InternVL3_5-8B-HF", 17.1, _APACHE, _VIDEOS),
     "smolvlm2-256m": ModelEntry(
-        "HuggingFaceTB/SmolVLM2-256M-Video-Instruct", 1.0, _APACHE, "smallest; trained on videos, 8k context"
+        "HuggingFaceTB/SmolVLM2-256M-Video-Instruct", 1.03, _APACHE, "smallest; trained on videos, 8k context"
     ),
     "llava-onevision-0.5b-original": ModelEntry(f"{_OV}-0.5b-ov", 1.8, _APACHE, f"the same {_ORIGINAL}"),
     "llava-onevision-7b-original": ModelEntry(f"{_OV}-7b-ov", 16.1, _APACHE, f"the same {_ORIGINAL}"),

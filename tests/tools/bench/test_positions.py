@@ -31,7 +31,7 @@ def test_ours_are_right_theirs_are_not_and_the_page_shows_both(positions, capsys
     monkeypatch.setattr(positions, "compared", compared)
     positions.main()
     assert capsys.readouterr().out.strip() in (ROOT / "docs" / "positions.md").read_text("utf-8")
-    assert set(found["dyto"].values()) == {0.0}
+    assert set(found["here"].values()) == {0.0}
     assert min(found["vllm#29752"].values()) > 0.3
 
 

@@ -96,7 +96,7 @@ def compared() -> dict[str, dict[str, float]]:
     tokens = replace(tokens, deep=features.deep_of(tokens.keyframes.indices, tokens.sources, len(tokens)))
     true = true_places(tokens)
     found = {}
-    for name, places in (("vllm#29752", vllm_places(len(tokens))), ("dyto", our_places(model, tokens))):
+    for name, places in (("vllm#29752", vllm_places(len(tokens))), ("here", our_places(model, tokens))):
         seconds = np.abs(SECONDS[places[:, 0]] - SECONDS[true[:, 0]])
         found[name] = {
             "behind a wrong time": float((seconds > 0).mean()),
@@ -116,7 +116,7 @@ def main() -> None:
     pairs = SECONDS.reshape(-1, 2)
     print("  true, of each pair  " + " ".join(f"{pair.mean():.1f}" for pair in pairs))
     print("  qwen-vl-utils       " + " ".join(f"{at:.1f}" for at in listed_times(len(SECONDS))))
-    print("  dyto, of each frame " + " ".join(f"{at:.1f}" for at in SECONDS))
+    print("  here, of each frame " + " ".join(f"{at:.1f}" for at in SECONDS))
 
 
 if __name__ == "__main__":
