@@ -124,9 +124,9 @@ FLAT = _names(
     screen; corkscrew; crate; crossword puzzle; desktop computer; digital clock; digital watch; dishrag; disk brake;
     doormat; electric fan; electric switch; envelope; eraser; face powder; fire screen; flagpole; golf ball; hair
     slide; hand-held computer; handkerchief; hard disk; home theater; honeycomb; hook; hourglass; jack-o'-lantern;
-    jigsaw puzzle; knot; lampshade; laptop; letter opener; lighter; loupe; manhole cover; matchstick; maze; menu;
-    modem; nail; nematode; notebook computer; ocarina; odometer; oscilloscope; packet; paper towel; pedestal; pencil
-    box; pencil sharpener; piggy bank; pillow; ping-pong ball; pinwheel; plaque; plectrum; pole; prayer rug;
+    jellyfish; jigsaw puzzle; knot; lampshade; laptop; letter opener; lighter; loupe; manhole cover; matchstick; maze;
+    menu; modem; nail; nematode; notebook computer; ocarina; odometer; oscilloscope; packet; paper towel; pedestal;
+    pencil box; pencil sharpener; piggy bank; pillow; ping-pong ball; pinwheel; plaque; plectrum; pole; prayer rug;
     projector; puck; quill; quilt; radiator; remote control; rubber nipple; ruler; safety pin; saltshaker; scoreboard;
     screw; shield; shoji; shower curtain; slide rule; space bar; spider web; spindle; spotlight; stopwatch; stove;
     street sign; table lamp; television; thimble; toilet seat; torch; traffic light; tray; velvet; wall clock;

@@ -12,13 +12,13 @@ import numpy.typing as npt
 from dyto.finch import FloatArray
 from dyto.nouns.table import Concept, nouns, with_article
 
-NOUN = 0.5
+NOUN = 0.4
 """A noun is said where the eye gives it at least this share."""
 
-KIND = 0.6
+KIND = 0.5
 """Otherwise a kind is, where the nouns of that kind together have at least this share."""
 
-STRENGTH = 7.5
+STRENGTH = 7.2
 """The classifier's strongest output is at least this much for what it knows; drawings and noise stay below."""
 
 GUESS = 0.05
@@ -160,6 +160,10 @@ class Timeline:
     def share_of(self, concept: Concept) -> FloatArray:
         """(S,) how much of each scene is of a concept, and (0,) where there is none."""
         return np.array([self.shares[rows][:, concept.mask].sum(1).mean() for rows in self._stretches])
+
+    def is_clear(self, scene: int) -> bool:
+        """Whether the classifier knows anything of a scene, see `STRENGTH`."""
+        return bool(self.strength[self._stretches[scene]].max() >= STRENGTH)
 
     def span(self, scene: int) -> Sighting:
         """When a scene is seen."""

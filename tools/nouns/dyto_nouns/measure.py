@@ -142,8 +142,10 @@ def _exist(film: Film, timeline: Timeline, tally: Tally, rng: np.random.Generato
         said = _said(timeline, f"Is there {with_article(photo.shows.split(' or ')[0])}?")
         tally.add(f"is there: {'yes' if there else 'no'}", _outcome(said, "yes" if there else "no"))
     missing = [kind.word for kind in nouns().kinds if kind.word not in kinds]
-    met, none = (words[int(rng.integers(len(words)))] for words in (sorted(kinds), missing))
-    for word, there in ((met, True), (none, False)):
+    for words, there in ((sorted(kinds), True), (missing, False)):
+        if not words:  # what is shown is of none of the kinds
+            continue
+        word = words[int(rng.integers(len(words)))]
         said = _said(timeline, f"Is there {with_article(word)}?")
         tally.add(f"is there, by kind: {'yes' if there else 'no'}", _outcome(said, "yes" if there else "no"))
 
