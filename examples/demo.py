@@ -1,4 +1,4 @@
-"""What `make demo` runs: make a sample video, ask the bundled model about it, show the true answers beside.
+"""Make a sample video, ask the bundled model about it and show the true answers beside (`make demo` runs this).
 
 python examples/demo.py [--out demo] [--seed 0] [--video-only]
 """
@@ -17,8 +17,8 @@ from dyto.synthetic.videos import sample_video
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the video and the picture")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another video")
-    parser.add_argument("--video-only", action="store_true", help="make the video and leave")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the drawn video")
+    parser.add_argument("--video-only", action="store_true", help="make the video and exit")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     video = options.out / "sample.mp4"
@@ -41,17 +41,17 @@ def main() -> None:
     first = answers[0]
     print(f"\n{right} of {len(asked)} right.")
     print(f"{first.uncompressed_tokens} visual tokens were compressed to {first.num_visual_tokens} ", end="")
-    print(f"of {len(first.keyframes)} key frames, for all questions in {first.seconds['total']:.1f} s.")
+    print(f"from {len(first.keyframes)} key frames; all questions took {first.seconds['total']:.1f} s.")
     sheet = options.out / "keyframes.png"
     save_keyframe_sheet(sheet, video, first.keyframes)
     print(f"{sheet}: the key frames")
     for warning in first.warnings:
         print(f"note: {warning}")
-    print(f"\nNow yours:  {dyto_command()} ask {video} 'Is there a green square?'")
+    print(f"\nNow try:  {dyto_command()} ask {video} 'Is there a green square?'")
 
 
 def dyto_command() -> str:
-    """The `dyto` that belongs to this Python, as it can be typed here."""
+    """Return the `dyto` command of this Python, as you can type it here."""
     beside = Path(sys.executable).with_name("dyto")
     found = shutil.which("dyto")
     if not beside.exists() or (found and Path(found).samefile(beside)):
