@@ -1,4 +1,4 @@
-"""What comes back from a question."""
+"""The answer to a question about a video."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from dyto.features import KeyFrames, VisualTokens
 from dyto.models.base import VideoModel
 
 STAGES = ("decode", "encode", "select", "merge", "prefill", "generate", "total")
-"""The stages whose seconds an answer states, in the order in which they happen."""
+"""The stages whose seconds an answer reports, in order."""
 
 
 FORMAT = 1
-"""The number of the format of `Answer.to_dict`; raised when a key changes its meaning or goes away."""
+"""Format number of `Answer.to_dict`. It rises when a key changes its meaning or goes away."""
 
-SAID_NOTHING = "the model ended its answer before the first word: ask in other words, or with another prompt"
-"""The warning of an answer without text; nothing went wrong in computing it."""
+SAID_NOTHING = "the model ended its answer before the first word: rephrase the question, or use another prompt"
+"""Warning for an answer without text, which is not an error."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer and what it was computed from.
+    """An answer, with the key frames, tokens and seconds behind it.
 
     Attributes:
-        text: What the model said.
-        choice: For multiple choice, the index of the option it named, or None if it named none.
+        text: The model's answer.
+        choice: For multiple choice, the index of the option that the answer names, or None if it names none.
         keyframes: The frames whose tokens the model read.
-        num_visual_tokens: How many tokens stood for the video.
-        token_budget: How many were allowed; None for no limit.
-        uncompressed_tokens: Tokens of all sampled frames before anything was dropped or merged.
-        seconds: Wall time per stage, `STAGES`; a stage that was done before, for another question, counts 0
-            for prefill and as measured then for the others. "total" is their sum.
-        warnings: What a reader should know: an incomplete file, a model that knows little or said nothing.
-        num_time_tokens: Places among and behind the visual tokens that are none: the times and marks of key frames,
-            in families that write them. The budget does not count them.
-        model: Whose answer it is.
-        strategy: The strategy's name and fields, JSON-ready.
+        num_visual_tokens: Number of tokens that the model read for the video.
+        token_budget: Number of tokens that were allowed; None for no limit.
+        uncompressed_tokens: Number of tokens of all sampled frames before anything was dropped or merged.
+        seconds: Wall time of each stage in `STAGES`. A stage that was shared with an earlier question counts its
+            original time, except prefill, which counts 0. "total" is the sum.
+        warnings: Notes for the reader: an incomplete file, a model that knows little or said nothing.
+        num_time_tokens: Number of tokens for the times and marks of key frames, in families that write them among
+            and after the visual tokens. The budget does not count them.
+        model: Name of the model.
+        strategy: Name and fields of the strategy, JSON-ready.
 
     Example:
         >>> import numpy as np, dyto
@@ -72,16 +72,16 @@ class Answer:
         start: str = "",
         strategy: Mapping[str, Any] | None = None,
     ) -> Answer:
-        """An answer about encoded video.
+        """Make an answer about an encoded video.
 
         Args:
-            model: Who answered.
-            tokens: The video.
-            text: What the model said.
-            choices: The options it had, if it had any.
-            seconds: Of the stages after encoding.
-            start: What the prompt wrote of the answer already.
-            strategy: Its description.
+            model: The model that answered.
+            tokens: The encoded video.
+            text: The model's answer.
+            choices: The options, for multiple choice.
+            seconds: Seconds of the stages after encoding.
+            start: The beginning of the answer that the prompt already contains.
+            strategy: Description of the strategy.
         """
         stages = {**dict.fromkeys(("decode", "encode", "select", "merge"), 0.0), **tokens.stages, **seconds}
         silent = () if text.strip() else (SAID_NOTHING,)
@@ -103,7 +103,7 @@ class Answer:
         return self.text
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer as JSON-ready values, as `dyto ask --json` prints them; `FORMAT` is the number of their format."""
+        """Return the answer as JSON-ready values, as `dyto ask --json` prints them; their format number is `FORMAT`."""
         frames = zip(self.keyframes.indices.tolist(), self.keyframes.seconds.tolist(), strict=True)
         return {
             "format": FORMAT,

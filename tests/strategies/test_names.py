@@ -83,5 +83,5 @@ def test_the_list_says_what_each_needs():
 def test_a_name_of_before_is_taken_with_a_warning(caplog):
     assert build_strategy("fastvid:threshold=0.8").threshold == 0.8
     assert "is called 'peaks' now" in caplog.text
-    with pytest.warns(DeprecationWarning, match="dyto.FastVID is called dyto.Peaks now"):
+    with pytest.warns(DeprecationWarning, match="dyto.FastVID was renamed: use dyto.Peaks"):
         assert dyto.FastVID is dyto.Peaks

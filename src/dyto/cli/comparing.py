@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 WIDE = 220
 MOST_COLUMNS = 14
 ONE_DEVICE = ("device_map", "quantization")
-"""What a comparison does not offer: all strategies are timed on one device."""
+"""Options that a comparison does not have, because all strategies are timed on one device."""
 
 
 def register(app: typer.Typer) -> None:
@@ -33,29 +33,34 @@ def register(app: typer.Typer) -> None:
 
 @with_flags
 def compare_command(
-    name: Annotated[str, typer.Argument(metavar="BENCHMARK", help="Such as synthetic or nextqa.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="BENCHMARK", help="A benchmark, such as synthetic or nextqa.", show_default=False)
+    ],
     questions: options.QuestionOptions,
     loading: Annotated[Loading, Flags(options.LOADING, without=ONE_DEVICE)],
     frames: options.WholeVideoOptions,
     strategies: Annotated[
         str,
-        typer.Option(help="Between commas: names, presets, MODULE:CALLABLE, FILE.py:CALLABLE; all: all with a budget."),
+        typer.Option(
+            help="Comma-separated: names, presets, MODULE:CALLABLE or FILE.py:CALLABLE; all: all with a budget."
+        ),
     ] = "all",
     budgets: Annotated[
-        str, typer.Option(help="Between commas: tokens (230), or whole frames (6.4f).")
+        str, typer.Option(help="Comma-separated: tokens (230), or whole frames (6.4f).")
     ] = "1.6f,3.2f,6.4f,12.8f,25.6f",
     rivals: Annotated[
-        options.Text, typer.Option(help="The simple strategies whose best is the rival. (default: ours)")
+        options.Text, typer.Option(help="Simple strategies; the best one is the rival. (default: our list)")
     ] = None,
     rotate: Annotated[bool, typer.Option("--rotate", help="Ask every rotation of the options.")] = False,
-    blind: Annotated[bool, typer.Option(help="Also ask without any video.")] = True,
+    blind: Annotated[bool, typer.Option(help="Also ask without a video.")] = True,
     scoring: Annotated[
-        str, typer.Option("--scoring", "--score", help="Multiple choice by letter, or by likelihood.")
+        str, typer.Option("--scoring", "--score", help="Score multiple choice by letter or by likelihood.")
     ] = "letter",
     by: Annotated[
-        list[str] | None, typer.Option(help="Break down by this, such as regime or type. (default: what fits)")
+        list[str] | None,
+        typer.Option(help="Break down by this, such as regime or type. (default: chosen by the benchmark)"),
     ] = None,
-    pictures: Annotated[bool, typer.Option(help="Draw the pictures (needs matplotlib).")] = True,
+    pictures: Annotated[bool, typer.Option(help="Draw pictures (needs matplotlib).")] = True,
     prompt: options.PromptName = None,
     max_new_tokens: options.MaxNewTokens = 128,
     fail_on_error: options.FailOnError = None,
@@ -63,7 +68,7 @@ def compare_command(
     retry_failed: options.RetryFailed = False,
     as_json: options.ResultsAsJson = False,
 ) -> None:
-    """Compare strategies at equal budgets of tokens, from where an earlier run stopped."""
+    """Compare strategies at equal token budgets; continue an earlier run."""
     from dyto.comparing.compare import Comparison, compare
     from dyto.comparing.report import write_report
     from dyto.evaluation.outcome import ErrorLimit
@@ -89,7 +94,7 @@ def compare_command(
         if wanted not in settings.spec.groupings:
             raise unknown("breakdown", wanted, settings.spec.groupings)
     if retry_failed:
-        err.print(f"asking {contest.folders.forget_unanswered()} unanswered rows again", markup=False)
+        err.print(f"asking {contest.folders.forget_unanswered()} unanswered questions again", markup=False)
     with Bars(err, settings.spec.title) as bars:
         found = compare(contest, progress=bars.asking)
     drawn = draw(found, out_dir) if pictures else []
@@ -107,7 +112,7 @@ def compare_command(
 
 
 def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Draw the pictures; where matplotlib is missing, say so and go on without."""
+    """Draw the pictures; without matplotlib, print a note instead."""
     from dyto.comparing.pictures import draw_all
 
     try:
@@ -118,7 +123,7 @@ def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def show(found: Mapping[str, Any], by: Sequence[str] | None = None) -> None:
-    """Print the tables, and below them what a reader must know."""
+    """Print the tables and, below them, the notes for the reader."""
     from dyto.comparing.report import accuracy_table, cost_table, explanations, group_table, groupings, headline
 
     if not out.is_terminal:
@@ -132,14 +137,14 @@ def show(found: Mapping[str, Any], by: Sequence[str] | None = None) -> None:
         if grouping in (by or ()) or (by is None and len(table[0]) <= MOST_COLUMNS):
             out.print(f"\naccuracy by {grouping} (questions)", markup=False)
             print_table(table)
-    out.print("\nseconds a video, and peak memory", markup=False)
+    out.print("\nseconds per video, and peak memory", markup=False)
     print_table(cost_table(found))
     for text in [*explanations(found), *found["notes"]]:
         out.print(f"- {text}", markup=False)
 
 
 def print_table(table: Cells) -> None:
-    """Print one table: names to the left, numbers to the right."""
+    """Print one table: names aligned left, numbers aligned right."""
     head, rows = table
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for number, heading in enumerate(head):

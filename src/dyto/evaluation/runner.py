@@ -1,9 +1,8 @@
-"""The runner: every sample of a question file ends as exactly one recorded row.
+"""The runner: every sample of a question file becomes exactly one recorded row.
 
 Samples are grouped by clip. A clip is decoded, encoded and read by the language model once for all its
-questions; with the saving `overlap` the next one is already being decoded meanwhile. Rows go to a journal as they
-come, so that a run may be killed at any moment; clips are claimed, so that any number of processes may work in one
-folder.
+questions; with the saving `overlap` the next clip is decoded in the meantime. Rows are recorded in a journal
+immediately, so a run may be killed at any moment; clips are claimed, so any number of processes may share a folder.
 """
 
 from __future__ import annotations
@@ -35,18 +34,18 @@ Group: TypeAlias = tuple[int, list[Sample]]
 
 @dataclass(frozen=True)
 class Task:
-    """What one process has to do.
+    """The work of one process.
 
     Args:
         questions: The question file.
-        folders: Where rows are recorded.
-        loader: Where videos come from.
-        max_new_tokens: Most tokens of an answer.
-        scoring: Multiple choice by the "letter" that the model writes, or by the options' "likelihood".
-        limit: Only the first so many questions of the file; None for all.
-        shard: (i, n): only every n-th clip, from the i-th on, counted from 1.
-        subtitles: Folder of `.srt` files, for a benchmark that has them.
-        error_limit: How many questions may stay unanswered.
+        folders: Folders for the recorded rows.
+        loader: Loader of the videos.
+        max_new_tokens: Largest number of tokens in an answer.
+        scoring: Score multiple choice by the "letter" that the model writes, or by the options' "likelihood".
+        limit: Number of questions to ask, from the first of the file; None for all.
+        shard: (i, n): only every n-th clip, starting with the i-th, counted from 1.
+        subtitles: Folder of `.srt` files, for a benchmark with subtitles.
+        error_limit: Limit on unanswered questions.
     """
 
     questions: Questions
@@ -61,17 +60,17 @@ class Task:
 
     @property
     def benchmark(self) -> Benchmark:
-        """Whose questions they are."""
+        """The benchmark of the questions."""
         return self.questions.benchmark
 
     def groups(self) -> list[Group]:
-        """This shard's clips with their samples. A clip's number is its place in the whole file."""
+        """Return this shard's clips with their samples, numbered by their place in the whole file."""
         index, count = self.shard
         return clips(self.questions, self.limit)[index - 1 :: count]
 
 
 def clips(questions: Questions, limit: int | None = None) -> list[Group]:
-    """Clips with their samples: of all questions, or of the first so many. A clip's number is its place in the file."""
+    """Return the clips of all or of the first `limit` questions with their samples, numbered by place in the file."""
     numbers: dict[tuple[str, float | None, float | None], int] = {}
     for sample in questions.samples:
         numbers.setdefault(sample.clip, len(numbers))
@@ -82,17 +81,17 @@ def clips(questions: Questions, limit: int | None = None) -> list[Group]:
 
 
 def run(task: Task, qa: VideoQA, *, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
-    """Ask everything that is not recorded yet, and wait for what other processes are asking.
+    """Ask everything that is not recorded yet, and wait for questions that other processes are asking.
 
     Args:
-        task: What to do.
+        task: The work to do.
         qa: Model and strategy.
-        progress: Called with the number of samples recorded and the number of all in this shard.
+        progress: Called with the number of recorded samples and of all samples in this shard.
 
     Raises:
-        DatasetError: The disk is full; what was recorded before is safe.
-        ConfigError: A setting that cannot work, such as a budget below what the strategy needs.
-        TooManyErrorsError: More questions stayed unanswered than are allowed.
+        DatasetError: The disk is full; rows recorded so far are safe.
+        ConfigError: A setting cannot work, such as a budget below the strategy's minimum.
+        TooManyErrorsError: More questions are unanswered than allowed.
     """
     groups = dict(task.groups())
     keys = {sample.key for members in groups.values() for sample in members}
@@ -118,7 +117,7 @@ def run(task: Task, qa: VideoQA, *, progress: Callable[[int, int], None] = lambd
                     return asker.rows(samples, video.result(), seconds)
             except ConfigError as err:
                 if not any(answered(journal, keys)):
-                    raise  # so far nothing could meet this setting: it is said now, and not after days
+                    raise  # nothing could meet this setting so far: report it now, not after days
                 return asker.failed(samples, err)
 
         def finish(index: int, video: Future[Loaded | Unavailable]) -> None:
@@ -147,19 +146,19 @@ def run(task: Task, qa: VideoQA, *, progress: Callable[[int, int], None] = lambd
 
 
 def answered(journal: Journal, keys: Iterable[str]) -> Iterator[bool]:
-    """For every row that is recorded, whether it was answered."""
+    """Return for every recorded row whether it was answered."""
     ranks = (journal.rank_of(key) for key in keys)
     return (rank == ANSWERED_RANK for rank in ranks if rank is not None)
 
 
 def is_open(journal: Journal, loader: Loader, sample: Sample, key: str | None = None) -> bool:
-    """Whether a sample has no row yet, or only one that says its video is missing, and now it is there.
+    """Return whether a sample must be asked: it has no row, or its video was missing and now exists.
 
     Args:
         journal: The rows.
-        loader: Finds the video.
+        loader: Loader that finds the video.
         sample: The sample.
-        key: Of its row, where that is not the sample's own.
+        key: Key of the row, if it is not the sample's own.
     """
     found = journal.rank_of(key or sample.key)
     return found is None or (found == MISSING_RANK and loader.find(sample) is not None)
@@ -168,4 +167,4 @@ def is_open(journal: Journal, loader: Loader, sample: Sample, key: str | None = 
 def load_clip(loader: Loader, samples: Sequence[Sample]) -> Loaded | Unavailable:
     """Decode the clip of some samples, unless none of them can be asked."""
     usable = [sample for sample in samples if not sample.broken]
-    return loader.load(usable[0]) if usable else Unavailable("bad_row", "nothing can be asked about it")
+    return loader.load(usable[0]) if usable else Unavailable("bad_row", "no question about it can be asked")

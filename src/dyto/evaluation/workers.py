@@ -1,4 +1,4 @@
-"""One process for every accelerator; they share the run's folder and need no other word to each other."""
+"""Worker processes, one per accelerator, which coordinate only through the run's folder."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from dyto.evaluation.settings import Settings
 
 POLL_SECONDS = 1.0
 START_METHOD = "spawn"
-"""How workers are started: a process that has touched a GPU must not be forked."""
+"""Start method of workers: a process that has touched a GPU must not be forked."""
 
 Progress = Callable[[int, int], None]
 Complaint = tuple[Exception, str]
-"""What went wrong in a worker, and its traceback there."""
+"""An error in a worker, and its traceback there."""
 
 
 def worker_devices(settings: Settings) -> list[str | None]:
-    """The device of every worker: all visible GPUs, or as many processes as were asked for.
+    """Return the device of every worker: all visible GPUs, or the requested number of processes.
 
     Example:
         >>> from dyto.models.loading_options import Loading
@@ -38,7 +38,7 @@ def worker_devices(settings: Settings) -> list[str | None]:
         ['cpu', 'cpu']
     """
     if settings.loading.device_map is not None:
-        return [settings.loading.device] * (settings.workers or 1)  # each model has its parts on all devices
+        return [settings.loading.device] * (settings.workers or 1)  # with a device map, one model uses all devices
     gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     if settings.loading.device is not None:
         return [settings.loading.device] * (settings.workers or 1)
@@ -47,9 +47,9 @@ def worker_devices(settings: Settings) -> list[str | None]:
 
 
 def nothing_open(settings: Settings, questions: Questions) -> bool:
-    """Whether everything is recorded, so that no model need be loaded, as when only the judge is to be asked.
+    """Return whether everything is recorded, so that no model need be loaded, for example for judging only.
 
-    A checkpoint whose files have changed is loaded all the same, to see whether its weights are others.
+    A checkpoint whose files have changed is loaded anyway, to see whether its weights differ.
     """
     folders = settings.run_folders()
     if not settings.same_model_files(folders):
@@ -64,7 +64,7 @@ def ask_all(settings: Settings, questions: Questions, progress: Progress) -> Non
     """Ask everything that is open, in this process or in several.
 
     Raises:
-        DytoError: What went wrong; rows recorded before are safe.
+        DytoError: The run failed; rows recorded so far are safe.
     """
     folders = settings.run_folders()
     devices = worker_devices(settings)
@@ -80,12 +80,12 @@ def _run_processes(settings: Settings, questions: Questions, devices: list[str |
     context: Any = multiprocessing.get_context(START_METHOD)
     threads = max(1, torch.get_num_threads() // len(devices))
     workers: list[BaseProcess] = []
-    ears: list[Connection] = []  # pipes, as queues need shared memory, which not every machine offers
+    ears: list[Connection] = []  # pipes, because queues need shared memory, which not every machine has
     complaints: list[Complaint] = []
 
     def hear() -> None:
         for ear in ears:
-            with contextlib.suppress(EOFError, OSError):  # it has ended, and has nothing more to say
+            with contextlib.suppress(EOFError, OSError):  # the worker has ended and sends nothing more
                 complaints.extend([ear.recv()] if ear.poll() else [])
 
     try:
@@ -106,7 +106,7 @@ def _run_processes(settings: Settings, questions: Questions, devices: list[str |
         raise err from InWorker(where)
     dead = [f"{device or 'cpu'} ({w.exitcode})" for w, device in zip(workers, devices, strict=True) if w.exitcode]
     if len(dead) == len(workers):
-        raise ModelError(f"all workers died: {', '.join(dead)}; rows are safe, give the same command again")
+        raise ModelError(f"all workers died: {', '.join(dead)}; rows are safe, run the same command again")
 
 
 def _watch(
@@ -128,7 +128,7 @@ def _watch(
 
 
 def _worker(settings: Settings, device: str | None, threads: int, mouth: Connection) -> None:
-    """What a worker process does."""
+    """Run a worker process."""
     end_with_parent()
     torch.set_num_threads(threads)
     try:
@@ -136,20 +136,20 @@ def _worker(settings: Settings, device: str | None, threads: int, mouth: Connect
         run(settings.task(settings.questions(), qa), qa)
     except Exception as err:  # noqa: BLE001 - raised again in the parent
         mouth.send(carried(err))
-        raise SystemExit(1) from None  # the parent says so
+        raise SystemExit(1) from None  # the parent reports it
 
 
 class InWorker(Exception):
-    """The traceback of an error as it was in a worker; the error itself goes on in the parent."""
+    """The traceback of an error in a worker; the error itself is raised again in the parent."""
 
     def __str__(self) -> str:
         return f"in a worker:\n{self.args[0]}"
 
 
 def carried(err: Exception) -> Complaint:
-    """An error as it can be sent to another process, and its traceback as text.
+    """Return an error that can be sent to another process, and its traceback as text.
 
-    One that cannot be taken apart and put together again becomes a `DytoError` with its name and message.
+    An error that cannot be pickled becomes a `DytoError` with its name and message.
     """
     where = "".join(traceback.format_exception(err))
     return err if _survives(err) else DytoError(f"{type(err).__name__}: {err}"), where
@@ -157,7 +157,7 @@ def carried(err: Exception) -> Complaint:
 
 def _survives(err: Exception) -> bool:
     try:
-        again = pickle.loads(pickle.dumps(err))  # noqa: S301 - what was dumped here
-    except Exception:  # noqa: BLE001 - whatever hinders it
+        again = pickle.loads(pickle.dumps(err))  # noqa: S301 - it was pickled here
+    except Exception:  # noqa: BLE001 - pickling may fail in any way
         return False
     return type(again) is type(err) and str(again) == str(err)

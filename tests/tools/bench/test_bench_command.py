@@ -82,7 +82,7 @@ def unloaded(monkeypatch):
         (("--rivals", "stok"), "did you mean 'stock'?"),
         (("--rivals", "published"), "unknown rival 'published'"),
         (("--without", "overlp"), "did you mean 'overlap'?"),
-        (("--with", "similar=x"), "levels of gray"),
+        (("--with", "similar=x"), "gray levels"),
         (("--with", "still", "--no-savings"), "--no-savings"),
         (("--questions", "one"), "whole numbers between commas"),
         (("--questions", "4"), "hold no 1"),
