@@ -162,7 +162,7 @@ def notes_of(run: Results) -> list[str]:
     name = f"{run['title']}, {run['config']}"
     notes = [f"{benchmark.title}: {benchmark.note}."] if benchmark and benchmark.note else []
     if benchmark and benchmark.rows not in (None, run["questions"]):
-        notes.append(f"{name}: {run['questions']} questions, out of {benchmark.rows}.")
+        notes.append(f"{name}: {run['questions']} of the public file's {benchmark.rows} questions.")
     if not run["complete"]:
         notes.append(f"{name}: not finished; these are the figures so far.")
     if run["unanswered"]:

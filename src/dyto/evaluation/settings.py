@@ -185,9 +185,9 @@ class Settings:
         there = [folder for folder in index.folders if os.path.isdir(folder)]
         names = dict.fromkeys(repr(s.video) for s in self.questions().samples[: self.limit] if not s.broken)
         return (
-            f"no video of {self.spec.title} was found. Looked in {_first(there)} and what is below "
-            f"({index.files} files and folders), for {_first(list(names))}, also in another case of letters or with "
-            f"another of {' '.join(EXTENSIONS)}: name the folder of the videos with --video-dir"
+            f"no video of {self.spec.title} was found. Looked in {_first(there)} and subfolders "
+            f"({index.files} files and folders) for {_first(list(names))}, in upper or lower case and with the "
+            f"extensions {' '.join(EXTENSIONS)}: name the folder of the videos with --video-dir"
         )
 
     def has_videos(self) -> bool:
