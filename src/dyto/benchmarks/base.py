@@ -115,14 +115,14 @@ class Benchmark:
 
 
 class HugeNumber(str):
-    """The digits of a whole number of so many that Python refuses to read it: no text, and no number."""
+    """The digits of a whole number that is too long for Python to read; neither text nor number."""
 
 
 def text(row: Row, column: str) -> str:
-    """The text of a cell; a number counts as text, and nothing else does. (NaN is how tables write that there is none.)
+    """Return the text of a cell; a number counts as text, but nothing else does. NaN means that there is none.
 
     Raises:
-        ValueError: There is no such cell, or it holds no text.
+        ValueError: The cell is missing, or does not hold text.
 
     Example:
         >>> text({"question_id": 7}, "question_id")
@@ -137,20 +137,20 @@ def text(row: Row, column: str) -> str:
 
 
 def text_or_none(row: Row, column: str) -> str:
-    """The text of a cell, or "" where there is none."""
+    """Return the text of a cell, or "" if there is none."""
     return "" if row.get(column) is None or _is_nan(row[column]) else text(row, column)
 
 
 def _is_nan(value: object) -> bool:
-    """Whether a cell holds NaN or infinity."""
+    """Return whether a cell holds NaN or infinity."""
     return isinstance(value, float) and not math.isfinite(value)
 
 
 def texts(row: Row, column: str) -> tuple[str, ...]:
-    """The texts in a cell that holds a list of them.
+    """Return the texts in a cell that holds a list of texts.
 
     Raises:
-        ValueError: There is no such cell, or it holds no list of texts.
+        ValueError: The cell is missing, or does not hold a list of texts.
 
     Example:
         >>> texts({"candidates": ["one", 2]}, "candidates")

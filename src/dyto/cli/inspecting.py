@@ -49,8 +49,7 @@ def inspect_command(
     ] = None,
     max_new_tokens: options.MaxNewTokens = 128,
 ) -> None:
-    """Show on one page what a strategy does to a video: frames, clusters, key frames, merged patches, tokens,
-    seconds."""
+    """Show what a strategy does to a video: frames, clusters, key frames, merged patches, tokens, seconds."""
     from dyto.inspecting.page import check_page
     from dyto.strategies.targets import make_second
     from dyto.video import existing

@@ -29,7 +29,7 @@ class Whole:
         return torch.cat([repeated.to(short), short[:, self.length :]], 1)
 
     def arguments(self, call: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments of `generate` with the user's criteria, processors and streamer wrapped for whole
+        """Wrap the user's criteria, processors and streamer in the arguments of `generate`, so that they see whole
         ids."""
         changed = dict(call)
         if call.get("stopping_criteria"):

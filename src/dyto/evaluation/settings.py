@@ -124,11 +124,11 @@ class Settings:
         return get(self.benchmark)
 
     def made_strategy(self) -> Strategy:
-        """The strategy, built from its name and options."""
+        """Build the strategy from its name and options."""
         return make_strategy(self.strategy, preset=self.preset, **self.options)
 
     def run_folders(self) -> RunFolders:
-        """The folders of the run."""
+        """Return the folders of the run."""
         return RunFolders.under(benchmark=self.benchmark, name=self.name or self._name(), **self.folders)
 
     def _name(self) -> str:

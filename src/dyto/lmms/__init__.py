@@ -20,7 +20,7 @@ def model_class() -> Any:
     """Return the class from which lmms-eval makes a model.
 
     Raises:
-        ConfigError: lmms-eval is not installed.
+        ConfigError: The package lmms-eval is not installed.
     """
     try:
         base = import_module("lmms_eval.api.model").lmms

@@ -37,7 +37,7 @@ Picture = Image.Image | NDArray[np.uint8] | Path
 
 
 def is_picture(path: Path) -> bool:
-    """Return whether a file begins like a picture, still or animated. (GIF is left to FFmpeg.)"""
+    """Return whether a file begins like a picture, still or animated; GIF is left to FFmpeg."""
     with path.open("rb") as file:
         head = file.read(16)
     if head.startswith(STARTS):
@@ -121,7 +121,7 @@ def check(pictures: Sequence[Picture], limits: Limits) -> list[str]:
 
 
 def is_sequence(image: Image.Image) -> bool:
-    """Return whether an image file is a sequence of pictures. (MPO holds several views of one moment.)"""
+    """Return whether an image file is a sequence of pictures; MPO, which holds several views of one moment, is not."""
     return getattr(image, "n_frames", 1) > 1 and image.format != "MPO"
 
 
