@@ -29,8 +29,7 @@ class Whole:
         return torch.cat([repeated.to(short), short[:, self.length :]], 1)
 
     def arguments(self, call: dict[str, Any]) -> dict[str, Any]:
-        """Wrap the user's criteria, processors and streamer in the arguments of `generate`, so that they see whole
-        ids."""
+        """Wrap the user's criteria, processors and streamer in the arguments, so that they see whole ids."""
         changed = dict(call)
         if call.get("stopping_criteria"):
             changed["stopping_criteria"] = StoppingCriteriaList(self._given(own) for own in call["stopping_criteria"])

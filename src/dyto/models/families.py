@@ -1,4 +1,4 @@
-"""The table of families: all that has to be known of a model type before its adapter is imported.
+"""The table of families: everything that must be known about a model type before its adapter is imported.
 
 A family is one file, a subclass of `dyto.models.VideoModel`, and one row of `FAMILIES`.
 """
@@ -12,18 +12,18 @@ from typing import Any
 
 HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Mean and standard deviation of each channel of a tower's input, of values from 0 to 1."""
+"""Mean and standard deviation of each channel of a tower's input, for values from 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Chat:
-    """How a conversation is written for a model.
+    """The text format of a conversation with a model.
 
     Attributes:
-        name: Under which its templates are known.
-        before: What stands before the video.
-        video: The video's mark, `<image>`, and what parts it from the user's words.
-        after: What stands after the user's words.
+        name: Name of its templates.
+        before: Text before the video.
+        video: The video's mark, `<image>`, and the separator from the user's words.
+        after: Text after the user's words.
     """
 
     name: str
@@ -34,13 +34,13 @@ class Chat:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model that a short name stands for.
+    """A model with a short name.
 
     Attributes:
-        source: Hub name, or "" for the one that ships with the package.
-        size: Of the download, in GB.
-        licence: As its makers state it.
-        note: What it is good for.
+        source: Hub name, or "" for the bundled model.
+        size: Size of the download, in GB.
+        licence: Licence as stated by its makers.
+        note: Short note on what it is good for.
     """
 
     source: str
@@ -58,13 +58,13 @@ class Family:
 
     Attributes:
         adapter: "module:class" of the adapter.
-        stock: The class of transformers that the adapter drives.
-        chat: The chat format that the family was trained with; None where it goes by the language model.
-        qwen_chat: That of its checkpoints whose language model is a Qwen, where `chat` is None.
-        reader: "module:function" that takes the arguments of a call to the stock model apart, for `dyto.compressing`.
-        normalization: What the family's processor does by default; None for that of the tower.
-        sees_both_ways: Whether the tokens of a picture attend to one another in both directions.
-        models: Short names, in the order in which they are listed.
+        stock: The transformers class that the adapter drives.
+        chat: The chat format that the family was trained with; None if it depends on the language model.
+        qwen_chat: Chat format of its checkpoints with a Qwen language model, if `chat` is None.
+        reader: "module:function" that reads the arguments of a call to the stock model, for `dyto.compressing`.
+        normalization: Default normalisation of the family's processor; None for the tower's.
+        sees_both_ways: Whether the tokens of a picture attend to each other in both directions.
+        models: Short names, in listing order.
     """
 
     adapter: str
@@ -78,17 +78,17 @@ class Family:
 
     @property
     def adapter_class(self) -> Any:
-        """The adapter, imported: a subclass of `dyto.models.VideoModel`."""
+        """Import the adapter, a subclass of `dyto.models.VideoModel`."""
         return _imported(self.adapter)
 
     @property
     def stock_class(self) -> Any:
-        """The class of transformers, imported, without the Auto classes and what they import."""
+        """Import the transformers class, without the Auto classes and their imports."""
         return getattr(import_module("transformers"), self.stock)
 
     @property
     def read_call(self) -> Any:
-        """The reader, imported; see `dyto.dropin.readers.Reader`."""
+        """Import the reader, see `dyto.dropin.readers.Reader`."""
         return _imported(self.reader)
 
 
@@ -272,4 +272,4 @@ FAMILIES: dict[str, Family] = {
     ),
     "vipllava": Family("dyto.models.vipllava:VipLlava", "VipLlavaForConditionalGeneration", _VIPLLAVA),
 }
-"""For each `model_type` of a config."""
+"""All families by the `model_type` of a config."""

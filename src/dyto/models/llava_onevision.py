@@ -9,11 +9,11 @@ from dyto.models.llava import LlavaTower
 
 
 class LlavaOnevision(LlavaTower):
-    """A LLaVA-OneVision checkpoint in stock transformers, read as its video path does.
+    """A LLaVA-OneVision checkpoint in stock transformers, read like its video path.
 
     Frames are squashed to the tower's square (bicubic). After the projector their patches are pooled 2 x 2
-    (bilinear, 27 x 27 to 14 x 14), and these tokens are what is merged. One `image_newline` closes the video; it is
-    not of the budget. The summary of a frame is the mean of its pooled tokens.
+    (bilinear, 27 x 27 to 14 x 14), and these tokens are merged. One `image_newline` ends the video; the budget does
+    not count it. The summary of a frame is the mean of its pooled tokens.
     """
 
     def _grid(self, side: int) -> tuple[int, int]:
@@ -23,7 +23,7 @@ class LlavaOnevision(LlavaTower):
         return self._pool(super().project(states))  # (B, N, D)
 
     def _pool(self, patches: Tensor) -> Tensor:
-        """(B, P, D) patches in raster order to (B, N, D)."""
+        """Pool (B, P, D) patches in raster order to (B, N, D)."""
         side = self._edge // self.model.config.vision_config.patch_size
         square = patches.transpose(1, 2).reshape(len(patches), -1, side, side)  # (B, D, rows, cols)
         pooled = F.interpolate(square, size=self.grid, mode="bilinear")

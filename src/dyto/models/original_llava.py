@@ -1,7 +1,7 @@
-"""Checkpoints in the layout of the LLaVA authors (liuhaotian/llava-v1.6-...), read into the stock class.
+"""Checkpoints in the layout of the LLaVA authors (liuhaotian/llava-v1.6-...), loaded into the stock class.
 
-Their config describes the language model only and names the tower; the tower's weights lie in the checkpoint, so
-its shape is read off them.
+Their config describes only the language model and names the tower. The tower's weights are in the checkpoint, so its
+shape is read from them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dyto.models.weights import check_head
 
 TOWER = "model.vision_tower.vision_tower.vision_model."
 HEAD_DIM = 64
-"""Of every CLIP tower; the number of heads cannot be read off the weights."""
+"""Size of a head in every CLIP tower, because the weights do not show the number of heads."""
 
 KEY_MAPPING = {
     r"^model\.vision_tower\.vision_tower\.vision_model\.": "model.vision_tower.",
@@ -28,7 +28,7 @@ KEY_MAPPING = {
     r"^model\.mm_projector\.2\.": "model.multi_modal_projector.linear_2.",
     r"^model\.(embed_tokens|layers|norm)\b": r"model.language_model.\1",
 }
-"""Names of the original layout and the stock names they become; the rest is the same."""
+"""Names in the original layout with their stock names; all others are equal."""
 
 _TEXT_KEYS = (
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
@@ -39,12 +39,12 @@ _TEXT_KEYS = (
 
 
 def is_original(config: Mapping[str, Any]) -> bool:
-    """Whether a config.json is of the original layout."""
+    """Return whether a config.json has the original layout."""
     return "mm_vision_tower" in config or "mm_hidden_size" in config
 
 
 def download(source: str, revision: str | None) -> str:
-    """The local folder of a checkpoint; a hub name is downloaded first."""
+    """Return the local folder of a checkpoint; a Hub name is downloaded first."""
     if Path(source).is_dir():
         return source
     from huggingface_hub import snapshot_download
@@ -57,17 +57,17 @@ def download(source: str, revision: str | None) -> str:
 
 
 def stock_config(folder: str, config: Mapping[str, Any]) -> LlavaNextConfig:
-    """The stock config of a checkpoint in the original layout.
+    """Return the stock config of a checkpoint in the original layout.
 
     Args:
         folder: The checkpoint.
-        config: Its config.json.
+        config: Content of its config.json.
 
     Returns:
-        The config; with `inputs_embeds` the image token is never embedded, so the vocabulary stays as it is.
+        The config; with `inputs_embeds` the image token is never embedded, so the vocabulary is unchanged.
 
     Raises:
-        ModelError: There are no safetensors, or they hold no tower (LLaVA 1.5 leaves it out).
+        ModelError: There are no safetensors, or they have no tower (LLaVA 1.5 omits it).
     """
     text = {key: config[key] for key in _TEXT_KEYS if config.get(key) is not None}
     kind = (
@@ -103,7 +103,7 @@ def _vision_config(folder: Path, config: Mapping[str, Any]) -> CLIPVisionConfig:
         raise ModelError(f"checkpoint {folder} lacks the tower's weight {err}, expected a complete CLIP tower") from err
     tower = Path(str(config.get("mm_vision_tower", "")))
     stated: dict[str, Any] = {}
-    if (tower / "config.json").is_file():  # a tower in a local folder says more than its weights
+    if (tower / "config.json").is_file():  # a tower in a local folder has more information than its weights
         stated = checked_claims(str(tower), parse_json(str(tower), tower / "config.json"))
         stated = stated.get("vision_config") or stated
     return CLIPVisionConfig(
@@ -118,7 +118,7 @@ def _vision_config(folder: Path, config: Mapping[str, Any]) -> CLIPVisionConfig:
 
 
 def _tower_shapes(folder: Path) -> dict[str, list[int]]:
-    """Shapes of the tower's weights, read from the headers of the files."""
+    """Read the shapes of the tower's weights from the headers of the files."""
     shapes: dict[str, list[int]] = {}
     files = sorted(folder.glob("*.safetensors"))
     if not files:

@@ -1,4 +1,4 @@
-"""Where weights go and how they are kept there: device or devices, precision, attention kernels."""
+"""Placement of weights: device or devices, precision, attention kernels."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
 QUANTIZATIONS = ("8bit", "4bit")
 SPREADS = ("auto", "balanced", "balanced_low_0", "sequential")
-"""Ways of accelerate to spread a model over the devices that are there."""
+"""Strategies of accelerate for spreading a model over the available devices."""
 
 LARGE = 2 << 30
-"""Weights of more bytes than this, in float32, are loaded in bfloat16 on a CPU as well."""
+"""Size of float32 weights, in bytes, above which they are loaded in bfloat16 on a CPU too."""
 
 LANGUAGE_PARTS = ("language_model", "text_model")
-"""What the language model is called. Quantization leaves the other parts alone: they are small, and everything that
-is said of a video passes them."""
+"""Names of the language model. Quantization leaves the other parts unchanged: they are small, and all information
+about the video passes through them."""
 
 DeviceMap: TypeAlias = "str | Mapping[str, int | str | torch.device]"
-"""A way of accelerate to spread a model, or for each part of it the device; "cpu" and "disk" keep what does not fit."""
+"""A strategy of accelerate, or a device for each part of the model; "cpu" and "disk" hold the parts that do not fit."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """How weights are loaded.
+    """The way to load weights.
 
     Attributes:
-        revision: Branch, tag or commit of a hub name.
-        device: Where the model runs; under a device map, where it would run without one.
-        dtype: Of the weights; None to choose by device and size.
+        revision: Branch, tag or commit of a Hub name.
+        device: Device of the model; with a device map, the device that would be used without one.
+        dtype: Dtype of the weights; None to choose by device and size.
         attention: Attention implementation of transformers; None for its default (SDPA).
-        device_map: How the model is spread over several devices; None for one device.
+        device_map: Distribution of the model over several devices; None for one device.
         quantization: "8bit" or "4bit" weights of the language model; None for none.
     """
 
@@ -60,11 +60,11 @@ class Placement:
         device_map: DeviceMap | None,
         quantization: str | None,
     ) -> Placement:
-        """Check what was asked for, before anything is downloaded.
+        """Check the options before anything is downloaded.
 
         Raises:
-            ConfigError: An unknown name, or options that do not go together or not with this machine.
-            MissingExtraError: accelerate or bitsandbytes is needed.
+            ConfigError: A name is unknown, or options do not work together or on this machine.
+            MissingExtraError: The package accelerate or bitsandbytes is needed.
         """
         if device is not None and device_map is not None:
             raise ConfigError(f"device {device!r} and device_map were both given, expected one of them: leave one out")
@@ -76,9 +76,9 @@ class Placement:
         return placement
 
     def pick_dtype(self, parameters: int) -> torch.dtype:
-        """float32 for a small model on a CPU, otherwise bfloat16, or float16 where the GPU lacks it.
+        """Choose float32 for a small model on a CPU, otherwise bfloat16, or float16 if the GPU lacks bfloat16.
 
-        What is computed from 8 bit weights is float16, the one dtype that bitsandbytes does not convert.
+        8 bit weights compute in float16, the only dtype that bitsandbytes does not convert.
         """
         if self.dtype is not None:
             return self.dtype
@@ -89,10 +89,10 @@ class Placement:
         return torch.float32 if 4 * parameters <= LARGE else torch.bfloat16
 
     def options(self, model: StockModel) -> dict[str, Any]:
-        """What `from_pretrained` is told.
+        """Return the options for `from_pretrained`.
 
         Args:
-            model: Of the same shape; on the meta device.
+            model: A model of the same shape, on the meta device.
         """
         dtype = self.pick_dtype(sum(weight.numel() for weight in model.parameters()))
         told: dict[str, Any] = {"dtype": dtype, "attn_implementation": self.attention}
@@ -114,13 +114,13 @@ class Placement:
         return told
 
     def check_parts(self, model: StockModel) -> None:
-        """Check that a device map names parts of a model, and all of them.
+        """Check that a device map names all parts of a model, and nothing else.
 
         Args:
-            model: Of the same shape; on the meta device.
+            model: A model of the same shape, on the meta device.
 
         Raises:
-            ConfigError: A name that no part has, or a part without a device.
+            ConfigError: A name matches no part, or a part has no device.
         """
         if self.device_map is None or isinstance(self.device_map, str):
             return
@@ -136,12 +136,12 @@ class Placement:
 
     @property
     def is_settled(self) -> bool:
-        """Whether `from_pretrained` puts the weights where they stay, so that nothing may move them afterwards."""
+        """Whether `from_pretrained` puts the weights in their final place, so that nothing may move them later."""
         return self.device_map is not None or self.quantization is not None
 
 
 def device_of(module: Any) -> torch.device:
-    """Where a part of a model computes: its weights may wait elsewhere until then, under a device map.
+    """Return the device on which a part of a model computes; with a device map, its weights may be elsewhere before.
 
     Args:
         module: A part of a model that was loaded with or without a device map.
@@ -159,7 +159,7 @@ def device_of(module: Any) -> torch.device:
 
 
 def find_device(device: str | None) -> torch.device:
-    """The device of a name, or the best there is; a `ConfigError` where it cannot be used."""
+    """Return the device of a name, or the best available one; raise a `ConfigError` if it cannot be used."""
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -180,7 +180,7 @@ def find_device(device: str | None) -> torch.device:
 
 
 def find_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    """The dtype of a name; a `ConfigError` for an unknown one."""
+    """Return the dtype of a name; raise a `ConfigError` for an unknown name."""
     if dtype is None or isinstance(dtype, torch.dtype):
         return dtype
     if dtype not in DTYPES:

@@ -1,4 +1,4 @@
-"""Prompt text and video, read once by the language model; several of them side by side for one batch."""
+"""Prefixes: prompt text and video, read once by the language model; several of them form a batch."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ class Prefix:
         embeds: (1, P, D) embeddings of the text before the video and of the video.
         cache: Keys and values of these P places.
         scaled: Whether its positions are RoPE-scaled.
-        next_position: The position of what follows, where a family counts positions otherwise than places (M-RoPE);
-            None where the next position is P.
+        next_position: The next position, in families whose positions differ from places (M-RoPE); None if it is P.
     """
 
     embeds: Tensor
@@ -34,24 +33,24 @@ class Prefix:
 
     @property
     def nbytes(self) -> int:
-        """Size of its keys and values."""
+        """Size of the keys and values, in bytes."""
         return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.cache.layers)
 
     @property
     def slides(self) -> bool:
-        """Whether some layer sees a window of places only, in which padding would count."""
+        """Whether some layer has a sliding window, in which padding would count."""
         return any(self.cache.is_sliding)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Questions behind their prefixes: [padding, prefix, padding, question] in every row.
+    """Questions after their prefixes: [padding, prefix, padding, question] in every row.
 
     Attributes:
         embeds: (Q, P + S, D), zero in the padding.
         mask: (Q, P + S) int64, 0 in the padding.
         cache: Keys and values of the first P places.
-        positions: (4, Q, P + S) int64 places, then time, height and width; None where places are simply counted.
+        positions: (4, Q, P + S) int64 places, then time, height and width; None if places are simply counted.
     """
 
     embeds: Tensor
@@ -61,11 +60,11 @@ class Batch:
 
     @classmethod
     def of(cls, prefixes: Sequence[Prefix], questions: Sequence[Tensor]) -> Batch:
-        """Put questions behind their prefixes.
+        """Put questions after their prefixes.
 
         Args:
-            prefixes: One for each question; they are left as they were.
-            questions: (S, D) embeddings of each.
+            prefixes: One prefix per question; they are not changed.
+            questions: (S, D) embeddings of each question.
         """
         places, longest = max(map(len, prefixes)), max(map(len, questions))
         like = prefixes[0].embeds
@@ -84,7 +83,7 @@ class Batch:
 
 
 def _side_by_side(prefixes: Sequence[Prefix]) -> DynamicCache:
-    """A copy of the caches as one of Q rows, the shorter ones padded on the left."""
+    """Copy caches into one with Q rows, padding shorter ones on the left."""
     longest = max(prefixes, key=len)
     cache = copy.deepcopy(longest.cache)
     if all(prefix is longest for prefix in prefixes):

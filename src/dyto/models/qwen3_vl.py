@@ -20,20 +20,20 @@ from dyto.models.versions import cache_argument
 
 
 class Qwen3VL(QwenVL):
-    """A Qwen3-VL checkpoint in stock transformers, read as its video path does.
+    """A Qwen3-VL checkpoint in stock transformers, read like its video path.
 
-    Every key frame is a block of its own, after its true time: "<2.5 seconds>". Times and the marks of a block are
-    text, which an answer reports beside the budget of visual tokens.
+    Every key frame is a separate block after its true time: "<2.5 seconds>". Times and the marks of a block are text,
+    which an answer reports separately from the budget of visual tokens.
 
-    The first layers of the language model are given what earlier layers of the tower saw of each token (DeepStack).
-    For a token merged of several patches that is the mean over them, see `FrameFeatures.deep_of`.
+    The first layers of the language model get features from earlier tower layers for each token (DeepStack). For a
+    merged token these are the mean over its patches, see `FrameFeatures.deep_of`.
     """
 
     own_time_text: ClassVar[str] = "<{seconds:.1f} seconds>"
 
     @property
     def _levels(self) -> int:
-        """Layers of the tower whose features the language model is given; there may be none."""
+        """Layers of the tower whose features the language model gets; there may be none."""
         return len(self.model.config.vision_config.deepstack_visual_indexes)
 
     def encode_patches(self, patches: Tensor, grid: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class Qwen3VL(QwenVL):
         return np.zeros(len(seconds), np.int64)
 
     def lay_out(self, video: VisualTokens | Tensor) -> Layout:
-        """See `VideoModel.lay_out`; the tokens need their DeepStack features."""
+        """Lay out a video as `VideoModel.lay_out` does; the tokens need their DeepStack features."""
         layout = super().lay_out(video)
         levels = self._levels
         if not len(layout) or not levels:

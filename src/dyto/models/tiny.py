@@ -1,7 +1,7 @@
-"""The tiny LLaVA-NeXT that ships with the package: a stock architecture, small enough for a newcomer's laptop.
+"""The bundled tiny LLaVA-NeXT: a stock architecture, small enough for any laptop.
 
-A CLIP tower of 36 patches and a CLS, a projector of two layers, a Llama of six. Everything is a stock class of
-transformers, so the checkpoint loads without this package. `dyto.synthetic` trains it.
+A CLIP tower with 36 patches and a CLS, a projector with two layers, a Llama with six. Everything is a stock class of
+transformers, so the checkpoint loads without this package. `tools/tiny` trains it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PATCH_SIZE = 14
 GRID = IMAGE_SIZE // PATCH_SIZE
 PINPOINTS = [[84, 84], [84, 168], [168, 84], [168, 168], [84, 252], [252, 84], [168, 252], [252, 168]]
 ROPE_THETA = 1e6
-"""So that half of a head's entries hardly turn within the context: an object is found wherever it stands."""
+"""Base of RoPE, chosen so that half of a head's entries hardly rotate within the context: position matters little."""
 OPTION_LETTERS = "ABCDEFGH"
 CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}USER: {% for part in message['content'] %}"
@@ -58,7 +58,7 @@ zero two four five six seven eight nine ten
 
 
 def vocabulary() -> tuple[str, ...]:
-    """Every token of the tiny tokenizer, special tokens first, in the order of their ids.
+    """Return every token of the tiny tokenizer, special tokens first, in the order of their ids.
 
     Returns:
         Special tokens, words and punctuation, then the option letters "(A)" to "(H)".
@@ -72,9 +72,9 @@ def vocabulary() -> tuple[str, ...]:
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """A word-level tokenizer: lower case, punctuation apart, anything unknown becomes `<unk>`.
+    """Build a word-level tokenizer: lower case, separate punctuation, `<unk>` for unknown words.
 
-    Option letters are tokens of their own and escape the lower-casing, so that "(A)" and the article "a" differ.
+    Option letters are separate tokens and keep their case, so that "(A)" and the article "a" differ.
 
     Returns:
         The fast tokenizer; it puts `<s>` in front of every text.
@@ -112,7 +112,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def build_processor() -> LlavaNextProcessor:
-    """The stock LLaVA-NeXT processor (PIL backend) for images of 84 x 84 and grids of up to six tiles.
+    """Build the stock LLaVA-NeXT processor (PIL backend) for images of 84 x 84 and grids of up to six tiles.
 
     Returns:
         The processor, with the tokenizer and a chat template.
@@ -135,7 +135,7 @@ def build_processor() -> LlavaNextProcessor:
 
 
 def build_config() -> LlavaNextConfig:
-    """The architecture: CLIP 5 x 128 (the last layer unused, as in LLaVA), projector to 192, Llama 6 x 192.
+    """Build the config: CLIP 5 x 128 (the last layer unused, as in LLaVA), projector to 192, Llama 6 x 192.
 
     Returns:
         The config; `dyto_prompt` names the prompt format ("tiny") and survives saving.
@@ -181,13 +181,13 @@ def build_config() -> LlavaNextConfig:
 
 
 def build_model(seed: int = 0) -> LlavaNextForConditionalGeneration:
-    """The model with random weights, the same for the same seed whatever was drawn before.
+    """Build the model with random weights, which depend only on the seed.
 
-    The tower's unused last layer is set to the identity. Needs nothing from the network; the global random
-    state is left as it was.
+    The tower's unused last layer is set to the identity. Nothing is downloaded, and the global random state is not
+    changed.
 
     Args:
-        seed: Of the weights.
+        seed: Seed of the weights.
 
     Returns:
         The model in float32 and evaluation mode, on the CPU.
@@ -206,7 +206,7 @@ def build_model(seed: int = 0) -> LlavaNextForConditionalGeneration:
 
 
 def tower_layers(model: StockModel) -> torch.nn.ModuleList:
-    """The transformer layers of the CLIP tower, wherever this version of transformers keeps them.
+    """Return the transformer layers of the CLIP tower, wherever this version of transformers keeps them.
 
     Args:
         model: A LLaVA-NeXT model.
@@ -223,8 +223,8 @@ def save_tiny(model: StockModel, folder: str | Path) -> None:
     """Write everything that stock transformers needs to load the model: weights in bfloat16, tokenizer, processor.
 
     Args:
-        model: What `build_model` made, trained or not; it is left as it is.
-        folder: Where to write; made if missing.
+        model: A model from `build_model`, trained or not; it is not changed.
+        folder: Folder to write to; created if missing.
     """
     state = {name: tensor.detach().to("cpu", torch.bfloat16) for name, tensor in model.state_dict().items()}
     with torch.device("meta"):
