@@ -84,7 +84,7 @@ def unloaded(monkeypatch):
         (("--without", "overlp"), "did you mean 'overlap'?"),
         (("--with", "similar=x"), "gray levels"),
         (("--with", "still", "--no-savings"), "--no-savings"),
-        (("--questions", "one"), "whole numbers between commas"),
+        (("--questions", "one"), "comma-separated whole numbers"),
         (("--questions", "4"), "hold no 1"),
         (("--runs", "0"), "runs is 0"),
         (("--shrink", "4"), "without --random-weights"),
