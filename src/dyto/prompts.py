@@ -223,5 +223,5 @@ def choose_prompt(prompt: str | Path | Prompt | None, chat: str, choices: bool) 
     chosen = prompt if isinstance(prompt, Prompt) else get_prompt(prompt)
     if chosen.takes_choices != choices:
         wanted = "multiple choice, with {choices}" if choices else "open questions, without {choices}"
-        raise ConfigError(f"prompt {chosen.name!r} given where one for {wanted}, is expected")
+        raise ConfigError(f"found prompt {chosen.name!r}, expected one for {wanted}: choose another")
     return chosen

@@ -157,7 +157,7 @@ class Engine:
         place = line.join(lambda place: self._work(wish, told.put, line, place))
         if place is None:
             waits = "1 question waits" if line.most == 1 else f"{line.most} questions wait"
-            yield QuestionFailed(f"{waits} for this model already, and no more may: ask again in a minute")
+            yield QuestionFailed(f"{waits} for this model already, and the queue is full: ask again in a minute")
             return
         doing = StageBegun(WORDS["waiting"])
         try:

@@ -151,7 +151,7 @@ def check_cache_folder(folder: Path) -> None:
         named = ", ".join(repr(name) for name in others[:3]) + (", ..." if len(others) > 3 else "")
         raise ConfigError(
             f"the cache folder {folder} holds {named}, expected encoded videos and nothing else: name an empty "
-            "folder, or say --cache-mixed; what is not the cache's own is left alone in any case"
+            "folder, or pass --cache-mixed, which leaves other files alone"
         )
 
 

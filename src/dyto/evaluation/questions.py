@@ -204,7 +204,7 @@ def _broken(benchmark: Benchmark, sample: Sample) -> str:
         return "there is no true answer"
     ends = [end for end in (sample.start, sample.end) if end is not None]
     if not all(type(end) in (int, float) and math.isfinite(end) for end in ends):
-        return f"start {sample.start!r} and end {sample.end!r} are no seconds"
+        return f"start {sample.start!r} and end {sample.end!r} are not seconds"
     if min(ends, default=0) < 0:
         return f"the clip from {sample.start} s to {sample.end} s begins before the video"
     if len(ends) == 2 and ends[0] >= ends[1]:

@@ -110,7 +110,7 @@ def _csv_rows(path: Path, reader: Any, columns: Sequence[str]) -> Rows:
             return rows
         except csv.Error as err:
             if header is not None and "end of data" not in str(err):
-                rows.append((line, {NO_OBJECT: f"it is no valid CSV: {err}"}))
+                rows.append((line, {NO_OBJECT: f"it is not valid CSV: {err}"}))
                 continue
             raise DatasetError(f"{path}, line {line}: {err}; a quote is open, or the file was cut off") from err
         if header is None:
@@ -134,7 +134,7 @@ def _json(path: Path, content: str) -> Rows:
         return [(number, _record(part)) for number, part in enumerate(_parts(content), 1)]
     except ValueError as err:
         where = f" at line {err.lineno}: {err.msg}" if isinstance(err, json.JSONDecodeError) else f": {err}"
-        raise DatasetError(f"{path} is no valid JSON{where}; was it cut off?") from err
+        raise DatasetError(f"{path} is not valid JSON{where}; was it cut off?") from err
     if not isinstance(records, list):
         raise DatasetError(f"{path} holds {type(records).__name__}, expected a list of objects, one per question")
     return [(number, _object(record)) for number, record in enumerate(records, 1)]
@@ -151,7 +151,7 @@ def _record(content: str) -> dict[str, Any]:
     except RecursionError:
         return {NO_OBJECT: "it is nested too deeply to be read"}
     except ValueError as err:
-        return {NO_OBJECT: f"it is no valid JSON: {err}"}
+        return {NO_OBJECT: f"it is not valid JSON: {err}"}
 
 
 def _object(record: Any) -> dict[str, Any]:

@@ -184,7 +184,7 @@ def _checked(said: Any) -> dict[str, Any]:
     for name, kind in lists.items():
         value = [] if name == "preview" and said[name] is None else said[name]
         if not isinstance(value, list) or not all(isinstance(one, kind) for one in value):
-            raise ValueError(f"{name} is no list of {kind}")
+            raise ValueError(f"{name} is not a list of {kind}")
         if value and len(value) != sizes.get(name, len(value)):
             raise ValueError(f"{name} has {len(value)} numbers")
     count = said["shape"][0]

@@ -78,7 +78,7 @@ class Filler:
                 )
             self.buffer.turns |= {frame.rotation} - {0}
             if len(self.buffer.turns) > 1:
-                self.buffer.notes.add("not all pictures are to be shown turned alike: all are turned as the first is")
+                self.buffer.notes.add("not all pictures have the same display matrix: all are turned like the first")
             self.buffer.put(number, upright(pixels, self._matrix))
         if shown and not same:
             oldest = self._recent.pop(0)[1] if len(self._recent) == RECENT else None
