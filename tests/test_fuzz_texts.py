@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -190,3 +193,14 @@ def test_uploads(tmp_path, count):
     use((FORM, 7, whole))
     kinds = st.just(whole) | near(whole.encode()).map(lambda data: data.decode("latin-1"))  # as headers are
     try_out(count, st.tuples(near(FORM), st.integers(1, 200), kinds), use)
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(sys.platform != "linux", reason="atheris is made for Linux")
+@pytest.mark.parametrize("kind", ["answers", "verdicts", "subtitles", "strategies", "published"])
+def test_texts_that_look_for_branches_not_taken_yet(kind, tmp_path):
+    here = Path(__file__).parent
+    words = [sys.executable, here / "guided.py", kind, "20000", "1"]
+    paths = os.pathsep.join([str(here.parent / "src"), os.environ.get("PYTHONPATH", "")])
+    ended = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": paths})
+    assert ended.returncode == 0, f"{ended.stdout[-2000:]}\n{ended.stderr[-4000:]}"

@@ -122,10 +122,10 @@ def test_nothing_goes_on_after_an_interrupt(video, monkeypatch):
     slowed(monkeypatch, 0.05)
     put = _decode.FrameBuffer.put
 
-    def interrupted(buffer, position, picture):
+    def interrupted(buffer, position, picture, *rest):
         if threading.current_thread() is threading.main_thread() and position:
             raise KeyboardInterrupt
-        put(buffer, position, picture)
+        put(buffer, position, picture, *rest)
 
     monkeypatch.setattr(_decode.FrameBuffer, "put", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -61,10 +61,10 @@ class Arrival(FrameBuffer):
         if self._closed:
             raise _Closed
 
-    def put(self, position: int, picture: NDArray[np.uint8]) -> None:
+    def put(self, position: int, picture: NDArray[np.uint8], shape: tuple[int, int] | None = None) -> None:
         """Override `FrameBuffer.put`: also wake readers that wait for the frame."""
         self.check()
-        super().put(position, picture)
+        super().put(position, picture, shape)
         self._tell(position)
 
     def repeat(self, position: int, before: int) -> None:

@@ -160,7 +160,7 @@ class ArrivingFrames(Frames):
             self._arrival.close()
 
 
-READER = 3
+READER = 4
 """Version of the reader. It rises when a file is read differently, so that cached results are not used again."""
 
 ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")

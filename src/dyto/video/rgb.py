@@ -31,6 +31,9 @@ ROWS = 8
 AT_HAND = 16 << 20
 """Bytes; the C library uses at most twice this size as a hint."""
 
+LARGE = 16_000_000
+"""Pixels above which FFmpeg's scaler shrinks a picture on its way to RGB, if it is kept smaller anyway."""
+
 RECENT = 4
 """Number of different pictures to remember: a codec refines a still picture and shows older ones in between."""
 
@@ -70,7 +73,7 @@ class Filler:
             self._recent.remove(same)
             self._recent.append((number, same[1]))
         else:
-            pixels: Any = self._reformatter.reformat(frame, format="rgb24").to_ndarray()  # (H, W, 3) uint8
+            pixels, shape = self._rgb(frame)
             if angle := slant(self._matrix):
                 self.buffer.notes.add(
                     f"the display matrix turns the pictures by {angle:.0f} degrees: they are turned to the nearest "
@@ -79,10 +82,20 @@ class Filler:
             self.buffer.turns |= {frame.rotation} - {0}
             if len(self.buffer.turns) > 1:
                 self.buffer.notes.add("not all pictures have the same display matrix: all are turned like the first")
-            self.buffer.put(number, upright(pixels, self._matrix))
+            self.buffer.put(number, upright(pixels, self._matrix), shape)
         if shown and not same:
             oldest = self._recent.pop(0)[1] if len(self._recent) == RECENT else None
             self._recent.append((number, shown.kept(oldest)))
+
+    def _rgb(self, frame: av.VideoFrame) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """Convert a frame to RGB, shrunk by a whole number where it is large: (H / k, W / k, 3), and upright (H, W)."""
+        turned = quarter_turned(self._matrix)
+        shape = (frame.width, frame.height) if turned else (frame.height, frame.width)
+        factor = min(math.ceil(math.sqrt(frame.width * frame.height / LARGE)), self.buffer.fit.shrinks(*shape))
+        sides = {} if factor <= 1 else {"width": frame.width // factor, "height": frame.height // factor}
+        how: Any = {**sides, "interpolation": "AREA"} if sides else {}
+        pixels: Any = self._reformatter.reformat(frame, format="rgb24", **how).to_ndarray()
+        return pixels, shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,11 +166,21 @@ def upright(pixels: NDArray[np.uint8], matrix: Matrix | None) -> NDArray[np.uint
     if matrix is None or not any(matrix):
         return np.ascontiguousarray(pixels)
     a, b, c, d = matrix
-    if math.hypot(a, d) < math.hypot(b, c):
+    if quarter_turned(matrix):
         pixels, across, down = pixels.swapaxes(0, 1), c, b
     else:
         across, down = a, d
     return np.ascontiguousarray(pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])
+
+
+def quarter_turned(matrix: Matrix | None) -> bool:
+    """Return whether a display matrix exchanges width and height.
+
+    Example:
+        >>> quarter_turned((0, 1, -1, 0)), quarter_turned((-1, 0, 0, -1)), quarter_turned(None)
+        (True, False, False)
+    """
+    return matrix is not None and math.hypot(matrix[0], matrix[3]) < math.hypot(matrix[1], matrix[2])
 
 
 def slant(matrix: Matrix | None) -> float:

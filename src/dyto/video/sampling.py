@@ -192,6 +192,18 @@ class TargetSize:
             return (self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1])
         return (height, width) if self.max_side is None else within(self.max_side, height, width)
 
+    def shrinks(self, height: int, width: int) -> int:
+        """Return the whole number by which a picture of this size can shrink and still have twice the kept size.
+
+        Example:
+            >>> TargetSize(336).shrinks(4320, 7680), TargetSize(336).shrinks(480, 640), TargetSize().shrinks(4320, 7680)
+            (6, 1, 1)
+        """
+        kept = [self.shape(height, width)]
+        if self.preview is not None:
+            kept.append(within(self.preview, height, width))
+        return max(1, min(min(height // (2 * tall), width // (2 * wide)) for tall, wide in kept))
+
 
 def within(side: int, height: int, width: int) -> tuple[int, int]:
     """Shrink (height, width) in proportion so that neither is above `side`."""
@@ -232,11 +244,12 @@ class FrameBuffer:
     def check(self) -> None:
         """Raise if nobody wants the frames any more; called between frames."""
 
-    def put(self, position: int, picture: NDArray[np.uint8]) -> None:
-        """Keep the frame at `position` of the source, (H, W, 3), if it is wanted."""
-        height, width = self.fit.shape(*picture.shape[:2])
+    def put(self, position: int, picture: NDArray[np.uint8], shape: tuple[int, int] | None = None) -> None:
+        """Keep the frame at `position` of the source, (H, W, 3); `shape` is its (height, width) if it was shrunk."""
+        shape = shape or (picture.shape[0], picture.shape[1])
+        height, width = self.fit.shape(*shape)
         if len(self.left) == len(self.rows):  # the first picture determines the size of the arrays
-            self.source_size = (picture.shape[0], picture.shape[1])
+            self.source_size = shape
             self.data = self._room(height, width)
             if self.fit.preview is not None:
                 self.preview = self._room(*within(self.fit.preview, *self.source_size))

@@ -181,11 +181,11 @@ class _Remembering(FrameBuffer):
         super().__init__(wanted, fit, name)
         self._cells = cells
 
-    def put(self, position: int, picture: NDArray[np.uint8]) -> None:
+    def put(self, position: int, picture: NDArray[np.uint8], shape: tuple[int, int] | None = None) -> None:
         """Override `FrameBuffer.put`: also remember the cells."""
         if position in self.left:
             self._cells[position] = np.asarray(Image.fromarray(picture).reduce(CELL))  # (H / 8, W / 8, 3)
-        super().put(position, picture)
+        super().put(position, picture, shape)
 
     def repeat(self, position: int, before: int) -> None:
         """Override `FrameBuffer.repeat`: also remember the cells."""
