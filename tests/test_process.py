@@ -125,7 +125,7 @@ def test_a_closed_stdout_is_an_error_before_any_work():
     child = start(*LISTS, preexec_fn=lambda: os.close(1))
     _, err = child.communicate(timeout=60)
     assert child.returncode == 1
-    assert err == "dyto: standard output is closed, expected a place to write to: send it to a file\n"
+    assert err == "dyto: standard output is closed, expected an open one: redirect it to a file\n"
 
 
 def test_a_full_stderr_does_not_cost_the_answer():
