@@ -28,8 +28,8 @@ ABOUT_FILM = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the video and the picture")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another video")
-    parser.add_argument("--video-only", action="store_true", help="make the video and leave")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the drawn video")
+    parser.add_argument("--video-only", action="store_true", help="make the video and exit")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     video = options.out / "sample.mp4"
@@ -52,7 +52,7 @@ def main() -> None:
     first = answers[0]
     print(f"\n{right} of {len(asked)} right.")
     print(f"{first.uncompressed_tokens} visual tokens were compressed to {first.num_visual_tokens} ", end="")
-    print(f"of {len(first.keyframes)} key frames, for all questions in {first.seconds['total']:.1f} s.")
+    print(f"from {len(first.keyframes)} key frames; all questions took {first.seconds['total']:.1f} s.")
     sheet = options.out / "keyframes.png"
     save_keyframe_sheet(sheet, video, first.keyframes)
     print(f"{sheet}: the key frames")
@@ -77,7 +77,7 @@ def ask_about_photographs() -> None:
 
 
 def dyto_command() -> str:
-    """The `dyto` that belongs to this Python, as it can be typed here."""
+    """Return the `dyto` command of this Python, as you can type it here."""
     beside = Path(sys.executable).with_name("dyto")
     found = shutil.which("dyto")
     if not beside.exists() or (found and Path(found).samefile(beside)):

@@ -165,7 +165,7 @@ def test_the_nouns_have_types():
 @pytest.mark.parametrize("name", dyto._MOVED)
 def test_former_names_of_modules_are_taken_with_a_warning(name):
     sys.modules.pop(name, None)
-    with pytest.warns(DeprecationWarning, match="is called"):
+    with pytest.warns(DeprecationWarning, match="was renamed"):
         former = importlib.import_module(name)
     assert former is importlib.import_module(dyto._MOVED[name])
     assert former.__spec__.name == former.__name__ == dyto._MOVED[name]

@@ -93,12 +93,12 @@ def test_a_command_line_sets_them_by_name():
     [
         (lambda: Savings.of(["overlp"]), "did you mean 'overlap'"),
         (lambda: Savings.of([], ["simlar=2"]), "did you mean 'similar'"),
-        (lambda: Savings.of([], ["similar=much"]), "levels of gray"),
+        (lambda: Savings.of([], ["similar=much"]), "gray levels"),
         (lambda: Savings.of([], ["similar=nan"]), "0 to 255"),
         (lambda: Savings.of([], ["similar=-1"]), "0 to 255"),
         (lambda: Savings.of([], ["overlap=2"]), "expected one of true"),
         (lambda: Savings(overlap=1), "expected true or false"),
-        (lambda: Savings(similar=True), "levels of gray"),
+        (lambda: Savings(similar=True), "gray levels"),
     ],
 )
 def test_what_makes_no_sense_is_refused(call, told):

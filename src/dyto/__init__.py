@@ -1,6 +1,6 @@
 """Training-free video understanding on stock Hugging Face transformers.
 
-An unofficial implementation of DyTo (arXiv 2411.14401, ICCV 2025) and of its peers behind one interface::
+An unofficial implementation of DyTo (arXiv 2411.14401, ICCV 2025) and its rivals behind one interface::
 
     import dyto
 
@@ -10,7 +10,7 @@ An unofficial implementation of DyTo (arXiv 2411.14401, ICCV 2025) and of its pe
 
 import sys
 
-TYPE_CHECKING = False  # nothing is imported here, so that a command can take care of an interrupt before all else
+TYPE_CHECKING = False  # nothing is imported here, so that a command can handle interrupts before anything else
 
 if TYPE_CHECKING:
     from typing import Any
@@ -204,27 +204,27 @@ _MOVED = {
 
 
 class _FormerModules:
-    """Finds modules under the names that they had before 0.2.0, with a warning."""
+    """Import hook for the module names from before 0.2.0; it warns."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> "Any":
-        """The specification of the module that is meant; None for any other name."""
+        """Return the spec of the renamed module, or None for any other name."""
         if name not in _MOVED:
             return None
         import warnings
         from importlib import import_module
         from importlib.machinery import ModuleSpec
 
-        warnings.warn(f"{name} is called {_MOVED[name]} now", DeprecationWarning, stacklevel=2)
+        warnings.warn(f"{name} was renamed: use {_MOVED[name]}", DeprecationWarning, stacklevel=2)
         self._found = import_module(_MOVED[name])
         self._spec = self._found.__spec__
         return ModuleSpec(name, self)  # type: ignore[arg-type]
 
     def create_module(self, spec: object) -> "Any":
-        """The module itself, and not another one like it."""
+        """Return the module itself, not a copy."""
         return self._found
 
     def exec_module(self, module: "Any") -> None:
-        """It has been carried out: only its own specification is put back."""
+        """Restore the module's own spec; the module has already run."""
         module.__spec__ = self._spec
 
 

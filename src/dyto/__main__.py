@@ -1,4 +1,4 @@
-"""`dyto` and `python -m dyto`: from here on a signal ends the process in good order, Ctrl-C with status 130."""
+"""Entry point of `dyto` and `python -m dyto`; from here on, signals end the process cleanly (Ctrl-C: status 130)."""
 
 try:
     import atexit
@@ -15,14 +15,14 @@ def main() -> None:
 
 
 def start(module: str, function: str, *arguments: str) -> None:
-    """Run a command as the process's only work, and leave with its exit status.
+    """Run a command as the only work of this process, and exit with its status.
 
-    Nothing of the command is imported before an interrupt is taken care of: importing takes seconds.
+    The command is imported only after the signal handlers are set, because imports take seconds.
 
     Args:
-        module: Where the command is.
-        function: Its name; it returns the exit status.
-        *arguments: What it takes.
+        module: The module of the command.
+        function: The name of the function, which returns the exit status.
+        *arguments: Arguments of the function.
     """
     atexit.register(_ignore_signals)  # first registered, last called
     _leave_at_signals()
@@ -33,7 +33,7 @@ def start(module: str, function: str, *arguments: str) -> None:
         status = import_module("dyto.cli.process").attend_to(command, *arguments)
     except KeyboardInterrupt:
         status = 130
-    _leave_at_signals()  # while the interpreter tidies up
+    _leave_at_signals()  # while the interpreter shuts down
     sys.exit(status)
 
 
@@ -43,11 +43,11 @@ def _leave_at_signals() -> None:
 
 
 def _ignore_signals() -> None:
-    """The work is done and its status stands: from here Python would let a signal kill the process as it leaves."""
+    """Ignore signals once the status is final: Python would otherwise let them kill the exiting process."""
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-    except ValueError:  # in another thread: the process is being ended by force
+    except ValueError:  # in another thread: the process is being killed
         pass
 
 

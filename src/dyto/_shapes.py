@@ -1,4 +1,4 @@
-"""What shapes and numbers features and tokens may have."""
+"""Checks of the shapes and numbers of features and tokens."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from dyto.errors import BadFeaturesError, ConfigError
 
 @contextmanager
 def usable_features() -> Iterator[None]:
-    """Say of features that the mathematics inside the block refuses whose fault that is.
+    """Blame the model for features that the mathematics inside the block refuses.
 
     Raises:
-        BadFeaturesError: They hold NaN or infinity, or have shapes that do not fit together.
+        BadFeaturesError: The features hold NaN or infinity, or their shapes do not fit together.
     """
     try:
         yield
@@ -32,7 +32,7 @@ def usable_features() -> Iterator[None]:
 
 
 def numbers_of(values: Any, name: str) -> Tensor:
-    """A tensor of floating point numbers, of a tensor or an array."""
+    """Return a tensor or array as a floating point tensor."""
     try:
         found = torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError) as err:
@@ -43,7 +43,7 @@ def numbers_of(values: Any, name: str) -> Tensor:
 
 
 def per_frame(values: Any, name: str, dtype: Any, count: int) -> npt.NDArray[Any]:
-    """One number for each of some frames."""
+    """Check that there is one number per frame, and return them as an array."""
     try:
         found = np.asarray(values, dtype)
     except (TypeError, ValueError) as err:
@@ -54,10 +54,10 @@ def per_frame(values: Any, name: str, dtype: Any, count: int) -> npt.NDArray[Any
 
 
 def is_whole(number: Any, least: int) -> bool:
-    """Whether something is a whole number, and not below another."""
+    """Return whether a value is an integer and at least `least`."""
     return isinstance(number, (int, np.integer)) and not isinstance(number, bool) and bool(number >= least)
 
 
 def is_grid(value: Any) -> bool:
-    """Whether something is the rows and columns of the patches of a frame."""
+    """Return whether a value is a grid: rows and columns of the patches of a frame."""
     return isinstance(value, tuple) and len(value) == 2 and all(is_whole(side, 1) for side in value)

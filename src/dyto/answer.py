@@ -1,4 +1,4 @@
-"""What comes back from a question."""
+"""The answer to a question about a video."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from dyto.features import KeyFrames, VisualTokens
 from dyto.models.base import VideoModel
 
 STAGES = ("decode", "encode", "select", "merge", "prefill", "generate", "total")
-"""The stages whose seconds an answer states, in the order in which they happen."""
+"""The stages whose seconds an answer reports, in order."""
 
 
 FORMAT = 1
-"""The number of the format of `Answer.to_dict`; raised when a key changes its meaning or goes away."""
+"""Format number of `Answer.to_dict`. It rises when a key changes its meaning or goes away."""
 
-SAID_NOTHING = "the model ended its answer before the first word: ask in other words, or with another prompt"
-"""The warning of an answer without text; nothing went wrong in computing it."""
+SAID_NOTHING = "the model ended its answer before the first word: rephrase the question, or use another prompt"
+"""Warning for an answer without text, which is not an error."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer and what it was computed from.
+    """An answer, with the key frames, tokens and seconds behind it.
 
     Attributes:
-        text: What the model said.
-        choice: For multiple choice, the index of the option it named, or None if it named none.
+        text: The model's answer.
+        choice: For multiple choice, the index of the option that the answer names, or None if it names none.
         keyframes: The frames whose tokens the model read.
         num_visual_tokens: How many tokens stood for the video.
         token_budget: How many were allowed; None for no limit.
@@ -77,7 +77,7 @@ class Answer:
         strategy: Mapping[str, Any] | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> Answer:
-        """An answer about encoded video.
+        """Make an answer about an encoded video.
 
         Args:
             model: Who answered.
@@ -110,7 +110,7 @@ class Answer:
         return self.text
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer as JSON-ready values, as `dyto ask --json` prints them; `FORMAT` is the number of their format."""
+        """Return the answer as JSON-ready values, as `dyto ask --json` prints them; their format number is `FORMAT`."""
         frames = zip(self.keyframes.indices.tolist(), self.keyframes.seconds.tolist(), strict=True)
         return {
             "format": FORMAT,

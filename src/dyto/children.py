@@ -1,4 +1,4 @@
-"""Child processes: they never see Ctrl-C, and none outlives its parent."""
+"""Child processes that ignore Ctrl-C and never outlive their parent."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from multiprocessing import resource_tracker
 
 @contextlib.contextmanager
 def deaf_children() -> Iterator[None]:
-    """Start child processes that never see Ctrl-C, which a terminal sends to all: their parent ends them.
+    """Start child processes that ignore Ctrl-C, which a terminal sends to all; their parent ends them.
 
-    What would interrupt the parent meanwhile waits for the end of the block: no child is left half started.
+    Signals to the parent wait until the end of the block, so that no child is left half started.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # which would lift the mask if it had to begin inside
+    resource_tracker.ensure_running()  # started inside, it would lift the mask
     with _interrupted_later():
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children start with this and keep it
         try:
@@ -36,7 +36,7 @@ def _interrupted_later() -> Iterator[None]:
         return
     came: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    # One that Python did not set (None) could not be set again; what ends or is ignored does so now as later.
+    # Python cannot restore a handler that it did not set (None); default and ignored signals need no delay.
     ours = {number: handler for number, handler in before.items() if callable(handler)}
     for number in ours:
         signal.signal(number, lambda number, frame: came.append(number))
@@ -50,7 +50,7 @@ def _interrupted_later() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """End this child process as soon as its parent is gone, however that came about and whatever it does."""
+    """End this child process as soon as its parent is gone, for whatever reason."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -1,19 +1,19 @@
-"""Everything that can go wrong, as one tree of exceptions.
+"""The errors of this package, as one tree of exceptions.
 
     DytoError
     ├── VideoError          a video cannot be read, or not completely
     ├── ModelError          a checkpoint cannot be loaded or used
     │   ├── DoesNotFitError     prompt, video and answer are longer than the model's context
-    │   └── BadFeaturesError    a model gave NaN, infinity or other shapes than it should
-    ├── StrategyError       a strategy raised an error of its own, or gave what no model can take
-    ├── DatasetError        a question file or a results folder is not what it should be
+    │   └── BadFeaturesError    a model gave NaN, infinity or wrong shapes
+    ├── StrategyError       a strategy raised an unexpected error, or returned unusable tokens
+    ├── DatasetError        a question file or a results folder is wrong
     │   ├── UnsafeNameError     a video's name leads out of its folder
-    │   ├── AmbiguousNameError  several files could be the video that is meant
-    │   └── TooManyErrorsError  a run was told to stop after so many errors
+    │   ├── AmbiguousNameError  several files match a video's name
+    │   └── TooManyErrorsError  a run reached the number of errors at which it should stop
     ├── JudgeError          the judge of open-ended answers cannot be reached or understood
-    ├── ConfigError         an unknown name, key or value: a mistake of usage
-    │   └── BadQuestionError    a question that no model can be asked
-    └── MissingExtraError   an optional dependency is needed and not installed
+    ├── ConfigError         wrong usage: an unknown name, key or value
+    │   └── BadQuestionError    a question that no model can answer
+    └── MissingExtraError   an optional dependency is not installed
 
 Every message says what was found, what was expected, and what to do next.
 """
@@ -119,15 +119,15 @@ class DatasetError(DytoError):
 
 
 class UnsafeNameError(DatasetError):
-    """A video's name leads out of its folder, or is no name at all."""
+    """Error for a video's name that leads out of its folder or is not a file name."""
 
 
 class AmbiguousNameError(DatasetError):
-    """Several files could be the video that is meant."""
+    """Error for a video's name that matches several files."""
 
 
 class TooManyErrorsError(DatasetError):
-    """A run was told to stop after so many errors, and met as many."""
+    """Error for a run that reached the number of errors at which it should stop."""
 
 
 class JudgeError(DytoError):
@@ -157,14 +157,14 @@ class ConfigError(DytoError, ValueError):
 
 
 class BadQuestionError(ConfigError):
-    """A question that no model can be asked: it is empty, or holds what is no text."""
+    """Error for a question that no model can answer: it is empty, or not text."""
 
 
 class MissingExtraError(DytoError, ImportError):
-    """An optional dependency is needed and not installed.
+    """Error for an optional dependency that is not installed.
 
     Args:
-        what: What needs it.
+        what: The feature that needs it.
         package: The dependency.
         extra: The extra of `dyto` that names it.
         source: Where it lies in a copy of the repository, for what this project keeps there itself.
@@ -176,16 +176,18 @@ class MissingExtraError(DytoError, ImportError):
 
     def __init__(self, what: str, package: str, extra: str, source: str | None = None) -> None:
         install = f"pip install {source}" if source else f"pip install '.[{extra}]'"
-        super().__init__(f"{what} needs {package}, which is not installed: {install} in a copy of dyto's repository")
+        super().__init__(
+            f"{what} needs {package}, which is not installed: run {install} in a clone of dyto's repository"
+        )
         self._parts = what, package, extra, source
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str, str | None], dict[str, object]]:
-        """Rebuild it from its parts, so that it crosses from one process to another."""
+        """Return what pickle needs to rebuild the error in another process."""
         return type(self), self._parts, vars(self)
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigError:
-    """The error for an unknown name: it names the nearest known one and lists them all.
+    """Return the error for an unknown name, which suggests the nearest known name and lists all of them.
 
     Example:
         >>> print(unknown("preset", "relaese", ["release", "finest"]))

@@ -1,4 +1,4 @@
-"""What a vision tower saw (`FrameFeatures`); what the language model gets is `VisualTokens`, see `dyto.tokens`."""
+"""Features from a vision tower (`FrameFeatures`). The language model's tokens, `VisualTokens`, are in `dyto.tokens`."""
 
 from __future__ import annotations
 
@@ -20,24 +20,21 @@ from dyto.tokens import KeyFrames, Sources, VisualTokens
 __all__ = ["FrameFeatures", "KeyFrames", "PatchLoader", "Sources", "VisualTokens", "select", "usable_features"]
 
 PatchLoader = Callable[[Tensor], Tensor]
-"""Takes (K,) int64 positions of frames, on the CPU, and returns their projected patches, (K, N, D)."""
+"""Function from (K,) int64 frame positions, on the CPU, to the projected patches of these frames, (K, N, D)."""
 
 
 @dataclass(frozen=True, repr=False)
 class FrameFeatures:
     """Features of T frames in the space of the language model.
 
-    Arrays do as well as tensors. What is loaded on demand is brought to the device and dtype of the summary.
-
-    Raises:
-        BadFeaturesError: Shapes that do not fit together, or features that are no floating point numbers.
+    Arrays work as well as tensors. Patches loaded on demand are moved to the device and dtype of the summary.
 
     Attributes:
-        summary: (T, D) one projected vector per frame: CLS, or the mean patch where a tower has no CLS.
+        summary: (T, D) one projected vector per frame: CLS, or the mean patch if the tower has no CLS.
         grid: Rows and columns of the patches of a frame, in raster order; N = rows * columns.
-        load_patches: Projects the patches of the frames asked for, and of no others.
-        indices: (T,) number of each frame in the video it comes from.
-        seconds: (T,) its time in that video.
+        load_patches: Projects the patches of the requested frames, and no others.
+        indices: (T,) number of each frame in its video.
+        seconds: (T,) time of each frame in its video.
         summary_source: "CLS" or "mean patch".
         attention: (T, N) attention each patch receives from the summary, where it was asked for.
         patch_dim: Dimensions of a patch where the summary has others, because another eye than the model's gave it.
@@ -88,7 +85,7 @@ class FrameFeatures:
 
     @property
     def num_patches(self) -> int:
-        """Patches per frame, N."""
+        """Number of patches per frame, N."""
         return self.grid[0] * self.grid[1]
 
     @property
@@ -100,7 +97,7 @@ class FrameFeatures:
         """Project the patches of some frames.
 
         Args:
-            positions: (K,) positions among the T frames; None for all of them.
+            positions: (K,) positions among the T frames; None for all.
 
         Returns:
             (K, N, D) in raster order, on the device and in the dtype of the summary.
@@ -121,21 +118,21 @@ class FrameFeatures:
         return patches
 
     def deep_of(self, positions: IntArray, sources: Sources, count: int) -> Tensor | None:
-        """DeepStack features of tokens: the mean over the patches that each stands for.
+        """Return the DeepStack features of tokens: for each token the mean over its patches.
 
-        They are added to what the language model has made of a token, so that a mean keeps their scale; a token of
-        one patch gets its features unchanged.
+        The language model adds them to its hidden states, so a mean keeps their scale. A token from a single patch
+        gets that patch's features unchanged.
 
         Args:
-            positions: (K,) positions among the T frames of the key frames that `sources` counts.
-            sources: Where the tokens come from.
+            positions: (K,) positions of the key frames in `sources` among the T frames.
+            sources: The patches behind each token.
             count: Number of tokens, L.
 
         Returns:
             (levels, L, D), or None for a family without DeepStack.
 
         Raises:
-            ValueError: A token comes from no patch.
+            ValueError: A token has no patch.
         """
         if self.load_deep is None:
             return None
@@ -163,12 +160,12 @@ class FrameFeatures:
         indices: npt.ArrayLike | None = None,
         seconds: npt.ArrayLike | None = None,
     ) -> FrameFeatures:
-        """Wrap features that already went through the projector.
+        """Wrap features that have already passed the projector.
 
         Args:
             features: (T, 1 + N, D) with CLS first, or (T, N, D) with `has_cls=False`; array or tensor.
             has_cls: Whether the first token of each frame is CLS; otherwise the mean patch is the summary.
-            grid: Rows and columns of the N patches; by default a square, or one row where N is no square.
+            grid: Rows and columns of the N patches; by default a square, or one row if N is not a square.
             indices: (T,) frame numbers, by default 0 .. T-1.
             seconds: (T,) times, by default the frame numbers.
 
@@ -206,16 +203,16 @@ class FrameFeatures:
 
 
 def _rows(x: Tensor, positions: Tensor) -> Tensor:
-    """Some rows of a tensor; a single one without a copy."""
+    """Return some rows of a tensor; a single row is not copied."""
     return x[int(positions) :][:1] if len(positions) == 1 else x[positions.to(x.device)]
 
 
 def select(features: FrameFeatures, positions: IntArray) -> FrameFeatures:
-    """The features of some frames: what there is for each frame is cut, what is loaded on demand is looked up.
+    """Return the features of some frames; patches are still loaded on demand.
 
     Args:
-        features: Of T frames.
-        positions: (K,) which of them.
+        features: Features of T frames.
+        positions: (K,) positions of the frames to keep.
     """
     changes: dict[str, Any] = {}
     for name, value in vars(features).items():

@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a crash, never meets half of one."""
+"""Atomic writing: neither a reader nor a crash ever leaves half a file."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _IN_USE = (5, 32)  # of Windows: access denied, sharing violation
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write a file under another name, which becomes `path` once all of it is there; else nothing of it stays.
+    """Write a file under a temporary name and rename it to `path` when it is complete; on failure, remove it.
 
     Args:
-        path: The file; what was there before stays until the new one is whole.
+        path: The file. Its old content stays until the new file is complete.
 
     Yields:
-        Where to write.
+        The temporary path to write to.
 
     Raises:
-        OSError: The disk is full, or the folder cannot be written.
+        OSError: The disk is full, or the folder is not writable.
 
     Example:
         >>> import tempfile
@@ -62,8 +62,8 @@ def _replace(half: Path, path: Path) -> None:
 
 
 def cannot_write(path: Path, err: OSError) -> DatasetError:
-    """The error for a disk that is full or a folder that may not be written."""
+    """Return the error for a full disk or a folder that is not writable."""
     return DatasetError(
         f"cannot write {path}: {err.strerror or err}. Everything recorded before is safe: "
-        "make room (or name another folder) and give the same command again"
+        "make room (or name another folder) and run the same command again"
     )

@@ -1,11 +1,11 @@
-"""TW-FINCH: temporally weighted clustering by first neighbours, without parameters.
+"""TW-FINCH: parameter-free, temporally weighted clustering by first neighbours.
 
 Sources: Sarfraz, Sharma and Stiefelhagen, "Efficient Parameter-free Clustering Using First Neighbor
 Relations" (CVPR 2019); Sarfraz et al., "Temporally-Weighted Hierarchical Clustering for Unsupervised Action
 Segmentation" (CVPR 2021).
 
-A few hundred frames are clustered in a few milliseconds, so the work is done in float64 on the CPU whatever
-device the features live on: the result is the same everywhere.
+Clustering a few hundred frames takes a few milliseconds, so it runs in float64 on the CPU, whatever the device of
+the features: the result is the same everywhere.
 
 Edge cases: one frame is one cluster; two frames are one cluster; a zero vector is at cosine distance 1 from
 everything; NaN and infinity are errors; identical frames are told apart by time alone.
@@ -30,10 +30,10 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 _Rows = TypeVar("_Rows", FloatArray, IntArray)
 
 MIN_DISTANCE = 1e-6
-"""Cosine distances below this count as this, so that (nearly) identical frames are ordered by time."""
+"""Smallest cosine distance; smaller ones are raised to it, so that (nearly) identical frames are ordered by time."""
 
 ROWS = 32
-"""Clusters that are compared with all others at a time."""
+"""Number of clusters compared with all others at a time."""
 
 
 def tw_finch(features: npt.ArrayLike | torch.Tensor, *, temporal: bool = True) -> list[IntArray]:
@@ -58,18 +58,18 @@ def tw_finch(features: npt.ArrayLike | torch.Tensor, *, temporal: bool = True) -
     """
     x = as_matrix(features)
     frames = len(x)
-    # Every frame is its own cluster, to begin with. Sums over a cluster's frames are sums over those of its parts.
-    products = _inner_products(x)  # (K, K) of the sums of features: all that is ever needed of them
+    # At first every frame is its own cluster. Sums over a cluster are sums over its parts.
+    products = _inner_products(x)  # (K, K) of the feature sums; nothing else of the features is needed
     size = np.ones(frames, np.int64)  # (K,) frames
     time_sum = np.arange(frames, dtype=np.int64)  # (K,) sum of their positions
     labels = time_sum
     partitions: list[IntArray] = []
-    # Every cluster is joined with another, so each round at least halves their number: the published rules for a
-    # round that merges none, or just one, never come to bear.
+    # Every cluster joins another, so each round at least halves their number. The published rules for rounds that
+    # merge nothing, or one pair, never apply.
     while True:
         joined = _connected_components(_first_neighbours(products, size, time_sum, temporal))  # (K,)
         if partitions and not joined.any():
-            return partitions  # one cluster of everything says nothing
+            return partitions  # a single cluster carries no information
         labels = joined[labels]
         partitions.append(labels)
         products = _summed(_summed(products, joined).T, joined)
@@ -77,7 +77,7 @@ def tw_finch(features: npt.ArrayLike | torch.Tensor, *, temporal: bool = True) -
 
 
 def as_matrix(features: npt.ArrayLike | torch.Tensor) -> FloatArray:
-    """One finite float64 vector per frame, (T, D) on the CPU; a ValueError says what else was found."""
+    """Return features as a finite float64 matrix, (T, D) on the CPU, or raise a ValueError."""
     if isinstance(features, torch.Tensor):
         features = features.detach().to("cpu", torch.float64).numpy()
     x = np.asarray(features, dtype=np.float64)
@@ -92,7 +92,10 @@ def as_matrix(features: npt.ArrayLike | torch.Tensor) -> FloatArray:
 
 
 def _inner_products(x: FloatArray) -> FloatArray:
-    """(T, T) doubled, exactly symmetric. By torch: numpy's threads stall where other work shares the cores."""
+    """Return the (T, T) inner products, doubled, exactly symmetric.
+
+    Torch computes them because numpy's threads stall when other work shares the cores.
+    """
     rows = torch.from_numpy(x)
     products = rows @ rows.T
     both: FloatArray = (products + products.T).numpy()
@@ -100,7 +103,7 @@ def _inner_products(x: FloatArray) -> FloatArray:
 
 
 def _summed(rows: _Rows, groups: IntArray) -> _Rows:
-    """Sums of the rows of each group, in their order. By torch: numpy adds rows one number at a time."""
+    """Sum the rows of each group, in order. Torch does it because numpy adds rows one number at a time."""
     values: torch.Tensor = torch.from_numpy(np.ascontiguousarray(rows))
     sums = values.new_zeros((int(groups.max()) + 1, *values.shape[1:]))
     summed: _Rows = sums.index_add_(0, torch.from_numpy(groups), values).numpy()
@@ -108,20 +111,20 @@ def _summed(rows: _Rows, groups: IntArray) -> _Rows:
 
 
 def _first_neighbours(products: FloatArray, size: IntArray, time_sum: IntArray, temporal: bool) -> IntArray:
-    """For each cluster the index of its nearest other cluster; ties go to the lower index.
+    """Return for each cluster the index of its nearest other cluster; ties go to the lower index.
 
-    Clusters are compared by the means of their frames. `products` are of the sums, and doubled: cosines do not care.
+    Clusters are compared by the means of their frames. `products` holds doubled products of sums; cosines are the same.
     """
     norm = np.sqrt(np.maximum(products.diagonal(), 0))  # (K,)
     nearest = np.empty(len(size), np.int64)
-    for start in range(0, len(size), ROWS):  # a few rows at a time, B of them, stay in the processor's cache
+    for start in range(0, len(size), ROWS):  # B rows at a time fit the processor's cache
         block = slice(start, start + ROWS)
         scale = norm[block, None] * norm[None, :]
         cosine = np.divide(products[block], scale, out=np.zeros_like(scale), where=scale > 0)
         distance = np.maximum(1.0 - cosine, MIN_DISTANCE)  # (B, K)
         if temporal:
-            # |mean time i - mean time j| over one common denominator: equal gaps give equal floats. The factor
-            # 1 / T of the papers is the same for all and left out.
+            # |mean time i - mean time j| over a common denominator, so equal gaps give equal floats. The papers'
+            # factor 1 / T is the same for all and left out.
             gap = np.abs(time_sum[block, None] * size[None, :] - time_sum[None, :] * size[block, None])
             distance *= gap / (size[block, None] * size[None, :])
         np.fill_diagonal(distance[:, start:], np.inf)
@@ -135,7 +138,7 @@ def _connected_components(links: IntArray) -> IntArray:
     while True:
         lower = np.minimum(root, root[links])
         np.minimum.at(lower, links, root)
-        lower = lower[lower]  # follow the pointers one step further
+        lower = lower[lower]  # follow each pointer one step further
         if np.array_equal(lower, root):
             break
         root = lower

@@ -20,7 +20,7 @@ PARTITIONS = ("second-finest", "finest", "coarsest")
 MEMBERS = ("middle", "first")
 
 RELEASE_QUOTAS = ((6, 12),)
-"""Up to 6 clusters share 12 frames; more clusters give one frame each."""
+"""Quotas of the release: up to 6 clusters share 12 frames; more clusters give one frame each."""
 
 
 def choose_partition(partitions: Sequence[IntArray], which: str = "second-finest") -> IntArray:
@@ -28,13 +28,13 @@ def choose_partition(partitions: Sequence[IntArray], which: str = "second-finest
 
     Args:
         partitions: Partitions, finest first, as `dyto.finch.tw_finch` returns them; at least one.
-        which: "second-finest" (the release), "finest" or "coarsest". Where there is only one, that one.
+        which: "second-finest" (the release), "finest" or "coarsest". If there is only one partition, it is taken.
 
     Returns:
         (T,) int64 labels.
 
     Raises:
-        ValueError: No partition, or an unknown name.
+        ValueError: There is no partition, or the name is unknown.
     """
     if not partitions:
         raise ValueError("no partition given, expected at least one")
@@ -48,16 +48,16 @@ def pick_frames(
     quotas: Sequence[tuple[int, int]] = RELEASE_QUOTAS,
     member: str = "middle",
 ) -> IntArray:
-    """Pick the key frames of a partition, before any cap.
+    """Pick the key frames of a partition, without a cap.
 
-    With K clusters, the first quota `(most, frames)` with K <= most gives each cluster its first
-    `frames // K` frames (all of them if it has fewer). Past all quotas every cluster gives one frame: the
+    With K clusters, the first quota `(most, frames)` with K <= most applies: each cluster gives its first
+    `frames // K` frames (all of them if it has fewer). Beyond all quotas, every cluster gives one frame: the
     member at position `size // 2`, counted from 0.
 
     Args:
         labels: (T,) cluster of each frame, in presentation order.
-        quotas: Pairs (number of clusters up to which it holds, frames to share), ascending.
-        member: The single frame of a cluster past all quotas: "middle" as above, or "first".
+        quotas: Pairs (largest number of clusters, frames to share), ascending.
+        member: The single frame of a cluster beyond all quotas: "middle" as above, or "first".
 
     Returns:
         Sorted int64 indices of the key frames.
@@ -80,7 +80,7 @@ def pick_frames(
     if member not in MEMBERS:
         raise ValueError(f"member {member!r}, expected one of {', '.join(MEMBERS)}")
     _, label, size = np.unique(label, return_inverse=True, return_counts=True)
-    order = np.argsort(label, kind="stable")  # cluster by cluster, in time order inside each
+    order = np.argsort(label, kind="stable")  # by cluster, then by time
     starts = np.cumsum(size) - size
     for most, frames in quotas:
         if len(size) <= most:
@@ -91,14 +91,14 @@ def pick_frames(
 
 
 def thin(indices: npt.ArrayLike, most: int) -> IntArray:
-    """Thin a sorted list of frames evenly, keeping the first and, from two on, the last.
+    """Thin a sorted list of frames evenly, keeping the first and, if two or more stay, the last.
 
     Args:
         indices: Sorted frame indices.
-        most: How many may stay, at least 1.
+        most: Number of frames that may stay, at least 1.
 
     Returns:
-        The indices at `int(linspace(0, n - 1, most))`, or all of them if there are no more than `most`.
+        The indices at `int(linspace(0, n - 1, most))`, or all of them if there are at most `most`.
 
     Raises:
         ValueError: `most` is below 1.
@@ -108,6 +108,6 @@ def thin(indices: npt.ArrayLike, most: int) -> IntArray:
         [0, 3, 6, 9]
     """
     if most < 1:
-        raise ValueError(f"at most {most} frames asked for, expected at least 1")
+        raise ValueError(f"most is {most}, expected at least 1 frame")
     kept = np.asarray(indices, dtype=np.int64)
     return kept[np.linspace(0, len(kept) - 1, min(most, len(kept))).astype(np.int64)]

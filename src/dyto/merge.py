@@ -25,13 +25,13 @@ METRIC_GROUPS = 16
 
 @dataclass(frozen=True)
 class MergePlan:
-    """One round of merging: which tokens stay, and into which of them the others go.
+    """One round of merging: the tokens that stay, and the token that each of the others merges into.
 
     Attributes:
         kept: (B, m) input position of every output token, in output order.
         owner: (B, n) output position of every input token, kept or merged away.
-        a: Which of the n input positions were looking for a partner; only these are merged away.
-        best: (B, |a|) how similar each of these is to its partner; not a number where a vector was none.
+        a: The input positions, of n, that look for a partner; only these are merged away.
+        best: (B, |a|) similarity of each of these to its partner; NaN if a vector holds NaN.
     """
 
     kept: Tensor
@@ -44,12 +44,12 @@ class MergePlan:
 
         Args:
             x: (B, n, D) tokens.
-            reduce: "max" elementwise; "mean" of the tokens that meet in this round; "weighted-mean" by `sizes`.
-            sizes: (B, n) how many patches each token already stands for; for "weighted-mean".
-            out: (B, m, D) contiguous, to write to.
+            reduce: Elementwise "max"; "mean" of the tokens merged in this round; or "weighted-mean" by `sizes`.
+            sizes: (B, n) number of patches that each token already stands for; for "weighted-mean".
+            out: (B, m, D) contiguous output tensor.
 
         Returns:
-            (B, m, D), the dtype of `x`.
+            (B, m, D) in the dtype of `x`.
         """
         batch, m = self.kept.shape
         dim = x.shape[2]
@@ -57,7 +57,7 @@ class MergePlan:
         rows = (self.kept + frame * x.shape[1]).flatten()  # (B * m,)
         flat = None if out is None else out.view(batch * m, dim)
         kept = torch.index_select(x.flatten(0, 1), 0, rows, out=flat)  # (B * m, D)
-        moved = x[:, self.a].flatten(0, 1)  # (B * |a|, D); an unmerged a meets itself, which changes nothing
+        moved = x[:, self.a].flatten(0, 1)  # (B * |a|, D); an unmerged a merges with itself, which changes nothing
         target = (self.owner[:, self.a] + frame * m).flatten()  # (B * |a|,)
         if reduce == "max":
             kept.scatter_reduce_(0, target[:, None].expand_as(moved), moved, "amax")
@@ -73,13 +73,13 @@ class MergePlan:
         return kept.copy_(added / total).view(batch, m, dim)
 
     def _sum(self, kept: Tensor, moved: Tensor, target: Tensor) -> Tensor:
-        """Add `moved` (B * |a|, D) into the rows `target` of `kept` (B * m, D), in an order that never varies."""
+        """Add `moved` (B * |a|, D) into the rows `target` of `kept` (B * m, D), in a fixed order."""
         if kept.device.type == "cpu":
             return kept.index_add(0, target, moved)
-        return kept + self._product(moved).view_as(kept)  # elsewhere index_add adds in any order
+        return kept + self._product(moved).view_as(kept)  # on other devices index_add adds in any order
 
     def _product(self, moved: Tensor) -> Tensor:
-        """(B, m, D): for every output token the sum of what of `moved` (B * |a|, D) goes there, as a matrix product."""
+        """Sum the rows of `moved` (B * |a|, D) by output token into (B, m, D), with a matrix product."""
         batch, m = self.kept.shape
         place = torch.arange(m, device=moved.device)[:, None]
         chosen = self.owner[:, None, self.a] == place  # (B, m, |a|)
@@ -87,16 +87,16 @@ class MergePlan:
 
 
 def match_tokens(metric: Tensor, r: int, split: str = "halves", order: str = "release") -> MergePlan:
-    """Match tokens to be merged, r per frame, by bipartite soft matching.
+    """Match the tokens to merge, r per frame, by bipartite soft matching.
 
-    Tokens are split into A and B; each a looks for its most similar b, and the r best matched a's are merged.
-    Ties go to the lower index, so the plan is the same on every device but for rounding of the similarities.
+    Tokens are split into A and B; each a finds its most similar b, and the r best-matched a's are merged.
+    Ties go to the lower index, so the plan is the same on every device, up to rounding of the similarities.
 
     Args:
         metric: (B, n, d) L2-normalised vectors to compare.
         r: Tokens to merge away, at most n // 2.
-        split: "halves" (first n // 2 against the rest, the release) or "alternate" (ToMe itself).
-        order: "release" (unmerged a's by falling similarity, then all b's) or "raster" (input order).
+        split: "halves" (the first n // 2 and the rest, as in the release) or "alternate" (as in ToMe).
+        order: "release" (unmerged a's by descending similarity, then all b's) or "raster" (input order).
 
     Returns:
         The plan.
@@ -105,7 +105,7 @@ def match_tokens(metric: Tensor, r: int, split: str = "halves", order: str = "re
     index = torch.arange(n, device=metric.device)
     a, b = (slice(0, n // 2), slice(n // 2, n)) if split == "halves" else (slice(0, n, 2), slice(1, n, 2))
     scores = metric[:, a] @ metric[:, b].transpose(1, 2)  # (B, |a|, |b|)
-    best, nearest = scores.max(2)  # (B, |a|), the first of equal ones
+    best, nearest = scores.max(2)  # (B, |a|), the first among equals
     ranking = torch.sort(best, dim=1, descending=True, stable=True).indices  # (B, |a|)
     unmerged = index[a][ranking[:, r:]]  # (B, |a| - r)
     kept = torch.cat([unmerged, index[b].expand(batch, -1)], 1)  # (B, n - r)
@@ -120,20 +120,20 @@ def match_tokens(metric: Tensor, r: int, split: str = "halves", order: str = "re
 
 
 def similarity_metric(x: Tensor, groups: int = METRIC_GROUPS) -> Tensor:
-    """What tokens are compared by: the mean over `groups` slices of the features, L2-normalised.
+    """Return the vectors that tokens are compared by: the mean over `groups` slices of the features, L2-normalised.
 
     Args:
         x: (B, n, D) tokens.
-        groups: Number of slices (the release takes 16 as if they were attention heads). Where D is not a
-            multiple of it, the features themselves are taken.
+        groups: Number of slices (the release uses 16, as if they were attention heads). If D is not a multiple of
+            it, the features themselves are used.
 
     Returns:
-        (B, n, D / groups) in float32, or float64 where `x` is. A zero vector stays zero: similar to nothing.
+        (B, n, D / groups) in float32, or in float64 if `x` is. A zero vector stays zero: it is similar to nothing.
     """
     batch, n, dim = x.shape
     metric = x.to(torch.promote_types(x.dtype, torch.float32))
     if groups > 1 and dim % groups == 0:
-        width = dim // groups  # a sum will do: the length is normalised away
+        width = dim // groups  # a sum is enough: normalising removes the length
         metric = metric.reshape(batch * n, groups, width).sum(1).view(batch, n, width)
     return torch.nn.functional.normalize(metric, dim=2)
 
@@ -147,22 +147,22 @@ def merge_with_owners(
     groups: int = METRIC_GROUPS,
     out: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Merge as `merge_tokens` does, and say where each token went.
+    """Merge as `merge_tokens` does, and also return where each token went.
 
     Args:
-        x: As the further arguments, see `merge_tokens`.
-        keep: Tokens to keep per frame.
+        x: (B, N, D) tokens of B frames; for this and the next arguments, see `merge_tokens`.
+        keep: Number of tokens to keep per frame.
         reduce: How merged tokens combine.
-        split: Who is matched with whom.
+        split: How tokens are split for matching.
         order: Order of the output.
-        groups: Slices of the features that the metric averages.
-        out: (B, min(keep, N), D) contiguous, to write the tokens to.
+        groups: Number of feature slices that the metric averages.
+        out: (B, min(keep, N), D) contiguous output tensor for the tokens.
 
     Returns:
         (B, min(keep, N), D) merged tokens and (B, N) int64, the output position of each input token.
 
     Raises:
-        ValueError: As `merge_tokens`.
+        ValueError: As for `merge_tokens`.
     """
     _check(x, keep, reduce, split, order)
     batch, n, _ = x.shape
@@ -181,7 +181,7 @@ def merge_with_owners(
             sizes = torch.zeros(batch, n, device=x.device).scatter_add_(
                 1, owner, torch.ones(owner.shape, device=x.device)
             )
-    if not torch.isfinite(torch.cat(similarities)).all():  # asked once, since a device is waited for
+    if not torch.isfinite(torch.cat(similarities)).all():  # checked once, because it waits for the device
         raise ValueError("tokens hold NaN or infinity and cannot be compared")
     return x, owner
 
@@ -196,13 +196,13 @@ def merge_tokens(
 ) -> Tensor:
     """Merge the tokens of each frame until `keep` are left.
 
-    A round merges away r = min(n - keep, n // 2) tokens; rounds follow until the number is reached. Frames do
-    not influence one another. The defaults are DyTo's release.
+    Each round merges away r = min(n - keep, n // 2) tokens, until `keep` are left. Frames do not influence each
+    other. The defaults are DyTo's release.
 
     Args:
         x: (B, N, D) tokens of B frames, in raster order.
-        keep: Tokens to keep per frame, at least 1; where it is N or more, nothing is merged.
-        reduce: "max" elementwise, "mean", or "weighted-mean" by the number of patches a token stands for.
+        keep: Number of tokens to keep per frame, at least 1; if it is N or more, nothing is merged.
+        reduce: Elementwise "max", "mean", or "weighted-mean" by the number of patches a token stands for.
         split: "halves" or "alternate", see `match_tokens`.
         order: "release" or "raster", see `match_tokens`.
         groups: See `similarity_metric`.
@@ -211,8 +211,8 @@ def merge_tokens(
         (B, min(keep, N), D) tokens on the device and in the dtype of `x`.
 
     Raises:
-        ValueError: `x` is not (B, N, D), `keep` is below 1, an option is unknown, or tokens that are to be merged
-            hold NaN or infinity.
+        ValueError: `x` is not (B, N, D), `keep` is below 1, an option is unknown, or tokens to merge hold NaN or
+            infinity.
 
     Source:
         DyTo (arXiv 2411.14401), section 3.3, and its released code; section 5 of `docs/method.md`.

@@ -1,6 +1,6 @@
-"""Ask a video a question: the whole method on one screen.
+"""Questions about videos: the whole method on one screen.
 
-Frames are sampled, a strategy turns them into tokens, a language model answers::
+Frames are sampled, a strategy turns them into tokens, and a language model answers::
 
     frames = sample_frames(path, num_frames=100)     # uint8 (T, H, W, 3), seconds
     tokens = strategy(frames, model.encode)          # (L, D), L <= token_budget
@@ -36,14 +36,14 @@ from dyto.video.arrival import FramesChanged
 
 log = logging.getLogger(__name__)
 Video: TypeAlias = "VideoSource | Frames | VisualTokens"
-"""What can be asked about: a file, a folder of pictures, arrays, sampled frames, or tokens encoded before."""
+"""A video to ask about: a file, a folder of pictures, arrays, sampled frames, or encoded tokens."""
 
 
 class VideoQA:
-    """A model, a strategy and the way questions are put; videos come with the calls.
+    """A model with a strategy and prompts; each call names its own video.
 
-    What the language model made of the video asked about last is kept for further questions about the same
-    `VisualTokens`; `forget` frees it. One object serves one thread.
+    The language model's state after the last video is kept for further questions about the same `VisualTokens`;
+    `forget` frees it. Use one object per thread.
 
     Example:
         >>> import numpy as np, dyto
@@ -63,14 +63,14 @@ class VideoQA:
         choice_prompt: str | Path | Prompt | None = None,
         savings: Savings | None = None,
     ) -> None:
-        """Put a loaded model and a strategy together.
+        """Combine a loaded model and a strategy.
 
         Args:
-            model: As `dyto.models.load_model` returns it, or an adapter of your own.
-            strategy: A strategy, or the name of one.
+            model: A model from `dyto.models.load_model`, or your own adapter.
+            strategy: A strategy or its name.
             prompt: Template for open questions: a name, a file or a `Prompt`; None for the model's own.
-            choice_prompt: Template for multiple choice, likewise.
-            savings: Which savings are on; None for those that change no answer.
+            choice_prompt: Template for multiple choice, in the same forms.
+            savings: The savings to use; None for those that change no answer.
         """
         self.model = model
         self.strategy = build_strategy(strategy) if isinstance(strategy, str) else strategy
@@ -78,8 +78,8 @@ class VideoQA:
         self.savings = savings or Savings()
         self._answerer = Answerer(model, self.savings.keep_prefix)
         self._features = KeptFeatures()
-        self.on_stage: Callable[[str], None] | None = None  # called with the name of each stage as it begins
-        self.on_frames: Callable[[Frames], None] | None = None  # called with the frames of a file once they are read
+        self.on_stage: Callable[[str], None] | None = None  # called with each stage's name when it begins
+        self.on_frames: Callable[[Frames], None] | None = None  # called with the frames of a file after reading
 
     @classmethod
     def from_pretrained(
@@ -93,21 +93,21 @@ class VideoQA:
         savings: Savings | None = None,
         **loading: Any,
     ) -> VideoQA:
-        """Load a model and put it together with a strategy.
+        """Load a model and combine it with a strategy.
 
         Args:
-            model: A short name, a folder or a hub name; None for the environment variable DYTO_MODEL, or "tiny".
-            strategy: A strategy, or the name of one.
-            time_text: What is written before the tokens of each key frame, such as "{seconds:.1f} s: "; "" for
-                nothing, None for what the model's family was trained with.
-            prompt: As `VideoQA` takes it, like the two that follow.
-            choice_prompt: Template for multiple choice.
-            savings: Which savings are on.
+            model: A short name, a folder or a Hub name; None for the environment variable DYTO_MODEL, or "tiny".
+            strategy: A strategy or its name.
+            time_text: Text before the tokens of each key frame, such as "{seconds:.1f} s: "; "" for none, None for
+                the text that the model's family was trained with.
+            prompt: Template for open questions, as in `VideoQA`.
+            choice_prompt: Template for multiple choice, as in `VideoQA`.
+            savings: The savings to use, as in `VideoQA`.
             **loading: Further options of `dyto.load_model`: `revision`, `device`, `dtype`, `attn_implementation`,
                 `device_map`, `quantization` and `rope_scaling_factor`.
 
         Raises:
-            ConfigError: An unknown name or option.
+            ConfigError: A name or option is unknown.
             ModelError: The checkpoint cannot be loaded.
             MissingExtraError: A device map without accelerate, or quantization without bitsandbytes.
         """
@@ -119,19 +119,19 @@ class VideoQA:
         return cls(loaded, chosen, prompt=named[0], choice_prompt=named[1], savings=savings)
 
     def encode(self, video: Video, *, question: str | None = None, **sampling: Any) -> VisualTokens:
-        """Turn a video into the tokens that the language model reads; reusable for any number of questions.
+        """Encode a video as the tokens that the language model reads, for any number of questions.
 
         Args:
             video: A file, a folder of pictures, an array (T, H, W, 3), a list of pictures, or `Frames`.
-            question: For a strategy that looks at the question.
+            question: The question, for a strategy that reads it.
             **sampling: Options of `dyto.sample_frames`, such as `num_frames`, `start`, `end` and `allow_partial`.
 
         Returns:
-            The tokens; those passed in come back as they are.
+            The tokens. If `video` is already encoded, it is returned unchanged.
 
         Raises:
             VideoError: The video cannot be read.
-            ConfigError: A budget or option that cannot be met.
+            ConfigError: The budget or an option is impossible.
         """
         if isinstance(video, VisualTokens):
             if sampling:
@@ -141,13 +141,13 @@ class VideoQA:
         try:
             return self._encode(video, question, savings, sampling)
         except FramesChanged as err:
-            log.info("reading again, one thing after another: %s", err)
+            log.info("reading again, without overlap: %s", err)
             return self._encode(video, question, replace(savings, overlap=False), sampling)
 
     def _encode(
         self, video: VideoSource | Frames, question: str | None, savings: Savings, sampling: dict[str, Any]
     ) -> VisualTokens:
-        """frames = sample_frames(path), tokens = strategy(frames, encode)."""
+        """Compute frames = sample_frames(path), tokens = strategy(frames, encode)."""
         watch = Stopwatch(self.model.device, self.on_stage)
         run = partial(run_strategy, self._strategy, model=self.model, question=question, savings=savings, watch=watch)
         if isinstance(video, Frames) and not sampling:
@@ -173,20 +173,20 @@ class VideoQA:
         """Ask one question.
 
         Args:
-            video: A video as in `encode`, or tokens encoded before.
+            video: A video as in `encode`, or encoded tokens.
             question: The question.
             choices: Options of a multiple choice question.
-            max_new_tokens: Most tokens of the answer.
+            max_new_tokens: Largest number of tokens in the answer.
             generation: Generation options of transformers, such as `do_sample`; greedy by default.
             **sampling: As in `encode`.
 
         Returns:
-            The answer; `choice` is the index of the option it names, or None if it names none.
+            The answer; its `choice` is the index of the option that it names, or None if it names none.
 
         Raises:
             VideoError: The video cannot be read.
             ModelError: The question does not fit the context.
-            ConfigError: An empty question, or options that cannot be met.
+            ConfigError: The question is empty, or an option is impossible.
         """
         request = (video, question, choices)
         return self.ask_batch([request], max_new_tokens=max_new_tokens, generation=generation, **sampling)[0]
@@ -202,21 +202,21 @@ class VideoQA:
         generation: dict[str, Any] | None = None,
         **sampling: Any,
     ) -> list[Answer]:
-        """Ask several questions about one video, which is encoded and read by the language model once.
+        """Ask several questions about one video; it is encoded once, and the language model reads it once.
 
-        The answers are those of asking one by one. A strategy that looks at the question encodes for each anew.
+        The answers are the same as one by one. A strategy that reads the question encodes anew for each question.
 
         Args:
-            video: A video as in `encode`, or tokens encoded before.
+            video: A video as in `encode`, or encoded tokens.
             questions: The questions.
-            choices: For each question its options, or None.
-            max_new_tokens: Most tokens of an answer.
-            batch_size: Questions answered at a time; None for as many as memory sensibly holds.
+            choices: The options of each question, or None for an open question.
+            max_new_tokens: Largest number of tokens in an answer.
+            batch_size: Number of questions answered at a time; None for as many as reasonably fit in memory.
             generation: As in `ask`.
             **sampling: As in `encode`.
 
         Returns:
-            One answer per question, in their order. The seconds of shared stages are stated in each.
+            One answer per question, in order. Each reports the seconds of shared stages.
         """
         if isinstance(questions, str):
             raise ConfigError("questions is one text, expected a list of them: use ask for one")
@@ -243,21 +243,21 @@ class VideoQA:
     ) -> list[Answer]:
         """Ask questions about several videos, several at a time in one `generate`.
 
-        The answers are those of asking one by one. A video that is asked about more than once (the same path, array
-        or object) is encoded and read by the language model once.
+        The answers are the same as one by one. If several questions concern the same video (the same path, array or
+        object), it is encoded once, and the language model reads it once.
 
         Args:
             requests: Pairs (video, question), or triples (video, question, choices).
-            max_new_tokens: Most tokens of an answer.
-            batch_size: Questions answered at a time; None for as many as memory sensibly holds, up to 16.
+            max_new_tokens: Largest number of tokens in an answer.
+            batch_size: Number of questions answered at a time; None for as many as reasonably fit in memory, up to 16.
             generation: As in `ask`.
             **sampling: As in `encode`, for all videos.
 
         Returns:
-            One answer per request, in their order. The seconds of shared stages are stated in each.
+            One answer per request, in order. Each reports the seconds of shared stages.
 
         Raises:
-            DytoError: As `ask` does.
+            DytoError: As for `ask`.
         """
         options = self._options(max_new_tokens, generation)
         if batch_size is not None and batch_size < 1:
@@ -286,15 +286,15 @@ class VideoQA:
         generation: dict[str, Any] | None = None,
         **sampling: Any,
     ) -> Generator[str, None, Answer]:
-        """Ask one question and yield the answer piece by piece, as it is written.
+        """Ask one question and yield the answer piece by piece, as the model writes it.
 
-        The arguments and errors are those of `ask`.
+        Arguments and errors are the same as for `ask`.
 
         Yields:
-            Pieces of text; together, but for blanks at both ends, the text of the answer.
+            Pieces of text. Joined and stripped, they are the text of the answer.
 
         Returns:
-            What `ask` gives, as the value of the generator (`answer = yield from ...`).
+            The same answer as `ask`, as the value of the generator (`answer = yield from ...`).
         """
         options = self._options(max_new_tokens, generation)
         prompt = self._tokenize(question, choices, max_new_tokens)
@@ -304,13 +304,13 @@ class VideoQA:
         return self._answer(tokens, text, question, choices, seconds)
 
     def forget(self) -> None:
-        """Free what is kept of the video asked about last."""
+        """Free the state and features kept from the last video."""
         self._answerer.forget()
         self._features.forget()
 
     @property
     def strategy(self) -> Strategy:
-        """The strategy; another may be put in its place at any time."""
+        """The strategy. You can replace it at any time."""
         return self._strategy.inner
 
     @strategy.setter
@@ -319,15 +319,15 @@ class VideoQA:
 
     @property
     def uses_question(self) -> bool:
-        """Whether the strategy looks at the question, so that no encoding serves two questions."""
+        """Whether the strategy reads the question, so that each question needs its own encoding."""
         return self._strategy.uses_question
 
     def question_for_strategy(self, question: str | None) -> str | None:
-        """The question, to be passed to `encode`, where the strategy looks at it; else None."""
+        """Return the question to pass to `encode` if the strategy reads it, else None."""
         return self._strategy.question(question)
 
     def prompt_for(self, choices: Sequence[str] | None) -> Prompt:
-        """The template of a question with these options, or of an open one."""
+        """Return the template for a question with these options, or for an open question."""
         return self._prompts[choices is not None]
 
     def _options(self, max_new_tokens: int, generation: dict[str, Any] | None) -> dict[str, Any]:
@@ -335,7 +335,7 @@ class VideoQA:
         return {**check_generation(max_new_tokens, generation), **own}
 
     def _tokenize(self, question: str, choices: Sequence[str] | None, max_new_tokens: int) -> Encoded:
-        """The prompt as token ids, once it fits any video."""
+        """Return the prompt as token ids, after checking that it fits without a video."""
         before, after = self.prompt_for(choices).fill(question, choices)
         self.model.check_words(question, choices)
         prompt = self.model.tokenize(before, after)

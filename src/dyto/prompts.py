@@ -2,7 +2,7 @@
 
 A prompt is a text with exactly one `<image>`, which the video's tokens replace, with `{question}` and, for
 multiple choice, `{choices}`. It ends with the beginning of the answer, which the model continues. The names are
-the published `CONV_MODE` values; the sentences are our own, with the same structure.
+the published `CONV_MODE` values; the wording is our own, with the same structure.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ CHAT_FORMATS: dict[str, Chat] = {
     ),
     **_FAMILIES_CHATS,
 }
-"""Those of language models, and those that families were trained with."""
+"""Chat formats of language models, and formats that families were trained with."""
 
 _OPEN = (
     "The pictures above are frames of one video, in the order in which they were filmed. "
@@ -63,12 +63,12 @@ _CHOICE = (
 
 @dataclass(frozen=True)
 class Prompt:
-    """A template.
+    """A prompt template.
 
     Attributes:
-        name: Under which it is known.
+        name: The name of the template.
         text: The whole prompt with `<image>`, `{question}` and, for multiple choice, `{choices}`.
-        separator: What stands between the options.
+        separator: The text between two options.
     """
 
     name: str
@@ -84,24 +84,28 @@ class Prompt:
 
     @property
     def takes_choices(self) -> bool:
-        """Whether it is for multiple choice."""
+        """Whether the template is for multiple choice."""
         return "{choices}" in self.text
 
     @property
     def answer_start(self) -> str:
-        """The part of the prompt that already belongs to the answer: an opening bracket, or nothing."""
+        """The beginning of the answer at the end of the prompt: an opening bracket, or nothing."""
         return "(" if self.text.endswith("(") else ""
 
     def fill(self, question: str, choices: Sequence[str] | None = None) -> tuple[str, str]:
-        """The text before and after the video.
+        """Fill in the template and split it at the video.
 
         Args:
-            question: The question; it must not hold `<image>`.
+            question: The question; it must not contain `<image>`.
             choices: The options, for a template that takes them.
 
+        Returns:
+            The text before and the text after the video.
+
         Raises:
-            BadQuestionError: An empty question, a reserved mark in it, or options that are too few, too many or empty.
-            ConfigError: The template takes options and there are none, or the other way round.
+            BadQuestionError: The question is empty or contains a reserved mark, or there are too few, too many or
+                empty options.
+            ConfigError: The template takes options but there are none, or the other way round.
 
         Example:
             >>> PROMPTS["tiny"].fill("what color is the star ?")
@@ -124,7 +128,7 @@ class Prompt:
                     f"the {what} holds {IMAGE!r}, which marks the video's place: write it another way"
                 )
         before, after = self.text.split(IMAGE)
-        # one pass over the template, so that braces in a question stay what they are
+        # one pass over the template, so that braces in a question stay unchanged
         return _substitute(before, question, options), _substitute(after, question, options)
 
 
@@ -161,7 +165,7 @@ PROMPTS: dict[str, Prompt] = {
         Prompt("tiny_choice", "USER: <image>\n{question} {choices} ASSISTANT:", separator=" "),
     )
 }
-"""Every template by its name."""
+"""All templates by name."""
 
 PROMPT_PAIRS: dict[str, tuple[str, str]] = {
     "vicuna": ("image_seq_v3", "multiple_choice_allvideo_v4"),
@@ -171,37 +175,40 @@ PROMPT_PAIRS: dict[str, tuple[str, str]] = {
     "tiny": ("tiny", "tiny_choice"),
     "nouns": ("nouns", "nouns_choice"),
 }
-"""The templates for open questions and for multiple choice that go with each chat format."""
+"""The templates for open questions and for multiple choice, by chat format."""
 
 
 def get_prompt(name: str | Path) -> Prompt:
     """Find a template by name, or read one from a file.
 
     Args:
-        name: One of `PROMPTS`, or the path of a UTF-8 text file that holds a whole prompt with `<image>`,
-            `{question}` and, for multiple choice, `{choices}`. A line break at its very end is ignored.
+        name: One of `PROMPTS`, or the path of a UTF-8 text file with a whole prompt: `<image>`, `{question}` and, for
+            multiple choice, `{choices}`. A line break at the very end is ignored.
+
+    Returns:
+        The template.
 
     Raises:
-        ConfigError: Neither a known name nor a readable file, or a text without its marks.
+        ConfigError: The name is unknown, the file is not readable, or the text lacks a mark.
     """
     if str(name) in PROMPTS:
         return PROMPTS[str(name)]
     path = Path(name)
-    if os.path.isfile(path):  # unlike the method, it takes a text too long for a path
+    if os.path.isfile(path):  # unlike the method, it accepts a text that is too long for a path
         try:
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as err:
             raise ConfigError(f"prompt file {path} cannot be read as UTF-8 text: {err}") from err
         return Prompt(path.name, text.removesuffix("\n"))
     if IMAGE in str(name):
-        raise ConfigError("a prompt was given as text, expected a name or a file: save it to a file and give its path")
+        raise ConfigError("found a prompt's text, expected a name or a file: save it to a file and give its path")
     if path.suffix or len(path.parts) > 1:
         raise ConfigError(f"prompt file {path} does not exist: give a text file, or one of {', '.join(PROMPTS)}")
     raise unknown("prompt", str(name), PROMPTS)
 
 
 def prompt_for(chat: str, choices: bool) -> Prompt:
-    """The template that goes with a chat format.
+    """Return the template for a chat format.
 
     Args:
         chat: A key of `PROMPT_PAIRS`.
@@ -211,20 +218,23 @@ def prompt_for(chat: str, choices: bool) -> Prompt:
 
 
 def choose_prompt(prompt: str | Path | Prompt | None, chat: str, choices: bool) -> Prompt:
-    """The template that was asked for, or the one that goes with a chat format.
+    """Return the requested template, or by default the template for a chat format.
 
     Args:
-        prompt: A template, or its name or file; None for that of the chat format.
+        prompt: A template, its name or its file; None for the template of the chat format.
         chat: A key of `PROMPT_PAIRS`.
         choices: Whether the question is multiple choice.
 
+    Returns:
+        The template.
+
     Raises:
-        ConfigError: An unknown template, or one for the other kind of question.
+        ConfigError: The template is unknown, or for the other kind of question.
     """
     if prompt is None:
         return prompt_for(chat, choices)
     chosen = prompt if isinstance(prompt, Prompt) else get_prompt(prompt)
     if chosen.takes_choices != choices:
         wanted = "multiple choice, with {choices}" if choices else "open questions, without {choices}"
-        raise ConfigError(f"prompt {chosen.name!r} given where one for {wanted}, is expected")
+        raise ConfigError(f"found prompt {chosen.name!r}, expected one for {wanted}: choose another")
     return chosen

@@ -1,4 +1,4 @@
-"""What is spared on the way from a file to an answer: every saving by name, each of which can be turned off."""
+"""Savings: work that can be skipped between a file and an answer. Each has a name and can be turned off."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from typing import Any
 from dyto.errors import ConfigError, unknown
 
 GREATEST = 255.0
-"""The greatest difference between two pictures, in levels of gray."""
+"""The largest possible difference between two pictures, in gray levels."""
 
 
 @dataclass(frozen=True)
 class Savings:
-    """Which savings are on. Those on by default change no answer; those off by default can.
+    """The savings that are on. Savings that are on by default change no answer; the others can.
 
     Attributes:
-        overlap: A file is decoded in a thread while the tower encodes the frames that are there already, and in a
-            benchmark the next video while one is asked about. None for where the tower is not on a CPU, whose cores
-            the decoder needs.
-        parallel: Parts of a file are decoded at the same time, each by a decoder of its own.
-        repeats: A decoded frame that is, bit for bit, one of the last sampled ones is neither converted nor resized
-            again.
+        overlap: A thread decodes the file while the tower encodes the frames decoded so far; in a benchmark it decodes
+            the next video while questions about the current one are answered. None turns it on unless the tower is on
+            a CPU, where the decoder needs the cores.
+        parallel: Several decoders decode parts of a file at the same time.
+        repeats: A decoded frame that is bit for bit equal to one of the last sampled frames is not converted or
+            resized again.
         keep_prefix: The language model reads a video once for all questions about it.
-        keep_features: For a strategy that looks at the question, what the tower saw of the frames asked about last is
-            kept for the next question about them.
+        keep_features: For a strategy that reads the question, the tower's features of the last video are kept for
+            the next question about it.
         batch_questions: Several questions are answered in one `generate`.
-        project_chosen: Of patches, only those of the frames that a strategy asks for pass the projector.
-        similar: Frames in which no part differs by more than so many levels of gray (of 255) from one encoded before
-            are not encoded but take its features; 0 spares repeated pictures alone. None for off.
-        still: In stretches of a video where the packets carry next to nothing and the intra frames at both ends are
-            alike, only these are decoded, and stand for what lies between them.
-        hardware: The graphics card decodes the video, where it and FFmpeg can; the processor does otherwise.
-        compiled: The layers of the tower, and with a static cache the steps of an answer, are compiled when they run
-            for the first time, where torch can: that takes up to minutes, and pays for many videos.
+        project_chosen: Only the patches of frames that a strategy asks for pass the projector.
+        similar: A frame is not encoded if no part of it differs by more than this many gray levels (of 255) from an
+            encoded frame; it takes that frame's features. 0 skips only identical pictures. None is off.
+        still: In stretches of a video with almost empty packets and equal intra frames at both ends, only these intra
+            frames are decoded and stand for the whole stretch.
+        hardware: The graphics card decodes the video if it and FFmpeg can; otherwise the CPU does.
+        compiled: The tower's layers and, with a static cache, the steps of an answer are compiled on first use, if
+            torch can. This takes up to minutes and pays off for many videos.
 
     Example:
         >>> Savings.none().keep_prefix, Savings(similar=2).similar
@@ -64,13 +64,13 @@ class Savings:
 
     @classmethod
     def none(cls) -> Savings:
-        """All of them off: the plain path, which the savings are measured against."""
+        """Return the plain path with all savings off; savings are measured against it."""
         off: dict[str, Any] = {field.name: None if field.name == "similar" else False for field in fields(cls)}
         return cls(**off)
 
     @property
     def changing(self) -> dict[str, Any]:
-        """Of those that can change an answer, the ones that are on, by name.
+        """Return the savings that are on and can change an answer, by name.
 
         Example:
             >>> Savings(overlap=False, similar=1).changing
@@ -80,7 +80,7 @@ class Savings:
         return {name: value for name, value in values.items() if value is not None and value is not False}
 
     def on(self, device_type: str) -> Savings:
-        """These for a kind of device, nothing left open.
+        """Return these savings for a kind of device, with every default decided.
 
         Example:
             >>> Savings().on("cuda").overlap, Savings().on("cpu").overlap, Savings(overlap=True).on("cpu").overlap
@@ -90,14 +90,17 @@ class Savings:
 
     @classmethod
     def of(cls, without: Iterable[str] = (), given: Iterable[str] = ()) -> Savings:
-        """The savings that a command line asks for.
+        """Return the savings that a command line requests.
 
         Args:
             without: Names of savings to turn off; "all" for all of them.
             given: Texts "name=value", such as "similar=2"; a name alone turns a saving on.
 
+        Returns:
+            The savings.
+
         Raises:
-            ConfigError: An unknown name, the nearest known one being named, or a value that is none.
+            ConfigError: A name is unknown (the error suggests the nearest known one), or a value is invalid.
 
         Example:
             >>> Savings.of(without=["overlap"], given=["still", "similar=2"])
@@ -123,7 +126,7 @@ batch_questions=True, project_chosen=True, similar=2.0, still=True, hardware=Fal
 
 
 def _value(name: str, text: str) -> bool | float | None:
-    """A value as it is written on a command line."""
+    """Parse a value from a command line."""
     switches = {"true": True, "on": True, "false": False, "off": False}
     word = text.strip().lower()
     if name == "similar":
@@ -132,14 +135,14 @@ def _value(name: str, text: str) -> bool | float | None:
         try:
             return float(word)
         except ValueError as err:
-            raise ConfigError(f"saving 'similar' is {text!r}, expected levels of gray: give e.g. similar=2") from err
+            raise ConfigError(f"saving 'similar' is {text!r}, expected gray levels: give e.g. similar=2") from err
     if word not in switches:
         raise ConfigError(f"saving {name!r} is {text!r}, expected one of {', '.join(switches)}")
     return switches[word]
 
 
 def _levels(value: Any) -> float:
-    """A threshold in levels of gray."""
+    """Check a threshold in gray levels."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= GREATEST:
-        raise ConfigError(f"saving 'similar' is {value!r}, expected 0 to {GREATEST:g} levels of gray, or None for off")
+        raise ConfigError(f"saving 'similar' is {value!r}, expected 0 to {GREATEST:g} gray levels, or None for off")
     return float(value)

@@ -1,12 +1,12 @@
-"""A hierarchy over time: a video cut into segments, as many as are wanted.
+"""A hierarchy over time that cuts a video into any number of segments.
 
 Ward's agglomeration (Ward, "Hierarchical Grouping to Optimize an Objective Function", 1963) with the constraint that
-only neighbours in time join: at first every frame is a segment, and again and again the two neighbouring segments join
-whose union adds least to the squared distances of frames from the means of their segments. The order in which the
-boundaries between frames fall is the whole hierarchy: the last k - 1 of them cut the video into k segments.
+only neighbours in time join. At first every frame is a segment. Then, repeatedly, those two neighbouring segments join
+whose union adds least to the squared distances of frames from their segment means. The order in which boundaries
+between frames fall is the whole hierarchy: the last k - 1 of them cut the video into k segments.
 
-Frames are compared by cosine: their features are brought to length 1. The work is done in float64 on the CPU, whatever
-device the features live on, so the result is the same everywhere.
+Frames are compared by cosine: their features are scaled to length 1. The work is done in float64 on the CPU, whatever
+the device of the features, so the result is the same everywhere.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from dyto.finch import FloatArray, IntArray, as_matrix
 MEMBERS = ("middle", "medoid")
 
 LEAST_COST = 0.02
-"""Segments that differ by less are one, whatever else the video holds: two frames at a cosine of 0.98, say. Noise of a
-camera and of a codec is less."""
+"""Smallest cost that separates segments, about that of two frames at a cosine of 0.98. Camera and codec noise costs
+less."""
 
 
 class Hierarchy(NamedTuple):
     """Nested segmentations of T frames.
 
     Attributes:
-        boundaries: (T - 1,) boundaries in the order in which they fall; boundary i lies between frames i and i + 1.
-        costs: (T - 1,) what the segments that lose this boundary add to the squared distances; never falling.
+        boundaries: (T - 1,) boundaries in the order in which they fall; boundary i is between frames i and i + 1.
+        costs: (T - 1,) increase in squared distances when this boundary falls; never decreasing.
     """
 
     boundaries: IntArray
@@ -39,18 +39,18 @@ class Hierarchy(NamedTuple):
 
     @property
     def num_frames(self) -> int:
-        """T."""
+        """Number of frames, T."""
         return len(self.boundaries) + 1
 
     def wanted(self, least_gain: float, explained: float) -> int:
-        """How many segments the content asks for.
+        """Return the number of segments that suits the content.
 
         Args:
-            least_gain: A boundary that costs at least this part of the sum of all costs is kept.
-            explained: So are the costliest ones that it takes to make up this part of the sum.
+            least_gain: Boundaries that cost at least this fraction of all costs are kept.
+            explained: The costliest boundaries that together make up this fraction of all costs are kept too.
 
         Returns:
-            1 to T; boundaries that cost less than `LEAST_COST` never count.
+            1 to T. Boundaries that cost less than `LEAST_COST` never count.
         """
         total = float(self.costs.sum())
         falling = self.costs[::-1]
@@ -62,10 +62,10 @@ class Hierarchy(NamedTuple):
         """Cut the video into segments.
 
         Args:
-            segments: How many; 1 to T.
+            segments: Number of segments, 1 to T.
 
         Returns:
-            (segments + 1,) first frames of the segments, in order, and T.
+            (segments + 1,) first frames of the segments, in order, followed by T.
         """
         if not 1 <= segments <= self.num_frames:
             raise ValueError(f"{segments} segments asked for, expected 1 to {self.num_frames}")
@@ -80,7 +80,7 @@ def ward(features: npt.ArrayLike | torch.Tensor) -> Hierarchy:
         features: (T, D) one feature vector per frame, in presentation order; array or tensor on any device.
 
     Returns:
-        The hierarchy. Equal costs fall from the beginning of the video on.
+        The hierarchy. Among equal costs, earlier boundaries fall first.
 
     Raises:
         ValueError: The features are not a (T, D) matrix with T >= 1 and D >= 1, or hold NaN or infinity.
@@ -94,9 +94,9 @@ def ward(features: npt.ArrayLike | torch.Tensor) -> Hierarchy:
     x = _directions(features)
     total = len(x)
     mean, size = x.copy(), np.ones(total)
-    left = np.arange(total) - 1  # the segment before, by its first frame
+    left = np.arange(total) - 1  # the previous segment, by its first frame
     right = np.arange(total) + 1
-    cost = np.full(total, np.inf)  # of joining the segment that begins here with the one before it
+    cost = np.full(total, np.inf)  # of joining the segment that begins here with the previous one
     cost[1:] = np.square(x[1:] - x[:-1]).sum(1) / 2
     boundaries, costs = np.empty(total - 1, np.int64), np.empty(total - 1)
     for step in range(total - 1):
@@ -118,19 +118,19 @@ def ward(features: npt.ArrayLike | torch.Tensor) -> Hierarchy:
 
 
 def _increase(mean: FloatArray, size: float, other: FloatArray, other_size: float) -> float:
-    """What joining two segments adds to the squared distances of frames from their segments' means."""
+    """Return how much joining two segments adds to the squared distances of frames from their segment means."""
     gap = mean - other
     return float(gap @ gap * (size * other_size / (size + other_size)))
 
 
 def representatives(features: npt.ArrayLike | torch.Tensor, bounds: IntArray, member: str = "middle") -> IntArray:
-    """The frame that stands for each segment.
+    """Return the frame that represents each segment.
 
     Args:
-        features: (T, D) as `ward` takes them.
-        bounds: (K + 1,) as `Hierarchy.cut` returns them.
-        member: "middle", or "medoid": the frame nearest to the mean of its segment (of equal ones that nearest to the
-            middle).
+        features: (T, D) as in `ward`.
+        bounds: (K + 1,) as returned by `Hierarchy.cut`.
+        member: "middle", or "medoid": the frame nearest to the mean of its segment (among equals, the frame nearest
+            to the middle).
 
     Returns:
         (K,) sorted positions.
@@ -150,7 +150,7 @@ def representatives(features: npt.ArrayLike | torch.Tensor, bounds: IntArray, me
 
 
 def _directions(features: npt.ArrayLike | torch.Tensor) -> FloatArray:
-    """(T, D) of length 1; a zero vector stays zero."""
+    """Scale vectors (T, D) to length 1; a zero vector stays zero."""
     x = as_matrix(features)
     norm = np.linalg.norm(x, axis=1, keepdims=True)
     return np.divide(x, norm, out=np.zeros_like(x), where=norm > 0)

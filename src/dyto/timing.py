@@ -1,4 +1,4 @@
-"""Wall time per stage, waiting for the accelerator where there is one."""
+"""Wall time per stage, which waits for the accelerator if there is one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def synchronize(device: torch.device) -> None:
 
 
 class Stopwatch:
-    """Adds up the seconds spent in named stages.
+    """A stopwatch that adds up the seconds spent in named stages.
 
     Example:
         >>> watch = Stopwatch()
@@ -39,7 +39,7 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a block, waiting for work still queued on the device before and after it."""
+        """Time a block; before and after it, wait for work that is still queued on the device."""
         if self.on_stage:
             self.on_stage(name)
         start = self._now()
@@ -49,7 +49,7 @@ class Stopwatch:
             self.add(name, self._now() - start)
 
     def timed(self, name: str, function: Callable[[In], Out]) -> Callable[[In], Out]:
-        """The function, timed as a stage whenever it is called."""
+        """Return the function with each of its calls timed as a stage."""
 
         def call(value: In) -> Out:
             with self.stage(name):

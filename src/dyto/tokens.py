@@ -1,4 +1,4 @@
-"""What the language model gets of a video (`VisualTokens`), and where it comes from."""
+"""The tokens of a video that the language model reads (`VisualTokens`), and their sources."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from dyto.finch import FloatArray, IntArray
 
 
 class Timed(Protocol):
-    """What has frames that are numbered and timed, such as `dyto.FrameFeatures`."""
+    """Protocol for objects with numbered and timed frames, such as `dyto.FrameFeatures`."""
 
     @property
     def indices(self) -> IntArray:
-        """(T,) their numbers in the video."""
+        """(T,) frame numbers in the video."""
 
     @property
     def seconds(self) -> FloatArray:
-        """(T,) their times."""
+        """(T,) times of the frames."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class KeyFrames:
 
     @classmethod
     def of(cls, features: Timed, positions: IntArray) -> KeyFrames:
-        """The key frames at some positions of the sampled frames."""
+        """Make key frames from positions among the sampled frames."""
         return cls(features.indices[positions], features.seconds[positions], positions)
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where tokens come from, as a list of M (token, key frame, patch) triples sorted by token.
+    """Sources of tokens, as M triples (token, key frame, patch) sorted by token.
 
     A token merged from several patches has several rows; a patch that was dropped has none.
 
@@ -73,7 +73,7 @@ class Sources:
 
     @classmethod
     def from_owners(cls, owners: Tensor | IntArray, tokens_per_frame: int) -> Sources:
-        """From (K, N) int64: the token, counted within its frame, that each patch went to."""
+        """Make sources from (K, N) int64 owners: the token, counted within its frame, that each patch went to."""
         owner = owners.cpu().numpy() if isinstance(owners, Tensor) else owners
         frames, patches = owner.shape
         token = (owner + np.arange(frames)[:, None] * tokens_per_frame).ravel()
@@ -94,12 +94,12 @@ def _tokens(values: Any) -> Tensor:
 
 @dataclass(frozen=True, repr=False)
 class VisualTokens:
-    """The tokens that stand for a video in the prompt, and where each came from.
+    """The tokens that represent a video in the prompt, and their sources.
 
     Attributes:
-        data: (L, D) in the order in which the language model reads them.
-        keyframes: The K frames they come from.
-        keyframe: (L,) which key frame each token belongs to (the first, where there are several).
+        data: (L, D) tokens in the order in which the language model reads them.
+        keyframes: The K frames that the tokens come from.
+        keyframe: (L,) key frame of each token (the first if there are several).
         sources: The patches merged into each token.
         grid: Rows and columns of the patches of a frame.
         budget: The number of tokens that was allowed; None for no limit.
@@ -173,17 +173,17 @@ class VisualTokens:
 
     @property
     def frames(self) -> IntArray:
-        """(L,) number in the video of the frame each token comes from."""
+        """(L,) video frame number of each token."""
         return self.keyframes.indices[self.keyframe]
 
     @property
     def seconds(self) -> FloatArray:
-        """(L,) time in the video of the frame each token comes from."""
+        """(L,) time in the video of each token, in seconds."""
         return self.keyframes.seconds[self.keyframe]
 
     @property
     def patch(self) -> IntArray:
-        """(L,) raster position whose place in the frame each token takes.
+        """(L,) raster position of each token in its frame.
 
         It is the one that the strategy says. Where it says none, it is, of the patches in the token's own key frame,
         the one nearest to their middle (the first of several), so that an unmerged token keeps its place, and no two
@@ -208,10 +208,13 @@ class VisualTokens:
         return np.asarray(patch[nearest[first]], np.int64)
 
     def patches_of(self, token: int) -> list[tuple[int, int]]:
-        """The (key frame, patch) pairs merged into one token; patch is the raster position.
+        """Return the (key frame, patch) pairs merged into one token; patch is the raster position.
 
         Args:
             token: Position in `data`, 0 .. L-1.
+
+        Returns:
+            The pairs, by key frame and patch.
 
         Raises:
             IndexError: There is no such token.

@@ -148,7 +148,7 @@ def test_a_folder_of_frames(capsys, tmp_path):
         (["ask", "CLIP", "q", "--sampling", "random"], 2, "random"),
         (["ask", "CLIP", "q", "--num-frames", "many"], 2, "--num-frames"),
         (["ask", "CLIP", "q", "--frames", "3"], 2, "No such option"),
-        (["ask", "CLIP", "q", "--choices", "--json"], 2, "--choices is followed by none"),
+        (["ask", "CLIP", "q", "--choices", "--json"], 2, "found --choices without values"),
         (["ask", "CLIP", "q", "--save-keyframes", "sheet.xyz"], 2, "'.xyz', expected .png"),
         (["ask", "CLIP", "q", "--device", "meta"], 2, "device 'meta' cannot be used"),
         (["ask", "CLIP", "q", "--rope-scaling-factor", "nan"], 2, "rope_scaling_factor is nan"),

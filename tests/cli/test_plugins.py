@@ -115,7 +115,10 @@ def test_without_dyto_bench_one_line_says_what_is_missing(words, monkeypatch, ca
     monkeypatch.setattr(plugins, "entry_points", lambda **wanted: ())
     assert run(words, debug=False) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert "needs dyto-bench, which is not installed: pip install ./tools/bench in a copy of dyto's repository" in line
+    assert (
+        "needs dyto-bench, which is not installed: run pip install ./tools/bench in a clone of dyto's repository"
+        in line
+    )
 
 
 def test_with_dyto_bench_its_command_is_there(place, monkeypatch, capsys):

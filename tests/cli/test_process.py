@@ -109,7 +109,7 @@ def test_a_full_disk_behind_stdout_is_an_error():
         child = start(*LISTS, stdout=full)
         _, err = child.communicate(timeout=60)
     assert child.returncode == 1
-    assert err == "dyto: standard output cannot be written to (No space left on device): a part of it is lost\n"
+    assert err == "dyto: standard output cannot be written to (No space left on device): some output is lost\n"
 
 
 def test_a_reader_who_leaves_is_an_error():
@@ -117,7 +117,7 @@ def test_a_reader_who_leaves_is_an_error():
     child.stdout.close()
     err = child.stderr.read()
     assert child.wait(60) == 1
-    assert err == "dyto: standard output cannot be written to (its reader has left): a part of it is lost\n"
+    assert err == "dyto: standard output cannot be written to (the pipe is closed): some output is lost\n"
     child.stderr.close()
 
 
@@ -125,7 +125,7 @@ def test_a_closed_stdout_is_an_error_before_any_work():
     child = start(*LISTS, preexec_fn=lambda: os.close(1))
     _, err = child.communicate(timeout=60)
     assert child.returncode == 1
-    assert err == "dyto: standard output is closed, expected a place to write to: send it to a file\n"
+    assert err == "dyto: standard output is closed, expected an open one: redirect it to a file\n"
 
 
 def test_a_full_stderr_does_not_cost_the_answer():

@@ -59,7 +59,7 @@ def test_no_name_leads_in_but_the_known(name, port):
     ["a.example", "ftp://a.example", "https://", "https://a b", "https://u:p@a.example", "https://a.example/?x", "//a"],
 )
 def test_a_public_address_that_is_none_is_told(url):
-    with pytest.raises(dyto.ConfigError, match="is no public address"):
+    with pytest.raises(dyto.ConfigError, match="is not a public address"):
         Addresses("127.0.0.1", 7860, url)
 
 

@@ -330,9 +330,9 @@ def test_what_generate_can_return_and_take_stays_as_it_is(model, processor, caps
     ("changes", "message"),
     [
         ({"position_ids": torch.zeros(1, 3)}, "position_ids was given.*leave them to the model"),
-        ({"inputs_embeds": torch.zeros(1, 3, 64)}, "inputs_embeds was given.*pass those"),
+        ({"inputs_embeds": torch.zeros(1, 3, 64)}, "inputs_embeds was given.*pass input_ids instead"),
         ({"vision_feature_layer": -1}, "vision_feature_layer"),
-        ({"input_ids": None}, r"without input_ids of shape \(B, L\)"),
+        ({"input_ids": None}, r"expected input_ids of shape \(B, L\)"),
         ({"attention_mask": torch.ones(1, 3)}, "attention_mask has shape .1, 3."),
         ({"use_cache": False}, "use_cache is False"),
         ({"image_sizes": None}, "without image_sizes"),

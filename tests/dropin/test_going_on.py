@@ -190,7 +190,7 @@ def test_a_cache_from_outside_goes_on_as_ever(model, tiny_processor):
     ids = torch.cat([first.sequences, turn(tiny_processor.tokenizer)], 1)
     expected = model.generate(input_ids=ids, **{name: copy.deepcopy(first[name])}, **GREEDY)
     with compressing(model, token_budget=60):
-        with pytest.raises(dyto.ConfigError, match="filled outside of a block"):
+        with pytest.raises(dyto.ConfigError, match="filled outside a block"):
             model.generate(**inputs, **{name: first[name]}, **GREEDY)
         assert torch.equal(model.generate(input_ids=ids, **{name: first[name]}, **GREEDY), expected)
         model.generate(**inputs, **GREEDY)
@@ -202,9 +202,9 @@ def test_a_cache_from_the_block_is_an_error_outside(model, tiny_processor):
         first = model.generate(**inputs, **GREEDY, return_dict_in_generate=True)
     ids = torch.cat([first.sequences, turn(tiny_processor.tokenizer)], 1)
     for cache in (first[name], copy.deepcopy(first[name])):
-        with pytest.raises(dyto.ConfigError, match="go on from it inside a block"):
+        with pytest.raises(dyto.ConfigError, match="continue from it inside a block"):
             model.generate(input_ids=ids, **{name: cache}, **GREEDY)
-        with pytest.raises(dyto.ConfigError, match="go on from it inside a block"):
+        with pytest.raises(dyto.ConfigError, match="continue from it inside a block"):
             model(input_ids=ids[:, -1:], **{name: cache})
 
 

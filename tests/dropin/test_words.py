@@ -146,7 +146,7 @@ def test_captions_that_not_all_frames_have_are_words(llava):
 
 
 def test_text_that_nobody_can_read_between_all_images_is_an_error(processor):
-    with pytest.raises(dyto.ConfigError, match="without a tokenizer nobody can tell"):
+    with pytest.raises(dyto.ConfigError, match="without a tokenizer captions of frames cannot be told"):
         words_read(forge_model(seed=3), prepare(processor, "## then ##".replace("##", "#")))
 
 

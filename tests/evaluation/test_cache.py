@@ -115,7 +115,7 @@ def test_a_full_disk_costs_the_entry_and_nothing_else(tmp_path, tokens, caplog):
     (tmp_path / "file").touch()
     cache = TokenCache(tmp_path / "file", max_bytes=1, identity={})
     cache.save("a", tokens)
-    assert "is not kept" in caplog.text
+    assert "is not cached" in caplog.text
     assert cache.load("a") is None
 
 

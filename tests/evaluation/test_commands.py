@@ -125,7 +125,7 @@ def test_a_run_without_a_video_leaves_with_3_and_says_where_it_looked(command, w
         path.rename(path.with_name(f"other-{path.name}"))
     assert run(["eval", "nextqa", *WORDS], debug=False) == 3
     said = capsys.readouterr()
-    assert "no video of NExT-QA was found. Looked in videos and what is below (2 files and folders)" in said.err
+    assert "no video of NExT-QA was found. Looked in videos and subfolders (2 files and folders)" in said.err
     assert "for 'v0.mp4', 'v1.mp4'" in said.err
     assert "no question of NExT-QA was answered" in said.err
     assert "4 missing video" in said.out
@@ -243,7 +243,7 @@ def test_lists_go_one_to_one_and_single_values_to_all(tmp_path):
         ({"TEMPORAL_AGGREGATION": "spatial_tome_finch"}, "did you mean 'spatial_tome_finch_dynamic_all_frms'"),
         ({"NUM_FRAMES": "many"}, "NUM_FRAMES is 'many', expected a number"),
         ({"NUM_FRAMES": 0}, "expected at least 1"),
-        ({"NUM_FRAMES": 2.5}, "whole where it counts"),
+        ({"NUM_FRAMES": 2.5}, "whole number for counts"),
         ({"IMAGE_ASPECT_RATIO": "resise"}, "did you mean 'resize'"),
         ({"INPUT_STRUCTURE": "image_grid"}, "Known: image_seq"),
         ({"PRESET": "paper34b"}, "did you mean 'paper-34b'"),
@@ -283,7 +283,7 @@ def test_a_group_leaves_out_loudly_what_is_not_there_at_all(world, monkeypatch, 
     path = config(world, **keys, NUM_FRAMES=4, MAX_NEW_TOKENS=2, MODEL_PATH="tiny")
     assert run_inference(["--exp_config", str(path)]) == 0
     told = capsys.readouterr()
-    assert told.err.count("neither questions nor videos are there, left out") == 5
+    assert told.err.count("neither questions nor videos found, skipped") == 5
     assert "my_config" in told.out
     assert (world / "outputs/artifacts/nextqa/my_config/results.json").exists()
 

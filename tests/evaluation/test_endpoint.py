@@ -251,7 +251,7 @@ def test_the_report_tells_how_many_verdicts_are_missing_of_which_kind():
     (note,) = [note for note in notes_of(run) if "missing" in note]
     assert (
         note
-        == "X, c: 4 verdicts are missing (2 refused, 1 no verdict in 3 replies, 1 no reply in 6 attempts); asked again by the same command."
+        == "X, c: 4 verdicts are missing (2 refused, 1 no verdict in 3 replies, 1 no reply in 6 attempts); run the same command to ask again."
     )
 
 

@@ -314,7 +314,7 @@ def test_a_cache_folder_that_cannot_be_looked_into_is_said(tmp_path, monkeypatch
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(ConfigError, match=r"cannot be looked into \(Permission denied\).*--cache"):
+    with pytest.raises(ConfigError, match=r"cannot be listed \(Permission denied\).*--cache"):
         TokenCache(tmp_path, max_bytes=1, identity={})
 
 

@@ -108,7 +108,7 @@ def test_a_second_asking_may_bring_the_verdict(stub, tmp_path):
 def test_a_refusal_stops_at_once_and_keeps_what_there_is(stub, tmp_path, status):
     judge([case(0)], tmp_path)
     stub.script = lambda n, request: stub.fail(status, "wrong key")
-    with pytest.raises(JudgeError, match=rf"refuses us: .*{status}.*check key, model, endpoint"):
+    with pytest.raises(JudgeError, match=rf"rejects our requests: .*{status}.*check key, model and endpoint"):
         judge([case(i) for i in range(200)], tmp_path)
     assert len(stub.requests) < 20
     stub.script = lambda n, request: stub.say(YES)

@@ -109,7 +109,7 @@ def test_line_numbers_count_lines_and_not_rows(tmp_path):
 
 
 def test_json_that_is_cut_off_or_no_list_is_an_error(tmp_path):
-    with pytest.raises(DatasetError, match="no valid JSON at line 1"):
+    with pytest.raises(DatasetError, match="is not valid JSON at line 1"):
         nextqa(tmp_path, '[{"video_name": "a"', name="val_qa.json")
     with pytest.raises(DatasetError, match=r"holds dict, expected a list"):
         nextqa(tmp_path, "{}", name="val_qa.json")

@@ -114,7 +114,7 @@ def test_the_report_says_what_a_reader_must_know(choice):
     text = to_markdown([choice])
     assert "| nextqa | c1 | all | accuracy | 62.5 [" in text
     assert "| 80 % | 50 |" in text
-    assert "10 questions, a part of the public file's 4996" in text
+    assert "10 of the public file's 4996 questions" in text
     assert "1 missing video, 1 not reached" in text
     assert "1 of the answers named no option and counts as wrong" in text
     assert "validation split" in text
@@ -123,7 +123,7 @@ def test_the_report_says_what_a_reader_must_know(choice):
 def test_a_run_of_a_benchmark_that_only_its_own_program_knows_is_reported(choice):
     text = to_markdown([choice | {"benchmark": "mine", "title": "My questions"}])
     assert "| mine | c1 | all | accuracy | 62.5 [" in text
-    assert "a part of the public file" not in text
+    assert "of the public file" not in text
 
 
 def test_csv_and_json_hold_the_same_figures(choice, tmp_path):

@@ -102,7 +102,7 @@ def test_what_cannot_be_asked_fails_before_the_video_is_read(tiny, changes, mess
 
 def test_tokens_are_no_video(tiny):
     tokens = dyto.VideoQA(tiny).encode(scenes((4, 5)))
-    with pytest.raises(dyto.ConfigError, match="tokens given"):
+    with pytest.raises(dyto.ConfigError, match="found encoded tokens"):
         inspect_video(dyto.VideoQA(tiny), tokens)
 
 

@@ -85,7 +85,7 @@ def test_a_family_without_a_tower_is_compressed_and_asked_like_any_other(folder,
 
 
 def test_the_former_names_of_a_familys_methods_are_taken_with_a_warning():
-    with pytest.warns(DeprecationWarning, match="_states is called tower_states now"):
+    with pytest.warns(DeprecationWarning, match="_states was renamed: use tower_states"):
 
         class Former(Own):
             def _states(self, pixels):
@@ -93,6 +93,6 @@ def test_the_former_names_of_a_familys_methods_are_taken_with_a_warning():
 
     assert Former.tower_states is Former._states
     tower = object.__new__(Former)
-    with pytest.warns(DeprecationWarning, match="_fit is called set_grid now"):
+    with pytest.warns(DeprecationWarning, match="_fit was renamed: use set_grid"):
         tower._fit((56, 56), (8, 4))
     assert (tower.image_size, tower.grid, tower.num_patches) == ((56, 56), (8, 4), 32)

@@ -186,7 +186,7 @@ def test_a_pipe_is_refused_without_waiting_for_it(tmp_path):
 def test_what_may_not_be_read_says_so(tmp_path, monkeypatch, folder):
     source = tmp_path if folder else write_bytes(tmp_path / "secret.mp4", b"secret")
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    assert "may not be read" in error_of(source)
+    assert "is not readable" in error_of(source)
 
 
 @pytest.mark.parametrize(("start", "end"), [(3.0, None), (7, 9), (1.01, 1.02)])

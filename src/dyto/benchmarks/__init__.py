@@ -52,10 +52,10 @@ GROUPS: dict[str, tuple[str, ...]] = {"vcgbench": ("generic", "temporal", "consi
 
 
 def get(name: str) -> Benchmark:
-    """The benchmark of that name.
+    """Return the benchmark with a name.
 
     Raises:
-        ConfigError: There is none; the message names the nearest.
+        ConfigError: The name is unknown; the message suggests the nearest.
     """
     if name not in BENCHMARKS:
         raise unknown("benchmark", name, BENCHMARKS)
@@ -63,15 +63,15 @@ def get(name: str) -> Benchmark:
 
 
 def expand(name: str, qa_file: str | Path | None = None) -> tuple[str, ...]:
-    """The names that a name stands for: "vcgbench" is three question files.
+    """Return the names of a group of benchmarks: "vcgbench" is three question files.
 
     Args:
-        name: A benchmark, or a group of them.
-        qa_file: The question file, if one is given; of a group it has to be the folder.
+        name: A benchmark or a group.
+        qa_file: The question file, if given; for a group the folder of all files.
 
     Raises:
-        ConfigError: An unknown name.
-        DatasetError: One file for a group of benchmarks.
+        ConfigError: The name is unknown.
+        DatasetError: A single file was given for a group.
 
     Example:
         >>> expand("vcgbench")

@@ -1,4 +1,4 @@
-"""ActivityNet-QA: untrimmed videos of two minutes, open-ended questions. Only file names begin with `v_`."""
+"""ActivityNet-QA: untrimmed videos of two minutes, open-ended questions. Only the file names begin with `v_`."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ NAMES = ("motion", "spatial", "temporal", "yes/no", "color", "object", "location
 
 
 def sample(row: Row) -> Sample:
-    """One row; the name loses its `v_`."""
+    """Make a sample from a row; the name loses its `v_`."""
     found = open_sample(row)
     return replace(found, video=found.video.removeprefix("v_"))
 

@@ -1,4 +1,4 @@
-"""What a benchmark is: questions about videos, and where the public files keep them."""
+"""Benchmarks: questions about videos, and how the public files store them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class Sample:
     """One question (VCGBench's consistency: a pair of them) about one video.
 
     Args:
-        video: Name of the video, as the prepared question file has it.
-        questions: The question; two of them where both are asked and judged together.
+        video: Name of the video, as in the prepared question file.
+        questions: The question; two if both are asked and judged together.
         question_id: The public file's id. It may repeat, and is never used as a key.
         answer: The true answer, as text.
         candidates: The options of a multiple choice question, else empty.
-        answer_number: Index of the right option; None where the file gives only the answer's text.
-        type: The public file's own label of the kind of question.
-        start: Begin of the clip in seconds, where the question is about a part of a longer video.
+        answer_number: Index of the right option; None if the file gives only the answer's text.
+        type: The public file's own label for the kind of question.
+        start: Start of the clip in seconds, if the question is about a part of a longer video.
         end: End of the clip in seconds.
-        extra: What the public file says besides, such as a duration class or a domain.
+        extra: Other data from the public file, such as a duration class or a domain.
         place: Position in the question file, from 0.
         line: Line (CSV) or record (JSON, parquet), from 1, for messages.
-        problems: What contradicts itself in this row; it is asked and scored all the same.
-        broken: Why this row cannot be asked or scored at all; empty if it can.
+        problems: Contradictions in this row; it is asked and scored anyway.
+        broken: Why this row cannot be asked or scored; empty if it can.
 
     Example:
         >>> Sample("clip", ("What happens?",), "q1", "nothing", place=12).key[:7]
@@ -56,7 +56,7 @@ class Sample:
 
     @cached_property
     def key(self) -> str:
-        """Place and content together: repeated ids lose nothing, and an edited row is another row."""
+        """Key of the row from place and content, so repeated ids lose nothing, and an edited row is a new row."""
         content = (
             *(self.video, self.questions, self.question_id, self.answer, self.candidates),
             *(self.answer_number, self.start, self.end),
@@ -67,32 +67,31 @@ class Sample:
 
     @property
     def clip(self) -> tuple[str, float | None, float | None]:
-        """What has to be decoded for this question; samples that share it share one encoding."""
+        """The part of the video to decode; samples with the same clip share one encoding."""
         return (self.video, None, None) if self.broken else (self.video, self.start, self.end)
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A dataset, declared.
+    """The declaration of a dataset.
 
     Args:
-        name: What is typed: "nextqa".
-        title: What is printed: "NExT-QA".
-        kind: "choice" (scored by option), "open" (judged yes or no and 0 to 5) or "generative" (judged 0 to
-            5).
-        prepared: The prepared question file (for "open": questions and answers) under the folder of them.
+        name: Name to type: "nextqa".
+        title: Name to print: "NExT-QA".
+        kind: "choice" (scored by option), "open" (judged yes or no and 0 to 5) or "generative" (judged 0 to 5).
+        prepared: The prepared question file (for "open": questions and answers) under the folder of prepared files.
         videos: Folder of the videos under the folder of all data.
         columns: Columns that the public file must have.
-        sample: One row of the public file to a `Sample`; place and line are filled in by the reader.
-        source: Where the public file comes from.
-        groupings: Breakdowns of the report: a name, and the function from a sample to its group.
-        aspects: What the judge rates: "match" for open questions, VCGBench's five aspects otherwise.
-        rows: Number of rows of the public file; another number is a subset, and the report says so.
-        note: What a reader of the figures must know, such as that the rows are a validation split.
-        subfolders: Folders under `videos` to look in besides.
-        folders_of: By a sample's type, those of them in which its video lies first of all.
-        prefixes: What may stand before a video's name on disk.
-        folder_fps: Frames per second of a video that comes as a folder of frames.
+        sample: Function from a row of the public file to a `Sample`; the reader fills in place and line.
+        source: Source of the public file.
+        groupings: Breakdowns of the report: names, and functions from a sample to its group.
+        aspects: Aspects to judge: "match" for open questions, VCGBench's five aspects otherwise.
+        rows: Number of rows of the public file; with another number, the report says that it is a subset.
+        note: Note for readers of the figures, such as that the rows are a validation split.
+        subfolders: Additional folders under `videos` to search.
+        folders_of: For each sample type the subfolders to search first.
+        prefixes: Possible prefixes of a video's name on disk.
+        folder_fps: Frames per second of a video that is a folder of frames.
         subtitles: Folder of `.srt` files under the folder of all data, if the questions come with them.
     """
 
@@ -116,14 +115,14 @@ class Benchmark:
 
 
 class HugeNumber(str):
-    """The digits of a whole number of so many that Python refuses to read it: no text, and no number."""
+    """The digits of a whole number that is too long for Python to read; neither text nor number."""
 
 
 def text(row: Row, column: str) -> str:
-    """The text of a cell; a number counts as text, and nothing else does. (NaN is how tables write that there is none.)
+    """Return the text of a cell; a number counts as text, but nothing else does. NaN means that there is none.
 
     Raises:
-        ValueError: There is no such cell, or it holds no text.
+        ValueError: The cell is missing, or does not hold text.
 
     Example:
         >>> text({"question_id": 7}, "question_id")
@@ -138,20 +137,20 @@ def text(row: Row, column: str) -> str:
 
 
 def text_or_none(row: Row, column: str) -> str:
-    """The text of a cell, or "" where there is none."""
+    """Return the text of a cell, or "" if there is none."""
     return "" if row.get(column) is None or _is_nan(row[column]) else text(row, column)
 
 
 def _is_nan(value: object) -> bool:
-    """Whether a cell holds NaN or infinity."""
+    """Return whether a cell holds NaN or infinity."""
     return isinstance(value, float) and not math.isfinite(value)
 
 
 def texts(row: Row, column: str) -> tuple[str, ...]:
-    """The texts in a cell that holds a list of them.
+    """Return the texts in a cell that holds a list of texts.
 
     Raises:
-        ValueError: There is no such cell, or it holds no list of texts.
+        ValueError: The cell is missing, or does not hold a list of texts.
 
     Example:
         >>> texts({"candidates": ["one", 2]}, "candidates")
@@ -166,7 +165,7 @@ def texts(row: Row, column: str) -> tuple[str, ...]:
 
 
 def kind_of(value: object) -> str:
-    """What a value is, in words of JSON."""
+    """Describe the kind of a value in JSON terms."""
     names = {type(None): "null", dict: "an object", list: "a list", str: "a text", bool: "true or false"}
     names[HugeNumber] = "a number of too many digits"
     if _is_nan(value):
@@ -175,7 +174,7 @@ def kind_of(value: object) -> str:
 
 
 def by_type(names: Mapping[str, str], *, prefix: int | None = None) -> Callable[[Sample], str]:
-    """A grouping by the type label, or by its first characters, under readable names.
+    """Return a grouping by the type label, or by its first characters, with readable names.
 
     Example:
         >>> causal = by_type({"C": "causal"}, prefix=1)
@@ -186,7 +185,7 @@ def by_type(names: Mapping[str, str], *, prefix: int | None = None) -> Callable[
 
 
 def by_extra(key: str) -> Callable[[Sample], str]:
-    """A grouping by something that the public file says besides.
+    """Return a grouping by another field of the public file.
 
     Example:
         >>> by_extra("domain")(Sample("v", ("why?",), "1", "so", extra={"domain": "Sports"}))
@@ -196,7 +195,7 @@ def by_extra(key: str) -> Callable[[Sample], str]:
 
 
 def open_sample(row: Row) -> Sample:
-    """The row of an open-ended question file in the IG-VLM project's columns.
+    """Make a sample from a row of an open-ended question file with the IG-VLM project's columns.
 
     Example:
         >>> open_sample({"video_name": "v", "question": "who?", "question_id": "1", "answer": "a man"}).answer
@@ -207,7 +206,7 @@ def open_sample(row: Row) -> Sample:
 
 
 def choice_sample(row: Row) -> Sample:
-    """The row of a multiple choice question file in the IG-VLM project's columns (`a0` .. `a4`).
+    """Make a sample from a row of a multiple choice file with the IG-VLM project's columns (`a0` .. `a4`).
 
     Example:
         >>> row = {"video_name": "v", "question": "who?", "question_id": "1", "answer": "b"}

@@ -1,8 +1,8 @@
-"""MVBench: twenty short tasks out of eleven datasets, as one JSON list a task."""
+"""MVBench: twenty short tasks from eleven datasets, with one JSON list per task."""
 
 from dyto.benchmarks.base import Benchmark, Row, Sample, text, texts
 
-TASKS = {  # by their folders in the dataset's archives, those of today among them
+TASKS = {  # by folder in the dataset's archives, old and current
     "star/Charades_v1_480 star/Charades_segment": "action_sequence action_prediction object_interaction",
     "perception/videos": "object_shuffle action_count state_change character_order",
     "clevrer/video_validation": "object_existence moving_direction moving_count moving_attribute "
@@ -16,7 +16,7 @@ FOLDERS = {task: tuple(places.split()) for places, tasks in TASKS.items() for ta
 
 
 def sample(row: Row) -> Sample:
-    """One record; the reader adds `task` (the file's name) and `index` (the record's place in it)."""
+    """Make a sample from a record; the reader adds `task` (the file's name) and `index` (the record's place in it)."""
     own = {"question_id": f"{row['task']}_{row['index']}", **row}
     told = (text(row, "video"), (text(row, "question"),), text(own, "question_id"), text(row, "answer"))
     return Sample(*told, texts(row, "candidates"), type=row["task"], start=row.get("start"), end=row.get("end"))

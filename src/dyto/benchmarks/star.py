@@ -8,7 +8,7 @@ TYPES = {name: name for name in ("Interaction", "Sequence", "Prediction", "Feasi
 
 
 def sample(row: Row) -> Sample:
-    """One row; start and end are read out of the name, where it has them."""
+    """Make a sample from a row; start and end come from the name, if it has them."""
     clip = str(row["video_name"]).rsplit("_", 2)
     try:
         start, end = (float(part) for part in clip[1:])

@@ -1,4 +1,4 @@
-"""The synthetic world: coloured shapes whose truth is known, asked by options and for free answers."""
+"""The synthetic world: coloured shapes with known truth, asked with options and for free answers."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ SYNTHETIC = Benchmark(
     videos="multiple_choice_qa/Synthetic/video",
     columns=("video_name", "question", "question_id", "answer", "a0", "a1"),
     sample=choice_sample,
-    source="what `dyto synth benchmark` writes",
+    source="the output of `dyto synth benchmark`",
     groupings={"type": lambda s: s.type, "regime": by_extra("regime")},
 )
 SYNTHETIC_OPEN = replace(

@@ -8,14 +8,14 @@ FILE = "VCGBench/Video-ChatGPT-{}_val_qa.json"
 
 
 def sample(row: Row) -> Sample:
-    """One row; the name loses its `v_`. The second way of asking comes from consistency's second file."""
+    """Make a sample from a row; the name loses its `v_`. Consistency's second file gives the second question."""
     found = open_sample(row)
     questions = tuple(text(row, column) for column in ("question", "second_question") if column in row)
     return replace(found, video=found.video.removeprefix("v_"), questions=questions, type="")
 
 
 def declare(name: str, file: str, aspects: tuple[str, ...], rows: int) -> Benchmark:
-    """One of the three question files."""
+    """Declare one of the three question files."""
     return Benchmark(
         name=name,
         title=f"VCGBench {name}",

@@ -6,7 +6,7 @@ from dyto.benchmarks.base import Benchmark, Row, Sample, by_extra, text, texts
 
 
 def sample(row: Row) -> Sample:
-    """One row of the parquet or JSON file; the options lose their "A. ", the letter becomes a number."""
+    """Make a sample from a parquet or JSON row; options lose their "A. ", and the letter becomes a number."""
     options = tuple(o.partition(". ")[2] if o[1:3] == ". " else o for o in texts(row, "options"))
     answer = text(row, "answer")
     number = "ABCDEFGH".find(answer.strip()[:1] or "?")

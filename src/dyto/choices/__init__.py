@@ -1,6 +1,6 @@
-"""Multiple choice: how options are written into a question, and how an answer is read back.
+"""Multiple choice: writing options into a question, and reading the answer.
 
-The reader never guesses: an answer that names no option, or several, is None.
+Nothing is guessed: an answer that names no option, or several, is None.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ def format_choices(choices: Sequence[str], *, separator: str = "\n") -> str:
 
     Args:
         choices: Two to 26 options, none empty.
-        separator: What stands between them.
+        separator: Text between two options.
 
     Returns:
         "(A) first", "(B) second", ... joined by `separator`.
 
     Raises:
-        ConfigError: Too few or too many options, or an empty one.
+        ConfigError: There are too few or too many options, or one is empty.
 
     Example:
         >>> format_choices(["a cat", "a dog"], separator=" ")
@@ -45,29 +45,28 @@ def format_choices(choices: Sequence[str], *, separator: str = "\n") -> str:
 
 
 def parse_choice(text: str, choices: Sequence[str]) -> int | None:
-    """Read which option an answer names.
+    """Return the option that an answer names.
 
-    What stands in a reasoning block (`<think>`) never counts. In what remains, the first of these that is there
-    decides, and what is further down is not looked at:
+    A reasoning block (`<think>`) never counts. In the rest, the first of these that is found decides, and later ones
+    are ignored:
 
     1. the whole answer is the text of an option ("a dog"), unless it is a single letter and some option has it;
-    2. the contents of `<answer>` or a box, or what is called final ("Final answer: B");
-    3. what is announced ("The answer is B", "Answer: b", "I choose (B)", "B is correct", "答案是B");
-    4. what is said ("I think B", "It is B");
+    2. the contents of `<answer>` or a box, or a final answer ("Final answer: B");
+    3. an announcement ("The answer is B", "Answer: b", "I choose (B)", "B is correct", "答案是B");
+    4. a statement ("I think B", "It is B");
     5. a letter that begins the answer or a line ("B", "B. a dog", "**B**");
     6. a letter in brackets or named as an option ("(B)", "option B", "Risposta: B");
     7. the text of an option within the answer ("It is a dog");
-    8. yes or no, where an option begins with it ("No, it is not").
+    8. yes or no, if an option begins with it ("No, it is not").
 
-    A correction ("Wait, actually the answer is B", "Yes. Wait, no") takes back all that was named before it. Where
-    several places of the same step name different options, or one place names several ("A and B"), there is no
-    answer; nor is there where a letter past the last option is named, or a letter together with another option's
-    text. What is said of other options afterwards ("The answer is A. Option B shows a dog.") is no second answer. A
-    denied letter ("not A", "(A) is wrong", "all but A") is not named. Emphasis, quotes and brackets of any sort, and
-    full width, are decoration.
+    A correction ("Wait, actually the answer is B", "Yes. Wait, no") cancels everything named before it. There is no
+    answer if one step names different options in several places, or several in one place ("A and B"), or a letter
+    past the last option, or a letter with another option's text. Later remarks about other options ("The answer is
+    A. Option B shows a dog.") are not a second answer. A denied letter ("not A", "(A) is wrong", "all but A") is not
+    named. Emphasis, quotes, brackets of any kind and full-width characters are ignored.
 
     Args:
-        text: What the model answered.
+        text: The model's answer.
         choices: The options, in the order of their letters.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What decorates an answer and does not count: reasoning, emphasis, brackets of any sort, tags and boxes."""
+"""Removal of decoration from an answer: reasoning, emphasis, brackets of any kind, tags and boxes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from string import ascii_uppercase
 
 TAGGED = "\ue000"
 ENDED = "\ue001"
-"""Stand in cleaned text where the contents of an `<answer>` or a box begin and end."""
+"""Marks in cleaned text where the contents of an `<answer>` or a box begin and end."""
 
 LONGEST = 10_000
-"""Characters of an answer that are read; of a longer one, its end."""
+"""Number of characters of an answer that are read; the end of a longer answer."""
 
 WORD = "0-9A-Za-z\u00c0-\u024f\u0370-\u04ff"
-"""The characters that make words between spaces. Chinese and Japanese are none: a letter may touch them."""
+"""Characters of words between spaces. Chinese and Japanese characters are excluded: a letter may touch them."""
 
 
 THINKING = re.compile(
@@ -31,7 +31,7 @@ _ENCLOSED = {
 
 
 def without_reasoning(text: str) -> str:
-    """Drop what a model wrote while it thought, also where the block was opened in the prompt or never closed.
+    """Remove a model's reasoning, even if the block was opened in the prompt or never closed.
 
     Example:
         >>> without_reasoning("<think>A?</think>B"), without_reasoning("so A</think>B"), without_reasoning("B<think>A")
@@ -51,7 +51,7 @@ def without_reasoning(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Text without reasoning and decoration: what wraps one letter becomes brackets, tags and boxes a mark.
+    """Remove reasoning and decoration; wrappers of a single letter become brackets, and tags and boxes become marks.
 
     Example:
         >>> clean("The answer is **B**, 【C】 or Ｄ")

@@ -1,4 +1,4 @@
-"""The letters of an answer, and how firmly each of them is named."""
+"""The letters of an answer, and how firmly each is named."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True)
 class _Statement:
-    """A place that names an option, or `SEVERAL`."""
+    """A statement that names an option, or `SEVERAL`."""
 
     start: int
     end: int
@@ -51,22 +51,22 @@ class _Statement:
 
 @dataclass(frozen=True)
 class _Mention:
-    """Letters in one list, each perhaps with its option's text behind it."""
+    """Letters in one list, each optionally followed by its option's text."""
 
     named: set[int]
     bare_end: int  # of the last letter, before its option's text
     end: int
-    told: int  # how many have their text behind them
+    told: int  # how many are followed by their text
     decorated: bool
 
 
 def index_of(letter: str) -> int:
-    """The place of a letter's option."""
+    """Return the index of a letter's option."""
     return ord(letter.upper()) - ord("A")
 
 
 class Letters:
-    """An answer's letters and what is said about each; with them the texts that are announced like letters.
+    """The letters of an answer with their context, and option texts that are announced like letters.
 
     Args:
         text: The answer, cleaned.
@@ -77,12 +77,15 @@ class Letters:
         self._plain, self._options = text, options
         self.denied = set[int]()
         initials = (found.span() for found in words.INITIALS.finditer(text))
-        for start, end in (*options.spelled(text), *initials):  # the letter in "vitamin C" is no answer, if an option
+        for start, end in (
+            *options.spelled(text),
+            *initials,
+        ):  # the letter in "vitamin C" is part of an option, not an answer
             text = text[:start] + re.sub(r"(?<!\w)[A-Za-z](?!\w)", _MASK, text[start:end]) + text[end:]
         self._text = text
 
     def chosen(self) -> int | None:
-        """The option that is named most firmly, `SEVERAL` where such places differ; None where none is."""
+        """Return the option named most firmly, `SEVERAL` if such statements differ, or None."""
         found = sorted([*self._lettered(), *self._worded()], key=lambda statement: statement.start)
         since = 0
         for number, (before, after) in enumerate(pairwise(found), 1):
@@ -100,7 +103,7 @@ class Letters:
         return first if set(others) <= {first} else SEVERAL
 
     def _takes_back(self, last: int, start: int) -> bool:
-        """Whether what stands between two statements takes back the first: "wait", "but the answer is"."""
+        """Return whether the text between two statements cancels the first: "wait", "but the answer is"."""
         if words.CORRECTION.search(self._text, last, start):
             return True
         return any(
@@ -109,7 +112,7 @@ class Letters:
         )
 
     def _lettered(self) -> Iterator[_Statement]:
-        """What is named by letter."""
+        """Return the statements by letter."""
         end = 0
         for match in _LETTER.finditer(self._text):
             if match.start() < end:
@@ -132,11 +135,11 @@ class Letters:
                 self.denied |= mention.named
                 continue
             rank = self._rank(mention, before, cue, sentence)
-            if rank is not None and mention.told < len(self._options):  # else these are the options once more
+            if rank is not None and mention.told < len(self._options):  # otherwise the options are merely repeated
                 yield _Statement(match.start(), end, rank, self._option(mention))
 
     def _mention(self, match: re.Match[str], lower: bool, whole_sentences: bool) -> _Mention | None:
-        """The list that begins with a letter and may end with its sentence; None if that is a word of a sentence."""
+        """Return the list of letters that begins here, or None if the letter is a word of a sentence."""
         named, told = set[int](), 0
         bare_end = end = match.start()
         upcoming: re.Match[str] | None = match
@@ -156,7 +159,7 @@ class Letters:
         return _Mention(named, bare_end, end, told, decorated) if named else None
 
     def _letter(self, match: re.Match[str], lower: bool) -> str | None:
-        """The letter in upper case; None where it is a word, such as an article."""
+        """Return the letter in upper case, or None if it is a word, such as an article."""
         letter = match["closed"] or match["bare"]
         known = index_of(letter) < len(self._options)
         if match["closed"] or match["half"]:
@@ -174,7 +177,7 @@ class Letters:
         return letter.upper()
 
     def _next(self, end: int) -> re.Match[str] | None:
-        """The next letter of a list; None where what follows is something else."""
+        """Return the next letter of a list, or None if something else follows."""
         gap = words.BETWEEN.match(self._text, end)
         match = _LETTER.match(self._text, gap.end()) if gap else None
         if gap is None or match is None or _JOINED.search(gap[0]):
@@ -192,7 +195,7 @@ class Letters:
         return match if joined or not re.match(rf"\s*[{WORD}]", rest) else None
 
     def _denied(self, mention: _Mention, before: str, cue: re.Match[str] | None) -> bool:
-        """Whether letters are named as wrong ones: "not A", "A is wrong"."""
+        """Return whether letters are denied: "not A", "A is wrong"."""
         if cue and words.NEGATION.search(cue["head"].replace(cue["gap"] or "\n", "")):
             return True
         if (_DENYING.search(before) or _DOUBTING.search(before)) and not (cue and cue["tag"]):
@@ -201,7 +204,7 @@ class Letters:
         return behind.match(self._text, mention.end) is not None
 
     def _rank(self, mention: _Mention, before: str, cue: re.Match[str] | None, sentence: str) -> Rank | None:
-        """How firmly letters are named; None if not at all."""
+        """Return how firmly letters are named; None if not at all."""
         text, end = self._text, mention.end
         closes = _CLAUSE_END.match(text, end) is not None
         if cue and (cue["tag"] or words.FINAL.search(sentence + cue[0])):
@@ -227,12 +230,12 @@ class Letters:
         return Rank.MENTIONED if mention.decorated or alone or named else None
 
     def _goes_on(self, end: int) -> bool:
-        """Whether no word follows a letter, or one that may follow an answer ("B because")."""
+        """Return whether a letter is followed by no word, or by one that may follow an answer ("B because")."""
         follows = re.match(rf" ([{WORD}][{WORD}'-]*)", self._text[end:])
         return follows is None or words.FOLLOWING.fullmatch(follows[1]) is not None
 
     def _option(self, mention: _Mention) -> int:
-        """The option of a mention; `SEVERAL` if there are more, or the text behind the letter is another's."""
+        """Return the option of a mention; `SEVERAL` if there are more, or the letter has another option's text."""
         index, *others = mention.named
         if others or index >= len(self._options):
             return SEVERAL
@@ -241,7 +244,7 @@ class Letters:
         return SEVERAL if closed and index not in behind else index
 
     def _worded(self) -> Iterator[_Statement]:
-        """What is announced by the text of an option."""
+        """Return the statements that announce the text of an option."""
         letters = [match.start() for match in _LETTER.finditer(self._text) if self._letter(match, True)]
         for cue in words.ANNOUNCING.finditer(self._plain):
             begin = cue.end("head")
@@ -266,7 +269,7 @@ class Letters:
 
 
 def _before(pattern: re.Pattern[str]) -> re.Pattern[str]:
-    """The same, right before a place."""
+    """Match a pattern that ends right before a position."""
     return re.compile(rf"(?:{pattern.pattern})\Z", pattern.flags)
 
 

@@ -1,4 +1,4 @@
-"""Options by their text: which of them a piece of an answer names in words."""
+"""Options named by their text in an answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dyto.choices.cleaning import ENDED, clean
 from dyto.choices.wording import CORRECTION
 
 SEVERAL = -1
-"""Stands for several options, or for one that there is not."""
+"""Index that stands for several options, or for one that does not exist."""
 
 _HAN = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _TOKEN = re.compile(
@@ -63,7 +63,7 @@ class Options:
         return len(self._full)
 
     def verbatim(self, text: str) -> int | None:
-        """The option that a text is, but for punctuation and an article at its beginning."""
+        """Return the option that equals a text, ignoring punctuation and a leading article."""
         said = tuple(token.text for token in _tokens(text))
         plain = _without_article(said) if re.match(r"\W*\w+\s+\w", text) else said
         for form, options in ((said, self._full), (plain, self._plain)):
@@ -72,7 +72,7 @@ class Options:
         return None
 
     def behind(self, text: str, at: int) -> dict[int, int]:
-        """The options whose text stands at a place of a text, and where each of them ends."""
+        """Return the options whose text begins at a position, and where each ends."""
         if (text, at) in self._found:
             return self._found[text, at]
         tokens = _tokens(text[at:], self._reach)
@@ -86,14 +86,14 @@ class Options:
         return self._found.setdefault((text, at), found)
 
     def spelled(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where an option of several words, such as "vitamin C", stands in a text, word for word."""
+        """Return where an option of several words, such as "vitamin C", occurs verbatim in a text."""
         for full in self._full:
             if len(full) > 1:
                 pattern = r"(?<!\w)" + r"\s+".join(map(re.escape, full)) + r"(?!\w)"
                 yield from (match.span() for match in re.finditer(pattern, text, re.IGNORECASE))
 
     def named(self, text: str) -> int | None:
-        """The one option that is named in words; `SEVERAL` for several, None for none or where it is denied."""
+        """Return the option named in words; `SEVERAL` for several, None for none or a denied one."""
         tokens = _tokens(text)
         denials = {i for i, token in enumerate(tokens) if _NEGATIVE.fullmatch(token.text)}
         spans, spent = list[tuple[frozenset[int], int]](), set[int]()
@@ -117,13 +117,13 @@ class Options:
             named.add(index)
             spent |= span
             if not before and _CLAUSE_END.match(text, tokens[max(span)].end):
-                spent |= denials  # "A dog, because it is not ...": what comes later is the reason
+                spent |= denials  # "A dog, because it is not ...": the rest is the reason
         if len(named) > 1:
             return SEVERAL
         return named.pop() if named and denials <= spent else None
 
     def yes_or_no(self, text: str) -> int | None:
-        """The option that begins with the yes or no of a text: of its beginning, or of a clause of its own."""
+        """Return the option that begins with the yes or no at the start of a text or of a separate clause."""
         if not self._yes_no:
             return None
         turns = [turn.end() for turn in CORRECTION.finditer(text) if turn[0].lower() != "no"]

@@ -1,4 +1,4 @@
-"""The words around an answer: what announces, denies or corrects a letter, in some languages."""
+"""Words around an answer that announce, deny or correct a letter, in several languages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dyto.choices.cleaning import TAGGED, WORD
 
 
 def _words(words: str) -> str:
-    """An alternation of whole words."""
+    """Return a pattern that matches any of some whole words."""
     return rf"(?<![{WORD}])(?:{words})(?![{WORD}])"
 
 
@@ -63,7 +63,7 @@ ANNOUNCING = re.compile(
     rf"|{_words('richtig|correct')}\s+(?:ist|is)|正确的是|应该?[为是]){_FILL}",
     re.IGNORECASE,
 )
-"""What stands before an announced letter or text: "the answer is", "Answer:", "I choose", "答案是"."""
+"""Text before an announced letter or text: "the answer is", "Answer:", "I choose", "答案是"."""
 
 SAYING = re.compile(
     r"(?P<head>"
@@ -76,7 +76,7 @@ SAYING = re.compile(
     + rf"|我(?:认为|觉得|想)|(?<!\w)[这那它]?是)(?![{WORD}]){_FILL}",
     re.IGNORECASE,
 )
-"""What stands before a letter that is said but not announced: "I think it is"."""
+"""Text before a letter that is stated but not announced: "I think it is"."""
 
 CONCLUDING = re.compile(
     "(?:"
@@ -87,10 +87,10 @@ CONCLUDING = re.compile(
     + f"|所以|因此|故|だから|したがって|はい){_FILL}",
     re.IGNORECASE,
 )
-"""What stands before a letter that ends its clause: "So, B."."""
+"""Text before a letter that ends its clause: "So, B."."""
 
 MENTIONING = re.compile(rf"(?:{_CHOICE}|{_words('options|choices')})\s*", re.IGNORECASE)
-"""What makes a bare letter a mention: "option B"."""
+"""Words that make a bare letter a mention: "option B"."""
 
 FINAL = re.compile(
     r"(?<!\w)(?:final|finale|endgültige?|définitive)\s+(?:\w+\s+){0,2}?"
@@ -99,7 +99,7 @@ FINAL = re.compile(
     r"|in conclusion|in summary|to conclude|zusammenfassend|en conclusion|en conclusión|最终|最終|最后的?答案|综上",
     re.IGNORECASE,
 )
-"""What marks an announcement as final."""
+"""Words that mark an announcement as final."""
 
 CORRECTION = re.compile(
     _words(
@@ -115,18 +115,18 @@ CORRECTION = re.compile(
     + "|待って|訂正|やっぱり|やはり|実は|いや[、,]|すみません",
     re.IGNORECASE,
 )
-"""What takes back whatever was announced before it."""
+"""Words that cancel everything announced before."""
 
 CORRECTING = re.compile(
     rf"(?P<head>{CORRECTION.pattern})[.!,…]*(?:{_FILL}{_words('no')}[ .!,…—–-]*[.!,…—–-])?{_FILL}", re.IGNORECASE
 )
-"""What stands before a letter that corrects: "on second thought,"."""
+"""Text before a corrected letter: "on second thought,"."""
 
 BUT = re.compile(
     rf"(?:{_words('but|rather|instead|sondern|mais|sino')}|而是|[,，、] ?是|なく)[,、]?{_FILL}",
     re.IGNORECASE,
 )
-"""What stands before the letter that takes another's place: "not A but"."""
+"""Text before a letter that replaces another: "not A but"."""
 
 DENYING = re.compile(
     rf"(?:{_NEGATION}|"
@@ -138,7 +138,7 @@ DENYING = re.compile(
     + rf"|排除|除了|非|别){_FILL.replace(',', '')}|(?<![{WORD}])no\s+\(?",
     re.IGNORECASE,
 )
-"""What stands before a denied letter."""
+"""Text before a denied letter."""
 
 DOUBTING = re.compile(
     rf"(?:(?:{_NEGATION})\s*{_words('think|believe|say|suspect|true|likely|possible|sure|certain')}"
@@ -146,7 +146,7 @@ DOUBTING = re.compile(
     + rf"(?:(?!{_words('but|aber|mais|pero')})[^.,;!?\n])*",
     re.IGNORECASE,
 )
-"""What stands before something that is doubted: "I don't think that it is"."""
+"""Text before a doubted statement: "I don't think that it is"."""
 
 TURNING = re.compile(
     rf"(?P<turn>{_words('but|however|still|aber|jedoch|mais|cependant|pero|sin embargo')}|但是?|然而|不过|しかし|でも)"
@@ -155,30 +155,30 @@ TURNING = re.compile(
     rf"|我?(?:{_VERB})|(?:正确的?|我的)?(?:{_NOUN})|{_words('elijo|escojo|selecciono')})[^.!?\n]{{0,60}}",
     re.IGNORECASE,
 )
-"""What takes back an announcement where another one follows: "but the answer is", "but I choose"."""
+"""Words that cancel an announcement if another one follows: "but the answer is", "but I choose"."""
 
 HEDGED = re.compile(
     _words("could|might|may|also|too|maybe|perhaps|possibly|könnte|auch|vielleicht|aussi|pourrait|también|podría")
     + "|也|可能|か",
     re.IGNORECASE,
 )
-"""What says that a second answer stands beside the first."""
+"""Words that add a second answer to the first."""
 
 POSSIBLY = re.compile(_words("could|might|may|könnte|pourrait|podría"), re.IGNORECASE)
-"""What makes an announcement one of several possible ones: "the answer could be"."""
+"""Words that make an announcement a mere possibility: "the answer could be"."""
 
 INITIALS = re.compile(rf"(?<![{WORD}])(?:[A-Za-z]\.){{2,}}[A-Za-z](?![{WORD}])")
-"""Letters that are one word: "U.S.A."."""
+"""Letters that form one word: "U.S.A."."""
 
 CALLED_OPTION = re.compile(r"[ )]*(?:选?项|選択肢|番)(?!目)")
-"""What stands behind a letter that is called an option: "B选项"."""
+"""Text after a letter that names it an option: "B选项"."""
 
 _IS = _words("is|are|was|were|would be|can be|seems|looks|sounds|appears|ist|sind|est|sont|es|son") + "|是"
 ONE = re.compile(
     "[ ):.]*" + _words("is|was|isn't|wasn't|can't|cannot|doesn't|does|seems|ist|est|n'est|es"),
     re.IGNORECASE,
 )
-"""What is said of one letter alone, and not of the whole list that it ends."""
+"""Statements about a single letter, not about the whole list that it ends."""
 
 WRONG = re.compile(
     rf"\s*(?:(?:{_IS})(?:\s*(?:{_SURELY}))*\s*(?:(?:the|an?)\s+)?(?:"
@@ -189,7 +189,7 @@ WRONG = re.compile(
     + "|错|误)|不对|不正确|错误)",
     re.IGNORECASE,
 )
-"""What stands behind a denied letter and its text."""
+"""Text after a denied letter and its option text."""
 
 DENIED = re.compile(
     rf"(?:[ ):]*|[ )]*\.[ )]*(?-i:(?=[a-z])))(?:(?:{_IS})(?:\s*(?:{_SURELY}))*\s*(?:(?:the|an?|die|la|le|une?)\s+)?(?:"
@@ -207,7 +207,7 @@ DENIED = re.compile(
     + r"(?=\s*[.,;\n]|\s*\Z))",
     re.IGNORECASE,
 )
-"""What stands behind a denied letter."""
+"""Text after a denied letter."""
 
 REASON = (
     _words(
@@ -216,7 +216,7 @@ REASON = (
     )
     + "|因为|因為|から"
 )
-"""What begins the reason, which announces nothing."""
+"""Words that begin a reason, which announces nothing."""
 
 _RIGHT = _words(
     "correct|right|best|better|true|accurate|most accurate|richtig|korrekt|bonne|juste|richtige|korrekte|beste|"
@@ -234,7 +234,7 @@ CONFIRMED = re.compile(
     + "|(?:选?项|選択肢)?(?:是|が|は)?(?:最)?(?:正确|对的?|正解|正しい)|です|だと思|を選)",
     re.IGNORECASE,
 )
-"""What stands behind an announced letter: "is the right answer"."""
+"""Text after an announced letter: "is the right answer"."""
 
 BETWEEN = re.compile(
     r"(?:[\s,;:./\\&|+、()·–-]|"
@@ -245,7 +245,7 @@ BETWEEN = re.compile(
     + "|和|或者?|与|與|及|以及|还有|と|か|または|や|も|それとも|选项)*",
     re.IGNORECASE,
 )
-"""What may stand between two letters of one list."""
+"""Text allowed between two letters of one list."""
 
 FOLLOWING = re.compile(
     "is|are|was|were|because|since|as|and|or|but|not|for|due|given|which|would|with|in|on|based|from|seems|appears|matches|"
@@ -254,7 +254,7 @@ FOLLOWING = re.compile(
     "y|o|e|porque|es|ya|sino",
     re.IGNORECASE,
 )
-"""The words that may follow the letter A; any other word makes it an article."""
+"""Words that may follow the letter A; before any other word it is an article."""
 
 VERBS = re.compile("would|can|must|should|has|am|was", re.IGNORECASE)
-"""Those of them that may also follow the pronoun I."""
+"""Words among these that may also follow the pronoun I."""

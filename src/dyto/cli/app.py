@@ -1,4 +1,4 @@
-"""The command line: `dyto ask`, `dyto list` and what other modules add."""
+"""The command line: `dyto ask`, `dyto list` and the commands of other modules."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from dyto.models.loading_options import Loading
     from dyto.savings import Savings
 
-# Names of files and answers of models are printed as they are, brackets and ":words:" too.
+# File names and answers are printed verbatim, including brackets and ":words:".
 
 app = typer.Typer(
     name="dyto",
@@ -54,7 +54,7 @@ STAGE_WORDS = {
 }
 
 
-Question = Annotated[str, typer.Argument(help="What you want to know.", show_default=False)]
+Question = Annotated[str, typer.Argument(help="The question.", show_default=False)]
 Choices = Annotated[
     list[str] | None,
     typer.Option(help="Options of a multiple choice question: --choices 'a cat' 'a dog'.", metavar="A B ..."),
@@ -84,9 +84,11 @@ def ask(
     choices: Choices = None,
     prompt: options.PromptName = None,
     max_new_tokens: options.MaxNewTokens = 128,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else.")
+    ] = False,
     save_keyframes: Annotated[
-        Path | None, typer.Option(help="Save a picture of the key frames.", metavar="FILE.png")
+        Path | None, typer.Option(help="Save a picture of the key frames to this file.", metavar="FILE.png")
     ] = None,
     evidence: Annotated[bool, typer.Option("--evidence", help="Say which moments the answer rests on.")] = False,
     eye: Annotated[
@@ -127,17 +129,17 @@ def ask_and_print(
     savings: Savings | None = None,
     eye: str | None = None,
 ) -> None:
-    """Answer one question and print it, as the commands do.
+    """Answer one question and print the answer, as the commands do.
 
     Args:
         video: A video file, or a folder of pictures.
         question: The question.
-        strategy: A strategy.
+        strategy: The strategy.
         sampling: Options of `dyto.sample_frames`.
-        loading: The model.
+        loading: The model and how to load it.
         choices: Options of a multiple choice question.
-        prompt: A template by name, or a file.
-        max_new_tokens: Most tokens of the answer.
+        prompt: Name or file of a template.
+        max_new_tokens: Largest number of tokens in the answer.
         as_json: Print one JSON document and nothing else.
         save_keyframes: Where to save a picture of the key frames.
         evidence: Say which moments the answer rests on.
@@ -152,8 +154,8 @@ def ask_and_print(
         from dyto.pipeline import VideoQA
         from dyto.video import existing
 
-        existing(video)  # what is not there fails before a model is loaded
-        seen: list[Any] = []  # the frames, kept for the picture of them: the file is read once
+        existing(video)  # fail for a missing file before a model is loaded
+        seen: list[Any] = []  # keep the frames for their picture, so that the file is read once
         if save_keyframes:
             check_sheet(save_keyframes)
             sampling = {**sampling, "preview": TILE}
@@ -167,7 +169,7 @@ def ask_and_print(
         qa.on_frames = seen.append if save_keyframes else None
         asked: Any = video
         options = sampling
-        if evidence:  # the tokens are wanted again
+        if evidence:  # the tokens are used again below
             asked, options = qa.encode(video, question=qa.question_for_strategy(question), **sampling), {}
         if as_json:
             answer = qa.ask(asked, question, choices=choices, max_new_tokens=max_new_tokens, **options)
@@ -184,7 +186,7 @@ def ask_and_print(
         print_answer(answer, qa, choices)
         if evidence:
             print_evidence(moments)
-    if save_keyframes:  # last: where it cannot be written, the answer has been given
+    if save_keyframes:  # last, so that the answer is printed even if the picture cannot be saved
         save_keyframe_sheet(save_keyframes, seen[-1], answer.keyframes)
         if not as_json:
             out.print(f"saved       {save_keyframes}")
@@ -205,19 +207,21 @@ def list_names(
 
 
 def spread_choices(argv: Sequence[str]) -> list[str]:
-    """Let `--choices` take several values: each gets a `--choices` of its own, as the parser wants it.
+    """Let `--choices` take several values by repeating `--choices` before each, as the parser expects.
 
     Example:
         >>> spread_choices(["ask", "v.mp4", "q?", "--choices", "a", "b", "--json"])
         ['ask', 'v.mp4', 'q?', '--choices', 'a', '--choices', 'b', '--json']
     """
     words = list(argv)
-    end = words.index("--") if "--" in words else len(words)  # what follows it is no option
+    end = words.index("--") if "--" in words else len(words)  # nothing after it is an option
     spread: list[str] = []
     inside = False
     for word, following in zip(words[:end], [*words[1:end], "--"], strict=False):
         if word == "--choices" and following.startswith("--"):
-            raise ConfigError("--choices is followed by none, expected two or more: --choices 'a cat' 'a dog'")
+            raise ConfigError(
+                "found --choices without values, expected two or more: give e.g. --choices 'a cat' 'a dog'"
+            )
         if word.startswith("--"):
             inside = word == "--choices"
             if not inside:
@@ -230,7 +234,7 @@ def spread_choices(argv: Sequence[str]) -> list[str]:
 
 
 def allow_bare_png(argv: Sequence[str]) -> list[str]:
-    """Let `--png` stand without its folder: then it gets an empty one, which stands for a folder beside the page.
+    """Let `--png` be used without a folder: it then gets an empty value, which means a folder beside the page.
 
     Example:
         >>> allow_bare_png(["inspect", "v.mp4", "--png", "--out", "p.html"])
@@ -249,7 +253,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; errors become one line on stderr.
 
     Args:
-        argv: The words after the command; None for those of the process.
+        argv: Arguments of the command; None for those of the process.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     return run(words, "--debug" in words)

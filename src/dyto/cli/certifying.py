@@ -27,7 +27,7 @@ def certify_command(
         str,
         typer.Argument(
             metavar="STRATEGY",
-            help="MODULE:CALLABLE, FILE.py:CALLABLE, or a name of `dyto list strategies`.",
+            help="MODULE:CALLABLE, FILE.py:CALLABLE, or a name from `dyto list strategies`.",
             show_default=False,
         ),
     ],
@@ -35,14 +35,14 @@ def certify_command(
     device: options.Device = None,
     dtype: options.Dtype = None,
     budget: Annotated[
-        int | None, typer.Option(help="What a strategy that takes no token_budget is to keep to.", min=1)
+        int | None, typer.Option(help="Budget to check if the strategy takes no token_budget.", min=1)
     ] = None,
     seconds: Annotated[float, typer.Option(help="How long one call may take.", min=0.1)] = SECONDS,
     calls: Annotated[int, typer.Option(help="Most calls that are made on end.", min=1)] = CALLS,
     only: Annotated[options.Text, typer.Option(help="Only these checks, between commas.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout, nothing else.")] = False,
 ) -> None:
-    """Examine anybody's strategy: budget, determinism, provenance, order, batches, cache, and whether it does anything.
+    """Check any strategy: budget, determinism, sources, order, batches, cache, and whether it does anything.
 
     Exits with status 1 if something is wrong.
     """
@@ -51,7 +51,7 @@ def certify_command(
     from dyto.strategies.published import split_names
     from dyto.strategies.targets import find_strategy
 
-    strategy = find_strategy(target)  # what is not there fails before a model is loaded
+    strategy = find_strategy(target)  # fail for a missing strategy before a model is loaded
     with err.status("examining"):
         loaded = load_model(model, device=device, dtype=dtype)
         chosen = split_names(only) if only else ()
@@ -60,8 +60,8 @@ def certify_command(
         sys.stdout.write(json.dumps(report.to_dict(), ensure_ascii=False) + "\n")
     else:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("check", "outcome", "what was found"):
-            table.add_column(heading, overflow="fold", no_wrap=heading != "what was found")
+        for heading in ("check", "outcome", "finding"):
+            table.add_column(heading, overflow="fold", no_wrap=heading != "finding")
         for check in report.checks:
             table.add_row(check.name, Text(check.outcome, STYLES[check.outcome]), Text(check.detail))
         out.print(table)

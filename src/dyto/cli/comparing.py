@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WIDE = 220
 MOST_COLUMNS = 14
 ONE_DEVICE = ("device_map", "quantization")
-"""What a comparison does not offer: all strategies are timed on one device."""
+"""Options that a comparison does not have, because all strategies are timed on one device."""
 
 
 def register(app: typer.Typer) -> None:
@@ -70,25 +70,29 @@ def plan_command(
 
 @with_flags
 def compare_command(
-    name: Annotated[str, typer.Argument(metavar="BENCHMARK", help="Such as synthetic or nextqa.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="BENCHMARK", help="A benchmark, such as synthetic or nextqa.", show_default=False)
+    ],
     questions: options.QuestionOptions,
     loading: Annotated[Loading, Flags(options.LOADING, without=ONE_DEVICE)],
     frames: options.WholeVideoOptions,
     scale: options.ScaleOptions,
     strategies: Annotated[
         str,
-        typer.Option(help="Between commas: names, presets, MODULE:CALLABLE, FILE.py:CALLABLE; all: all with a budget."),
+        typer.Option(
+            help="Comma-separated: names, presets, MODULE:CALLABLE or FILE.py:CALLABLE; all: all with a budget."
+        ),
     ] = "all",
     budgets: Annotated[
-        str, typer.Option(help="Between commas: tokens (230), or whole frames (6.4f).")
+        str, typer.Option(help="Comma-separated: tokens (230), or whole frames (6.4f).")
     ] = "1.6f,3.2f,6.4f,12.8f,25.6f",
     rivals: Annotated[
-        options.Text, typer.Option(help="The simple strategies whose best is the rival. (default: ours)")
+        options.Text, typer.Option(help="Simple strategies; the best one is the rival. (default: our list)")
     ] = None,
     rotate: Annotated[bool, typer.Option("--rotate", help="Ask every rotation of the options.")] = False,
-    blind: Annotated[bool, typer.Option(help="Also ask without any video.")] = True,
+    blind: Annotated[bool, typer.Option(help="Also ask without a video.")] = True,
     scoring: Annotated[
-        str, typer.Option("--scoring", "--score", help="Multiple choice by letter, or by likelihood.")
+        str, typer.Option("--scoring", "--score", help="Score multiple choice by letter or by likelihood.")
     ] = "letter",
     by: Annotated[
         list[str] | None,
@@ -100,7 +104,7 @@ def compare_command(
     plan: Annotated[
         float | None, typer.Option(help="Also plan a run that is precise to so many points.", show_default=False)
     ] = None,
-    pictures: Annotated[bool, typer.Option(help="Draw the pictures (needs matplotlib).")] = True,
+    pictures: Annotated[bool, typer.Option(help="Draw pictures (needs matplotlib).")] = True,
     prompt: options.PromptName = None,
     max_new_tokens: options.MaxNewTokens = 128,
     fail_on_error: options.FailOnError = None,
@@ -142,7 +146,7 @@ def compare_command(
     )
     precision = None if plan is None else share_of_points("plan", plan)
     if retry_failed:
-        err.print(f"asking {contest.folders.forget_unanswered()} unanswered rows again", markup=False)
+        err.print(f"asking {contest.folders.forget_unanswered()} unanswered questions again", markup=False)
     with Bars(err, settings.spec.title) as bars:
         found = compare(contest, progress=bars.asking)
     if precision is not None and found["questions"]:
@@ -221,7 +225,7 @@ def show_plan(planned: Mapping[str, Any]) -> None:
 
 
 def print_table(table: Cells) -> None:
-    """Print one table: names to the left, numbers to the right."""
+    """Print one table: names aligned left, numbers aligned right."""
     head, rows = table
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for number, heading in enumerate(head):

@@ -15,7 +15,7 @@ from dyto.cli import options
 from dyto.cli.console import err, out
 
 HURRY_SECONDS = 0.5
-"""How long the end may take, once everything of the demo has been cleared away."""
+"""Seconds that shutdown may take after the demo's files are deleted."""
 
 
 def register(app: typer.Typer) -> None:
@@ -27,48 +27,52 @@ def demo_command(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="A model to offer: a name, a folder or a hub name; may be repeated. (default: $DYTO_MODEL or tiny)"
+            help="A model to offer: a name, a folder or a Hub name; repeatable. (default: $DYTO_MODEL or tiny)"
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Where to listen; other than loopback, everybody can reach it.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(help="Where to listen; 0 for any free one.", min=0, max=65535)] = 7860,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; unless it is loopback, everybody can reach the demo.")
+    ] = ("127.0.0.1"),
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free port.", min=0, max=65535)] = 7860,
     public_url: Annotated[
         str | None,
         typer.Option(
-            help="Where visitors find the page, if a proxy stands before it: https://videos.example.org. Requests for "
-            "another address are refused."
+            help="Public address of the page behind a proxy, such as https://videos.example.org. Requests for "
+            "other addresses are refused."
         ),
     ] = None,
-    max_mb: Annotated[int, typer.Option(help="Largest upload, MB.", min=1)] = 200,
+    max_mb: Annotated[int, typer.Option(help="Size limit of one upload, in MB.", min=1)] = 200,
     visitor_mb: Annotated[
         int | None,
-        typer.Option(help="Most MB of one visitor's uploads together. (default: twice --max-mb)", min=1),
+        typer.Option(help="Size limit of one visitor's uploads, in MB. (default: twice --max-mb)", min=1),
     ] = None,
-    visitor_files: Annotated[int, typer.Option(help="Most uploads of one visitor at a time.", min=1)] = 4,
+    visitor_files: Annotated[
+        int, typer.Option(help="Number of uploads that one visitor may have at a time.", min=1)
+    ] = 4,
     all_mb: Annotated[
         int | None,
-        typer.Option(help="Most MB of all visitors' uploads together. (default: ten times --max-mb)", min=1),
+        typer.Option(help="Size limit of all uploads together, in MB. (default: ten times --max-mb)", min=1),
     ] = None,
-    all_files: Annotated[int, typer.Option(help="Most uploads of all visitors at a time.", min=1)] = 100,
+    all_files: Annotated[
+        int, typer.Option(help="Number of uploads that all visitors may have at a time.", min=1)
+    ] = 100,
     keep_minutes: Annotated[
-        float, typer.Option(help="When an upload is deleted that nobody asks about, minutes.", min=0.01)
+        float, typer.Option(help="Delete an upload after this many minutes without questions.", min=0.01)
     ] = 30,
-    max_minutes: Annotated[float, typer.Option(help="Longest video, minutes.", min=0.1)] = 20,
-    max_waiting: Annotated[int, typer.Option(help="Most questions that wait for one model.", min=1)] = 16,
+    max_minutes: Annotated[float, typer.Option(help="Longest video, in minutes.", min=0.1)] = 20,
+    max_waiting: Annotated[int, typer.Option(help="Number of questions that may wait for one model.", min=1)] = 16,
     device: options.Device = None,
     dtype: options.Dtype = None,
     rope_scaling_factor: options.RopeScaling = None,
 ) -> None:
-    """Open a page in the browser that answers questions about videos."""
+    """Serve a web page that answers questions about videos."""
     from dyto.demo.addresses import LOOPBACK
     from dyto.demo.app import serve
     from dyto.demo.limits import DemoLimits
 
     names = list(dict.fromkeys(model or [os.environ.get("DYTO_MODEL") or "tiny"]))
     if host not in LOOPBACK:
-        err.print(f"note: {host} is not loopback, so everybody who reaches this machine can ask", style="yellow")
+        err.print(f"note: {host} is not loopback, so everybody who can reach this machine can ask", style="yellow")
     before = signal.signal(signal.SIGTERM, _end)
     try:
         serve(
@@ -99,13 +103,13 @@ def demo_command(
 
 
 def _end(*_: object) -> NoReturn:
-    """What SIGTERM does: everything on the way out is still cleared away."""
+    """Exit on SIGTERM, so that all cleanup still runs."""
     raise SystemExit(128 + signal.SIGTERM)
 
 
 def _hurry(status: int) -> None:
-    """End the process before long: a decoder, a model or all that is loaded need not let go of it by itself."""
-    # No daemon: where nothing else holds up the end, this does, and cuts the rest of it short.
+    """End the process soon, even if a decoder, a model or another library holds it up."""
+    # Not a daemon thread: the interpreter waits for it at exit, and it cuts the rest of the exit short.
     threading.Timer(HURRY_SECONDS, _leave, (status,)).start()
 
 

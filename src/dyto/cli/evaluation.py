@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 Name = Annotated[str, typer.Argument(help="A benchmark, such as nextqa or vcgbench.", show_default=False)]
-Folder = Annotated[Path, typer.Option(help="Folder for everything that is written.")]
+Folder = Annotated[Path, typer.Option(help="Folder for all output.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands of the evaluation to a command line."""
+    """Add the evaluation commands to a command line."""
     app.command("eval")(evaluate_command)
     app.command("prepare")(prepare_command)
     app.command("report")(report_command)
@@ -37,13 +37,17 @@ def register(app: typer.Typer) -> None:
 
 def prepare_command(
     name: Name,
-    qa_file: Annotated[Path, typer.Option(help="The public file as downloaded (MVBench, VCGBench: its folder).")],
+    qa_file: Annotated[
+        Path, typer.Option(help="The public file as downloaded (for MVBench and VCGBench, the folder).")
+    ],
     gt_dir: Annotated[Path, typer.Option("--out", help="Folder of all prepared question files.")] = Path(
         "playground/gt_qa_files"
     ),
-    encoding: Annotated[options.Text, typer.Option(help="Of the file. (default: UTF-8, or as its mark says)")] = None,
+    encoding: Annotated[
+        options.Text, typer.Option(help="Encoding of the file. (default: UTF-8, or by its byte-order mark)")
+    ] = None,
 ) -> None:
-    """Write a benchmark's question file in the layout that this field shares."""
+    """Convert a benchmark's public question file to the common layout."""
     from dyto.evaluation.prepare import prepare
 
     for done in prepare(name, qa_file, out=gt_dir, encoding=encoding):
@@ -51,7 +55,7 @@ def prepare_command(
 
 
 def show_prepared(done: Prepared) -> None:
-    """Print what preparation wrote, and the rows that contradict themselves."""
+    """Print the written files, and the rows that contradict themselves."""
     for complaint in done.complaints:
         err.print(f"{done.benchmark.title}, {complaint}", style="yellow", markup=False)
     files = ", ".join(map(str, done.paths))
@@ -69,9 +73,9 @@ def evaluate_command(
         Flags(
             options.LOADING
             | {
-                "device": Annotated[options.Text, typer.Option(help="One device. (default: all GPUs, or the CPU)")],
+                "device": Annotated[options.Text, typer.Option(help="Use one device. (default: all GPUs, or the CPU)")],
                 "device_map": Annotated[
-                    options.Text, typer.Option(help="auto: spread a large model over devices, one worker.")
+                    options.Text, typer.Option(help="auto: spread a large model over devices, with one worker.")
                 ],
             }
         ),
@@ -88,7 +92,7 @@ def evaluate_command(
     shard: Annotated[str, typer.Option(help="i/n: only every n-th video, from the i-th on.")] = "1/1",
     yes: Annotated[bool, typer.Option("--yes", help="Pay the judge without asking.")] = False,
     run_name: Annotated[
-        options.Text, typer.Option("--name", help="Name of the run. (default: made of its settings)")
+        options.Text, typer.Option("--name", help="Name of the run. (default: made from its settings)")
     ] = None,
     out_dir: options.OutFolder = Path("outputs"),
     merge: Annotated[
@@ -99,7 +103,7 @@ def evaluate_command(
     fail_on_error: options.FailOnError = None,
     as_json: options.ResultsAsJson = False,
 ) -> None:
-    """Run a benchmark, from where an earlier run stopped; score it, and compare with the paper."""
+    """Run a benchmark, or continue an earlier run; score it and compare it with the paper."""
     from dyto.benchmarks import expand
     from dyto.evaluation.outcome import ErrorLimit
     from dyto.evaluation.settings import Settings
@@ -148,7 +152,7 @@ def write_json(value: Any, *, allow_nan: bool = True) -> None:
 
 
 def leave_where_nothing_was_answered(found: Sequence[Mapping[str, Any]]) -> None:
-    """Leave with status 3 where a run has no answer at all: its figures say nothing."""
+    """Exit with status 3 if a run has no answer at all, because its figures mean nothing."""
     empty = [run["title"] for run in found if not run["answered"] and run["unanswered"].keys() - {"not_reached"}]
     for title in empty:
         err.print(f"dyto: no question of {title} was answered", style="red", markup=False)
@@ -157,7 +161,7 @@ def leave_where_nothing_was_answered(found: Sequence[Mapping[str, Any]]) -> None
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """Read "i/n".
+    """Parse a shard "i/n".
 
     Example:
         >>> parse_shard("2/8")
@@ -170,7 +174,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def run_all(settings: Sequence[Any], judging: Any, *, pay: bool, retry_failed: bool = False) -> list[dict[str, Any]]:
-    """Run several benchmarks one after another, with progress on stderr; the results of each."""
+    """Run several benchmarks one after another, with progress on stderr, and return the results of each."""
     from dyto.evaluation.evaluate import Hooks, evaluate
 
     found = []
@@ -192,18 +196,18 @@ def run_all(settings: Sequence[Any], judging: Any, *, pay: bool, retry_failed: b
         if found[-1]["unanswered"].get("missing_video") and not found[-1]["answered"]:
             err.print(setting.where_looked(), style="yellow", markup=False)
         where = setting.run_folders().artifacts
-        unfinished = "" if found[-1]["complete"] else "; other shards are still missing, nothing is judged yet"
+        unfinished = "" if found[-1]["complete"] else "; other shards are still missing, so nothing is judged yet"
         err.print(f"{setting.spec.title}: {where}{unfinished}", markup=False)
     return found
 
 
 WIDE, WIDEST = 200, 80
 NOTHING_ANSWERED = 3
-"""Exit status of a run that has no answer at all."""
+"""Exit status of a run without any answer."""
 
 OFFLINE_NOTE = (
     "note: no OPENAI_API_KEY or OPENAI_BASE_URL is set, so answers are judged offline by exact match after "
-    "normalisation. That is stricter than the paper's judge, and its figures do not compare."
+    "normalisation. That is stricter than the paper's judge, so the figures are not comparable."
 )
 
 
@@ -214,11 +218,13 @@ def report_command(
     ] = None,
     out_dir: Annotated[
         Path | None,
-        typer.Option("--out", help="Where report.md, .csv and .json go. (default: the first folder)"),
+        typer.Option("--out", help="Folder for report.md, .csv and .json. (default: the first folder)"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout, nothing else.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as JSON on stdout, and nothing else.")
+    ] = False,
 ) -> None:
-    """Print and write what runs have shown, beside the paper's numbers."""
+    """Print and write the results of runs, beside the paper's numbers."""
     from dyto.evaluation.report import find_results, table, write_report
 
     places = folders or [Path("outputs")]
@@ -232,7 +238,7 @@ def report_command(
 
 
 def show(found: Sequence[Mapping[str, Any]]) -> None:
-    """Print results as a table, and below it what a reader must know."""
+    """Print results as a table and, below it, the notes for the reader."""
     from dyto.evaluation.report import interval_text, notes_of, table
 
     grid = Table(box=None, pad_edge=False, header_style="bold")

@@ -1,4 +1,4 @@
-"""Options that belong together travel as one object, though each has a flag of its own."""
+"""Groups of options: one object in the code, separate flags on the command line."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 
 class Flags:
-    """Marks a parameter of a command that stands for the fields of a dataclass.
+    """Mark for a command's parameter that stands for the fields of a dataclass.
 
     Args:
-        options: For each field that has a flag, its annotation as typer takes it; the other fields keep their defaults.
-            None where the fields themselves are annotated so, and all have flags.
-        without: Fields that have no flag all the same.
+        options: Typer annotation of each field with a flag; other fields keep their defaults. None if the fields
+            carry their annotations themselves, and all have flags.
+        without: Fields without a flag.
     """
 
     def __init__(self, options: Mapping[str, Any] | None = None, *, without: Sequence[str] = ()) -> None:
         self._options, self._without = options, without
 
     def of(self, kind: type[Any]) -> dict[str, Any]:
-        """The annotation of every flag."""
+        """Return the annotation of every flag."""
         options = get_type_hints(kind, include_extras=True) if self._options is None else self._options
         return {name: option for name, option in options.items() if name not in self._without}
 
 
 def with_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command a flag for every field that its parameters marked with `Flags` stand for."""
+    """Give a command one flag for every field of its parameters marked with `Flags`."""
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, tuple[type[Any], dict[str, Any]]] = {}
     parameters: list[inspect.Parameter] = []
@@ -59,7 +59,7 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
             given[name] = kind(**{field: given.pop(field) for field in options})
         command(**given)
 
-    del call.__wrapped__  # whose signature it no longer has
+    del call.__wrapped__  # the signature has changed
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call

@@ -27,21 +27,25 @@ def inspect_command(
     loading: Annotated[Loading, Flags(options.LOADING, without=LEFT_OUT)],
     frames: options.FrameOptions,
     savings: options.SavingOptions,
-    question: Annotated[options.Text, typer.Option(help="Ask this, and show what the answer rests on.")] = None,
+    question: Annotated[
+        options.Text, typer.Option(help="Ask this question, and show what the answer rests on.")
+    ] = None,
     choices: Annotated[
         list[str] | None, typer.Option(help="Options of a multiple choice question.", metavar="A B ...")
     ] = None,
-    out_file: Annotated[Path, typer.Option("--out", help="The page to write; overwritten.")] = Path("report.html"),
+    out_file: Annotated[Path, typer.Option("--out", help="The page to write; an existing file is overwritten.")] = Path(
+        "report.html"
+    ),
     png: Annotated[
         str | None,
         typer.Option(
-            help="Write timeline, key frames and merge maps as PNG files, too; without DIR beside the page.",
+            help="Also write timeline, key frames and merge maps as PNG files (default DIR: beside the page).",
             metavar="[DIR]",
         ),
     ] = None,
     versus: Annotated[
         options.Text,
-        typer.Option(help="A second strategy, or another preset of dyto, to see beside it at the same budget."),
+        typer.Option(help="A second strategy, or another preset of dyto, to show beside the first at the same budget."),
     ] = None,
     max_new_tokens: options.MaxNewTokens = 128,
 ) -> None:
@@ -50,7 +54,7 @@ def inspect_command(
     from dyto.strategies.targets import make_second
     from dyto.video import existing
 
-    existing(video)  # what cannot be done fails before a model is loaded
+    existing(video)  # impossible requests fail before a model is loaded
     check_page(out_file)
     folder = out_file.with_suffix("") if png == "" else png
     first, saved, sampling = chosen.make(), savings.make(), frames.sampling_options()

@@ -1,4 +1,4 @@
-"""The published demo command, `run_demo.py`, over the library."""
+"""The published demo command, `run_demo.py`, on top of the library."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ MAX_NEW_TOKENS = 256
 
 
 def parser() -> argparse.ArgumentParser:
-    """The flags of the published demo, with their published defaults."""
+    """Return the parser for the flags of the published demo, with their published defaults."""
     flags = argparse.ArgumentParser(
-        prog="run_demo.py", description="Ask a question about a video, by the published flags. See also: dyto ask."
+        prog="run_demo.py", description="Ask a question about a video, with the published flags. See also: dyto ask."
     )
     flags.add_argument("--video_path", required=True, help="a video file, or a folder of pictures")
-    flags.add_argument("--question", required=True, help="what you want to know")
+    flags.add_argument("--question", required=True, help="the question")
     flags.add_argument(
-        "--model_path", default="liuhaotian/llava-v1.6-vicuna-7b", help="a folder, a hub name, or tiny (%(default)s)"
+        "--model_path", default="liuhaotian/llava-v1.6-vicuna-7b", help="a folder, a Hub name, or tiny (%(default)s)"
     )
-    flags.add_argument("--conv_mode", help=f"a prompt by name, or a text file ({CONV_MODE}; for tiny its own)")
+    flags.add_argument("--conv_mode", help=f"a prompt's name, or a text file ({CONV_MODE}; for tiny its own)")
     flags.add_argument("--num_frames", type=int, default=100, help="frames to sample (%(default)s)")
     flags.add_argument("--input_structure", default="image_seq", help="%(default)s")
     flags.add_argument("--image_aspect_ratio", default="resize", help="%(default)s")
     flags.add_argument(
         "--temporal_aggregation",
         default=RELEASE,
-        help="how the frames become tokens (%(default)s)",
+        help="how frames become tokens (%(default)s)",
     )
-    flags.add_argument("--rope_scaling_factor", type=float, default=2, help="longer context (%(default)s)")
+    flags.add_argument("--rope_scaling_factor", type=float, default=2, help="factor for a longer context (%(default)s)")
     flags.add_argument("--debug", action="store_true", help="show tracebacks")
     return flags
 
@@ -44,14 +44,14 @@ def run_demo(argv: Sequence[str] | None = None) -> int:
     """Run the demo command and return its exit code.
 
     Args:
-        argv: The words after the command; None for those of the process.
+        argv: Arguments of the command; None for those of the process.
     """
     options = parser().parse_args(argv)
     return report_errors(lambda: answer(options), options.debug)
 
 
 def answer(options: argparse.Namespace) -> None:
-    """Answer as the options say, on stdout."""
+    """Answer on stdout, as the options say."""
     for flag, only in (("input_structure", "image_seq"), ("image_aspect_ratio", "resize")):
         if getattr(options, flag) != only:
             raise unknown(f"--{flag}", getattr(options, flag), [only])

@@ -1,6 +1,6 @@
-"""The published commands of the evaluation: `run_inference.py` and `scripts/data/prepare_*_qa_file.py`.
+"""The published evaluation commands: `run_inference.py` and `scripts/data/prepare_*_qa_file.py`.
 
-A value of `SCRIPT` looks like a shell command. It is a name in a table; nothing is ever handed to a shell.
+A value of `SCRIPT` looks like a shell command, but is only a name in a table; nothing is ever passed to a shell.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _GROUPS = {
 SCRIPTS: dict[str, tuple[str, ...]] = _GROUPS | {
     f"run_eval_{name}": (name,) for name in (*chain(*_GROUPS.values()), "synthetic", "synthetic-open")
 }
-"""What each value of SCRIPT stands for."""
+"""The benchmarks for each value of SCRIPT."""
 
 DEFAULTS: dict[str, Any] = {
     "SCRIPT": None,
@@ -51,7 +51,7 @@ DEFAULTS: dict[str, Any] = {
     "TOKEN_BUDGET": None,
     "MAX_NEW_TOKENS": 128,
 }
-"""The keys of a config; the last three are ours. None means that the library chooses."""
+"""The keys of a config with their defaults; the last three are ours. None lets the library choose."""
 
 _ONLY = {"INPUT_STRUCTURE": ("image_seq",), "IMAGE_ASPECT_RATIO": ("resize",)}
 _NUMBERS: dict[str, Callable[[Any], Any]] = {
@@ -63,7 +63,7 @@ _NUMBERS: dict[str, Callable[[Any], Any]] = {
 
 
 def script_benchmarks(value: object) -> tuple[str, ...]:
-    """The benchmarks that a value of SCRIPT stands for, with or without "bash scripts/" and ".sh".
+    """Return the benchmarks for a value of SCRIPT, with or without "bash scripts/" and ".sh".
 
     Example:
         >>> script_benchmarks("bash scripts/run_eval_generativebench.sh")
@@ -76,13 +76,14 @@ def script_benchmarks(value: object) -> tuple[str, ...]:
 
 
 def read_config(path: str | Path) -> list[dict[str, Any]]:
-    """Read a config: one dict of all keys for each value of SCRIPT.
+    """Read a config into one dict of all keys per value of SCRIPT.
 
     Args:
-        path: A YAML file. A list has one value for each SCRIPT; a single value goes to all of them.
+        path: A YAML file. A list has one value for each SCRIPT; a single value applies to all of them.
 
     Raises:
-        ConfigError: No YAML, an unknown key or value (the nearest is named), or a list of another length.
+        ConfigError: The file is not YAML, a key or value is unknown (the error suggests the nearest one), or a list
+            has the wrong length.
     """
     try:
         given = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
@@ -111,7 +112,7 @@ def _spread(path: str | Path, key: str, value: object, count: int) -> list[objec
 
 
 def _checked(path: str | Path, key: str, value: Any) -> Any:
-    """One value of one key, converted; a value that does not fit is an error."""
+    """Convert one value of one key, or raise an error if it does not fit."""
     from dyto.prompts import get_prompt
     from dyto.strategies import PRESETS
 
@@ -123,7 +124,7 @@ def _checked(path: str | Path, key: str, value: Any) -> Any:
         except (TypeError, ValueError) as err:
             raise ConfigError(f"{path}: {key} is {value!r}, expected a number") from err
         if number < 1 or number != float(value):
-            raise ConfigError(f"{path}: {key} is {value!r}, expected at least 1, and whole where it counts")
+            raise ConfigError(f"{path}: {key} is {value!r}, expected at least 1, and a whole number for counts")
         return number
     if key == "SCRIPT":
         script_benchmarks(value)
@@ -141,13 +142,13 @@ def _checked(path: str | Path, key: str, value: Any) -> Any:
 def config_settings(
     config: Mapping[str, Any], name: str, *, video_dir: Path | None = None, limit: int | None = None
 ) -> list[Settings]:
-    """The runs that one SCRIPT of a config stands for.
+    """Return the runs for one SCRIPT of a config.
 
     Args:
-        config: As `read_config` gives it.
-        name: Of the results folder where CONFIG_NAME is "auto".
-        video_dir: Where the videos lie, if not under DATA_DIR.
-        limit: Only the first so many questions.
+        config: A dict from `read_config`.
+        name: Name of the results folder if CONFIG_NAME is "auto".
+        video_dir: Folder of the videos, if not under DATA_DIR.
+        limit: Number of questions to ask, from the first.
     """
     from dyto.evaluation.settings import Settings
     from dyto.models.loading_options import Loading
@@ -178,13 +179,13 @@ def config_settings(
 
 
 def run_inference(argv: Sequence[str] | None = None) -> int:
-    """`run_inference.py`: run all benchmarks of a config, score them, and show the report; the exit code."""
+    """Run `run_inference.py`: all benchmarks of a config, their scores and the report; return the exit code."""
     from dyto.cli.process import report_errors
 
     parser = argparse.ArgumentParser(prog="run_inference.py", description="Run the benchmarks of a config.")
     parser.add_argument("--exp_config", "--exp-config", required=True, type=Path, help="a YAML file, see cfgs/")
     parser.add_argument("--video-dir", "--video_dir", type=Path, help="folder of the videos, if not DATA_DIR")
-    parser.add_argument("--limit", type=int, help="only the first so many questions of each benchmark")
+    parser.add_argument("--limit", type=int, help="only the first N questions of each benchmark")
     parser.add_argument("--judge", default="auto", help="auto, openai, offline or none")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     given = parser.parse_args(argv)
@@ -200,13 +201,13 @@ def _run_config(path: Path, video_dir: Path | None, limit: int | None, judge: st
     if len(gpus) > 1:
         raise ConfigError(f"{path}: CUDA_VISIBLE_DEVICES has different values, expected one for all scripts")
     for gpu in gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # before anything touches a GPU
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # set before anything touches a GPU
     runs = [
         run
         for config in configs
         for run in _present(config_settings(config, path.stem, video_dir=video_dir, limit=limit))
     ]
-    for run in runs:  # a file that is missing is said now, and not after days
+    for run in runs:  # report a missing file now, not after days
         run.questions()
         run.videos()
     found = run_all(runs, Judging(judge), pay=True)
@@ -215,23 +216,23 @@ def _run_config(path: Path, video_dir: Path | None, limit: int | None, judge: st
 
 
 def _present(runs: list[Settings]) -> list[Settings]:
-    """The runs of one SCRIPT; of several, those of which nothing is there are announced and left out."""
+    """Return the runs of one SCRIPT; if there are several, announce and skip those without any files."""
     absent = [run for run in runs if not (run.gt_dir / run.spec.prepared[0]).exists() and not run.has_videos()]
     if len(absent) == len(runs):
-        return runs  # the error names what is missing
+        return runs  # its own error will name what is missing
     for run in absent:
-        sys.stderr.write(f"{run.spec.title}: neither questions nor videos are there, left out\n")
+        sys.stderr.write(f"{run.spec.title}: neither questions nor videos found, skipped\n")
     return [run for run in runs if run not in absent]
 
 
 def prepare_qa_file(name: str, argv: Sequence[str] | None = None) -> int:
-    """`scripts/data/prepare_*_qa_file.py`: prepare one benchmark's question file; the exit code."""
+    """Run `scripts/data/prepare_*_qa_file.py`: prepare one benchmark's question file; return the exit code."""
     from dyto.cli.process import report_errors
 
     option = "--qa_folder" if name == "vcgbench" else "--qa_file"
     parser = argparse.ArgumentParser(description=f"Prepare the question file of {name}.")
     parser.add_argument(option, option.replace("_", "-"), dest="source", required=True, type=Path)
-    parser.add_argument("--out", default="playground/gt_qa_files", type=Path, help="folder of all prepared files")
+    parser.add_argument("--out", default="playground/gt_qa_files", type=Path, help="folder for prepared files")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     given = parser.parse_args(argv)
     return report_errors(lambda: _prepare(name, given.source, given.out), given.debug)

@@ -1,4 +1,4 @@
-"""What there is by name, as tables: models, strategies, presets, prompts and savings."""
+"""Tables of named things: models, strategies, presets, prompts and savings."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from dyto.savings import Savings
 from dyto.strategies import PRESETS, STRATEGIES, DyTo
 
 Table: TypeAlias = tuple[list[str], list[list[str]]]
-"""Column titles, and rows of cells."""
+"""A table: column titles, and rows of cells."""
 
 
 def table(what: str) -> Table:
-    """What there is of a kind.
+    """Return the table of one kind.
 
     Args:
         what: "models", "strategies", "presets", "prompts" or "savings".
 
     Raises:
-        ConfigError: Another word.
+        ConfigError: The kind is unknown.
     """
     if what not in TABLES:
         raise unknown("list", what, TABLES)

@@ -1,4 +1,4 @@
-"""Options that several commands take, each described once."""
+"""Options shared by several commands, each described once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Text = str | None
 
-# Not a Path, which would take "" for this folder.
+# Not a Path, which would read "" as the current folder.
 VideoFile = Annotated[str, typer.Argument(help="A video file, or a folder of pictures.", show_default=False)]
 ModelName = Annotated[
     Text, typer.Option(help="A short name, a folder or a hub name. (default: $DYTO_MODEL, or a bundled)")
@@ -30,55 +30,53 @@ Dtype = Annotated[Text, typer.Option(help="float32, bfloat16 or float16.")]
 Attention = Annotated[
     Text, typer.Option("--attention", "--attn-implementation", help="sdpa, eager or flash_attention_2.")
 ]
-Quantization = Annotated[Text, typer.Option(help="8bit or 4bit weights.")]
-RopeScaling = Annotated[
-    float | None, typer.Option(help="Let prompt, video and answer take this many times the model's context.")
-]
-PresetName = Annotated[Text, typer.Option(help="A name of `dyto list presets`.", show_default=False)]
+Quantization = Annotated[Text, typer.Option(help="8bit or 4bit, for the weights of the language model.")]
+RopeScaling = Annotated[float | None, typer.Option(help="Extend the model's context by this factor.")]
+PresetName = Annotated[Text, typer.Option(help="A name from `dyto list presets`.", show_default=False)]
 StrategyName = Annotated[
     str,
     typer.Option(
-        help="A name of `dyto list strategies`, options as in uniform-pool:pool=3,num_frames=57; or FILE.py:NAME."
+        help="A name from `dyto list strategies`, options as in uniform-pool:pool=3,num_frames=57; or FILE.py:NAME."
     ),
 ]
-Budget = Annotated[int | None, typer.Option(help="Most visual tokens. (default: the published one)")]
+Budget = Annotated[int | None, typer.Option(help="Largest number of visual tokens. (default: the published budget)")]
 NumFrames = Annotated[int | None, typer.Option(help="Frames to sample. (default: 100)")]
-Fps = Annotated[float | None, typer.Option(help="Frames to sample per second, instead of a number.")]
-Start = Annotated[float | None, typer.Option(help="Begin here, seconds.")]
-End = Annotated[float | None, typer.Option(help="End before here, seconds.")]
+Fps = Annotated[float | None, typer.Option(help="Frames to sample per second, instead of --num-frames.")]
+Start = Annotated[float | None, typer.Option(help="Start of the clip, in seconds.")]
+End = Annotated[float | None, typer.Option(help="End of the clip, in seconds.")]
 DeviceMap = Annotated[Text, typer.Option(help="auto: spread a large model over devices.")]
-AllowPartial = Annotated[bool, typer.Option("--allow-partial", help="Use what can be read of a broken file.")]
-PromptName = Annotated[Text, typer.Option(help="A prompt of `dyto list prompts`, or a text file.")]
+AllowPartial = Annotated[bool, typer.Option("--allow-partial", help="Use the readable part of a broken file.")]
+PromptName = Annotated[Text, typer.Option(help="A prompt from `dyto list prompts`, or a text file.")]
 Without = Annotated[
     list[str] | None,
-    typer.Option(help="A saving to turn off, see `dyto list savings`; all for all of them.", metavar="NAME"),
+    typer.Option(help="Turn a saving off, see `dyto list savings`; all turns all off.", metavar="NAME"),
 ]
 Given = Annotated[
-    list[str] | None, typer.Option("--saving", help="A saving to set: still, similar=2.", metavar="NAME[=VALUE]")
+    list[str] | None, typer.Option("--saving", help="Set a saving, such as still or similar=2.", metavar="NAME[=VALUE]")
 ]
 RaiseLimit = Annotated[
     list[str] | None,
     typer.Option(
-        help="A limit on what a file may hold: megapixels=64 of a frame, growth=4 beside what the file declares, "
+        help="Raise a limit on files. Defaults: megapixels=64 per frame, growth=4 times the declared frame size, "
         "streams=32, hours=24.",
         metavar="NAME=NUMBER",
     ),
 ]
-MaxNewTokens = Annotated[int, typer.Option(help="At most this many tokens per answer.")]
+MaxNewTokens = Annotated[int, typer.Option(help="Largest number of tokens per answer.")]
 QuestionFile = Annotated[
     Path | None, typer.Option(help="Question file, public or prepared. (default: the prepared one)")
 ]
 QuestionFolder = Annotated[Path, typer.Option(help="Folder of prepared question files.")]
 VideoFolder = Annotated[Path, typer.Option(help="Folder of all videos.")]
-TheseVideos = Annotated[Path | None, typer.Option(help="Folder of these videos, where they lie elsewhere.")]
-Limit = Annotated[int | None, typer.Option(help="Only the first N questions.", metavar="N")]
+TheseVideos = Annotated[Path | None, typer.Option(help="Folder of this benchmark's videos, if it is elsewhere.")]
+Limit = Annotated[int | None, typer.Option(help="Ask only the first N questions.", metavar="N")]
 FailOnError = Annotated[
     Text, typer.Option(help="Stop after this many unanswered questions (10), or after this share of them (0.25).")
 ]
 Encoding = Annotated[Text, typer.Option(help="Encoding of the question file.")]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Ask again what was not answered before.")]
-ResultsAsJson = Annotated[bool, typer.Option("--json", help="The results as JSON on stdout, nothing else.")]
-OutFolder = Annotated[Path, typer.Option("--out", help="Folder for everything that is written.")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Ask unanswered questions again.")]
+ResultsAsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON on stdout, and nothing else.")]
+OutFolder = Annotated[Path, typer.Option("--out", help="Folder for all output.")]
 
 LOADING = {
     "model": ModelName,
@@ -90,13 +88,13 @@ LOADING = {
     "quantization": Quantization,
     "rope_scaling_factor": RopeScaling,
 }
-"""The flags of `Loading`. A command that takes some of them names those."""
+"""The flags of `Loading`. A command may use some of them."""
 
 ModelOptions = Annotated[Loading, Flags(LOADING)]
 
 
 class FrameChoice(str, enum.Enum):
-    """How frames are chosen."""
+    """The ways to choose frames."""
 
     uniform = "uniform"
     iframes = "iframes"
@@ -104,23 +102,23 @@ class FrameChoice(str, enum.Enum):
 
 @dataclass(frozen=True)
 class FrameFlags:
-    """Which frames of a video are read."""
+    """The frames of a video to read."""
 
     num_frames: NumFrames = None
     fps: Fps = None
     start: Start = None
     end: End = None
-    sampling: Annotated[FrameChoice, typer.Option(help="uniform, or only intra frames (far faster to read).")] = (
+    sampling: Annotated[FrameChoice, typer.Option(help="uniform, or only intra frames (much faster to read).")] = (
         FrameChoice.uniform
     )
     allow_partial: AllowPartial = False
     raise_limit: RaiseLimit = None
 
     def sampling_options(self, usual: int | None = None) -> dict[str, Any]:
-        """What is stated, as options of `dyto.sample_frames`.
+        """Return the given flags as options of `dyto.sample_frames`.
 
         Args:
-            usual: Frames to sample where neither a number nor a rate is stated; None to leave that open.
+            usual: Number of frames if neither a number nor a rate is given; None to leave it open.
         """
         from dyto.video.limits import limits_given
 
@@ -137,14 +135,14 @@ WholeVideoOptions = Annotated[FrameFlags, Flags(without=("start", "end"))]
 
 @dataclass(frozen=True)
 class StrategyFlags:
-    """A strategy."""
+    """The strategy to use."""
 
     strategy: StrategyName = "dyto"
     preset: PresetName = None
     budget: Budget = None
 
     def make(self) -> Strategy:
-        """The strategy, made."""
+        """Build the strategy."""
         from dyto.strategies.targets import make_strategy
 
         return make_strategy(self.strategy, preset=self.preset, token_budget=self.budget)
@@ -155,13 +153,13 @@ StrategyOptions = Annotated[StrategyFlags, Flags()]
 
 @dataclass(frozen=True)
 class SavingFlags:
-    """Which savings are on."""
+    """The savings to use."""
 
     without: Without = None
     saving: Given = None
 
     def make(self) -> Savings:
-        """The savings, made."""
+        """Build the savings."""
         from dyto.savings import Savings
 
         return Savings.of(self.without or (), self.saving or ())
@@ -172,7 +170,7 @@ SavingOptions = Annotated[SavingFlags, Flags()]
 
 @dataclass(frozen=True)
 class QuestionFlags:
-    """The questions of a benchmark, and where its videos are."""
+    """The questions and videos of a benchmark."""
 
     qa_file: QuestionFile = None
     gt_dir: QuestionFolder = Path("playground/gt_qa_files")
@@ -187,12 +185,12 @@ QuestionOptions = Annotated[QuestionFlags, Flags()]
 
 @dataclass(frozen=True)
 class CacheFlags:
-    """Where encoded videos are kept."""
+    """The cache of encoded videos."""
 
     cache: Annotated[Path | None, typer.Option(help="Keep encoded videos in this folder.")] = None
-    cache_gb: Annotated[float, typer.Option(help="Most disk space for them, GiB.")] = 50.0
+    cache_gb: Annotated[float, typer.Option(help="Size limit of the cache, in GiB.")] = 50.0
     cache_mixed: Annotated[
-        bool, typer.Option("--cache-mixed", help="That folder may hold other files, too; they are left alone.")
+        bool, typer.Option("--cache-mixed", help="Allow other files in that folder; they are left alone.")
     ] = False
 
 
@@ -201,15 +199,15 @@ CacheOptions = Annotated[CacheFlags, Flags()]
 
 @dataclass(frozen=True)
 class JudgeFlags:
-    """Who judges open-ended answers."""
+    """The judge of open-ended answers."""
 
-    judge: Annotated[str, typer.Option(help="auto, openai, offline or none.")] = "auto"
-    judge_model: Annotated[str, typer.Option(help="The judge's model.")] = "gpt-3.5-turbo-0125"
-    judge_prompts: Annotated[Path | None, typer.Option(help="A YAML file in the place of our prompts.")] = None
-    judge_concurrency: Annotated[int, typer.Option(help="Requests to the judge at once.")] = 16
+    judge: Annotated[str, typer.Option(help="Judge of open-ended answers: auto, openai, offline or none.")] = "auto"
+    judge_model: Annotated[str, typer.Option(help="Name of the judge's model.")] = "gpt-3.5-turbo-0125"
+    judge_prompts: Annotated[Path | None, typer.Option(help="A YAML file that replaces our prompts.")] = None
+    judge_concurrency: Annotated[int, typer.Option(help="Number of simultaneous requests to the judge.")] = 16
 
     def make(self) -> Judging:
-        """The judging, made."""
+        """Build the judging settings."""
         from dyto.evaluation.evaluate import Judging
 
         return Judging(self.judge, self.judge_model, self.judge_prompts, self.judge_concurrency)

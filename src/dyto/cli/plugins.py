@@ -1,7 +1,7 @@
-"""Commands that other distributions add: entry points of the group `dyto.commands`, each a function as Typer takes it.
+"""Commands of other distributions: entry points in the group `dyto.commands`, each a function that Typer accepts.
 
-Nothing of such a distribution is imported before its command is called. The name, and the line beside it in
-`dyto --help`, are what its installer wrote down; the commands of `dyto` itself come first and need not look for it.
+Such a distribution is imported only when its command is called. The name and its line in `dyto --help` come from the
+metadata that its installer recorded. The commands of `dyto` itself come first, without a search for others.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ GROUP = "dyto.commands"
 
 
 class Known(NamedTuple):
-    """A command that this project keeps in a distribution of its own.
+    """A command of this project in a separate distribution.
 
     Attributes:
         package: The distribution.
-        extra: The extra of `dyto` that names it.
-        source: Where it lies in a copy of the repository.
+        extra: The extra of `dyto` that installs it.
+        source: Its folder in a clone of the repository.
     """
 
     package: str
@@ -37,11 +37,11 @@ KNOWN = {"bench": Known("dyto-bench", "bench", "./tools/bench")}
 
 
 class Elsewhere(TyperCommand):
-    """Stands in a list of commands for one that is not loaded."""
+    """Placeholder in a list of commands for a command that is not loaded."""
 
 
 class Commands(TyperGroup):
-    """The commands of `dyto` itself, and after them those that other distributions add."""
+    """The commands of `dyto` itself, followed by those of other distributions."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands."""
@@ -49,13 +49,13 @@ class Commands(TyperGroup):
         return super().list_commands(ctx)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return the command of a name, for one of another distribution what stands for it; None for no command."""
+        """Return the command with a name, or a placeholder if another distribution has it; None if unknown."""
         if cmd_name not in self.commands:
             self._add_others()
         return super().get_command(ctx, cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the name of the command to be run, the command itself, loaded, and its arguments."""
+        """Return the name of the command to run, the loaded command, and its arguments."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, load(str(command.name)) if isinstance(command, Elsewhere) else command, rest
 
@@ -65,9 +65,9 @@ class Commands(TyperGroup):
 
 
 def described() -> dict[str, str]:
-    """Return what `dyto --help` says of the commands of other distributions, without importing any of them."""
+    """Return the lines of `dyto --help` about commands of other distributions, without importing them."""
     lines = {name: f"Needs {known.package}, which is not installed." for name, known in KNOWN.items()}
-    with contextlib.suppress(Exception):  # what is damaged there must not keep `dyto` from working
+    with contextlib.suppress(Exception):  # damaged metadata must not keep `dyto` from working
         for point in entry_points(group=GROUP):
             lines[point.name] = _summary(point)
     return lines
@@ -87,14 +87,14 @@ def load(name: str) -> Any:
     """Import the command of another distribution.
 
     Args:
-        name: Of the command.
+        name: Name of the command.
 
     Returns:
-        The command, ready to be run by a command line.
+        The command, ready to run.
 
     Raises:
-        MissingExtraError: The distribution that has it is not installed.
-        DytoError: It cannot be loaded, or several distributions have one of this name.
+        MissingExtraError: The distribution with the command is not installed.
+        DytoError: The command cannot be loaded, or several distributions have one with this name.
     """
     try:
         found = list(entry_points(group=GROUP, name=name))

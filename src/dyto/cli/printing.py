@@ -1,4 +1,4 @@
-"""Answers on the console, for a person."""
+"""Printing of answers for people."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from dyto.pipeline import VideoQA
 
 MOST_MOMENTS = 5
-"""How many of the moments an answer rests on are printed."""
+"""Number of moments to print as evidence."""
 
 
 def print_stream(pieces: Generator[str, None, Answer], status: Any) -> Answer:
-    """Print an answer as it is written and return it."""
+    """Print an answer while the model writes it, and return it."""
     while True:
         try:
             piece = next(pieces)
@@ -30,7 +30,7 @@ def print_stream(pieces: Generator[str, None, Answer], status: Any) -> Answer:
 
 
 def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None) -> None:
-    """Print what an answer rests on, for a person."""
+    """Print an answer's key frames, tokens, seconds and notes for people."""
     if choices is not None:
         named = f"({chr(65 + answer.choice)}) {choices[answer.choice]}" if answer.choice is not None else "none"
         out.print(f"choice      {named}")
@@ -45,7 +45,7 @@ def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None) -> 
 
 
 def print_evidence(moments: Sequence[Moment]) -> None:
-    """Print the moments that an answer rests on, the weightiest first."""
+    """Print the moments that an answer rests on, largest weight first."""
     for number, moment in enumerate(moments[:MOST_MOMENTS]):
         without = "" if moment.without is None else f", without it {moment.without:.2f}"
         head = "evidence    " if not number else " " * 12

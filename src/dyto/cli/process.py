@@ -1,4 +1,4 @@
-"""How the process of a command ends: by its own end, an error, a signal, or a reader who has left."""
+"""The end of a command's process: normal exit, error, signal, or a closed pipe."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from dyto.cli.console import err
 from dyto.errors import ConfigError, DytoError
 
 PATIENCE = 1.0
-"""Seconds in which a command that is stopped may tidy up. Then the process ends, whatever hangs."""
+"""Seconds that a stopped command has for cleanup. Then the process ends, even if something hangs."""
 
 LAST_SECONDS = 0.3
-"""Seconds that functions registered with `atexit` have where the process is ended by force."""
+"""Seconds for functions registered with `atexit` when the process is ended by force."""
 
 
 class Terminated(BaseException):
-    """SIGTERM has come. This is no `SystemExit`, which raised within a strategy would be taken for the strategy's."""
+    """SIGTERM as an exception; a `SystemExit` inside a strategy would count as the strategy's own."""
 
 
 def attend_to(command: Callable[..., int], *arguments: str) -> int:
-    """Run a command as the process's only work, with care for signals.
+    """Run a command as the only work of this process, and handle signals.
 
     Returns:
-        Its exit status; 143 where SIGTERM ended it.
+        The exit status; 143 after SIGTERM.
     """
     try:
         _attend()
@@ -43,15 +43,15 @@ def attend_to(command: Callable[..., int], *arguments: str) -> int:
 
 
 def _attend() -> None:
-    """Take care of what may happen to the process while a command runs: signals, and missing standard streams.
+    """Handle signals and missing standard streams while a command runs.
 
-    SIGINT becomes `KeyboardInterrupt` and SIGTERM `Terminated`, so that a command can tidy up; after `PATIENCE`
+    SIGINT becomes `KeyboardInterrupt` and SIGTERM `Terminated`, so that a command can clean up. After `PATIENCE`
     seconds, or at a second signal, the process ends by force, even while foreign code hangs in the main thread.
     """
     _fill_streams()
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _terminate)
-    # Python runs handlers in the main thread only, and not while that waits for foreign code; this does not wait.
+    # Python runs handlers only in the main thread, and not while it waits for foreign code; this thread can act.
     bell, ear = socket.socketpair()
     bell.setblocking(False)
     signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)
@@ -61,28 +61,28 @@ def _attend() -> None:
 
 
 def report_errors(command: Callable[[], Any], debug: bool) -> int:
-    """Run a command; what goes wrong becomes one line on stderr and an exit code.
+    """Run a command; an error becomes one line on stderr and an exit code.
 
     Args:
-        command: What to run.
-        debug: Let errors through, with their tracebacks, and show the library's log.
+        command: The command to run.
+        debug: Let errors through with their tracebacks, and show the library's log.
 
     Returns:
-        0, 2 for a mistake of usage, 130 for an interruption, 143 for a termination, 1 otherwise.
+        0 for success, 2 for wrong usage, 130 after Ctrl-C, 143 after SIGTERM, 1 for other errors.
     """
     if debug:
         logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s")
     else:
-        # What matters of it is told in one line. The variables speak to a library that is not imported yet.
+        # We report the important part in one line ourselves. The variables affect a library that is not imported yet.
         for library, variable in (("transformers", "TRANSFORMERS_VERBOSITY"), ("huggingface_hub", "HF_HUB_VERBOSITY")):
             os.environ.setdefault(variable, "critical")
             logging.getLogger(library).setLevel(logging.CRITICAL)
     if sys.stdout is None:
-        err.print("dyto: standard output is closed, expected a place to write to: send it to a file", style="red")
+        err.print("dyto: standard output is closed, expected an open one: redirect it to a file", style="red")
         return 1
     try:
         code = exit_code(command)
-        sys.stdout.flush()  # here, so that a full disk or a reader who has left is noticed in time
+        sys.stdout.flush()  # flush here, so that a full disk or a closed pipe is noticed in time
         return code
     except KeyboardInterrupt:
         err.print("dyto: interrupted")
@@ -97,7 +97,7 @@ def report_errors(command: Callable[[], Any], debug: bool) -> int:
         return 2 if isinstance(error, ConfigError) else 1
     except (_OutputError, BrokenPipeError) as error:
         _divert_stdout()
-        err.print(f"dyto: standard output cannot be written to ({_reason(error)}): a part of it is lost", style="red")
+        err.print(f"dyto: standard output cannot be written to ({_reason(error)}): some output is lost", style="red")
         return 1
     except Exception as error:
         if debug:
@@ -108,7 +108,7 @@ def report_errors(command: Callable[[], Any], debug: bool) -> int:
 
 
 def exit_code(command: Callable[[], Any]) -> int:
-    """Run a command to its end: 0, or the code that it leaves with."""
+    """Run a command to its end, and return its exit code."""
     try:
         command()
     except SystemExit as stop:
@@ -117,16 +117,16 @@ def exit_code(command: Callable[[], Any]) -> int:
 
 
 class _OutputError(Exception):
-    """What is written to standard output cannot get out."""
+    """Error for standard output that cannot be written."""
 
 
 def _reason(error: Exception) -> str:
     cause = error.__cause__ or error
-    return "its reader has left" if isinstance(cause, BrokenPipeError) else getattr(cause, "strerror", "") or str(cause)
+    return "the pipe is closed" if isinstance(cause, BrokenPipeError) else getattr(cause, "strerror", "") or str(cause)
 
 
 def _divert_stdout() -> None:
-    """Let what is still to be written go nowhere, so that nothing complains at the very end."""
+    """Discard the remaining output, so that nothing complains at exit."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -169,12 +169,12 @@ def _end(number: int) -> None:
 
 
 def _fill_streams() -> None:
-    """Let nothing else take the number of a standard stream that is closed, and tell errors of writing apart."""
+    """Fill in closed standard streams, so that no other file takes their numbers, and mark errors of writing."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+            os.open(os.devnull, os.O_RDWR)  # open takes the lowest free number
     if sys.stdout is not None:
         sys.stdout = _Stream(sys.stdout, needed=True)
     if sys.stderr is not None:
@@ -182,7 +182,7 @@ def _fill_streams() -> None:
 
 
 class _Stream:
-    """A standard stream that says when it cannot be written to or, where it is not needed, goes on without."""
+    """A standard stream that reports failed writes or, if it is not needed, ignores them."""
 
     def __init__(self, stream: TextIO, *, needed: bool) -> None:
         self._stream, self._needed = stream, needed
@@ -197,7 +197,7 @@ class _Stream:
         return len(text)
 
     def flush(self) -> None:
-        """Hand on what was written."""
+        """Flush the stream."""
         with self._told():
             self._stream.flush()
 

@@ -19,8 +19,8 @@ app = typer.Typer(
 @app.command()
 def video(
     out: Annotated[Path, typer.Option(help="The MP4 file to write.")],
-    seed: Annotated[int, typer.Option(help="Another seed, another video.", min=0)] = 0,
-    questions: Annotated[Path | None, typer.Option(help="JSON file for its questions and true answers.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the video.", min=0)] = 0,
+    questions: Annotated[Path | None, typer.Option(help="JSON file for the questions and true answers.")] = None,
     regime: Annotated[str, typer.Option(help=", ".join(REGIMES))] = "mixed",
 ) -> None:
     """Write one video of the synthetic world, 20 seconds of H.264."""
@@ -32,10 +32,10 @@ def video(
 @app.command()
 def benchmark(
     out: Annotated[Path, typer.Option(help="Folder for question files and videos.")],
-    split: Annotated[str, typer.Option(help="dev or test; their videos are apart.")] = "dev",
-    videos: Annotated[int, typer.Option(help="Videos of each regime.", min=1)] = 20,
+    split: Annotated[str, typer.Option(help="dev or test; they share no videos.")] = "dev",
+    videos: Annotated[int, typer.Option(help="Number of videos of each regime.", min=1)] = 20,
 ) -> None:
-    """Write the benchmark: videos of every regime and their questions, as `dyto eval synthetic` reads them."""
+    """Write the benchmark for `dyto eval synthetic`: videos of every regime, with questions."""
     with console.status("writing") as status:
         counts = synth_benchmark(split, out, videos, lambda done, every: status.update(f"video {done} of {every}"))
     console.print(

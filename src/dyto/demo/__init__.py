@@ -1,1 +1,1 @@
-"""The web demo: upload a video, ask, and see what the answer was read from. Needs the extra `demo`."""
+"""The web demo: upload a video, ask about it, and see what the answer rests on. It needs the extra `demo`."""

@@ -1,4 +1,4 @@
-"""By which names the demo may be called: a page elsewhere whose name is made to lead here gets nothing."""
+"""Host names of the demo: other pages whose names are pointed at this machine are refused."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the demo listens, and where people find it.
+    """The listening address and the public address of the demo.
 
     Attributes:
-        host: Where it listens.
-        port: Where it listens.
-        public_url: Where a proxy in front of it is reached, or None.
+        host: Host to listen on.
+        port: Port to listen on.
+        public_url: Public address of a proxy in front of the demo, or None.
 
     Raises:
-        ConfigError: The public address is none.
+        ConfigError: The public address is invalid.
 
     Example:
         >>> here = Addresses("127.0.0.1", 7860)
@@ -44,30 +44,30 @@ class Addresses:
 
     @property
     def local(self) -> str:
-        """The address on this machine."""
+        """Address on this machine."""
         name = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{name}:{self.port}/"
 
     @property
     def root(self) -> str | None:
-        """The public address without a slash at its end."""
+        """Public address without a trailing slash."""
         return self.public_url.rstrip("/") if self.public_url else None
 
     @property
     def prefix(self) -> str:
-        """The path of the public address, empty where the page lies at the top."""
+        """Path of the public address; empty if the page is at the root."""
         return urlsplit(self.root).path if self.root else ""
 
     @property
     def encrypted(self) -> bool:
-        """Whether visitors come by HTTPS."""
+        """Whether visitors use HTTPS."""
         return bool(self.root) and urlsplit(self.root).scheme == "https"
 
     def knows(self, host: str | None) -> bool:
-        """Whether a request for this host is meant for the demo.
+        """Return whether a request for this host is meant for the demo.
 
         Args:
-            host: The header `Host`, or None where there is none.
+            host: The header `Host`, or None if it is missing.
         """
         found = _split(host, 80)
         if found is None:
@@ -79,11 +79,11 @@ class Addresses:
         return self._is_here(*found)
 
     def same(self, origin: str, host: str) -> bool:
-        """Whether a page of this origin is the demo's own.
+        """Return whether a page of this origin is the demo's own.
 
         Args:
             origin: The header `Origin`.
-            host: The header `Host`, one that is known.
+            host: The header `Host`, which must be known.
         """
         scheme, _, rest = origin.partition("://")
         named = _split(rest, PORTS.get(scheme, 0))
@@ -94,12 +94,12 @@ class Addresses:
         return scheme == "http" and named == _split(host, 80) and self._is_here(*named)
 
     def _is_here(self, name: str, port: int) -> bool:
-        """Whether it listens there."""
+        """Return whether the demo listens there."""
         host = self.host.lower()
         if port != self.port:
             return False
         if host in WILDCARDS:
-            # A name is what an attacker can make lead here; a plain number leads where it says.
+            # An attacker can point a name at this machine, but not an IP address.
             own = socket.gethostname().lower()
             return _number(name) is not None or name in ("localhost", own, f"{own}.local")
         number = _number(host)
@@ -116,7 +116,7 @@ def _number(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _split(host: str | None, default: int) -> tuple[str, int] | None:
-    """Name and port of a header, None for anything else."""
+    """Return name and port from a header, or None for anything else."""
     match = HOST.fullmatch(host or "")
     if match is None:
         return None
@@ -126,11 +126,11 @@ def _split(host: str | None, default: int) -> tuple[str, int] | None:
 
 
 def _public(url: str) -> tuple[str, str, int]:
-    """Scheme, name and port of a public address."""
+    """Return scheme, name and port of a public address."""
     parts = urlsplit(url)
     named = _split(parts.netloc, PORTS.get(parts.scheme, 0))
     if named is None or parts.scheme not in PORTS or parts.query or parts.fragment:
         raise ConfigError(
-            f"{url!r} is no public address: expected one like https://videos.example.org or https://example.org/videos"
+            f"{url!r} is not a public address, expected one like https://videos.example.org or https://example.org/videos"
         )
     return (parts.scheme, *named)

@@ -41,7 +41,7 @@ from dyto.strategies.targets import make_second
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 20
-"""How often old files are looked for."""
+"""Seconds between searches for old files."""
 
 
 def serve(
@@ -56,22 +56,22 @@ def serve(
     until: threading.Event | None = None,
     **loading: Any,
 ) -> None:
-    """Serve the demo until it is interrupted; nothing is kept of what was uploaded.
+    """Serve the demo until it is interrupted; no uploads are kept.
 
     Args:
-        models: Names to offer; the first is loaded at once.
-        host: Where to listen.
-        port: Where to listen; 0 for any free port.
-        public_url: Where a proxy in front of it is reached; None where there is none.
-        limits: Of videos.
-        waiting: Most questions that wait for one model.
-        ready: Told the address.
-        until: Ends the demo when it is set; None for an interruption alone.
+        models: Names of models to offer; the first is loaded immediately.
+        host: Host to listen on.
+        port: Port to listen on; 0 for any free port.
+        public_url: Public address of a proxy in front of the demo; None without a proxy.
+        limits: Limits on videos.
+        waiting: Number of questions that may wait for one model.
+        ready: Called with the address.
+        until: Event that ends the demo; None to run until an interrupt.
         **loading: Options of `dyto.load_model`.
 
     Raises:
-        MissingExtraError: gradio is not installed.
-        ConfigError: The port is taken, the public address is none, or there is no room for files.
+        MissingExtraError: The package gradio is not installed.
+        ConfigError: The port is taken, the public address is invalid, or there is no room for files.
         ModelError: The first model cannot be loaded.
     """
     bounds, ended = limits or DemoLimits(), threading.Event()
@@ -99,16 +99,16 @@ def _gradio() -> Any:
 
 
 def build_page(gr: Any, engine: Engine, visitors: Visitors, folder: Path) -> Any:
-    """The page, as gradio blocks.
+    """Build the page as gradio blocks.
 
     Args:
-        gr: gradio.
-        engine: What answers.
-        visitors: Who asks, and about which files.
-        folder: Where samples are made.
+        gr: The gradio module.
+        engine: The engine that answers.
+        visitors: The visitors and their files.
+        folder: Folder for samples.
 
     Returns:
-        The blocks, to be queued and mounted behind a `Gate`.
+        The blocks, to queue and mount behind a `Gate`.
     """
     samples = make_samples(folder / "samples")
     with gr.Blocks(title="dyto", analytics_enabled=False) as page:
@@ -127,7 +127,7 @@ def build_page(gr: Any, engine: Engine, visitors: Visitors, folder: Path) -> Any
                 stop = gr.Button("Stop", variant="stop", elem_id="stop")
                 with gr.Accordion("How the video is read", open=False):
                     how = controls(gr, engine)
-        token = gr.Textbox(visible="hidden", elem_id="token")  # what is asked about, and all that is sent of it
+        token = gr.Textbox(visible="hidden", elem_id="token")  # the video to ask about; only its token is sent
         second = gr.Number(visible="hidden", elem_id="second")
         status = gr.Markdown("", elem_id="status", elem_classes="status")
         with gr.Row(elem_id="answers"):
@@ -140,8 +140,8 @@ def build_page(gr: Any, engine: Engine, visitors: Visitors, folder: Path) -> Any
             _handler(gr, engine, visitors),
             [token, question, options, *how],
             [status, *parts],
-            concurrency_limit=None,  # the engine keeps the line, and says so to those who stand in it
-            postprocess=False,  # pictures are kept for their visitor, not as files for whoever asks
+            concurrency_limit=None,  # the engine manages the queue and informs waiting visitors
+            postprocess=False,  # pictures are kept for their visitor, not served as public files
             api_name=False,
         )
         asking.then(None, None, None, js=IDLE, api_name=False)
@@ -158,26 +158,26 @@ def build_page(gr: Any, engine: Engine, visitors: Visitors, folder: Path) -> Any
 
 
 def _holder(gr: Any, visitors: Visitors) -> Callable[..., None]:
-    """What happens when a page shows another video: the one before is removed."""
+    """Return the handler for a page that shows another video: the previous one is removed."""
 
     def hold(token: str | None, request: Any) -> None:
         if not token:
             visitors.uploads.show(str(request.session_hash), None)
             return
-        with suppress(ConfigError):  # it is told to who asks about it
+        with suppress(ConfigError):  # the error is shown when the visitor asks about the video
             visitors.clip(request.session_hash, token)
 
     return _requesting(gr, hold)
 
 
 def _requesting(gr: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function whose `request` gradio fills in, which it knows by the annotation."""
+    """Annotate a function so that gradio fills in its `request`."""
     function.__annotations__["request"] = gr.Request
     return function
 
 
 def _handler(gr: Any, engine: Engine, visitors: Visitors) -> Callable[..., Generator[list[Any], None, None]]:
-    """What happens when somebody asks."""
+    """Return the handler for a question."""
     models = shown_models(engine.models)
 
     def ask(
@@ -209,14 +209,14 @@ def _handler(gr: Any, engine: Engine, visitors: Visitors) -> Callable[..., Gener
             changed = _changes(gr, event, wish, lambda pictures: _kept(visitors, page, pictures))
             for place, part in changed.items():
                 shown[place] = part
-            # The page as a whole at the end of a side, whatever of the pieces before came through.
+            # Send the complete state at the end of a side, in case earlier pieces were lost.
             yield shown if isinstance(event, SideAnswered) else [changed.get(i, gr.update()) for i in range(len(shown))]
 
     return _requesting(gr, ask)
 
 
 def _kept(visitors: Visitors, page: str, pictures: Captioned) -> list[dict[str, Any]]:
-    """Pictures as a gallery has them, each at an address for this visitor alone."""
+    """Return pictures for a gallery, each at an address for this visitor only."""
     files = []
     for picture, _ in pictures:
         file = io.BytesIO()
@@ -230,12 +230,12 @@ def _kept(visitors: Visitors, page: str, pictures: Captioned) -> list[dict[str, 
 
 
 def _told(gr: Any, words: str, sides: int = 1) -> list[Any]:
-    """An error, in the line that tells what is done; the browser brings it into view."""
+    """Format an error for the status line; the browser scrolls to it."""
     return _blank(gr, f"**{_plain(words)}**", sides)
 
 
 def _plain(words: str) -> str:
-    """Text that neither HTML nor Markdown takes for its own."""
+    """Escape text for HTML and Markdown."""
     escaped = html.escape(words)
     return "".join(f"&#{ord(letter)};" if letter in "*_`[]#!|~$\\" else letter for letter in escaped)
 
@@ -252,7 +252,7 @@ def _changes(
     wish: DemoQuestion,
     kept: Callable[[Captioned], list[dict[str, Any]]],
 ) -> dict[int, Any]:
-    """What changes on the page when something has happened, by its place among the outputs."""
+    """Return the changes of the page after an event, by output index."""
     if isinstance(event, StageBegun):
         return {0: gr.update(value=event.words)}
     first = 1 + SIDE_PARTS * event.side
@@ -271,7 +271,7 @@ def _changes(
 
 
 def facts_of(answer: Answer, choices: Sequence[str] | None) -> str:
-    """What an answer rests on, as Markdown."""
+    """Return the facts about an answer as Markdown."""
     chosen = ""
     if choices is not None:
         named = "none of the options" if answer.choice is None else choices[answer.choice]
@@ -290,10 +290,10 @@ def read_wish(
     video: str | None, question: str, options: str, model: str, strategy: str, preset: str, budget: int | None,
     versus: str,
 ) -> DemoQuestion:  # fmt: skip
-    """What the fields of the page ask for.
+    """Read the fields of the page.
 
     Raises:
-        ConfigError: No video or question, or fields that do not go together.
+        ConfigError: The video or question is missing, or fields contradict each other.
     """
     if not video:
         raise ConfigError("there is no video yet: upload one or take a sample")
@@ -312,7 +312,7 @@ def read_wish(
 
 
 def _listed(name: str, most: int | None) -> Strategy:
-    """A strategy of the lists, and no other: whoever only sees the page must not name files to be run."""
+    """Return a strategy from the list, and no other: visitors must not name files to run."""
     if name not in STRATEGIES and name not in PRESETS:
         raise unknown("strategy", name, [*STRATEGIES, *PRESETS])
     return make_second(name, most)

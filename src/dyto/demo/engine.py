@@ -1,4 +1,4 @@
-"""What the demo does behind its page: a line for each model, and what was encoded kept for the next question."""
+"""The engine behind the demo's page: a queue per model, and encoded videos kept for the next question."""
 
 from __future__ import annotations
 
@@ -36,31 +36,31 @@ from dyto.video import Frames, sample_frames
 logger = logging.getLogger(__name__)
 
 SIDE = 480
-"""Longest side of a picture that is shown, pixels."""
+"""Longest side of a displayed picture, in pixels."""
 
 KEPT_TOKENS, KEPT_PREFIXES = 16, 2
-"""Videos whose tokens are kept, and those whose keys and values are: one for each of two strategies side by side."""
+"""Number of videos whose tokens are kept, and whose keys and values are: one for each of two strategies."""
 
 LOOK_SECONDS = 0.5
-"""How often a visitor is told again how things stand; only then can it be noticed that he left."""
+"""Seconds between status updates; a visitor's departure is only noticed at an update."""
 
 _Read = tuple[Frames, float]
-"""The frames of a video, and the seconds that it took to read them."""
+"""The frames of a video, and the seconds of reading them."""
 
 Captioned = list[tuple[Image.Image, str]]
 
 
 @dataclass(frozen=True)
 class DemoQuestion:
-    """What a visitor wants to know.
+    """A visitor's question.
 
     Attributes:
         video: The file.
         question: The question.
         choices: Options, or None.
-        model: One of the models offered.
-        strategies: One, or several to see side by side.
-        max_new_tokens: Most tokens of an answer.
+        model: One of the offered models.
+        strategies: One or several strategies to show side by side.
+        max_new_tokens: Largest number of tokens in an answer.
     """
 
     video: str
@@ -73,14 +73,14 @@ class DemoQuestion:
 
 @dataclass(frozen=True)
 class StageBegun:
-    """A stage begins."""
+    """Event: a stage begins."""
 
     words: str
 
 
 @dataclass(frozen=True)
 class TextWritten:
-    """The answer of one side so far."""
+    """Event: the answer of one side so far."""
 
     side: int
     text: str
@@ -88,7 +88,7 @@ class TextWritten:
 
 @dataclass(frozen=True)
 class SideAnswered:
-    """The end of one side: its answer, its key frames and what was merged in them."""
+    """Event: the end of one side, with its answer, key frames and merge maps."""
 
     side: int
     answer: Answer
@@ -98,7 +98,7 @@ class SideAnswered:
 
 @dataclass(frozen=True)
 class QuestionFailed:
-    """What went wrong, for the visitor."""
+    """Event: an error, in words for the visitor."""
 
     words: str
 
@@ -108,7 +108,7 @@ Event = StageBegun | TextWritten | SideAnswered | QuestionFailed
 
 @dataclass
 class _Seen:
-    """A video as one strategy sees it."""
+    """A video as seen by one strategy."""
 
     qa: VideoQA
     tokens: VisualTokens
@@ -118,13 +118,13 @@ class _Seen:
 
 @dataclass
 class Engine:
-    """Answers visitors, one at a time for each model, in the order in which their videos were read.
+    """An engine that answers one visitor at a time per model, in the order in which their videos were read.
 
     Attributes:
-        models: The names offered.
-        limits: Of videos.
+        models: The offered names.
+        limits: Limits on videos.
         loading: Further options of `dyto.load_model`.
-        waiting: Most questions that wait for one model; those beyond are refused.
+        waiting: Number of questions that may wait for one model; more are refused.
     """
 
     models: Sequence[str]
@@ -142,22 +142,22 @@ class Engine:
         """Load a model now, in its own thread.
 
         Raises:
-            ModelError: It cannot be loaded.
+            ModelError: The model cannot be loaded.
         """
         self._lines[name].in_model(self._model, name)
 
     def ask(self, wish: DemoQuestion) -> Generator[Event, None, None]:
-        """Answer a question; a generator that is closed early stops the work.
+        """Answer a question; closing the generator early stops the work.
 
         Yields:
-            What happens, as it happens, and again what is under way while nothing does; an error is the last event.
+            Events as they happen, and repeated status updates in between; an error is the last event.
         """
         told: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         line = self._lines[wish.model]
         place = line.join(lambda place: self._work(wish, told.put, line, place))
         if place is None:
             waits = "1 question waits" if line.most == 1 else f"{line.most} questions wait"
-            yield QuestionFailed(f"{waits} for this model already, and no more may: ask again in a minute")
+            yield QuestionFailed(f"{waits} for this model already, and the queue is full: ask again in a minute")
             return
         doing = StageBegun(WORDS["waiting"])
         try:
@@ -177,18 +177,18 @@ class Engine:
             line.leave(place)
 
     def forget(self, video: str) -> None:
-        """Drop what is kept of a file."""
+        """Drop everything kept from a file."""
         with self._lock:
             for key in [key for key in self._seen if key[0] == video]:
                 del self._seen[key]
 
     def close(self) -> None:
-        """End the threads; a question that is being answered is finished."""
+        """End the threads after the current question is answered."""
         for line in self._lines.values():
             line.stop(wait=True)
 
     def stop(self) -> None:
-        """Begin nothing more, and end what is under way at its next step."""
+        """Start nothing more, and end running work at its next step."""
         for line in self._lines.values():
             line.stop(wait=False)
 
@@ -199,7 +199,7 @@ class Engine:
             tell(StageBegun(WORDS["waiting"]))
             line.in_turn(place, self._answer_all, wish, read, tell, place.left)
         except CancelledError:
-            pass  # he has left
+            pass  # the visitor has left
         except Exception as err:
             words = str(err).replace(wish.video, Path(wish.video).name)
             if not isinstance(err, DytoError) or names_a_place(words):
@@ -209,11 +209,11 @@ class Engine:
             tell(QuestionFailed(words))
         finally:
             if not Path(wish.video).exists():
-                self.forget(wish.video)  # deleted meanwhile, because its visitor left
+                self.forget(wish.video)  # deleted in the meantime, because its visitor left
             tell(None)
 
     def _read(self, wish: DemoQuestion, tell: Callable[[Event | None], None], line: Line) -> _Read | None:
-        """The frames of a video, read beside the model's work; None if all of its sides were seen before."""
+        """Read the frames of a video, in parallel with the model's work; None if all sides are already kept."""
         with self._lock:
             if all(_key(wish, strategy) in self._seen for strategy in wish.strategies):
                 return None
@@ -267,12 +267,12 @@ class Engine:
     def _look(
         self, wish: DemoQuestion, strategy: Strategy, read: _Read | None, tell: Callable[[Event | None], None]
     ) -> _Seen:
-        """What the strategy sees in the video: from before, or now."""
+        """Return the strategy's view of the video, kept or computed now."""
         key = _key(wish, strategy)
         with self._lock:
             seen = self._seen.get(key)
         if seen is None:
-            frames, seconds = read or self._frames(wish)  # the latter if it was forgotten since it was looked for
+            frames, seconds = read or self._frames(wish)  # computed now if it was dropped after the lookup
             qa = VideoQA(self._model(wish.model), strategy)
             qa.on_stage = lambda stage: tell(StageBegun(WORDS[stage])) if stage in WORDS else None
             tokens = qa.encode(frames, question=key[-1])
@@ -286,13 +286,13 @@ class Engine:
                 self._seen.popitem(last=False)
             recent = list(self._seen.values())
         for other in recent[:-KEPT_PREFIXES]:
-            if other.qa.model is seen.qa.model:  # another model's pipelines belong to its thread
+            if other.qa.model is seen.qa.model:  # pipelines of other models belong to their threads
                 other.qa.forget()
         return seen
 
 
 def _key(wish: DemoQuestion, strategy: Strategy) -> tuple[Any, ...]:
-    """By what it is known again how a strategy sees a video."""
+    """Return the key of a strategy's view of a video."""
     file = Path(wish.video)
     there = file.is_file()
     stamp = (file.stat().st_mtime_ns, file.stat().st_size) if there else (0, 0)
@@ -314,7 +314,7 @@ def _waiting_for(questions: int) -> str:
 
 
 def _pictures(video: Frames, tokens: VisualTokens) -> tuple[Captioned, Captioned]:
-    """The key frames with their times, and their merge maps with their tokens."""
+    """Return the key frames with times, and their merge maps with token counts."""
     frames = small_frames(video, {}, side=SIDE)
     patches = tokens.grid[0] * tokens.grid[1]
     keyframes, maps = [], []

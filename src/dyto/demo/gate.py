@@ -1,8 +1,8 @@
-"""The door before gradio: who may knock, at which addresses, and with what; everything else is turned away here.
+"""The gate in front of gradio: it checks who may request what, at which addresses, and refuses everything else.
 
-Gradio by itself takes the path of a file in any request, serves files, fetches addresses and answers pages of other
-origins. Only what the page needs is let through, rebuilt from what was read and checked, so that no path and no
-address in a request ever reaches gradio. Files come and go by this module alone.
+Gradio by itself accepts file paths in any request, serves files, fetches addresses and answers pages of other origins.
+The gate forwards only what the page needs, rebuilt from checked values, so that no path or address in a request ever
+reaches gradio. Only this module receives and serves files.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ OPEN = re.compile(
     r"/|/config|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt|"
     r"/(assets|static)/[A-Za-z0-9_.@/-]+"
 )
-"""What anybody may read: the page itself and what comes with gradio."""
+"""Public paths: the page itself and gradio's own files."""
 
 HEARTBEAT = re.compile(rf"{API}/heartbeat/([A-Za-z0-9_-]+)")
 KEPT_HEADERS = (b"host", b"accept", b"accept-encoding", b"if-none-match", b"if-modified-since", b"range")
@@ -56,7 +56,7 @@ POLICY = (
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
-"""What the page may load: nothing from anywhere else, whatever a part of it would like to fetch."""
+"""Content security policy: the page loads nothing from elsewhere."""
 
 HEADERS = {
     "content-security-policy": POLICY,
@@ -70,7 +70,7 @@ HEADERS = {
 
 @dataclass
 class _Request:
-    """A request that has been let in."""
+    """An accepted request."""
 
     scope: Message
     receive: Receive
@@ -87,20 +87,20 @@ class _Request:
         return str(self.scope["method"])
 
     def asked(self, name: str) -> str:
-        """A value after the question mark of the address."""
+        """Return a value from the query string of the address."""
         query = self.scope.get("query_string", b"")[:MOST_BYTES].decode("latin-1")
         return parse_qs(query).get(name, [""])[0]
 
 
 class Gate:
-    """An application that lets through what the page needs, and no more.
+    """An ASGI application that forwards only the requests that the page needs.
 
     Args:
         site: Gradio's application.
-        addresses: By which names it may be called.
-        visitors: Who is who.
-        limits: Of uploads.
-        calls: The functions that a page may call, by their numbers.
+        addresses: The demo's own addresses.
+        visitors: The visitors.
+        limits: Limits on uploads.
+        calls: The functions that a page may call, by number.
     """
 
     def __init__(
@@ -116,14 +116,14 @@ class Gate:
         self._cookie = f"{host_only}dyto-demo-{addresses.port}"
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer a request, or let gradio."""
+        """Answer a request, or forward it to gradio."""
         if scope["type"] == "lifespan":
             await self._site(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})  # the page uses none
+            await send({"type": "websocket.close", "code": 1008})  # the page uses no websockets
         else:
             prefix, path = self._addresses.prefix, str(scope["path"])
-            inside = path.startswith(f"{prefix}/") or path == prefix  # a proxy may leave the prefix, or take it away
+            inside = path.startswith(f"{prefix}/") or path == prefix  # a proxy may keep or strip the prefix
             await self._answer({**scope, "path": path.removeprefix(prefix) if inside else path}, receive, send)
 
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -146,12 +146,12 @@ class Gate:
                 visitor = self._visitors.of_cookie(fresh[0])
             await self._route(_Request(scope, receive, guarded, headers, visitor))
         except RefusedError as err:
-            await respond(guarded, err.status, str(err).encode(), b"text/plain; charset=utf-8")  # shown as it is
+            await respond(guarded, err.status, str(err).encode(), b"text/plain; charset=utf-8")  # shown verbatim
         except RequestError as err:
             await say(guarded, err.status, str(err))
         except Exception as err:
             if begun and isinstance(err, import_module("starlette.exceptions").HTTPException):
-                await guarded({"type": "http.response.body", "body": b""})  # gradio has said so in the stream
+                await guarded({"type": "http.response.body", "body": b""})  # gradio has reported it in the stream
                 return
             number = secrets.token_hex(4)
             logger.exception("a request failed (reference %s)", number)
@@ -159,7 +159,7 @@ class Gate:
                 await say(guarded, 500, unforeseen(number))
 
     def _headers(self, given: Any, fresh: list[str]) -> list[tuple[bytes, bytes]]:
-        """Those of a response: no origin but this one is told that it may read it."""
+        """Return the headers of a response; no other origin may read it."""
         named = {name.encode(): value.encode() for name, value in HEADERS.items()}
         kept = [
             (name, value)
@@ -174,7 +174,7 @@ class Gate:
         return [*kept, *named.items(), *((b"set-cookie", cookie.encode()) for cookie in cookies)]
 
     def _check_origin(self, scope: Message, headers: dict[str, str]) -> None:
-        """Fail unless the request is for this server, and from its own page.
+        """Check that the request is for this server and from its own page.
 
         Raises:
             RequestError: It is not.
@@ -182,10 +182,10 @@ class Gate:
         host = headers.get("host")
         if host is None or not self._addresses.knows(host):
             raise RequestError(
-                403, "this server does not go by that name; who runs it can give its address by --public-url"
+                403, "this server does not have that name; its operator can set its address with --public-url"
             )
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
-        # A link elsewhere may lead here, and that is all.
+        # Other pages may link here, and nothing else.
         led = (
             scope["method"] == "GET"
             and scope["path"] in ("/", "")
@@ -234,7 +234,7 @@ class Gate:
     async def _pass(
         self, request: _Request, *, body: Message | None = None, query: dict[str, str] | None = None
     ) -> None:
-        """Let gradio answer; of the request it hears what has been checked, and nothing else."""
+        """Let gradio answer; it gets only the checked parts of the request."""
         text = json.dumps(body).encode() if body is not None else b""
         headers = [(name, value) for name, value in request.scope["headers"] if name in KEPT_HEADERS]
         if body is not None:
@@ -258,7 +258,7 @@ class Gate:
         await self._site(scope, receive, request.send)
 
     async def _beat(self, request: _Request, page: str) -> None:
-        """A page that is open keeps this connection; as it ends, the page has been closed."""
+        """Hold the connection of an open page; when it ends, the page has been closed."""
         self._page_of(request, page)
         self._visitors.beat(page)
         try:
@@ -267,7 +267,7 @@ class Gate:
             self._visitors.rest(page)
 
     async def _serve(self, request: _Request, name: str) -> None:
-        """A video or a picture, to the visitor whose it is."""
+        """Serve a video or a picture to its visitor."""
         responses = import_module("starlette.responses")
         headers = {"cache-control": "private, no-store", "content-disposition": "inline"}
         response = None
@@ -285,7 +285,7 @@ class Gate:
         await response(request.scope, request.receive, request.send)
 
     async def _take(self, request: _Request, visitor: str) -> None:
-        """An upload; the answer is what the page calls it from now on."""
+        """Receive an upload, and answer with the token that the page uses from now on."""
         chunks = chunks_of(request.receive)
         uploads, sending = self._visitors.uploads, request.asked("upload_id")
         try:

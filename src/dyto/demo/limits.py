@@ -1,4 +1,4 @@
-"""What a visitor may send, and what is told of a file that is too much."""
+"""Limits on visitors' files, and their messages."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from dyto.video.limits import Limits as Bounds
 
 @dataclass(frozen=True)
 class DemoLimits:
-    """Bounds on a video, and on what is kept of all of them.
+    """Limits on a video, and on the files of all visitors.
 
     Attributes:
-        megabytes: Most of the file.
-        minutes: Longest duration.
-        pixels: Most of a frame.
-        visitor_megabytes: Most of one visitor's files together; None for twice `megabytes`.
-        visitor_files: Most files of one visitor.
-        all_megabytes: Most of all visitors' files together; None for ten times `megabytes`.
-        all_files: Most files of all visitors.
-        keep_minutes: How long a file stays that nobody uses.
+        megabytes: Size limit of a file, in MB.
+        minutes: Longest duration, in minutes.
+        pixels: Largest number of pixels of a frame.
+        visitor_megabytes: Size limit of one visitor's files, in MB; None for twice `megabytes`.
+        visitor_files: Largest number of files of one visitor.
+        all_megabytes: Size limit of all visitors' files, in MB; None for ten times `megabytes`.
+        all_files: Largest number of files of all visitors.
+        keep_minutes: Minutes after which an unused file is deleted.
     """
 
     megabytes: int = 200
@@ -36,35 +36,35 @@ class DemoLimits:
 
     @property
     def file_bytes(self) -> int:
-        """Most of one file."""
+        """Size limit of one file, in bytes."""
         return self.megabytes * 1_000_000
 
     @property
     def visitor_bytes(self) -> int:
-        """Most of one visitor's files together."""
+        """Size limit of one visitor's files, in bytes."""
         return 2 * self.file_bytes if self.visitor_megabytes is None else self.visitor_megabytes * 1_000_000
 
     @property
     def all_bytes(self) -> int:
-        """Most of all visitors' files together."""
+        """Size limit of all visitors' files, in bytes."""
         return 10 * self.file_bytes if self.all_megabytes is None else self.all_megabytes * 1_000_000
 
     @property
     def bounds(self) -> Bounds:
-        """What a video may hold, as `dyto.sample_frames` takes it."""
+        """Limits on a video, as in `dyto.sample_frames`."""
         return Bounds(megapixels=self.pixels / 1e6, hours=self.minutes / 60, fixed=True)
 
     def check(self, path: str) -> Path:
-        """Fail on a file that is too much, before it is opened.
+        """Check the size of a file before it is opened.
 
         Args:
-            path: Of the file.
+            path: Path of the file.
 
         Returns:
             The path.
 
         Raises:
-            VideoError: It is not there, or too large.
+            VideoError: The file does not exist or is too large.
         """
         file = existing(path)
         size = file.stat().st_size / 1e6

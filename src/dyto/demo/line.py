@@ -1,4 +1,4 @@
-"""The visitors of one model: their videos are read side by side, and they are answered one after another."""
+"""The queue of one model: videos are read in parallel, and questions are answered one after another."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 READERS = 4
-"""Videos that are read, or wait for the model with their frames in memory, at a time. A file that hangs its decoder
-takes one of these places until its deadline, and holds up nobody else."""
+"""Number of videos that are being read, or wait for the model with frames in memory. A file that hangs its decoder
+takes one of these places until its deadline, and blocks nobody else."""
 
 T = TypeVar("T")
 
 
 @dataclass(eq=False)
 class Place:
-    """A visitor in the line.
+    """A visitor's place in the queue.
 
     Attributes:
-        left: Set when he has left, or is not to be answered any more.
-        reads: Whether his video is being read just now.
+        left: Set when the visitor has left, or will not be answered any more.
+        reads: Whether the video is being read now.
     """
 
     left: threading.Event = field(default_factory=threading.Event)
@@ -31,16 +31,16 @@ class Place:
 
     @property
     def ended(self) -> bool:
-        """Whether he was sent away before anything was done for him."""
+        """Whether the visitor left before any work was done."""
         return self.work is not None and self.work.cancelled()
 
 
 class Line:
-    """Who wants something of a model.
+    """The queue of visitors for one model.
 
     Args:
-        name: Of the model.
-        most: Visitors who wait, beside the one who is answered.
+        name: Name of the model.
+        most: Number of visitors who may wait, besides the one being answered.
     """
 
     def __init__(self, name: str, most: int) -> None:
@@ -51,10 +51,10 @@ class Line:
         self._lock = threading.Lock()
 
     def join(self, work: Callable[[Place], None]) -> Place | None:
-        """Take a place; None if there is none left.
+        """Take a place; None if the queue is full.
 
         Args:
-            work: What is to be done, in a thread of a reader; it calls `in_turn` for what needs the model.
+            work: Function to run in a reader thread; it calls `in_turn` for work on the model.
         """
         place = Place()
         with self._lock:
@@ -66,30 +66,32 @@ class Line:
         return place
 
     def in_turn(self, place: Place, work: Callable[..., T], *args: Any) -> T:
-        """Do something in the thread of the model when those before are done.
+        """Run a function in the model's thread, after everyone before.
 
         Raises:
-            CancelledError: The visitor left meanwhile, or all of it ends.
+            CancelledError: The visitor left, or the demo ends.
         """
         with self._lock:
             place.reads = False
-            if place in self.places:  # who waits for the model comes before those whose videos are still read
+            if (
+                place in self.places
+            ):  # visitors waiting for the model come before those whose videos are still being read
                 self.places.remove(place)
                 self.places.insert(sum(other.turn is not None for other in self.places), place)
             place.turn = self._model.submit(work, *args)
         return place.turn.result()
 
     def in_model(self, work: Callable[..., T], *args: Any) -> T:
-        """Do something in the thread of the model for nobody in particular."""
+        """Run a function in the model's thread, outside the queue."""
         return self._model.submit(work, *args).result()
 
     def ahead(self, place: Place) -> int:
-        """How many are before a visitor; none are while his video is read."""
+        """Return how many visitors come first; none while the video is still being read."""
         with self._lock:
             return self.places.index(place) if place in self.places and not place.reads else 0
 
     def leave(self, place: Place) -> None:
-        """A visitor leaves: what has begun ends at its next step, and the rest is not begun."""
+        """Remove a visitor: running work ends at its next step, and other work does not start."""
         place.left.set()
         begun = place.turn is not None and not place.turn.cancel()
         if place.work is not None and not place.work.cancel() and begun:
@@ -102,10 +104,10 @@ class Line:
                 self.places.remove(place)
 
     def stop(self, wait: bool) -> None:
-        """Begin nothing more.
+        """Start nothing more.
 
         Args:
-            wait: For what is under way; otherwise that ends at its next step.
+            wait: Whether to wait for running work; otherwise it ends at its next step.
         """
         with self._lock:
             for place in [] if wait else self.places:

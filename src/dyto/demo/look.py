@@ -1,4 +1,4 @@
-"""The style of the page, where it differs from gradio's own, and the little that the browser does by itself."""
+"""The page's style, where it differs from gradio's, and a few browser scripts."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ body:not(:has(#answers[aria-busy="true"])) #stop { display: none; }
 .seen .thumbnail-item { aspect-ratio: auto !important; height: auto !important; }
 .seen .thumbnail-item img { object-fit: contain !important; height: auto !important; }
 """
-"""Pictures in their own proportions, as many beside each other as fit, none in a box that scrolls; the editor of
-videos hidden, because it would fetch parts from elsewhere; nothing laid over the line of the status."""
+"""Style sheet: pictures in their own proportions, side by side, without scrolling boxes; the video editor is hidden
+because it would fetch parts from elsewhere; nothing covers the status line."""
 
 ANNOUNCED = """() => {
     document.querySelector('#status [data-testid=markdown]').setAttribute('role', 'status');
 }"""
-"""As the page opens: what is told in the line of the status is read out to those who do not see it."""
+"""Script for an opening page: screen readers read the status line aloud."""
 
 BUSY = """() => {
     document.getElementById('answers').setAttribute('aria-busy', 'true');
     document.getElementById('status').scrollIntoView({block: 'nearest'});
 }"""
-"""As a question begins: Stop is there as long as there is something to stop, and the status is in view."""
+"""Script for the start of a question: show Stop while there is something to stop, and scroll to the status."""
 
 IDLE = """() => {
     document.getElementById('answers').setAttribute('aria-busy', 'false');
     const show = () => document.querySelector('#status strong')?.scrollIntoView({block: 'nearest'});
     requestAnimationFrame(() => requestAnimationFrame(show));
 }"""
-"""As it ends: an error, which may be longer than what was told before, is in view as a whole."""
+"""Script for the end of a question: scroll an error, which may be long, fully into view."""
 
 TOKEN = "(video) => video ? video.path : ''"
-"""As another video is shown: what the server calls it, and nothing else, is what a question is asked about."""
+"""Script for a new video: a question refers only to the server's token of the video."""
 
 JUMP = """(second) => {
     const video = document.querySelector('#video video');
     if (video && Number.isFinite(second)) video.currentTime = second;
 }"""
-"""As a key frame is chosen: the video goes there."""
+"""Script for a selected key frame: move the video there."""
 
 
 def sample_script(name: str, question: str, options: str) -> str:
-    """What a button does that takes a sample; the browser needs nobody for it.
+    """Return the script of a sample button, which runs in the browser alone.
 
     Args:
-        name: What the server calls the clip.
-        question: To ask.
-        options: To choose from.
+        name: Token of the clip.
+        question: The sample's question.
+        options: The sample's options.
 
     Returns:
-        A function in JavaScript that gives the video, the question and the options.
+        A JavaScript function that returns the video, the question and the options.
     """
     values = json.dumps([name, question, options])
     return f"""() => {{

@@ -1,4 +1,4 @@
-"""What a page may send to be handed on: plain values, rebuilt one by one from what was read."""
+"""Messages that a page may send: plain values, rebuilt one by one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Plain = str | int | float | bool | None
 
 
 class RequestError(Exception):
-    """A request is not answered.
+    """Error for a refused request.
 
     Attributes:
-        status: Of the HTTP response.
+        status: Status of the HTTP response.
     """
 
     def __init__(self, status: int, words: str) -> None:
@@ -29,7 +29,7 @@ class RequestError(Exception):
 
 
 def names_a_place(words: str) -> bool:
-    """Whether words name a folder of this machine, which is not for visitors.
+    """Return whether words name a folder of this machine, which visitors must not see.
 
     Example:
         >>> names_a_place("/home/ann/model has no config.json"), names_a_place("org/model is 3 / 4 full")
@@ -39,17 +39,17 @@ def names_a_place(words: str) -> bool:
 
 
 def unforeseen(number: str) -> str:
-    """What a visitor is told of an error that nobody foresaw: where who runs the demo finds it, and no more."""
+    """Return the message for an unexpected error: only a number under which the operator finds it."""
     return f"something went wrong here; the log of the demo has it as {number}"
 
 
 @dataclass(frozen=True)
 class Call:
-    """What a function of the page takes.
+    """The inputs of a page function.
 
     Attributes:
-        fields: How many values.
-        picked: Whether it is told which of several things was picked.
+        fields: Number of values.
+        picked: Whether the selected item is passed.
     """
 
     fields: int
@@ -57,18 +57,17 @@ class Call:
 
 
 def read_join(body: bytes, calls: Mapping[int, Call]) -> dict[str, Any]:
-    """What somebody asks of the page.
+    """Parse the request to call a page function.
 
     Args:
-        body: Of the request.
-        calls: The functions that may be called, by their numbers.
+        body: Body of the request.
+        calls: The functions that may be called, by number.
 
     Returns:
-        The same, of plain values only: where a file was described by path and address, its token is left, which is
-        looked up and never opened.
+        The request with plain values only: of a file, only its token stays, which is looked up and never opened.
 
     Raises:
-        RequestError: It is anything else.
+        RequestError: The body is anything else.
 
     Example:
         >>> sent = b'{"fn_index": 4, "session_hash": "abcd", "data": [{"path": "/etc/passwd", "url": "x"}, "what ?"]}'
@@ -93,10 +92,10 @@ def read_join(body: bytes, calls: Mapping[int, Call]) -> dict[str, Any]:
 
 
 def read_cancel(body: bytes) -> dict[str, Any]:
-    """What somebody wants to stop.
+    """Parse the request to stop a question.
 
     Raises:
-        RequestError: It is anything else.
+        RequestError: The body is anything else.
     """
     given = _object(body)
     event, number = given.get("event_id"), given.get("fn_index")
@@ -116,7 +115,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _plain(value: object) -> Plain:
-    """A value of a field; of a file nothing but what the page calls it."""
+    """Return the plain value of a field; for a file only its token."""
     if isinstance(value, dict):
         value = value.get("path")
     if isinstance(value, str):

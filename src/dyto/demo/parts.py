@@ -1,4 +1,4 @@
-"""What the page is put together from."""
+"""The parts of the page."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dyto.strategies import PRESETS, STRATEGIES
 
 NOTHING = "none"
 SIDE_PARTS = 6
-"""Outputs of one strategy: answer, facts, key frames, merge maps, times, column; before them stands the status."""
+"""Number of outputs per strategy: answer, facts, key frames, merge maps, times, column; the status comes first."""
 
 
 def shown_models(models: Sequence[str]) -> dict[str, str]:
-    """What visitors see of the models: of a folder its last part, not where it lies on this machine.
+    """Return the model names that visitors see: for a folder only its last part, not its path.
 
     Example:
         >>> shown_models(["tiny", "hub/model", "/home/ann/models/mine/"])
@@ -31,19 +31,21 @@ def shown_models(models: Sequence[str]) -> dict[str, str]:
 
 
 def controls(gr: Any, engine: Engine) -> list[Any]:
-    """How a video is read: model, strategy, preset, budget, and what to compare it with."""
+    """Build the controls: model, strategy, preset, budget, and the comparison."""
     names, models = list(STRATEGIES), list(shown_models(engine.models))
     return [
         gr.Dropdown(models, value=models[0], label="Model", elem_id="model"),
         gr.Dropdown(names, value="dyto", label="Strategy", elem_id="strategy"),
         gr.Dropdown([NOTHING, *PRESETS], value=NOTHING, label="Preset of dyto", elem_id="preset"),
-        gr.Number(value=0, label="Most visual tokens (0 for the published budget)", precision=0, minimum=0),
+        gr.Number(
+            value=0, label="Largest number of visual tokens (0 for the published budget)", precision=0, minimum=0
+        ),
         gr.Dropdown([NOTHING, *names, *PRESETS], value=NOTHING, label="Side by side with", elem_id="versus"),
     ]
 
 
 def side(gr: Any, second: Any, number: int) -> list[Any]:
-    """One strategy's answer, key frames and merge maps; its column last."""
+    """Build one strategy's answer, key frames and merge maps; the column comes last."""
     letter = "ab"[number]
     with gr.Column(visible=not number, min_width=320, elem_id=f"side-{letter}") as column:
         answer = gr.Textbox(label="Answer", interactive=False, lines=2, elem_id=f"answer-{letter}")

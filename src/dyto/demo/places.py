@@ -1,4 +1,4 @@
-"""Where the files of the demo lie while it runs, and that nothing stays of them."""
+"""The folder of the demo's files, which is removed at the end."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ PREFIX = "dyto-demo-"
 
 
 def make_folder() -> Path:
-    """A fresh folder for this process; those that killed demos left behind are removed.
+    """Make a new folder for this process, and remove the leftovers of killed demos.
 
     Returns:
         The folder, readable by nobody else.
 
     Raises:
-        ConfigError: There is no place for one.
+        ConfigError: No folder can be made.
     """
     try:
         for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
@@ -35,7 +35,7 @@ def make_folder() -> Path:
 
 
 def no_place(err: OSError) -> ConfigError:
-    """The error of a demo that cannot write its files."""
+    """Return the error for a demo that cannot write its files."""
     return ConfigError(
         f"the demo cannot write to the folder for temporary files ({err.strerror or err}): make room there, or name "
         f"another in TMPDIR"
@@ -44,7 +44,7 @@ def no_place(err: OSError) -> ConfigError:
 
 @contextmanager
 def own_folder() -> Iterator[Path]:
-    """The place of uploads, removed at the end; gradio is told of it, and to tell nobody of us."""
+    """Provide the folder of uploads, removed at the end; gradio uses it, and sends no analytics."""
     folder = make_folder()
     settings = {"GRADIO_TEMP_DIR": str(folder / "gradio"), "GRADIO_ANALYTICS_ENABLED": "False"}
     before = {name: os.environ.get(name) for name in settings}
@@ -61,7 +61,7 @@ def own_folder() -> Iterator[Path]:
 
 
 def _ours(folder: Path) -> bool:
-    """Whether this is a folder, no link to one, and of the person who runs this."""
+    """Return whether this is a real folder, not a link, that belongs to the current user."""
     found = folder.lstat()
     return stat.S_ISDIR(found.st_mode) and (not hasattr(os, "getuid") or found.st_uid == os.getuid())
 

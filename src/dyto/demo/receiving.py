@@ -1,4 +1,4 @@
-"""An upload as it arrives: written piece by piece, counted as it grows, deleted if it is not taken."""
+"""Receiving of an upload: written piece by piece, counted as it grows, deleted if it is refused."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from dyto.demo.limits import DemoLimits
 from dyto.demo.uploads import RefusedError, UploadedVideo, Uploads, too_large
 
 FRAME_BYTES = 64_000
-"""What the form around a file may take, beside the file itself."""
+"""Size limit of the form around a file, in bytes."""
 
 STALL_SECONDS, WHOLE_SECONDS = 30, 1800
-"""How long nothing may arrive, and how long all of it may take."""
+"""Seconds allowed without data, and for the whole upload."""
 
 LOOK_SECONDS, PATIENCE_SECONDS = 0.2, 3.0
-"""How often it is looked how much has arrived, and how long for a transfer that has not begun."""
+"""Seconds between progress checks, and seconds to wait for a transfer to begin."""
 
-NO_FORM = "this is no upload: expected one file in a form (multipart/form-data), in its field 'files'"
+NO_FORM = "this is not an upload: expected one file in a form (multipart/form-data), in its field 'files'"
 
 
 async def receive_upload(
@@ -35,18 +35,18 @@ async def receive_upload(
     """Take one file out of a form.
 
     Args:
-        headers: Of the request, their names in lower case.
-        chunks: Its body.
-        uploads: Where to.
-        limits: Of its size.
-        visitor: Whose it is.
-        sending: What its page calls the transfer.
+        headers: Headers of the request, with names in lower case.
+        chunks: Body of the request.
+        uploads: The uploads to add to.
+        limits: Limits on its size.
+        visitor: The owner.
+        sending: The page's id of the transfer.
 
     Returns:
         The clip.
 
     Raises:
-        RefusedError: It is no such form, over a limit, too slow, or the disk is full; nothing stays of it.
+        RefusedError: The form is invalid, over a limit or too slow, or the disk is full; nothing is kept.
     """
     if _declared(headers) > limits.file_bytes + FRAME_BYTES:
         raise RefusedError(413, too_large(limits))
@@ -74,7 +74,7 @@ def _declared(headers: dict[str, str]) -> int:
 
 
 async def _in_time(chunks: AsyncIterator[bytes], until: float) -> AsyncIterator[bytes]:
-    """The chunks, unless they stop to come."""
+    """Iterate over the chunks, and fail if they stop arriving."""
     while True:
         try:
             left = min(STALL_SECONDS, until - time.monotonic())
@@ -86,7 +86,7 @@ async def _in_time(chunks: AsyncIterator[bytes], until: float) -> AsyncIterator[
 
 
 async def tell_progress(uploads: Uploads, visitor: str, sending: str) -> AsyncIterator[str]:
-    """How much of a transfer has arrived, as the page's bar wants to be told.
+    """Report how much of a transfer has arrived, in the format of the page's progress bar.
 
     Yields:
         Server-sent events.
@@ -135,14 +135,14 @@ class _Form:
         )
 
     def write(self, chunk: bytes) -> None:
-        """What has arrived of the body."""
+        """Parse the next piece of the body."""
         try:
             self._parser.write(chunk)
         except self._broken as err:
             raise RefusedError(400, NO_FORM) from err
 
     def end(self) -> UploadedVideo:
-        """All has arrived."""
+        """Finish after the last piece."""
         if self._clip is None or not self._ended:
             raise RefusedError(400, NO_FORM if self._clip is None else "the upload broke off: try again")
         return self._clip

@@ -1,4 +1,4 @@
-"""Clips to try, for who has none at hand."""
+"""Sample clips to try."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class SampleVideo:
 
     Attributes:
         path: The file.
-        question: To ask.
-        options: To choose from, none for an answer in words.
+        question: The question to ask.
+        options: The options; none for a free answer.
     """
 
     path: Path
@@ -30,13 +30,13 @@ def make_samples(folder: Path) -> list[SampleVideo]:
     """Write the clips.
 
     Args:
-        folder: Where to; made.
+        folder: Folder for the clips; created if missing.
 
     Returns:
         The clips.
 
     Raises:
-        ConfigError: They cannot be written.
+        ConfigError: The clips cannot be written.
     """
     made = []
     try:

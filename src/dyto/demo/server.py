@@ -1,4 +1,4 @@
-"""The server behind the page: one socket, no other hosts, an end in good order."""
+"""The server behind the page: one socket, no other hosts, a clean shutdown."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from dyto.demo.visitors import Visitors
 from dyto.errors import ConfigError
 
 GOODBYE_SECONDS = 0
-"""How long the end waits for requests: pages keep theirs open, and nothing is kept for them."""
+"""Seconds that shutdown waits for requests; open pages hold requests that need nothing more."""
 
 
 MOST_CONNECTIONS = 500
-"""More at a time are told to come back; a page has two."""
+"""Number of connections at a time; more are told to retry. A page has two."""
 
 MOST_SESSIONS = 1000
-"""Pages of which gradio remembers what they show."""
+"""Number of pages whose state gradio remembers."""
 
 
 def build_site(
     gr: Any, page: Any, visitors: Visitors, addresses: Addresses, *, waiting: int, limits: DemoLimits
 ) -> Gate:
-    """The page as a web application.
+    """Build the page as a web application.
 
     Args:
-        gr: gradio.
+        gr: The gradio module.
         page: The blocks.
-        visitors: Who is who.
-        addresses: By which names it may be called.
-        waiting: Most questions that wait where the server itself is too busy to begin with them.
-        limits: Of videos.
+        visitors: The visitors.
+        addresses: The demo's own addresses.
+        waiting: Number of questions that may wait while the server is too busy to start them.
+        limits: Limits on videos.
 
     Returns:
         An ASGI application.
@@ -71,17 +71,19 @@ def build_site(
 
 
 def open_door(host: str, port: int) -> socket.socket:
-    """A socket of this address, on which nobody is heard yet.
+    """Open a socket at this address, without accepting connections yet.
 
     Args:
-        host: Where to listen.
-        port: Where to listen; 0 for any free port.
+        host: Host to listen on.
+        port: Port to listen on; 0 for any free port.
 
     Raises:
-        ConfigError: One cannot listen there.
+        ConfigError: The address cannot be used.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # by the last, asyncio sends without delay
+    door = socket.socket(
+        family, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # the last option makes asyncio send without delay
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         door.bind((host, port))
@@ -96,19 +98,19 @@ def run_site(site: Any, door: socket.socket, ready: Callable[[], None], until: t
 
     Args:
         site: The application.
-        door: Where to listen.
-        ready: Called when one can come in.
-        until: Ends it when set.
+        door: The socket to listen on.
+        ready: Called when the server accepts connections.
+        until: Event that ends the server.
     """
     uvicorn = import_module("uvicorn")
-    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a broken form is told to who sent it
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a broken form is reported to its sender
     server = uvicorn.Server(
         uvicorn.Config(
             site,
-            log_level="critical",  # what goes wrong with a request is logged by the gate; at the end all are broken off
+            log_level="critical",  # the gate logs errors of requests; at shutdown all requests are cut
             timeout_graceful_shutdown=GOODBYE_SECONDS,
             server_header=False,
-            proxy_headers=False,  # whoever sends a request may write what they like in them
+            proxy_headers=False,  # their content is up to the sender of a request
             ws="none",
             limit_concurrency=MOST_CONNECTIONS,
         )

@@ -1,4 +1,4 @@
-"""What visitors uploaded: each file under a name that only its visitor was told, bounded, and gone before long."""
+"""Visitors' uploads: each under a name known only to its visitor, limited in size, and deleted soon."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ KINDS = {
     ".mkv": "video/x-matroska", ".avi": "video/x-msvideo", ".mpg": "video/mpeg", ".mpeg": "video/mpeg",
     ".ts": "video/mp2t", ".flv": "video/x-flv", ".ogv": "video/ogg", ".gif": "image/gif",
 }  # fmt: skip
-"""Endings that are kept, and as what such a file is shown; a file of any other kind has none, and is not."""
+"""Extensions that are kept, with the media type for display; other files lose theirs and are not displayed."""
 
 NAME_LETTERS = 120
 
 GONE = "this video is not here, or no longer: upload it, or take a sample"
-"""The one answer about a file that is another's, has been deleted or never was."""
+"""The same message for another visitor's file, a deleted file and one that never existed."""
 
 
 LEFT = "the page that sent this file has been closed"
 
 
 class RefusedError(Exception):
-    """A file is not taken.
+    """Error for a refused file.
 
     Attributes:
-        status: Of the HTTP response.
+        status: Status of the HTTP response.
     """
 
     def __init__(self, status: int, words: str) -> None:
@@ -48,18 +48,18 @@ class RefusedError(Exception):
 
 @dataclass
 class UploadedVideo:
-    """A file that can be asked about.
+    """A file to ask about.
 
     Attributes:
-        token: What the page calls it: random, and no path.
-        path: Where it lies.
-        name: What its visitor calls it.
-        owner: The visitor; None for a sample, which is for everybody.
-        size: Bytes so far.
-        used: When it was last asked for, seconds of the monotonic clock.
-        pages: Which pages show it.
-        whole: Whether all of it has arrived.
-        sending: What its page calls the transfer.
+        token: The page's name for the file: random, and not a path.
+        path: Path of the file.
+        name: The visitor's name for the file.
+        owner: The visitor; None for a sample, which everybody may use.
+        size: Bytes received so far.
+        used: Time of last use, in seconds of the monotonic clock.
+        pages: Pages that show the file.
+        whole: Whether the file has arrived completely.
+        sending: The page's id of the transfer.
     """
 
     token: str
@@ -74,7 +74,7 @@ class UploadedVideo:
 
     @property
     def kind(self) -> str | None:
-        """As what it may be shown in the browser, or None."""
+        """Media type for display in the browser, or None."""
         return KINDS.get(self.path.suffix)
 
 
@@ -82,9 +82,9 @@ class Uploads:
     """The files of all visitors.
 
     Args:
-        folder: Where they lie.
-        limits: Of a file, of a visitor and of all.
-        gone: Told the path of every file removed.
+        folder: Folder of the files.
+        limits: Limits on a file, on a visitor and on all.
+        gone: Called with the path of every removed file.
     """
 
     def __init__(self, folder: Path, limits: DemoLimits, gone: Callable[[str], None] = lambda path: None) -> None:
@@ -95,22 +95,22 @@ class Uploads:
         self._lock = threading.RLock()
 
     def add_sample(self, token: str, path: Path) -> None:
-        """A file for everybody, which is never removed."""
+        """Add a file for everybody, which is never removed."""
         self._clips[token] = UploadedVideo(token, path, path.name, None, whole=True)
 
     def begin(self, owner: str, name: str, sending: str = "") -> tuple[UploadedVideo, BinaryIO]:
-        """A place for a file that is about to arrive.
+        """Open a file for an upload that is about to arrive.
 
         Args:
             owner: The visitor.
-            name: What it is called there; only its ending has a say in how it is stored.
-            sending: What its page calls the transfer, for `arriving`.
+            name: The visitor's name for the file; only its extension affects storage.
+            sending: The page's id of the transfer, for `arriving`.
 
         Returns:
-            The clip, to be filled by `write`, and the open file.
+            The clip, to fill with `write`, and the open file.
 
         Raises:
-            RefusedError: There are as many files as may be, or the disk takes none.
+            RefusedError: There are too many files, or the disk is full.
         """
         base = "".join(letter for letter in name.replace("\\", "/").rpartition("/")[2] if letter.isprintable())
         ending = Path(base).suffix.lower()
@@ -124,17 +124,17 @@ class Uploads:
         except OSError as err:
             self.remove(clip)
             raise _no_room(err) from err
-        if clip.token not in self._clips:  # the visitor left meanwhile
+        if clip.token not in self._clips:  # the visitor has left
             file.close()
             clip.path.unlink(missing_ok=True)
             raise RefusedError(409, LEFT)
         return clip, file
 
     def write(self, clip: UploadedVideo, file: BinaryIO, data: bytes) -> None:
-        """Write what has arrived.
+        """Write a received piece.
 
         Raises:
-            RefusedError: That is over a limit, or the disk is full.
+            RefusedError: The file is over a limit, or the disk is full.
         """
         with self._lock:
             if clip.token not in self._clips:
@@ -152,17 +152,17 @@ class Uploads:
             raise _no_room(err) from err
 
     def finish(self, clip: UploadedVideo) -> None:
-        """All of a file has arrived."""
+        """Mark a file as complete."""
         clip.used = time.monotonic()
         clip.whole = True
 
     def arriving(self, owner: str, sending: str) -> UploadedVideo | None:
-        """The file of this transfer, None where there is none (yet, or any more)."""
+        """Return the file of this transfer, or None if there is none (yet, or any more)."""
         with self._lock:
             return next((c for c in self._clips.values() if (c.owner, c.sending) == (owner, sending)), None)
 
     def _check(self, owner: str, more_bytes: int, more_files: int) -> None:
-        """Fail if so much more would be too much."""
+        """Fail if this many more bytes would exceed a limit."""
         everything = [clip for clip in self._clips.values() if clip.owner is not None]
         own = [clip for clip in everything if clip.owner == owner]
         bounds = self._limits
@@ -177,10 +177,10 @@ class Uploads:
             raise RefusedError(503, "too many videos of other visitors are here just now: try again in a few minutes")
 
     def find(self, owner: str | None, token: object) -> UploadedVideo:
-        """The file that a visitor calls by this name.
+        """Return a visitor's file with this token.
 
         Raises:
-            ConfigError: There is none; the words are the same whatever the reason.
+            ConfigError: There is none; the message is the same for any reason.
         """
         clip = self._clips.get(token) if isinstance(token, str) else None
         if clip is None or not clip.whole or (clip.owner is not None and clip.owner != owner):
@@ -189,7 +189,7 @@ class Uploads:
         return clip
 
     def show(self, page: str, clip: UploadedVideo | None) -> None:
-        """A page now shows this file, and no longer those before; what no page shows any more is removed."""
+        """Record that a page shows this file and no other; files that no page shows are removed."""
         with self._lock:
             for other in list(self._clips.values()):
                 if other is not clip and page in other.pages:
@@ -200,20 +200,20 @@ class Uploads:
                 clip.pages.add(page)
 
     def leave(self, owner: str) -> None:
-        """A visitor has closed the last page: remove all that is his."""
+        """Remove all files of a visitor who has closed the last page."""
         with self._lock:
             for clip in [clip for clip in self._clips.values() if clip.owner == owner]:
                 self.remove(clip)
 
     def sweep(self) -> None:
-        """Remove what nobody has used for long, half-arrived files with the others."""
+        """Remove files that have not been used for long, including incomplete ones."""
         oldest = time.monotonic() - 60 * self._limits.keep_minutes
         with self._lock:
             for clip in [clip for clip in self._clips.values() if clip.owner is not None and clip.used < oldest]:
                 self.remove(clip)
 
     def remove(self, clip: UploadedVideo) -> None:
-        """Remove a visitor's file, and what is kept of it."""
+        """Remove a visitor's file, and everything kept from it."""
         with self._lock:
             if clip.owner is None or self._clips.pop(clip.token, None) is None:
                 return
@@ -225,7 +225,7 @@ class Uploads:
 
 
 def too_large(limits: DemoLimits) -> str:
-    """What is told of a file over the limit."""
+    """Return the message for a file over the limit."""
     return f"the file is larger than the {limits.megabytes} MB allowed here: cut it or lower its quality"
 
 

@@ -1,4 +1,4 @@
-"""Who is who: a visitor by a cookie that nobody can guess, with pages, and pictures that only he can fetch."""
+"""Visitors, identified by an unguessable cookie, with their pages and private pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from dyto.demo.uploads import UploadedVideo, Uploads
 
 PAGE = re.compile(r"[A-Za-z0-9_-]{4,64}")
-"""What a page calls itself; gradio draws such a name at random, but a stranger may send any."""
+"""Pattern of a page's id; gradio draws it at random, but a stranger may send anything."""
 
 MOST_PAGES = 2048
 MOST_PICTURE_BYTES = 256_000_000
@@ -22,7 +22,7 @@ MOST_PICTURE_BYTES = 256_000_000
 
 @dataclass
 class _Page:
-    """A page of a visitor: how many of its heartbeats are open, and the pictures that it shows."""
+    """A page of a visitor, with its number of open heartbeats and its pictures."""
 
     visitor: str
     beats: int = 0
@@ -45,12 +45,12 @@ class Visitors:
         self._lock = threading.RLock()
 
     def mint(self) -> str:
-        """A cookie for a new visitor."""
+        """Make a cookie for a new visitor."""
         name = secrets.token_urlsafe(24)
         return f"{name}.{self._sign(name)}"
 
     def of_cookie(self, cookie: str | None) -> str | None:
-        """The visitor with this cookie; None where it is not one of ours."""
+        """Return the visitor with this cookie, or None if the cookie is not ours."""
         name, _, signature = (cookie or "").partition(".")
         honest = hmac.compare_digest(signature.encode("utf-8", "replace"), self._sign(name).encode())
         return name if name and honest else None
@@ -59,7 +59,7 @@ class Visitors:
         return hmac.new(self._secret, name.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
     def admit(self, visitor: str, page: str) -> bool:
-        """Whether this page is the visitor's; one that nobody has named before becomes his."""
+        """Return whether this page belongs to the visitor; a new page is assigned to the visitor."""
         with self._lock:
             known = self._pages.get(page)
             if known is None:
@@ -76,19 +76,19 @@ class Visitors:
             self._close(next(closed, next(iter(self._pages))))
 
     def of_page(self, page: str | None) -> str | None:
-        """The visitor who has this page open."""
+        """Return the visitor who has this page open."""
         with self._lock:
             known = self._pages.get(page or "")
             return known.visitor if known else None
 
     def beat(self, page: str) -> None:
-        """A page opens a heartbeat."""
+        """Record that a page opens a heartbeat."""
         with self._lock:
             if page in self._pages:
                 self._pages[page].beats += 1
 
     def rest(self, page: str) -> None:
-        """A heartbeat ends; with the last one the page is closed, and with the last page its visitor has left."""
+        """Record that a heartbeat ends; the last one closes the page, and the last page means the visitor has left."""
         with self._lock:
             known = self._pages.get(page)
             if known is None:
@@ -106,10 +106,10 @@ class Visitors:
         self.uploads.show(page, None)
 
     def clip(self, page: str | None, token: object) -> UploadedVideo:
-        """The file that this page names, which it shows from now on.
+        """Return the file that this page names, which it shows from now on.
 
         Raises:
-            ConfigError: It is not this visitor's, or there is none.
+            ConfigError: There is no such file of this visitor.
         """
         clip = self.uploads.find(self.of_page(page), token)
         self.uploads.show(str(page), clip)
@@ -129,14 +129,14 @@ class Visitors:
         self._bytes -= len(picture)
 
     def show(self, page: str, pictures: Sequence[bytes]) -> list[str]:
-        """Keep pictures for a page, until it shows others or is closed.
+        """Keep pictures for a page until it shows others or is closed.
 
         Args:
-            page: Which.
+            page: The page.
             pictures: JPEG files.
 
         Returns:
-            The name under which each can be fetched, by this visitor only.
+            The name under which this visitor, and nobody else, can fetch each picture.
         """
         with self._lock:
             known = self._pages.get(page)
@@ -152,12 +152,12 @@ class Visitors:
             return names
 
     def picture(self, visitor: str, name: str) -> bytes | None:
-        """A picture that this visitor may see; None for any other."""
+        """Return a picture that this visitor may see, or None."""
         owner, picture = self._pictures.get(name, (None, b""))
         return picture if owner == visitor else None
 
     def watch(self, ended: threading.Event, seconds: float) -> None:
-        """Look for old files every so often, in a thread of its own, until the end."""
+        """Remove old files regularly, in a separate thread, until the end."""
 
         def look() -> None:
             while not ended.wait(seconds):

@@ -1,4 +1,4 @@
-"""Requests and responses as they pass through the door, read within bounds of size and time."""
+"""Reading of requests and writing of responses, with limits on size and time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 def read_headers(scope: Message) -> dict[str, str]:
-    """The headers by their names; one that decides something must not come twice."""
+    """Return the headers by name; important headers must not occur twice."""
     found: dict[str, str] = {}
     for name, value in scope["headers"]:
         key = name.decode("latin-1").lower()
@@ -33,14 +33,14 @@ def read_headers(scope: Message) -> dict[str, str]:
 
 
 def cookie_of(headers: dict[str, str], name: str) -> str | None:
-    """The value of a cookie, None where it was not sent, or sent twice: then one of them is somebody else's."""
+    """Return the value of a cookie; None if it was not sent, or sent twice, because one is then somebody else's."""
     pairs = (part.strip().partition("=") for part in headers.get("cookie", "").split(";"))
     values = [value for key, _, value in pairs if key == name]
     return values[0] if len(values) == 1 else None
 
 
 async def chunks_of(receive: Receive) -> AsyncIterator[bytes]:
-    """The body as it comes; a connection that breaks off ends it with an error."""
+    """Iterate over the body as it arrives; a broken connection is an error."""
     while True:
         message = await receive()
         if message["type"] != "http.request":
@@ -52,10 +52,10 @@ async def chunks_of(receive: Receive) -> AsyncIterator[bytes]:
 
 
 async def body_of(receive: Receive) -> bytes:
-    """The whole of a short body.
+    """Read a short body completely.
 
     Raises:
-        RequestError: It is too long, or takes too long.
+        RequestError: The body is too long, or takes too long.
     """
 
     async def read() -> bytes:
@@ -73,7 +73,7 @@ async def body_of(receive: Receive) -> bytes:
 
 
 async def drain(chunks: AsyncIterator[bytes]) -> None:
-    """Read on for a moment, so that who still sends gets to read the answer."""
+    """Keep reading for a moment, so that a client that is still sending can read the answer."""
 
     async def read() -> None:
         left = DRAIN_BYTES
@@ -87,12 +87,12 @@ async def drain(chunks: AsyncIterator[bytes]) -> None:
 
 
 async def say(send: Send, status: int, words: str) -> None:
-    """Answer with an error, in the shape that gradio's page reads."""
+    """Answer with an error, in the format that gradio's page reads."""
     await respond(send, status, json.dumps({"detail": words}).encode(), b"application/json")
 
 
 async def respond(send: Send, status: int, body: bytes, kind: bytes, location: str | None = None) -> None:
-    """Answer with a body of this media type, or with another place to look."""
+    """Answer with a body of this media type, or with a redirect."""
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     headers += [(b"location", quote(location).encode())] if location else []
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -1,4 +1,4 @@
-"""Compression inside somebody's own transformers code."""
+"""Compression inside a user's own transformers code."""
 
 from __future__ import annotations
 

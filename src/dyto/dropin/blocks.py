@@ -1,4 +1,4 @@
-"""Which models stand in a block now, and what stands in the place of their methods."""
+"""The models that are inside a block now, and the replacements of their methods."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ logger = logging.getLogger(__name__)
 
 _lock = threading.RLock()
 _replaced: WeakKeyDictionary[Any, dict[str, tuple[Any, Any]]] = WeakKeyDictionary()
-"""For every model in a block what was put there, and what stood there before; None for nothing."""
+"""For every model in a block the replaced attributes: the new value, and the old one or None."""
 
 _active: WeakKeyDictionary[Any, list[tuple[int, Any]]] = WeakKeyDictionary()
-"""For every model in a block the thread and the object of each of its blocks, the outermost first."""
+"""For every model in a block the thread and the object of each block, outermost first."""
 
 _inside = threading.local()
 
 
 def enter(model: StockModel, block: Any, replacements: Mapping[str, Callable[[Any], Any]]) -> None:
-    """Begin a block: the first one of a model replaces attributes of the instance.
+    """Enter a block; a model's first block replaces attributes of the instance.
 
     Args:
         model: The model.
-        block: What `current` gives for it.
-        replacements: For each attribute what makes the new one of the old one.
+        block: The object that `current` returns in the block.
+        replacements: For each attribute a function from the old value to the new one.
     """
     with _lock:
         stack = _active.setdefault(model, [])
@@ -41,7 +41,7 @@ def enter(model: StockModel, block: Any, replacements: Mapping[str, Callable[[An
 
 
 def leave(model: StockModel, block: Any) -> None:
-    """End a block: the last one of a model puts back what was there before, if anything was."""
+    """Leave a block; a model's last block restores the old attributes."""
     with _lock:
         stack = _active[model]
         stack.remove(next(entry for entry in stack if entry[1] is block))
@@ -50,7 +50,7 @@ def leave(model: StockModel, block: Any) -> None:
         del _active[model]
         for name, (replacement, own) in _replaced.pop(model).items():
             if vars(model).get(name) is not replacement:
-                logger.warning("%s of the model was replaced inside a block that compresses, and stays as it is", name)
+                logger.warning("%s of the model was replaced inside a compressing block, and stays replaced", name)
             elif own is None:
                 del vars(model)[name]
             else:
@@ -58,9 +58,9 @@ def leave(model: StockModel, block: Any) -> None:
 
 
 def current(model: StockModel) -> Any:
-    """The innermost block of this thread; else, as for a thread started in the block, the innermost of all.
+    """Return the innermost block of this thread; for a thread started in a block, the innermost of all blocks.
 
-    None past the end of all blocks, where somebody kept hold of what stood in the model inside.
+    Returns None after the last block, if somebody kept a replaced method.
     """
     with _lock:
         stack = _active.get(model, [])
@@ -70,7 +70,7 @@ def current(model: StockModel) -> Any:
 
 @contextmanager
 def calling(model: StockModel) -> Iterator[None]:
-    """While a call of a model runs in this thread: its own calls of itself are no calls of the user."""
+    """Mark that a call of a model runs in this thread, because the model's inner calls are not the user's calls."""
     running: set[int] = vars(_inside).setdefault("running", set())
     running.add(id(model))
     try:
@@ -80,5 +80,5 @@ def calling(model: StockModel) -> Iterator[None]:
 
 
 def is_calling(model: StockModel) -> bool:
-    """Whether a call of the model runs in this thread."""
+    """Return whether a call of the model runs in this thread."""
     return id(model) in vars(_inside).get("running", ())

@@ -1,4 +1,4 @@
-"""One call of a model made shorter: the arguments that the language model gets instead of pixels."""
+"""Shortening of one model call: the arguments that the language model gets instead of pixels."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Shortened:
     """A call ready for the original function.
 
     Attributes:
-        call: Its arguments.
-        length: Of the shortened prompt, L', with what is in the cache.
-        tokens: The visual tokens of every video, row after row; None for a row without one.
-        kept: What the cache holds once the prompt is read.
-        ids: (B, n) what of the prompt is read now.
-        visual: (B, n) bool, where it is visual tokens.
-        text: (B, n) bool, where it is text.
+        call: Arguments of the call.
+        length: Length of the shortened prompt, L', including the cached part.
+        tokens: The visual tokens of every video, row after row; None for a row without a video.
+        kept: Content of the cache after the prompt is read.
+        ids: (B, n) ids of the part of the prompt that is read now.
+        visual: (B, n) bool, where these are visual tokens.
+        text: (B, n) bool, where these are text.
     """
 
     call: dict[str, Any]
@@ -48,7 +48,7 @@ class Shortened:
     text: Tensor
 
     def reading(self, wrapped: WrappedModel) -> AbstractContextManager[Any]:
-        """For as long as the call runs: gives the language model what it needs, and looks at what it reads."""
+        """Give the language model what it needs while the call runs, and check what it reads."""
         stack = ExitStack()
         embed = wrapped.model.get_input_embeddings()
         stack.enter_context(watching(wrapped.adapter.language_model(), embed, self.ids, self.text))
@@ -58,14 +58,14 @@ class Shortened:
 
 @dataclass(frozen=True)
 class Part:
-    """What is read now, of B rows.
+    """The part of B rows that is read now.
 
     Attributes:
         ids: (B, n) int64.
         mask: (B, n) attention mask.
-        visual: (B, n) bool, where it is visual tokens.
+        visual: (B, n) bool, where these are visual tokens.
         axes: (B, n, 3) positions in time, height and width, from 0.
-        then: (B,) position of a text that follows.
+        then: (B,) position of the text that follows.
     """
 
     ids: Tensor
@@ -78,17 +78,17 @@ class Part:
 def shorten(
     wrapped: WrappedModel, strategy: BoundStrategy, call: Mapping[str, Any], kept: Kept | None, *, generating: bool
 ) -> Shortened:
-    """Compress the visual input of a call, or let it go on from a prompt that was compressed.
+    """Compress the visual input of a call, or continue from a compressed prompt.
 
     Args:
-        wrapped: The model that is called.
-        strategy: What compresses.
+        wrapped: The called model.
+        strategy: The strategy that compresses.
         call: All arguments by name.
-        kept: What the cache of the call holds of a shortened prompt; None for nothing.
+        kept: The shortened prompt in the cache of the call; None for none.
         generating: Whether `generate` is called, not `forward`.
 
     Raises:
-        ConfigError: Arguments that do not go together with compression.
+        ConfigError: Arguments do not work with compression.
         ModelError: Words would be lost.
     """
     check(call, generating)
@@ -135,7 +135,7 @@ def _is_in(ids: Tensor, numbers: frozenset[int]) -> Tensor:
 
 
 def _part(wrapped: WrappedModel, rows: list[PromptRow], tokens: list[list[VisualTokens]], left: bool) -> Part:
-    """Rows of unequal length side by side."""
+    """Stack rows of unequal length."""
     length = max(len(row.ids) for row in rows)
     ids = stack([row.ids for row in rows], length, left, fill=wrapped.pad)
     mask = stack([torch.ones_like(row.ids) for row in rows], length, left)
@@ -151,10 +151,10 @@ def _part(wrapped: WrappedModel, rows: list[PromptRow], tokens: list[list[Visual
 def _arguments(
     wrapped: WrappedModel, part: Part, begun: Kept, read: Kept, tokens: list[VisualTokens], generating: bool
 ) -> dict[str, Any]:
-    """Ids or embeddings, mask and positions.
+    """Return ids or embeddings, mask and positions.
 
-    `forward` takes what is new, as embeddings if there are visual tokens; `generate` takes all from the beginning on,
-    and the ids beside the embeddings, for its logits processors. It cuts off what the cache holds.
+    `forward` takes the new part, as embeddings if there are visual tokens. `generate` takes everything from the
+    beginning, with ids beside the embeddings for its logits processors, and cuts off the cached part itself.
     """
     filled, new = begun.short.shape[1], part.ids.shape[1]
     places = read.short_mask.cumsum(-1).sub(1).clamp(min=0)[:, filled:]  # (B, n)
@@ -182,7 +182,7 @@ def _arguments(
 
 @torch.no_grad()
 def _embedded(wrapped: WrappedModel, part: Part, tokens: list[VisualTokens]) -> Tensor:
-    """(B, n, D) embeddings, the visual tokens in their places."""
+    """Return (B, n, D) embeddings with the visual tokens in place."""
     ends = _is_in(part.ids, wrapped.placeholders) & ~part.visual & part.mask.bool()
     embed, device = wrapped.model.get_input_embeddings(), wrapped.adapter.device
     embeds: Tensor = embed(part.ids.masked_fill(part.visual | ends, wrapped.pad).to(device))
@@ -194,7 +194,7 @@ def _embedded(wrapped: WrappedModel, part: Part, tokens: list[VisualTokens]) -> 
 
 
 def _check_words(wrapped: WrappedModel, samples: Sequence[PromptSample], rows: Sequence[PromptRow]) -> None:
-    """Compare what every row says with what was asked, by ids alone."""
+    """Compare the text of every row with the original prompt, by ids alone."""
     places = wrapped.placeholders
     for sample, row in zip(samples, rows, strict=True):
         asked = _texts(sample.ids.tolist(), [number in places for number in sample.ids.tolist()])
@@ -205,7 +205,7 @@ def _check_words(wrapped: WrappedModel, samples: Sequence[PromptSample], rows: S
 
 
 def _texts(ids: list[int], is_place: list[bool]) -> list[list[int]]:
-    """Ids parted at places: what stands before each of them, and behind the last."""
+    """Split ids at places: the ids before each place, and after the last."""
     texts: list[list[int]] = [[]]
     for place, (number, apart) in enumerate(zip(ids, is_place, strict=True)):
         if not apart:

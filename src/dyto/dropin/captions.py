@@ -1,4 +1,4 @@
-"""What stands between the pictures of a prompt: nothing, the caption of a frame, or words of the user."""
+"""The text between the pictures of a prompt: nothing, the caption of a frame, or the user's words."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any, Literal, TypeAlias
 from dyto.errors import ConfigError
 
 Kind: TypeAlias = Literal["nothing", "caption", "words", "unread"]
-"""Of a text between two pictures; "unread" where there is no tokenizer to tell."""
+"""Kinds of text between two pictures; "unread" if there is no tokenizer to read it."""
 
 MARKS = (
     "<|vision_start|>", "<|vision_end|>", "<img>", "</img>", "<start_of_image>", "<end_of_image>",
     "<fake_token_around_image>", "<global-img>", "<|image>", "<image|>",
 )  # fmt: skip
-"""What processors write around the placeholders of a picture."""
+"""Marks that processors write around the placeholders of a picture."""
 
 LONGEST = 48
-"""Tokens of a caption and its marks, at most; a tokenizer of bytes needs the most."""
+"""Largest number of tokens of a caption and its marks; a byte tokenizer needs the most."""
 
 _SECONDS = r"\d+(?:\s*[.,]\s*\d+)?\s*(?:seconds|second|secs|sec|s)\b"
 _CLOCK = r"\d{1,3}(?:\s*:\s*\d{2}){1,2}(?:\s*\.\s*\d+)?"
@@ -37,7 +37,7 @@ _WHEN = re.compile(rf"(?P<clock>{_CLOCK})|(?P<number>\d+(?:\s*[.,]\s*\d+)?)\s*s"
 
 
 def is_caption(text: str) -> bool:
-    """Whether a text is the caption of one frame: its number, its time, or both.
+    """Return whether a text is the caption of one frame: its number, its time, or both.
 
     Example:
         >>> [is_caption(text) for text in ("<0.5 seconds>", "Frame 3:", "Frame from 00:07:", "[1.5s]")]
@@ -49,7 +49,7 @@ def is_caption(text: str) -> bool:
 
 
 def shape_of(caption: str) -> str:
-    """A caption with its numbers and times left out: the captions of one video have the same.
+    """Return the shape of a caption, without numbers and times: all captions of one video have the same shape.
 
     Example:
         >>> shape_of("<0.5 seconds>"), shape_of("Frame 12 (1:05):"), shape_of("Frame 3 0.5s:")
@@ -60,7 +60,7 @@ def shape_of(caption: str) -> str:
 
 
 def seconds_of(caption: str) -> float | None:
-    """The time that a caption tells; None for one that tells none.
+    """Return the time in a caption, or None if it has none.
 
     Example:
         >>> seconds_of("<4.5 seconds>"), seconds_of("Frame from 01:07:"), seconds_of("Frame 3:")
@@ -79,18 +79,18 @@ def seconds_of(caption: str) -> float | None:
 
 @dataclass(frozen=True)
 class Captions:
-    """Reads what stands between pictures.
+    """A reader of the text between pictures.
 
     Attributes:
         marks: Ids of marks that the model's config names.
-        tokenizer: Gives the tokenizer; None where it is not known: then only these marks are read.
+        tokenizer: Function that returns the tokenizer, or None if it is unknown; then only these marks are read.
     """
 
     marks: frozenset[int]
     tokenizer: Callable[[], Any]
 
     def text(self, ids: Sequence[int]) -> str | None:
-        """A text without marks; None where it cannot be read."""
+        """Return a text without marks; None if it cannot be read."""
         rest = [number for number in ids if number not in self.marks]
         if not rest:
             return ""
@@ -103,23 +103,23 @@ class Captions:
         return text.strip()
 
     def kind(self, ids: Sequence[int]) -> Kind:
-        """What a text between two pictures is."""
+        """Return the kind of a text between two pictures."""
         text = self.text(ids)
         if text is None:
             return "unread"
         return "nothing" if not text else "caption" if is_caption(text) else "words"
 
     def shapes(self, texts: Sequence[Sequence[int]]) -> frozenset[str]:
-        """The shapes of those texts that are captions."""
+        """Return the shapes of the texts that are captions."""
         read = [self.text(ids) for ids in texts]
         return frozenset(shape_of(text) for text in read if text and is_caption(text))
 
     def length_at_end(self, ids: Sequence[int], shapes: frozenset[str]) -> int:
-        """How many ids at the end of a text are the caption of the picture that follows, with its marks; 0 for none.
+        """Return how many ids at the end of a text are the next picture's caption, with its marks; 0 for none.
 
         Args:
             ids: The text before a picture.
-            shapes: Those that its caption may have: words of the user before it may look like a part of it.
+            shapes: Allowed shapes of the caption; the user's words before it may look like a part of it.
         """
         texts = {length: self.text(ids[len(ids) - length :]) for length in range(1, min(LONGEST, len(ids)) + 1)}
         lengths = [n for n, text in texts.items() if text and is_caption(text) and shape_of(text) in shapes]
@@ -127,28 +127,28 @@ class Captions:
             return 0
         longest = lengths[-1]
         while longest - 1 in lengths and texts[longest - 1] == texts[longest]:
-            longest -= 1  # what goes before it is a space or a line break
+            longest -= 1  # before it there is a space or a line break
         return longest
 
     def seconds(self, ids: Sequence[int]) -> float | None:
-        """The time in a caption; None where there is none, or it cannot be read."""
+        """Return the time in a caption; None if there is none, or it cannot be read."""
         text = self.text(ids)
         return seconds_of(text) if text else None
 
 
 def unread_caption(head: Sequence[int], captions: Sequence[Sequence[int]], marks: frozenset[int]) -> int:
-    """How many ids at the end of a text are a caption like those that follow, told without a tokenizer.
+    """Return how many ids at the end of a text are a caption like the later ones, without a tokenizer.
 
-    Alike are texts that begin and end alike, and whose few tokens in the middle (digits) are of few kinds. Only the
-    frames of what a processor calls one video are captioned by it, and are read like this.
+    Captions are alike if they begin and end alike, and their few middle tokens (digits) are of few kinds. This is used
+    only for videos that the processor made, whose frames it captioned itself.
 
     Args:
-        head: What stands before the first frame.
-        captions: What stands before each of the others.
-        marks: Ids that are left out of all of them.
+        head: Ids before the first frame.
+        captions: Ids before each of the other frames.
+        marks: Ids to ignore in all of them.
 
     Returns:
-        0 where they are not alike.
+        The number of ids; 0 if the captions are not alike.
     """
     others = [[number for number in caption if number not in marks] for caption in captions]
     if not all(others):
@@ -170,14 +170,14 @@ def _alike(texts: list[list[int]]) -> bool:
 
 
 def _common(texts: list[list[int]]) -> int:
-    """How many ids all texts begin with alike."""
+    """Return the length of the common beginning of all texts."""
     shortest = min(map(len, texts))
     return next((place for place in range(shortest) if len({text[place] for text in texts}) > 1), shortest)
 
 
 def unread(number: int) -> ConfigError:
-    """The error for a text between pictures that nobody can read."""
+    """Return the error for a text between pictures that cannot be read."""
     return ConfigError(
-        f"sample {number} has text between its images, and without a tokenizer nobody can tell captions of frames from "
-        "words: pass the processor that made the inputs as processor="
+        f"sample {number} has text between its images, and without a tokenizer captions of frames cannot be told "
+        "from words: pass the processor that made the inputs as processor="
     )

@@ -1,4 +1,4 @@
-"""Which pictures of a prompt are one video, and which are several."""
+"""Grouping of a prompt's pictures into videos."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_TIMES = "the times of the frames are not known: they are counted as one a sec
 
 @dataclass(frozen=True)
 class PlacedVisual:
-    """One image or video, and for each of its frames where its placeholders stand."""
+    """One image or video, with the position of each frame's placeholders."""
 
     visual: Visual
     spans: list[Span]
@@ -29,17 +29,17 @@ class PlacedVisual:
 def read_samples(
     call: Mapping[str, Any], visuals: list[Visual], placeholders: frozenset[int], mask: Tensor, captions: Captions
 ) -> list[PromptSample]:
-    """Say for every row of a batch which videos it holds, and where.
+    """Find the videos in every row of a batch.
 
     Args:
-        call: With `input_ids`, (B, L).
+        call: Arguments of the call, with `input_ids` (B, L).
         visuals: All images and videos of the batch, in the order of their placeholders.
-        placeholders: Ids of the tokens that stand for images or videos.
+        placeholders: Placeholder ids of images or videos.
         mask: (B, L) attention mask.
-        captions: Reads what stands between them.
+        captions: Reader of the text between pictures.
 
     Raises:
-        ConfigError: Placeholders and pictures do not match, or pictures are no frames of videos.
+        ConfigError: Placeholders and pictures do not match, or pictures are not frames of videos.
     """
     waiting = list(visuals)
     samples = []
@@ -65,13 +65,13 @@ def read_samples(
 
 
 def _stands(ids: list[int], places: list[int], visual: Visual) -> bool:
-    """Whether the next placeholders can be those of an image or a video: enough of them, and all alike."""
+    """Return whether the next placeholders can belong to an image or a video: enough of them, and all alike."""
     own = [ids[place] for place in places[: visual.tokens]]
     return len(own) == visual.tokens and len(set(own)) == 1
 
 
 def _spans(number: int, places: list[int], visual: Visual) -> list[Span]:
-    """Share the placeholders of one image or video out among its frames."""
+    """Divide the placeholders of one image or video among its frames."""
     frames = len(visual.pictures)
     each, rest = divmod(len(places) - visual.end, frames)
     if rest:
@@ -87,7 +87,7 @@ def _spans(number: int, places: list[int], visual: Visual) -> list[Span]:
 
 
 def _clips(number: int, ids: list[int], shown: list[PlacedVisual], captions: Captions) -> list[PromptVideo]:
-    """The videos of a row: every video, and every run of images between which there are no words."""
+    """Return the videos of a row: every video, and every run of images without words between them."""
     clips: list[PromptVideo] = []
     end = 0
     for run in _runs(number, ids, shown, captions):
@@ -102,12 +102,12 @@ def _clips(number: int, ids: list[int], shown: list[PlacedVisual], captions: Cap
 
 
 def _between(spans: Sequence[Span], end: int) -> list[Span]:
-    """From where to where the text before each span reaches, the first from `end` on."""
+    """Return the range of the text before each span, the first starting at `end`."""
     return list(zip([end, *(stop for _, stop in spans)], [start for start, _ in spans], strict=False))
 
 
 def _runs(number: int, ids: list[int], shown: list[PlacedVisual], captions: Captions) -> list[list[PlacedVisual]]:
-    """Put images into one run where nothing but marks stands between them, or a caption before each one."""
+    """Join images into runs if there are only marks between them, or a caption before each one."""
     texts = [ids[left.spans[-1][1] : right.spans[0][0]] for left, right in zip(shown, shown[1:], strict=False)]
     pairs = zip(shown, shown[1:], texts, strict=False)
     kinds = ["words" if a.visual.video or b.visual.video else captions.kind(text) for a, b, text in pairs]
@@ -118,20 +118,20 @@ def _runs(number: int, ids: list[int], shown: list[PlacedVisual], captions: Capt
         own = kinds[: len(run) - 1]
         kinds = kinds[len(run) :]
         captioned = "nothing" not in own and _are_captioned(ids, end, run, captions)
-        runs += [run] if captioned else _parted(run, own, ("nothing",))  # of some frames only, captions are words
+        runs += [run] if captioned else _parted(run, own, ("nothing",))  # captions before only some frames are words
         end = run[-1].spans[-1][1]
     return runs
 
 
 def _are_captioned(ids: list[int], end: int, run: list[PlacedVisual], captions: Captions) -> bool:
-    """Whether the captions between some images, and before the first, are all of one kind."""
+    """Return whether the captions between images, and before the first, are all of one kind."""
     first, *others = [ids[start:stop] for start, stop in _between([span for part in run for span in part.spans], end)]
     shapes = captions.shapes(others)
     return len(shapes) == 1 and captions.length_at_end(first, shapes) > 0
 
 
 def _parted(shown: list[PlacedVisual], kinds: Sequence[str], joining: tuple[str, ...]) -> list[list[PlacedVisual]]:
-    """Part images wherever what stands between two of them is of another kind."""
+    """Split images wherever the text between two of them is of another kind."""
     runs = [[shown[0]]] if shown else []
     for kind, item in zip(kinds, shown[1:], strict=True):
         if kind in joining:
@@ -142,9 +142,9 @@ def _parted(shown: list[PlacedVisual], kinds: Sequence[str], joining: tuple[str,
 
 
 def _caption(number: int, head: list[int], gaps: list[list[int]], captions: Captions) -> tuple[int, int]:
-    """How many ids before the first frame are its caption, and how many behind each one belong to no caption.
+    """Return how many ids before the first frame are its caption, and how many after each frame are not a caption.
 
-    Where frames have no captions these are 0 and all.
+    Without captions these are 0 and all.
 
     Raises:
         ConfigError: There are words between frames, or nobody can tell.

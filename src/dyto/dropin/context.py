@@ -1,4 +1,4 @@
-"""The context manager, and what it puts in the place of one instance's `generate` and `forward`."""
+"""The context manager, and its replacements of one instance's `generate` and `forward`."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ COMPILED = "_compiled_call_impl"
 
 
 class Compression:
-    """What happens in one `compressing` block.
+    """The record of one `compressing` block.
 
     Attributes:
-        calls: Calls of the model whose visual input was compressed so far.
-        tokens: The visual tokens of the last such call, one for every video, sample after sample; None for a sample of
-            text alone.
+        calls: Number of model calls so far whose visual input was compressed.
+        tokens: The visual tokens of the last such call, one entry per video, sample after sample; None for a sample
+            that is text only.
     """
 
     def __init__(self, wrapped: WrappedModel, strategy: Strategy) -> None:
@@ -61,31 +61,31 @@ def compressing(
 ) -> Iterator[Compression]:
     """Compress the visual input of one stock transformers model for the length of a block.
 
-    Inside, `model.generate(**inputs)` and `model(**inputs)` take what the stock processor made of a prompt with
-    pictures, and the language model reads the compressed tokens in the place of the placeholders; ids, mask and
-    positions are shortened alike. Images between which there is nothing, or only captions of frames, are the frames of
-    one video, in their order. Words between them part one video from the next: each is compressed by itself, and has
-    the whole budget. Every word of the prompt reaches the model, or there is an error.
+    Inside, `model.generate(**inputs)` and `model(**inputs)` take what the stock processor made from a prompt with
+    pictures, and the language model reads the compressed tokens in place of the placeholders; ids, mask and positions
+    are shortened to match. Images with nothing but frame captions between them are the frames of one video, in order.
+    Words between images separate videos: each video is compressed independently, and gets the whole budget. Every word
+    of the prompt reaches the model, or there is an error.
 
-    `generate` returns the ids it was given, followed by the new ones, as it always does, and a call may go on from the
-    cache that it gave. Logits are those of the shortened input. Calls without images or videos run as ever. The
-    instance alone is changed, and only until the end of the block, however it ends. Blocks may be nested; the inner one
-    counts. A compiled model runs uncompiled inside.
+    `generate` returns the ids it was given, followed by the new ones, as it always does, and a call may continue from
+    its cache. Logits are those of the shortened input. Calls without images or videos run as usual. Only this instance
+    is changed, and only until the end of the block, however it ends. Blocks may be nested; the inner one counts. A
+    compiled model runs uncompiled inside.
 
     Args:
-        model: A model of transformers, of a family in `dyto list models`; also what `torch.compile` made of one.
-        strategy: A strategy, or the name of one.
-        processor: The stock processor that makes the inputs. It is needed where its mean and deviation are not
-            those that are usual for the family, for a strategy that looks at the question, and to read captions of
-            frames where no tokenizer lies beside the model's weights.
+        model: A transformers model of a family in `dyto list models`, or the result of `torch.compile` on one.
+        strategy: A strategy or its name.
+        processor: The stock processor that makes the inputs. It is needed if its mean and deviation are unusual for
+            the family, for a strategy that reads the question, and to read captions of frames if no tokenizer is
+            stored beside the model's weights.
         **fields: Fields of a strategy given by name, such as `token_budget`, or `preset`.
 
     Yields:
-        What was compressed, for those who want to look.
+        A record of what was compressed.
 
     Raises:
-        ConfigError: The model is of no known family; a call brings visual input that cannot be compressed, or goes on
-            from a cache that does not fit it; or no call of the block brought any visual input.
+        ConfigError: The model's family is unknown; a call has visual input that cannot be compressed, or continues
+            from an unsuitable cache; or no call in the block had visual input.
         ModelError: Words of a prompt would not reach the model.
 
     Example:
@@ -101,7 +101,7 @@ def compressing(
         (True, True)
     """
     if fields and not isinstance(strategy, str):
-        raise ConfigError(f"{', '.join(fields)} given beside a strategy object, expected them as fields of it")
+        raise ConfigError(f"{', '.join(fields)} given beside a strategy object, expected them as fields of the object")
     chosen = build_strategy(strategy, **fields) if isinstance(strategy, str) else strategy
     model = getattr(model, "_orig_mod", model)  # of torch.compile
     compression = Compression(wrap_model(model, processor), chosen)
@@ -118,7 +118,7 @@ def compressing(
 
 
 def _replacements(model: StockModel) -> dict[str, Callable[[Any], Any]]:
-    """What of an instance is replaced for the length of the block, and by what."""
+    """Return the attributes of an instance to replace for the length of the block, and their replacements."""
     replacements: dict[str, Callable[[Any], Any]] = {
         "generate": functools.partial(_compressed, model, "generate"),
         "forward": functools.partial(_compressed, model, "forward"),
@@ -130,7 +130,7 @@ def _replacements(model: StockModel) -> dict[str, Callable[[Any], Any]]:
 
 
 def _compressed(model: StockModel, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, compressing; torch does not look into it where it compiles what calls it."""
+    """Wrap a function so that it compresses; torch does not trace into it when it compiles a caller."""
 
     original = getattr(original, "_torchdynamo_orig_callable", original)  # of model.forward = torch.compile(...)
 
@@ -165,13 +165,13 @@ def _run(
             result = original(**arguments)
         filled = cache_of(result) or cache
     finally:
-        if length_of(filled):  # also when something went wrong after the prompt was read
+        if length_of(filled):  # also after an error, if the prompt has been read
             keep(filled, model, shortened.kept)
     return whole.result(result) if name == "generate" else result
 
 
 def _check_text(call: Mapping[str, Any], filled: int, wrapped: WrappedModel) -> None:
-    """Look at a call without pixels, and without a shortened prompt in its cache."""
+    """Check a call without pixels and without a shortened prompt in its cache."""
     ids, mask = call.get("input_ids"), call.get("attention_mask")
     if not isinstance(ids, torch.Tensor) or ids.ndim != 2:
         return
@@ -182,7 +182,7 @@ def _check_text(call: Mapping[str, Any], filled: int, wrapped: WrappedModel) -> 
 
 
 def _by_name(model: StockModel, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a call by name; `generate` calls the ids `inputs`."""
+    """Return the arguments of a call by name; in `generate` the ids are called `inputs`."""
     parameters = list(inspect.signature(getattr(type(model), name)).parameters.values())[1:]
     names = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
     if len(args) > len(names):

@@ -1,6 +1,6 @@
-"""The last look at a shortened prompt, where the language model reads it: no word of the user may be missing.
+"""The final check of a shortened prompt, where the language model reads it: no word of the user may be missing.
 
-It knows nothing of how prompts are shortened: it compares the text that was asked with the text that is read.
+It is independent of how prompts are shortened: it compares the original text with the text that is read.
 """
 
 from __future__ import annotations
@@ -18,33 +18,32 @@ from dyto.dropin.captions import Captions, is_caption, shape_of
 from dyto.errors import ModelError
 
 FARTHEST = 64
-"""Tokens before or behind a picture that may be marks or a caption."""
+"""Number of tokens before or after a picture that may be marks or a caption."""
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Compares texts.
+    """A comparison of texts.
 
     Attributes:
-        captions: Reads them; without a tokenizer only marks and what `between` says may be missing.
-        between: Ids that stand between the frames of one video.
+        captions: Reader of captions; without a tokenizer only marks and the ids in `between` may be missing.
+        between: Ids between the frames of one video.
     """
 
     captions: Captions
     between: frozenset[int] = frozenset()
 
     def check(self, asked: Sequence[Sequence[int]], read: Sequence[Sequence[int]]) -> None:
-        """Check that what is read says what was asked, in the same order.
+        """Check that the text read is the text of the prompt, in the same order.
 
-        Missing, or written once more, may be only marks and spaces beside a picture, and the caption of a frame.
+        Only marks and spaces beside a picture, and the caption of a frame, may be missing or repeated.
 
         Args:
-            asked: Ids of one row as they were passed: the text before the first picture, that before the second, ...,
-                that behind the last.
-            read: The same as the language model reads it.
+            asked: Ids of one row as passed: the text before the first picture, before the second, ..., after the last.
+            read: The same texts as the language model reads them.
 
         Raises:
-            ModelError: Words are missing, are new, or stand elsewhere.
+            ModelError: Words are missing, added or moved.
         """
         shapes = self.captions.shapes(asked[1:-1])
         wanted, found = self._words(asked, shapes), self._words(read, shapes)
@@ -60,11 +59,11 @@ class Guard:
         )
 
     def _words(self, texts: Sequence[Sequence[int]], shapes: frozenset[str]) -> list[int]:
-        """All texts without what may be missing from them."""
+        """Return all texts without the parts that may be missing."""
         words: list[int] = []
         for number, text in enumerate(texts):
             first, last = number == 0, number == len(texts) - 1
-            some = range(min(FARTHEST, len(text)), 0, -1)  # the longest first
+            some = range(min(FARTHEST, len(text)), 0, -1)  # longest first
             stop = 0 if last else next((n for n in some if self._is_loose(text[-n:], shapes)), 0)
             rest = text[: len(text) - stop]
             some = range(min(FARTHEST, len(rest)), 0, -1)
@@ -73,7 +72,7 @@ class Guard:
         return words
 
     def _is_loose(self, ids: Sequence[int], shapes: frozenset[str]) -> bool:
-        """Whether ids are nothing but marks and spaces, or a caption of one of these shapes."""
+        """Return whether ids are only marks and spaces, or a caption of one of these shapes."""
         text = self.captions.text(ids)
         if text is None:
             return all(number in self.between or number in self.captions.marks for number in ids)
@@ -86,16 +85,16 @@ class Guard:
 
 @contextmanager
 def watching(language_model: Any, embed: Any, ids: Tensor, text: Tensor) -> Iterator[None]:
-    """Check, as the language model reads a prompt, that its embeddings are those of the text that was compared.
+    """Check while the language model reads a prompt that its embeddings belong to the compared text.
 
     Args:
-        language_model: What is given `inputs_embeds`.
-        embed: Embeds ids.
-        ids: (B, n) of all that is to be read.
-        text: (B, n) bool, where they are text and no padding.
+        language_model: The module that receives `inputs_embeds`.
+        embed: Function that embeds ids.
+        ids: (B, n) all ids to read.
+        text: (B, n) bool, where they are text, not padding.
 
     Raises:
-        ModelError: It reads something else, or less, or more.
+        ModelError: The model reads other text, less, or more.
     """
     thread, done = threading.get_ident(), False
 

@@ -1,4 +1,4 @@
-"""What a stock processor made of images and videos, read back: pictures, and where their placeholders stand."""
+"""The images and videos in a stock processor's output: their pictures and placeholders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dyto.models.pixels import Normalization
 from dyto.video import Frames
 
 PIXELS = ("pixel_values", "pixel_values_videos")
-"""Arguments that hold pixels; a call without any of them has nothing to compress."""
+"""Arguments that hold pixels; a call without them has nothing to compress."""
 
 Span: TypeAlias = tuple[int, int]
 
@@ -27,13 +27,13 @@ class Visual:
 
     Attributes:
         pictures: (T, H, W, 3) uint8; T is 1 for an image.
-        tokens: Placeholders that stand for it in the input ids.
-        end: How many of them close a video and are of no frame.
-        seconds: (T,) times, where the processor tells them.
-        patches: For each frame the (P, C) patches that the tower takes, for a family that has them in this shape.
-        tiled: Whether the model itself reads more than this one picture of it: the tiles of a large image.
-        video: Whether it is a video, and no image.
-        mark: Id of its placeholders, where images and videos may both be there.
+        tokens: Number of its placeholders in the input ids.
+        end: Number of placeholders at the end of a video that belong to no frame.
+        seconds: (T,) times, if the processor gives them.
+        patches: (P, C) patches of each frame for the tower, in families that use this shape.
+        tiled: Whether the model itself reads more than this one picture: the tiles of a large image.
+        video: Whether it is a video, not an image.
+        mark: Id of its placeholders, if a prompt may have both images and videos.
     """
 
     pictures: npt.NDArray[np.uint8]
@@ -48,14 +48,14 @@ class Visual:
 
 @dataclass(frozen=True)
 class PromptVideo:
-    """One video of a prompt: a video, or images between which no words stand.
+    """One video of a prompt: a video, or images without words between them.
 
     Attributes:
-        frames: Its pictures.
-        spans: For each frame, from where to where its placeholders stand in the ids of the sample.
+        frames: Pictures of the video.
+        spans: For each frame the range of its placeholders in the ids of the sample.
         patches: For each frame its patches, as in `Visual`.
-        caption: How many ids before the first frame are its caption and marks; 0 where frames have no captions.
-        after: How many ids behind each frame can be its marks, and are not the caption of the next.
+        caption: Number of ids before the first frame that are its caption and marks; 0 without captions.
+        after: Number of ids after each frame that can be its marks, and are not the next caption.
     """
 
     frames: Frames
@@ -71,7 +71,7 @@ class PromptSample:
 
     Attributes:
         ids: (L,) input ids without padding.
-        clips: Its videos in their order; none for a row of text alone.
+        clips: Videos of the row, in order; none for a row that is text only.
     """
 
     ids: Tensor
@@ -79,22 +79,22 @@ class PromptSample:
 
 
 def has_pixels(call: Mapping[str, Any]) -> bool:
-    """Whether a call brings images or videos along."""
+    """Return whether a call has images or videos."""
     return any(call.get(name) is not None for name in PIXELS)
 
 
 def pictures_of(pixels: Tensor, normalization: Normalization) -> npt.NDArray[np.uint8]:
-    """Undo what an image processor did to the values of pixels.
+    """Undo an image processor's normalisation of pixel values.
 
     Args:
-        pixels: (T, 3, H, W) normalised.
-        normalization: Their mean and standard deviation.
+        pixels: (T, 3, H, W) normalised pixels.
+        normalization: Mean and standard deviation.
 
     Returns:
         (T, H, W, 3) uint8; exact for pixels that were uint8 before.
 
     Raises:
-        ConfigError: Values that no picture has under this normalisation.
+        ConfigError: No picture has these values under this normalisation.
     """
     mean = torch.tensor(normalization.mean, device=pixels.device)[:, None, None]
     std = torch.tensor(normalization.std, device=pixels.device)[:, None, None]

@@ -1,4 +1,4 @@
-"""A cache that holds a shortened prompt, for calls that go on from it: what was asked, and what is in it."""
+"""Caches that hold a shortened prompt, for calls that continue from them: the original prompt, and the cached one."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ LENGTH = "get_seq_length"
 
 @dataclass(frozen=True)
 class Kept:
-    """What a cache holds of a prompt.
+    """The prompt in a cache.
 
     Attributes:
-        ids: (B, L) as they were asked, with padding; -1 where they were not told again.
-        mask: (B, L) of them.
-        short: (B, L') ids as they were read.
-        short_mask: (B, L') of them.
-        then: (B,) position of a text that follows.
+        ids: (B, L) original ids, with padding; -1 for ids that were not passed again.
+        mask: (B, L) attention mask of the original ids.
+        short: (B, L') ids of the shortened prompt.
+        short_mask: (B, L') attention mask of the shortened prompt.
+        then: (B,) position of the text that follows.
     """
 
     ids: Tensor
@@ -42,12 +42,12 @@ class Kept:
 
     @classmethod
     def nothing(cls, ids: Tensor) -> Kept:
-        """What an empty cache holds of so many rows."""
+        """Return the content of an empty cache with `rows` rows."""
         none, start = ids[:, :0], ids.new_zeros(len(ids))
         return cls(none, none, none, none, start)
 
     def and_text(self, ids: Tensor, mask: Tensor) -> Kept:
-        """The same with a text behind it, (B, b) ids and mask."""
+        """Return the content with a text appended, (B, b) ids and mask."""
         told = ids.clamp(min=0)
         return Kept(
             torch.cat([self.ids, ids], 1),
@@ -58,10 +58,10 @@ class Kept:
         )
 
     def repeated(self, rows: int) -> Kept:
-        """The same for several rows of each, as beams and several answers make them.
+        """Repeat each row, as for beams and several answers.
 
         Raises:
-            ConfigError: Their number is no multiple.
+            ConfigError: The new number of rows is not a multiple of the old one.
         """
         times, rest = divmod(rows, len(self.ids))
         if rest or not times:
@@ -71,10 +71,10 @@ class Kept:
 
 
 class Shut:
-    """Stands in the place of a cache's `get_seq_length`: a stock model must not count what was shortened.
+    """Replacement of a cache's `get_seq_length`, because a stock model must not count a shortened prompt.
 
-    Outside a block the lengths of the prompt and of the cache differ, and stock code would cut its input by the
-    cache's, without a word.
+    Outside a block, the prompt and the cache differ in length, and stock code would silently cut its input by the
+    cache's length.
     """
 
     def __init__(self, cache: Any, model: StockModel | None, kept: Kept) -> None:
@@ -82,34 +82,34 @@ class Shut:
         self._model = (lambda: None) if model is None else ref(model)
 
     def __call__(self, layer_idx: int = 0) -> int:
-        """The length, inside a block."""
+        """Return the length, inside a block only."""
         cache, model = self._cache(), self._model()
         if cache is None or model is None or blocks.current(model) is None:
             raise ConfigError(
-                "this cache was filled in a block that compresses, and holds a shortened prompt: go on from it inside "
-                "a block, or begin anew without it"
+                "this cache was filled in a block that compresses, and holds a shortened prompt: continue from it "
+                "inside a block, or start again without it"
             )
         return int(type(cache).get_seq_length(cache, layer_idx))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Shut:
-        """Of a copied cache."""
+        """Return the replacement for a copied cache."""
         return Shut(memo.get(id(self._cache()), self._cache()), self._model(), self.kept)
 
 
 def cache_in(values: Mapping[str, Any]) -> Any:
-    """The cache in the arguments or in the result of a call, whatever it is called; None if there is none."""
+    """Return the cache in the arguments or the result of a call, under any name; None if there is none."""
     return next((values[name] for name in CACHES if name in values.keys() and values[name] is not None), None)  # noqa: SIM118 - a result answers to its old name, with a warning
 
 
 def cache_of(result: Any) -> Any:
-    """The cache in what `forward` or `generate` gave; None if there is none."""
+    """Return the cache in the result of `forward` or `generate`; None if there is none."""
     if isinstance(result, tuple):
         return next((part for part in result if isinstance(part, Cache)), None)
     return cache_in(result) if isinstance(result, Mapping) else None
 
 
 def kept_in(cache: Any) -> Kept | None:
-    """What is known of a cache; None for one that was not filled in a block, or is empty again."""
+    """Return the known content of a cache; None if it was not filled in a block, or is empty again."""
     shut = getattr(cache, "__dict__", {}).get(LENGTH)
     if not isinstance(shut, Shut):
         return None
@@ -120,18 +120,18 @@ def kept_in(cache: Any) -> Kept | None:
 
 
 def length_of(cache: Any) -> int:
-    """How many places of a cache are filled."""
+    """Return the number of filled places in a cache."""
     return 0 if cache is None else int(type(cache).get_seq_length(cache))
 
 
 def keep(cache: Any, model: StockModel, kept: Kept) -> None:
-    """Note what a cache holds."""
+    """Record the content of a cache."""
     vars(cache)[LENGTH] = Shut(cache, model, kept)
 
 
 @contextmanager
 def open_for_reading(cache: Any) -> Iterator[None]:
-    """Let the model itself count what is in a cache."""
+    """Let the model itself read the length of a cache."""
     shut = getattr(cache, "__dict__", {}).pop(LENGTH, None)
     try:
         yield
@@ -141,36 +141,36 @@ def open_for_reading(cache: Any) -> Iterator[None]:
 
 
 def split(call: Mapping[str, Any], kept: Kept, generating: bool) -> tuple[Kept, Tensor, Tensor]:
-    """Part the ids of a call that goes on from a cache.
+    """Split the ids of a call that continues from a cache.
 
-    `generate` is given all ids from the beginning on, or new ones alone with a mask for all, as stock code gives them;
-    `forward` is given new ones alone.
+    `generate` gets all ids from the beginning, or only new ones with a mask for all, as stock code passes them;
+    `forward` gets only new ids.
 
     Args:
-        call: Its arguments.
-        kept: What the cache holds of the prompt; the answer may be in it, too.
+        call: Arguments of the call.
+        kept: The prompt in the cache; the cache may also hold the answer.
         generating: Whether `generate` is called.
 
     Returns:
-        All that is in the cache, and (B, n) ids and mask of what is new.
+        The whole content of the cache, and (B, n) ids and mask of the new part.
 
     Raises:
-        ConfigError: The ids or the mask are not those of this cache.
+        ConfigError: The ids or the mask do not match this cache.
     """
     ids, mask = call["input_ids"], call.get("attention_mask")
     kept = kept.repeated(len(ids))
     filled, (shortened, length) = length_of(cache_in(call)), (kept.short.shape[1], kept.ids.shape[1])
-    answered = filled - shortened  # places behind the prompt
+    answered = filled - shortened  # places after the prompt
     if answered < 0:
         raise ConfigError(
             f"the cache has {filled} places, but its shortened prompt has {shortened}: it was cut inside the prompt; "
-            "begin anew without it"
+            "start again without it"
         )
     if generating and (mask is None or mask.shape == ids.shape):
         if ids.shape[1] <= length + answered or not _begins(ids, kept):
             raise ConfigError(
                 f"input_ids of shape {tuple(ids.shape)} was given with a cache, expected the {length + answered} ids "
-                "that it holds and new ones behind them: pass what `generate` gave, with the next turn appended"
+                "that it holds and new ones behind them: pass the result of `generate`, with the next turn appended"
             )
         mask = torch.ones_like(ids) if mask is None else mask
         begun = kept.and_text(ids[:, length : length + answered], mask[:, length : length + answered])
@@ -187,6 +187,6 @@ def split(call: Mapping[str, Any], kept: Kept, generating: bool) -> tuple[Kept, 
 
 
 def _begins(ids: Tensor, kept: Kept) -> bool:
-    """Whether ids begin with the prompt in a cache, padding aside."""
+    """Return whether ids begin with the prompt in a cache, ignoring padding."""
     told = kept.mask.bool() & (kept.ids >= 0)
     return torch.equal(ids[:, : kept.ids.shape[1]][told.to(ids.device)], kept.ids[told].to(ids.device))

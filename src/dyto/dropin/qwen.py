@@ -1,4 +1,4 @@
-"""Qwen-VL in somebody else's code: patches as its processor makes them, positions of three axes, DeepStack."""
+"""Qwen-VL in a user's own code: patches from its processor, positions with three axes, DeepStack."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from dyto.video import Frames
 
 
 class PatchedFrames:
-    """A model's vision side whose frames are the patches that a processor made, two frames of a video in each.
+    """The vision side of a model whose frames are a processor's patches, each made from two frames of a video.
 
     Args:
         adapter: The model.
-        patches: For each frame (P, C), in their order.
-        size: Height and width of the frames, pixels.
+        patches: (P, C) patches of each frame, in order.
+        size: Height and width of the frames, in pixels.
     """
 
     def __init__(self, adapter: QwenVL, patches: tuple[Tensor, ...], size: tuple[int, int]) -> None:
@@ -42,7 +42,7 @@ class PatchedFrames:
     def encode(
         self, images: Frames | list[npt.NDArray[np.uint8]], *, attention_layer: int | None = None
     ) -> FrameFeatures:
-        """See `VideoModel.encode`; frames are known by their numbers, other pictures are encoded as they are."""
+        """Encode pictures as `VideoModel.encode` does; frames are recognised by number, other pictures by pixels."""
         if not isinstance(images, Frames):
             return self._adapter.encode(images, attention_layer=attention_layer)
         tower = self._adapter.model.model.visual
@@ -79,18 +79,18 @@ class PatchedFrames:
 
 
 def positions_of(adapter: QwenVL, row: PromptRow, tokens: Sequence[VisualTokens]) -> tuple[Tensor, int]:
-    """Positions of one row: text is counted; a block of visual tokens has time, height and width, as in `VideoQA`.
+    """Return the positions of one row: text is counted; visual tokens have time, height and width, as in `VideoQA`.
 
     Args:
         adapter: The model.
         row: The shortened row.
-        tokens: The visual tokens of each of its videos.
+        tokens: The visual tokens of each video in the row.
 
     Returns:
-        (n, 3) int64, and the position of a text that follows.
+        (n, 3) int64, and the position of the text that follows.
 
     Raises:
-        ModelError: Tokens do not say where they come from.
+        ModelError: The tokens do not state their sources.
     """
     clip = row.clip.cpu().numpy()
     axes = np.zeros((len(clip), 3), np.int64)
@@ -112,12 +112,12 @@ def positions_of(adapter: QwenVL, row: PromptRow, tokens: Sequence[VisualTokens]
 
 @contextmanager
 def deep_features(adapter: QwenVL, visual: Tensor, tokens: list[VisualTokens]) -> Iterator[None]:
-    """Hand DeepStack features to the language model when it reads the prompt, in this thread.
+    """Pass DeepStack features to the language model when it reads the prompt, in this thread.
 
     Args:
         adapter: The model.
-        visual: (B, n) bool, where visual tokens stand among what is read.
-        tokens: Those of every video, row after row; where they have no such features nothing is done.
+        visual: (B, n) bool, where the ids are visual tokens.
+        tokens: The tokens of every video, row after row; without such features nothing is done.
     """
     deep = [own.deep for own in tokens if own.deep is not None]
     if len(deep) < len(tokens):

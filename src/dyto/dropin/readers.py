@@ -1,4 +1,4 @@
-"""How the processors of each family lay out pixels, and how many placeholders they write for them."""
+"""Readers of the pixels and placeholders that each family's processor makes."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from dyto.models.base import VideoModel
 
 Call: TypeAlias = Mapping[str, Any]
 Reader: TypeAlias = Callable[[VideoModel, Call], list[Visual]]
-"""Takes an adapter and the arguments of a call; gives its images and videos in the order of their placeholders."""
+"""Function from an adapter and the arguments of a call to its images and videos, in the order of placeholders."""
 
 
 def images(adapter: VideoModel, call: Call) -> list[Visual]:
-    """(I, 3, H, W): one picture an image, the tokens of one frame each."""
+    """Read (I, 3, H, W): one picture per image, each with the tokens of one frame."""
     _only(adapter, call, "pixel_values")
     pictures = pictures_of(call["pixel_values"], adapter.normalization)  # (I, H, W, 3)
     return [Visual(picture[None], adapter.num_patches) for picture in pictures]
 
 
 def single_tiles(adapter: VideoModel, call: Call) -> list[Visual]:
-    """As `images`; the tiles of one image stand side by side, frames do not."""
+    """Read pixels as `images` does; tiles of one image are adjacent, frames are not."""
     ids = call["input_ids"]
     marks = torch.nn.functional.pad((ids == adapter.model.config.image_token_id).int(), (1, 1))  # (B, 1 + L + 1)
     edges = marks.diff(dim=1)
@@ -40,7 +40,7 @@ def single_tiles(adapter: VideoModel, call: Call) -> list[Visual]:
 
 
 def filled_rows(adapter: VideoModel, call: Call) -> list[Visual]:
-    """(B, I, 3, H, W): as `images`, rows of fewer images filled up with zeros."""
+    """Read (B, I, 3, H, W): as `images`, with rows of fewer images padded with zeros."""
     _only(adapter, call, "pixel_values")
     pixels = call["pixel_values"].flatten(0, 1)  # (B * I, 3, H, W)
     real = (pixels != 0).flatten(1).any(1)
@@ -55,7 +55,7 @@ def filled_rows(adapter: VideoModel, call: Call) -> list[Visual]:
 
 
 def videos(adapter: VideoModel, call: Call) -> list[Visual]:
-    """(V, T, 3, H, W) videos, which the family may close with tokens of its own."""
+    """Read (V, T, 3, H, W) videos, which the family may end with its own tokens."""
     _only(adapter, call, "pixel_values_videos")
     end = 0 if (closing := adapter.video_end()) is None else len(closing)
     found = [pictures_of(video, adapter.normalization) for video in call["pixel_values_videos"]]
@@ -63,7 +63,7 @@ def videos(adapter: VideoModel, call: Call) -> list[Visual]:
 
 
 def base_tiles(adapter: VideoModel, call: Call) -> list[Visual]:
-    """(I, tiles, 3, H, W): of every image the base tile, which shows all of it; the finer ones are for one image."""
+    """Read (I, tiles, 3, H, W): the base tile of every image, which shows all of it, without the finer tiles."""
     from transformers.models.llava_next.modeling_llava_next import image_size_to_num_patches
 
     if call.get("image_sizes") is None:
@@ -71,7 +71,7 @@ def base_tiles(adapter: VideoModel, call: Call) -> list[Visual]:
     config, pixels = adapter.model.config, call["pixel_values"]
     side = config.vision_config.image_size
     tiles = [image_size_to_num_patches(size, config.image_grid_pinpoints, side) for size in call["image_sizes"]]
-    _, lengths = adapter.model.model.pack_image_features(  # of features one wide: only their number is asked for
+    _, lengths = adapter.model.model.pack_image_features(  # features of width one: only their number matters
         [torch.zeros(count, adapter.num_patches, 1) for count in tiles],
         call["image_sizes"],
         vision_feature_select_strategy="default",
@@ -83,7 +83,7 @@ def base_tiles(adapter: VideoModel, call: Call) -> list[Visual]:
 
 
 def native_patches(adapter: VideoModel, call: Call) -> list[Visual]:
-    """(n, C * 2 * p * p) patches of images or of videos, of which two frames in a row make one."""
+    """Read (n, C * 2 * p * p) patches of images or videos, in which two consecutive frames make one patch."""
     return [*_patched(adapter, call, video=False), *_patched(adapter, call, video=True)]
 
 
@@ -155,7 +155,7 @@ def _patched(adapter: VideoModel, call: Call, video: bool) -> list[Visual]:
 
 
 def _unfold(patches: Tensor, grid: list[int], adapter: VideoModel) -> Tensor:
-    """(T, 3, H, W) pixels of (T * h * w, C * t * p * p) patches, of the frames that make one the first."""
+    """Return (T, 3, H, W) pixels from (T * h * w, C * t * p * p) patches, using the first frame of each patch."""
     vision = adapter.model.config.vision_config
     (frames, rows, cols), p, m = grid, vision.patch_size, vision.spatial_merge_size
     x = patches.reshape(frames, rows // m, cols // m, m, m, -1, vision.temporal_patch_size, p, p)
@@ -164,7 +164,7 @@ def _unfold(patches: Tensor, grid: list[int], adapter: VideoModel) -> Tensor:
 
 
 def _only(adapter: VideoModel, call: Call, name: str) -> None:
-    """Refuse pixels that this family has another path for."""
+    """Refuse pixels for which this family has another path."""
     for other in ("pixel_values", "pixel_values_videos"):
         if other != name and call.get(other) is not None:
             raise ConfigError(

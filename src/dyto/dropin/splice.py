@@ -1,4 +1,4 @@
-"""Compressed tokens in the place of placeholders: ids of a new, shorter length."""
+"""Replacement of placeholders by compressed tokens, which gives shorter ids."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class PromptRow:
     """One sample after compression.
 
     Attributes:
-        ids: (n,) text, with one placeholder for each visual token.
-        clip: (n,) int64, of which video of the sample each place holds a visual token; -1 for text.
+        ids: (n,) text ids, with one placeholder per visual token.
+        clip: (n,) int64 index of the video of each visual token; -1 for text.
     """
 
     ids: Tensor
@@ -27,14 +27,14 @@ class PromptRow:
 
 @dataclass(frozen=True)
 class Units:
-    """A prompt taken apart: the head, then for every frame a caption and the frame with its marks, then the tail.
+    """The parts of a prompt: the head, then for every frame a caption and the frame with its marks, then the tail.
 
     Attributes:
         head: Ids before the first frame's caption.
-        captions: For every frame what stands before it and is no mark.
-        before: The marks that stand before the placeholders of every frame.
-        after: Those that stand behind them.
-        tail: Ids behind the last frame.
+        captions: For every frame the ids before it that are not marks.
+        before: The marks before the placeholders of every frame.
+        after: The marks after the placeholders of every frame.
+        tail: Ids after the last frame.
     """
 
     head: list[int]
@@ -45,13 +45,13 @@ class Units:
 
     @classmethod
     def of(cls, ids: list[int], spans: list[Span], caption: int, after: int) -> Units:
-        """Take a prompt apart. Marks are what surrounds every frame alike, captions what differs from frame to frame.
+        """Split a prompt into parts. Marks are the same around every frame; captions differ from frame to frame.
 
         Args:
             ids: The prompt, or the part of it around one video.
-            spans: From where to where the placeholders of each frame stand.
-            caption: How many ids before the first frame are its caption and marks.
-            after: How many behind each frame are no caption of the next.
+            spans: The range of each frame's placeholders.
+            caption: Number of ids before the first frame that are its caption and marks.
+            after: Number of ids after each frame that are not the next caption.
 
         Example:
             >>> ids, spans = [9, 7, 1, 0, 0, 2, 7, 3, 0, 0, 2, 7, 4, 0, 0, 2, 8], [(3, 5), (8, 10), (13, 15)]
@@ -82,14 +82,14 @@ def _common_start(texts: list[list[int]]) -> list[int]:
 
 
 def splice(sample: PromptSample, tokens: list[VisualTokens]) -> PromptRow:
-    """Put the tokens of the key frames where the placeholders of these frames stood.
+    """Replace the placeholders of the key frames by their tokens.
 
-    A frame that is dropped takes its marks and its caption along; what stands alike between all frames is a separator,
-    and stays between those that are left. A strategy that comes back to a frame later repeats them there.
+    A dropped frame loses its marks and its caption; text that is the same between all frames is a separator, and stays
+    between the remaining frames. A strategy that returns to a frame later repeats its marks and caption there.
 
     Args:
         sample: The row.
-        tokens: The visual tokens of each of its videos, in the order in which they are placed.
+        tokens: The visual tokens of each video, in order.
     """
     ids = sample.ids.tolist()
     pieces: list[tuple[list[int], int]] = []  # ids, and the video whose visual tokens they stand for
@@ -107,7 +107,7 @@ def splice(sample: PromptSample, tokens: list[VisualTokens]) -> PromptRow:
 
 
 def _placed(units: Units, tokens: VisualTokens, placeholder: int, number: int) -> list[tuple[list[int], int]]:
-    """One video with what stands before it, as pieces."""
+    """Return the pieces of one video and the text before it."""
     pieces = [(units.head, -1)]
     separated = not units.captions[0]
     for order, (run, keyframe) in enumerate(runs_of(tokens.keyframe)):

@@ -1,4 +1,4 @@
-"""What the user's own code sees of `generate`: the prompt as it was passed in, followed by what is new."""
+"""The user's view of `generate`: the original prompt, followed by the new ids."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from transformers import StoppingCriteriaList
 
 @dataclass(frozen=True)
 class Whole:
-    """Turns shortened ids into whole ones.
+    """A conversion of shortened ids to whole ones.
 
     Attributes:
-        ids: (B, L) as they were passed in.
-        length: Of the shortened prompt, L'.
+        ids: (B, L) original ids.
+        length: Length of the shortened prompt, L'.
     """
 
     ids: Tensor
     length: int
 
     def __call__(self, short: Tensor) -> Tensor:
-        """(B * n, L + new) ids of (B * n, L' + new)."""
+        """Convert (B * n, L' + new) ids to (B * n, L + new)."""
         repeated = self.ids.repeat_interleave(len(short) // len(self.ids), 0)
         return torch.cat([repeated.to(short), short[:, self.length :]], 1)
 
     def arguments(self, call: dict[str, Any]) -> dict[str, Any]:
-        """A call of `generate` whose criteria, processors and streamer, the user's own, are given whole ids."""
+        """Wrap the user's criteria, processors and streamer in the arguments, so that they see whole ids."""
         changed = dict(call)
         if call.get("stopping_criteria"):
             changed["stopping_criteria"] = StoppingCriteriaList(self._given(own) for own in call["stopping_criteria"])
@@ -52,7 +52,7 @@ class Whole:
         return given
 
     def result(self, result: Any) -> Any:
-        """What `generate` gave, with whole ids."""
+        """Return the result of `generate` with whole ids."""
         if isinstance(result, Tensor):
             return self(result)
         result.sequences = self(result.sequences)
@@ -60,7 +60,7 @@ class Whole:
 
 
 class _Streamer:
-    """Hands a streamer the prompt that was passed in, then what is new."""
+    """A streamer wrapper that passes on the original prompt, then the new ids."""
 
     def __init__(self, streamer: Any, ids: Tensor) -> None:
         self._streamer, self._ids, self._begun = streamer, ids, False

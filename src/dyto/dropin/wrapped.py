@@ -1,4 +1,4 @@
-"""The adapter of a model that was not loaded by this package."""
+"""Adapters for models that this package did not load."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ MARK_IDS = (
 """Where configs name the marks around pictures."""
 
 TOWERS = {"siglip_vision_model": HALF}
-"""How pictures are normalised for a tower that several families use; for the others as for CLIP."""
+"""Normalisation of pictures for towers shared by several families; CLIP's for the others."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class WrappedModel:
-    """What is known about one model in somebody else's code.
+    """The known facts about a model in a user's own code.
 
     Attributes:
         model: The stock model.
-        adapter: Its vision side.
-        placeholders: Ids of the tokens that stand for images or videos.
-        captions: Reads what stands between pictures.
-        tokenizer: That of the processor, if it was given.
+        adapter: Adapter for its vision side.
+        placeholders: Placeholder ids of images or videos.
+        captions: Reader of the text between pictures.
+        tokenizer: The processor's tokenizer, if it was given.
     """
 
     model: StockModel
@@ -62,15 +62,15 @@ class WrappedModel:
 
     @property
     def pad(self) -> int:
-        """An id to fill up with; it is never attended to."""
+        """Padding id, which is never attended to."""
         return int(self.model.config.get_text_config().pad_token_id or 0)
 
     def read(self, call: Mapping[str, Any]) -> list[Visual]:
-        """The images and videos of a call."""
+        """Read the images and videos of a call."""
         return FAMILIES[self.model.config.model_type].read_call(self.adapter, call)
 
     def compress(self, strategy: BoundStrategy, sample: PromptSample) -> list[VisualTokens]:
-        """Let a strategy compress each video of a sample."""
+        """Compress each video of a sample with a strategy."""
         question = self._question(sample) if sample.clips and strategy.uses_question else None
         return [self._compress(strategy, clip, question) for clip in sample.clips]
 
@@ -83,41 +83,41 @@ class WrappedModel:
         return replace(tokens, warnings=(*tokens.warnings, *clip.frames.warnings))
 
     def reading(self, visual: Tensor, tokens: list[VisualTokens]) -> AbstractContextManager[None]:
-        """For as long as a shortened prompt is read: what the language model needs beside embeddings and positions.
+        """Provide what the language model needs besides embeddings and positions while it reads a shortened prompt.
 
         Args:
-            visual: (B, n) bool, where visual tokens stand among what is read.
-            tokens: Those of every video, row after row.
+            visual: (B, n) bool, where the ids are visual tokens.
+            tokens: The tokens of every video, row after row.
         """
         if isinstance(self.adapter, QwenVL):
             return deep_features(self.adapter, visual, tokens)
         return nullcontext()
 
     def _question(self, sample: PromptSample) -> str:
-        """The text of a sample, for a strategy that looks at it."""
+        """Return the text of a sample, for a strategy that reads it."""
         if self.tokenizer is None:
-            raise ConfigError("this strategy looks at the question, but there is no tokenizer: pass processor=")
+            raise ConfigError("this strategy reads the question, but there is no tokenizer: pass processor=")
         text = [number for number in sample.ids.tolist() if number not in self.placeholders]
         return str(self.tokenizer.decode(text, skip_special_tokens=True)).strip()
 
 
 class BorrowedTokenizer:
-    """Stands in for the tokenizer, which is somebody else's and must not be given new tokens.
+    """Substitute for the user's tokenizer, which must not get new tokens.
 
     Args:
-        image_id: What stands for `<image>`.
-        tokenizer: To ask for the rest; None if there is none.
+        image_id: Id of `<image>`.
+        tokenizer: Tokenizer for everything else; None if there is none.
     """
 
     def __init__(self, image_id: int, tokenizer: Tokenizer | None = None) -> None:
         self._ids, self._tokenizer = {IMAGE: image_id}, tokenizer
 
     def get_vocab(self) -> dict[str, int]:
-        """The one token that must be there."""
+        """Return the only required token."""
         return self._ids
 
     def convert_tokens_to_ids(self, token: str) -> int | None:
-        """The id of a token; None for an unknown one."""
+        """Return the id of a token, or None if it is unknown."""
         if token in self._ids or self._tokenizer is None:
             return self._ids.get(token)
         found: int | None = self._tokenizer.convert_tokens_to_ids(token)
@@ -134,18 +134,20 @@ def wrap_model(model: Any, processor: Any) -> WrappedModel:
     """Find the adapter for a stock model.
 
     Args:
-        model: Of any class.
-        processor: The stock processor, or an image processor, or None.
+        model: A model of any class.
+        processor: The stock processor, an image processor, or None.
 
     Raises:
-        ConfigError: It is no stock model of a family whose input can be compressed.
+        ConfigError: The model is not a stock model of a family whose input can be compressed.
     """
     config = getattr(model, "config", None)
     if isinstance(model, torch.nn.parallel.DataParallel | torch.nn.parallel.DistributedDataParallel):
         raise ConfigError(f"{type(model).__name__} calls copies of the model: pass its .module, and call that")
     model_type = getattr(config, "model_type", None)
     if isinstance(model, VideoModel):
-        raise ConfigError("this is a model of dyto, which compresses by itself: pass its .model, or ask with VideoQA")
+        raise ConfigError(
+            "this is dyto's own adapter, which compresses by itself: pass its .model, or ask with VideoQA"
+        )
     if model_type not in FAMILIES or not isinstance(model, FAMILIES[model_type].stock_class):
         known = ", ".join(sorted(FAMILIES))
         raise ConfigError(
@@ -174,14 +176,14 @@ def wrap_model(model: Any, processor: Any) -> WrappedModel:
 
 
 def _own_tokenizer(model: StockModel) -> Any:
-    """The tokenizer that lies beside the model's weights; None if there is none."""
+    """Return the tokenizer stored beside the model's weights, or None."""
     if not getattr(model, "name_or_path", ""):
         return None
     try:
         return transformers.AutoTokenizer.from_pretrained(
             model.name_or_path, local_files_only=True, trust_remote_code=False
         )
-    except Exception as err:  # noqa: BLE001 - whatever is the matter with the folder, there is no tokenizer
+    except Exception as err:  # noqa: BLE001 - any error means that there is no usable tokenizer
         logger.info("no tokenizer beside %s: %s", model.name_or_path, err)
         return None
 

@@ -1,4 +1,4 @@
-"""All questions about one clip, put to the model: from what was loaded to the rows of its samples."""
+"""Asking all questions about one clip: from the loaded video to the rows of its samples."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ SCORINGS = ("letter", "likelihood")
 
 
 class Asker:
-    """Puts samples to a model.
+    """A model that answers samples.
 
     Args:
         qa: Model and strategy.
-        benchmark: Whose samples they are.
-        cache: Where the tokens of a clip are kept, if they are.
-        max_new_tokens: Most tokens of an answer.
-        scoring: Multiple choice by the "letter" that the model writes, or by the options' "likelihood".
-        subtitles: Folder of `.srt` files, for questions that come with what is said.
-        log: Where errors go with their tracebacks; None for nowhere.
+        benchmark: The benchmark of the samples.
+        cache: Cache for the tokens of clips, if any.
+        max_new_tokens: Largest number of tokens in an answer.
+        scoring: Score multiple choice by the "letter" that the model writes, or by the options' "likelihood".
+        subtitles: Folder of `.srt` files, for questions that include subtitles.
+        log: Log for errors with their tracebacks; None for no log.
     """
 
     def __init__(
@@ -57,15 +57,15 @@ class Asker:
         self._scorer = OptionScorer(qa.model, prompt_for(qa.model.chat, False)) if scoring == "likelihood" else None
 
     def rows(self, samples: Sequence[Sample], video: Loaded | Unavailable, seconds: dict[str, float]) -> list[Row]:
-        """One row for every sample of a clip.
+        """Return one row for every sample of a clip.
 
         Args:
-            samples: The samples, all of one clip.
-            video: What was loaded of it.
-            seconds: Filled with the seconds of each stage.
+            samples: The samples, all about one clip.
+            video: The loaded clip.
+            seconds: Dict to fill with the seconds of each stage.
 
         Raises:
-            ConfigError: A setting that this clip cannot meet, and perhaps none.
+            ConfigError: This clip, and perhaps every clip, cannot meet a setting.
         """
         broken = [unanswered(self._benchmark, s, "bad_row", s.broken) for s in samples if s.broken]
         usable = [sample for sample in samples if not sample.broken]
@@ -75,17 +75,17 @@ class Asker:
             content = self._encode(video, seconds)
         except ConfigError:
             raise
-        except Exception as err:  # noqa: BLE001 - whatever it is, it becomes these rows' reason
+        except Exception as err:  # noqa: BLE001 - any error becomes the reason of these rows
             return broken + self.failed(usable, err)
         try:
             rows = self._ask(usable, content, seconds)
-        except Exception:  # noqa: BLE001 - at least one of them cannot be asked: find out which
+        except Exception:  # noqa: BLE001 - at least one cannot be asked: find out which
             rows = [row for sample in usable for row in self._ask_alone(sample, content, seconds)]
         self._qa.forget()
         return broken + rows
 
     def failed(self, samples: Sequence[Sample], err: Exception) -> list[Row]:
-        """The rows of samples that met an error; one that is no fault of the questions goes to the log, too."""
+        """Return the rows of samples that met an error; also log the error unless the questions are at fault."""
         if status_of(err) == "failed" and self._log is not None and samples:
             self._log.error(samples[0].video, err)
         return rows_of_error(self._benchmark, samples, err)
@@ -127,7 +127,7 @@ class Asker:
             return self.failed([sample], err)
 
     def _questions(self, sample: Sample, content: Frames | VisualTokens) -> tuple[list[str], str]:
-        """The texts to ask, and a note for the record where subtitles were wanted and there are none."""
+        """Return the texts to ask, and a note for the row if subtitles are missing."""
         if self._subtitles is None:
             return list(sample.questions), ""
         shown = content.keyframes.seconds if isinstance(content, VisualTokens) else content.seconds

@@ -1,4 +1,4 @@
-"""Encoded videos on disk: bounded, shared by any number of runs, and never half written."""
+"""A cache of encoded videos on disk: limited in size, shared by any number of runs, and never half written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EDGE_BYTES = 1 << 16
 _ABANDONED_SECONDS = 24 * 3600
 _SUFFIX = ".safetensors"
 _HALF_WRITTEN = re.compile(r"\.[\w-]+\.safetensors\.\w+")
-"""Names that `write_atomic` gives to what is not whole yet."""
+"""Pattern of the temporary names that `write_atomic` uses."""
 
 _ENTRY = re.compile(r"[0-9a-f]{64}\.safetensors")
 
@@ -33,19 +33,19 @@ logger = logging.getLogger(__name__)
 
 
 class TokenCache:
-    """A folder of encoded videos, by the content of the video and everything that decides its tokens.
+    """A folder of encoded videos, keyed by the content of the video and everything that determines its tokens.
 
-    Nothing is deleted in it but what bears the cache's own names and its mark.
+    Only files with the cache's own names and mark are ever deleted.
 
     Args:
         folder: The folder; several runs and machines may share it.
-        max_bytes: Above this, those not used for longest are deleted.
-        identity: What decides the tokens besides the video: model, weights, strategy.
-        width: Of the tokens that the model reads; None for any.
-        mixed: Whether the folder may hold anything else.
+        max_bytes: Size limit; above it, the least recently used entries are deleted.
+        identity: Everything besides the video that determines the tokens: model, weights, strategy.
+        width: Width of the model's tokens; None for any.
+        mixed: Whether the folder may hold other files.
 
     Raises:
-        ConfigError: The folder holds anything else, and it was not said that it may.
+        ConfigError: The folder holds other files, and `mixed` is False.
     """
 
     def __init__(
@@ -66,12 +66,12 @@ class TokenCache:
             check_cache_folder(self.folder)
 
     def key(self, path: Path, start: float | None, end: float | None, sampling: Mapping[str, Any]) -> str:
-        """The name under which the tokens of a clip are kept."""
+        """Return the key of a clip's tokens."""
         what = json.dumps([_fingerprint(path), start, end, dict(sampling)], sort_keys=True, default=str)
         return sha256(f"{self._identity}\n{what}".encode()).hexdigest()
 
     def load(self, key: str) -> VisualTokens | None:
-        """Tokens kept under a key; None if there are none, or the file is damaged."""
+        """Load the tokens of a key; None if there are none, or the file is damaged."""
         path = self._path(key)
         if not os.path.lexists(path):
             return None
@@ -82,24 +82,24 @@ class TokenCache:
         except (DytoError, OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as err:
             logger.warning("%s is damaged (%s): the video is encoded again", path, err)
             return None
-        with contextlib.suppress(OSError):  # where nothing may be written, what is kept can still be read
+        with contextlib.suppress(OSError):  # a read-only cache can still be read
             os.utime(path)
         return tokens
 
     def save(self, key: str, tokens: VisualTokens) -> None:
-        """Keep tokens; a disk that is full costs the cache entry and nothing else."""
+        """Save tokens; a full disk costs only this cache entry."""
         tensors, header = to_entry(tokens)
         try:
             write_atomic(self._path(key), save_tensors(tensors, metadata={MARK: json.dumps(header)}))
             self._shrink()
         except (DatasetError, OSError) as err:
-            logger.warning("the encoded video is not kept: %s", err)
+            logger.warning("the encoded video is not cached: %s", err)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{_SUFFIX}"
 
     def _shrink(self) -> None:
-        """Delete what was not used for longest, and what a crash left half written long ago."""
+        """Delete the least recently used entries, and old half-written files from crashes."""
         entries = []
         for entry in os.scandir(self.folder):
             try:
@@ -125,7 +125,7 @@ class TokenCache:
 
 
 def is_ours(path: str | Path) -> bool:
-    """Whether a file is an entry of such a cache: by its name and by the mark in it."""
+    """Return whether a file is an entry of such a cache, by its name and its mark."""
     if not str(path).endswith(_SUFFIX):
         return False
     try:
@@ -139,20 +139,20 @@ def check_cache_folder(folder: Path) -> None:
     """Refuse a folder that holds anything but encoded videos.
 
     Raises:
-        ConfigError: It does, or cannot be looked into.
+        ConfigError: It does, or it cannot be listed.
     """
     try:
         others = sorted(_others(folder)) if folder.is_dir() else []
     except OSError as err:
         raise ConfigError(
-            f"the cache folder {folder} cannot be looked into ({err.strerror or err}), expected one of yours: name "
+            f"the cache folder {folder} cannot be listed ({err.strerror or err}), expected one of yours: name "
             "another with --cache, or leave it out"
         ) from err
     if others:
         named = ", ".join(repr(name) for name in others[:3]) + (", ..." if len(others) > 3 else "")
         raise ConfigError(
             f"the cache folder {folder} holds {named}, expected encoded videos and nothing else: name an empty "
-            "folder, or say --cache-mixed; what is not the cache's own is left alone in any case"
+            "folder, or pass --cache-mixed, which leaves other files alone"
         )
 
 
@@ -165,13 +165,13 @@ def _others(folder: Path) -> Iterator[str]:
 
 
 def _fingerprint(path: Path) -> str:
-    """Size, time and both ends of a file; of a folder, the names, sizes and times in it."""
+    """Describe a file by size, time and both ends, or a folder by its names, sizes and times."""
     digest = sha256()
     for file in sorted(path.iterdir()) if path.is_dir() else [path]:
         try:
             info = file.stat()
         except OSError as err:
-            logger.warning("%s cannot be looked at: %s", file, err.strerror)
+            logger.warning("%s cannot be read: %s", file, err.strerror)
             digest.update(f"{file.name} is not there".encode(errors="backslashreplace"))
             continue
         name = file.name if path.is_dir() else ""

@@ -1,4 +1,4 @@
-"""One request to an OpenAI-compatible endpoint: within a deadline, without what it refuses, whatever it sends back."""
+"""Requests to an OpenAI-compatible endpoint, with a deadline, without refused parameters, safe against any reply."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ Messages = Sequence[Mapping[str, str]]
 
 
 class BrokenReplyError(Exception):
-    """No reply came in time, or one that is no JSON: the endpoint may be down."""
+    """Error for a reply that is late or not JSON: the endpoint may be down."""
 
 
 class OddReplyError(Exception):
-    """The endpoint is there and sent JSON, but no chat completion."""
+    """Error for JSON that is not a chat completion; the endpoint is up."""
 
 
 class Endpoint:
     """A chat model at an endpoint.
 
     Args:
-        model: Its name there.
-        key: The key.
-        base_url: The address; None for the client's own.
-        timeout: Seconds that one request may take in all, from connecting to the last byte of the reply.
+        model: Name of the model at the endpoint.
+        key: The API key.
+        base_url: The address; None for the client's default.
+        timeout: Seconds for a whole request, from connecting to the last byte of the reply.
 
     Raises:
         MissingExtraError: The client is not installed.
@@ -59,13 +59,13 @@ class Endpoint:
         self._settings: dict[str, Any] = {"temperature": 0, "max_tokens": _REPLY_TOKENS}
 
     def complete(self, messages: Messages) -> str:
-        """The text of a reply; empty if the model said nothing.
+        """Send a chat and return the text of the reply; empty if the model said nothing.
 
-        A parameter that the endpoint refuses is left out, now and from then on.
+        A parameter that the endpoint refuses is left out from then on.
 
         Raises:
-            openai.APIError: The endpoint says that something is wrong.
-            BrokenReplyError: There is no whole reply before the deadline, or it is no JSON.
+            openai.APIError: The endpoint reports an error.
+            BrokenReplyError: There is no complete reply before the deadline, or it is not JSON.
             OddReplyError: The reply is JSON of another shape.
         """
         import openai
@@ -82,7 +82,7 @@ class Endpoint:
                 logger.info("the endpoint refuses %s; asking without it", refused)
                 settings = _without(refused, settings)
             else:
-                self._settings = settings  # only now: a refusal may have had another reason
+                self._settings = settings  # remember it only now: the refusal may have had another reason
                 return _text(body)
 
     def _exchange(self, messages: Sequence[Any], settings: Mapping[str, Any], given_up: threading.Event) -> bytes:
@@ -112,17 +112,17 @@ def _client(key: str, base_url: str | None, timeout: float) -> OpenAI:
 
 
 def _within(seconds: float, work: Callable[[threading.Event], T]) -> T:
-    """Do something that may never end, and wait for it no longer than a deadline.
+    """Run work that may never end, and wait for it only until a deadline.
 
-    The client's own limit starts anew with every byte. So the work has a thread of its own, which is told when nobody
-    waits for it any longer, and which does not keep the program from ending.
+    The client's own limit restarts with every byte. So the work runs in its own thread, which learns when nobody waits
+    for it any longer, and which does not keep the program from ending.
     """
     done, given_up = Future[T](), threading.Event()
 
     def run() -> None:
         try:
             done.set_result(work(given_up))
-        except BaseException as err:  # noqa: BLE001 - raised by whoever waits
+        except BaseException as err:  # noqa: BLE001 - raised in the waiting thread
             done.set_exception(err)
 
     threading.Thread(target=run, name="judge", daemon=True).start()
@@ -131,13 +131,13 @@ def _within(seconds: float, work: Callable[[threading.Event], T]) -> T:
     except WaitTimeoutError as err:
         if done.done():
             raise
-        raise BrokenReplyError(f"no whole reply within {seconds:g} seconds") from err
+        raise BrokenReplyError(f"no complete reply within {seconds:g} seconds") from err
     finally:
         given_up.set()
 
 
 def _refused(err: Any, settings: Mapping[str, Any]) -> str | None:
-    """The setting that an endpoint refuses; None if it complains about something else."""
+    """Return the setting that an endpoint refuses; None if it complains about something else."""
     body = err.body if isinstance(err.body, Mapping) else {}
     param = body.get("param")
     if isinstance(param, str) and param in settings:
@@ -150,20 +150,20 @@ def _refused(err: Any, settings: Mapping[str, Any]) -> str | None:
 
 
 def _without(refused: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without one; what took the place of `max_tokens` is tried first.
+    """Return the settings without one of them; `max_tokens` is first replaced by its successor.
 
-    Its limit is higher, because models that want it by that name count what they think as well.
+    The successor's limit is higher, because models that use it also count their thoughts.
     """
     rest = {name: value for name, value in settings.items() if name != refused}
     return rest | {"max_completion_tokens": _THINKING_TOKENS} if refused == "max_tokens" else rest
 
 
 def _text(body: bytes) -> str:
-    """The words of a chat completion."""
+    """Return the text of a chat completion."""
     try:
         completion = json.loads(body)
     except (ValueError, RecursionError) as err:
-        raise BrokenReplyError(f"the endpoint sent no JSON, but {_start(body)}") from err
+        raise BrokenReplyError(f"the endpoint did not send JSON, but {_start(body)}") from err
     choices = completion.get("choices") if isinstance(completion, dict) else None
     if choices == []:
         return ""
@@ -181,7 +181,7 @@ def _text(body: bytes) -> str:
 
 
 def _encodable(text: str) -> str:
-    """Text without the lone halves of characters that no file or request can hold."""
+    """Replace lone surrogates, which no file or request can hold."""
     return text.encode("utf-8", "replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""One encoded video as the tensors and the header of a file, and back; what comes back is checked."""
+"""Conversion of an encoded video to the tensors and header of a file, and back with checks."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 from dyto.features import KeyFrames, Sources, VisualTokens
 
 MARK = "dyto"
-"""Under this name the header stands in the file's metadata, by which the file is known as ours."""
+"""Key of the header in a file's metadata; it marks the file as ours."""
 
 _INTEGERS = ("indices", "positions", "keyframe", "source_token", "source_keyframe", "source_patch")
 
 
 def to_entry(tokens: VisualTokens) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the header of some tokens."""
+    """Return the tensors and the header of some tokens."""
     arrays = {
         "indices": tokens.keyframes.indices,
         "seconds": tokens.keyframes.seconds,
@@ -41,17 +41,17 @@ def to_entry(tokens: VisualTokens) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def read_entry(tensors: Mapping[str, Tensor], header: Mapping[str, Any], width: int | None = None) -> VisualTokens:
-    """Tokens from what a file holds.
+    """Rebuild tokens from the content of a file.
 
     Args:
-        tensors: By name.
+        tensors: Tensors by name.
         header: The header.
-        width: Of the tokens; None for any.
+        width: Width of the tokens; None for any.
 
     Raises:
-        LookupError: Something is missing.
-        TypeError: A field of the header is of another type.
-        ValueError: A tensor is of another shape or dtype, holds NaN, or points to what is not there.
+        LookupError: A tensor or field is missing.
+        TypeError: A field of the header has the wrong type.
+        ValueError: A tensor has the wrong shape or dtype, holds NaN, or an index is out of range.
     """
     data = _numbers(tensors, "data", (None, width))
     deep = _numbers(tensors, "deep", (None, len(data), None)) if "deep" in tensors else None
@@ -92,7 +92,7 @@ def read_entry(tensors: Mapping[str, Tensor], header: Mapping[str, Any], width: 
 
 
 def _numbers(tensors: Mapping[str, Tensor], name: str, shape: tuple[int | None, ...]) -> Tensor:
-    """A tensor of finite numbers; None in the shape stands for any length."""
+    """Return a tensor of finite numbers; None in the shape allows any length."""
     tensor = tensors[name]
     if len(tensor.shape) != len(shape) or any(w not in (None, n) for w, n in zip(shape, tensor.shape, strict=True)):
         raise ValueError(f"{name} has shape {tuple(tensor.shape)}, expected {shape}")
@@ -102,7 +102,7 @@ def _numbers(tensors: Mapping[str, Tensor], name: str, shape: tuple[int | None, 
 
 
 def _whole(tensor: Tensor, name: str) -> Any:
-    """An array of whole numbers, none below 0."""
+    """Return an array of whole numbers, none below 0."""
     if tensor.dtype != torch.int64 or tensor.ndim != 1 or bool((tensor < 0).any()):
         raise ValueError(
             f"{name} is of {tensor.dtype} and shape {tuple(tensor.shape)}, expected whole numbers from 0 on"

@@ -1,4 +1,4 @@
-"""A whole run: ask, judge, score, write down."""
+"""A whole run: ask, judge, score, record."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Judging:
-    """How open-ended answers are judged.
+    """The way to judge open-ended answers.
 
     Args:
-        kind: "openai" for any OpenAI-compatible endpoint, "offline" for exact match, "none"; "auto" takes an
-            endpoint where OPENAI_API_KEY or OPENAI_BASE_URL is set, and is offline otherwise.
-        model: The judge's model.
+        kind: "openai" for any OpenAI-compatible endpoint, "offline" for exact match, or "none"; "auto" uses an
+            endpoint if OPENAI_API_KEY or OPENAI_BASE_URL is set, and is offline otherwise.
+        model: Name of the judge's model.
         prompts: A file that replaces our prompts.
-        concurrency: Requests under way at once.
+        concurrency: Number of simultaneous requests.
     """
 
     kind: str = "auto"
@@ -53,14 +53,14 @@ class Judging:
             raise unknown("judge", self.kind, JUDGES)
 
     def check(self, benchmark: Benchmark) -> None:
-        """Find out before the run, and not after it, whether the judge can be asked."""
+        """Check before the run that the judge can be asked."""
         if benchmark.kind != "choice" and self.resolved == "openai":
             Judge(self.model)
             read_prompts(self.prompts)
 
     @property
     def resolved(self) -> str:
-        """The kind, with "auto" decided."""
+        """Return the kind, with "auto" resolved."""
         if self.kind != "auto":
             return self.kind
         return "openai" if os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL") else "offline"
@@ -68,12 +68,12 @@ class Judging:
 
 @dataclass(frozen=True)
 class Hooks:
-    """What a user interface wants to be told or asked.
+    """Callbacks for a user interface.
 
     Args:
-        asking: Called with the number of samples recorded, and of all.
-        judging: Called with the number of new verdicts, and of all to come.
-        spend: Asked before the first request to a judge; False ends the run before it.
+        asking: Called with the number of recorded samples and of all samples.
+        judging: Called with the number of new verdicts and of all new verdicts to come.
+        spend: Called before the first request to a judge; False ends the run there.
     """
 
     asking: Callable[[int, int], None] = lambda done, total: None
@@ -82,23 +82,23 @@ class Hooks:
 
 
 def evaluate(settings: Settings, judging: Judging | None = None, *, hooks: Hooks | None = None) -> dict[str, Any]:
-    """Run a benchmark, from where an earlier run of the same configuration stopped.
+    """Run a benchmark, or continue an earlier run of the same configuration.
 
     Args:
-        settings: What to run.
-        judging: How open-ended answers are judged.
-        hooks: For a user interface.
+        settings: The benchmark and its configuration.
+        judging: The way to judge open-ended answers.
+        hooks: Callbacks for a user interface.
 
     Returns:
-        The results, which are also in `results.json`. Where shards are still missing, `complete` is False,
-        and neither judging nor the final file has taken place.
+        The results, which are also in `results.json`. If shards are still missing, `complete` is False, nothing is
+        judged, and the final file is not written.
 
     Raises:
-        DytoError: What went wrong; everything recorded before is safe.
+        DytoError: The run failed; everything recorded so far is safe.
     """
     judging, hooks = judging or Judging(), hooks or Hooks()
     questions = settings.questions()
-    settings.videos()  # what is missing is said before a model is loaded
+    settings.videos()  # report missing files before a model is loaded
     settings.check_cache()
     judging.check(settings.spec)
     folders = settings.run_folders()
@@ -145,10 +145,10 @@ def conclude(
 def judge_run(
     benchmark: Benchmark, folders: RunFolders, rows: Sequence[Row], judging: Judging, hooks: Hooks
 ) -> tuple[Verdicts | None, str]:
-    """Verdicts for the answered rows of an open-ended benchmark, and the judge's name.
+    """Judge the answered rows of an open-ended benchmark; return the verdicts and the judge's name.
 
     Raises:
-        JudgeError: The judge refuses us or fails for good; verdicts so far are kept.
+        JudgeError: The judge rejects our requests or fails for good; verdicts so far are kept.
         DatasetError: Another process is judging this run.
     """
     if benchmark.kind == "choice" or judging.resolved == "none":

@@ -1,4 +1,4 @@
-"""The files of an evaluation: whole, or not there; JSON in one form."""
+"""Files of an evaluation: written atomically, with JSON in one format."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dyto.files import cannot_write, replacing
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all; what was there before stays until the new one is on disk.
+    """Write a file atomically; the old content stays until the new file is on disk.
 
     Raises:
-        DatasetError: The disk is full, or the folder cannot be written.
+        DatasetError: The disk is full, or the folder is not writable.
     """
     data = encoded(content) if isinstance(content, str) else content
     try:
@@ -29,7 +29,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 
 def encoded(text: str) -> bytes:
-    r"""Text as UTF-8; half a character, as a question file may hold it, as it is escaped in JSON.
+    r"""Encode text as UTF-8; lone surrogates from a question file are escaped as in JSON.
 
     Example:
         >>> encoded("half \ud800")
@@ -39,15 +39,15 @@ def encoded(text: str) -> bytes:
 
 
 def dump_json(value: Any) -> str:
-    """JSON for a file that people read: indented, keys in the order given, text not escaped; dates as their text."""
+    """Return JSON for people: indented, keys in the given order, text not escaped, dates as text."""
     return json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
 
 
 def dump_line(value: Any) -> str:
-    """One line of a JSON lines file."""
+    """Return one line of a JSON lines file."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def dump_lines(values: Iterable[Any]) -> str:
-    """A JSON lines file."""
+    """Return the text of a JSON lines file."""
     return "".join(map(dump_line, values))

@@ -28,13 +28,13 @@ _OF_A_QUESTION = ("video_name", "question_id", "question", "answer", "groups")
 
 @dataclass(frozen=True)
 class RunFolders:
-    """Where a run keeps what.
+    """The folders of a run.
 
     Args:
-        artifacts: Predictions, results, configuration, manifest; under it `rows/`, the journal.
-        verdicts: What the judge said.
+        artifacts: Predictions, results, configuration and manifest, with the journal in `rows/`.
+        verdicts: The judge's verdicts.
         verdict_cache: Verdicts by content, shared by all runs under one output folder.
-        logs: What the run did, with seconds.
+        logs: Logs of the run, with seconds.
 
     Example:
         >>> RunFolders.under("outputs", "nextqa", "tiny-release").artifacts.as_posix()
@@ -57,7 +57,7 @@ class RunFolders:
         verdicts: str | Path | None = None,
         logs: str | Path | None = None,
     ) -> RunFolders:
-        """The folders under one output folder, or under separate ones for each purpose."""
+        """Return the folders under one output folder, or under separate ones for each purpose."""
         temp = Path(verdicts or Path(out, "eval_save_dir"))
         return cls(
             artifacts=Path(artifacts or Path(out, "artifacts"), benchmark, name),
@@ -68,11 +68,11 @@ class RunFolders:
 
     @property
     def predictions(self) -> Path:
-        """All rows, sorted by their place in the question file."""
+        """The file of all rows, sorted by their place in the question file."""
         return self.artifacts / "predictions.jsonl"
 
     def journal(self, also: Mapping[str, Any] | None = None) -> Journal:
-        """The rows as they are recorded; `also` as `rank_of_row` takes it."""
+        """Return the journal of rows; `also` as in `rank_of_row`."""
         return Journal(self.artifacts / "rows", rank=partial(rank_of_row, also=also))
 
     @contextmanager
@@ -86,7 +86,7 @@ class RunFolders:
             shared: Whether others may do it at the same time that say so, too.
 
         Raises:
-            DatasetError: Another process is at it, and still is after some seconds.
+            DatasetError: Another process still holds the lock after some seconds.
         """
         name = f"{what}-{part}" if part else what
         with Claims(self.artifacts / "locks" / f"{name}.lock") as claims:
@@ -101,11 +101,11 @@ class RunFolders:
             yield
 
     def settle(self, config: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
-        """Make the folder this configuration's, or check that it is already.
+        """Assign the folder to this configuration, or check that it already is.
 
         Args:
-            config: Everything that decides what the rows are.
-            manifest: What is needed to repeat the run; one of another machine or version is noted beside it.
+            config: Everything that determines the rows.
+            manifest: Everything needed to repeat the run; manifests of other machines or versions are added beside it.
 
         Raises:
             DatasetError: The folder holds rows of another configuration; the message names every difference.
@@ -116,11 +116,11 @@ class RunFolders:
             self._note_manifest(json.loads(json.dumps(manifest)))
 
     def check(self, config: Mapping[str, Any], questions: Questions | None = None) -> bool:
-        """Whether the folder is in use; if so, by this configuration, as far as it is given.
+        """Return whether the folder is in use, after checking that its configuration is this one.
 
         Args:
-            config: Everything that decides what the rows are, or what is known of it.
-            questions: The question file, to say where it differs if it does.
+            config: Everything that determines the rows, as far as it is known.
+            questions: The question file, to report where it differs.
 
         Raises:
             DatasetError: The folder holds rows of another configuration; the message names every difference.
@@ -140,7 +140,7 @@ class RunFolders:
         return True
 
     def _other_questions(self, questions: Questions) -> str:
-        """Where a question file differs from the one whose rows are recorded."""
+        """Describe how a question file differs from the one whose rows are recorded."""
         with self.journal() as journal:
             journal.refresh()
             recorded = sorted(journal.rows().values(), key=lambda row: int(row["place"]))
@@ -161,7 +161,7 @@ class RunFolders:
         return read_json(path) if path.exists() else {}
 
     def noted(self, name: str) -> list[Any]:
-        """What the manifests of all runs into this folder say under a name."""
+        """Return the values of one key in the manifests of all runs into this folder."""
         first = self._noted()
         return [first.get(name), *(other[name] for other in first.get("also_run_with", []) if name in other)]
 
@@ -177,10 +177,10 @@ class RunFolders:
             write_atomic(path, dump_json(noted | {"also_run_with": [*also, changed]}))
 
     def forget_unanswered(self) -> int:
-        """Drop the rows of samples that were not answered, so that they are asked again.
+        """Drop the rows of unanswered samples, so that they are asked again.
 
         Returns:
-            How many.
+            The number of dropped rows.
 
         Raises:
             DatasetError: Another process is at work in this folder.
@@ -192,7 +192,7 @@ class RunFolders:
                 rows = list(journal.rows().values())
                 keep = [row for row in rows if row["status"] == ANSWERED]
                 journal.append(keep)
-            for path in old:  # only now: a crash before this line leaves everything as it was
+            for path in old:  # only now: a crash before this line changes nothing
                 path.unlink()
         return len(rows) - len(keep)
 
@@ -233,7 +233,7 @@ def _is_better(rank: int | None, than: int | None) -> bool:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of ours.
+    """Read one of our JSON objects.
 
     Raises:
         DatasetError: The file is missing or damaged.

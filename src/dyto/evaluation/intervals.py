@@ -1,7 +1,7 @@
-"""Means with intervals that respect that questions share a video.
+"""Means with intervals that account for questions about the same video.
 
-Answers about one video stand or fall together, so 25 questions about one video are less evidence than 25
-videos. The variance is therefore taken over videos (the sandwich estimator for cluster samples; Cameron and
+Answers about one video are correlated, so 25 questions about one video are less evidence than 25
+videos. The variance is therefore computed over videos (the sandwich estimator for cluster samples; Cameron and
 Miller, "A Practitioner's Guide to Cluster-Robust Inference", 2015), and turned into Wilson's interval at the
 number of independent questions that would have that variance (Korn and Graubard, "Confidence intervals for
 proportions with small expected number of positive counts estimated from survey data", 1998, in spirit).
@@ -36,15 +36,15 @@ class Mean:
 
 
 def clustered_mean(values: Sequence[float], videos: Sequence[str], *, top: float = 1.0) -> Mean | None:
-    """Mean of values in [0, top], with a 95 % interval over videos.
+    """Return the mean of values in [0, top], with a 95 % interval over videos.
 
     Args:
-        values: One for each question.
-        videos: The video each question is about.
+        values: One value per question.
+        videos: The video of each question.
         top: The largest possible value: 1 for right or wrong, 5 for a judge's score.
 
     Returns:
-        The mean; None for no values. With a single video the interval is everything, [0, top].
+        The mean; None for no values. With a single video the interval is [0, top].
 
     Example:
         >>> clustered_mean([1, 1, 0, 1], ["a", "a", "b", "c"]).value
@@ -62,7 +62,7 @@ def clustered_mean(values: Sequence[float], videos: Sequence[str], *, top: float
     variance = clusters / (clusters - 1) * math.fsum(e * e for e in excess.values()) / n**2
     p = mean / top
     spread = variance / top**2
-    # Questions of one coin each that would vary as much; videos, where nothing varies.
+    # The number of independent questions with the same variance; the number of videos if nothing varies.
     effective = min(n, p * (1 - p) / spread) if spread > 0 and 0 < p < 1 else clusters
     low, high = _wilson(p, effective, student_t(clusters - 1))
     return Mean(mean, low * top, high * top, n, clusters)
@@ -75,7 +75,7 @@ def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
 
 
 def student_t(freedom: int, *, confidence: float = 0.95) -> float:
-    """Two-sided quantile of Student's t, to three digits (Cornish-Fisher expansion; exact for 1 and 2).
+    """Return the two-sided quantile of Student's t, to three digits (Cornish-Fisher expansion; exact for 1 and 2).
 
     Example:
         >>> [round(student_t(df), 2) for df in (1, 2, 5, 30)]

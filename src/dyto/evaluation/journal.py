@@ -33,13 +33,13 @@ logger = logging.getLogger(__name__)
 
 
 class Journal:
-    """Rows in a folder, one line each, found again by their `key`.
+    """Rows in a folder, one line each, identified by their `key`.
 
     Args:
-        folder: The folder; it is made when the first row is written.
-        rank: Which of two rows with one key counts: the lower rank, then the smaller line. Whatever the
-            order in which processes wrote, the outcome is the same. A row for which it raises a LookupError, TypeError
-            or ValueError is none of this journal's: it counts as damaged.
+        folder: The folder; it is created with the first row.
+        rank: Function that ranks rows with the same key: the lower rank counts, then the smaller line. The outcome
+            does not depend on the order in which processes wrote. A row for which it raises a LookupError, TypeError
+            or ValueError counts as damaged.
 
     Example:
         >>> import tempfile
@@ -61,7 +61,7 @@ class Journal:
         self._synced = time.monotonic()
 
     def refresh(self) -> KeysView[str]:
-        """Read what has been written since the last call, by anybody.
+        """Read the rows that any process has written since the last call.
 
         Returns:
             The keys of all rows.
@@ -76,11 +76,11 @@ class Journal:
         return self._rows.keys()
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        """All rows by key, as of the last `refresh`."""
+        """Return all rows by key, as of the last `refresh`."""
         return {key: json.loads(line) for key, (_, line) in self._rows.items()}
 
     def rank_of(self, key: str) -> int | None:
-        """The rank of a key's row, as of the last `refresh`; None if there is no row."""
+        """Return the rank of a key's row, as of the last `refresh`; None if there is no row."""
         return self._rows[key][0] if key in self._rows else None
 
     def _read(self, path: Path) -> None:
@@ -103,7 +103,7 @@ class Journal:
             self._rows[row["key"]] = min(entry, self._rows.get(row["key"], entry))
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write rows to this process's own file, all of them in one go.
+        """Write rows to this process's own file, all at once.
 
         Raises:
             DatasetError: The disk is full; the file is cut back to its last whole line.
@@ -183,7 +183,7 @@ def _say_once(reason: str) -> None:
 
 
 class Claims:
-    """Who works on what: byte i of a lock file stands for piece i of the work.
+    """Locks that say which process works on which piece: byte i of a lock file stands for piece i.
 
     Locks belong to the process and vanish with it, also after SIGKILL. They hold between machines where the
     file system supports byte locks (local disks, NFS 4); where it does not, work may be done twice, and
@@ -210,12 +210,12 @@ class Claims:
         return True
 
     def release(self, index: int) -> None:
-        """Give a piece back."""
+        """Release a piece."""
         with contextlib.suppress(OSError):  # as where there are no locks at all, which has been said
             self._locks.release(index)
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release all pieces."""
         os.close(self._file)
 
     def __enter__(self) -> Claims:

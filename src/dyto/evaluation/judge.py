@@ -26,12 +26,12 @@ class Judge:
     Environment: `OPENAI_API_KEY`, `OPENAI_ORG`, `OPENAI_BASE_URL`.
 
     Args:
-        model: The model's name at the endpoint.
-        timeout: Seconds that one request may take in all, from connecting to the last byte of the reply.
-        attempts: How often one request is sent before it counts as failed.
-        asks: How often a case is put before its reply counts as no verdict.
-        backoff: Seconds before the second attempt; doubled for every further one, up to a minute.
-        give_up_after: Number of requests in a row that fail in all attempts before the whole judging stops.
+        model: Name of the model at the endpoint.
+        timeout: Seconds for a whole request, from connecting to the last byte of the reply.
+        attempts: Number of times to send a request before it counts as failed.
+        asks: Number of times to ask about a case before it counts as unscored.
+        backoff: Seconds before the second attempt; doubled for each further attempt, up to a minute.
+        give_up_after: Number of failed requests in a row, in all attempts, after which judging stops.
 
     Raises:
         MissingExtraError: The client is not installed.
@@ -65,10 +65,10 @@ class Judge:
         self._lock = threading.Lock()
 
     def __call__(self, messages: Messages, aspect: str) -> Verdict:
-        """One case, until there is a verdict or it has been put often enough.
+        """Ask about one case until there is a verdict or the number of asks is used up.
 
         Raises:
-            JudgeError: The endpoint refuses us, or fails again and again.
+            JudgeError: The endpoint rejects our requests, or fails repeatedly.
         """
         talk: list[Mapping[str, str]] = list(messages)
         reply, reason = "", ""
@@ -89,11 +89,11 @@ class Judge:
         return Verdict(reason=reason, reply=reply)
 
     def stop(self) -> None:
-        """Let no further request be sent."""
+        """Send no further requests."""
         self._stop.set()
 
     def _send(self, messages: Messages) -> str:
-        """One request with retries; the reply's text, empty if the endpoint said nothing."""
+        """Send one request with retries; return the reply's text, empty if the endpoint said nothing."""
         import openai
 
         why = ""
@@ -109,7 +109,7 @@ class Judge:
                 raise
             except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as err:
                 raise JudgeError(
-                    f"the judge {self.name} refuses us: {_short(err)}; check key, model, endpoint"
+                    f"the judge {self.name} rejects our requests: {_short(err)}; check key, model and endpoint"
                 ) from err
             except (openai.BadRequestError, openai.UnprocessableEntityError) as err:
                 self._count_failure(_short(err))
@@ -118,7 +118,7 @@ class Judge:
                 if err.code == "insufficient_quota":
                     raise JudgeError(f"the judge's quota is used up: {_short(err)}") from err
                 why, pause = _short(err), _retry_after(err)
-            except (openai.APIError, BrokenReplyError) as err:  # 5xx, no connection, too late, a body that is no JSON
+            except (openai.APIError, BrokenReplyError) as err:  # 5xx, no connection, too late, a body that is not JSON
                 why, pause = _short(err), None
             logger.info("judge, attempt %d of %d: %s", attempt + 1, self._attempts, why)
             if attempt + 1 < self._attempts:
@@ -133,12 +133,12 @@ class Judge:
             if self._failed_in_a_row >= self._give_up_after:
                 raise JudgeError(
                     f"the judge {self.name} failed {self._failed_in_a_row} times in a row, last: {why}. "
-                    "All verdicts so far are kept: give the same command again when it is back"
+                    "All verdicts so far are kept: run the same command again when it is back"
                 )
 
 
 class _RequestFailedError(Exception):
-    """One request cannot be answered; others may."""
+    """Error for one request that gets no answer; others may."""
 
 
 def _short(err: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What the judge of open-ended answers is asked, in our own words, with the rubric that this field uses."""
+"""Prompts for the judge of open-ended answers, in our own words, with the usual rubric."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ class JudgePrompt:
     """One request to the judge.
 
     Args:
-        system: What the judge is told to do.
-        user: The case, with `{question}`, `{answer}` and `{prediction}` in it, for consistency also
-            `{question2}` and `{prediction2}`.
+        system: Instructions for the judge.
+        user: The case, with `{question}`, `{answer}` and `{prediction}`; for consistency also `{question2}` and
+            `{prediction2}`.
     """
 
     system: str
     user: str
 
     def messages(self, values: Mapping[str, str]) -> list[dict[str, str]]:
-        """The chat messages for one case.
+        """Return the chat messages for one case.
 
         Example:
             >>> JudgePrompt("Judge.", "Q: {question}").messages({"question": "who?"})[1]["content"]
             'Q: who?'
         """
-        parts = self.user.split("{")  # one pass over the template: an answer may hold braces of its own
+        parts = self.user.split("{")  # one pass over the template, because an answer may contain braces
         text = parts[0]
         for part in parts[1:]:
             name, closed, rest = part.partition("}")
@@ -88,14 +88,14 @@ PROMPTS: dict[str, JudgePrompt] = {
 
 
 def read_prompts(path: str | Path | None) -> dict[str, JudgePrompt]:
-    """The judge's prompts, with those of a YAML (or JSON) file in the place of ours.
+    """Return the judge's prompts, with ours replaced by those in a YAML (or JSON) file.
 
     Args:
-        path: A file `{aspect: {system: ..., user: ...}}`; None for ours. An aspect it leaves out stays ours.
+        path: A file `{aspect: {system: ..., user: ...}}`; None for ours. Aspects not in the file keep our prompts.
 
     Raises:
-        ConfigError: The file is missing, no YAML, names an unknown aspect, or a user text shows no
-        prediction.
+        ConfigError: The file is missing, is not YAML, names an unknown aspect, or a user text has no
+            `{prediction}`.
     """
     if path is None:
         return dict(PROMPTS)

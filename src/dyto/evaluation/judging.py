@@ -1,4 +1,4 @@
-"""Many cases to one judge: concurrent, resumable, each verdict paid for once."""
+"""Judging of many cases: concurrent and resumable, paying once for each verdict."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def judge_cases(
     concurrency: int = 16,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Verdicts:
-    """Verdicts for all cases; what the cache holds is not asked again, what is new goes into it at once.
+    """Return verdicts for all cases; cached verdicts are reused, and new ones are cached immediately.
 
     Args:
-        cases: What to judge.
-        judge: Who judges.
-        prompts: By aspect.
-        cache: Verdicts by content, of this and of earlier runs.
-        concurrency: Requests under way at once.
-        progress: Called with the number of new replies, and of those to come in all.
+        cases: The cases to judge.
+        judge: The judge.
+        prompts: Prompts by aspect.
+        cache: Verdicts by content, from this and earlier runs.
+        concurrency: Number of simultaneous requests.
+        progress: Called with the number of new replies and of all new replies to come.
 
     Returns:
-        A verdict for every (sample, aspect). Those without one carry the reason and are not cached, so that
-        the next run asks again.
+        A verdict for every (sample, aspect). Unscored ones carry the reason and are not cached, so that the next
+        run asks again.
 
     Raises:
-        JudgeError: The endpoint refuses us or fails again and again; all verdicts so far are in the cache.
+        JudgeError: The endpoint rejects our requests or fails repeatedly; all verdicts so far are in the cache.
     """
     verdicts = kept_verdicts(cache)
     keys, fresh = [], {}
@@ -64,7 +64,7 @@ def judge_cases(
                     verdicts[key] = _keep(cache, key, future.result())
                     done += 1
                     progress(done, len(fresh))
-        except BaseException:  # also Ctrl-C: send nothing more, but keep what has been paid for
+        except BaseException:  # also on Ctrl-C: send nothing more, but keep paid verdicts
             judge.stop()
             for future in wait(running).done:
                 if future.exception() is None:
@@ -76,7 +76,7 @@ def judge_cases(
 
 
 def kept_verdicts(cache: Journal) -> dict[str, Verdict]:
-    """The verdicts that a cache holds; rows that are none are passed over, so that they are judged again."""
+    """Return the verdicts in a cache; invalid rows are skipped, so that they are judged again."""
     cache.refresh()
     read = {key: Verdict.from_row(row) for key, row in cache.rows().items()}
     verdicts = {key: verdict for key, verdict in read.items() if verdict is not None}

@@ -1,4 +1,4 @@
-"""The question files of this field's shared layout: samples to records and back.
+"""Question files in the common layout: samples to records and back.
 
 Open-ended benchmarks have two lists, questions and answers, where the i-th answer belongs to the i-th
 question; the others have one list.
@@ -25,7 +25,7 @@ _OWN_KEYS = (*_CHOICE_KEYS, "type", "start", "end")
 
 
 def to_records(benchmark: Benchmark, samples: Sequence[Sample]) -> list[list[Record]]:
-    """The prepared file's contents, one list for each path in `benchmark.prepared`."""
+    """Return the contents of the prepared files, one list per path in `benchmark.prepared`."""
     if benchmark.kind == "choice":
         return [[_choice_record(benchmark, sample) for sample in samples]]
     if benchmark.kind == "generative":
@@ -58,15 +58,15 @@ def _number(label: str) -> int | str:
 
 
 def read_prepared(benchmark: Benchmark, path: Path, encoding: str | None = None) -> list[Sample]:
-    """Samples from a prepared file.
+    """Read samples from a prepared file.
 
     Args:
-        benchmark: The benchmark that the file belongs to.
-        path: The file; for open-ended benchmarks the one with the questions. The answers lie beside it.
+        benchmark: The benchmark of the file.
+        path: The file; for open-ended benchmarks the file of questions. The answers are beside it.
         encoding: As in `read_rows`.
 
     Raises:
-        DatasetError: The file is damaged, or there are more questions than answers, or fewer.
+        DatasetError: The file is damaged, or the numbers of questions and answers differ.
     """
     rows = read_rows(path, columns=PREPARED, encoding=encoding)
     if benchmark.kind != "open":
@@ -90,15 +90,15 @@ def _id_problem(question: Mapping[str, Any], answer: Mapping[str, Any]) -> tuple
 
 
 def read_record(record: Mapping[str, Any], place: int, line: int, problems: tuple[str, ...] = ()) -> Sample:
-    """One sample from one record, whatever it holds: one that is no question carries the reason in `broken`."""
+    """Make a sample from any record; an unusable one carries the reason in `broken`."""
     try:
         return from_record(record, place, line, problems)
-    except Exception as err:  # noqa: BLE001 - one row is one row, whatever it holds
+    except Exception as err:  # noqa: BLE001 - a bad row must cost only itself
         return unreadable(record, place, line, err)
 
 
 def unreadable(row: Mapping[str, Any], place: int, line: int, err: Exception) -> Sample:
-    """The sample of a row that is no question, with what can be told of it and the reason."""
+    """Make the sample of an unusable row, with its known fields and the reason."""
     told = {column: row.get(column, "") for column in ("question", "question_id")}
     question, number = (value if isinstance(value, str) else json.dumps(value, default=str) for value in told.values())
     why = str(row.get(NO_OBJECT) or (err if type(err) is ValueError else f"{type(err).__name__}: {err}"))
@@ -106,7 +106,7 @@ def unreadable(row: Mapping[str, Any], place: int, line: int, err: Exception) ->
 
 
 def from_record(record: Mapping[str, Any], place: int, line: int, problems: tuple[str, ...] = ()) -> Sample:
-    """One sample from one record of the shared layout.
+    """Make a sample from a record in the common layout.
 
     Example:
         >>> record = {"video_name": "v", "question_id": "7", "question": ["a?", "b?"], "answer": "c"}

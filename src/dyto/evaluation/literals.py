@@ -1,4 +1,4 @@
-"""Objects in a model's reply: JSON, Python's way of writing them, and what models make of either."""
+"""Parser of objects in a model's reply: JSON, Python literals, and models' variants of both."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _ENDS = r"(?=\s*(?:[,:}\])]|\Z))"
 
 
 class NoObjectError(ValueError):
-    """There is no object here that can be read."""
+    """Error for text without a readable object."""
 
 
 def read_object(text: str, at: int) -> tuple[dict[str, Any], int]:
-    """Read the object that begins at a place of a text; nothing is evaluated.
+    """Parse the object at a position in a text; nothing is evaluated.
 
-    Keys and strings may stand in any quotes, also typographic or doubled ones; keys and words in none. A quote
-    inside a string ends it only where a value may end.
+    Keys and strings may have any quotes, including typographic or doubled ones; keys and words may have none. A
+    quote inside a string ends it only if a value may end there.
 
     Args:
         text: The text.
-        at: Where a brace opens.
+        at: Position of the opening brace.
 
     Returns:
-        The object, with its keys in lower case, and the place behind it.
+        The object, with its keys in lower case, and the position after it.
 
     Raises:
-        NoObjectError: What begins there is no object, is nested too deep, or names a key twice.
+        NoObjectError: There is no object, it is nested too deeply, or it has a key twice.
 
     Example:
         >>> read_object("{'pred': yes, 'score': 4.}", 0)
@@ -93,7 +93,7 @@ def _items(text: str, at: int, closing: str, depth: int) -> tuple[list[Any], int
 
 
 def _comma(text: str, at: int, closing: str) -> int:
-    """The place behind a comma, or of what closes instead."""
+    """Return the position after a comma, or the position of a closing bracket instead."""
     at = _skip(text, at)
     if text.startswith(",", at):
         return _skip(text, at + 1)
@@ -103,7 +103,7 @@ def _comma(text: str, at: int, closing: str) -> int:
 
 
 def _string(text: str, at: int, closing: str) -> tuple[str, int]:
-    """The string that goes on from a place to a quote after which a value may end."""
+    """Read a string from a position up to a quote after which a value may end."""
     match = re.compile(rf"((?:\\.|[^\\])*?){closing}{_ENDS}", re.DOTALL).match(text, at)
     if match is None:
         raise NoObjectError

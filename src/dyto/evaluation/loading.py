@@ -1,4 +1,4 @@
-"""From a sample to what the model is asked about: frames, or tokens encoded in an earlier run."""
+"""Loading the video of a sample: as frames, or as tokens from an earlier run."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from dyto.video import Frames, FrameSize, sample_frames
 
 _CUT_SLACK_SECONDS = 1.0
 _SHORTAGES = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EMFILE", "ENFILE", "EAGAIN")}
-"""Errors that tell of the machine and not of the video that was read."""
+"""Error numbers that concern the machine, not the video."""
 
 
 def short_of_room(err: OSError) -> DatasetError:
-    """The error for a machine that has no room left to read a video."""
+    """Return the error for a machine without the resources to read a video."""
     return DatasetError(
         f"no video can be read here ({err.strerror or err}), expected a machine with room for files, processes and "
-        "memory. Everything recorded before is safe: make room (see ulimit -a) and give the same command again"
+        "memory. Everything recorded before is safe: make room (see ulimit -a) and run the same command again"
     )
 
 
 @dataclass(frozen=True)
 class Unavailable:
-    """Why there is nothing to ask about."""
+    """The reason why a video cannot be used."""
 
     status: str
     reason: str
@@ -42,12 +42,12 @@ class Unavailable:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A video, ready to be asked about.
+    """A loaded video, ready for questions.
 
     Args:
-        content: Sampled frames, or their tokens where an earlier run left them.
-        cache_key: Under which the tokens are kept; None without a cache.
-        decode_seconds: What decoding took.
+        content: Sampled frames, or their tokens from an earlier run.
+        cache_key: Key of the tokens in the cache; None without a cache.
+        decode_seconds: Seconds of decoding.
     """
 
     content: Frames | VisualTokens
@@ -57,15 +57,15 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Loader:
-    """Finds and decodes the video of a sample.
+    """A loader that finds and decodes the videos of samples.
 
     Args:
         benchmark: The benchmark.
-        folders: Where its videos may lie, see `dyto.evaluation.videos.video_folders`.
-        size: Height and width that the model wants, or what makes them of the video's.
+        folders: Folders that may hold the videos, see `dyto.evaluation.videos.video_folders`.
+        size: Height and width for the model, or a function from the video's size to these.
         sampling: Options of `dyto.sample_frames`.
-        cache: Tokens of earlier runs, if they are kept.
-        savings: What is spared while decoding; frames are read whole: `overlap` reads the next video ahead.
+        cache: Cache of tokens from earlier runs, if any.
+        savings: Savings for decoding. All frames are read before asking; `overlap` reads the next video ahead.
     """
 
     benchmark: Benchmark
@@ -77,22 +77,22 @@ class Loader:
 
     @cached_property
     def index(self) -> VideoIndex:
-        """What lies in the folders, looked up once."""
+        """The index of the folders, made once."""
         return VideoIndex(self.folders)
 
     def find(self, sample: Sample) -> Clip | None:
-        """Where the sample's video lies; None if it is missing, its name is not safe, or the sample is broken."""
+        """Find the sample's video; None if it is missing, its name is unsafe, or the sample is broken."""
         try:
             return None if sample.broken else self.index.find(self.benchmark, sample)
         except DatasetError:
             return None
 
     def load(self, sample: Sample) -> Loaded | Unavailable:
-        """Decode the sample's video; whatever is wrong with it becomes the reason for the record.
+        """Decode the sample's video; an error becomes the reason in its row.
 
         Raises:
-            ConfigError: A setting that this video cannot meet, and perhaps none.
-            DatasetError: The machine has no room to read any video, which says nothing about this one.
+            ConfigError: This video, and perhaps every video, cannot meet a setting.
+            DatasetError: The machine has no resources to read any video; this one is not at fault.
         """
         try:
             clip = self.index.find(self.benchmark, sample)
@@ -110,7 +110,7 @@ class Loader:
             frames = self.decode(clip)
             return Loaded(frames, key, time.perf_counter() - start)
         except ConfigError:
-            raise  # the settings are wrong, and not the video
+            raise  # the settings are wrong, not the video
         except OSError as err:
             if err.errno in _SHORTAGES:
                 raise short_of_room(err) from err
@@ -123,7 +123,7 @@ class Loader:
     def decode(self, clip: Clip) -> Frames:
         """Decode a clip's frames, read where a poison file can be stopped.
 
-        A file no longer than the clip that begins after its end was cut already.
+        If the clip begins after the end of a file that is no longer than the clip, the file is the clip itself.
         """
         savings = replace(self.savings, overlap=False)
         fixed = {"size": self.size, "source_fps": self.benchmark.folder_fps, "savings": savings, "guarded": True}

@@ -1,4 +1,4 @@
-"""What identifies a run, and what is needed to repeat it."""
+"""Identification of a run, and everything needed to repeat it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SAMPLES_PER_TENSOR = 256
 
 
 def weights_fingerprint(model: StockModel) -> str:
-    """A hash of evenly spaced values of every weight: equal for equal weights, in whatever files they came.
+    """Return a hash of evenly spaced values of every weight: equal for equal weights, whatever their files.
 
     Args:
-        model: The model; weights that were offloaded to disk count by name and shape only.
+        model: The model; weights offloaded to disk count only by name and shape.
 
     Returns:
         16 hexadecimal digits.
@@ -45,13 +45,13 @@ def weights_fingerprint(model: StockModel) -> str:
 
 
 def model_files(model: str) -> str | None:
-    """A hash of the names, sizes and times of a checkpoint's files: while it stays, the weights are the same.
+    """Return a hash of the names, sizes and times of a checkpoint's files: if it is unchanged, so are the weights.
 
     Args:
-        model: As `VideoQA.from_pretrained` takes it.
+        model: As in `VideoQA.from_pretrained`.
 
     Returns:
-        16 hexadecimal digits; None for a name, or where a file cannot be looked at.
+        16 hexadecimal digits; None for a name, or if a file cannot be read.
     """
     digest = sha256()
     try:
@@ -64,11 +64,11 @@ def model_files(model: str) -> str | None:
 
 
 def loaded_config(qa: VideoQA, prompt: str) -> dict[str, Any]:
-    """What decides the rows of a run and is known only once the model is loaded.
+    """Return the part of a run's configuration that is known only after the model is loaded.
 
     Args:
         qa: Model and strategy.
-        prompt: Text of the prompt's template.
+        prompt: Text of the prompt template.
     """
     return {
         "weights": weights_fingerprint(qa.model.model),

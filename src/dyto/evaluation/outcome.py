@@ -1,4 +1,4 @@
-"""From an error to the status of a row: one table for every command that records rows."""
+"""The table from errors to row statuses, shared by all commands that record rows."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from dyto.errors import (
 STATUS_OF: tuple[tuple[type[Exception], str], ...] = (
     (DoesNotFitError, "does_not_fit"),
     (BadQuestionError, "bad_row"),
-    (ConfigError, "does_not_fit"),  # a setting that this clip cannot meet, such as a budget below one of its frames
+    (ConfigError, "does_not_fit"),  # this clip cannot meet a setting, such as a budget below one of its frames
     (UnsafeNameError, "unsafe_name"),
     (AmbiguousNameError, "missing_video"),
     (VideoError, "undecodable"),
-    (Exception, "failed"),  # of a model, of a strategy, of the machine
+    (Exception, "failed"),  # errors of a model, a strategy or the machine
 )
-"""The status of a row by the error that it met; the first class that fits counts."""
+"""Row status by class of error; the first matching class counts."""
 
 LEAST_ROWS = 20
-"""A share of errors means nothing before so many rows."""
+"""Number of rows before which a share of errors is not checked."""
 
 
 def status_of(err: Exception) -> str:
-    """The status of a row that met an error.
+    """Return the status of a row that met an error.
 
     Example:
         >>> from dyto.errors import BadFeaturesError
@@ -45,7 +45,7 @@ def status_of(err: Exception) -> str:
 
 
 def reason_of(err: Exception) -> str:
-    """An error in one line; one that is not ours with its class.
+    """Return an error in one line; errors that are not ours include their class.
 
     Example:
         >>> reason_of(ZeroDivisionError("division by zero"))
@@ -61,11 +61,11 @@ def reason_of(err: Exception) -> str:
 
 @dataclass(frozen=True)
 class ErrorLimit:
-    """How many questions may stay unanswered before a run ends.
+    """The limit on unanswered questions at which a run ends.
 
     Attributes:
-        count: As many end it; None for any number.
-        share: Such a share of what is recorded ends it, once 20 rows are; None for any share.
+        count: Number that ends the run; None for no limit.
+        share: Share of the recorded rows that ends the run, checked from 20 rows on; None for no limit.
     """
 
     count: int | None = None
@@ -73,10 +73,10 @@ class ErrorLimit:
 
     @classmethod
     def parse(cls, text: str | None) -> ErrorLimit:
-        """Read what was given on the command line: a whole number is a count, one with a point a share.
+        """Parse a limit from the command line: a whole number is a count, a number with a point a share.
 
         Raises:
-            ConfigError: It is neither.
+            ConfigError: The text is neither.
 
         Example:
             >>> ErrorLimit.parse("1"), ErrorLimit.parse("0.25")
@@ -97,13 +97,13 @@ class ErrorLimit:
         )
 
     def check(self, statuses: Callable[[], Iterable[bool]]) -> None:
-        """End the run where too many rows have no answer.
+        """Raise an error if too many rows have no answer.
 
         Args:
-            statuses: Gives for every recorded row whether it was answered; called only where there is a limit.
+            statuses: Returns for every recorded row whether it was answered; called only if there is a limit.
 
         Raises:
-            TooManyErrorsError: There are too many.
+            TooManyErrorsError: Too many rows have no answer.
         """
         if self.count is None and self.share is None:
             return
@@ -116,5 +116,5 @@ class ErrorLimit:
             raise TooManyErrorsError(
                 f"{missing} of {len(answered)} recorded rows have no answer, and --fail-on-error is "
                 f"{self.share if self.count is None else self.count}: the run was ended. Everything recorded is kept: "
-                "look at the reasons, then give the same command with --retry-failed, or without --fail-on-error"
+                "look at the reasons, then run the same command with --retry-failed, or without --fail-on-error"
             )

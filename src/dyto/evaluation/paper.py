@@ -1,4 +1,4 @@
-"""The paper's numbers, shown beside ours where the setting is the same."""
+"""The paper's numbers, shown beside ours if the setting is the same."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from dyto.strategies.targets import describe_strategy
 
 @cache
 def paper_numbers() -> dict[str, Any]:
-    """The data file: figures by setting and benchmark, and how a setting is recognised."""
+    """Read the data file: figures by setting and benchmark, and how to recognise a setting."""
     numbers: dict[str, Any] = json.loads(files("dyto.evaluation").joinpath("paper_numbers.json").read_text("utf-8"))
     return numbers
 
 
 def setting_of(config: Mapping[str, Any]) -> str | None:
-    """The paper's name of a run's setting ("DyTo 7B"), if it is one of the paper's.
+    """Return the paper's name for a run's setting ("DyTo 7B"), if it is one of the paper's.
 
     Args:
-        config: As `dyto.evaluation.manifest.run_config` gives it.
+        config: As returned by `dyto.evaluation.manifest.run_config`.
 
     Returns:
-        The name; None where model, strategy, frames, or the scoring are not the paper's.
+        The name; None if model, strategy, frames or scoring differ from the paper's.
 
     Example:
         >>> setting_of({"model": "tiny"}) is None
@@ -45,20 +45,20 @@ def setting_of(config: Mapping[str, Any]) -> str | None:
 
 
 def _described(name: str, preset: str | None = None, fields: Mapping[str, Any] | None = None) -> object:
-    """A strategy of the paper's tables in the form of a config; None where it is not built in."""
+    """Return a strategy from the paper's tables in the form of a config; None if it is not built in."""
     if name not in STRATEGIES:
         return None
     return json.loads(json.dumps(describe_strategy(build_strategy(name, preset=preset, **(fields or {})))))
 
 
 def paper_figure(setting: str | None, benchmark: str, measure: str, judge: str = "") -> float | None:
-    """The paper's figure for a setting: accuracy in per cent, or a score from 0 to 5; None where it has none.
+    """Return the paper's figure for a setting: accuracy in per cent, or a score from 0 to 5; None if it has none.
 
     Args:
-        setting: As `setting_of` gives it.
-        benchmark: The benchmark's name.
+        setting: As returned by `setting_of`.
+        benchmark: Name of the benchmark.
         measure: "accuracy" or "score".
-        judge: Who judged; another judge than the paper's gives figures that do not compare.
+        judge: Name of the judge; figures from another judge than the paper's are not comparable.
 
     Example:
         >>> paper_figure("DyTo 7B", "nextqa", "accuracy")

@@ -1,4 +1,4 @@
-"""Preparation: public question files into this field's shared layout."""
+"""Preparation: conversion of public question files to the common layout."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """What preparation did with one question file.
+    """The result of preparing one question file.
 
     Args:
         benchmark: The benchmark.
-        rows: Number of questions, all of them written.
-        videos: Number of videos they are about.
-        paths: The files written.
-        complaints: For every row that contradicts itself or cannot be used: its line and why.
+        rows: Number of questions; all of them are written.
+        videos: Number of their videos.
+        paths: The written files.
+        complaints: Line and reason for every row that contradicts itself or cannot be used.
     """
 
     benchmark: Benchmark
@@ -39,20 +39,20 @@ class Prepared:
 def prepare(
     name: str, qa_file: str | Path, *, out: str | Path = GT_QA_DIR, encoding: str | None = None
 ) -> list[Prepared]:
-    """Write the question files of a benchmark in the shared layout.
+    """Write the question files of a benchmark in the common layout.
 
     Args:
         name: A benchmark, or "vcgbench" for its three question files.
-        qa_file: The public file as downloaded; for MVBench and VCGBench a folder of them.
-        out: Folder that holds all prepared files.
-        encoding: Of the file, if it is neither UTF-8 nor marked.
+        qa_file: The public file as downloaded; for MVBench and VCGBench a folder.
+        out: Folder of all prepared files.
+        encoding: Encoding of the file, if it is neither UTF-8 nor has a byte-order mark.
 
     Returns:
-        What was written, one entry for every question file. No row is dropped.
+        One entry per question file. No row is dropped.
 
     Raises:
-        ConfigError: An unknown name.
-        DatasetError: The file is missing, empty, damaged, or another benchmark's; or one file for a group of them.
+        ConfigError: The name is unknown.
+        DatasetError: The file is missing, empty, damaged or of another benchmark, or a single file for a group.
     """
     done = []
     for part in expand(name, qa_file):
@@ -71,7 +71,7 @@ def _videos(samples: Sequence[Sample]) -> int:
 
 
 def complaints(samples: Sequence[Sample]) -> tuple[str, ...]:
-    """One line of text for every row that contradicts itself (kept) or cannot be used (kept, never asked).
+    """Return a line of text for every row that contradicts itself (kept) or cannot be used (kept, never asked).
 
     Example:
         >>> complaints([Sample("v", ("",), "q7", "no", line=3, broken="the question is empty")])

@@ -1,4 +1,4 @@
-"""Progress for a person: a bar with rate and time left on a terminal, a line now and then elsewhere."""
+"""Progress for people: on a terminal a bar with rate and remaining time, elsewhere an occasional line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LINE_SECONDS = 30.0
 
 
 class Bars:
-    """One bar for asking and one for judging.
+    """Progress bars for asking and for judging.
 
     Args:
         console: Where to print.
@@ -36,11 +36,11 @@ class Bars:
         self._finished: set[str] = set()
 
     def asking(self, done: int, total: int) -> None:
-        """So many samples are recorded."""
+        """Show how many samples are recorded."""
         self._show("asking", done, total)
 
     def judging(self, done: int, total: int) -> None:
-        """So many verdicts have come."""
+        """Show how many verdicts have arrived."""
         self._show("judging", done, total)
 
     def _show(self, what: str, done: int, total: int) -> None:
@@ -61,7 +61,7 @@ class Bars:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Take the bars away while something is asked."""
+        """Hide the bars while the user is asked something."""
         self._progress.stop()
         yield
         self._progress.start()

@@ -1,4 +1,4 @@
-"""The questions of a benchmark, from the public file as downloaded or from a prepared one."""
+"""The questions of a benchmark, from the public file as downloaded or from a prepared file."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _CONSISTENCY = ("Consistency_QA1.csv", "Consistency_QA2.csv")
 
 @dataclass(frozen=True)
 class Questions:
-    """The samples of one question file, and which file that was.
+    """The samples of one question file.
 
     Args:
         benchmark: The benchmark.
-        samples: One for every row, in the file's order.
+        samples: One sample per row, in the file's order.
         path: The file, or the folder of files.
-        file_sha256: Hash of the bytes that were read.
+        file_sha256: Hash of the file's bytes.
     """
 
     benchmark: Benchmark
@@ -38,7 +38,7 @@ class Questions:
 
     @property
     def digest(self) -> str:
-        """Hash of all rows' identities: equal for the public file and for the file prepared from it."""
+        """Hash of all rows' identities; the same for the public file and the file prepared from it."""
         return sha256("\n".join(sample.key for sample in self.samples).encode()).hexdigest()[:16]
 
 
@@ -46,13 +46,13 @@ def read_questions(benchmark: Benchmark, path: str | Path, *, encoding: str | No
     """Read a question file.
 
     Args:
-        benchmark: Whose questions they are.
-        path: The public file as downloaded (MVBench and VCGBench: their folder), or a prepared one.
-        encoding: Of a text file, if it is neither UTF-8 nor marked.
+        benchmark: The benchmark of the questions.
+        path: The public file as downloaded (for MVBench and VCGBench the folder), or a prepared file.
+        encoding: Encoding of a text file, if it is neither UTF-8 nor has a byte-order mark.
 
     Returns:
-        One sample for every row. A row that contradicts itself carries its `problems`; one that cannot be
-        asked or scored carries the reason in `broken`.
+        One sample per row. A row that contradicts itself has `problems`; a row that cannot be asked or scored has
+        the reason in `broken`.
 
     Raises:
         DatasetError: The file is missing, empty, damaged, differently encoded, or another benchmark's.
@@ -74,7 +74,7 @@ def read_questions(benchmark: Benchmark, path: str | Path, *, encoding: str | No
 
 
 def _files(benchmark: Benchmark, path: Path) -> list[Path]:
-    """The files behind a path: one, a pair (consistency), or a folder of them (MVBench)."""
+    """Return the files at a path: one, a pair (consistency), or a folder of files (MVBench)."""
     if path.is_dir():
         prepared = path / Path(benchmark.prepared[0]).name
         if prepared.is_file():
@@ -104,7 +104,7 @@ def _files(benchmark: Benchmark, path: Path) -> list[Path]:
 
 
 def _files_of_vcgbench(benchmark: Benchmark, path: Path) -> list[Path]:
-    """The public file, or the pair of them. All have the same columns: only their names tell whose they are."""
+    """Return the public file or pair of files. All have the same columns, so only the names identify them."""
     if benchmark.name == "consistency" and path.name not in _CONSISTENCY:
         raise DatasetError(
             f"{path} is one file, and {benchmark.title} has two: give {' and '.join(_CONSISTENCY)} as a folder"
@@ -118,14 +118,14 @@ def _files_of_vcgbench(benchmark: Benchmark, path: Path) -> list[Path]:
 
 
 def _is_prepared(benchmark: Benchmark, path: Path, encoding: str | None) -> bool:
-    """Whether more records are in the shared layout than in the benchmark's own; they may be both."""
+    """Return whether more records fit the common layout than the benchmark's own; a record may fit both."""
     rows = [row for _, row in read_rows(path, encoding=encoding)]
     prepared, own = (sum(row.keys() >= set(columns) for row in rows) for columns in (PREPARED, benchmark.columns))
     return prepared >= own if prepared or own else any("video_name" in row for row in rows)
 
 
 def _tagged(benchmark: Benchmark, files: list[Path], encoding: str | None) -> Rows:
-    """All rows of all files; MVBench's records learn their task, and a nested Video-MME file is laid flat."""
+    """Return all rows of all files; MVBench's records get their task, and a nested Video-MME file is flattened."""
     rows: Rows = []
     for file in files:
         nested = benchmark.name.startswith("videomme") and file.suffix == ".json"
@@ -138,7 +138,7 @@ def _tagged(benchmark: Benchmark, files: list[Path], encoding: str | None) -> Ro
 
 
 def _flat(rows: Rows) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Questions nested in their video's record, as in the dataset's own answer template, one row each."""
+    """Flatten questions nested in their video's record, as in the dataset's answer template, to one row each."""
     for line, row in rows:
         if NO_OBJECT in row:
             yield line, row
@@ -152,7 +152,7 @@ def _flat(rows: Rows) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _paired(benchmark: Benchmark, files: list[Path], encoding: str | None) -> Rows:
-    """Consistency: the i-th rows of both files ask the same in two ways; a lone row keeps its place."""
+    """Pair the i-th rows of both files of consistency, which ask the same in two ways; a lone row keeps its place."""
     first, second = (read_rows(file, columns=benchmark.columns, encoding=encoding) for file in files)
     rows: Rows = []
     for i in range(max(len(first), len(second))):
@@ -167,7 +167,7 @@ def _paired(benchmark: Benchmark, files: list[Path], encoding: str | None) -> Ro
 
 
 def _convert(benchmark: Benchmark, rows: Rows) -> list[Sample]:
-    """Rows to samples; a row that its benchmark cannot read is kept in its place, with the reason."""
+    """Convert rows to samples; a row that the benchmark cannot read keeps its place and gets the reason."""
     samples = []
     for place, (line, row) in enumerate(rows):
         try:
@@ -175,7 +175,7 @@ def _convert(benchmark: Benchmark, rows: Rows) -> list[Sample]:
                 raise ValueError(row[NO_OBJECT])
             sample = benchmark.sample(row)
             sample = replace(sample, question_id=str(sample.question_id), questions=tuple(map(str, sample.questions)))
-        except Exception as err:  # noqa: BLE001 - one row is one row, whatever it holds
+        except Exception as err:  # noqa: BLE001 - a bad row must cost only itself
             sample = unreadable(row, place, line, err)
         problem = (str(row[TOO_MANY_CELLS]),) if TOO_MANY_CELLS in row else ()
         samples.append(replace(sample, place=place, line=line, problems=sample.problems + problem))
@@ -183,18 +183,18 @@ def _convert(benchmark: Benchmark, rows: Rows) -> list[Sample]:
 
 
 def check(benchmark: Benchmark, sample: Sample) -> Sample:
-    """Say what contradicts itself in a row (`problems`), and what makes it impossible to use (`broken`)."""
+    """Find contradictions in a sample (`problems`), and reasons why it cannot be used (`broken`)."""
     try:
         broken = sample.broken or _broken(benchmark, sample)
         if benchmark.kind == "choice" and not broken:
             return _check_options(sample)
-    except Exception as err:  # noqa: BLE001 - a benchmark of one's own may make anything of a row
+    except Exception as err:  # noqa: BLE001 - a custom benchmark may return anything for a row
         broken = f"unreadable row: {type(err).__name__}: {err}"
     return replace(sample, broken=broken)
 
 
 def _broken(benchmark: Benchmark, sample: Sample) -> str:
-    """Why a sample cannot be asked or scored; "" if it can."""
+    """Return why a sample cannot be asked or scored; "" if it can."""
     wanted = 2 if "consistency" in benchmark.aspects else 1
     if len(sample.questions) != wanted:
         return f"{len(sample.questions)} questions, expected {wanted}"
@@ -206,7 +206,7 @@ def _broken(benchmark: Benchmark, sample: Sample) -> str:
         return "there is no true answer"
     ends = [end for end in (sample.start, sample.end) if end is not None]
     if not all(type(end) in (int, float) and math.isfinite(end) for end in ends):
-        return f"start {sample.start!r} and end {sample.end!r} are no seconds"
+        return f"start {sample.start!r} and end {sample.end!r} are not seconds"
     if min(ends, default=0) < 0:
         return f"the clip from {sample.start} s to {sample.end} s begins before the video"
     if len(ends) == 2 and ends[0] >= ends[1]:
@@ -220,7 +220,7 @@ def _broken(benchmark: Benchmark, sample: Sample) -> str:
 
 
 def _check_options(sample: Sample) -> Sample:
-    """A multiple choice sample with the number of its right option, its contradictions, or why it has none."""
+    """Add to a multiple choice sample the number of its right option and its contradictions, or why it is broken."""
     problems, broken = list(sample.problems), ""
     number, options = sample.answer_number, sample.candidates
     problems += [f"candidate {text!r} stands {n} times" for text, n in Counter(options).items() if n > 1]

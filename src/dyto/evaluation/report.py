@@ -1,4 +1,4 @@
-"""The report: accuracy over what was answered, its interval, coverage, breakdowns, and the paper's number."""
+"""The report: accuracy over answered questions, its interval, coverage, breakdowns, and the paper's number."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ Line = dict[str, Any]
 
 
 def find_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """The results of all runs in or below some folders.
+    """Return the results of all runs in or below some folders.
 
     Raises:
-        DatasetError: There is none.
+        DatasetError: There are no results.
     """
     folders = sorted({file.parent for path in paths for file in path.rglob("manifest.json")})
     if not folders:
@@ -47,7 +47,7 @@ def find_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _results(folder: Path) -> dict[str, Any]:
-    """The results of a run; of one that has not ended, from what is recorded so far, unjudged."""
+    """Return the results of a run; for an unfinished run, from the recorded rows, unjudged."""
     if (folder / "results.json").exists():
         return read_json(folder / "results.json")
     config, manifest = read_json(folder / "config.json"), read_json(folder / "manifest.json")
@@ -59,7 +59,7 @@ def _results(folder: Path) -> dict[str, Any]:
 
 
 def lines(run: Results) -> Iterator[Line]:
-    """One line for every measure of a run, overall and by group; accuracy in per cent."""
+    """Return one line for every measure of a run, overall and by group; accuracy in per cent."""
     for measure, figure in run["measures"].items():
         paper = paper_figure(_comparable(run), run["benchmark"], measure, run["judge"])
         yield _line(run, "all", measure, figure) | {"paper": paper}
@@ -69,7 +69,7 @@ def lines(run: Results) -> Iterator[Line]:
 
 
 def _comparable(run: Results) -> str | None:
-    """The paper's setting, if the whole public file was asked; None for a benchmark that only another program knows."""
+    """Return the paper's setting if the whole public file was asked; None for another program's benchmark."""
     benchmark = BENCHMARKS.get(run["benchmark"])
     return run["setting"] if benchmark and benchmark.rows in (None, run["questions"]) else None
 
@@ -97,7 +97,7 @@ def _times(value: float | None, factor: float) -> float | None:
 
 
 def vcgbench_mean(all_results: Sequence[Results]) -> Iterator[Line]:
-    """The mean over VCGBench's five aspects, for every config that has all three of its question files."""
+    """Return the mean over VCGBench's five aspects, for every config with all three question files."""
     for config in dict.fromkeys(run["config"] for run in all_results):
         parts = [r for r in all_results if r["config"] == config and r["benchmark"] in GROUPS["vcgbench"]]
         scores = {
@@ -119,12 +119,12 @@ def vcgbench_mean(all_results: Sequence[Results]) -> Iterator[Line]:
 
 
 def table(all_results: Sequence[Results]) -> list[Line]:
-    """All lines of all runs."""
+    """Return all lines of all runs."""
     return [line for run in all_results for line in lines(run)] + list(vcgbench_mean(all_results))
 
 
 def to_markdown(all_results: Sequence[Results]) -> str:
-    """The report as Markdown: one table, then what a reader must know of each run."""
+    """Return the report as Markdown: one table, then notes for the reader about each run."""
     rows = ["| " + " | ".join(_HEAD) + " |", "|---" * len(_HEAD) + "|"]
     for line in table(all_results):
         cells = (
@@ -138,7 +138,7 @@ def to_markdown(all_results: Sequence[Results]) -> str:
 
 
 def interval_text(line: Line) -> str:
-    """A value with its interval, as text.
+    """Return a value with its interval, as text.
 
     Example:
         >>> interval_text({"value": 65.7, "low": 64.1, "high": 67.2, "measure": "accuracy"})
@@ -157,12 +157,12 @@ def _number(value: float | None, unit: str = "") -> str:
 
 
 def notes_of(run: Results) -> list[str]:
-    """What a reader of a run's figures must know."""
-    benchmark = BENCHMARKS.get(run["benchmark"])  # None for one that only another program knows
+    """Return notes that a reader of a run's figures must know."""
+    benchmark = BENCHMARKS.get(run["benchmark"])  # None for another program's benchmark
     name = f"{run['title']}, {run['config']}"
     notes = [f"{benchmark.title}: {benchmark.note}."] if benchmark and benchmark.note else []
     if benchmark and benchmark.rows not in (None, run["questions"]):
-        notes.append(f"{name}: {run['questions']} questions, a part of the public file's {benchmark.rows}.")
+        notes.append(f"{name}: {run['questions']} of the public file's {benchmark.rows} questions.")
     if not run["complete"]:
         notes.append(f"{name}: not finished; these are the figures so far.")
     if run["unanswered"]:
@@ -174,10 +174,10 @@ def notes_of(run: Results) -> list[str]:
     if run["unscored"]:
         kinds = Counter(reason.partition(":")[0] for reason in run["unscored"].values())
         why = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        notes.append(f"{name}: {len(run['unscored'])} verdicts are missing ({why}); asked again by the same command.")
+        notes.append(f"{name}: {len(run['unscored'])} verdicts are missing ({why}); run the same command to ask again.")
     if run["judge"]:
         paper_judge = paper_numbers()["judge"]
-        # The paper has none of the benchmarks of which no public file is known.
+        # The paper has no benchmark without a public file.
         same = run["judge"] == paper_judge or benchmark is None or benchmark.rows is None
         differs = "" if same else f"; the paper's was {paper_judge}, so do not compare"
         notes.append(f"{name}: judged by {run['judge']}{differs}.")
@@ -185,7 +185,7 @@ def notes_of(run: Results) -> list[str]:
         notes.append(f"{name}: not judged yet.")
     if run["setting"]:
         notes.append(
-            f"Paper: {paper_numbers()['source']}. Which preset produced which of its cells is not known. "
+            f"Paper: {paper_numbers()['source']}. It is not known which preset produced which cell. "
             + "Known conflicts: "
             + "; ".join(f"{k}: {v}" for k, v in paper_numbers()["conflicts"].items())
             + "."
@@ -194,7 +194,7 @@ def notes_of(run: Results) -> list[str]:
 
 
 def to_csv(all_results: Sequence[Results]) -> str:
-    """The table as CSV, one line for every figure."""
+    """Return the table as CSV, one line per figure."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()

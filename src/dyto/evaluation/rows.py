@@ -1,4 +1,4 @@
-"""What is recorded for every sample: exactly one row, with an answer or with the reason why there is none."""
+"""Rows: exactly one per sample, with an answer or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ LONGEST_REASON = 500
 
 
 def rank_of_row(row: Mapping[str, Any], also: Mapping[str, type | tuple[type, ...]] | None = None) -> int:
-    """The `rank` of a row as it is read from a file.
+    """Return the `rank` of a row that was read from a file.
 
     Args:
-        row: What stands there.
-        also: Fields beside `FIELDS` that it must have.
+        row: The row.
+        also: Fields that it must have besides `FIELDS`.
 
     Raises:
         LookupError: A field is missing.
@@ -54,14 +54,14 @@ def rank_of_row(row: Mapping[str, Any], also: Mapping[str, type | tuple[type, ..
 
 
 def _answers(pred: Any, question: Any) -> bool:
-    """Whether there is an answer for each question of a row."""
+    """Return whether there is an answer for each question of a row."""
     if isinstance(question, str):
         return isinstance(pred, str)
     return isinstance(pred, list) and [type(text) for text in pred] == [str] * len(question)
 
 
 def rank(row: Mapping[str, Any]) -> int:
-    """Which of two rows for one sample counts: the lower.
+    """Return the rank of a row; of two rows for one sample, the lower rank counts.
 
     Example:
         >>> rank({"status": "answered"}) < rank({"status": "missing_video"})
@@ -78,14 +78,14 @@ def answered(
     note: str = "",
     known: Sequence[str] = (),
 ) -> Row:
-    """The row of a sample that was answered; seconds, which vary from run to run, are logged elsewhere.
+    """Make the row of an answered sample; seconds, which vary from run to run, are logged elsewhere.
 
     Args:
         benchmark: The benchmark.
         sample: The sample.
-        answers: The answer; for consistency, two of them.
-        note: What was done differently for this sample.
-        known: Warnings that hold for all answers of the model and need not stand in every row.
+        answers: The answer; for consistency, two answers.
+        note: A note about special treatment of this sample.
+        known: Warnings that apply to all answers of the model and are left out of the rows.
     """
     texts = [answer.text for answer in answers]
     keyframes = answers[0].keyframes
@@ -102,13 +102,13 @@ def answered(
 
 
 def unanswered(benchmark: Benchmark, sample: Sample, status: str, reason: str) -> Row:
-    """The row of a sample that was not answered, and why."""
+    """Make the row of an unanswered sample, with the reason."""
     told = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]} ..."
     return _row(benchmark, sample) | {"status": status, "reason": told, "pred": None, "choice": None}
 
 
 def _group(grouping: Callable[[Sample], str], sample: Sample) -> str:
-    """The group of a sample; of one that is broken it may be that none can be told."""
+    """Return the group of a sample; it may be unknown for a broken sample."""
     try:
         return str(grouping(sample))
     except Exception:

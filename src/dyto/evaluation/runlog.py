@@ -1,4 +1,4 @@
-"""The log of what a run did and how long it took; rows hold none of it, so that they never vary."""
+"""The log of a run and its seconds, which rows do not contain, so that rows never vary."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from dyto.files import cannot_write
 
 
 class RunLog:
-    """Writes one line for every clip (which one, when, and the seconds of each stage) and one for every error.
+    """A log with one line per clip (name, time, and seconds of each stage) and one per error.
 
     Args:
-        folder: The log folder of the run; it is made when the first line is written.
+        folder: The log folder of the run; it is created with the first line.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,7 +47,7 @@ class RunLog:
 
     def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
         if self._file is not None:
-            with suppress(OSError):  # lines that a full disk did not take, which has been said
+            with suppress(OSError):  # lines lost to a full disk, which has already been reported
                 self._file.close()
 
 

@@ -128,19 +128,19 @@ def load_clip(loader: Loader, samples: Sequence[Sample]) -> Loaded | Unavailable
 
 
 def answered(journal: Journal, keys: Iterable[str]) -> Iterator[bool]:
-    """For every row that is recorded, whether it was answered."""
+    """Return for every recorded row whether it was answered."""
     ranks = (journal.rank_of(key) for key in keys)
     return (rank == ANSWERED_RANK for rank in ranks if rank is not None)
 
 
 def is_open(journal: Journal, loader: Loader, sample: Sample, key: str | None = None) -> bool:
-    """Whether a sample has no row yet, or only one that says its video is missing, and now it is there.
+    """Return whether a sample must be asked: it has no row, or its video was missing and now exists.
 
     Args:
         journal: The rows.
-        loader: Finds the video.
+        loader: Loader that finds the video.
         sample: The sample.
-        key: Of its row, where that is not the sample's own.
+        key: Key of the row, if it is not the sample's own.
     """
     found = journal.rank_of(key or sample.key)
     return found is None or (found == MISSING_RANK and loader.find(sample) is not None)

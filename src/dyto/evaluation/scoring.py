@@ -1,4 +1,4 @@
-"""From rows and verdicts to figures: over what was answered, and counting the rest as wrong."""
+"""Figures from rows and verdicts: over answered questions, and with the rest counted as wrong."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Values = dict[str, float]
 
 
 def cases(benchmark: Benchmark, rows: Sequence[Row]) -> list[Case]:
-    """What a judge has to decide about the answered rows of an open-ended benchmark."""
+    """Return the cases for a judge from the answered rows of an open-ended benchmark."""
     return [
         Case(row["key"], aspect, _texts(row))
         for row in rows
@@ -43,18 +43,18 @@ def results(
     verdicts: Verdicts | None = None,
     judge: str = "",
 ) -> dict[str, Any]:
-    """All figures of one run.
+    """Return all figures of one run.
 
     Args:
         benchmark: The benchmark.
-        rows: Everything recorded.
-        total: Number of questions that were to be asked; those without a row count as unanswered.
-        verdicts: Of the judge, for an open-ended benchmark.
-        judge: Who gave them.
+        rows: All recorded rows.
+        total: Number of questions to ask; those without a row count as unanswered.
+        verdicts: Verdicts of the judge, for an open-ended benchmark.
+        judge: Name of the judge.
 
     Returns:
-        JSON-ready: counts, coverage, and under "measures" every figure with its 95 % interval over videos,
-        the figure that counts unanswered and unscored questions as wrong, and the breakdowns.
+        JSON-ready: counts, coverage, and under "measures" every figure with its 95 % interval over videos, the
+        figure with unanswered and unscored questions counted as wrong, and the breakdowns.
     """
     total = max(total, len(rows))
     measures, unscored = _measures(benchmark, rows, verdicts or {})
@@ -80,7 +80,7 @@ def results(
 def _measures(
     benchmark: Benchmark, rows: Sequence[Row], verdicts: Verdicts
 ) -> tuple[dict[str, tuple[Values, float]], dict[str, str]]:
-    """By name: the value of every scored sample, and the highest possible; and why samples are unscored."""
+    """Return by measure the values of scored samples and the highest possible value, and why others are unscored."""
     answered = [row for row in rows if row["status"] == ANSWERED]
     if benchmark.kind == "choice":
         return {"accuracy": ({row["key"]: float(is_right(row)) for row in answered}, 1.0)}, {}
@@ -100,12 +100,12 @@ def _measures(
 
 
 def is_right(row: Row) -> bool:
-    """Whether the right option was named; no option is never the right one."""
+    """Return whether the answer names the right option; naming none is always wrong."""
     return row["choice"] is not None and bool(row["choice"] == row.get("answer_number"))
 
 
 def _figures(rows: Sequence[Row], values: Values, total: int, top: float) -> dict[str, Any]:
-    """One measure: overall, and by each grouping."""
+    """Return one measure, overall and by each grouping."""
     groups: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         for grouping, group in row["groups"].items():

@@ -1,4 +1,4 @@
-"""What a run is told: one object, plain enough to be handed to another process."""
+"""The settings of a run: one simple object that can be passed to another process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _GIB = 1 << 30
 
 
 FORMER = {"attention": "attn_implementation"} | {field.name: field.name for field in fields(Loading)}
-"""Arguments of `Settings` before there was `loading`, and what they are called there."""
+"""Old arguments of `Settings`, and their names in `loading`."""
 
 
 def _with_former_arguments(kind: type[Settings]) -> type[Settings]:
@@ -42,7 +42,9 @@ def _with_former_arguments(kind: type[Settings]) -> type[Settings]:
     def init(self: Settings, *args: Any, **given: Any) -> None:
         former = {FORMER[name]: given.pop(name) for name in list(given) if name in FORMER}
         if former:
-            warnings.warn("Settings takes loading=Loading(...) instead now", DeprecationWarning, stacklevel=2)
+            warnings.warn(
+                "these arguments of Settings moved: use loading=Loading(...)", DeprecationWarning, stacklevel=2
+            )
             given["loading"] = Loading(**former)
         made(self, *args, **given)
 
@@ -56,15 +58,15 @@ class Settings:
     """One benchmark under one configuration.
 
     Args:
-        benchmark: Its name.
-        qa_file: The question file, public or prepared; None for the prepared one under `gt_dir`.
+        benchmark: Name of the benchmark.
+        qa_file: The question file, public or prepared; None for the prepared file under `gt_dir`.
         gt_dir: Folder of prepared question files.
         data_dir: Folder of all videos.
-        video_dir: Folder of this benchmark's videos, where they lie elsewhere.
-        loading: The model. Its device is for all workers (None: all devices that are there); under a device map there
-            is one worker.
-        strategy: The strategy, as `dyto.strategies.targets.find_strategy` takes it.
-        preset: Of the strategy.
+        video_dir: Folder of this benchmark's videos, if it is elsewhere.
+        loading: The model and how to load it. The device applies to all workers (None for all available devices);
+            with a device map there is one worker.
+        strategy: The strategy, as in `dyto.strategies.targets.find_strategy`.
+        preset: Preset of the strategy.
         options: Fields of the strategy that differ from its defaults.
         prompt: Name or file of the prompt template; None for the model's own.
         sampling: Options of `dyto.sample_frames`.
@@ -125,11 +127,11 @@ class Settings:
         return get(self.benchmark)
 
     def made_strategy(self) -> Strategy:
-        """The strategy, made from its name and options."""
+        """Build the strategy from its name and options."""
         return make_strategy(self.strategy, preset=self.preset, **self.options)
 
     def run_folders(self) -> RunFolders:
-        """Where the run keeps what."""
+        """Return the folders of the run."""
         return RunFolders.under(benchmark=self.benchmark, name=self.name or self._name(), **self.folders)
 
     def _name(self) -> str:
@@ -150,11 +152,11 @@ class Settings:
         return {"sampling": "uniform", "allow_partial": False, **given}
 
     def config(self, questions: Questions) -> dict[str, Any]:
-        """What decides the rows of the run, as far as it is known before the model is loaded."""
+        """Return everything that determines the rows, as far as it is known before the model is loaded."""
         return self.common_config(questions) | {"strategy": describe_strategy(self.made_strategy())}
 
     def common_config(self, questions: Questions) -> dict[str, Any]:
-        """The same without the strategy."""
+        """Return the configuration without the strategy."""
         return {
             "benchmark": self.benchmark,
             "questions": questions.digest,
@@ -171,28 +173,28 @@ class Settings:
         return read_questions(self.spec, self.qa_file or self.gt_dir / self.spec.prepared[0], encoding=self.encoding)
 
     def videos(self) -> list[Path]:
-        """The folders of videos; a `DatasetError` where they, or subtitles that are needed, are not there."""
+        """Return the folders of videos; raise a `DatasetError` if they, or required subtitles, are missing."""
         subtitle_folder(self.spec, data_dir=self.data_dir)
         return video_folders(self.spec, data_dir=self.data_dir, video_dir=self.video_dir)
 
     def check_cache(self) -> None:
-        """A `ConfigError` where the folder of encoded videos holds anything else."""
+        """Raise a `ConfigError` if the cache folder holds other files."""
         if self.cache_dir is not None and not self.cache_mixed:
             check_cache_folder(self.cache_dir)
 
     def where_looked(self) -> str:
-        """In which folders a run that found no video has looked, and for what."""
+        """Describe the searched folders and names, for a run that found no video."""
         index = VideoIndex(self.videos())
         there = [folder for folder in index.folders if os.path.isdir(folder)]
         names = dict.fromkeys(repr(s.video) for s in self.questions().samples[: self.limit] if not s.broken)
         return (
-            f"no video of {self.spec.title} was found. Looked in {_first(there)} and what is below "
-            f"({index.files} files and folders), for {_first(list(names))}, also in another case of letters or with "
-            f"another of {' '.join(EXTENSIONS)}: name the folder of the videos with --video-dir"
+            f"no video of {self.spec.title} was found. Looked in {_first(there)} and subfolders "
+            f"({index.files} files and folders) for {_first(list(names))}, in upper or lower case and with the "
+            f"extensions {' '.join(EXTENSIONS)}: name the folder of the videos with --video-dir"
         )
 
     def has_videos(self) -> bool:
-        """Whether there is a folder of videos."""
+        """Return whether there is a folder of videos."""
         try:
             return bool(self.videos())
         except DatasetError:
@@ -211,19 +213,19 @@ class Settings:
         )
 
     def template(self, qa: VideoQA) -> Prompt:
-        """The prompt's template, for a model."""
+        """Return the prompt template for a model."""
         return get_prompt(self.prompt) if self.prompt else prompt_for(qa.model.chat, self.spec.kind == "choice")
 
     def same_model_files(self, folders: RunFolders) -> bool:
-        """Whether the files of the model are those of an earlier run into these folders."""
+        """Return whether the model's files are the same as in an earlier run into these folders."""
         return model_files(self._model) in folders.noted("model_files")
 
     def loader(self, qa: VideoQA, cache: TokenCache | None = None) -> Loader:
-        """What finds and decodes videos, for a model."""
+        """Return the loader that finds and decodes videos for a model."""
         return Loader(self.spec, self.videos(), qa.model.image_size, self._sampling, cache, self.savings)
 
     def subtitles(self) -> Path | None:
-        """The folder of subtitles, for a benchmark that has them."""
+        """Return the folder of subtitles, for a benchmark with subtitles."""
         return subtitle_folder(self.spec, data_dir=self.data_dir)
 
     def finder(self) -> Loader:
@@ -260,6 +262,6 @@ class Settings:
 
 
 def _first(names: Sequence[str], most: int = 3) -> str:
-    """The first of many names, and how many more there are."""
+    """Return the first of many names, and the number of others."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -1,7 +1,7 @@
-"""Subtitles (`.srt`, `.vtt`): what is being said when a frame is shown.
+"""Subtitles (`.srt`, `.vtt`): the words spoken while a frame is shown.
 
-Subtitle files come from everywhere, so they are read line by line, and a line of times begins a cue wherever it stands:
-without a number before it, without an empty line, with any ends of lines, and in whatever encoding.
+Subtitle files vary widely, so they are read line by line, and any line of times begins a cue: with or without a number
+or an empty line before it, with any line ends, and in any encoding.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Subtitle:
 
 
 def parse_srt(text: str) -> list[Subtitle]:
-    r"""Read the cues of an `.srt` or `.vtt` file, in their order.
+    r"""Read the cues of an `.srt` or `.vtt` file, in order.
 
-    Markup is removed and entities are read, but not what merely looks like markup ("3 < 5 and 7 > 2"). Cues without
-    words, or that end before they begin, are passed over; so are notes and styles.
+    Markup is removed and entities are decoded, but text that merely looks like markup ("3 < 5 and 7 > 2") stays. Cues
+    without words, cues that end before they begin, notes and styles are skipped.
 
     Example:
         >>> parse_srt("1\n00:00:01,500 --> 00:00:02,000\n<i>Hello</i>\nthere")[0]
@@ -65,13 +65,13 @@ def parse_srt(text: str) -> list[Subtitle]:
 
 
 def _spoken(lines: list[str], numbered: bool, web: bool, last: bool) -> list[str]:
-    """The words among the lines from the times of one cue to those of the next.
+    """Return the words among the lines between the times of two cues.
 
     Args:
-        lines: Those in between.
+        lines: The lines in between.
         numbered: Whether the cues of the file have numbers, one before each line of times.
-        web: Whether an empty line ends a cue, as in WebVTT; elsewhere there are some in the midst of words.
-        last: Whether no cue follows, whose number would be the last of the lines.
+        web: Whether an empty line ends a cue, as in WebVTT; in `.srt` files empty lines may occur within a cue.
+        last: Whether this is the last cue, so that the last line is not the number of the next cue.
     """
     blocks: list[list[str]] = [[]]
     for line in lines:
@@ -84,7 +84,7 @@ def _spoken(lines: list[str], numbered: bool, web: bool, last: bool) -> list[str
         filled[-1] = filled[-1][:-1]
     if web:
         return blocks[0]
-    # What comes after an empty line and begins with a number is a cue without times.
+    # A number after an empty line begins a cue without times.
     return [
         line
         for place, block in enumerate(filled)
@@ -94,7 +94,7 @@ def _spoken(lines: list[str], numbered: bool, web: bool, last: bool) -> list[str
 
 
 def _plain(text: str) -> str:
-    """Words without markup."""
+    """Return words without markup."""
     words = _TAG.sub(lambda tag: " " if tag[0][:3].lower() == "<br" else "", text).replace(r"\N", " ")
     return " ".join(_ENTITY.sub(lambda entity: html.unescape(entity[0]), words).replace("\ufeff", "").split())
 
@@ -105,13 +105,13 @@ def _seconds(parts: Sequence[str | None]) -> float:
 
 
 def read_subtitles(path: Path) -> list[Subtitle]:
-    """Read a subtitle file in UTF-8, UTF-16 or, where it is neither, as Windows-1252.
+    """Read a subtitle file in UTF-8, UTF-16 or, if it is neither, Windows-1252.
 
     Args:
         path: The file.
 
     Returns:
-        Its cues; none where it is larger than any subtitles are.
+        The cues; none if the file is larger than any real subtitles.
     """
     with path.open("rb") as file:
         raw = file.read(_MOST_BYTES + 1)
@@ -119,11 +119,11 @@ def read_subtitles(path: Path) -> list[Subtitle]:
 
 
 def _decoded(raw: bytes) -> str:
-    """The text of bytes in the encoding that they look like."""
+    """Decode bytes in their likely encoding."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return raw.decode("utf-16", errors="replace")
     head = raw[:1000]
-    if head.count(0) * 3 > len(head):  # every other byte of Latin text in UTF-16
+    if head.count(0) * 3 > len(head):  # every other byte of Latin text in UTF-16 is 0
         return raw.decode("utf-16-be" if head[::2].count(0) > head[1::2].count(0) else "utf-16-le", errors="replace")
     try:
         return raw.decode("utf-8-sig")
@@ -132,7 +132,7 @@ def _decoded(raw: bytes) -> str:
 
 
 def spoken_at(lines: Sequence[Subtitle], seconds: Sequence[float]) -> list[str]:
-    """The lines that are heard while any of some frames is shown, each once, in order.
+    """Return the lines spoken while any of the given frames is shown, each once, in order.
 
     Example:
         >>> spoken_at([Subtitle(0, 2, "one"), Subtitle(2, 4, "two")], [0.5, 1.5])
@@ -142,7 +142,7 @@ def spoken_at(lines: Sequence[Subtitle], seconds: Sequence[float]) -> list[str]:
 
 
 def with_subtitles(question: str, path: Path, seconds: Sequence[float]) -> tuple[str, str]:
-    """A question with what is said at the key frames before it.
+    """Prepend to a question the words spoken at the key frames.
 
     Args:
         question: The question.
@@ -150,13 +150,13 @@ def with_subtitles(question: str, path: Path, seconds: Sequence[float]) -> tuple
         seconds: Times of the key frames.
 
     Returns:
-        The longer question, and a note for the record where nothing could be added.
+        The longer question, and a note for the row if nothing could be added.
     """
     if not path.is_file():
         return question, "asked without subtitles: the video has none"
     lines = read_subtitles(path)
     if not lines:
-        return question, "asked without subtitles: their file has no cues that can be read"
+        return question, "asked without subtitles: their file has no readable cues"
     spoken = spoken_at(lines, seconds)
     if not spoken:
         return question, "asked without subtitles: nothing is said at the key frames"

@@ -1,4 +1,4 @@
-"""Tables on disk (CSV, TSV, JSON, JSON lines, parquet) as lists of rows, with the line each came from."""
+"""Reading tables (CSV, TSV, JSON, JSON lines, parquet) as lists of rows with line numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dyto.errors import ConfigError, DatasetError, MissingExtraError
 Rows = list[tuple[int, dict[str, Any]]]
 TOO_MANY_CELLS = "surplus cells"
 NO_OBJECT = "no object"
-"""Under this key stands why a record is no object: one row is one row, whatever it is."""
+"""Key of the reason why a record is not an object; such a record still counts as a row."""
 
 MOST_DIGITS = 100
 """A whole number of more is a `HugeNumber`."""
@@ -27,16 +27,16 @@ def read_rows(path: Path, *, columns: Sequence[str] = (), encoding: str | None =
 
     Args:
         path: A `.csv`, `.tsv`, `.json`, `.jsonl` or `.parquet` file.
-        columns: Columns that must be there.
-        encoding: Of a text file; by default UTF-8, or UTF-16 where a byte-order mark says so.
+        columns: Required columns.
+        encoding: Encoding of a text file; by default UTF-8, or UTF-16 by its byte-order mark.
 
     Returns:
         For every row its line (CSV, TSV, JSON lines) or record number (JSON, parquet), from 1, and its cells. A record
-        that is no object has one cell, `NO_OBJECT`, which says what it is.
+        that is not an object has a single cell, `NO_OBJECT`, with the reason.
 
     Raises:
         DatasetError: The file is missing, empty, damaged or differently encoded, or lacks a column.
-        MissingExtraError: A parquet file, and pyarrow is not installed.
+        MissingExtraError: The file is parquet, and pyarrow is not installed.
     """
     if not path.is_file():
         raise DatasetError(f"no question file at {path}: give the path of the file as downloaded, or prepare it")
@@ -59,10 +59,10 @@ def read_rows(path: Path, *, columns: Sequence[str] = (), encoding: str | None =
 
 
 def read_text(path: Path, encoding: str | None = None) -> str:
-    """A text file, decoded; a byte-order mark is honoured and removed.
+    """Read and decode a text file; a byte-order mark is honoured and removed.
 
     Raises:
-        DatasetError: The bytes are no text in that encoding; the message says where.
+        DatasetError: The bytes are not text in that encoding; the message says where.
     """
     raw = path.read_bytes()
     if encoding is None:
@@ -81,7 +81,7 @@ def read_text(path: Path, encoding: str | None = None) -> str:
 
 
 def require_columns(path: Path, row: dict[str, Any], columns: Sequence[str]) -> None:
-    """Raise a `DatasetError` that names the columns a row lacks and those it has."""
+    """Raise a `DatasetError` that names missing and present columns, if a row lacks one."""
     missing = [column for column in columns if column not in row]
     if missing:
         found = ", ".join(repr(column) for column in row if column and column != TOO_MANY_CELLS)
@@ -110,7 +110,7 @@ def _csv_rows(path: Path, reader: Any, columns: Sequence[str]) -> Rows:
             return rows
         except csv.Error as err:
             if header is not None and "end of data" not in str(err):
-                rows.append((line, {NO_OBJECT: f"it is no valid CSV: {err}"}))
+                rows.append((line, {NO_OBJECT: f"it is not valid CSV: {err}"}))
                 continue
             raise DatasetError(f"{path}, line {line}: {err}; a quote is open, or the file was cut off") from err
         if header is None:
@@ -130,11 +130,11 @@ def _json(path: Path, content: str) -> Rows:
             lines = [(number, line) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
             return [(number, _record(line)) for number, line in lines]
         records = _parse(content) if content.strip() else []
-    except RecursionError:  # some record is nested too deep to be read, and costs itself alone
+    except RecursionError:  # some record is nested too deeply, which costs only that record
         return [(number, _record(part)) for number, part in enumerate(_parts(content), 1)]
     except ValueError as err:
         where = f" at line {err.lineno}: {err.msg}" if isinstance(err, json.JSONDecodeError) else f": {err}"
-        raise DatasetError(f"{path} is no valid JSON{where}; was it cut off?") from err
+        raise DatasetError(f"{path} is not valid JSON{where}; was it cut off?") from err
     if not isinstance(records, list):
         raise DatasetError(f"{path} holds {type(records).__name__}, expected a list of objects, one per question")
     return [(number, _object(record)) for number, record in enumerate(records, 1)]
@@ -145,13 +145,13 @@ def _parse(content: str) -> Any:
 
 
 def _record(content: str) -> dict[str, Any]:
-    """One record by itself, or why it is none."""
+    """Parse one record by itself, or say why it is not an object."""
     try:
         return _object(_parse(content))
     except RecursionError:
-        return {NO_OBJECT: "it is nested too deep to be read"}
+        return {NO_OBJECT: "it is nested too deeply to be read"}
     except ValueError as err:
-        return {NO_OBJECT: f"it is no valid JSON: {err}"}
+        return {NO_OBJECT: f"it is not valid JSON: {err}"}
 
 
 def _object(record: Any) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def _object(record: Any) -> dict[str, Any]:
 
 
 def _parts(content: str) -> Iterator[str]:
-    """The elements of a list in JSON as they are written, found by their brackets alone."""
+    """Split a JSON list into the text of its elements, by brackets alone."""
     depth, start = 0, 0
     for mark in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', content, re.DOTALL):
         closes = mark[0] in ("]", "}")

@@ -1,4 +1,4 @@
-"""What a judge is asked and what it says: cases, verdicts, and the reading of replies."""
+"""Cases for a judge, its verdicts, and the parsing of its replies."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _PER_MESSAGE = 8
 
 @dataclass(frozen=True)
 class Case:
-    """One prediction to be judged in one aspect.
+    """One prediction to judge in one aspect.
 
     Args:
         sample: Key of the sample.
-        aspect: "match", or one of VCGBench's five.
+        aspect: "match", or one of VCGBench's five aspects.
         values: Texts for the prompt's placeholders.
     """
 
@@ -45,11 +45,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a judge said.
+    """The verdict of a judge.
 
     Args:
-        pred: "yes" or "no"; None where the aspect has none, or nothing was understood.
-        score: 0 to 5; None where the judge gives none, or nothing was understood.
+        pred: "yes" or "no"; None if the aspect has none, or the reply was not understood.
+        score: 0 to 5; None if the judge gives none, or the reply was not understood.
         reason: Why there is no verdict; empty if there is one.
         reply: The judge's own words.
     """
@@ -61,16 +61,16 @@ class Verdict:
 
     @property
     def scored(self) -> bool:
-        """Whether this is a verdict at all."""
+        """Whether there is a verdict."""
         return not self.reason
 
     def to_row(self, key: str) -> dict[str, Any]:
-        """As a journal's row."""
+        """Return the verdict as a journal row."""
         return {"key": key} | asdict(self)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Verdict | None:
-        """From a journal's row; None if the row is no verdict."""
+        """Make a verdict from a journal row; None if the row is not a verdict."""
         pred, score, reply = row.get("pred"), row.get("score"), row.get("reply", "")
         a_score = not isinstance(score, bool) and isinstance(score, int | float) and 0 <= score <= 5
         if pred not in ("yes", "no", None) or not a_score or row.get("reason") != "" or not isinstance(reply, str):
@@ -79,29 +79,28 @@ class Verdict:
 
 
 def verdict_rank(row: Mapping[str, Any]) -> int:
-    """Which of two rows with one key counts: one that holds a verdict, before one that does not."""
+    """Rank rows with the same key: a row with a verdict counts before a row without one."""
     return int(Verdict.from_row(row) is None)
 
 
 def parse_verdict(reply: str, aspect: str) -> Verdict | None:
-    """Read a judge's reply.
+    """Parse a judge's reply.
 
-    What stands in a reasoning block (`<think>`) never counts. In what remains, the first of these that is there
-    decides:
+    A reasoning block (`<think>`) never counts. In the rest, the first of these that exists decides:
 
-    1. the whole reply is one object, JSON or as Python writes it;
-    2. the objects that stand on their own: in a fence, in a tag, or at the beginning or the end of a line.
+    1. the whole reply is one object, in JSON or Python syntax;
+    2. objects on their own: in a fence, in a tag, or at the beginning or the end of a line.
 
-    An object that is quoted, within another one's string or in prose ("it says {...}", "for example {...}"), is no
-    verdict, and two that differ are none. `score` is a number from 0 to 5, and for "match" `pred` is exactly yes or
+    A quoted object, in another object's string or in prose ("it says {...}", "for example {...}"), is not a verdict,
+    and two different objects count as none. `score` is a number from 0 to 5, and for "match" `pred` is exactly yes or
     no. Nothing is evaluated.
 
     Args:
         reply: The judge's words.
-        aspect: The aspect that was judged.
+        aspect: The judged aspect.
 
     Returns:
-        The verdict, or None where the reply holds none, or two that differ.
+        The verdict, or None if the reply holds none, or two different ones.
 
     Example:
         >>> parse_verdict("Sure: {'pred': 'yes', 'score': 4.8}", "match").score
@@ -122,7 +121,7 @@ def parse_verdict(reply: str, aspect: str) -> Verdict | None:
 
 
 def _fields(read: Mapping[str, Any], aspect: str) -> tuple[str | None, float] | None:
-    """`pred` and `score` of an object; None if they are no verdict."""
+    """Return `pred` and `score` of an object; None if they are not a verdict."""
     pred, score = read.get("pred"), read.get("score")
     if isinstance(score, str):
         score = float(score) if re.fullmatch(r"\s*\d+\.?\d*\s*", score) else None
@@ -135,7 +134,7 @@ def _fields(read: Mapping[str, Any], aspect: str) -> tuple[str | None, float] | 
 
 
 def _objects(text: str) -> list[dict[str, Any]]:
-    """The objects of a reply that are not quoted: the one that it is, or those that stand on their own."""
+    """Return the unquoted objects of a reply: the whole reply, or objects on their own."""
     found, at, start, thinks = list[dict[str, Any]](), 0, 0, False
     while match := _MARK.search(text, at):
         at = match.end()
@@ -158,7 +157,7 @@ def _objects(text: str) -> list[dict[str, Any]]:
 
 
 def _stands_alone(before: str, behind: str) -> bool:
-    """Whether an object is a reply's own: not in quotes, not in the midst of a line, not reported."""
+    """Return whether an object is the reply's own: not quoted, not in the middle of a line, not reported."""
     opened = re.search(r"(?:\s*(?:```\w*|<\w+>))+\s*\Z", before)
     line = before[: opened.start()] if opened else before
     if re.search(r"[\"'`“”‘’«»]\s*\Z|(?:\A|\n)[ \t]*>[^\n]*\Z", line) or _REPORTING.search(line):
@@ -169,7 +168,7 @@ def _stands_alone(before: str, behind: str) -> bool:
 
 
 def _closing(text: str, at: int) -> int:
-    """Behind the brace that closes the one at a place; the text's end where none does."""
+    """Return the position after the matching closing brace, or the end of the text if there is none."""
     depth = 0
     for match in re.compile("[{}]").finditer(text, at):
         depth += 1 if match[0] == "{" else -1
@@ -179,7 +178,7 @@ def _closing(text: str, at: int) -> int:
 
 
 def exact_match(case: Case) -> Verdict:
-    """The offline judge: yes if prediction and answer are the same words after normalisation; no score.
+    """Judge offline: yes if prediction and answer have the same words after normalisation; no score.
 
     Example:
         >>> exact_match(Case("k", "match", {"answer": "a dog", "prediction": "The dog."})).pred
@@ -191,7 +190,7 @@ def exact_match(case: Case) -> Verdict:
 
 
 def normalise(text: str) -> str:
-    """Lower case, without punctuation, articles and doubled spaces.
+    """Normalise a text: lower case, without punctuation, articles and repeated spaces.
 
     Example:
         >>> normalise("The  red Circle.")
@@ -202,7 +201,7 @@ def normalise(text: str) -> str:
 
 
 def request_key(judge: str, messages: Sequence[Mapping[str, str]]) -> str:
-    """The key under which a verdict is kept: everything that the judge saw, and who it was."""
+    """Return the cache key of a verdict: everything that the judge saw, and the judge's name."""
     return sha256(
         json.dumps([judge, list(messages)], ensure_ascii=False).encode("utf-8", "backslashreplace")
     ).hexdigest()
@@ -210,13 +209,13 @@ def request_key(judge: str, messages: Sequence[Mapping[str, str]]) -> str:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What judging will cost.
+    """An estimate of the cost of judging.
 
     Args:
-        calls: Requests to come.
-        cached: Verdicts that are there already.
-        input_tokens: Of all requests together, at about four characters a token.
-        output_tokens: Of all replies together.
+        calls: Number of requests to send.
+        cached: Number of cached verdicts.
+        input_tokens: Tokens of all requests together, at about four characters per token.
+        output_tokens: Tokens of all replies together.
     """
 
     calls: int
@@ -232,7 +231,7 @@ class Estimate:
 
 
 def estimate(cases: Sequence[Case], prompts: Mapping[str, JudgePrompt], judge: str, known: Collection[str]) -> Estimate:
-    """Count the calls and tokens to come, before a single one is made."""
+    """Estimate the calls and tokens before the first call."""
     keys: dict[str, int] = {}
     for case in cases:
         messages = prompts[case.aspect].messages(case.values)

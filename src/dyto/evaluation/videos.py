@@ -1,4 +1,4 @@
-"""Where the video of a question lies. Names come out of downloaded files, so they are not trusted."""
+"""Search for the video of a question. Names come from downloaded files, so they are not trusted."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ EXTENSIONS = (
     *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv", ".ts", ".3gp", ".ogv"),
     *(".m2ts", ".mts", ".vob", ".asf", ".mxf", ".f4v"),
 )
-"""What a file of a video may end in, in any case of letters; of several files, the earlier is taken."""
+"""Extensions of video files, in upper or lower case; among several files, the earlier extension wins."""
 
 MOST_FILES, MOST_DEEP = 5_000_000, 12
-"""Of a folder of videos no more is listed than so many files, and folders so deep."""
+"""Limits on listing a folder of videos: number of files, and depth of folders."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ class Clip:
 
     Args:
         path: The file or folder.
-        start: Begin in seconds, None for the beginning of the file.
-        end: End in seconds, None for the end of the file.
+        start: Start in seconds; None for the beginning of the file.
+        end: End in seconds; None for the end of the file.
     """
 
     path: Path
@@ -43,7 +43,7 @@ class Clip:
 
 
 def unsafe_reason(name: str) -> str:
-    """Why a video name must not be looked up; empty if it may be.
+    """Return why a video name must not be looked up; empty if it may be.
 
     Example:
         >>> unsafe_reason("star/ABC.mp4"), unsafe_reason("../ABC.mp4")
@@ -61,16 +61,16 @@ def unsafe_reason(name: str) -> str:
 
 
 def video_folders(benchmark: Benchmark, *, data_dir: Path, video_dir: Path | None = None) -> list[Path]:
-    """The folders in which a benchmark's videos may lie, the likeliest first.
+    """Return the folders that may hold a benchmark's videos, the most likely first.
 
     Args:
         benchmark: The benchmark.
         data_dir: Folder of all data (`playground/data`), or its part for this kind
             (`playground/data/video_qa`).
-        video_dir: Folder given in its place; the videos lie in it, or below it as under `data_dir`.
+        video_dir: Folder to use instead; it holds the videos, directly or laid out as in `data_dir`.
 
     Raises:
-        DatasetError: None of them is there.
+        DatasetError: None of them exists.
     """
     base = video_dir or data_dir
     places = [*_places(base, benchmark.videos), *([base] if video_dir else [])]
@@ -84,10 +84,10 @@ def video_folders(benchmark: Benchmark, *, data_dir: Path, video_dir: Path | Non
 
 
 def subtitle_folder(benchmark: Benchmark, *, data_dir: Path) -> Path | None:
-    """The folder of a benchmark's subtitles; None for a benchmark that has none.
+    """Return the folder of a benchmark's subtitles; None for a benchmark without subtitles.
 
     Raises:
-        DatasetError: It has them, and the folder is not there.
+        DatasetError: The benchmark has subtitles, but the folder does not exist.
     """
     if not benchmark.subtitles:
         return None
@@ -99,18 +99,18 @@ def subtitle_folder(benchmark: Benchmark, *, data_dir: Path) -> Path | None:
 
 
 def _places(base: Path, below: str) -> list[Path]:
-    """A folder under all data, and under the part of the data for its kind."""
+    """Return a folder's possible places: under all data, and under the data of its kind."""
     return [base / below, base / below.partition("/")[2]]
 
 
 def find_clip(folders: list[Path], benchmark: Benchmark, sample: Sample) -> Clip | None:
-    """The clip of a sample, as `VideoIndex.find` gives it, for one that is looked for only once."""
+    """Find the clip of a sample, as `VideoIndex.find` does, for a single search."""
     return VideoIndex(folders).find(benchmark, sample)
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What a sample says of its file besides the name: a folder above it, an extension, and the places of its kind."""
+    """What a sample says about its file besides the name: a parent folder, an extension, and the places of its kind."""
 
     parent: str
     extension: str
@@ -119,14 +119,14 @@ class _Wanted:
 
 
 class VideoIndex:
-    """What lies in the folders of videos, listed once.
+    """An index of the folders of videos, listed once.
 
-    A name is found in any case of its letters, with any extension of `EXTENSIONS`, and in any folder below the first
-    of the folders. What is nearer to the name as it was given is taken first: the declared folders in their order, the
-    exact spelling before another case of letters, the extension that was asked for before another one.
+    A name is found in upper or lower case, with any extension in `EXTENSIONS`, and in any subfolder of the first
+    folder. The best match wins: first by the order of the declared folders, then the exact spelling, then the
+    requested extension.
 
     Args:
-        folders: Where videos may lie, the likeliest first, see `video_folders`.
+        folders: Folders that may hold videos, the most likely first, see `video_folders`.
     """
 
     def __init__(self, folders: list[Path]) -> None:
@@ -140,11 +140,11 @@ class VideoIndex:
             self._walk(folder, seen)
 
     def find(self, benchmark: Benchmark, sample: Sample) -> Clip | None:
-        """The clip of a sample: cut out already, or a part of a longer file; None if there is neither.
+        """Find the clip of a sample: a separate file, or a part of a longer file; None if there is neither.
 
         Raises:
-            UnsafeNameError: The name climbs out of the folder, is absolute, or is a URL.
-            AmbiguousNameError: Files in several folders could be it, none of them where the benchmark has them.
+            UnsafeNameError: The name leads out of the folder, is absolute, or is a URL.
+            AmbiguousNameError: Files in several folders match, and none is in the benchmark's own folders.
         """
         reason = unsafe_reason(sample.video)
         if reason:
@@ -160,7 +160,7 @@ class VideoIndex:
         return None
 
     def _fitting(self, sample: Sample, stem: str, prefixes: Sequence[str]) -> Iterator[tuple[Sequence[str], str, bool]]:
-        """Files by their names alone: the names without extension, and whether they hold nothing but the clip."""
+        """Return candidate names without extension, and whether such a file holds only the clip."""
         whole, start, end = stem, sample.start, sample.end
         if start is not None and end is not None:
             named = _cut_of(stem)
@@ -175,10 +175,10 @@ class VideoIndex:
             yield self._by_stem.get(_folded(prefix + whole), ()), prefix + whole, start is None and end is None
 
     def _best(self, paths: Sequence[str], spelling: str, wanted: _Wanted) -> str | None:
-        """Of files whose names fit, the one that is meant; a folder in the sample's name must fit, too.
+        """Return the best of the matching files; a folder in the sample's name must match too.
 
         Raises:
-            AmbiguousNameError: It cannot be told.
+            AmbiguousNameError: Several files match equally well.
         """
         below = "" if wanted.parent == "." else f"/{_folded(wanted.parent)}"
         fitting = [p for p in paths if _folded(os.path.dirname(p)).endswith(below) and os.path.exists(p)]
@@ -201,7 +201,7 @@ class VideoIndex:
             )
 
         first, *others = sorted(fitting, key=distance)
-        if os.path.dirname(first) not in homes:  # names of videos may differ in the case of letters only
+        if os.path.dirname(first) not in homes:  # names of videos may differ only in upper and lower case
             spelled = [path for path in (first, *others) if _stem_of(path) == spelling]
             first, *others = spelled or (first, *others)
         home = os.path.dirname(first)
@@ -217,7 +217,7 @@ class VideoIndex:
         return first
 
     def _walk(self, top: str, seen: set[tuple[int, int]]) -> None:
-        """List a folder and those below it; each once, also where links make a circle."""
+        """List a folder and its subfolders, each once, even if links form a circle."""
         waiting = [(top, 0)]
         while waiting:
             folder, depth = waiting.pop()
@@ -247,7 +247,7 @@ class VideoIndex:
             if pictures and depth:  # a folder of frames is a video
                 self._add(folder)
             if self.files > MOST_FILES:
-                logger.warning("more than %d files below %s: the rest is not looked at", MOST_FILES, top)
+                logger.warning("more than %d files below %s: the rest is ignored", MOST_FILES, top)
                 return
 
     def _add(self, path: str) -> None:
@@ -260,7 +260,7 @@ class VideoIndex:
 
 
 def _stem_of(path: str) -> str:
-    """The name of a file without what tells that it is a video."""
+    """Return the name of a file without its video extension."""
     stem, suffix = os.path.splitext(os.path.basename(path))
     return stem if suffix.lower() in EXTENSIONS else stem + suffix
 
@@ -277,11 +277,11 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _folded(name: str) -> str:
-    """A name without the case of its letters, and with composed letters however a file system writes them."""
+    """Fold a name to lower case and composed letters, as file systems differ in both."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def _cut_of(stem: str) -> tuple[str, float, float] | None:
-    """The video, the begin and the end in seconds that the name of a cut clip tells; None for another name."""
+    """Return video, start and end in seconds from the name of a cut clip; None for other names."""
     named = re.fullmatch(r"(.+)_(\d{1,9}(?:\.\d{1,9})?)_(\d{1,9}(?:\.\d{1,9})?)", stem, re.DOTALL)
     return (named[1], float(named[2]), float(named[3])) if named else None

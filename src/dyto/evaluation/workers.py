@@ -49,9 +49,9 @@ def worker_devices(settings: Settings) -> list[str | None]:
 
 
 def nothing_open(settings: Settings, questions: Questions) -> bool:
-    """Whether everything is recorded, so that no model need be loaded, as when only the judge is to be asked.
+    """Return whether everything is recorded, so that no model need be loaded, for example for judging only.
 
-    A checkpoint whose files have changed is loaded all the same, to see whether its weights are others.
+    A checkpoint whose files have changed is loaded anyway, to see whether its weights differ.
     """
     folders = settings.run_folders()
     if not settings.same_model_files(folders):
@@ -66,7 +66,7 @@ def ask_all(settings: Settings, questions: Questions, progress: Progress) -> Non
     """Ask everything that is open, in this process, in several, or on a cluster.
 
     Raises:
-        DytoError: What went wrong; rows recorded before are safe.
+        DytoError: The run failed; rows recorded so far are safe.
     """
     Run(settings, questions, settings.run_folders(), progress).ask(partial(ClipWork.loaded, settings))
 

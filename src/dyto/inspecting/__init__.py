@@ -1,4 +1,4 @@
-"""What a strategy does to a video, to be looked at: one page for a browser, and pictures for a paper."""
+"""Views of what a strategy does to a video: one page for a browser, and pictures for a paper."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for: the command line needs none of them for its help."""
+    """Import a public name on first use, because the command line needs none of them for its help."""
     if name in _HOME:
         return getattr(import_module(f"dyto.inspecting.{_HOME[name]}"), name)
     raise AttributeError(f"module 'dyto.inspecting' has no attribute {name!r}")

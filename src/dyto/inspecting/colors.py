@@ -1,4 +1,4 @@
-"""Colours of clusters: a child lies within the hues of its parent, so that the hierarchy shows."""
+"""Colours of clusters: a child's hue lies within its parent's range, which shows the hierarchy."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dyto.finch import IntArray
 Color: TypeAlias = tuple[int, int, int]
 
 HUES = (205.0, 505.0)
-"""Degrees given to the whole video, from blue on; less than a circle, so that its ends differ."""
+"""Hue range of the whole video in degrees, starting at blue; less than a circle, so that the ends differ."""
 
 
 def cluster_colors(partitions: Sequence[IntArray]) -> list[list[Color]]:
-    """Colours for every cluster of nested partitions.
+    """Return colours for every cluster of nested partitions.
 
     Args:
-        partitions: Finest first, (T,) labels 0 .. K-1 each.
+        partitions: Partitions, finest first, each (T,) labels 0 .. K-1.
 
     Returns:
         For every partition, in the same order, an RGB colour for each label.
@@ -42,7 +42,7 @@ def cluster_colors(partitions: Sequence[IntArray]) -> list[list[Color]]:
 
 
 def _share(labels: IntArray, parent: IntArray, spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Divide the hues of each parent among its children by their sizes."""
+    """Divide the hues of each parent among its children, in proportion to their sizes."""
     size, room = np.bincount(labels), np.bincount(parent)
     owner = [int(parent[labels == label][0]) for label in range(len(size))]
     used = [lo for lo, _ in spans]
@@ -56,7 +56,7 @@ def _share(labels: IntArray, parent: IntArray, spans: list[tuple[float, float]])
 
 
 def _color(hue: float, place: int) -> Color:
-    """Neighbours differ in lightness, too."""
+    """Return a colour whose lightness also differs between neighbours."""
     lightness = (0.50, 0.66)[place % 2]
     red, green, blue = colorsys.hls_to_rgb(hue % 360 / 360, lightness, 0.52)
     return round(255 * red), round(255 * green), round(255 * blue)

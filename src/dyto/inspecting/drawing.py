@@ -1,4 +1,4 @@
-"""Pictures for a paper: the timeline, the key frames, and what was merged in each of them."""
+"""Pictures for a paper: the timeline, the key frames, and the merged patches of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dyto.inspecting.times import clock
 from dyto.video import Frames
 
 MAP_SIDE, MANY, MANY_SIDE = 640, 16, 400
-"""Longest side of a frame in the pictures, pixels; and the side where there are more than so many key frames."""
+"""Longest side of a frame in the pictures, in pixels; and the side used above a number of key frames."""
 
 WIDTH, STRIP, BAND, GAP, MARGIN = 2000, 110, 44, 8, 24
 INK, MARK = (24, 24, 28), (214, 40, 40)
@@ -29,12 +29,12 @@ def save_pictures(seen: Inspection, folder: str | os.PathLike[str]) -> list[Path
     """Write the timeline, the contact sheet of key frames and the merge maps as PNG files.
 
     Args:
-        seen: What there is to see.
-        folder: Where to; made if missing.
+        seen: The results to show.
+        folder: Folder for the files; created if missing.
 
     Returns:
-        The files: for each strategy `timeline`, `keyframes`, `merges` (all maps on one sheet) and one `merge-NN` for
-        each key frame; a second strategy's names begin with "2-", and so on.
+        The files: for each strategy `timeline`, `keyframes`, `merges` (all maps on one sheet) and one `merge-NN` per
+        key frame; names of a second strategy begin with "2-", and so on.
 
     Raises:
         ConfigError: The folder or a file cannot be written.
@@ -73,7 +73,7 @@ def _pictures(frames: Frames, view: View) -> dict[str, Image.Image]:
 
 
 def resized(picture: Pixels, side: int) -> Image.Image:
-    """A picture with this longest side, enlarged if need be."""
+    """Resize a picture to this longest side, enlarging it if necessary."""
     height, width = picture.shape[:2]
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -81,14 +81,14 @@ def resized(picture: Pixels, side: int) -> Image.Image:
 
 
 def merge_map(picture: Pixels, label: IntArray) -> Image.Image:
-    """A frame with the borders of its merged regions, and beside it each region in its mean colour.
+    """Draw a frame with the borders of its merged regions, and beside it each region in its mean colour.
 
     Args:
         picture: (H, W, 3) uint8.
-        label: (rows, cols) its regions, as `dyto.inspecting.regions.regions` gives them.
+        label: (rows, cols) regions, as returned by `dyto.inspecting.regions.regions`.
 
     Returns:
-        The two side by side.
+        Both side by side.
     """
     height, width = picture.shape[:2]
     flat = Image.fromarray(mean_colors(picture, label)).resize((width, height), Image.Resampling.NEAREST)
@@ -117,13 +117,13 @@ def _draw_borders(layer: Image.Image, label: IntArray) -> None:
 def timeline(
     frames: Frames, partitions: Sequence[IntArray], positions: IntArray, used: int | None = None
 ) -> Image.Image:
-    """The sampled frames as slices, the clusters of every level as bands, and the key frames with their times.
+    """Draw the sampled frames as slices, the clusters of every level as bands, and the key frames with times.
 
     Args:
         frames: The T sampled frames.
         partitions: The hierarchy, finest first; may be empty.
-        positions: (K,) the key frames.
-        used: Which of the partitions they were taken from, marked at its left end; None for no mark.
+        positions: (K,) positions of the key frames.
+        used: Index of the partition that they come from, marked at its left end; None for no mark.
 
     Returns:
         A picture 2000 pixels wide.
@@ -157,15 +157,15 @@ def timeline(
 
 
 def stagger(labels: Sequence[tuple[float, float]], left: float, right: float) -> list[tuple[int, float]]:
-    """Places for labels so that none covers another.
+    """Place labels so that none covers another.
 
     Args:
-        labels: (middle, width) of each, from left to right.
-        left: Where the first may begin.
-        right: Where the last must end.
+        labels: (middle, width) of each label, from left to right.
+        left: Smallest left end.
+        right: Largest right end.
 
     Returns:
-        (row, left end) of each; row 0 is the lowest.
+        (row, left end) of each label; row 0 is the lowest.
 
     Example:
         >>> stagger([(50, 60), (60, 60), (200, 60)], 0, 220)
@@ -182,7 +182,7 @@ def stagger(labels: Sequence[tuple[float, float]], left: float, right: float) ->
 
 
 def cover(picture: Pixels, width: int, height: int) -> Image.Image:
-    """The middle of a picture, filling a box without being stretched."""
+    """Crop the middle of a picture to fill a box without stretching."""
     image = Image.fromarray(picture)
     if not width:
         return Image.new("RGB", (0, height))

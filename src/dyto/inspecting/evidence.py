@@ -1,10 +1,10 @@
-"""Which moments of a video an answer rests on.
+"""Evidence: the moments of a video that an answer rests on.
 
-Every key frame is weighed at the two ends of what it can matter: how much less probable the answer becomes without it,
-and how much more probable it is from this key frame alone than from the least telling one. Leaving out alone is blind
-where several key frames show the same scene, for each makes up for the other; alone, a key frame cannot show what
-only an order tells. The mean of the two is the first and the last term of the key frame's Shapley value (Shapley, "A
-Value for n-Person Games", 1953), with K + K readings of tokens in the place of 2^K.
+Every key frame is weighed in two ways: how much less probable the answer becomes without it, and how much more
+probable it is from this key frame alone than from the least helpful one. Leaving out fails if several key frames show
+the same scene, because each replaces the others; a key frame alone cannot show an order of events. The mean of both is
+the first and the last term of the key frame's Shapley value (Shapley, "A Value for n-Person Games", 1953), with K + K
+readings of tokens instead of 2^K.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Moment:
     without: float | None
 
     def to_dict(self) -> dict[str, Any]:
-        """The moment as JSON-ready values."""
+        """Return the moment as JSON-ready values."""
         rounded = {name: round(getattr(self, name), 4) for name in ("weight", "alone")}
         without = None if self.without is None else round(self.without, 4)
         return {"second": round(self.second, 3), "index": self.index, **rounded, "without": without}
@@ -69,24 +69,24 @@ def find_evidence(
 ) -> list[Moment]:
     """Rank the key frames of a video by how much an answer rests on them.
 
-    It costs about as much as reading the video's tokens once for every key frame. The kept prefix stays.
+    This costs about as much as reading the video's tokens once per key frame. The kept prefix stays.
 
     Args:
         qa: The model, and the strategy for a video that is not encoded yet.
-        video: A video, or tokens encoded before.
-        question: What was asked.
-        answer: The answer to account for, as the model gave it; None to ask.
+        video: A video, or encoded tokens.
+        question: The question.
+        answer: The model's answer to explain; None to ask the model.
         choices: The options of a multiple choice question.
-        max_new_tokens: Most tokens of an answer that is asked for.
+        max_new_tokens: Largest number of tokens in an answer, if the model is asked.
         **sampling: Options of `dyto.sample_frames`.
 
     Returns:
-        One moment for each key frame that tokens are left of, the weightiest first; ties in order of time.
+        One moment for each key frame that still has tokens, largest weight first; ties in order of time.
 
     Raises:
         VideoError: The video cannot be read.
         ModelError: Prompt, video and answer do not fit the context.
-        ConfigError: An empty question or answer, or options that cannot be met.
+        ConfigError: The question or answer is empty, or an option is impossible.
 
     Example:
         >>> import numpy as np, dyto
@@ -97,7 +97,7 @@ def find_evidence(
         True
     """
     if answer is not None and not answer.strip():
-        raise ConfigError("the answer is empty, expected a text: give the one to account for, or None to ask")
+        raise ConfigError("the answer is empty, expected a text: pass the answer to explain, or None to ask the model")
     tokens = qa.encode(video, question=qa.question_for_strategy(question), **sampling)
     if answer is None:
         answer = qa.ask(tokens, question, choices=choices, max_new_tokens=max_new_tokens).text
@@ -125,13 +125,13 @@ def find_evidence(
 
 @dataclass(frozen=True)
 class _Chance:
-    """How probable an answer is, given some tokens.
+    """The probability of an answer as a function of visual tokens.
 
     Attributes:
-        qa: Whose model answers.
+        qa: The model that answers.
         before: (P,) token ids before the video.
-        asked: (S,) after it.
-        written: (R,) the same, and the answer.
+        asked: (S,) token ids after the video.
+        written: (R,) token ids after the video, followed by the answer.
         scaled: Whether positions are scaled, as they were for the whole video.
     """
 
@@ -154,25 +154,25 @@ class _Chance:
         return cls(qa, asked.before, asked.after, written.after, scaled)
 
     def given(self, tokens: VisualTokens) -> float:
-        """Geometric mean over the tokens of the answer."""
+        """Return the probability of the answer, as the geometric mean over its tokens."""
         model = self.qa.model
         prefix = model.prefill(self.before, tokens, scaled=self.scaled)
         return math.exp(mean_log_likelihood(model, prefix, self.asked, self.written))
 
 
 def only(tokens: VisualTokens, keep: npt.NDArray[np.bool_]) -> VisualTokens:
-    """Some of the tokens of a video, in their order; the key frames stay numbered as they were.
+    """Select some tokens of a video, in order; key frames keep their numbers.
 
     Args:
-        tokens: All of them.
-        keep: (L,) which to keep, at least one.
+        tokens: All tokens.
+        keep: (L,) mask of the tokens to keep, at least one.
 
     Returns:
         The tokens, with their own sources.
     """
     source = tokens.sources
     held = keep[source.token]
-    number = np.cumsum(keep) - 1  # where each kept token stands now
+    number = np.cumsum(keep) - 1  # new position of each kept token
     pick = torch.from_numpy(np.flatnonzero(keep)).to(tokens.data.device)
     deep, places = tokens.deep, tokens.places
     return dataclasses.replace(

@@ -1,10 +1,10 @@
-"""Texts of others, made harmless before they are shown."""
+"""Sanitising of untrusted texts before they are shown."""
 
 from unicodedata import category
 
 
 def harmless(value: object) -> str:
-    r"""A value as text that commands nothing: control characters and what turns its direction are replaced.
+    r"""Return a value as safe text: control characters and direction marks are replaced.
 
     Example:
         >>> harmless("red \x1b[31m alert")
@@ -14,7 +14,7 @@ def harmless(value: object) -> str:
 
 
 def _commands(letter: str) -> bool:
-    """Control characters, halves of characters, and what turns the direction of a text."""
+    """Return whether a character is a control character, a surrogate, or a direction mark."""
     return (
         (category(letter) in ("Cc", "Cs") and letter != "\n")
         or "\u202a" <= letter <= "\u202e"

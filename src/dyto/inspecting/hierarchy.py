@@ -1,4 +1,4 @@
-"""The hierarchy over time that a strategy chose its key frames from, computed again so that it can be drawn."""
+"""The hierarchy over time behind a strategy's key frames, recomputed for drawing."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Levels:
     """Nested partitions of the sampled frames.
 
     Attributes:
-        partitions: Finest first, (T,) labels 0 .. K-1 each; empty where the strategy has no hierarchy.
-        used: Which of them the key frames were taken from; None without any.
-        wanted: Which of them the content asks for, where the strategy decides that; None elsewhere.
-        unit: What a part is called.
+        partitions: Partitions, finest first, each (T,) labels 0 .. K-1; empty if the strategy has no hierarchy.
+        used: Index of the partition that the key frames come from; None without partitions.
+        wanted: Index of the partition that suits the content, if the strategy decides that; otherwise None.
+        unit: Word for a part, such as "cluster".
     """
 
     partitions: tuple[IntArray, ...] = ()
@@ -30,16 +30,16 @@ class Levels:
 
 
 def levels_of(strategy: Strategy, features: FrameFeatures | None, count: int) -> Levels:
-    """The hierarchy of a strategy over the frames that it saw.
+    """Return the hierarchy of a strategy over the frames that it saw.
 
     Args:
         strategy: The strategy.
-        features: What it saw; None if it never looked at all sampled frames together.
-        count: How many key frames it chose.
+        features: Features that it saw; None if it never saw all sampled frames together.
+        count: Number of key frames that it chose.
 
     Returns:
-        The levels of `DyTo`; of `Plus` the cut that was used and the one that the content asks for, with coarser and
-        finer ones around them; none of any other strategy.
+        For `DyTo` all levels; for `Plus` the used cut and the cut that suits the content, with coarser and finer cuts
+        around them; for other strategies none.
     """
     if features is None:
         return Levels()
@@ -56,7 +56,7 @@ def levels_of(strategy: Strategy, features: FrameFeatures | None, count: int) ->
 
 
 def around(used: int, wanted: int, total: int) -> list[int]:
-    """Numbers of segments that show a hierarchy: both given ones, twice the used one, a half and a quarter of it.
+    """Return segment counts that show a hierarchy: both given counts, and 2, 1/2 and 1/4 times the used one.
 
     Example:
         >>> around(10, 10, 100), around(25, 40, 100), around(1, 1, 1)
@@ -67,7 +67,7 @@ def around(used: int, wanted: int, total: int) -> list[int]:
 
 
 def labels_of(bounds: IntArray) -> IntArray:
-    """(T,) the number of the segment that each frame lies in, from the first frames of the segments and T.
+    """Return (T,) the segment number of each frame, from the first frames of the segments and T.
 
     Example:
         >>> labels_of(np.array([0, 2, 5])).tolist()

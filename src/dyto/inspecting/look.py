@@ -1,4 +1,4 @@
-"""Look at a video through one strategy or several: what was sampled, clustered, chosen, merged and answered."""
+"""Inspection of a video with one or more strategies: what was sampled, clustered, chosen, merged and answered."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from dyto.strategies.calling import BoundStrategy, name_of
 from dyto.video import Frames, VideoSource
 
 SIDE = 640
-"""Longest side of a picture that is shown, pixels."""
+"""Longest side of a displayed picture, in pixels."""
 
 PIXEL_BYTES = 1 << 28
-"""Room for all pictures together; many frames are kept smaller."""
+"""Bytes for all pictures together; with many frames, each is kept smaller."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What one strategy made of the video.
+    """The result of one strategy on the video.
 
     Attributes:
-        name: Of the strategy.
-        options: Its fields.
-        tokens: What the language model reads.
-        levels: The hierarchy over time that the key frames were chosen from; empty where the strategy has none.
-        answer: What the model answered, where it was asked.
-        evidence: What the answer rests on, the weightiest moment first.
+        name: Name of the strategy.
+        options: Fields of the strategy.
+        tokens: Tokens that the language model reads.
+        levels: The hierarchy over time behind the key frames; empty if the strategy has none.
+        answer: The model's answer, if there was a question.
+        evidence: Moments that the answer rests on, largest weight first.
     """
 
     name: str
@@ -51,12 +51,12 @@ class View:
 
     @property
     def partitions(self) -> tuple[IntArray, ...]:
-        """The hierarchy, finest first, as labels of the sampled frames."""
+        """Labels of the sampled frames at each level of the hierarchy, finest first."""
         return self.levels.partitions
 
     @property
     def level(self) -> int | None:
-        """Which of the partitions the key frames were taken from; None without any."""
+        """Index of the partition that the key frames come from; None without partitions."""
         return self.levels.used
 
     @property
@@ -68,17 +68,17 @@ class View:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A video, seen through one strategy or several.
+    """The results of one or more strategies on a video.
 
     Attributes:
-        source: The name of the video.
-        frames: The sampled frames, as large as they are shown.
-        model: The model's name.
-        device: What it ran on.
-        views: One for each strategy.
-        question: What was asked; None for nothing.
+        source: Name of the video.
+        frames: The sampled frames, in display size.
+        model: Name of the model.
+        device: Device of the model.
+        views: One view per strategy.
+        question: The question; None for none.
         choices: The options of a multiple choice question.
-        warnings: What a reader should know about video and model.
+        warnings: Notes for readers about video and model.
     """
 
     source: str
@@ -93,7 +93,7 @@ class Inspection:
 
 @dataclass
 class _Watched:
-    """A strategy whose view of the frames is kept."""
+    """A strategy wrapper that keeps the features that the strategy saw."""
 
     strategy: Strategy
     features: FrameFeatures | None = field(default=None, init=False)
@@ -122,24 +122,24 @@ def inspect_video(
     max_new_tokens: int = 128,
     **sampling: Any,
 ) -> Inspection:
-    """Run a strategy on a video, and others beside it, and keep what there is to see.
+    """Run one or more strategies on a video, and keep everything for display.
 
     Args:
         qa: The model and the strategy.
         video: A file, a folder of pictures, an array, a list of pictures, or `Frames`.
-        versus: Strategies to see beside it, on the same frames.
-        question: What to ask; None to look at the tokens only. With a question the evidence is found, too.
+        versus: Strategies to show beside it, on the same frames.
+        question: The question; None to inspect the tokens only. With a question, the evidence is computed too.
         choices: Options of a multiple choice question.
-        max_new_tokens: Most tokens of an answer.
+        max_new_tokens: Largest number of tokens in an answer.
         **sampling: Options of `dyto.sample_frames`.
 
     Returns:
-        All of it; `dyto.inspecting.save_page` and `save_pictures` show it.
+        The results; `dyto.inspecting.save_page` and `save_pictures` display them.
 
     Raises:
         VideoError: The video cannot be read.
         ModelError: The question does not fit the context.
-        ConfigError: Tokens in the place of a video, or options that cannot be met.
+        ConfigError: Tokens were passed instead of a video, or an option is impossible.
 
     Example:
         >>> import numpy as np, dyto
@@ -149,10 +149,10 @@ def inspect_video(
         [('dyto', True), ('uniform', False)]
     """
     if isinstance(video, VisualTokens):
-        raise ConfigError("tokens given where a video is expected: pass the file or frames that they come from")
+        raise ConfigError("found encoded tokens, expected a video: pass the file or frames that they come from")
     if choices is not None and question is None:
-        raise ConfigError("choices given without a question: give both, or none")
-    if question is not None:  # what cannot be asked fails before the video is read
+        raise ConfigError("found choices without a question, expected both or neither: add a question")
+    if question is not None:  # bad questions fail before the video is read
         prompt_for(qa.model.chat, choices is not None).fill(question, choices)
     asking = {"question": question, "choices": choices, "max_new_tokens": max_new_tokens}
     views = tuple(_view(qa, video, strategy, asking, sampling) for strategy in (qa.strategy, *versus))
@@ -196,12 +196,12 @@ def _view(
 
 
 def _options(strategy: object) -> dict[str, Any]:
-    """The fields of a strategy that is a dataclass."""
+    """Return the fields of a dataclass strategy."""
     if not dataclasses.is_dataclass(strategy) or isinstance(strategy, type):
         return {}
     return {field.name: getattr(strategy, field.name) for field in dataclasses.fields(strategy)}
 
 
 def _side(count: int) -> int:
-    """The longest side for so many frames, so that they stay within `PIXEL_BYTES` together."""
+    """Return the longest side with which all frames together stay within `PIXEL_BYTES`."""
     return max(96, min(SIDE, int((PIXEL_BYTES / (3 * max(1, count))) ** 0.5)))

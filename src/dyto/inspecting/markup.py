@@ -1,4 +1,4 @@
-"""Small pieces of HTML. Every text from outside passes `text`."""
+"""Small pieces of HTML. All outside text passes through `text`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dyto.inspecting.regions import DROPPED, borders
 
 
 def text(value: object) -> str:
-    """A value as text of a page: nothing in it is markup, nothing in it fails to be written.
+    """Escape a value as text of a page; the result holds no markup and can always be written.
 
     Example:
         >>> text("<b>'&'")
@@ -26,11 +26,11 @@ def text(value: object) -> str:
 
 
 def data_uri(picture: Image.Image, quality: int | None = None) -> str:
-    """A picture inside the page.
+    """Return a picture as a data URI.
 
     Args:
         picture: The picture.
-        quality: Of JPEG; None for PNG.
+        quality: JPEG quality; None for PNG.
     """
     memory = io.BytesIO()
     if quality is None:
@@ -42,7 +42,7 @@ def data_uri(picture: Image.Image, quality: int | None = None) -> str:
 
 
 def bands(labels: IntArray, colors: Sequence[Color]) -> str:
-    """The clusters of one level as coloured runs over the sampled frames."""
+    """Draw the clusters of one level as coloured runs over the sampled frames."""
     rects = []
     for first, last in runs(labels):
         shade = "#{:02x}{:02x}{:02x}".format(*colors[labels[first]])
@@ -56,7 +56,7 @@ def bands(labels: IntArray, colors: Sequence[Color]) -> str:
 
 
 def runs(labels: IntArray) -> list[tuple[int, int]]:
-    """(first, past the last) of each run of equal labels.
+    """Return (first, past the last) of each run of equal labels.
 
     Example:
         >>> import numpy as np
@@ -68,7 +68,7 @@ def runs(labels: IntArray) -> list[tuple[int, int]]:
 
 
 def marks(positions: Iterable[int], count: int, color: str) -> str:
-    """Key frames as marks under the slices of the sampled frames."""
+    """Draw key frames as marks under the slices of the sampled frames."""
     rects = "".join(f'<rect x="{place}" width="1" height="1"/>' for place in positions)
     return (
         f'<svg class="marks" viewBox="0 0 {count} 1" preserveAspectRatio="none" fill="var({color})" '
@@ -77,7 +77,7 @@ def marks(positions: Iterable[int], count: int, color: str) -> str:
 
 
 def outlines(label: IntArray) -> str:
-    """The regions of a frame as an overlay: borders, and a veil over what was dropped."""
+    """Draw the regions of a frame as an overlay: borders, and a veil over dropped patches."""
     rows, cols = label.shape
     path = "".join(f"M{x0} {y0}H{x1}" if y0 == y1 else f"M{x0} {y0}V{y1}" for x0, y0, x1, y1 in borders(label))
     veil = "".join(
@@ -95,7 +95,7 @@ def outlines(label: IntArray) -> str:
 
 
 def bar(share: float) -> str:
-    """A bar, filled so far.
+    """Draw a bar filled to a fraction.
 
     Example:
         >>> bar(0.5)
@@ -105,7 +105,7 @@ def bar(share: float) -> str:
 
 
 def rows(lines: Iterable[tuple[str, float, str]]) -> str:
-    """Rows of a name, a bar and a number."""
+    """Draw rows of a name, a bar and a number."""
     cells = "".join(
         f'<span>{text(name)}</span>{bar(share)}<span class="n">{text(number)}</span>' for name, share, number in lines
     )

@@ -1,4 +1,4 @@
-"""One page that shows it all: self-contained, without scripts, opened from disk."""
+"""One self-contained page without scripts, which opens from disk."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from dyto.inspecting.markup import text
 from dyto.inspecting.style import STYLE
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""What the page may load: nothing but what it holds."""
+"""Content security policy of the page: it loads nothing from outside."""
 
 
 def check_page(path: str | os.PathLike[str]) -> Path:
-    """Fail on a path that no page can be saved to, before the work for it is done.
+    """Check that a page can be saved to a path, before the work is done.
 
     Args:
-        path: Where the page is to be saved.
+        path: Path of the page.
 
     Returns:
         The path.
 
     Raises:
-        ConfigError: It ends in something else than .html, or its folder is not there.
+        ConfigError: The path does not end in .html, or its folder does not exist.
     """
     place = Path(path)
     if place.suffix.lower() not in (".html", ".htm"):
@@ -37,17 +37,17 @@ def check_page(path: str | os.PathLike[str]) -> Path:
 
 
 def save_page(seen: Inspection, path: str | os.PathLike[str]) -> Path:
-    """Write the page; what is there under this name stays until the new page is whole.
+    """Write the page; an existing file stays until the new page is complete.
 
     Args:
-        seen: What there is to see.
-        path: Where to, ending in .html.
+        seen: The results to show.
+        path: Path of the page, ending in .html.
 
     Returns:
         The path.
 
     Raises:
-        ConfigError: It cannot be written there.
+        ConfigError: The page cannot be written there.
     """
     place = check_page(path)
     page = render(seen)
@@ -60,13 +60,13 @@ def save_page(seen: Inspection, path: str | os.PathLike[str]) -> Path:
 
 
 def render(seen: Inspection) -> str:
-    """The page as text.
+    """Return the page as text.
 
     Args:
-        seen: What there is to see.
+        seen: The results to show.
 
     Returns:
-        HTML that needs nothing else.
+        Self-contained HTML.
     """
     body = (
         sections.head(seen),

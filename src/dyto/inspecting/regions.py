@@ -1,4 +1,4 @@
-"""Merged tokens as regions of their frame: which token each patch went to, where the borders run, what colour."""
+"""Merged tokens as regions of their frame: the token of each patch, the borders, and the colours."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from dyto.finch import IntArray
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 DROPPED = -1
-"""The label of a patch that no token holds."""
+"""Label of a patch that no token holds."""
 
 
 def regions(tokens: VisualTokens) -> IntArray:
-    """The token that each patch of every key frame went to.
+    """Return the token that each patch of every key frame went to.
 
     Args:
         tokens: Tokens with their sources.
 
     Returns:
-        (K, rows, cols) int64 positions in `tokens.data`; `DROPPED` where no token holds the patch. Where several do
-        (two pathways), the one that stands for the fewest patches.
+        (K, rows, cols) int64 positions in `tokens.data`, or `DROPPED` if no token holds the patch. If several tokens
+        do (two pathways), the token with the fewest patches wins.
 
     Example:
         >>> import numpy as np, dyto
@@ -44,19 +44,19 @@ def regions(tokens: VisualTokens) -> IntArray:
 
 
 def tokens_per_keyframe(tokens: VisualTokens) -> IntArray:
-    """(K,) how many tokens each key frame was given."""
+    """Return (K,) the number of tokens of each key frame."""
     counts: IntArray = np.bincount(tokens.keyframe, minlength=len(tokens.keyframes)).astype(np.int64)
     return counts
 
 
 def borders(label: IntArray) -> list[tuple[int, int, int, int]]:
-    """The lines between regions, as long as possible.
+    """Return the lines between regions, each as long as possible.
 
     Args:
         label: (rows, cols) regions of a frame.
 
     Returns:
-        (x0, y0, x1, y1) in patches: horizontal lines first, then vertical ones; the frame's own border is none.
+        (x0, y0, x1, y1) in patches: horizontal lines first, then vertical ones, without the frame's own border.
 
     Example:
         >>> import numpy as np
@@ -71,7 +71,7 @@ def borders(label: IntArray) -> list[tuple[int, int, int, int]]:
 
 
 def _runs(on: npt.NDArray[np.bool_]) -> list[tuple[int, int, int]]:
-    """(row, first, past the last) of every run of True along the rows."""
+    """Return (row, first, past the last) of every run of True along the rows."""
     found = []
     for row, line in enumerate(on):
         edges = np.flatnonzero(np.diff(line.astype(np.int8), prepend=0, append=0))
@@ -80,11 +80,11 @@ def _runs(on: npt.NDArray[np.bool_]) -> list[tuple[int, int, int]]:
 
 
 def mean_colors(picture: Pixels, label: IntArray) -> Pixels:
-    """Each patch in the mean colour of its region.
+    """Return each patch in the mean colour of its region.
 
     Args:
         picture: (H, W, 3) uint8.
-        label: (rows, cols) its regions.
+        label: (rows, cols) regions of the picture.
 
     Returns:
         (rows, cols, 4) uint8 with alpha; a dropped patch is dark and half transparent.

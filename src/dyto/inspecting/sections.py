@@ -17,16 +17,16 @@ from dyto.inspecting.times import clock
 
 THUMB, SLICES = 144, (2400, 128)
 PAGE_BYTES = 3 << 20
-"""Room for the pictures of key frames; many of them are kept smaller."""
+"""Bytes for the pictures of key frames; with many key frames, each picture is smaller."""
 SIDES = (400, 320, 240, 160, 120)
 LETTERS = "abcdefgh"
 TICKS = 5
 MANY = 30
-"""More key frames than this have their times folded away."""
+"""Number of key frames above which the list of their times is folded."""
 
 
 def head(seen: Inspection) -> str:
-    """What was looked at, and by what."""
+    """Render the head: the video, the model and the strategies."""
     height, width = seen.frames.source_size
     facts = [
         ("video", f"{width} x {height}, {seen.frames.total} frames"),
@@ -44,14 +44,14 @@ def _place(seen: Inspection, index: int) -> str:
 
 
 def _words(view: View) -> str:
-    """The name of a strategy and the choices that a reader asks about first."""
+    """Return the name of a strategy and its most important options."""
     told = [str(view.options[key]) for key in ("partition",) if key in view.options]
     budget = "no budget" if view.tokens.budget is None else f"{view.tokens.budget} tokens"
     return ", ".join([view.name, *told, budget])
 
 
 def _sides(seen: Inspection, part: Callable[[Inspection, int, View], str], tag: str = "section") -> str:
-    """One part of the page for every strategy, side by side."""
+    """Render one part of the page for every strategy, side by side."""
     cells = "".join(
         f'<{tag} class="part">{_title(seen, i)}{part(seen, i, view)}</{tag}>' for i, view in enumerate(seen.views)
     )
@@ -66,7 +66,7 @@ def _title(seen: Inspection, index: int) -> str:
 
 
 def answers(seen: Inspection) -> str:
-    """The question, the answers, and the moments that they rest on."""
+    """Render the question, the answers, and the moments that they rest on."""
     if seen.question is None:
         return ""
     options = ""
@@ -101,7 +101,7 @@ def _answer(seen: Inspection, index: int, view: View) -> str:
 
 
 def timeline(seen: Inspection) -> str:
-    """All sampled frames, the clusters of every level, and the key frames."""
+    """Render all sampled frames, the clusters of every level, and the key frames."""
     count = len(seen.frames)
     places = np.linspace(0, count - 1, min(TICKS, count)).round().astype(int)
     ticks = "".join(f"<span>{text(clock(seen.frames.seconds[place]))}</span>" for place in places)
@@ -131,7 +131,7 @@ def _track(seen: Inspection, index: int, view: View) -> str:
 
 
 def _levels(view: View) -> str:
-    """The hierarchy as bands, the finest above; or that there is none."""
+    """Render the hierarchy as bands, finest on top, or a note that there is none."""
     if not view.partitions:
         return f'<p class="soft">{text(view.name)} has no hierarchy over time, so there are no bands to show.</p>'
     cells = []
@@ -200,7 +200,7 @@ def _slices(seen: Inspection) -> str:
 
 
 def spending(seen: Inspection) -> str:
-    """How the budget was spent, and the time."""
+    """Render how the budget and the time were spent."""
     return _sides(seen, _spent)
 
 
@@ -229,7 +229,7 @@ def _spent(seen: Inspection, index: int, view: View) -> str:
 
 
 def merging(seen: Inspection) -> str:
-    """Every key frame with its merged patches."""
+    """Render every key frame with its merged patches."""
     labels = "".join(
         f'<label for="m{i}">{name}</label>' for i, name in enumerate(("picture", "outlined", "mean colour"))
     )
@@ -260,7 +260,7 @@ def _cards(seen: Inspection, index: int, view: View) -> str:
 
 
 def _jpegs(pictures: list[Pixels], room: int) -> list[str]:
-    """The pictures as large as there is room for."""
+    """Encode the pictures as large as the limit allows."""
     for side in SIDES:
         made = []
         for picture in pictures:
@@ -273,5 +273,5 @@ def _jpegs(pictures: list[Pixels], room: int) -> list[str]:
 
 
 def foot() -> str:
-    """What made the page."""
+    """Render the foot: the software that made the page."""
     return f"<footer>Made by dyto {text(version('dyto'))}. This page holds all it shows and loads nothing.</footer>"

@@ -15,19 +15,19 @@ from dyto.files import replacing
 from dyto.video import Frames, sample_frames
 
 TILE = 320
-"""Longest side of a frame on the sheet, pixels."""
+"""Longest side of a frame on the sheet, in pixels."""
 
 _GAP = 8
 
 
 def check_sheet(path: Path) -> None:
-    """Fail on a path that no picture can be saved to, before the work for it is done.
+    """Check that a picture can be saved to a path, before the work is done.
 
     Args:
-        path: Where a picture is to be saved.
+        path: Path of the picture.
 
     Raises:
-        ConfigError: Its ending is no format of pictures that can be written, or its folder is not there.
+        ConfigError: The extension is not a supported picture format, or the folder does not exist.
     """
     if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
         raise ConfigError(f"picture {path} ends in {path.suffix!r}, expected .png, .jpg or .webp: change the ending")
@@ -39,13 +39,13 @@ def save_keyframe_sheet(path: Path, video: Any, keyframes: KeyFrames, **sampling
     """Save the key frames as one picture, each with its number and time.
 
     Args:
-        path: Where to; the ending says the format.
-        video: The video they were chosen from, or the `Frames` that were sampled of it.
-        keyframes: Which frames.
-        **sampling: The options they were sampled with; none for `Frames`.
+        path: Path of the picture; the extension sets the format.
+        video: The video of the key frames, or the `Frames` sampled from it.
+        keyframes: The key frames.
+        **sampling: The options used for sampling; none for `Frames`.
 
     Raises:
-        ConfigError: As `check_sheet`, or the file cannot be written.
+        ConfigError: As for `check_sheet`, or the file cannot be written.
     """
     check_sheet(path)
     frames = small_frames(video, sampling)[keyframes.positions]
@@ -57,18 +57,18 @@ def save_keyframe_sheet(path: Path, video: Any, keyframes: KeyFrames, **sampling
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
-    """Save a picture; what is there under this name stays until the new one is whole.
+    """Save a picture; an existing file stays until the new one is complete.
 
     Args:
         picture: The picture.
-        path: Where to; the ending says the format.
+        path: Path of the picture; the extension sets the format.
 
     Raises:
         ConfigError: The file cannot be written.
     """
     memory = io.BytesIO()
     try:
-        # The level is that of PNG; half the time for a little more space.
+        # A lower PNG compression level takes half the time for slightly larger files.
         picture.save(memory, Image.registered_extensions()[path.suffix.lower()], compress_level=3)
         with replacing(path) as half:
             half.write_bytes(memory.getvalue())
@@ -77,12 +77,12 @@ def save_picture(picture: Image.Image, path: Path) -> None:
 
 
 def small_frames(video: Any, sampling: dict[str, Any], side: int = TILE) -> Frames:
-    """The sampled frames, small and in their own proportions; where they are of several sizes, all like the first.
+    """Return the sampled frames, small and in their own proportions; if sizes differ, all get the first frame's size.
 
     Args:
-        video: The video, or the `Frames` that were sampled of it; if they hold a preview, no file is read again.
-        sampling: The options they were sampled with.
-        side: Longest side, pixels.
+        video: The video, or the `Frames` sampled from it; if they hold a preview, no file is read again.
+        sampling: The options used for sampling.
+        side: Longest side, in pixels.
     """
     if isinstance(video, Frames) and video.preview is not None and not sampling:
         kept = video.indices, video.seconds, video.source_size, video.total, video.source, video.warnings
@@ -95,15 +95,15 @@ def small_frames(video: Any, sampling: dict[str, Any], side: int = TILE) -> Fram
 
 
 def contact_sheet(pictures: list[Image.Image], captions: list[str], font_size: int = 14) -> Image.Image:
-    """Pictures of one size in rows, each with a caption below it.
+    """Arrange pictures of one size in rows, each with a caption below.
 
     Args:
-        pictures: One or more.
-        captions: One for each.
-        font_size: Of the captions, pixels.
+        pictures: One or more pictures.
+        captions: One caption per picture.
+        font_size: Font size of the captions, in pixels.
 
     Returns:
-        The sheet, about half as wide again as it is high where there are enough pictures.
+        The sheet, about 1.5 times as wide as high if there are enough pictures.
     """
     font = ImageFont.load_default(size=font_size)
     width, height = pictures[0].size

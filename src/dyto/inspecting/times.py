@@ -1,10 +1,10 @@
-"""Times as a person reads them."""
+"""Times formatted for people."""
 
 from __future__ import annotations
 
 
 def clock(second: float) -> str:
-    """A time in a video.
+    """Format a time in a video.
 
     Example:
         >>> clock(3.25), clock(59.96), clock(75.5), clock(3725)

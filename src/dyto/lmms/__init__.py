@@ -1,6 +1,6 @@
 """A model for lmms-eval: `--model dyto`, with any of our models and strategies.
 
-lmms-eval finds it by the entry point group `lmms_eval.models`; nothing here needs lmms-eval until it asks::
+lmms-eval finds it through the entry point group `lmms_eval.models`; lmms-eval is imported only when it asks::
 
     python -m lmms_eval --model dyto --tasks nextqa_mc_test \\
         --model_args pretrained=llava-next-vicuna-7b,strategy=dyto,token_budget=3680,num_frames=100
@@ -17,10 +17,10 @@ from dyto.errors import ConfigError
 
 @functools.cache
 def model_class() -> Any:
-    """The class that lmms-eval makes a model of.
+    """Return the class from which lmms-eval makes a model.
 
     Raises:
-        ConfigError: lmms-eval is not installed.
+        ConfigError: The package lmms-eval is not installed.
     """
     try:
         base = import_module("lmms_eval.api.model").lmms
@@ -40,6 +40,6 @@ def __getattr__(name: str) -> Any:
 
 
 def manifest() -> Any:
-    """What lmms-eval's registry is told of us: the entry point `dyto` in the group `lmms_eval.models`."""
+    """Return our manifest for lmms-eval's registry: the entry point `dyto` in the group `lmms_eval.models`."""
     registry = import_module("lmms_eval.models.registry_v2")
     return registry.ModelManifest(model_id="dyto", simple_class_path="dyto.lmms.Dyto")

@@ -1,4 +1,4 @@
-"""The calls that lmms-eval makes of a model, answered by `VideoQA`."""
+"""The model interface of lmms-eval, implemented with `VideoQA`."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ LOADING = ("revision", "dtype", "attn_implementation", "device_map", "quantizati
 SAMPLING = ("num_frames", "fps", "sampling", "allow_partial")
 STRATEGY = ("preset", "token_budget")
 TAKEN = (*LOADING, *SAMPLING, *STRATEGY, "pretrained", "model", "strategy", "strategy_options", "device", "batch_size")
-"""What `--model_args` may name; `strategy_options` is JSON of further fields of the strategy."""
+"""Arguments allowed in `--model_args`; `strategy_options` is JSON with further fields of the strategy."""
 
 
 class LmmsModel:
-    """The calls of lmms-eval, answered by `VideoQA`; `model_class` makes it one of lmms-eval's models.
+    """The model interface of lmms-eval on `VideoQA`; `model_class` makes it one of lmms-eval's models.
 
     Args:
-        pretrained: As `dyto.load_model` takes it; `model` is another name for it.
+        pretrained: Name of the model, as in `dyto.load_model`; `model` is an alias.
         strategy: Name of a strategy.
-        batch_size: Questions about one video at a time; "auto" for as many as memory sensibly holds.
-        device: As torch names it; several processes take one CUDA device each.
-        **options: Others of `TAKEN`. A string of "none" counts as not given.
+        batch_size: Number of questions about one video at a time; "auto" for as many as reasonably fit in memory.
+        device: A torch device; several processes use one CUDA device each.
+        **options: Other arguments in `TAKEN`. The string "none" counts as not given.
 
     Raises:
-        ConfigError: An unknown argument.
+        ConfigError: An argument is unknown.
     """
 
     is_simple = True
@@ -69,14 +69,14 @@ class LmmsModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """Device of the model."""
         return self.qa.model.device
 
     def generate_until(self, requests: Sequence[Any]) -> list[str]:
-        """Answer requests; those about one video, written alike, share its encoding and its prefix.
+        """Answer requests; those about one video with the same options share its encoding and prefix.
 
         Args:
-            requests: With `args`: context, generation options, doc_to_visual, doc_id, task, split.
+            requests: Requests with `args`: context, generation options, doc_to_visual, doc_id, task, split.
 
         Returns:
             The answers in the order of the requests, each cut before the first of its `until` texts.
@@ -94,7 +94,7 @@ class LmmsModel:
         tokens: tuple[str, VisualTokens] | None = None
         for key in sorted(groups):
             if tokens is None or tokens[0] != key[0] or self.qa.uses_question:
-                tokens = None  # free the old ones first
+                tokens = None  # free the old tokens first
             found, shared = self._answer(key, videos[key], [requests[i].args for i in groups[key]], tokens)
             tokens = None if shared is None else (key[0], shared)
             for index, text in zip(groups[key], found, strict=True):
@@ -110,7 +110,7 @@ class LmmsModel:
         asked: Sequence[tuple[Any, ...]],
         kept: tuple[str, VisualTokens] | None,
     ) -> tuple[list[str], VisualTokens | None]:
-        """Answers to questions about one video, and its tokens for the next ones."""
+        """Return answers to questions about one video, and its tokens for the next questions."""
         until, count, generation = generation_of(asked[0][1])
         questions = [question_of(context) for context, *_ in asked]
         if self.qa.uses_question:
@@ -128,22 +128,22 @@ class LmmsModel:
         return [cut(reply.text, until) for reply in replies], source if isinstance(source, VisualTokens) else None
 
     def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
-        """How likely continuations are.
+        """Return how likely continuations are.
 
         Args:
-            requests: With `args`: context, continuation (or doc_to_target, which makes it of the document),
-                doc_to_visual, doc_id, task, split.
+            requests: Requests with `args`: context, continuation (or doc_to_target, which makes it from the
+                document), doc_to_visual, doc_id, task, split.
 
         Returns:
-            For each the mean loss per token, of which lmms-eval takes the least, and whether it is what the model
-            would write greedily.
+            For each request the mean loss per token, of which lmms-eval takes the smallest, and whether the model would
+            write the continuation greedily.
         """
         found = []
         kept: tuple[str, VisualTokens] | None = None
         for request in requests:
             if len(request.args) != 6:
                 raise ConfigError(
-                    "a likelihood without a video was asked for, expected one with a document: drop acc_mutual_info"
+                    "found a likelihood request without a video, expected one with a document: drop acc_mutual_info"
                 )
             context, target, to_visual, doc_id, task, split = request.args
             document = self.task_dict[task][split][doc_id]
@@ -167,7 +167,7 @@ class LmmsModel:
         ids = model.tokenize(before, after + glue + continuation).after
         shared = min(len(asked.after), len(ids) - 1)
         while shared > 1 and not torch.equal(asked.after[:shared], ids[:shared]):
-            shared -= 1  # the first letters may have joined the prompt's last token
+            shared -= 1  # the first letters may have merged with the prompt's last token
         scaled = model.check_fit(asked, tokens, len(ids) - len(asked.after) + 1)
         logits = model.logits(self._kept.of(tokens, asked.before, scaled), ids)[shared - 1 : -1].float()  # (n, V)
         target = ids[shared:].to(logits.device)
@@ -175,7 +175,7 @@ class LmmsModel:
         return float(loss), bool((logits.argmax(-1) == target).all())
 
     def generate_until_multi_round(self, requests: Sequence[Any]) -> list[str]:
-        """Conversations are not supported.
+        """Raise an error: conversations are not supported.
 
         Raises:
             ConfigError: Always.
@@ -183,7 +183,7 @@ class LmmsModel:
         raise ConfigError("tasks of several rounds are not supported by --model dyto, expected single questions")
 
     def _remember(self, request: Any, text: str) -> None:
-        """Tell lmms-eval's cache, where there is one."""
+        """Record answers in lmms-eval's cache, if there is one."""
         hook = getattr(self, "cache_hook", None)
         if hook is not None:
             hook.add_partial("generate_until", request.args[:2], text)
@@ -200,7 +200,7 @@ def _json(text: Any) -> dict[str, Any]:
 
 
 def _local(device: str | None) -> str | None:
-    """The device of this process: of several each has a CUDA device of its own."""
+    """Return the device of this process; several processes use one CUDA device each."""
     rank = os.environ.get("LOCAL_RANK")
     if device in (None, "auto", "cuda") and rank is not None and torch.cuda.is_available():
         return f"cuda:{int(rank) % torch.cuda.device_count()}"

@@ -1,4 +1,4 @@
-"""What lmms-eval's requests hold, in our terms."""
+"""Translation of lmms-eval's requests to our terms."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from dyto.prompts import CHAT_FORMATS, IMAGE, Prompt, prompt_for
 logger = logging.getLogger(__name__)
 
 SHAPING = ("do_sample", "temperature", "top_p", "top_k", "repetition_penalty", "length_penalty", "num_beams")
-"""Options of a task that say how an answer is written, beside `max_new_tokens` and `until`."""
+"""Generation options that a task may set, besides `max_new_tokens` and `until`."""
 
 MAX_NEW_TOKENS = 1024
-"""Where a task does not say, as in lmms-eval's own models."""
+"""Default number of new tokens, as in lmms-eval's own models."""
 
 
 def plain_prompt(chat: str) -> Prompt:
-    """A prompt that holds the video and what a task asks, and not a word more.
+    """Return a prompt with only the video and the task's question.
 
     Example:
         >>> plain_prompt("vicuna").text
@@ -35,19 +35,19 @@ def plain_prompt(chat: str) -> Prompt:
 
 
 def question_of(context: str) -> str:
-    """What a task asks, without the marks that it may hold for pictures: the video stands before it."""
+    """Return a task's question without marks for pictures, because the video comes before it."""
     for mark in (IMAGE, "<video>"):
         context = context.replace(mark, "")
     return context.strip()
 
 
 def name_of(visuals: Any, document: str) -> str:
-    """Under which a video is known again: its path, or else the document it belongs to."""
+    """Return the key of a video: its path, or else its document."""
     return visuals[0] if isinstance(visuals, (list, tuple)) and visuals and isinstance(visuals[0], str) else document
 
 
 def video_of(visuals: Any) -> Any:
-    """A path, or pictures, of what a task shows."""
+    """Return the video of a task as a path or pictures."""
     shown = list(visuals) if isinstance(visuals, (list, tuple)) else [visuals]
     if len(shown) == 1 and isinstance(shown[0], (str, os.PathLike)):
         return shown[0]
@@ -58,13 +58,13 @@ def video_of(visuals: Any) -> Any:
 
 
 def generation_of(options: Mapping[str, Any]) -> tuple[list[str], int, dict[str, Any]]:
-    """Of a task's options: where an answer ends, its most tokens, and how it is written."""
+    """Split a task's options into stop texts, the largest number of tokens, and generation options."""
     left = dict(options)
     until = left.pop("until", None) or []
     count = int(left.pop("max_new_tokens", None) or left.pop("max_gen_toks", None) or MAX_NEW_TOKENS)
     shaping = {key: left.pop(key) for key in SHAPING if key in left}
     if left:
-        logger.warning("options of the task that say nothing to this model: %s", ", ".join(sorted(left)))
+        logger.warning("this model ignores these options of the task: %s", ", ".join(sorted(left)))
     shaping = {key: value for key, value in shaping.items() if value is not None}
     if shaping.get("num_beams") == 1:
         del shaping["num_beams"]
@@ -75,6 +75,6 @@ def generation_of(options: Mapping[str, Any]) -> tuple[list[str], int, dict[str,
 
 
 def cut(text: str, until: Iterable[str]) -> str:
-    """A text up to the first of the ends in it."""
+    """Cut a text at the first of the given ends."""
     ends = [place for end in until if end and (place := text.find(end)) >= 0]
     return text[: min(ends)].rstrip() if ends else text

@@ -1,4 +1,4 @@
-"""Model families on stock transformers: one adapter each, found by the `model_type` of a checkpoint."""
+"""Model families on stock transformers, with one adapter each, chosen by the `model_type` of a checkpoint."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is first asked for: what lists models needs no torch."""
+    """Import a name on first use, so that listing models needs no torch."""
     if name in _HOME:
         return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""From tokens and prompts to answers: questions about any number of videos together, or one of them piece by piece."""
+"""Answers from tokens and prompts: questions about any number of videos in batches, or one answer piece by piece."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from dyto.models.streaming import stream_text
 from dyto.timing import Stopwatch
 
 VIDEOS_AT_A_TIME = 16
-"""Videos whose tokens are held together while questions about several are answered."""
+"""Number of videos whose tokens are held together while questions about several are answered."""
 
 
 @dataclass(frozen=True)
 class PreparedQuestion:
-    """A question, ready to be answered.
+    """A question, ready to answer.
 
     Attributes:
-        tokens: The video.
+        tokens: The encoded video.
         prompt: The tokenized prompt.
     """
 
@@ -37,17 +37,17 @@ def by_video(
     videos: int,
     one_each: bool,
 ) -> Iterator[dict[int, PreparedQuestion]]:
-    """Encode videos and go through their questions, those of some videos at a time.
+    """Encode videos and iterate over their questions, a few videos at a time.
 
     Args:
-        requests: Triples (video, question, choices); a path is known again by its text, all else by identity.
-        prompts: The tokenized prompt of each.
-        encode: Encodes a video; it is given the question, too.
-        videos: How many encoded videos are held at a time.
-        one_each: Whether every question needs an encoding of its own.
+        requests: Triples (video, question, choices); paths are compared by text, other videos by identity.
+        prompts: The tokenized prompt of each request.
+        encode: Function that encodes a video, given also the question.
+        videos: Number of encoded videos held at a time.
+        one_each: Whether every question needs its own encoding.
 
     Yields:
-        Questions, by their place among the requests.
+        Questions, by their index among the requests.
     """
     groups: dict[str | int, list[int]] = {}
     for index, (video, _, _) in enumerate(requests):
@@ -67,11 +67,11 @@ def by_video(
 
 
 class Answerer:
-    """Answers questions about encoded videos, together or piece by piece; the video read last is kept for the next.
+    """A model that answers questions about encoded videos, in batches or piece by piece; it keeps the last prefix.
 
     Args:
         model: The model.
-        keep_prefix: Whether anything is kept.
+        keep_prefix: Whether to keep the prefix of the last video.
     """
 
     def __init__(self, model: VideoModel, keep_prefix: bool = True) -> None:
@@ -86,17 +86,17 @@ class Answerer:
         on_stage: Callable[[str], None] | None,
         **options: Any,
     ) -> list[tuple[str, dict[str, float]]]:
-        """Answer questions in batches; each video is read by the language model once.
+        """Answer questions in batches; the language model reads each video once.
 
         Args:
             asked: The questions.
-            max_new_tokens: Most tokens of an answer.
-            batch_size: Questions answered at a time; None for as many as memory sensibly holds.
-            on_stage: Called with the name of each stage as it begins.
-            **options: Of `VideoModel.generate`.
+            max_new_tokens: Largest number of tokens in an answer.
+            batch_size: Number of questions answered at a time; None for as many as reasonably fit in memory.
+            on_stage: Called with each stage's name when it begins.
+            **options: Options of `VideoModel.generate`.
 
         Returns:
-            For each question the text, and the seconds of the stages that it shares with those answered with it.
+            For each question the text, and the seconds of its stages, which it shares with its batch.
 
         Raises:
             DoesNotFitError: A question does not fit the context.
@@ -132,17 +132,20 @@ class Answerer:
         start: str,
         **options: Any,
     ) -> Generator[str, None, tuple[str, dict[str, float]]]:
-        """Answer one question and yield the text as it is written; the other arguments are those of `answer`.
+        """Answer one question and yield the text as the model writes it.
 
         Args:
             one: The question.
-            max_new_tokens: Most tokens of the answer.
-            on_stage: Called with the name of each stage as it begins.
-            start: The part of the prompt that belongs to the answer, yielded before all else.
-            **options: Of `VideoModel.generate`.
+            max_new_tokens: Largest number of tokens in the answer.
+            on_stage: Called with each stage's name when it begins.
+            start: The part of the prompt that belongs to the answer; it is yielded first.
+            **options: Options of `VideoModel.generate`.
+
+        Yields:
+            Pieces of text.
 
         Returns:
-            What `answer` gives for this question.
+            The same as `answer` for this question.
         """
         watch = Stopwatch(self._model.device, on_stage)
         scaled = self._is_scaled(one, max_new_tokens)
@@ -156,7 +159,7 @@ class Answerer:
         return text, watch.seconds
 
     def forget(self) -> None:
-        """Free what is kept."""
+        """Free the kept prefix."""
         self._kept.forget()
 
     def _is_scaled(self, one: PreparedQuestion, max_new_tokens: int) -> bool:
@@ -167,7 +170,7 @@ class Answerer:
 
 
 def _neighbours(asked: Sequence[PreparedQuestion], members: Sequence[int]) -> list[int]:
-    """The members, those that share a prefix next to one another."""
+    """Order the members so that those with the same prefix are adjacent."""
     groups: dict[tuple[int, tuple[int, ...]], list[int]] = {}
     for index in members:
         one = asked[index]

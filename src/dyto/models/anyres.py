@@ -1,4 +1,4 @@
-"""Single pictures through LLaVA-NeXT's own path: a small copy of the whole, then tiles, a newline after each row."""
+"""Single pictures in LLaVA-NeXT's own path: a small copy of the picture, then tiles, with a newline after each row."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from dyto.models.towers import CHUNK_FRAMES, FrameTower
 
 @dataclass(frozen=True)
 class PictureTokens:
-    """What the language model reads of one picture.
+    """The tokens of one picture for the language model.
 
     Attributes:
-        data: (L, D) its tokens.
-        boxes: (L, 4) top, left, bottom and right of what each token sees, as shares of the picture; NaN for a token
-            that sees nothing, a newline.
+        data: (L, D) tokens.
+        boxes: (L, 4) top, left, bottom and right of each token's area, as fractions of the picture; NaN for a newline,
+            which has no area.
     """
 
     data: Tensor
@@ -33,10 +33,10 @@ class PictureTokens:
 
 
 class AnyresTower(FrameTower):
-    """A tower whose family reads a picture in tiles ("anyres"), as stock LLaVA-NeXT does."""
+    """A tower of a family that reads a picture in tiles ("anyres"), as stock LLaVA-NeXT does."""
 
     def picture_length(self, size: tuple[int, int]) -> int:
-        """The number of tokens of a picture of (height, width), with its tiles."""
+        """Return the number of tokens of a picture of (height, width), with its tiles."""
         return len(self._boxes(size, tiles=True))
 
     @torch.inference_mode()
@@ -45,10 +45,10 @@ class AnyresTower(FrameTower):
 
         Args:
             picture: (H, W, 3) uint8.
-            tiles: The whole and its tiles; False for the whole alone, squashed to the tower's square.
+            tiles: Whether to use its tiles too; False for the picture alone, squashed to the tower's square.
 
         Returns:
-            Its tokens, those of stock `get_image_features`.
+            The tokens, equal to stock `get_image_features`.
         """
         size = (picture.shape[0], picture.shape[1])
         boxes = self._boxes(size, tiles)
@@ -72,7 +72,7 @@ class AnyresTower(FrameTower):
         return int(self.model.config.vision_config.image_size)
 
     def _pack(self, parts: Tensor, size: tuple[int, int], newline: Tensor) -> Tensor:
-        """(L, D): the (1 + tiles, N, D) parts of a picture as stock transformers strings them together."""
+        """Join the (1 + tiles, N, D) parts of a picture to (L, D), as stock transformers does."""
         packed: Any = self.model.model.pack_image_features(
             [parts], torch.tensor([size]), vision_feature_select_strategy="default", image_newline=newline
         )
@@ -80,7 +80,7 @@ class AnyresTower(FrameTower):
         return tokens
 
     def _boxes(self, size: tuple[int, int], tiles: bool) -> FloatArray:
-        """(L, 4) `PictureTokens.boxes`: places of patches, strung together as the patches are."""
+        """Return (L, 4) `PictureTokens.boxes`: places of patches, joined in the same order as the patches."""
         side, (rows, cols) = self._side(), self.grid
         row, col = (place.reshape(-1, 1) for place in np.indices((rows, cols)))
         whole = np.hstack([row / rows, col / cols, (row + 1) / rows, (col + 1) / cols])  # (N, 4)
@@ -89,7 +89,7 @@ class AnyresTower(FrameTower):
         target = select_best_resolution(size, self.model.config.image_grid_pinpoints)
         blank = np.broadcast_to(np.uint8(0), (3, *size))
         shrunk = get_patch_output_size(blank, target, input_data_format=ChannelDimension.FIRST)
-        margin = [(target[axis] - shrunk[axis]) // 2 for axis in (0, 1)]  # the picture stands in the middle
+        margin = [(target[axis] - shrunk[axis]) // 2 for axis in (0, 1)]  # the picture is in the middle
         corners = [(top, left) for top in range(0, target[0], side) for left in range(0, target[1], side)]
         places = [
             (whole * side + np.array([top, left] * 2) - np.array(margin * 2)) / np.array([*shrunk, *shrunk])

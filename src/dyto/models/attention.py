@@ -1,4 +1,4 @@
-"""How much attention each patch of a frame receives in one layer of a tower."""
+"""Attention that each patch of a frame receives in one layer of a tower."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from dyto.errors import ConfigError
 
 
 def received_attention(states: Sequence[Tensor], layers: Sequence[Any], layer: int, has_cls: bool) -> Tensor:
-    """The attention that patches receive in one layer, the mean over its heads.
+    """Return the attention that patches receive in one layer, averaged over its heads.
 
     Args:
-        states: Of the tower: what goes into each layer, (B, 1 + P or P, C), and what the last one gives.
+        states: Inputs of the tower's layers, each (B, 1 + P or P, C), and the output of the last one.
         layers: The layers of the tower.
-        layer: Which one; negative from the end.
-        has_cls: True for the attention that CLS pays them; False, for a tower without one, for the mean of what
-            all patches pay them.
+        layer: Index of the layer; negative counts from the end.
+        has_cls: True for the attention from CLS; False, for a tower without CLS, for the mean attention from all
+            patches.
 
     Returns:
         (B, P) float32.
@@ -51,10 +51,10 @@ def received_attention(states: Sequence[Tensor], layers: Sequence[Any], layer: i
 
 
 def mean_of_squares(attention: Tensor, grid: tuple[int, int]) -> Tensor:
-    """The attention of tokens that each stand for a square of patches: the mean of theirs.
+    """Average attention over the square of patches behind each token.
 
     Args:
-        attention: (B, P) of the patches of a square frame, in raster order.
+        attention: (B, P) attention of the patches of a square frame, in raster order.
         grid: Rows and columns of the tokens.
 
     Returns:

@@ -1,7 +1,7 @@
-"""What every model family offers to the pipeline.
+"""The interface of every model family.
 
-A family implements the vision side (`encode`) and says where its parts are; `LanguageSide` and `Generates` do the
-rest. Most have a tower that takes frames of one size: see `dyto.models.towers.FrameTower`.
+A family implements the vision side (`encode`) and locates its parts; `LanguageSide` and `Generates` do the rest. Most
+families have a tower for frames of one size: see `dyto.models.towers.FrameTower`.
 """
 
 from __future__ import annotations
@@ -44,35 +44,35 @@ FORMER_NAMES = {
     "_tower": "tower",
     "_video_end": "video_end",
 }
-"""Methods that families of users may still define under these names."""
+"""Old method names that user-defined families may still use, with the new names."""
 
 
 class VideoModel(Generates):
     """One checkpoint of one family.
 
     Attributes:
-        name: As the user gave it.
+        name: Name of the model, as given by the user.
         model: The stock transformers model.
-        tokenizer: The stock tokenizer; it holds `<image>` as one token.
+        tokenizer: The stock tokenizer, with `<image>` as a single token.
         normalization: Mean and deviation of the tower's input.
-        chat: The chat format its prompts take, a key of `dyto.prompts.PROMPT_PAIRS`.
-        image_size: Height and width to which frames are resized before the tower, pixels; where a family takes
-            frames in their own aspect, what makes them of (height, width) in the source.
-        num_patches: Visual tokens per frame, N; the most there can be where it depends on the frames.
-        time_text: What is written before the tokens of each key frame, with `{seconds}` for its time; "" for nothing.
-        rope_factor: How many times the original context may be used; 1 for no scaling.
-        notices: What a reader of any of its answers should know.
+        chat: Chat format of its prompts, a key of `dyto.prompts.PROMPT_PAIRS`.
+        image_size: Height and width of the frames for the tower, in pixels; for a family with native aspect ratio, a
+            function from the source's (height, width) to these.
+        num_patches: Number of visual tokens per frame, N; the largest number if it depends on the frames.
+        time_text: Text before the tokens of each key frame, with `{seconds}` for its time; "" for none.
+        rope_factor: Factor by which the original context may be extended; 1 for no scaling.
+        notices: Notes for readers of any of its answers.
     """
 
     image_size: FrameSize
     num_patches: int
 
     def __init_subclass__(cls, **more: Any) -> None:
-        """Take the names that methods of a family had before 0.2.0, with a warning."""
+        """Accept the method names from before 0.2.0, with a warning."""
         super().__init_subclass__(**more)
         for former, name in FORMER_NAMES.items():
             if former in vars(cls):
-                warnings.warn(f"{cls.__name__}.{former} is called {name} now", DeprecationWarning, stacklevel=2)
+                warnings.warn(f"{cls.__name__}.{former} was renamed: use {name}", DeprecationWarning, stacklevel=2)
                 setattr(cls, name, vars(cls)[former])
 
     @abstractmethod
@@ -81,24 +81,23 @@ class VideoModel(Generates):
 
         Args:
             images: Frames, or uint8 (H, W, 3) pictures of any size.
-            attention_layer: Layer of the tower whose attention to the patches is wanted, too.
+            attention_layer: Layer of the tower whose attention to the patches should be returned too.
 
         Returns:
-            Their features; patches are projected only when asked for. The attention is None where a family has none to
-            give.
+            The features; patches are projected only on request. The attention is None if the family has none.
 
         Raises:
-            ConfigError: No pictures, or the tower has no such layer.
+            ConfigError: There are no pictures, or the tower has no such layer.
         """
 
     def seeing_by(self, encode: Callable[..., FrameFeatures]) -> VideoModel:
-        """The same model whose frames are encoded by another function, called like `encode`.
+        """Return a copy of the model that encodes frames with another function, called like `encode`.
 
         Returns:
-            A copy that shares all weights.
+            The copy, which shares all weights.
         """
         copied = copy.copy(self)
-        setattr(copied, "encode", encode)  # noqa: B010 - instead of the method, for this copy alone
+        setattr(copied, "encode", encode)  # noqa: B010 - replaces the method in this copy only
         return copied
 
     def account(self, tokens: VisualTokens, question: str, choices: Sequence[str] | None) -> Mapping[str, Any]:
@@ -115,7 +114,7 @@ class VideoModel(Generates):
         return {}
 
     def tower(self) -> Any:
-        """The module of the tower."""
+        """Return the module of the tower."""
         return self.model.model.vision_tower
 
     @cached_property
@@ -123,17 +122,17 @@ class VideoModel(Generates):
         return CompiledBlocks(self.tower())
 
     def compiled_tower(self) -> AbstractContextManager[None]:
-        """Lets the layers of the tower run compiled inside a block; for one thread at a time.
+        """Run the layers of the tower compiled inside a block, for one thread at a time.
 
         Compiling takes some seconds the first time, and again for frames of another shape or number. Features differ
-        by rounding. Where torch cannot compile, or parts of the model lie on several devices, nothing changes.
+        by rounding. If torch cannot compile, or the model is spread over several devices, nothing changes.
         """
         possible = not spread_out(self.model) and can_compile(self.device.type)
         return self._compiled_blocks.running() if possible else nullcontext()
 
     @torch.inference_mode()
     def embed_text(self, text: str) -> Tensor:
-        """(n, D) embeddings of the words of a text, in the space of the patches, for strategies that look at it."""
+        """Return (n, D) embeddings of the words of a text, in the space of the patches, for strategies that use it."""
         written = token_ids(self.tokenizer, text, add_special_tokens=False).to(self.device)
         words: Tensor = self.model.get_input_embeddings()(written)
         return words

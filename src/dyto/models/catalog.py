@@ -1,4 +1,4 @@
-"""Models by short name, with what somebody must know before downloading them."""
+"""Models by short name, with the facts to know before downloading them."""
 
 from __future__ import annotations
 

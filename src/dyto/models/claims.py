@@ -1,7 +1,7 @@
-"""What a config.json claims, looked at before anything is built by it, and without what is not for it to say.
+"""Checks of a config.json before anything is built from it, and removal of keys that it must not set.
 
-A few bytes can claim a model of any size, and name programs, places and kernels. Here the sizes are bounded, in one
-table, and the rest is left out: a checkpoint says what its model is, not what is run.
+A few bytes can claim a model of any size, and name programs, places and kernels. Here one table limits the sizes, and
+the rest is removed: a checkpoint describes its model, but does not choose what is run.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from dyto.errors import ModelError
 
 @dataclass(frozen=True)
 class Bound:
-    """What numbers of some names may be.
+    """Limits on the numbers of some config keys.
 
     Attributes:
-        what: What they count.
-        least: The smallest.
-        most: The largest.
-        exact: Names that hold nothing but whole numbers, or lists of them; None too where it ends in "?".
-        like: A pattern of further names, whose numbers are bounded alike.
+        what: The quantity that they count.
+        least: The smallest allowed number.
+        most: The largest allowed number.
+        exact: Keys that hold only whole numbers, or lists of them; a trailing "?" also allows None.
+        like: A pattern of further keys with the same limits.
     """
 
     what: str
@@ -34,7 +34,7 @@ class Bound:
     like: str = "(?!)"
 
     def names(self, key: str) -> bool:
-        """Whether it is for this name."""
+        """Return whether the limits apply to this key."""
         return key in self.exact or f"{key}?" in self.exact or re.search(self.like, key) is not None
 
 
@@ -54,14 +54,14 @@ BOUNDS = (
     Bound("layers", -1000, 1000, (), "layers?$|_indexes$"),
     Bound("times", 1e-6, 1e6, (), "(ratio|factor|stride)$"),
 )  # fmt: skip
-"""The first that is for a name counts. The largest models there are stay far within: Llama 3.1 405B has 126 layers of
-16,384 numbers a token, Gemma 3 has 262,208 words, Llama 4 reads 10,485,760 places, Kimi K2 has 384 experts."""
+"""The limits; the first that applies to a key counts. The largest models are far below: Llama 3.1 405B has 126 layers
+of 16,384 numbers a token, Gemma 3 has 262,208 words, Llama 4 reads 10,485,760 places, Kimi K2 has 384 experts."""
 
 REST = Bound("", -(1 << 31), 1 << 31)
-"""Whole numbers of any other name."""
+"""Limits on whole numbers of all other keys."""
 
 MOST_DEPTH = 32
-"""Objects and lists inside one another."""
+"""Largest nesting depth of objects and lists."""
 
 NOT_ITS_OWN = frozenset({
     "auto_map", "custom_pipelines", "custom_generate", "configuration_files", "transformers_weights",
@@ -69,24 +69,24 @@ NOT_ITS_OWN = frozenset({
     "experts_implementation", "_experts_implementation", "_experts_implementation_internal", "kernel_config",
     "use_kernels", "fusion_config", "distributed_config",
 })  # fmt: skip
-"""What a config.json is not asked: which programs are run, where they and the weights lie, and by which kernels."""
+"""Keys that a config.json must not set: programs, their places and those of weights, and kernels."""
 
 QUANTIZED = ("awq", "bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit", "compressed-tensors", "fp8", "gptq")
-"""Ways in which the weights of a checkpoint may be quantized."""
+"""Allowed quantization methods of a checkpoint's weights."""
 
 
 def checked_claims(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Check a config.json, and leave out what is not for it to say.
+    """Check a config.json, and remove keys that it must not set.
 
     Args:
-        name: The model, for errors.
-        config: What the file holds.
+        name: Name of the model, for errors.
+        config: Content of the file.
 
     Returns:
-        A copy without the keys of `NOT_ITS_OWN`, at any depth.
+        A copy without the keys in `NOT_ITS_OWN`, at any depth.
 
     Raises:
-        ModelError: A size beyond its bound, or a value of another kind than it must be; the message names it.
+        ModelError: A size exceeds its limit, or a value has the wrong type; the message names it.
 
     Example:
         >>> checked_claims("m", {"hidden_size": 64, "auto_map": {"AutoModel": "evil.Model"}})
@@ -130,7 +130,7 @@ def _checked(name: str, path: tuple[str, ...], value: Any) -> Any:
 
 
 def _check_heads(name: str, path: tuple[str, ...], config: Mapping[str, Any]) -> None:
-    """Fail on numbers of heads that do not share out what they should."""
+    """Check that the numbers of heads divide evenly."""
 
     def whole(key: str) -> int:
         value = config.get(key)

@@ -1,4 +1,4 @@
-"""Compiled layers of a tower, and compiled steps of an answer: for many videos, since compiling takes a while."""
+"""Compiled tower layers and compiled answer steps, for many videos, because compiling takes a while."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from dyto.models.stock import StockModel
 log = logging.getLogger(__name__)
 
 ROOM = 256
-"""Places of a static cache are rounded up to a multiple of this, so that most texts share what is compiled."""
+"""Multiple to which the places of a static cache are rounded up, so that most texts share compiled code."""
 
 
 @cache
 def can_compile(device_type: str) -> bool:
-    """Whether torch compiles for a kind of device: found out once, by compiling something small.
+    """Return whether torch can compile for a kind of device; tested once, with a small function.
 
-    On a CPU it needs a C++ compiler, on CUDA Triton.
+    A CPU needs a C++ compiler, CUDA needs Triton.
     """
     try:
         torch.compile(lambda x: x + 1)(torch.zeros(1, device=device_type))
-    except Exception as err:  # noqa: BLE001 - whatever it lacks, the answer is no
+    except Exception as err:  # noqa: BLE001 - for any error the answer is no
         reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
         log.warning("nothing is compiled, since torch cannot here (%s): the saving 'compiled' does nothing", reason)
         return False
@@ -38,7 +38,7 @@ def can_compile(device_type: str) -> bool:
 
 @contextmanager
 def compile_errors() -> Iterator[None]:
-    """Say of what torch cannot compile inside the block what to do.
+    """Turn torch's compile errors inside the block into one that says what to do.
 
     Raises:
         ModelError: Torch could not compile a layer or a step.
@@ -55,7 +55,7 @@ def compile_errors() -> Iterator[None]:
 
 
 def blocks_of(module: nn.Module) -> list[nn.Module]:
-    """The layers of a transformer, whatever they are called: the longest list of modules in it.
+    """Return the layers of a transformer, under any name: the longest list of modules in it.
 
     Example:
         >>> from torch import nn
@@ -67,10 +67,10 @@ def blocks_of(module: nn.Module) -> list[nn.Module]:
 
 
 class CompiledBlocks:
-    """The layers of a tower, which can run compiled: each alone, so that one compiled layer serves all of them.
+    """The layers of a tower, which can run compiled: each separately, so that one compilation serves all.
 
     Args:
-        tower: Whose layers they are.
+        tower: The tower.
     """
 
     def __init__(self, tower: nn.Module) -> None:
@@ -79,7 +79,7 @@ class CompiledBlocks:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Let the layers run compiled inside the block; afterwards the tower is as it was.
+        """Run the layers compiled inside the block; afterwards the tower is unchanged.
 
         Raises:
             ModelError: Torch cannot compile them.
@@ -101,19 +101,19 @@ class CompiledBlocks:
 
 
 class StaticRoom:
-    """A static cache that is used again: what is compiled, or recorded as a CUDA graph, stands for its addresses."""
+    """A reusable static cache, because compiled code and CUDA graphs refer to its addresses."""
 
     def __init__(self) -> None:
         self._cache: StaticCache | None = None
         self._shape: tuple[int, int] = (0, 0)
 
     def filled(self, prefix: DynamicCache, config: Any, places: int) -> StaticCache | None:
-        """The static cache with the keys and values of a prefix in it.
+        """Fill the static cache with the keys and values of a prefix.
 
         Args:
             prefix: (Q, h, P, d) keys and values of every layer.
-            config: Of the text model.
-            places: That there must be room for, P included.
+            config: Config of the text model.
+            places: Number of places that must fit, including P.
 
         Returns:
             The cache; None for a model with layers that see a window of places only, or keep states.
@@ -122,7 +122,7 @@ class StaticRoom:
             return None
         shape = (len(prefix.layers[0].keys), -(-places // ROOM) * ROOM)
         if self._cache is None or self._shape != shape:
-            self._cache = None  # the old one is freed before the new one is made
+            self._cache = None  # free the old cache before making the new one
             self._cache, self._shape = StaticCache(config=config, max_cache_len=shape[1]), shape
         self._cache.reset()
         for static, layer in zip(self._cache.layers, prefix.layers, strict=True):
@@ -131,19 +131,19 @@ class StaticRoom:
 
 
 def compiled_steps(options: Any, device: torch.device) -> None:
-    """Tell stock `generate`, given a static cache, to compile its steps: on CUDA as a graph, in a thread that may.
+    """Make stock `generate`, given a static cache, compile its steps; on CUDA as a graph, if the thread can record one.
 
     Args:
-        options: Its generation config, which is changed.
-        device: Where the model is.
+        options: Generation config to change.
+        device: Device of the model.
     """
     if device.type != "cuda" or not _records_graphs():
         options.compile_config = CompileConfig(mode="default")
-        options.compile_config._compile_all_devices = True  # otherwise it compiles on accelerators alone
+        options.compile_config._compile_all_devices = True  # otherwise it compiles only on accelerators
 
 
 def _records_graphs() -> bool:
-    """Whether torch records CUDA graphs in this thread: before 2.13 only in the one that was the first to ask for it.
+    """Return whether torch records CUDA graphs in this thread; before 2.13 only the first thread that asked could.
 
     Source: https://github.com/pytorch/pytorch/issues/123177
     """
@@ -153,6 +153,6 @@ def _records_graphs() -> bool:
 
 
 def spread_out(model: StockModel) -> bool:
-    """Whether parts of a model lie on several devices: then its layers move their input, and are left alone."""
+    """Return whether a model is spread over several devices; its layers then move their input, and stay uncompiled."""
     places: Sequence[Any] = list(getattr(model, "hf_device_map", {}).values())
     return len(set(places)) > 1

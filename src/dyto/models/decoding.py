@@ -1,4 +1,4 @@
-"""How an answer is written: the generation options that may be set, and what stock transformers is told."""
+"""Decoding of answers: the allowed generation options, and the config for stock transformers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dyto.errors import ConfigError, unknown
 from dyto.models.stock import StockModel, Tokenizer
 
 SET_OTHERWISE = ("max_new_tokens", "batch_size", "streamer", "stop")
-"""Options that have an argument of their own."""
+"""Options that have their own argument."""
 
 UNSUPPORTED = (
     "num_beams", "num_beam_groups", "num_return_sequences", "return_dict_in_generate", "stop_strings", "guidance_scale",
@@ -23,8 +23,8 @@ UNSUPPORTED = (
     "max_length", "min_length", "use_cache", "cache_implementation", "cache_config", "max_cache_len",
     "prompt_lookup_num_tokens", "assistant_early_exit", "is_assistant",
 )  # fmt: skip
-"""Options that want more than one continuation of a kept prefix, another cache, the ids of the prompt, or another
-result than a text; and lengths that count the prompt."""
+"""Unsupported options: they need several continuations of a kept prefix, another cache, the ids of the prompt, or a
+result other than a text; or they are lengths that count the prompt."""
 
 GREEDY: dict[str, Any] = {
     "do_sample": False, "num_beams": 1, "num_return_sequences": 1, "temperature": 1.0, "top_k": 50, "top_p": 1.0,
@@ -35,22 +35,22 @@ GREEDY: dict[str, Any] = {
     "output_logits": False, "output_attentions": False, "output_hidden_states": False,
     "return_dict_in_generate": False,
 }  # fmt: skip
-"""How an answer is written: the likeliest token every time. What a sampler is told counts once `do_sample` is True.
-Every other option of transformers is off, see `without_options`."""
+"""Defaults: the likeliest token at every step. Sampler options take effect when `do_sample` is True. Every other option
+of transformers is off, see `without_options`."""
 
 
 def check_generation(max_new_tokens: int, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Check what was asked of the generation before anything runs.
+    """Check generation options before anything runs.
 
     Args:
-        max_new_tokens: Most tokens of an answer.
+        max_new_tokens: Largest number of tokens in an answer.
         options: Generation options of transformers, such as `do_sample`; None for none.
 
     Returns:
         The options.
 
     Raises:
-        ConfigError: No token allowed, or an option that is unknown, unsupported or set by another argument.
+        ConfigError: No token is allowed, or an option is unknown, unsupported or has its own argument.
 
     Example:
         >>> check_generation(10, {"do_sample": True, "temperature": 0.7})
@@ -73,12 +73,12 @@ def check_generation(max_new_tokens: int, options: Mapping[str, Any] | None) -> 
 def generation_config(
     model: StockModel, tokenizer: Tokenizer, max_new_tokens: int, options: Mapping[str, Any]
 ) -> GenerationConfig:
-    """The config for one call of `generate`: greedy unless the options say otherwise, whatever the checkpoint says.
+    """Return the config for one call of `generate`: greedy unless `options` differ, whatever the checkpoint says.
 
     Args:
-        model: The stock model, of whose own config only the ids count with which an answer ends.
-        tokenizer: Asked where the model says nothing.
-        max_new_tokens: Most tokens of an answer.
+        model: The stock model; only the end ids of its own config count.
+        tokenizer: Source of the end ids if the model has none.
+        max_new_tokens: Largest number of tokens in an answer.
         options: Generation options of transformers.
     """
     ends = end_ids(model, tokenizer)
@@ -88,19 +88,19 @@ def generation_config(
         **GREEDY,
         "max_new_tokens": max_new_tokens,
         "eos_token_id": ends or None,
-        "pad_token_id": next(pad for pad in pads if pad < size),  # one above the vocabulary cannot be embedded
+        "pad_token_id": next(pad for pad in pads if pad < size),  # an id above the vocabulary cannot be embedded
         "bos_token_id": tokenizer.bos_token_id,
     }
     return GenerationConfig(**{**told, **options})
 
 
 def stated_options(model: StockModel, tokenizer: Tokenizer, max_new_tokens: int) -> dict[str, Any]:
-    """What `generate` is told where a caller asks for nothing else, for a record; every other option is off.
+    """Return the default options of `generate`, for a record; every other option is off.
 
     Args:
         model: The stock model.
-        tokenizer: Its tokenizer.
-        max_new_tokens: Most tokens of an answer.
+        tokenizer: The model's tokenizer.
+        max_new_tokens: Largest number of tokens in an answer.
     """
     told = vars(generation_config(model, tokenizer, max_new_tokens, {}))
     return {
@@ -111,15 +111,14 @@ def stated_options(model: StockModel, tokenizer: Tokenizer, max_new_tokens: int)
 
 
 def end_ids(model: StockModel, tokenizer: Tokenizer) -> list[int]:
-    """The tokens with which an answer ends: as the checkpoint's generation_config.json says, or else its config.json
-    and its tokenizer.
+    """Return the ids that end an answer: from generation_config.json, or else from config.json and the tokenizer.
 
     Args:
         model: The stock model.
-        tokenizer: Its tokenizer.
+        tokenizer: The model's tokenizer.
 
     Returns:
-        Their ids; empty where nothing names any.
+        The ids; empty if none are named.
     """
     config = model.config
     own = _ids(model.generation_config.eos_token_id)
@@ -131,17 +130,17 @@ def end_ids(model: StockModel, tokenizer: Tokenizer) -> list[int]:
 
 
 def _ids(said: Any) -> list[int]:
-    """The ids among what a file says: one, or a list, or lists in lists; each once."""
+    """Return the ids in a file's value: one, a list, or nested lists; each once."""
     if isinstance(said, Iterable) and not isinstance(said, (str, bytes, Mapping)):
         return list(dict.fromkeys(number for one in said for number in _ids(one)))
     return [said] if isinstance(said, int) and not isinstance(said, bool) and said >= 0 else []
 
 
 def without_options(model: StockModel) -> Any:
-    """The same stock model, of whose own generation config nothing is left.
+    """Return the same stock model without its own generation config.
 
-    Stock `generate` fills what it is not told from `model.generation_config`, which a checkpoint may have filled with
-    penalties, beams and lengths. The weights are shared, and the model itself stays as its owner has it.
+    Stock `generate` fills missing options from `model.generation_config`, where a checkpoint may have put penalties,
+    beams and lengths. The weights are shared, and the original model is unchanged.
 
     Args:
         model: A stock model.
@@ -175,7 +174,7 @@ def taking_embeds(prepare: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def through_end(ids: Tensor, ends: int | Sequence[int] | None) -> list[Tensor]:
-    """Answers of one batch, each up to the token that ended it; what follows only fills it up.
+    """Cut the answers of one batch after their end tokens; the rest is padding.
 
     Args:
         ids: (Q, n) ids.
@@ -191,10 +190,10 @@ def through_end(ids: Tensor, ends: int | Sequence[int] | None) -> list[Tensor]:
 
 
 def stopping(stop: Callable[[], bool]) -> list[Callable[..., Tensor]]:
-    """Stopping criteria that end all answers of a batch as soon as `stop` says so.
+    """Return stopping criteria that end all answers of a batch when `stop` returns True.
 
     Args:
-        stop: Asked after each token.
+        stop: Function called after each token.
     """
 
     def criterion(ids: Tensor, scores: Any, **_: Any) -> Tensor:
@@ -207,13 +206,13 @@ def check_time_text(text: str) -> str:
     """Check a format for the time of a frame.
 
     Args:
-        text: With `{seconds}`, which may say how it is written; "" for none.
+        text: Text with `{seconds}`, optionally with a format; "" for none.
 
     Returns:
         The format.
 
     Raises:
-        ConfigError: It cannot be filled.
+        ConfigError: The format cannot be filled.
 
     Example:
         >>> check_time_text("second {seconds:.1f}: ").format(seconds=12.25)

@@ -1,4 +1,4 @@
-"""DeepStack: what several layers of a tower saw of each token, for families that hand it to their language model."""
+"""DeepStack: features of several tower layers for each token, for families that pass them to the language model."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from dyto.features import FrameFeatures, VisualTokens
 
 
 def with_deep(tokens: VisualTokens, seen: Sequence[FrameFeatures]) -> VisualTokens:
-    """Give tokens their DeepStack features, by where they come from.
+    """Add DeepStack features to tokens, derived from their sources.
 
-    Any strategy's tokens can be given them: their key frames are looked up among the frames that it encoded.
+    This works for any strategy: the key frames are looked up among the frames that it encoded.
 
     Args:
-        tokens: What a strategy made.
-        seen: The features of the frames that it was given, in the order in which it asked for them; none of a family
-            without DeepStack.
+        tokens: Tokens from a strategy.
+        seen: Features of the frames that the strategy encoded, in order; none for a family without DeepStack.
 
     Returns:
-        The tokens with `deep`; as they are where they have it already or the family has none.
+        The tokens with `deep`; unchanged if they already have it or the family has none.
 
     Raises:
-        ConfigError: The key frames are not among those encoded, or tokens come from no patch.
+        ConfigError: The key frames were not encoded, or tokens have no patch.
     """
     if tokens.deep is not None or not seen:
         return tokens

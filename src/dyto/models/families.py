@@ -1,4 +1,4 @@
-"""The table of families: all that has to be known of a model type before its adapter is imported.
+"""The table of families: everything that must be known about a model type before its adapter is imported.
 
 A family is one file, a subclass of `dyto.models.VideoModel`, and one row of `FAMILIES`.
 """
@@ -32,7 +32,7 @@ UNIT = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model that a short name stands for.
+    """A model with a short name.
 
     Attributes:
         source: Hub name, or "" for the one that ships with the package.
@@ -55,13 +55,13 @@ class Family:
 
     Attributes:
         adapter: "module:class" of the adapter.
-        stock: The class of transformers that the adapter drives.
-        chat: The chat format that the family was trained with; None where it goes by the language model.
-        qwen_chat: That of its checkpoints whose language model is a Qwen, where `chat` is None.
-        reader: "module:function" that takes the arguments of a call to the stock model apart, for `dyto.compressing`.
-        normalization: What the family's processor does by default; None for that of the tower.
-        sees_both_ways: Whether the tokens of a picture attend to one another in both directions.
-        models: Short names, in the order in which they are listed.
+        stock: The transformers class that the adapter drives.
+        chat: The chat format that the family was trained with; None if it depends on the language model.
+        qwen_chat: Chat format of its checkpoints with a Qwen language model, if `chat` is None.
+        reader: "module:function" that reads the arguments of a call to the stock model, for `dyto.compressing`.
+        normalization: Default normalisation of the family's processor; None for the tower's.
+        sees_both_ways: Whether the tokens of a picture attend to each other in both directions.
+        models: Short names, in listing order.
     """
 
     adapter: str
@@ -75,17 +75,17 @@ class Family:
 
     @property
     def adapter_class(self) -> Any:
-        """The adapter, imported: a subclass of `dyto.models.VideoModel`."""
+        """Import the adapter, a subclass of `dyto.models.VideoModel`."""
         return _imported(self.adapter)
 
     @property
     def stock_class(self) -> Any:
-        """The class of transformers, imported, without the Auto classes and what they import."""
+        """Import the transformers class, without the Auto classes and their imports."""
         return getattr(import_module("transformers"), self.stock)
 
     @property
     def read_call(self) -> Any:
-        """The reader, imported; see `dyto.dropin.readers.Reader`."""
+        """Import the reader, see `dyto.dropin.readers.Reader`."""
         return _imported(self.reader)
 
 
@@ -306,4 +306,4 @@ FAMILIES: dict[str, Family] = {
     ),
     "vipllava": Family("dyto.models.vipllava:VipLlava", "VipLlavaForConditionalGeneration", VIPLLAVA),
 }
-"""For each `model_type` of a config."""
+"""All families by the `model_type` of a config."""

@@ -1,4 +1,4 @@
-"""What lies beside the weights of a checkpoint: its small files, and how they are fetched."""
+"""The small files beside the weights of a checkpoint, and their download."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from dyto.errors import ModelError
 from dyto.models.pixels import Normalization
 
 MOST_BYTES = {"tokenizer.json": 256 << 20, "tokenizer.model": 64 << 20, "model.safetensors.index.json": 64 << 20}
-"""Most bytes of some files of a checkpoint. (The largest tokenizer.json there is, Gemma's, takes 33 MB.)"""
+"""Size limits of some files of a checkpoint, in bytes. (The largest known tokenizer.json, Gemma's, has 33 MB.)"""
 
 MOST_OTHER_BYTES = 16 << 20
-"""Of any other that is no file of weights."""
+"""Size limit of any other file that does not hold weights, in bytes."""
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
@@ -31,7 +31,7 @@ TOKENIZER_FILES = (
 
 @contextmanager
 def no_progress_bars() -> Iterator[None]:
-    """Silence the bars of transformers, such as that of loading weights; those of downloads stay."""
+    """Silence the progress bars of transformers, such as for loading weights; download bars stay."""
     shown, downloads = hf_logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
     hf_logging.disable_progress_bar()
     if downloads:
@@ -46,9 +46,9 @@ def no_progress_bars() -> Iterator[None]:
 
 
 def read_ends(source: str, revision: str | None) -> GenerationConfig:
-    """The ids with which texts begin, end and are filled up, of a checkpoint's generation_config.json.
+    """Read the ids for the beginning, end and padding of texts from a checkpoint's generation_config.json.
 
-    Nothing else of it is read: how an answer is written is for the caller to say, see `dyto.models.decoding`.
+    Nothing else is read from it: the caller decides how to decode, see `dyto.models.decoding`.
     """
     said = read_json(source, "generation_config.json", revision) or {}
     ends = {name: said.get(name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
@@ -63,10 +63,10 @@ def read_ends(source: str, revision: str | None) -> GenerationConfig:
 
 
 def find_file(source: str, name: str, revision: str | None) -> str | None:
-    """The path of a checkpoint's file, downloaded where need be; None if it has no such file.
+    """Return the path of a checkpoint's file, downloaded if necessary; None if there is no such file.
 
     Raises:
-        ModelError: It is larger than such a file can be.
+        ModelError: The file is larger than its limit.
     """
     found: str | None = cached_file(
         source,
@@ -81,10 +81,10 @@ def find_file(source: str, name: str, revision: str | None) -> str | None:
 
 
 def check_bytes(source: str, file: Path) -> None:
-    """Fail on a file that is larger than one of its name can be, before it is read.
+    """Check the size of a file before it is read.
 
     Raises:
-        ModelError: It is.
+        ModelError: The file is larger than its limit.
     """
     size, most = file.stat().st_size, MOST_BYTES.get(file.name, MOST_OTHER_BYTES)
     if size > most:
@@ -118,16 +118,16 @@ def read_normalization(
 
 
 def read_json(source: str, name: str, revision: str | None) -> dict[str, Any] | None:
-    """The object in a JSON file of a checkpoint; None if it has no such file."""
+    """Read the object in a JSON file of a checkpoint; None if there is no such file."""
     path = find_file(source, name, revision)
     return None if path is None else parse_json(source, Path(path))
 
 
 def parse_json(source: str, path: Path) -> dict[str, Any]:
-    """The object in a JSON file of a checkpoint.
+    """Parse the object in a JSON file of a checkpoint.
 
     Raises:
-        ModelError: It is none, or too large.
+        ModelError: The file is not a JSON object, or too large.
     """
     check_bytes(source, path)
     try:

@@ -1,4 +1,4 @@
-"""NaN and infinity in what a language model computes: noticed where they appear, and traced to a weight."""
+"""Detection of NaN and infinity in a language model's results, and tracing to a weight."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dyto.models.stock import StockModel
 
 
 def bad_weight(model: StockModel) -> str | None:
-    """The first weight of a model that holds NaN or infinity; None if none does. Reads them all.
+    """Return the first weight of a model that holds NaN or infinity, or None; it reads all weights.
 
     Args:
-        model: StockModel module; weights that were offloaded are not looked at.
+        model: The stock model; offloaded weights are not checked.
 
     Example:
         >>> layer = torch.nn.Linear(2, 2)
@@ -28,7 +28,7 @@ def bad_weight(model: StockModel) -> str | None:
 
 
 def _is_finite(numbers: Tensor) -> bool:
-    """Whether all are numbers, in one pass: what is none is the smallest or the largest, 0.05 s a GB on one core."""
+    """Return whether all values are finite, in one pass over minimum and maximum (0.05 s per GB on one core)."""
     if not numbers.numel():
         return True
     if hasattr(numbers, "__tensor_flatten__"):  # of parts, as torchao keeps quantized weights: numbers and their scales
@@ -40,14 +40,14 @@ def _is_finite(numbers: Tensor) -> bool:
 
 
 def check_weights(source: str, model: StockModel) -> None:
-    """Refuse a model in whose weights there is NaN or infinity.
+    """Refuse a model with NaN or infinity in its weights.
 
     Args:
-        source: Where it was loaded from.
-        model: The stock model; weights that were offloaded, or quantized to whole numbers, are not looked at.
+        source: Source of the model.
+        model: The stock model; weights that are offloaded, or quantized to integers, are not checked.
 
     Raises:
-        BadFeaturesError: There is some; the message names the weight.
+        BadFeaturesError: A weight holds NaN or infinity; the message names it.
     """
     name = bad_weight(model)
     if name is None:
@@ -61,12 +61,12 @@ def check_weights(source: str, model: StockModel) -> None:
 
 
 def check_computed(numbers: Tensor, model: StockModel, while_: str) -> None:
-    """Refuse what a language model computed if some of it is no number.
+    """Refuse results of a language model that hold NaN or infinity.
 
     Args:
-        numbers: States or logits, as they came out.
-        model: The stock model, in which the cause is looked for.
-        while_: What it was doing.
+        numbers: States or logits from the model.
+        model: The stock model, to find the cause.
+        while_: What the model was doing.
 
     Raises:
         BadFeaturesError: NaN or infinity; the message names the weight that holds it, or the dtype that overflows.
@@ -76,11 +76,11 @@ def check_computed(numbers: Tensor, model: StockModel, while_: str) -> None:
 
 
 def not_finite(model: StockModel, while_: str) -> BadFeaturesError:
-    """The error for NaN or infinity out of a language model, with its likely cause.
+    """Return the error for NaN or infinity from a language model, with the likely cause.
 
     Args:
         model: The stock model.
-        while_: What it was doing.
+        while_: What the model was doing.
     """
     return BadFeaturesError(
         f"the language model gave NaN or infinity while it {while_}, expected numbers: {cause(model)}"
@@ -88,7 +88,7 @@ def not_finite(model: StockModel, while_: str) -> BadFeaturesError:
 
 
 def cause(model: StockModel) -> str:
-    """Why a model computes NaN or infinity, as far as can be told, and what to do.
+    """Return the likely cause of NaN or infinity in a model, and what to do.
 
     Args:
         model: The stock model.
@@ -102,21 +102,21 @@ def cause(model: StockModel) -> str:
 
 
 class FiniteScores:
-    """Stops an answer at the first token that would be chosen by NaN or infinity.
+    """A logits processor that stops an answer at the first token with NaN or infinity among its scores.
 
     Args:
-        model: The stock model, in which the cause is looked for.
-        masked: Whether options of the answer rule tokens out, by -inf: then those alone are no fault.
+        model: The stock model, to find the cause.
+        masked: Whether options of the answer exclude tokens with -inf, which is then not an error.
     """
 
     def __init__(self, model: StockModel, masked: bool) -> None:
         self._model, self._masked = model, masked
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """See `transformers.LogitsProcessor`; the scores come back as they are.
+        """Check the scores as a `transformers.LogitsProcessor`, and return them unchanged.
 
         Raises:
-            BadFeaturesError: No token can be chosen by these scores.
+            BadFeaturesError: No token can be chosen with these scores.
         """
         check_computed(scores.amax(-1) if self._masked else scores, self._model, "wrote the answer")
         return scores

@@ -1,7 +1,7 @@
-"""How a family brings a frame to its tower's square: what is cut off, what is squashed, and by which filter.
+"""Framing: how a family fits a frame to its tower's square by cropping or squashing, and with which filter.
 
-Stock image processors resize with PIL as well, so a frame is brought to the same bytes. Their video processors
-resize with torchvision, which rounds some pixels to a neighbouring value.
+Stock image processors also resize with PIL, so the bytes of a frame are the same. Stock video processors resize with
+torchvision, which rounds some pixels differently.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dyto.models.pixels import MOST_ASPECT, Pictures
 
 @dataclass(frozen=True)
 class ShortestSide:
-    """The size of a frame whose shorter side is shrunk to `side`, its aspect kept; a smaller one is kept as it is.
+    """The size of a frame whose shorter side is shrunk to `side`, keeping the aspect ratio; smaller frames stay.
 
     Example:
         >>> ShortestSide(336)(720, 1280), ShortestSide(336)(90, 160)
@@ -28,11 +28,11 @@ class ShortestSide:
     side: int
 
     def __call__(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) for a frame of this size."""
+        """Return (height, width) for a frame of this size."""
         return self.scaled(height, width) if min(height, width) > self.side else (height, width)
 
     def scaled(self, height: int, width: int) -> tuple[int, int]:
-        """The same, but a smaller frame is enlarged.
+        """Return (height, width), but enlarge smaller frames.
 
         Raises:
             VideoError: One side is so much longer than the other that the enlarged frame would fill the memory.
@@ -49,7 +49,7 @@ class ShortestSide:
 
 @dataclass(frozen=True)
 class LongestSide:
-    """The size of a frame whose longer side becomes `side`, its aspect kept, the shorter one even.
+    """The size of a frame whose longer side becomes `side`, keeping the aspect ratio, with an even shorter side.
 
     Example:
         >>> LongestSide(512)(720, 1280)
@@ -59,7 +59,7 @@ class LongestSide:
     side: int
 
     def __call__(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) for a frame of this size."""
+        """Return (height, width) for a frame of this size."""
         shorter = int(self.side / (max(height, width) / min(height, width)))
         shorter = max(1, shorter + shorter % 2)
         return (shorter, self.side) if width >= height else (self.side, shorter)
@@ -67,7 +67,7 @@ class LongestSide:
 
 @dataclass(frozen=True)
 class AtMost:
-    """The size of a frame that is kept as it is, unless its longer side exceeds `side`: then it is shrunk to that.
+    """The size of a frame that is shrunk to `side` only if its longer side exceeds it.
 
     Example:
         >>> AtMost(2048)(720, 1280), AtMost(2048)(2160, 4096)
@@ -77,7 +77,7 @@ class AtMost:
     side: int
 
     def __call__(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) for a frame of this size."""
+        """Return (height, width) for a frame of this size."""
         longest = max(height, width)
         if longest <= self.side:
             return height, width
@@ -96,12 +96,12 @@ def resize(
 
 
 def squashed(pictures: Pictures, side: int, resample: Image.Resampling) -> npt.NDArray[np.uint8]:
-    """(B, side, side, 3): resized, the aspect ignored."""
+    """Resize to (B, side, side, 3) without keeping the aspect ratio."""
     return np.stack([resize(picture, (side, side), resample) for picture in pictures])
 
 
 def center_cropped(pictures: Pictures, side: int) -> npt.NDArray[np.uint8]:
-    """(B, side, side, 3): the shorter side resized to `side` (bicubic), the middle of the longer one cut out."""
+    """Resize the shorter side to `side` (bicubic) and crop the middle of the longer one: (B, side, side, 3)."""
     fit = ShortestSide(side)
     cropped = []
     for picture in pictures:

@@ -1,4 +1,4 @@
-"""Gemma 3: a SigLIP tower without CLS, a projector that pools, and image tokens that see each other both ways."""
+"""Gemma 3: a SigLIP tower without CLS, a pooling projector, and image tokens that attend in both directions."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from dyto.models.towers import FrameTower
 from dyto.models.versions import cache_argument
 
 LARGEST = 4
-"""Frames whose longer side exceeds this many sides of the tower are shrunk as they are decoded."""
+"""Multiple of the tower's side above which a frame's longer side is shrunk during decoding."""
 
 
 class Gemma3(FrameTower):
-    """A Gemma 3 checkpoint in stock transformers, read as its path for several images does, without pan and scan.
+    """A Gemma 3 checkpoint in stock transformers, read like its path for several images, without pan and scan.
 
     Frames are squashed to the tower's square (bilinear). The projector pools their patches (64 x 64 to 16 x 16), and
-    these tokens are what is merged. The summary of a frame is the mean of its tokens.
+    these tokens are merged. The summary of a frame is the mean of its tokens.
 
-    Within one frame the tokens see each other both ways, as in the stock model, which is told by `token_type_ids`
-    while the video is read; all else is causal. The stock `generate` takes no embeddings, so that questions are
-    answered by `Gemma3ForCausalLM` around the same weights. With all tokens of all frames the logits are those of the
-    stock model; what a strategy merges is seen as a shorter frame.
+    Within a frame, tokens attend in both directions, as in the stock model, which gets `token_type_ids` while it reads
+    the video; everything else is causal. The stock `generate` takes no embeddings, so `Gemma3ForCausalLM` with the same
+    weights answers questions. With all tokens of all frames, the logits equal the stock model's; a merged frame looks
+    like a shorter frame.
     """
 
     def __init__(self, name: str, model: StockModel, tokenizer: Tokenizer, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""How a language model answers questions about what it read: in batches, as a stream; the same for all families."""
+"""Generation of answers, in batches or as a stream; the same for all families."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from dyto.models.prefix import Batch, Prefix
 from dyto.models.versions import cache_argument
 
 CACHE_BYTES = 4 << 30
-"""Room for the repeated prefix caches of a batch of questions; decides the batch size where none is given."""
+"""Bytes for the repeated prefix caches of a batch; they determine the default batch size."""
 
 
 class Generates(LanguageSide):
-    """Answers questions behind prefixes; see `dyto.models.base.VideoModel`."""
+    """Generation of answers after prefixes; see `dyto.models.base.VideoModel`."""
 
     @cached_property
     def _room(self) -> StaticRoom:
@@ -31,7 +31,7 @@ class Generates(LanguageSide):
 
     @cached_property
     def _compiled_writer(self) -> Any:
-        """One and the same for all answers: it holds what is compiled."""
+        """Return the same object for all answers, because it holds compiled code."""
         return without_options(self.causal_lm())
 
     @torch.inference_mode()
@@ -47,24 +47,23 @@ class Generates(LanguageSide):
         compiled: bool = False,
         **sampling: Any,
     ) -> list[str]:
-        """Answer questions about videos, greedily unless told otherwise.
+        """Answer questions about videos, greedily by default.
 
         Args:
-            prefix: What `prefill` made, of one video or for each question; it is left as it was.
-            after: For each question the (S,) token ids that follow the video.
-            max_new_tokens: Most tokens of an answer.
-            batch_size: Questions at a time; None for as many as memory sensibly holds.
+            prefix: A result of `prefill`, for one video or for each question; it is not changed.
+            after: For each question the (S,) token ids after the video.
+            max_new_tokens: Largest number of tokens in an answer.
+            batch_size: Number of questions at a time; None for as many as reasonably fit in memory.
             streamer: A transformers streamer, for a single question.
-            stop: Asked after each token; True ends the answer.
-            compiled: Compile the steps of an answer, with a static cache, where that is possible (see
-                `dyto.models.compiling`).
+            stop: Function called after each token; True ends the answer.
+            compiled: Compile the steps of an answer, with a static cache, if possible (see `dyto.models.compiling`).
             **sampling: Further generation options of transformers, such as `do_sample` and `temperature`.
 
         Returns:
             One text per question, without special tokens.
 
         Raises:
-            ConfigError: A batch of no question, or prefixes that cannot be read together.
+            ConfigError: The batch is empty, or the prefixes cannot be read together.
             BadFeaturesError: The language model computes NaN or infinity.
         """
         prefixes = [prefix] * len(after) if isinstance(prefix, Prefix) else list(prefix)
@@ -100,7 +99,7 @@ class Generates(LanguageSide):
         streamer: Any,
         stop: Callable[[], bool] | None,
     ) -> Tensor:
-        """(Q, n) ids of the answers to one batch of questions."""
+        """Return (Q, n) ids of the answers to one batch of questions."""
         batch = Batch.of(prefixes, [self.model.get_input_embeddings()(ids) for ids in after])
         extra: dict[str, Any] = {} if stop is None else {"stopping_criteria": stopping(stop)}
         if batch.positions is not None:
@@ -128,17 +127,17 @@ class Generates(LanguageSide):
 
     @torch.inference_mode()
     def logits(self, prefix: Prefix, after: Tensor) -> Tensor:
-        """What the language model expects at each place of a text that follows a prefix.
+        """Return the language model's logits at each place of a text after a prefix.
 
         Args:
-            prefix: What `prefill` made; it is left as it was.
+            prefix: A result of `prefill`; it is not changed.
             after: (S,) token ids.
 
         Returns:
-            (S, V) logits; row i is the expectation of what comes after `after[i]`.
+            (S, V) logits; row i predicts the token after `after[i]`.
 
         Raises:
-            BadFeaturesError: They hold NaN or infinity.
+            BadFeaturesError: The logits hold NaN or infinity.
         """
         batch = Batch.of([prefix], [self.model.get_input_embeddings()(after)])
         extra = {} if batch.positions is None else {"position_ids": self.axes(batch.positions[..., len(prefix) :])}
@@ -158,7 +157,7 @@ class Generates(LanguageSide):
         return prefix.company(length)
 
     def batch_size(self, prefix: Prefix) -> int:
-        """How many questions about prefixes of this size memory sensibly holds at a time."""
+        """Return how many questions about prefixes of this size reasonably fit in memory at a time."""
         return int(min(16, max(1, CACHE_BYTES // max(1, prefix.nbytes))))
 
 

@@ -1,4 +1,4 @@
-"""Idefics3: SmolVLM's shape with Llama 3, read as its path for several images does."""
+"""Idefics3: SmolVLM's shape with Llama 3, read like its path for several images."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dyto.models.smolvlm import MARK, SmolVLM
 
 
 class Idefics3(SmolVLM):
-    """An Idefics3 checkpoint in stock transformers, read as its path for several images does, without tiles.
+    """An Idefics3 checkpoint in stock transformers, read like its path for several images, without tiles.
 
-    A frame's longer side becomes four sides of the tower, then the whole is squashed to its square (Lanczos, twice).
-    Tokens, summary and merging are those of SmolVLM; nothing is said of times.
+    A frame's longer side becomes four times the tower's side, then the frame is squashed to the tower's square
+    (Lanczos, twice). Tokens, summary and merging are the same as in SmolVLM; times are not written.
     """
 
     own_time_text: ClassVar[str] = ""

@@ -14,11 +14,11 @@ from dyto.models.towers import FrameTower
 
 
 class InternVL(FrameTower):
-    """An InternVL checkpoint in stock transformers, read as its video path does.
+    """An InternVL checkpoint in stock transformers, read like its video path.
 
     Frames are squashed to the tower's square (bicubic), one tile each. Four patches become one token before the
-    projector (pixel shuffle, 32 x 32 to 16 x 16), and the projected tokens are what is merged. The summary of a frame
-    is its CLS, which takes the places of all four patches of a token. Each frame is announced by its number.
+    projector (pixel shuffle, 32 x 32 to 16 x 16), and the projected tokens are merged. The summary of a frame is its
+    CLS, repeated in place of the four patches of a token. Each frame is announced by its number.
     """
 
     has_cls = True
@@ -53,7 +53,7 @@ class InternVL(FrameTower):
         return chosen  # (B, 1 + P, C)
 
     def project(self, states: Tensor) -> Tensor:
-        if states.shape[1] == 1:  # CLS comes alone
+        if states.shape[1] == 1:  # CLS alone
             shuffled = states.repeat(1, 1, self._square**2)  # (B, 1, 4 C)
         else:
             square = states.reshape(len(states), *self._patches, -1)  # (B, rows, cols, C)

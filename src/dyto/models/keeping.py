@@ -1,4 +1,4 @@
-"""The prefix of the video asked about last, kept for the next question."""
+"""The prefix of the last video, kept for the next question."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dyto.models.prefix import Prefix
 
 
 class KeptPrefix:
-    """Reads a video into the language model unless it was the last one read, with the same text before it.
+    """A cache of the last prefix, which avoids reading the same video with the same text twice in a row.
 
     Args:
-        model: Whose prefixes these are.
-        keep: Whether they are kept at all.
+        model: The model of the prefixes.
+        keep: Whether to keep prefixes at all.
     """
 
     def __init__(self, model: VideoModel, keep: bool = True) -> None:
@@ -23,15 +23,15 @@ class KeptPrefix:
         self._kept: tuple[VisualTokens, Tensor, str, Prefix] | None = None
 
     def of(self, tokens: VisualTokens, before: Tensor, scaled: bool) -> Prefix:
-        """The prefix of a video.
+        """Return the prefix of a video.
 
         Args:
-            tokens: The video; known again by its identity.
-            before: (P,) token ids of the text before it.
-            scaled: As `VideoModel.check_fit` says.
+            tokens: The video, compared by identity.
+            before: (P,) token ids of the text before the video.
+            scaled: As returned by `VideoModel.check_fit`.
         """
         if self._kept is None or not self._is(self._kept, tokens, before, scaled):
-            self._kept = None  # free the old one before the new one is made
+            self._kept = None  # free the old prefix before making the new one
             prefix = self._model.prefill(before, tokens, scaled=scaled)
             if not self._keep:
                 return prefix

@@ -1,6 +1,6 @@
-"""How a prompt and a video are written for a language model, and read by it: the same for all families.
+"""Writing of a prompt and a video for a language model, and reading by it; the same for all families.
 
-They are fed to stock transformers as `inputs_embeds`; what differs between families has a hook.
+They are fed to stock transformers as `inputs_embeds`; families override hooks for their differences.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from dyto.prompts import IMAGE
 
 @dataclass(frozen=True)
 class Encoded:
-    """A prompt as token ids: what comes before the video, (P,), and after it, (S,)."""
+    """A prompt as token ids: (P,) before the video and (S,) after it."""
 
     before: Tensor
     after: Tensor
 
 
 class LanguageSide(ABC):
-    """The language model of a checkpoint, and what it reads; see `dyto.models.base.VideoModel`."""
+    """The language model of a checkpoint, and its inputs; see `dyto.models.base.VideoModel`."""
 
     own_time_text: ClassVar[str] = ""
     """The `time_text` with which the family was trained."""
@@ -75,22 +75,22 @@ class LanguageSide(ABC):
 
     @abstractmethod
     def language_model(self) -> Any:
-        """The decoder that holds `rotary_emb`."""
+        """Return the decoder that holds `rotary_emb`."""
 
     def causal_lm(self) -> Any:
-        """The stock model whose `forward` and `generate` take `inputs_embeds`."""
+        """Return the stock model whose `forward` and `generate` take `inputs_embeds`."""
         return self.model
 
     def frame_texts(self, seconds: FloatArray) -> list[str]:
-        """What stands before the tokens of each of R frames of these seconds, and after the last: R + 1 texts."""
+        """Return R + 1 texts: one before the tokens of each of R frames at these seconds, and one after the last."""
         return [*(self.time_text.format(seconds=second) for second in seconds.tolist()), ""]
 
     def video_end(self) -> Tensor | None:
-        """(n, D) embeddings, of no text, with which a video ends."""
+        """Return (n, D) embeddings that end a video and are not text."""
         return None
 
     def positions(self, video: VisualTokens, runs: Sequence[Run]) -> tuple[Tensor | None, int]:
-        """`Layout.positions` and, with them, `Layout.advance` of a video."""
+        """Return `Layout.positions` and `Layout.advance` of a video."""
         return None, sum(map(len, runs))
 
     def axes(self, positions: Tensor) -> Tensor:
@@ -102,9 +102,10 @@ class LanguageSide(ABC):
         return {}
 
     def read_prompt(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> Tensor:
-        """Let the language model read (1, P, D) embeddings, of which the last are the layout's, into an empty cache.
+        """Read (1, P, D) embeddings, which end with the layout's, into an empty cache of the language model.
 
-        Returns what it makes of the last place: logits or states.
+        Returns:
+            The output at the last place: logits or states.
         """
         logits: Tensor = self.causal_lm()(
             inputs_embeds=embeds,
@@ -121,18 +122,18 @@ class LanguageSide(ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the language model's input goes."""
+        """Device of the language model's input."""
         return device_of(self.model.get_input_embeddings())
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights."""
+        """Dtype of the weights."""
         dtype: torch.dtype = self.model.dtype
         return dtype
 
     @property
     def context_length(self) -> int:
-        """Positions that prompt, video and answer may take together."""
+        """Number of positions that prompt, video and answer may take together."""
         return int(self._rope.original_context * self.rope_factor)
 
     def tokenize(self, before: str, after: str) -> Encoded:
@@ -140,10 +141,10 @@ class LanguageSide(ABC):
 
         Args:
             before: Text before the video.
-            after: Text after it.
+            after: Text after the video.
 
         Returns:
-            The ids on the model's device, with the beginning-of-text token where the tokenizer has one.
+            The ids on the model's device, with the beginning-of-text token if the tokenizer has one.
         """
         ids = token_ids(self.tokenizer, before + IMAGE + after).to(self.device)
         place = (ids == self._image_id).nonzero().flatten()
@@ -154,19 +155,19 @@ class LanguageSide(ABC):
 
     @cached_property
     def _marks(self) -> frozenset[str]:
-        """Texts that the tokenizer takes for marks of a conversation or a video, not for words."""
+        """Return texts that the tokenizer reads as marks of a conversation or a video, not as words."""
         added = (token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special)
         return frozenset(mark for mark in (*added, *self.tokenizer.all_special_tokens) if mark)
 
     def check_words(self, question: str, choices: Sequence[str] | None = None) -> None:
-        """Check that what somebody asks is words alone, and no mark by which it would leave its place in the prompt.
+        """Check that a question has only words, and no mark that could change the structure of the prompt.
 
         Args:
             question: The question.
-            choices: Its options, or None.
+            choices: The options, or None.
 
         Raises:
-            BadQuestionError: A mark in one of them.
+            BadQuestionError: The question or an option holds a mark.
         """
         for what, text in (("question", question), *(("choices", choice) for choice in choices or ())):
             found = [mark for mark in self._marks if mark in text]
@@ -178,23 +179,23 @@ class LanguageSide(ABC):
                 )
 
     def count_text(self, video: VisualTokens) -> int:
-        """Places between and behind the visual tokens of a video: times, marks; the budget does not count them."""
+        """Count the tokens among and after the visual tokens (times, marks), which the budget does not count."""
         end = self.video_end()
         return sum(len(run.text) for run in self._runs(video)) + (0 if end is None else len(end))
 
     def check_fit(self, prompt: Encoded, video: VisualTokens | int | None, max_new_tokens: int) -> bool:
-        """Check that a question fits, and tell whether its positions must be scaled.
+        """Check that a question fits, and return whether its positions must be scaled.
 
         Args:
             prompt: The tokenized prompt.
-            video: The visual tokens, or their number; None while it is not known, but at least 1.
-            max_new_tokens: Most tokens of the answer.
+            video: The visual tokens, or their number; None if the number is unknown, but at least 1.
+            max_new_tokens: Largest number of tokens in the answer.
 
         Returns:
             True if the original context is exceeded and RoPE scaling makes room.
 
         Raises:
-            DoesNotFitError: It does not fit.
+            DoesNotFitError: The question does not fit.
         """
         text = len(prompt.before) + len(prompt.after)
         visual = len(video) if isinstance(video, VisualTokens) else video
@@ -215,7 +216,7 @@ class LanguageSide(ABC):
         return need > self._rope.original_context
 
     def _runs(self, video: VisualTokens) -> list[Run]:
-        """The visual tokens key frame by key frame, with the text between them."""
+        """Return the visual tokens key frame by key frame, with the text between them."""
         places = list(runs_of(video.keyframe))
         texts = self.frame_texts(video.keyframes.seconds[[frame for _, frame in places]])
         if not any(texts):
@@ -224,21 +225,21 @@ class LanguageSide(ABC):
         return [Run(self._ids_of(text), tokens) for text, tokens in zip(texts, slices, strict=True)]
 
     def _ids_of(self, text: str) -> Tensor:
-        """(n,) ids of a text that stands inside a prompt."""
+        """Return (n,) ids of a text inside a prompt."""
         return self.tokenize("", text).after if text else torch.empty(0, dtype=torch.int64, device=self.device)
 
     def lay_out(self, video: VisualTokens | Tensor) -> Layout:
-        """Write a video as the family does: its tokens, with what text stands between them.
+        """Lay out a video as the family writes it: its tokens, with the text between them.
 
         Args:
             video: The visual tokens; or (L, D) embeddings, for a family that writes nothing between them and counts
-                places; none of them, for any family, for a prompt without a video.
+                places. For a prompt without a video, L is 0 in any family.
 
         Returns:
-            What stands in the place of the video.
+            The layout of the video.
 
         Raises:
-            ModelError: The tokens are of another width than this model's, or it needs to know where they come from.
+            ModelError: The width of the tokens does not match the model, or the model needs their sources.
         """
         embed = self.model.get_input_embeddings()
         data = video.data if isinstance(video, VisualTokens) else video
@@ -272,14 +273,14 @@ class LanguageSide(ABC):
         Args:
             before: (P,) token ids.
             video: The visual tokens, as in `lay_out`.
-            scaled: As `check_fit` says.
+            scaled: As returned by `check_fit`.
 
         Returns:
             The prefix, for `generate`.
 
         Raises:
-            ModelError: The tokens are not of this model.
-            BadFeaturesError: They, or what the language model makes of them, hold NaN or infinity.
+            ModelError: The tokens belong to another model.
+            BadFeaturesError: The tokens, or the language model's results, hold NaN or infinity.
         """
         layout = self.lay_out(video)
         embeds = torch.cat([self.model.get_input_embeddings()(before), layout.embeds])[None]  # (1, P + V, D)
@@ -299,7 +300,7 @@ class LanguageSide(ABC):
         return Prefix(embeds, cache, scaled, None if positions is None else len(before) + layout.advance)
 
     def _bad_embeddings(self, layout: Layout) -> BadFeaturesError:
-        """The error for NaN or infinity in what the language model is given: from the video, or from its own words."""
+        """Return the error for NaN or infinity in the language model's input: from the video, or from its own words."""
         if torch.isfinite(layout.embeds[layout.visual]).all():
             return not_finite(self.model, "looked up the words of the prompt")
         return BadFeaturesError(

@@ -1,4 +1,4 @@
-"""A video as a family writes it into the prompt: visual tokens, and what text stands between them."""
+"""The layout of a video in the prompt: visual tokens, and the text between them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Run:
 
     Attributes:
         text: (t,) token ids.
-        tokens: Positions among the visual tokens; none behind the last text.
+        tokens: Positions among the visual tokens; none after the last text.
     """
 
     text: Tensor
@@ -29,11 +29,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Layout:
-    """What stands in the place of the video, V places in all.
+    """The content of the V places of a video.
 
     Attributes:
         embeds: (V, D) embeddings of the visual tokens and of the text between them.
-        visual: (V,) bool, which of them are visual tokens.
+        visual: (V,) bool, True for visual tokens.
         positions: (3, V) int64 time, height and width, counted from the first place of the video, for a family with
             positions of three axes (M-RoPE); None where places are simply counted.
         advance: How many positions after the video's first the text after it begins.
@@ -56,7 +56,7 @@ class Layout:
 
 
 def runs_of(keyframe: IntArray) -> Iterator[tuple[slice, int]]:
-    """Where tokens of one key frame follow one another, and which key frame it is.
+    """Return the runs of consecutive tokens from one key frame, with the key frame of each.
 
     Example:
         >>> import numpy as np

@@ -1,4 +1,4 @@
-"""Multiple choice by likelihood: which option the language model would most readily write as the answer."""
+"""Multiple choice by likelihood: the option that the language model is most likely to write."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from dyto.prompts import Prompt
 
 
 class OptionScorer:
-    """Scores options as answers to an open question; the video is read once for all questions about it.
+    """A scorer of options as answers to an open question; the video is read once for all questions about it.
 
     Args:
         model: The model.
-        prompt: A template for open questions; the options do not stand in it.
+        prompt: A template for open questions; it does not show the options.
     """
 
     def __init__(self, model: VideoModel, prompt: Prompt) -> None:
@@ -27,7 +27,7 @@ class OptionScorer:
 
     @torch.inference_mode()
     def scores(self, tokens: VisualTokens, question: str, options: Sequence[str]) -> list[float]:
-        """Mean log-likelihood per token of each option, written after the prompt.
+        """Return the mean log-likelihood per token of each option after the prompt.
 
         Args:
             tokens: The video.
@@ -39,7 +39,7 @@ class OptionScorer:
 
         Raises:
             ModelError: Prompt, video and option together do not fit the context.
-            ConfigError: A mark of the prompt in what is asked.
+            ConfigError: The question or an option holds a mark of the prompt.
         """
         before, after = self._prompt.fill(question)
         self._model.check_words(question, options)
@@ -52,20 +52,20 @@ class OptionScorer:
 
 @torch.inference_mode()
 def mean_log_likelihood(model: VideoModel, prefix: Prefix, asked: torch.Tensor, ids: torch.Tensor) -> float:
-    """How readily a model would write a text after a prompt.
+    """Return how likely a model is to write a text after a prompt.
 
     Args:
         model: The model.
-        prefix: What it read before, the video at its end.
+        prefix: The prefix that it has read, ending with the video.
         asked: (S,) token ids of the prompt after the video.
-        ids: (R,) the same with the text written after it.
+        ids: (R,) token ids of the prompt after the video, followed by the text.
 
     Returns:
-        Mean log-likelihood per token of what `ids` has beyond the prompt that they share with `asked`.
+        Mean log-likelihood per token of the part of `ids` beyond its common beginning with `asked`.
     """
     shared = min(len(asked), len(ids) - 1)
     while shared > 1 and not torch.equal(asked[:shared], ids[:shared]):
-        shared -= 1  # the text's first letters may have joined the prompt's last token
+        shared -= 1  # the text's first letters may have merged with the prompt's last token
     logits = model.logits(prefix, ids)  # (R, V)
     likely = logits[shared - 1 : -1].float().log_softmax(-1)  # (n, V)
     return float(likely.gather(1, ids[shared:, None]).mean())

@@ -1,4 +1,4 @@
-"""LLaVA 1.5, and what the families of its shape share: a CLIP or SigLIP tower, a projector, a language model."""
+"""LLaVA 1.5, and the common parts of families like it: a CLIP or SigLIP tower, a projector, a language model."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 
 class LlavaTower(FrameTower):
-    """A CLIP or SigLIP tower, of which one layer or several side by side go through a projector.
+    """A CLIP or SigLIP tower with a projector of one layer, or of several layers side by side.
 
-    With a CLIP tower the summary of a frame is its CLS token after the projector, and as the image processor of
-    LLaVA 1.5 does, the middle of a frame is cut out (shorter side to the tower's, bicubic). With a SigLIP tower, which
-    has no CLS, it is the mean patch, and frames are squashed.
+    With a CLIP tower, the summary of a frame is its CLS token after the projector, and frames are cropped to the middle
+    as in LLaVA 1.5's image processor (shorter side to the tower's, bicubic). With a SigLIP tower, which has no CLS, the
+    summary is the mean patch, and frames are squashed.
     """
 
     towers: ClassVar[Mapping[str, bool]] = {"clip_vision_model": True, "siglip_vision_model": False}
-    """The towers that the family may have, and whether they have a CLS."""
+    """Allowed towers, and whether they have a CLS."""
 
     crops = True
-    """Whether frames for a CLIP tower are cut to a square; False to squash them."""
+    """Whether frames for a CLIP tower are cropped to a square; False to squash them."""
 
     def __init__(self, name: str, model: StockModel, tokenizer: Tokenizer, **kwargs: Any) -> None:
         super().__init__(name, model, tokenizer, **kwargs)
@@ -66,12 +66,12 @@ class LlavaTower(FrameTower):
         self.set_grid(ShortestSide(self._edge) if self._crop else (self._edge, self._edge), self._grid(side))
 
     def _chosen_layers(self, config: Any) -> int | list[int]:
-        """The layer of the tower, or several, that the features come from."""
+        """Return the layer or layers of the tower that the features come from."""
         layers: int | list[int] = config.vision_feature_layer
         return layers
 
     def _grid(self, side: int) -> tuple[int, int]:
-        """Rows and columns of the tokens of a frame, from those of the tower's patches."""
+        """Return rows and columns of the tokens of a frame, from those of the tower's patches."""
         return side, side
 
     def language_model(self) -> Any:
@@ -91,7 +91,7 @@ class LlavaTower(FrameTower):
         return self._chosen(hidden), received_attention(hidden, layers, layer, self.has_cls)
 
     def _hidden(self, pixels: Tensor, **options: Any) -> Sequence[Tensor]:
-        """What goes into each layer of the tower, and what the last one gives, (B, 1 + P or P, C)."""
+        """Return the inputs of the tower's layers and the output of the last, each (B, 1 + P or P, C)."""
         hidden: Sequence[Tensor] = self.tower()(pixels, output_hidden_states=True, **options).hidden_states
         return hidden
 
@@ -104,9 +104,9 @@ class LlavaTower(FrameTower):
 
 
 class Llava(LlavaTower):
-    """A LLaVA-1.5 checkpoint in stock transformers, or one of its shape.
+    """A LLaVA-1.5 checkpoint in stock transformers, or a similar one.
 
-    No newline tokens, no tiles: N tokens a frame, those of one image.
+    A frame has the N tokens of one image, without newline tokens and tiles.
     """
 
     @torch.inference_mode()
@@ -114,11 +114,11 @@ class Llava(LlavaTower):
         """Encode at another resolution; the tower's position embeddings are interpolated.
 
         Args:
-            images: As for `encode`.
-            grid: Rows and columns of patches that frames are to have.
+            images: As in `encode`.
+            grid: Wanted rows and columns of patches.
 
         Returns:
-            Features of this grid.
+            Features with this grid.
         """
         tower, step = self.tower(), self.model.config.vision_config.patch_size
         device, dtype = device_of(tower), next(tower.parameters()).dtype

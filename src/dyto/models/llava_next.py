@@ -12,8 +12,8 @@ from dyto.models.llava import Llava
 class LlavaNext(AnyresTower, Llava):
     """A LLaVA-NeXT checkpoint in stock transformers.
 
-    Frames are resized to the tower's square, one tile each, without newline tokens: what DyTo was published
-    with. The summary of a frame is its CLS token after the projector.
+    Frames are resized to the tower's square, one tile each, without newline tokens, as in the publication of DyTo.
+    The summary of a frame is its CLS token after the projector.
     """
 
     crops = False

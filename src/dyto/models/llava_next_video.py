@@ -9,11 +9,11 @@ from dyto.models.llava import LlavaTower
 
 
 class LlavaNextVideo(LlavaTower):
-    """A LLaVA-NeXT-Video checkpoint in stock transformers, read as its video path does.
+    """A LLaVA-NeXT-Video checkpoint in stock transformers, read like its video path.
 
-    The middle of a frame is cut out (shorter side to the tower's, bicubic). Its patches are pooled 2 x 2 before the
-    projector (24 x 24 to 12 x 12), and these tokens are what is merged. The summary of a frame is its CLS token after
-    the projector.
+    Frames are cropped to the middle (shorter side to the tower's, bicubic). Their patches are pooled 2 x 2 before the
+    projector (24 x 24 to 12 x 12), and these tokens are merged. The summary of a frame is its CLS token after the
+    projector.
     """
 
     def _grid(self, side: int) -> tuple[int, int]:
@@ -21,7 +21,7 @@ class LlavaNextVideo(LlavaTower):
         return pooled, pooled
 
     def project(self, states: Tensor) -> Tensor:
-        if states.shape[1] > 1:  # CLS comes alone
+        if states.shape[1] > 1:  # CLS alone
             states = self.model.model.vision_resampler(states)  # (B, N, C)
         return super().project(states)
 

@@ -34,7 +34,7 @@ POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {
 
 
 class LlavaOnevision(LlavaTower):
-    """A LLaVA-OneVision checkpoint in stock transformers, read as its video path does.
+    """A LLaVA-OneVision checkpoint in stock transformers, read like its video path.
 
     Frames are squashed to the tower's square (bicubic). After the projector their patches are pooled 2 x 2
     (bilinear, 27 x 27 to 14 x 14), and these tokens are what is merged. One `image_newline` closes the video; it is

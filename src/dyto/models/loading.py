@@ -1,4 +1,4 @@
-"""From a name to a model: short names, local folders and hub names, in either of LLaVA's layouts."""
+"""Loading a model by name: short names, local folders and Hub names, in either of LLaVA's layouts."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def load_model(
     """Load a model.
 
     Args:
-        name: A short name of `dyto.models.CATALOG`, a folder, or a hub name ("owner/model"). None takes the
+        name: A short name in `dyto.models.CATALOG`, a folder, or a Hub name ("owner/model"). None takes the
             environment variable DYTO_MODEL, or "tiny".
         revision: Branch, tag or commit of a hub name.
         device: As torch names it: "cpu", "cuda:1", "xpu", "mps"; None or "auto" for the first there is of CUDA, Intel's
@@ -68,15 +68,15 @@ def load_model(
         dtype: "float32", "bfloat16" or "float16"; None to choose by device and size.
         attn_implementation: "sdpa" (default), "eager" or "flash_attention_2".
         device_map: For a model larger than one device: "auto", "balanced", "balanced_low_0" or "sequential", or a
-            device for each of its parts, {"model.language_model": 0, "lm_head": "cpu", ...}; instead of `device`.
+            device for each part, {"model.language_model": 0, "lm_head": "cpu", ...}; it replaces `device`.
         quantization: "8bit" or "4bit" weights of the language model; the vision side stays in `dtype`.
-        rope_scaling_factor: How many times the original context may be used; None or 1 for no scaling.
+        rope_scaling_factor: Factor by which the original context may be extended; None or 1 for no scaling.
 
     Returns:
         The adapter of the model's family. Remote code is never run and pickled weights are never read.
 
     Raises:
-        ConfigError: An unknown name or option.
+        ConfigError: A name or option is unknown.
         ModelError: The checkpoint cannot be found or read, or weights are missing.
         MissingExtraError: A device map without accelerate, or quantization without bitsandbytes.
 
@@ -117,14 +117,14 @@ def usual_model(name: str | None) -> str:
 
 
 def _load_tiny(placement: Placement, factor: float) -> VideoModel:
-    """The model that ships with the package, by the path that any checkpoint takes."""
+    """Load the bundled model, in the same way as any checkpoint."""
     hint = f"the bundled model knows synthetic shapes only; {real_models_hint()}"
     with as_file(files("dyto") / "checkpoints" / "tiny") as folder:
         return _load("tiny", str(folder), placement, factor, (hint,))
 
 
 def _locate(text: str) -> str:
-    """The folder or hub name that a name stands for."""
+    """Return the folder or Hub name behind a name."""
     if text in CATALOG:
         return CATALOG[text].source
     path = Path(text).expanduser()
@@ -193,7 +193,7 @@ def _row(model_type: Any) -> Family | None:
 
 
 def read_config(source: str, revision: str | None) -> dict[str, Any]:
-    """The config.json of a folder or hub name, its sizes checked, without what names code and places."""
+    """Read the config.json of a folder or Hub name, check its sizes, and remove keys that name code and places."""
     path = _tell(source, cached_file, source, "config.json", revision=revision)
     if path is None:
         raise ModelError(
@@ -210,9 +210,9 @@ def load_weights(
     shape: Any,
     key_mapping: dict[str, str] | None = None,
 ) -> Any:
-    """Load safetensors into a stock class and refuse a checkpoint that lacks weights, or whose weights are no numbers.
+    """Load safetensors into a stock class; refuse a checkpoint with missing, NaN or infinite weights.
 
-    What the config describes is compared with the files and the memory before any of it is made.
+    The model in the config is compared with the files and the memory before anything is built.
     """
     with torch.device("meta"):
         skeleton = _tell(source, stock, shape)
@@ -238,7 +238,7 @@ def load_weights(
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are told of below
+            ignore_mismatched_sizes=True,  # reported below
             generation_config=read_ends(source, placement.revision),
         )
         weakref.finalize(model, kept.pop_all().close)
@@ -257,17 +257,17 @@ def load_weights(
 
 
 def load_tokenizer(source: str, revision: str | None, config: Any) -> Any:
-    """The tokenizer of a checkpoint.
+    """Load the tokenizer of a checkpoint.
 
-    Where there is only a sentencepiece model, as in the original layout, the language model's config names the
-    class that reads it right (with the space that such a text begins with).
+    If there is only a sentencepiece model, as in the original layout, the language model's config names the class that
+    reads it correctly (with the leading space of such texts).
     """
     if find_file(source, "tokenizer.json", revision) is None and find_file(source, "tokenizer.model", revision):
         if not (find_spec("sentencepiece") and find_spec("google") and find_spec("google.protobuf")):
             raise MissingExtraError(f"the tokenizer of {source}", "sentencepiece and protobuf", "original")
         config = config.get_text_config()
     for name in TOKENIZER_FILES:
-        find_file(source, name, revision)  # each is bounded
+        find_file(source, name, revision)  # each has a size limit
     stated = read_json(source, "tokenizer_config.json", revision) or {}
     for kind in (stated.get("tokenizer_class"), getattr(config, "tokenizer_class", None)):
         check_class(source, kind)
@@ -279,7 +279,7 @@ def load_tokenizer(source: str, revision: str | None, config: Any) -> Any:
 
 
 def chat_format(config: Any, tokenizer: Tokenizer) -> str:
-    """The chat format of a checkpoint, by what its config, tokenizer and language model say."""
+    """Return the chat format of a checkpoint, from its config, tokenizer and language model."""
     own = getattr(config, "dyto_prompt", None)
     if own:
         if not isinstance(own, str) or own not in PROMPT_PAIRS:
@@ -303,7 +303,7 @@ def chat_format(config: Any, tokenizer: Tokenizer) -> str:
 
 
 def _tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a loader of transformers; what it complains of becomes one line."""
+    """Call a loader of transformers, and turn its complaints into one line."""
     try:
         return load(*args, **kwargs)
     except DytoError:

@@ -1,4 +1,4 @@
-"""What is to be loaded, and how: plain enough to be stated by a command and handed to another process."""
+"""The model to load, and how: simple enough for a command line and for another process."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Loading:
         device: As torch names it; None or "auto" to choose.
         dtype: "float32", "bfloat16" or "float16"; None to choose.
         attn_implementation: "sdpa", "eager" or "flash_attention_2"; None to choose.
-        device_map: How a model is spread over several devices; None for one device.
+        device_map: Distribution of the model over several devices; None for one device.
         quantization: "8bit" or "4bit" weights of the language model; None for none.
-        rope_scaling_factor: How many times the original context may be used; None for once.
+        rope_scaling_factor: Factor by which the original context may be extended; None for no scaling.
 
     Example:
         >>> Loading("qwen3-vl-2b", device="cpu").options
@@ -40,12 +40,12 @@ class Loading:
 
     @property
     def options(self) -> dict[str, Any]:
-        """All that is stated beside the model."""
+        """Return all given options except the model."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "model"}
         return {name: value for name, value in values.items() if value is not None}
 
     def on(self, device: str | None) -> Loading:
-        """The same on another device."""
+        """Return the same options with another device."""
         return replace(self, device=device)
 
     def load(self) -> VideoModel:

@@ -1,4 +1,4 @@
-"""What Qwen2.5-VL and Qwen3-VL share: frames in their own aspect, and positions of three axes (M-RoPE)."""
+"""The common parts of Qwen2.5-VL and Qwen3-VL: native aspect ratio, and three position axes (M-RoPE)."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from dyto.video import Frames
 
 LEAST_TOKENS, MOST_TOKENS = 128, 768
-"""Visual tokens of one frame, by which its resolution is chosen: what Qwen gives a frame of a video."""
+"""Range of visual tokens per frame, which determines its resolution; Qwen's own range for video frames."""
 
 CHUNK_TOKENS = 4096
-"""Visual tokens that come out of the tower together."""
+"""Number of visual tokens that pass the tower together."""
 
 START, END = "<|vision_start|>", "<|vision_end|>"
 
@@ -37,15 +37,15 @@ START, END = "<|vision_start|>", "<|vision_end|>"
 class QwenVL(VideoModel):
     """A Qwen-VL checkpoint: a tower of native resolution without CLS, a language model with M-RoPE.
 
-    Frames keep their aspect: `image_size` gives the multiples of `patch_size * spatial_merge_size` nearest to their
-    own size that make 128 to 768 tokens a frame, so that text on slides stays readable. The tower joins
-    `temporal_patch_size` (two) frames to one; a key frame stands for a moment and is repeated, as stock transformers
-    repeats an image. The summary of a frame is its mean token, and the attention that a token receives is the mean of
-    what all patches of its frame pay its own.
+    Frames keep their aspect ratio: `image_size` gives the multiples of `patch_size * spatial_merge_size` nearest to
+    their own size that make 128 to 768 tokens per frame, so that text on slides stays readable. The tower combines
+    `temporal_patch_size` (two) frames into one; a key frame is a single moment, so it is repeated, as stock
+    transformers repeats an image. The summary of a frame is its mean token. The attention that a token receives is the
+    mean attention from all patches of its frame to its own patches.
 
-    Positions are those of the whole key frames: a merged token has the place of `VisualTokens.patch`, of its patches
-    the one nearest to their middle. Text continues after the longer side of the grid, as in the stock model, however
-    many tokens of a frame are left.
+    Positions are those of the whole key frames: a merged token has the position `VisualTokens.patch`, its patch nearest
+    to the centre of its patches. Text continues after the longer side of the grid, as in the stock model, however many
+    tokens of a frame remain.
     """
 
     def __init__(self, name: str, model: StockModel, tokenizer: Tokenizer, **kwargs: Any) -> None:
@@ -65,15 +65,15 @@ class QwenVL(VideoModel):
 
     @abstractmethod
     def encode_patches(self, patches: Tensor, grid: Tensor) -> Tensor:
-        """(1 + levels, n, D) tokens, then DeepStack features, of patches and the (B, 3) grids that they come from."""
+        """Encode patches with their (B, 3) grids into (1 + levels, n, D): tokens, then DeepStack features."""
 
     @abstractmethod
     def time_steps(self, seconds: FloatArray) -> IntArray:
-        """(L,) positions in time, from 0, of tokens that stand in one block, from their seconds."""
+        """Return (L,) positions in time, from 0, of tokens in one block, from their seconds."""
 
     @torch.inference_mode()
     def encode(self, images: Frames | Pictures, *, attention_layer: int | None = None) -> FrameFeatures:
-        """See `VideoModel.encode`. Pictures of several sizes all take the one that suits the first."""
+        """Encode pictures as `VideoModel.encode` does; if sizes differ, all get the size for the first."""
         pictures, indices, seconds = as_pictures(images)
         height, width = self.image_size(*pictures[0].shape[:2])
         rows, cols = height // self._side, width // self._side
@@ -94,7 +94,7 @@ class QwenVL(VideoModel):
                 attentions.append(paid[self.raster(grid)].view(len(some), -1) / (rows * cols * self._merge**2))
             return seen.view(len(seen), len(some), rows * cols, -1).transpose(0, 1)
 
-        # what is seen: (B, 1 + levels, N, D), the tokens and then their DeepStack features
+        # the output: (B, 1 + levels, N, D), the tokens and then their DeepStack features
         step = max(1, CHUNK_TOKENS // (rows * cols))
         summary, load = look(pictures, see, lambda seen: seen[:, 0].mean(1), step)
         return FrameFeatures(
@@ -109,35 +109,35 @@ class QwenVL(VideoModel):
         )
 
     def raster(self, grid: Tensor) -> Tensor | slice:
-        """Where the layers of the tower have the tokens of frames, in raster order."""
+        """Return the places of frames' tokens in the tower's layers, in raster order."""
         return slice(None)
 
     def deep_loader(self, load: PatchLoader) -> PatchLoader | None:
-        """What gives (levels, K, N, D) DeepStack features; None for a family without."""
+        """Return the function that gives (levels, K, N, D) DeepStack features; None for a family without them."""
         return None
 
     def _patches(self, pixels: Tensor) -> Tensor:
-        """(n, C * t * p * p) patches of (B, C, H, W) pixels, those that become one token next to one another."""
+        """Cut (B, C, H, W) pixels into (n, C * t * p * p) patches, with the patches of a token adjacent."""
         (count, channels, height, width), p, m = pixels.shape, self._patch, self._merge
         x = pixels.reshape(count, channels, height // self._side, m, p, width // self._side, m, p)
         x = x.permute(0, 2, 5, 3, 6, 1, 4, 7)[..., None, :, :]  # (B, rows, cols, m, m, C, 1, p, p)
         return x.expand(*x.shape[:6], self._repeat, p, p).flatten(5).flatten(0, 4)
 
     def frame_texts(self, seconds: FloatArray) -> list[str]:
-        """One block for the whole video; where times are written, a block for each frame."""
+        """Return the texts for one block for the whole video or, if times are written, a block for each frame."""
         if not self.time_text:
             return [START, *[""] * (len(seconds) - 1), END]
         times = [self.time_text.format(seconds=second) for second in seconds.tolist()]
         return [f"{END if number else ''}{time}{START}" for number, time in enumerate(times)] + [END]
 
     def places_of(self, video: VisualTokens) -> tuple[IntArray, IntArray]:
-        """Rows and columns in their frames of tokens, (L,) each.
+        """Return the rows and columns of tokens in their frames, (L,) each.
 
         Args:
             video: The tokens.
 
         Raises:
-            ModelError: They do not say where they come from.
+            ModelError: The tokens do not state their sources.
         """
         try:
             rows, cols = np.divmod(video.patch, video.grid[1])
@@ -162,7 +162,7 @@ class QwenVL(VideoModel):
         return torch.from_numpy(np.concatenate(axes, 1)).to(self.device), place
 
     def lay_out(self, video: VisualTokens | Tensor) -> Layout:
-        """See `VideoModel.lay_out`; it must be known where the tokens come from."""
+        """Lay out a video as `VideoModel.lay_out` does; the tokens must state their sources."""
         if len(video) and not isinstance(video, VisualTokens):
             raise ModelError(f"model {self.name} needs the places of tokens, expected VisualTokens: pass them whole")
         layout = super().lay_out(video)

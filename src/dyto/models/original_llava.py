@@ -34,7 +34,7 @@ KEY_MAPPING = {
     r"^model\.mm_projector\.2\.": "model.multi_modal_projector.linear_2.",
     r"^model\.(embed_tokens|layers|norm)\b": r"model.language_model.\1",
 }
-"""Names of the original layout and the stock names they become; the rest is the same."""
+"""Names in the original layout with their stock names; all others are equal."""
 
 _TEXT_KEYS = (
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
@@ -60,12 +60,12 @@ _TILES = [[336, 672], [672, 336], [672, 672]]
 
 
 def is_original(config: Mapping[str, Any]) -> bool:
-    """Whether a config.json is of the original layout."""
+    """Return whether a config.json has the original layout."""
     return "mm_vision_tower" in config or "mm_hidden_size" in config
 
 
 def download(source: str, revision: str | None) -> str:
-    """The local folder of a checkpoint; a hub name is downloaded first."""
+    """Return the local folder of a checkpoint; a Hub name is downloaded first."""
     if Path(source).is_dir():
         return source
     from huggingface_hub import snapshot_download
@@ -83,7 +83,7 @@ def stock_config(folder: str, config: Mapping[str, Any]) -> LlavaNextConfig | Ll
 
     Args:
         folder: The checkpoint.
-        config: Its config.json.
+        config: Content of its config.json.
 
     Returns:
         That of LLaVA-NeXT for a CLIP tower, that of LLaVA-OneVision for a SigLIP tower. With `inputs_embeds` the image

@@ -1,4 +1,4 @@
-"""Pictures on their way to a tower: resized, normalised, on the device."""
+"""Preparation of pictures for a tower: resizing, normalising, moving to the device."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Pictures = Sequence[npt.NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class Normalization:
-    """Mean and standard deviation per channel, of values 0 to 1; the defaults are CLIP's."""
+    """Mean and standard deviation per channel, for values from 0 to 1; the defaults are CLIP's."""
 
     mean: tuple[float, ...] = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[float, ...] = (0.26862954, 0.26130258, 0.27577711)
@@ -36,19 +36,20 @@ class Normalization:
 
 
 MOST_ASPECT = 200
-"""How many times the longer side of a frame may exceed the shorter where its aspect is kept."""
+"""Largest ratio of the longer to the shorter side of a frame that keeps its aspect ratio."""
 
 
 @dataclass(frozen=True)
 class NativeSize:
-    """The size nearest to a frame's own that a tower of native resolution can take; its aspect is kept.
+    """The size nearest to a frame's own that suits a tower of native resolution, keeping the aspect ratio.
 
     Attributes:
-        side: Pixels, of which both sides become a multiple.
-        least: Squares of that side that a frame has at least.
-        most: And at most.
+        side: Number of pixels of which both sides become a multiple.
+        least: Smallest number of squares of that side in a frame.
+        most: Largest number of squares of that side in a frame.
 
-    Source: the resizing of Qwen2-VL (arXiv 2409.12191), with rounding half to even.
+    Source:
+        The resizing of Qwen2-VL (arXiv 2409.12191), with rounding half to even.
 
     Example:
         >>> size = NativeSize(28, least=128, most=768)
@@ -61,7 +62,7 @@ class NativeSize:
     most: int
 
     def __call__(self, height: int, width: int) -> tuple[int, int]:
-        """The (height, width) for a frame of this height and width."""
+        """Return the (height, width) for a frame of this height and width."""
         if max(height, width) > MOST_ASPECT * min(height, width):
             raise VideoError(
                 f"found frames of {height}x{width}, expected no side more than {MOST_ASPECT} times the other: "
@@ -110,7 +111,7 @@ class LargestWithin:
 
 
 def as_pictures(images: Frames | Pictures) -> tuple[Pictures, IntArray, FloatArray]:
-    """Pictures with their frame numbers and seconds; pictures that are no frames are just numbered."""
+    """Return pictures with frame numbers and seconds; pictures that are not frames are numbered from 0."""
     if isinstance(images, ArrivingFrames):
         return _Arriving(images), images.indices, images.seconds
     if isinstance(images, Frames):
@@ -120,7 +121,7 @@ def as_pictures(images: Frames | Pictures) -> tuple[Pictures, IntArray, FloatArr
 
 
 class _Arriving(Sequence[npt.NDArray[np.uint8]]):
-    """Pictures of frames of which some may still be on their way; those asked for are waited for."""
+    """Pictures of frames that may still be arriving; access waits for them."""
 
     def __init__(self, frames: ArrivingFrames) -> None:
         self._frames = frames
@@ -144,7 +145,7 @@ class _Arriving(Sequence[npt.NDArray[np.uint8]]):
 
 
 def resize_pictures(pictures: Pictures, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Resize pictures to (height, width), bicubic, the aspect ignored: uint8 (B, H, W, 3)."""
+    """Resize pictures to (height, width), bicubic, without keeping the aspect ratio: uint8 (B, H, W, 3)."""
     height, width = size
     resized = [
         picture

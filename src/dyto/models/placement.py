@@ -1,4 +1,4 @@
-"""Where weights go and how they are kept there: device or devices, precision, attention kernels."""
+"""Placement of weights: device or devices, precision, attention kernels."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from dyto.models.stock import StockModel
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
 SPREADS = ("auto", "balanced", "balanced_low_0", "sequential")
-"""Ways of accelerate to spread a model over the devices that are there."""
+"""Strategies of accelerate for spreading a model over the available devices."""
 
 LARGE = 2 << 30
-"""Weights of more bytes than this, in float32, are loaded in bfloat16 on a CPU as well."""
+"""Size of float32 weights, in bytes, above which they are loaded in bfloat16 on a CPU too."""
 
 DeviceMap: TypeAlias = "str | Mapping[str, int | str | torch.device]"
-"""A way of accelerate to spread a model, or for each part of it the device; "cpu" and "disk" keep what does not fit."""
+"""A strategy of accelerate, or a device for each part of the model; "cpu" and "disk" hold the parts that do not fit."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """How weights are loaded.
+    """The way to load weights.
 
     Attributes:
-        revision: Branch, tag or commit of a hub name.
-        device: Where the model runs; under a device map, where it would run without one.
-        dtype: Of the weights; None to choose by device and size.
+        revision: Branch, tag or commit of a Hub name.
+        device: Device of the model; with a device map, the device that would be used without one.
+        dtype: Dtype of the weights; None to choose by device and size.
         attention: Attention implementation of transformers; None for its default (SDPA).
-        device_map: How the model is spread over several devices; None for one device.
+        device_map: Distribution of the model over several devices; None for one device.
         quantization: "8bit" or "4bit" weights of the language model; None for none.
     """
 
@@ -57,11 +57,11 @@ class Placement:
         device_map: DeviceMap | None,
         quantization: str | None,
     ) -> Placement:
-        """Check what was asked for, before anything is downloaded.
+        """Check the options before anything is downloaded.
 
         Raises:
-            ConfigError: An unknown name, or options that do not go together or not with this machine.
-            MissingExtraError: accelerate or bitsandbytes is needed.
+            ConfigError: A name is unknown, or options do not work together or on this machine.
+            MissingExtraError: The package accelerate or bitsandbytes is needed.
         """
         device = None if device == "auto" else device
         if device is not None and device_map is not None:
@@ -88,10 +88,10 @@ class Placement:
         return torch.float32 if 4 * parameters <= LARGE else torch.bfloat16
 
     def options(self, model: StockModel) -> dict[str, Any]:
-        """What `from_pretrained` is told.
+        """Return the options for `from_pretrained`.
 
         Args:
-            model: Of the same shape; on the meta device.
+            model: A model of the same shape, on the meta device.
         """
         dtype = self.pick_dtype(sum(weight.numel() for weight in model.parameters()))
         told: dict[str, Any] = {"dtype": dtype, "attn_implementation": self.attention}
@@ -107,7 +107,7 @@ class Placement:
         """Check that a device map names parts of a model, and all of them, and that quantization reaches most of it.
 
         Args:
-            model: Of the same shape; on the meta device.
+            model: A model of the same shape, on the meta device.
 
         Raises:
             ConfigError: A name that no part has, a part without a device, or weights that no quantization reaches.
@@ -135,12 +135,12 @@ class Placement:
 
     @property
     def is_settled(self) -> bool:
-        """Whether `from_pretrained` puts the weights where they stay, so that nothing may move them afterwards."""
+        """Whether `from_pretrained` puts the weights in their final place, so that nothing may move them later."""
         return self.device_map is not None or self.quantization is not None
 
 
 def device_of(module: Any) -> torch.device:
-    """Where a part of a model computes: its weights may wait elsewhere until then, under a device map.
+    """Return the device on which a part of a model computes; with a device map, its weights may be elsewhere before.
 
     Args:
         module: A part of a model that was loaded with or without a device map.
@@ -158,7 +158,7 @@ def device_of(module: Any) -> torch.device:
 
 
 def find_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    """The dtype of a name; a `ConfigError` for an unknown one."""
+    """Return the dtype of a name; raise a `ConfigError` for an unknown name."""
     if dtype is None or isinstance(dtype, torch.dtype):
         return dtype
     if dtype not in DTYPES:

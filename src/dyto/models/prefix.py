@@ -1,4 +1,4 @@
-"""Prompt text and video, read once by the language model; several of them side by side for one batch."""
+"""Prefixes: prompt text and video, read once by the language model; several of them form a batch."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ class Prefix:
         embeds: (1, P, D) embeddings of the text before the video and of the video.
         cache: Keys, values and states of these P places.
         scaled: Whether its positions are RoPE-scaled.
-        next_position: The position of what follows, where a family counts positions otherwise than places (M-RoPE);
-            None where the next position is P.
+        next_position: The next position, in families whose positions differ from places (M-RoPE); None if it is P.
     """
 
     embeds: Tensor
@@ -51,7 +50,7 @@ class Prefix:
 
 @dataclass(frozen=True)
 class Batch:
-    """Questions behind their prefixes: [padding, prefix, padding, question] in every row.
+    """Questions after their prefixes: [padding, prefix, padding, question] in every row.
 
     Attributes:
         embeds: (Q, P + S, D), zero in the padding.
@@ -67,11 +66,11 @@ class Batch:
 
     @classmethod
     def of(cls, prefixes: Sequence[Prefix], questions: Sequence[Tensor]) -> Batch:
-        """Put questions behind their prefixes.
+        """Put questions after their prefixes.
 
         Args:
-            prefixes: One for each question; they are left as they were.
-            questions: (S, D) embeddings of each.
+            prefixes: One prefix per question; they are not changed.
+            questions: (S, D) embeddings of each question.
         """
         places, longest = max(map(len, prefixes)), max(map(len, questions))
         like = prefixes[0].embeds

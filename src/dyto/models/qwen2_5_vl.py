@@ -11,12 +11,12 @@ from dyto.models.mrope import QwenVL
 
 
 class Qwen25VL(QwenVL):
-    """A Qwen2.5-VL checkpoint in stock transformers, read as its video path does.
+    """A Qwen2.5-VL checkpoint in stock transformers, read like its video path.
 
-    The tokens of all key frames stand in one block. The position in time of a token is `tokens_per_second` times the
-    seconds since the first key frame, rounded down: what the stock model computes for frames at equal distances, here
-    with the true times of the key frames. In most layers of the tower patches see those of their window only; so the
-    attention that they receive there comes from it alone.
+    The tokens of all key frames form one block. The position in time of a token is `tokens_per_second` times the
+    seconds since the first key frame, rounded down: the stock model's formula for evenly spaced frames, here with the
+    true times of the key frames. In most layers of the tower, patches see only their window, so the attention that
+    they receive there comes from the window alone.
     """
 
     def encode_patches(self, patches: Tensor, grid: Tensor) -> Tensor:

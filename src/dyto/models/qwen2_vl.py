@@ -10,9 +10,9 @@ from dyto.models.qwen2_5_vl import Qwen25VL
 
 
 class Qwen2VL(Qwen25VL):
-    """A Qwen2-VL checkpoint in stock transformers, read as its video path does.
+    """A Qwen2-VL checkpoint in stock transformers, read like its video path.
 
-    The tokens of all key frames stand in one block; the position in time of a token is the number of its key frame.
+    The tokens of all key frames form one block; the position in time of a token is the number of its key frame.
     """
 
     def raster(self, grid: Tensor) -> Tensor | slice:

@@ -21,13 +21,13 @@ class Qwen3VL(Qwen35):
 
     The video is written as for Qwen3.5: every key frame is a block of its own, after its true time.
 
-    The first layers of the language model are given what earlier layers of the tower saw of each token (DeepStack).
-    For a token merged of several patches that is the mean over them, see `FrameFeatures.deep_of`.
+    The first layers of the language model get features from earlier tower layers for each token (DeepStack). For a
+    merged token these are the mean over its patches, see `FrameFeatures.deep_of`.
     """
 
     @property
     def _levels(self) -> int:
-        """Layers of the tower whose features the language model is given; there may be none."""
+        """Layers of the tower whose features the language model gets; there may be none."""
         return len(self.model.config.vision_config.deepstack_visual_indexes)
 
     def encode_patches(self, patches: Tensor, grid: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ class Qwen3VL(Qwen35):
         return (lambda positions: load(positions)[:, 1:].transpose(0, 1)) if self._levels else None
 
     def lay_out(self, video: VisualTokens | Tensor) -> Layout:
-        """See `VideoModel.lay_out`; the tokens need their DeepStack features."""
+        """Lay out a video as `VideoModel.lay_out` does; the tokens need their DeepStack features."""
         layout = super().lay_out(video)
         levels = self._levels
         if not len(layout) or not levels:

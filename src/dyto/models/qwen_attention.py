@@ -1,4 +1,4 @@
-"""How much attention each token of a frame receives in one layer of a Qwen tower."""
+"""Attention that each token of a frame receives in one layer of a Qwen tower."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from dyto.errors import ConfigError
 
 @contextmanager
 def watched(tower: Any, layer: int) -> Iterator[list[Tensor]]:
-    """Compute inside the block what the patches receive in a layer, for all frames that pass the tower.
+    """Compute inside the block the attention that patches receive in a layer, for all frames that pass the tower.
 
-    A hook on this one attention module computes it from the module's own input; the tower is otherwise as it was, and
-    afterwards entirely.
+    A hook on this attention module computes it from the module's own input. The tower is otherwise unchanged, and the
+    hook is removed at the end.
 
     Args:
         tower: The stock tower.
-        layer: Which of its layers; negative from the end.
+        layer: Index of the layer; negative counts from the end.
 
     Yields:
-        A list that is given, for every pass, (n,) float32 sums over the queries of the mean over the heads, in the
-        order in which the layer has the n patches. In a layer of windows patches see those of their window only.
+        A list that gets for every pass (n,) float32 sums over the queries, averaged over the heads, in the layer's
+        order of the n patches. In a window layer, patches see only their window.
 
     Raises:
         ConfigError: There is no such layer.
@@ -51,12 +51,12 @@ def watched(tower: Any, layer: int) -> Iterator[list[Tensor]]:
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions, each half of the features turned by the other."""
+    """Apply rotary positions, in which each half of the features rotates the other."""
     first, second = x.chunk(2, -1)
     return x * cos + torch.cat([-second, first], -1) * sin
 
 
 def _received(query: Tensor, key: Tensor, scale: float) -> Tensor:
-    """(m,) of (h, m, d): head by head, so that one matrix of scores is held."""
+    """Return (m,) received attention from (h, m, d), head by head, to hold a single matrix of scores."""
     heads = [(q @ k.T * scale).softmax(-1).sum(0) for q, k in zip(query, key, strict=True)]
     return torch.stack(heads).mean(0)

@@ -1,4 +1,4 @@
-"""RoPE scaling with one fixed base, so that an answer does not depend on what was asked before."""
+"""RoPE scaling with one fixed base, so that an answer does not depend on earlier questions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from dyto.errors import ConfigError
 class RopeScaling:
     """NTK scaling of the rotary base, fixed for the whole longer context.
 
-    Positions are scaled only while a prompt that exceeds the original context is read and answered; the base is
-    then that of `factor` times the original context, whatever has been asked before, so that a kept prefix
-    gives the same answers as a fresh one.
+    Positions are scaled only while a prompt that exceeds the original context is read and answered. The base is then
+    that of `factor` times the original context, independent of earlier questions, so a kept prefix gives the same
+    answers as a fresh one.
 
-    Source: dynamic NTK scaling as in transformers, its length set to `factor * original`; see `docs/method.md`.
+    Source:
+        Dynamic NTK scaling as in transformers, with its length set to `factor * original`; see `docs/method.md`.
     """
 
     def __init__(self, language_model: Any, factor: float) -> None:
@@ -44,9 +45,9 @@ class RopeScaling:
 
     @contextmanager
     def active(self, scaled: bool) -> Iterator[None]:
-        """Scale positions inside the block, if asked to.
+        """Scale positions inside the block, if requested.
 
-        A model that can be scaled runs one block at a time, scaled or not: its threads share the frequencies.
+        A model that can be scaled runs one block at a time, scaled or not, because its threads share the frequencies.
         """
         if self._scaled is None:
             yield
@@ -64,15 +65,15 @@ class RopeScaling:
 
 
 def ntk_inv_freq(inv_freq: Tensor, theta: float, factor: float) -> Tensor:
-    """Inverse frequencies of RoPE for a context `factor` times as long.
+    """Return the inverse frequencies of RoPE for a context `factor` times as long.
 
     The base becomes theta * (factor * s - (factor - 1)) ** (d / (d - 2)) with s = factor, the length relative to
     the original context.
 
     Args:
-        inv_freq: (d / 2,) of the original context.
-        theta: Its base.
-        factor: Above 1.
+        inv_freq: (d / 2,) inverse frequencies of the original context.
+        theta: The original base.
+        factor: The factor, above 1.
 
     Returns:
         (d / 2,) float32.

@@ -1,9 +1,9 @@
-"""One encoding of a video's frames for all strategies, each of which is charged for what it looks at.
+"""One encoding of a video's frames for all strategies, with each strategy charged for the frames that it uses.
 
-The sampled frames pass the tower once, all of them, before any strategy runs. A strategy that asks for some of them
-is given its part of the result, and charged the tower's time for as many frames; pictures that it composes itself
-pass the tower for it alone. So every strategy's seconds are those that it would have needed by itself, while the
-whole comparison needs the tower once.
+All sampled frames pass the tower once, before any strategy runs. A strategy that asks for some of them gets its part of
+the result, and is charged the tower's time for that many frames; pictures that it composes itself pass the tower
+separately. So every strategy's seconds are what it would have needed alone, while the whole comparison needs the tower
+only once.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from dyto.video import Frames
 
 
 class SharedVision:
-    """Stands in for the vision side of a model: encodes a video's frames once and hands out parts.
+    """Substitute for the vision side of a model: it encodes a video's frames once and hands out parts.
 
     Args:
         model: The model.
-        layer: The layer whose attention some strategy will ask for, so that it comes with the one pass; None for none.
+        layer: The layer whose attention some strategy will need, so that the single pass includes it; None for none.
 
     Attributes:
-        model: The same model with the shared `encode`; everything else of it is as it was.
+        model: The same model with the shared `encode`, otherwise unchanged.
     """
 
     def __init__(self, model: VideoModel, layer: int | None = None) -> None:
@@ -44,13 +44,13 @@ class SharedVision:
         self._charged = 0.0
 
     def open(self, frames: Frames) -> float:
-        """Encode a video's frames; what was kept of the one before is freed.
+        """Encode a video's frames, and free those of the previous video.
 
         Args:
-            frames: All that strategies will be given.
+            frames: All frames that strategies will get.
 
         Returns:
-            Seconds that the tower took.
+            Seconds of the tower.
         """
         self.close()
         start = self._now()
@@ -64,20 +64,20 @@ class SharedVision:
         if self._layer is not None:
             try:
                 return self._encode(frames, attention_layer=self._layer)
-            except ConfigError:  # told to the strategy that needs it, when it asks; the others go on without
+            except ConfigError:  # raised for the strategy that needs it; the others continue without it
                 self._layer = None
         return self._encode(frames)
 
     def close(self) -> None:
-        """Free what is kept."""
+        """Free the kept features."""
         self._frames, self._seen, self._places = None, {}, {}
 
     def warm_up(self, frames: Frames) -> None:
-        """Let the tower see one frame, so that what happens once in a process is charged to nobody."""
+        """Encode one frame, so that one-time costs of the process are charged to no strategy."""
         self._encode(frames[:1]).patches()
 
     def encode(self, images: Any, *, attention_layer: int | None = None, **more: Any) -> FrameFeatures:
-        """As `VideoModel.encode`, from what is kept where that is possible."""
+        """Encode as `VideoModel.encode` does, from kept features if possible."""
         positions = None if more else self._positions(images)
         if positions is None:
             return self._encode(images, attention_layer=attention_layer, **more)
@@ -91,12 +91,12 @@ class SharedVision:
         return part
 
     def take_charge(self) -> float:
-        """Seconds to add to what was measured since the last call: the tower's share, less what looking up took."""
+        """Return the seconds to add since the last call: the tower's share minus the time of looking up."""
         charged, self._charged = self._charged, 0.0
         return charged
 
     def _positions(self, images: Any) -> IntArray | None:
-        """Which of the kept frames these are; None where they are others, or were changed."""
+        """Return the positions of these frames among the kept ones; None if they are others, or were changed."""
         kept = self._frames
         if kept is None or not isinstance(images, Frames) or images.data.shape[1:] != kept.data.shape[1:]:
             return None

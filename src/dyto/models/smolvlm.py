@@ -19,24 +19,24 @@ from dyto.models.stock import StockModel, Tokenizer
 from dyto.models.towers import FrameTower
 
 LARGEST = 4
-"""Frames whose longer side exceeds this many sides of the tower are shrunk as they are decoded."""
+"""Multiple of the tower's side above which a frame's longer side is shrunk during decoding."""
 
 MARK = "<fake_token_around_image>"
 
 
 class SmolVLM(FrameTower):
-    """A SmolVLM checkpoint in stock transformers, read as its video path does.
+    """A SmolVLM checkpoint in stock transformers, read like its video path.
 
-    Frames are shrunk until their longer side is the tower's and squashed to its square (Lanczos, twice). The connector
-    makes one token of a square of patches (pixel shuffle, 32 x 32 to 8 x 8), and these tokens are what is merged. The
-    summary of a frame is the mean of its tokens. The text says how many frames follow, how long the video is (as far
-    as its last frame) and, before each frame, its time in minutes and seconds.
+    Frames are shrunk until their longer side equals the tower's and then squashed to its square (Lanczos, twice). The
+    connector makes one token from a square of patches (pixel shuffle, 32 x 32 to 8 x 8), and these tokens are merged.
+    The summary of a frame is the mean of its tokens. The text states the number of frames, the length of the video (up
+    to its last frame) and, before each frame, its time in minutes and seconds.
     """
 
     own_time_text: ClassVar[str] = "Frame from {seconds}:"
 
     first_sides = 1
-    """How many sides of the tower a frame's longer side becomes before it is squashed."""
+    """Multiple of the tower's side to which a frame's longer side is resized before squashing."""
 
     def __init__(self, name: str, model: StockModel, tokenizer: Tokenizer, **kwargs: Any) -> None:
         super().__init__(name, model, tokenizer, **kwargs)
@@ -88,10 +88,10 @@ _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ni
 
 
 def in_words(number: int) -> str:
-    """A number as it is spoken.
+    """Return a number in words.
 
     Args:
-        number: 0 to 999 999.
+        number: A number from 0 to 999 999.
 
     Example:
         >>> in_words(25), in_words(100), in_words(1234)

@@ -1,4 +1,4 @@
-"""What the package asks of the models and tokenizers of transformers, as types."""
+"""Protocols for the models and tokenizers of transformers, as far as this package uses them."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ class StockModel(Protocol):
         """What a call runs."""
 
     def generate(self, **call: Any) -> Any:
-        """Write an answer."""
+        """Generate an answer."""
 
     def get_input_embeddings(self) -> Any:
-        """The module that embeds token ids."""
+        """Return the module that embeds token ids."""
 
     def parameters(self) -> Iterator[Tensor]:
-        """All weights."""
+        """Return all weights."""
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """All weights with their names."""
+        """Return all weights with their names."""
 
     def get_parameter(self, target: str) -> Tensor:
-        """The weight of a name."""
+        """Return the weight with a name."""
 
     def named_modules(self) -> Iterator[tuple[str, torch.nn.Module]]:
-        """All modules with their names."""
+        """Return all modules with their names."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All weights and buffers by name."""
+        """Return all weights and buffers by name."""
 
     def modules(self) -> Iterator[torch.nn.Module]:
-        """All modules."""
+        """Return all modules."""
 
 
 class Tokenizer(Protocol):
@@ -64,16 +64,16 @@ class Tokenizer(Protocol):
         """Tokenize a text or several; the result has `input_ids`."""
 
     def get_vocab(self) -> dict[str, int]:
-        """Every token and its id."""
+        """Return every token and its id."""
 
     def convert_tokens_to_ids(self, token: str) -> int | None:
-        """The id of a token; None for an unknown one."""
+        """Return the id of a token, or None if it is unknown."""
 
     def add_tokens(self, new_tokens: list[str], special_tokens: bool = False) -> int:
         """Add tokens to the vocabulary."""
 
     def decode(self, token_ids: Any, **options: Any) -> Any:
-        """The text of ids."""
+        """Return the text of ids."""
 
     def batch_decode(self, sequences: Any, **options: Any) -> list[str]:
-        """The texts of several rows of ids."""
+        """Return the texts of several rows of ids."""

@@ -1,4 +1,4 @@
-"""The answer piece by piece: generation in a thread, its text as a generator."""
+"""Streaming of an answer: generation in a thread, with its text as a generator."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from dyto.models.base import Prefix, VideoModel
 def stream_text(
     model: VideoModel, prefix: Prefix, after: Tensor, *, max_new_tokens: int, **sampling: Any
 ) -> Generator[str, None, str]:
-    """Answer one question about a prefix and yield the text as it is written.
+    """Answer one question about a prefix and yield the text as the model writes it.
 
-    A generator that is closed early stops the generation. What goes wrong in the thread is raised here.
+    Closing the generator early stops the generation. Errors in the thread are raised here.
 
     Args:
-        model: Whose prefix it is.
-        prefix: What `VideoModel.prefill` made.
-        after: (S,) token ids that follow the video.
-        max_new_tokens: Most tokens of the answer.
+        model: The model of the prefix.
+        prefix: A result of `VideoModel.prefill`.
+        after: (S,) token ids after the video.
+        max_new_tokens: Largest number of tokens in the answer.
         **sampling: Generation options of transformers.
 
     Yields:
         Pieces of text.
 
     Returns:
-        The whole text, as `VideoModel.generate` gives it.
+        The whole text, as from `VideoModel.generate`.
     """
     streamer = TextIteratorStreamer(model.tokenizer, skip_prompt=False, skip_special_tokens=True)
     closed = threading.Event()

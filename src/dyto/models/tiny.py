@@ -1,4 +1,4 @@
-"""The tiny LLaVA-NeXT that ships with the package: a stock architecture, small enough for a newcomer's laptop.
+"""The bundled tiny LLaVA-NeXT: a stock architecture, small enough for any laptop.
 
 A CLIP tower of 36 patches and a CLS, a projector of two layers, a Llama of six. Everything is a stock class of
 transformers, so the checkpoint loads without this package. `tools/tiny` in the repository trains it.
@@ -21,7 +21,7 @@ PATCH_SIZE = 14
 GRID = IMAGE_SIZE // PATCH_SIZE
 PINPOINTS = [[84, 84], [84, 168], [168, 84], [168, 168], [84, 252], [252, 84], [168, 252], [252, 168]]
 ROPE_THETA = 1e6
-"""So that half of a head's entries hardly turn within the context: an object is found wherever it stands."""
+"""Base of RoPE, chosen so that half of a head's entries hardly rotate within the context: position matters little."""
 OPTION_LETTERS = "ABCDEFGH"
 CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}USER: {% for part in message['content'] %}"
@@ -50,7 +50,7 @@ zero two four five six seven eight nine ten
 
 
 def vocabulary() -> tuple[str, ...]:
-    """Every token of the tiny tokenizer, special tokens first, in the order of their ids.
+    """Return every token of the tiny tokenizer, special tokens first, in the order of their ids.
 
     Returns:
         Special tokens, words and punctuation, then the option letters "(A)" to "(H)".
@@ -64,9 +64,9 @@ def vocabulary() -> tuple[str, ...]:
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """A word-level tokenizer: lower case, punctuation apart, anything unknown becomes `<unk>`.
+    """Build a word-level tokenizer: lower case, separate punctuation, `<unk>` for unknown words.
 
-    Option letters are tokens of their own and escape the lower-casing, so that "(A)" and the article "a" differ.
+    Option letters are separate tokens and keep their case, so that "(A)" and the article "a" differ.
 
     Returns:
         The fast tokenizer; it puts `<s>` in front of every text.
@@ -104,7 +104,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def build_processor() -> LlavaNextProcessor:
-    """The stock LLaVA-NeXT processor (PIL backend) for images of 84 x 84 and grids of up to six tiles.
+    """Build the stock LLaVA-NeXT processor (PIL backend) for images of 84 x 84 and grids of up to six tiles.
 
     Returns:
         The processor, with the tokenizer and a chat template.
@@ -127,7 +127,7 @@ def build_processor() -> LlavaNextProcessor:
 
 
 def build_config() -> LlavaNextConfig:
-    """The architecture: CLIP 5 x 128 (the last layer unused, as in LLaVA), projector to 192, Llama 6 x 192.
+    """Build the config: CLIP 5 x 128 (the last layer unused, as in LLaVA), projector to 192, Llama 6 x 192.
 
     Returns:
         The config; `dyto_prompt` names the prompt format ("tiny") and survives saving.

@@ -1,4 +1,4 @@
-"""Tokenizers of checkpoints: only those of stock classes, and none whose rules make a text grow without end."""
+"""Tokenizers of checkpoints: only stock classes, and no rules that make a text grow without limit."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from dyto.errors import ModelError
 from dyto.models.stock import Tokenizer
 
 MOST_GROWTH = 64
-"""How many times as long the rules of a tokenizer may make a text; those of known tokenizers leave its length."""
+"""Largest factor by which a tokenizer's rules may lengthen a text; known tokenizers keep the length."""
 
 
 def check_class(source: str, name: Any) -> None:
-    """Fail on the name of a class that is no tokenizer: whatever it is, it would be loaded from the checkpoint.
+    """Check that a class name belongs to a tokenizer; any other class would be loaded from the checkpoint.
 
     Args:
         source: The checkpoint.
-        name: What one of its files says; None for nothing.
+        name: The class name in one of its files; None for none.
 
     Raises:
-        ModelError: It is none.
+        ModelError: The class is not a tokenizer.
     """
     if name is None:
         return
     kind = getattr(importlib.import_module("transformers"), name, None) if isinstance(name, str) else name
-    stands_for = type(kind).__name__ == "DummyObject"  # of a tokenizer whose package is not installed
+    stands_for = type(kind).__name__ == "DummyObject"  # a tokenizer whose package is not installed
     if kind is None or stands_for or (isinstance(kind, type) and issubclass(kind, PreTrainedTokenizerBase)):
         return
     raise ModelError(
@@ -39,10 +39,10 @@ def check_class(source: str, name: Any) -> None:
 
 
 def check_growth(source: str, tokenizer: Tokenizer) -> None:
-    """Fail on rules that replace letters by more letters, again and again: a short text would fill the memory.
+    """Check for rules that repeatedly replace letters by more letters, so that a short text would fill the memory.
 
     Raises:
-        ModelError: They do.
+        ModelError: The rules exceed the limit.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     for name in ("normalizer", "decoder"):
@@ -56,7 +56,7 @@ def check_growth(source: str, tokenizer: Tokenizer) -> None:
 
 
 def _growth(rule: dict[str, Any]) -> float:
-    """How many times as long a rule can make a text, at most."""
+    """Return the largest factor by which a rule can lengthen a text."""
     total = 1.0
     for part in rule.get("normalizers", rule.get("decoders", [])):
         total = min(1e300, total * _growth(part))
@@ -67,15 +67,15 @@ def _growth(rule: dict[str, Any]) -> float:
 
 
 def token_ids(tokenizer: Tokenizer, text: str, **options: Any) -> Tensor:
-    """(n,) ids of the tokens of a text.
+    """Return (n,) ids of the tokens of a text.
 
     Raises:
-        ModelError: The rules of the tokenizer cannot be applied to it.
+        ModelError: The rules of the tokenizer cannot be applied to the text.
     """
     try:
         ids: Tensor = tokenizer(text, return_tensors="pt", verbose=False, **options).input_ids[0]
     except BaseException as err:
-        if type(err).__name__ != "PanicException":  # of a pattern that takes too many steps; it is no Exception
+        if type(err).__name__ != "PanicException":  # a pattern that takes too many steps; not an `Exception`
             raise
         raise ModelError(
             f"the tokenizer cannot read a text of {len(text)} characters ({err}), expected rules that read any: take "

@@ -1,4 +1,4 @@
-"""Families whose tower takes frames of one size: encoded some at a time, projected when they are asked for."""
+"""Families with a tower for frames of one size: frames are encoded in chunks and projected on request."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHUNK_FRAMES = 16
-"""Frames that pass the tower together, where there is memory for them."""
+"""Number of frames that pass the tower together, if memory allows."""
 
 KEEP_BYTES = 2 << 30
-"""Tower output kept for later; beyond it the frames chosen pass the tower a second time, with the same result."""
+"""Bytes of tower output to keep; beyond it, chosen frames pass the tower a second time, with the same result."""
 
 
 def look(
     pictures: Pictures, see: Callable[[Pictures], Tensor], summarise: Callable[[Tensor], Tensor], step: int
 ) -> tuple[Tensor, PatchLoader]:
-    """Let a tower see pictures, `step` at a time.
+    """Encode pictures with a tower, `step` at a time.
 
     Args:
         pictures: T pictures.
-        see: What the tower gives for some of them, (B, ...).
-        summarise: A summary of that, (B, D).
-        step: Pictures that pass together; fewer where there is no memory for them.
+        see: Function from some pictures to the tower's output, (B, ...).
+        summarise: Function from this output to summaries, (B, D).
+        step: Number of pictures that pass together; fewer if memory runs short.
 
     Returns:
-        (T, D) summaries, and what gives (K, ...) for K positions: from memory where all of it is no more than
+        (T, D) summaries, and a function that returns (K, ...) for K positions: from memory if everything fits into
         `KEEP_BYTES`, otherwise from the tower again.
 
     Raises:
         ConfigError: There are no pictures.
-        torch.OutOfMemoryError: There is no memory for one.
+        torch.OutOfMemoryError: There is no memory for a single picture.
     """
     if not len(pictures):
         raise ConfigError("no pictures to encode, expected at least one")
@@ -75,7 +75,7 @@ def look(
 
 
 def _in_chunks(pictures: Pictures, see: Callable[[Pictures], Tensor], step: int) -> Iterator[Tensor]:
-    """What a tower sees in pictures, `step` at a time; half as many from where memory is short."""
+    """Iterate over a tower's output, `step` pictures at a time, and half as many when memory runs short."""
     start = 0
     while start < len(pictures):
         try:
@@ -91,21 +91,21 @@ def _in_chunks(pictures: Pictures, see: Callable[[Pictures], Tensor], step: int)
 
 
 class FrameTower(VideoModel):
-    """A family with a tower that takes frames of one size, and a projector.
+    """A family with a tower for frames of one size, and a projector.
 
-    With `has_cls`, only CLS of every frame and, later, the patches asked for are projected; otherwise all frames are,
-    and their summary is the mean patch.
+    With `has_cls`, only the CLS of every frame and, later, the requested patches are projected; otherwise all frames
+    are projected, and their summary is the mean patch.
     """
 
     grid: tuple[int, int]
     has_cls: bool = False
-    """Whether the tower's first token is CLS, and passes the projector alone."""
+    """Whether the tower's first token is CLS, which can pass the projector alone."""
 
     finished_size: tuple[int, int] | None = None
-    """Height and width of pictures that are taken as they are, because somebody else has prepared them."""
+    """Height and width of pictures that are already prepared and stay unchanged."""
 
     def set_grid(self, image_size: FrameSize, grid: tuple[int, int]) -> None:
-        """State `image_size`, and the rows and columns of the visual tokens of one frame."""
+        """Set `image_size`, and the rows and columns of the visual tokens of one frame."""
         self.image_size, self.grid, self.num_patches = image_size, grid, grid[0] * grid[1]
 
     def take_finished(self) -> None:
@@ -114,23 +114,23 @@ class FrameTower(VideoModel):
         self.finished_size = (side, side) if isinstance(side, int) else (int(side[0]), int(side[1]))
 
     def _fit(self, image_size: FrameSize, grid: tuple[int, int]) -> None:
-        warnings.warn("_fit is called set_grid now", DeprecationWarning, stacklevel=2)
+        warnings.warn("_fit was renamed: use set_grid", DeprecationWarning, stacklevel=2)
         self.set_grid(image_size, grid)
 
     @abstractmethod
     def tower_states(self, pixels: Tensor) -> Tensor:
-        """What the tower gives for (B, 3, H, W) pixels: (B, P, C), or (B, 1 + P, C) with CLS."""
+        """Return the tower's output for (B, 3, H, W) pixels: (B, P, C), or (B, 1 + P, C) with CLS."""
 
     def attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor | None]:
-        """`tower_states`, and the (B, N) attention that the patches receive in a layer; None if there is none."""
+        """Return `tower_states`, and the (B, N) attention that patches receive in a layer; None if there is none."""
         return self.tower_states(pixels), None
 
     @abstractmethod
     def project(self, states: Tensor) -> Tensor:
-        """(B, N, D) visual tokens of (B, P, C) patches; with CLS, also (B, 1, D) of CLS alone."""
+        """Project (B, P, C) patches to (B, N, D) visual tokens; with CLS, also CLS alone to (B, 1, D)."""
 
     def prepare(self, pictures: Pictures) -> npt.NDArray[np.uint8]:
-        """Bring pictures to the size that the tower takes, (B, H, W, 3): by default bicubic, the aspect ignored."""
+        """Resize pictures for the tower, (B, H, W, 3); by default bicubic, without keeping the aspect ratio."""
         if not isinstance(self.image_size, tuple):
             raise TypeError(f"{type(self).__name__} has no fixed image_size: it must define prepare")
         return resize_pictures(pictures, self.image_size)
@@ -142,7 +142,7 @@ class FrameTower(VideoModel):
 
     @torch.inference_mode()
     def encode(self, images: Frames | Pictures, *, attention_layer: int | None = None) -> FrameFeatures:
-        """See `VideoModel.encode`."""
+        """Encode pictures as `VideoModel.encode` does."""
         device, dtype = device_of(self.tower()), next(self.tower().parameters()).dtype
         attentions: list[Tensor] = []
 
@@ -160,7 +160,7 @@ class FrameTower(VideoModel):
     def _features(
         self, images: Frames | Pictures, see: Callable[[Pictures], Tensor], grid: tuple[int, int]
     ) -> FrameFeatures:
-        """Features of pictures by what the tower sees in some of them (`tower_states`), on the grid of their tokens."""
+        """Return features of pictures from a function for the tower's output (`tower_states`), on their token grid."""
         pictures, indices, seconds = as_pictures(images)
 
         def seen(some: Pictures) -> Tensor:

@@ -1,4 +1,4 @@
-"""What differs between the versions of transformers that are supported; known here and nowhere else."""
+"""Differences between the supported versions of transformers; no other module knows them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dyto.models.stock import StockModel
 
 
 def cache_argument(model: StockModel, cache: Cache) -> dict[str, Cache]:
-    """Keys and values, under the name by which a stock model and its `generate` take them.
+    """Return keys and values under the argument name of a stock model and its `generate`.
 
     Up to transformers 5.23 it is `past_key_values`; from 5.24 on it is `cache`, and the old name goes away in 5.40.
 
     Args:
         model: A stock model, or its language model.
-        cache: Keys and values.
+        cache: The keys and values.
 
     Returns:
         One keyword argument.

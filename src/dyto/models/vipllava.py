@@ -8,7 +8,7 @@ from dyto.models.llava import Llava
 
 
 class VipLlava(Llava):
-    """A VipLLaVA checkpoint in stock transformers: LLaVA 1.5 but for its layers and the projector's normalisation."""
+    """A VipLLaVA checkpoint in stock transformers: LLaVA 1.5 with other layers and a normalising projector."""
 
     def _chosen_layers(self, config: Any) -> int | list[int]:
         layers: int | list[int] = config.vision_feature_layers

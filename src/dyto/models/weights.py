@@ -1,4 +1,4 @@
-"""The files of weights of a checkpoint: which they are, and whether they can hold what its config describes."""
+"""The weight files of a checkpoint, and checks that they match its config."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from dyto.models.placement import Placement
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 MOST_HEADER = 32 << 20
-"""Most bytes of the list of tensors at the head of a file; that of the largest checkpoints takes 1 MB."""
+"""Size limit of the list of tensors at the head of a file, in bytes; the largest checkpoints need 1 MB."""
 
 LEAST_BYTES = {False: 1.0, True: 0.25}
-"""Fewest bytes a weight that files are taken to hold, without and with quantization."""
+"""Smallest number of bytes per weight that files must hold, without and with quantization."""
 
 
 def weight_files(source: str, revision: str | None) -> list[Path]:
-    """Find the files of weights of a checkpoint, downloaded where need be, and look at their heads.
+    """Find the weight files of a checkpoint, downloaded if necessary, and check their headers.
 
     Args:
-        source: A folder or a hub name.
-        revision: Of a hub name.
+        source: A folder or a Hub name.
+        revision: Revision of a Hub name.
 
     Returns:
         The safetensors files.
 
     Raises:
-        ModelError: There are none, some are missing, an index names what is no file of this checkpoint, or a file
-            has a head that no file of weights has.
+        ModelError: There are no files, some are missing, an index names a file outside this checkpoint, or a file has
+            an invalid header.
     """
     whole = find_file(source, WHOLE, revision)
     if whole is not None:
@@ -54,7 +54,7 @@ def weight_files(source: str, revision: str | None) -> list[Path]:
 
 
 def _named(source: str, index: dict[str, Any]) -> list[str]:
-    """The names of files in an index; a path is none."""
+    """Return the file names in an index; paths are refused."""
     places = index.get("weight_map")
     if not isinstance(places, dict) or not places:
         raise ModelError(f"{INDEX} of model {source} names no files, expected a weight_map: download it again")
@@ -83,10 +83,10 @@ def _shards(source: str, revision: str | None, names: list[str]) -> list[Path]:
 
 
 def check_head(source: str, file: Path) -> None:
-    """Fail on a file whose list of tensors is larger than one can be.
+    """Check the size of a file's list of tensors.
 
     Raises:
-        ModelError: It is.
+        ModelError: The list is larger than its limit.
     """
     with file.open("rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
@@ -122,17 +122,17 @@ def untied_unless_said(shape: Any, config: Mapping[str, Any]) -> Any:
 
 
 def check_sizes(source: str, skeleton: Any, files: Iterable[Path], placement: Placement, quantized: bool) -> None:
-    """Compare what a config describes with what is there: the files, and the memory.
+    """Compare the model in a config with the size of the files and the memory.
 
     Args:
         source: The checkpoint.
-        skeleton: The model as the config describes it, on the meta device.
-        files: Those of its weights.
-        placement: Where it is to go.
+        skeleton: The model described by the config, on the meta device.
+        files: The weight files.
+        placement: The placement of the model.
         quantized: Whether the files hold quantized weights.
 
     Raises:
-        ModelError: The files are too small for this model, or the memory is.
+        ModelError: The files or the memory are too small for this model.
     """
     count = sum(weight.numel() for weight in skeleton.parameters())
     held = sum(file.stat().st_size for file in files)
@@ -141,7 +141,7 @@ def check_sizes(source: str, skeleton: Any, files: Iterable[Path], placement: Pl
             f"config.json of model {source} describes {_giga(count)} weights, but its files hold {_giga(held)} "
             "bytes, expected a byte for each at least: download it again, or take another checkpoint"
         )
-    if placement.is_settled:  # spread over devices and the disk, or smaller than this
+    if placement.is_settled:  # spread over devices and the disk, or smaller than computed here
         return
     needed, there = count * placement.pick_dtype(count).itemsize, memory_of(placement.device)
     if there is not None and needed > there:

@@ -1,1 +1,1 @@
-"""A world of coloured shapes whose truth is known: its pictures, its films, and questions about them."""
+"""A world of coloured shapes with known truth: pictures, films, and questions about them."""

@@ -1,4 +1,4 @@
-"""The synthetic benchmark: videos of every regime and their questions, in the layout that this field shares."""
+"""The synthetic benchmark: videos of every regime and their questions, in the common layout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dyto.synthetic.videos import Asked, make_video
 log = logging.getLogger(__name__)
 
 SPLITS = {"dev": 101, "test": 202}
-"""First part of the seed of every video: no video of one split occurs in the other."""
+"""First part of every video's seed, so that the splits share no video."""
 CHOICE_VIDEOS = Path("data/multiple_choice_qa/Synthetic/video")
 OPEN_VIDEOS = Path("data/video_qa/Synthetic_Zero_Shot_QA/videos")
 CHOICE_FILE = Path("gt_qa_files/Synthetic/val_qa.json")
@@ -33,7 +33,7 @@ def synth_video(seed: int, out: str | Path, questions: str | Path | None = None,
     """Write one video from a seed, and its questions with their true answers.
 
     Args:
-        seed: Same seed and regime, same video.
+        seed: Seed; the same seed and regime give the same video.
         out: The MP4 file.
         questions: A JSON file for the questions, or None to write none.
         regime: One of `REGIMES`.
@@ -42,8 +42,8 @@ def synth_video(seed: int, out: str | Path, questions: str | Path | None = None,
         The questions: `question`, `type`, `answer`, and with options `candidates` and `answer_number`.
 
     Raises:
-        ConfigError: An unknown regime, or a file that is not an MP4.
-        DatasetError: The disk is full, or the folder cannot be written.
+        ConfigError: The regime is unknown, or the file is not an MP4.
+        DatasetError: The disk is full, or the folder is not writable.
     """
     path = Path(out)
     if regime not in REGIMES:
@@ -66,22 +66,22 @@ def synth_benchmark(
 ) -> dict[str, int]:
     """Write the benchmark: `videos` videos of every regime, questions with options and for free answers.
 
-    Under `out` lie `gt_qa_files/Synthetic/val_qa.json` (with options),
-    `gt_qa_files/Synthetic_Zero_Shot_QA/val_q.json` and `val_a.json` (free answers), and the videos under `data`,
-    where `dyto eval synthetic` and `dyto eval synthetic-open` look for them.
+    It writes `gt_qa_files/Synthetic/val_qa.json` (with options), `gt_qa_files/Synthetic_Zero_Shot_QA/val_q.json` and
+    `val_a.json` (free answers) under `out`, and the videos under `out/data`, where `dyto eval synthetic` and
+    `dyto eval synthetic-open` look for them.
 
     Args:
-        split: "dev" or "test"; their seeds are apart.
+        split: "dev" or "test"; they share no seeds.
         out: The folder.
-        videos: How many of every regime.
-        progress: Told how many videos are written, of how many.
+        videos: Number of videos of every regime.
+        progress: Called with the number of written videos and of all videos.
 
     Returns:
-        How many videos, questions with options and questions for free answers there are.
+        The numbers of videos, questions with options, and questions for free answers.
 
     Raises:
-        ConfigError: An unknown split, or less than one video.
-        DatasetError: The disk is full, or the folder cannot be written; the same command completes it.
+        ConfigError: The split is unknown, or `videos` is below 1.
+        DatasetError: The disk is full, or the folder is not writable; the same command completes it.
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
@@ -122,7 +122,7 @@ def _facts(asked: Asked) -> Record:
 
 
 def _same_file(source: Path, target: Path) -> None:
-    """The same video in a second place: a hard link where the file system has them, else a copy."""
+    """Put the same video in a second place: as a hard link if the file system supports it, else as a copy."""
     with replacing(target) as half:
         try:
             os.link(source, half)
@@ -139,7 +139,7 @@ def _write(path: Path, records: list[Record]) -> None:
 
 @contextmanager
 def _telling(path: Path) -> Iterator[None]:
-    """Say what cannot be written, and that the same command may be given again."""
+    """Turn errors of writing into one that says to run the same command again."""
     try:
         yield
     except OSError as err:

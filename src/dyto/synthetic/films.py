@@ -11,7 +11,7 @@ from dyto.synthetic.render import Accidents, Pixels, draw_accidents, draw_grain,
 from dyto.synthetic.world import Scene, draw_scene, room
 
 TICKS = 100
-"""A film's length in ticks: as many as frames are sampled by default, so a tick is one sampled frame."""
+"""A film's length in ticks, equal to the default number of sampled frames, so a tick is one sampled frame."""
 FRAMES_PER_TICK = 2
 FPS = 10
 SIDE = 168
@@ -20,18 +20,18 @@ REGIMES = ("mixed", "dominated", "many", "needles", "moving", "static", "detail"
 
 @dataclass(frozen=True)
 class Shot:
-    """One scene for some time.
+    """One scene over some time.
 
     Attributes:
-        scene: As it is at the beginning.
-        start: First frame of the video that belongs to it.
-        end: The frame after its last one.
-        speeds: How far each object moves in a frame, (x, y) in fractions of the image's side.
-        drift: How far the camera moves in a frame, likewise.
-        fade: Frames over which the scene before fades into this one; 0 for a cut.
+        scene: The scene at the beginning.
+        start: Its first frame in the video.
+        end: The frame after its last frame.
+        speeds: Movement of each object per frame, (x, y) in fractions of the image's side.
+        drift: Movement of the camera per frame, in the same unit.
+        fade: Number of frames in which the previous scene fades into this one; 0 for a cut.
         accidents: Brightness, tint, noise.
-        still: All frames are identical, as in a slide show.
-        needle: A brief scene among long ones.
+        still: Whether all frames are identical, as in a slide show.
+        needle: Whether this is a brief scene among long ones.
     """
 
     scene: Scene
@@ -66,12 +66,12 @@ class Film:
 
     @property
     def scenes(self) -> tuple[Scene, ...]:
-        """Its scenes, in order."""
+        """The scenes, in order."""
         return tuple(shot.scene for shot in self.shots)
 
     @property
     def num_frames(self) -> int:
-        """How many frames it has."""
+        """Number of frames."""
         return self.shots[-1].end
 
 
@@ -79,7 +79,7 @@ def draw_film(rng: np.random.Generator, regime: str) -> Film:
     """Draw a film of a regime.
 
     Args:
-        rng: Where chance comes from.
+        rng: The random generator.
         regime: "mixed" (4 to 8 scenes of any length), "dominated" (one long scene, the others 5 to 8 ticks),
             "many" (10 to 13 scenes), "needles" (3 or 4 long scenes, two brief ones of 2 to 10 ticks between
             them), "moving" (fast objects, camera drift), "static" (slides, every frame the same), "detail"
@@ -106,7 +106,7 @@ def draw_film(rng: np.random.Generator, regime: str) -> Film:
 
 
 def _durations(rng: np.random.Generator, regime: str) -> tuple[list[int], list[bool]]:
-    """Ticks of every shot, and which are needles; `TICKS` together."""
+    """Draw the ticks of every shot, `TICKS` together, and which shots are needles."""
     if regime == "needles":
         long = int(rng.integers(3, 5))
         brief = [int(n) for n in rng.integers(2, 11, 2)]
@@ -132,7 +132,7 @@ def _durations(rng: np.random.Generator, regime: str) -> tuple[list[int], list[b
 
 
 def _share(rng: np.random.Generator, number: int, total: int, least: int) -> list[int]:
-    """`total` in `number` unequal parts of at least `least`."""
+    """Split `total` into `number` unequal parts of at least `least`."""
     parts = rng.multinomial(total - number * least, rng.dirichlet(np.full(number, 1.5)))
     return [int(part) + least for part in parts]
 
@@ -148,11 +148,11 @@ def _shot(rng: np.random.Generator, regime: str, scene: Scene, start: int, end: 
 
 
 def scene_at(shot: Shot, frame: int) -> Scene:
-    """The scene as it is in one frame: objects move, bounce off the walls of their room, and drift.
+    """Return the scene in one frame: objects move, bounce off the walls of their room, and drift.
 
     Args:
         shot: The shot.
-        frame: Of the video, within the shot.
+        frame: Frame number in the video, within the shot.
 
     Returns:
         The scene; every object lies inside the image.
@@ -178,8 +178,8 @@ def draw_frames(film: Film, seed: int) -> Iterator[Pixels]:
     """Draw a film, frame by frame.
 
     Args:
-        film: From `draw_film`.
-        seed: Of the noise.
+        film: A film from `draw_film`.
+        seed: Seed of the noise.
 
     Yields:
         (168, 168, 3) uint8 RGB.

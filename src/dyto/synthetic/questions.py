@@ -1,4 +1,4 @@
-"""Questions about a sequence of scenes, with answers that are known because the scenes are."""
+"""Questions about a sequence of known scenes, with their true answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from dyto.synthetic.world import BACKGROUND_NAMES, COLORS, CORNERS, KINDS, SHAPES, Scene
 
 MOST_SCENES = 16
-"""More scenes than this are not asked to be counted."""
+"""Largest number of scenes that a question asks to count."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Question:
     """One question and its truth.
 
     Attributes:
-        type: What it is about; one of `TYPES`, or "needle" in videos.
+        type: Type of the question; one of `TYPES`, or "needle" in videos.
         text: The question.
         answer: The one right answer, or None for a question that makes sense only with options.
         right: The right option.
@@ -33,7 +33,7 @@ class Question:
     wrong: tuple[str, ...]
 
     def options(self, rng: np.random.Generator, most: int = 4) -> tuple[tuple[str, ...], int]:
-        """Options in chance order and the place of the right one."""
+        """Return the options in random order and the index of the right one."""
         wrong = list(self.wrong[: most - 1])
         place = int(rng.integers(len(wrong) + 1))
         return (*wrong[:place], self.right, *wrong[place:]), place
@@ -59,7 +59,7 @@ def _names(scenes: Sequence[Scene]) -> list[str]:
 
 
 def _strangers(rng: np.random.Generator, scenes: Sequence[Scene]) -> list[str]:
-    """Kinds that never occur, those that share a colour and a shape with what does first."""
+    """Return kinds that never occur, beginning with those whose colour and shape occur."""
     names = set(_names(scenes))
     colors, shapes = {name.split()[0] for name in names}, {name.split()[1] for name in names}
     absent = [name for name in KINDS if name not in names]
@@ -68,14 +68,14 @@ def _strangers(rng: np.random.Generator, scenes: Sequence[Scene]) -> list[str]:
 
 
 def _other_objects(rng: np.random.Generator, scenes: Sequence[Scene], right: str) -> tuple[str, ...]:
-    """Wrong options for an object: those seen elsewhere first, up to two, then strangers."""
+    """Return wrong options for an object: first up to two seen elsewhere, then kinds that never occur."""
     seen = _shuffled(rng, _names(scenes), right)
     strangers = _strangers(rng, scenes)
     return (*seen[:2], *strangers[: max(3, 5 - len(seen))], *seen[2:])
 
 
 def ask_exist(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | None:
-    """Is there a red ring? Half of the time there is none, but something like it."""
+    """Ask: is there a red ring? Half of the time there is none, but something similar."""
     there = bool(rng.integers(2))
     strangers = _strangers(rng, scenes)
     if not there and not strangers:
@@ -86,7 +86,7 @@ def ask_exist(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | N
 
 
 def ask_which(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | None:
-    """Which of these is shown? Only with options."""
+    """Ask: which of these is shown? Only with options."""
     strangers = _strangers(rng, scenes)
     if len(strangers) < 3:
         return None
@@ -95,7 +95,7 @@ def ask_which(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | N
 
 
 def ask_color(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | None:
-    """What color is the ring? Only for a shape that occurs once."""
+    """Ask: what color is the ring? Only for a shape that occurs once."""
     names = _names(scenes)
     unique = [shape for shape, n in Counter(name.split()[1] for name in names).items() if n == 1]
     if not unique:
@@ -109,7 +109,7 @@ def ask_color(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | N
 
 
 def ask_shape(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | None:
-    """What shape is the red object? Only for a colour that occurs once."""
+    """Ask: what shape is the red object? Only for a colour that occurs once."""
     names = _names(scenes)
     unique = [color for color, n in Counter(name.split()[0] for name in names).items() if n == 1]
     if not unique:
@@ -123,7 +123,7 @@ def ask_shape(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | N
 
 
 def ask_background(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | None:
-    """What is the background, or with several scenes: what is it behind the red ring?"""
+    """Ask: what is the background? With several scenes: what is it behind the red ring?"""
     scene = scenes[int(rng.integers(len(scenes)))]
     name = _pick(rng, [thing.name for thing in scene.things])
     texts: tuple[str, ...] = (f"What is the background of the {name}?", f"What is behind the {name}?")
@@ -136,7 +136,7 @@ def ask_background(rng: np.random.Generator, scenes: Sequence[Scene]) -> Questio
 
 
 def ask_object(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | None:
-    """What is on the gray background? Only where one scene with one object has it."""
+    """Ask: what is on the gray background? Only if a single scene with a single object has it."""
     often = Counter(scene.background for scene in scenes)
     alone = [scene for scene in scenes if often[scene.background] == 1 and len(scene.things) == 1]
     if not alone:
@@ -149,7 +149,7 @@ def ask_object(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | 
 
 
 def ask_count(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | None:
-    """How many objects are there, or of one colour? Only in a single scene."""
+    """Ask: how many objects are there, or of one colour? Only in a single scene."""
     if len(scenes) > 1:
         return None
     things = scenes[0].things
@@ -163,7 +163,7 @@ def ask_count(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | N
 
 
 def ask_position(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | None:
-    """Where is the red ring? Only in a single scene, and not too near to a middle line."""
+    """Ask: where is the red ring? Only in a single scene, and not too near to a middle line."""
     if len(scenes) > 1:
         return None
     placed = [thing for thing in scenes[0].things if thing.corner]
@@ -190,12 +190,12 @@ def _ask_end(rng: np.random.Generator, scenes: Sequence[Scene], which: str) -> Q
 
 
 def ask_first(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | None:
-    """What is the first object, or the first background?"""
+    """Ask: what is the first object, or the first background?"""
     return _ask_end(rng, scenes, "first")
 
 
 def ask_last(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | None:
-    """What is the last object, or the last background?"""
+    """Ask: what is the last object, or the last background?"""
     return _ask_end(rng, scenes, "last")
 
 
@@ -216,17 +216,17 @@ def _ask_neighbour(rng: np.random.Generator, scenes: Sequence[Scene], which: str
 
 
 def ask_after(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | None:
-    """What comes right after the red ring?"""
+    """Ask: what comes right after the red ring?"""
     return _ask_neighbour(rng, scenes, "after")
 
 
 def ask_before(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | None:
-    """What comes right before the red ring?"""
+    """Ask: what comes right before the red ring?"""
     return _ask_neighbour(rng, scenes, "before")
 
 
 def ask_scenes(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | None:
-    """How many scenes are there?"""
+    """Ask: how many scenes are there?"""
     number = len(scenes)
     if number > MOST_SCENES:
         return None
@@ -237,7 +237,7 @@ def ask_scenes(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | 
 
 
 def describe(scenes: Sequence[Scene]) -> str:
-    """The scenes in one sentence, objects in reading order.
+    """Describe the scenes in one sentence, with objects in reading order.
 
     Example:
         >>> from dyto.synthetic.world import Scene, Thing
@@ -252,7 +252,7 @@ def describe(scenes: Sequence[Scene]) -> str:
 
 
 def ask_description(rng: np.random.Generator, scenes: Sequence[Scene]) -> Question | None:
-    """Describe what is shown, in one sentence: one to three scenes of few objects."""
+    """Ask for a description in one sentence, of one to three scenes with few objects."""
     answer = describe(scenes)
     if answer.count("a ") > 4 or len(scenes) > 3:
         return None

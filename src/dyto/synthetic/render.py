@@ -1,4 +1,4 @@
-"""Scenes to pixels, fast: a bank of anti-aliased sprites pasted onto graded, noisy backgrounds."""
+"""Fast rendering of scenes: a bank of anti-aliased sprites pasted onto graded, noisy backgrounds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Mask = npt.NDArray[np.float32]
 
 SIDE = 84
 ANGLES = 13
-"""Number of rotations a sprite is drawn at, from -0.3 to 0.3 radians."""
+"""Number of rotations of each sprite, from -0.3 to 0.3 radians."""
 
 _COLOR = np.array(list(COLORS.values()), np.float32)
 _BACKGROUND = np.array(list(BACKGROUNDS.values()), np.float32)
@@ -25,15 +25,15 @@ _NOISE = np.random.default_rng(84).standard_normal(1 << 20).astype(np.float32)
 
 @functools.lru_cache(maxsize=8192)
 def sprite(shape: str, radius: int, turn: int) -> Mask:
-    """The opacity of one shape.
+    """Return the opacity of one shape.
 
     Args:
         shape: One of `SHAPES`.
-        radius: In pixels.
-        turn: Which of the `ANGLES` rotations.
+        radius: Radius in pixels.
+        turn: Index of one of the `ANGLES` rotations.
 
     Returns:
-        (2 * radius + 1, 2 * radius + 1) float32 in 0 .. 1, averaged over 3 x 3 points a pixel.
+        (2 * radius + 1, 2 * radius + 1) float32 in 0 .. 1, averaged over 3 x 3 points per pixel.
     """
     side, fine = 2 * radius + 1, 3
     axis = (np.arange(side * fine, dtype=np.float32) + 0.5) / fine - side / 2
@@ -52,14 +52,14 @@ def sprite(shape: str, radius: int, turn: int) -> Mask:
 
 
 class Accidents(NamedTuple):
-    """What a camera adds to a scene.
+    """The effects that a camera adds to a scene.
 
     Attributes:
         light: Brightness, about 1.
-        slope: How much brighter the bottom is than the middle.
-        tint: (1 + things, 3) shift of the background's and of every object's colour.
+        slope: Difference in brightness between bottom and middle.
+        tint: (1 + things, 3) shift of the colours of the background and of every object.
         noise: Standard deviation of the noise, 0 to 255.
-        grain: Which noise: an offset into a fixed sequence.
+        grain: Offset of the noise in a fixed sequence.
     """
 
     light: float
@@ -70,7 +70,7 @@ class Accidents(NamedTuple):
 
 
 def draw_accidents(rng: np.random.Generator, things: int, side: int = SIDE) -> Accidents:
-    """Draw what a camera adds to a scene of so many objects."""
+    """Draw the effects that a camera adds to a scene with `things` objects."""
     light, slope = rng.uniform(0.85, 1.15), rng.uniform(-0.15, 0.15)
     noise = rng.uniform(1, 7)
     tint = rng.uniform(-10, 10, (1 + things, 3)).astype(np.float32)
@@ -78,7 +78,7 @@ def draw_accidents(rng: np.random.Generator, things: int, side: int = SIDE) -> A
 
 
 def draw_grain(rng: np.random.Generator, side: int = SIDE) -> int:
-    """Another noise for another frame."""
+    """Draw a new noise for another frame."""
     return int(rng.integers(len(_NOISE) - side * side * 3))
 
 
@@ -86,12 +86,12 @@ def render(scene: Scene, accidents: Accidents, side: int = SIDE) -> tuple[Pixels
     """Draw a scene.
 
     Args:
-        scene: What to draw.
-        accidents: What the camera adds.
+        scene: The scene.
+        accidents: The camera's effects.
         side: Side of the square image in pixels.
 
     Returns:
-        (side, side, 3) uint8 RGB, and (side, side) uint8: which object covers a pixel, counted from 1; 0 for none.
+        (side, side, 3) uint8 RGB, and (side, side) uint8 number of the object at each pixel, from 1; 0 for none.
     """
     light, slope, tint, noise, grain = accidents
     shade = np.linspace(light - slope, light + slope, side, dtype=np.float32)[:, None, None]  # (side, 1, 1)

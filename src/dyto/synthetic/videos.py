@@ -1,4 +1,4 @@
-"""Films to H.264 files, and what is asked about them."""
+"""Films as H.264 files, and questions about them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ CODING = {
     "preset": "veryfast",
     "x264-params": "mbtree=0:rc-lookahead=0:b-adapt=0:weightp=0:weightb=0",
 }
-"""Small files; the encoder's look-ahead reads memory that nobody wrote, and is left out so that bytes repeat."""
+"""Options for small files. The encoder's look-ahead reads uninitialised memory, so it is off for repeatable bytes."""
 
 
 class Asked(NamedTuple):
-    """A question about a video, ready to be put.
+    """A question about a video, ready to ask.
 
     Attributes:
-        type: What it is about.
-        question: Its text.
-        choices: The options, or None where words are asked for.
+        type: Type of the question.
+        question: Text of the question.
+        choices: The options, or None for a free answer.
         answer: The true answer; with options, the text of the right one.
     """
 
@@ -42,7 +42,7 @@ class Asked(NamedTuple):
 
 
 def is_right(asked: Asked, text: str) -> bool:
-    """Whether an answer is the true one: the option it names, or the same words."""
+    """Return whether an answer is true: it names the right option, or has the same words."""
     if asked.choices:
         choice = parse_choice(text, asked.choices)
         return choice is not None and asked.choices[choice] == asked.answer
@@ -53,8 +53,8 @@ def write_video(path: Path, frames: Iterable[Pixels], fps: int = FPS) -> None:
     """Write frames as H.264 in an MP4 file, the same bytes for the same frames.
 
     Args:
-        path: The file, replaced once the new one is whole; its folder must exist.
-        frames: (H, W, 3) uint8 RGB each, all of one even size.
+        path: The file, replaced when the new one is complete; its folder must exist.
+        frames: Frames, each (H, W, 3) uint8 RGB, all of one even size.
         fps: Frames per second.
     """
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
@@ -71,10 +71,10 @@ def write_video(path: Path, frames: Iterable[Pixels], fps: int = FPS) -> None:
 
 
 def film_questions(rng: np.random.Generator, film: Film) -> list[Question]:
-    """Questions about a film, one or two of every type that has one.
+    """Make questions about a film, one or two of every possible type.
 
     Args:
-        rng: Where chance comes from.
+        rng: The random generator.
         film: The film.
 
     Returns:
@@ -96,7 +96,7 @@ def film_questions(rng: np.random.Generator, film: Film) -> list[Question]:
 
 
 def _needle_questions(rng: np.random.Generator, needle: Scene, scenes: Sequence[Scene]) -> list[Question]:
-    """Is there what the brief scene shows, and what is behind it?"""
+    """Ask whether the brief scene's object occurs, and what is behind it."""
     name = needle.things[0].name
     background = needle.background_name
     others = tuple(dict.fromkeys(s.background_name for s in scenes if s.background_name != background))
@@ -111,7 +111,7 @@ def _needle_questions(rng: np.random.Generator, needle: Scene, scenes: Sequence[
 
 
 def ask_both_ways(rng: np.random.Generator, question: Question) -> list[Asked]:
-    """A question with words as the answer and, where there are four options, with letters."""
+    """Return a question for a free answer and, if it has four options, also with letters."""
     asked = []
     if question.answer is not None:
         asked.append(Asked(question.type, question.text, None, question.answer))
@@ -125,7 +125,7 @@ def make_video(path: Path, seed: Sequence[int], regime: str) -> tuple[Film, list
     """Write one video and its questions, a pure function of seed and regime.
 
     Args:
-        path: The MP4 file to write; folders are made.
+        path: The MP4 file to write; folders are created.
         seed: One or more numbers.
         regime: One of `REGIMES`.
 
@@ -142,7 +142,7 @@ def make_video(path: Path, seed: Sequence[int], regime: str) -> tuple[Film, list
 
 SAMPLE_WORDS = ("exist", "color", "shape", "background", "first", "last")
 SAMPLE_LETTERS = ("which", "color", "shape")
-"""What the sample video of the demo is asked about, in words and with options: what the tiny model is good at."""
+"""Question types for the demo's sample video, in words and with options: those that the tiny model is good at."""
 
 
 def sample_video(path: str | Path, seed: int = 0) -> list[tuple[str, tuple[str, ...] | None, str]]:
@@ -150,10 +150,10 @@ def sample_video(path: str | Path, seed: int = 0) -> list[tuple[str, tuple[str, 
 
     Args:
         path: The MP4 file to write.
-        seed: Another seed, another video of the same kind.
+        seed: Seed of the video.
 
     Returns:
-        (question, choices or None, true answer) of its questions, those with words for an answer first.
+        (question, choices or None, true answer) of its questions, those for free answers first.
     """
     _, asked = make_video(Path(path), (77, seed), "mixed")
     free = [a for a in asked if a.choices is None and a.type in SAMPLE_WORDS]

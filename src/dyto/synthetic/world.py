@@ -1,4 +1,4 @@
-"""The world: coloured shapes on plain backgrounds. A scene is a background and one to four different objects."""
+"""The world: coloured shapes on plain backgrounds. A scene has a background and one to four different objects."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ BACKGROUNDS: dict[str, tuple[int, int, int]] = {
     "teal": (0, 100, 105),
 }
 KINDS: tuple[str, ...] = tuple(f"{color} {shape}" for color in COLORS for shape in SHAPES)
-"""Every kind of object, "red circle" first; its place here is the object's number."""
+"""All kinds of objects, "red circle" first; the index is the kind's number."""
 BACKGROUND_NAMES: tuple[str, ...] = tuple(BACKGROUNDS)
 CORNERS = ("top left", "top right", "bottom left", "bottom right")
 MIDDLE = 0.09
-"""An object nearer than this to a middle line has no corner (a fraction of the image's side)."""
+"""Distance to a middle line below which an object has no corner, as a fraction of the image's side."""
 
 
 @dataclass(frozen=True)
 class Thing:
-    """One object: what it is (`kind`, an index into `KINDS`) and where, in fractions of the image's side."""
+    """One object: its `kind`, an index into `KINDS`, and its place, in fractions of the image's side."""
 
     kind: int
     x: float
@@ -43,12 +43,12 @@ class Thing:
 
     @property
     def color(self) -> str:
-        """Its colour's name."""
+        """Name of the colour."""
         return KINDS[self.kind].split()[0]
 
     @property
     def shape(self) -> str:
-        """Its shape's name."""
+        """Name of the shape."""
         return KINDS[self.kind].split()[1]
 
     @property
@@ -73,12 +73,12 @@ class Scene:
 
     @property
     def background_name(self) -> str:
-        """The background's name."""
+        """Name of the background."""
         return BACKGROUND_NAMES[self.background]
 
     @property
     def kinds(self) -> frozenset[int]:
-        """The kinds of its objects."""
+        """Kinds of the objects."""
         return frozenset(thing.kind for thing in self.things)
 
 
@@ -93,11 +93,11 @@ def draw_scene(
     """Draw a scene.
 
     Args:
-        rng: Where chance comes from.
-        things: How many objects, 1 to 4. One stands anywhere and is large; several keep to a corner each.
+        rng: The random generator.
+        things: Number of objects, 1 to 4. A single object is large and placed anywhere; several stay in corners.
         avoid: Kinds that must not occur.
-        background: This background, or None for any.
-        not_background: Any background but this one.
+        background: The background, or None for any.
+        not_background: A background to avoid.
 
     Returns:
         The scene.
@@ -116,7 +116,7 @@ def draw_scene(
 
 
 def scene_of(rng: np.random.Generator, background: int, kinds: npt.ArrayLike) -> Scene:
-    """A scene of given kinds, laid out by chance: one object anywhere, several in a corner each."""
+    """Lay out a scene of given kinds at random: a single object anywhere, several in one corner each."""
     numbers = [int(kind) for kind in np.asarray(kinds)]
     if len(numbers) == 1:
         thing = Thing(numbers[0], 0.5, 0.5, float(rng.uniform(0.16, 0.28)), float(rng.uniform(-0.3, 0.3)))
@@ -130,7 +130,7 @@ def scene_of(rng: np.random.Generator, background: int, kinds: npt.ArrayLike) ->
 
 
 def room(thing: Thing, alone: bool) -> tuple[float, float, float, float]:
-    """Where the centre of an object may be: (left, right, top, bottom). Several objects keep their corners."""
+    """Return the bounds of an object's centre: (left, right, top, bottom). Several objects keep their corners."""
     r = thing.radius
     if alone:
         return r, 1 - r, r, 1 - r
@@ -141,7 +141,7 @@ def room(thing: Thing, alone: bool) -> tuple[float, float, float, float]:
 
 
 def jitter(rng: np.random.Generator, scene: Scene) -> Scene:
-    """The same scene at another moment: every object anywhere in its `room`."""
+    """Return the same scene at another moment: every object anywhere in its `room`."""
     moved = []
     for thing in scene.things:
         left, right, top, bottom = room(thing, alone=len(scene.things) == 1)

@@ -1,4 +1,4 @@
-"""Video input: files, folders, arrays and pictures become frames, with their numbers and times."""
+"""Video input: turns files, folders, arrays and pictures into frames with numbers and times."""
 
 from dyto.video.frames import (
     READER,

@@ -1,7 +1,7 @@
-"""Animated pictures (WebP, PNG, AVIF) and documents of several pages (TIFF), read picture by picture with Pillow.
+"""Reading animated pictures (WebP, PNG, AVIF) and multi-page documents (TIFF) picture by picture with Pillow.
 
-Each picture builds on the one before, so they are decoded in order, twice: once for the times, once for the pixels.
-One is held at a time.
+Each picture builds on the previous one, so they are decoded in order, twice: once for the times, once for the pixels.
+Only one is held in memory at a time.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from dyto.video.sampling import FrameBuffer, Request, TargetSize, Timeline
 from dyto.video.through import Decoded
 
 AT_ONCE = 0.1
-"""Seconds of a picture that is to be shown for none, as browsers show it."""
+"""Seconds for a picture whose duration is 0, as in browsers."""
 
 
 def read_animation(
     path: Path, request: Request, fit: TargetSize, allow_partial: bool, limits: Limits, page_seconds: float
 ) -> Decoded | None:
-    """Read the pictures of an animation that are asked for.
+    """Read the requested pictures of an animation.
 
     Args:
         path: An image file.
-        request: Which.
+        request: The pictures to read.
         fit: The size to keep them in.
-        allow_partial: Be content with those before a broken one.
-        limits: What it may hold.
-        page_seconds: How long a picture is shown where the file does not say.
+        allow_partial: Accept the pictures before a broken one.
+        limits: Limits of the file.
+        page_seconds: Duration of a picture if the file does not say.
 
     Returns:
-        The pictures and their times; None for a file of a single one.
+        The pictures and their times; None for a file with a single picture.
 
     Raises:
-        VideoError: It cannot be read, is broken or over a limit, or the clip does not lie in it.
+        VideoError: The file cannot be read, is broken or over a limit, or the clip is outside it.
     """
     with opened_picture(path, limits) as image:
         if not is_sequence(image):
             return None
-        # The first picture of an animated PNG may be one for programs that know no animation.
+        # The first picture of an animated PNG may be meant for programs without animation support.
         first, end = int(bool(getattr(image, "default_image", False))), getattr(image, "n_frames", 1)
     seconds: list[float] = []
 
@@ -73,7 +73,7 @@ def read_animation(
 
 
 def _walk(path: Path, numbers: list[int] | range, limits: Limits, look: Callable[[Image.Image, int], None]) -> None:
-    """Look at some pictures of an animation, in order."""
+    """Visit some pictures of an animation, in order."""
     with opened_picture(path, limits) as image:
         for number in numbers:
             image.seek(number)

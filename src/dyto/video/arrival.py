@@ -1,4 +1,4 @@
-"""Frames that arrive while they are already read: a thread decodes, readers wait for what they need."""
+"""Frames that are read while a thread still decodes; readers wait only for the frames they need."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from dyto.video.sampling import FrameBuffer, TargetSize
 
 
 class FramesChanged(VideoError):
-    """A file did not keep what its index promised, after some of its frames were handed out: read it plainly."""
+    """Error for a file that breaks the promise of its index after frames were handed out: read it without overlap."""
 
 
 class _Closed(Exception):
-    """Nobody waits for the frames any more."""
+    """Signal that nobody waits for the frames any more."""
 
 
 class Arrival(FrameBuffer):
-    """A buffer that a thread fills.
+    """A frame buffer that a thread fills.
 
     Args:
         wanted: As in `FrameBuffer`.
         fit: As in `FrameBuffer`.
         name: As in `FrameBuffer`.
-        read: Fills the buffer that it is given.
+        read: Function that fills the buffer passed to it.
 
     Attributes:
-        waited: Seconds that readers waited.
+        waited: Seconds that readers have waited.
     """
 
     def __init__(
@@ -50,25 +50,25 @@ class Arrival(FrameBuffer):
     def _work(self) -> None:
         try:
             self._read(self)
-        except BaseException as err:  # noqa: BLE001 - told to whoever waits, below
+        except BaseException as err:  # noqa: BLE001 - passed on to waiting readers, below
             self._error = err
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
     def check(self) -> None:
-        """See `FrameBuffer.check`."""
+        """Override `FrameBuffer.check`: also stop when nobody waits any more."""
         if self._closed:
             raise _Closed
 
     def put(self, position: int, picture: NDArray[np.uint8], shape: tuple[int, int] | None = None) -> None:
-        """See `FrameBuffer.put`; whoever waits for the frame is woken."""
+        """Override `FrameBuffer.put`: also wake readers that wait for the frame."""
         self.check()
         super().put(position, picture, shape)
         self._tell(position)
 
     def repeat(self, position: int, before: int) -> None:
-        """See `FrameBuffer.repeat`; whoever waits for the frame is woken."""
+        """Override `FrameBuffer.repeat`: also wake readers that wait for the frame."""
         self.check()
         super().repeat(position, before)
         self._tell(position)
@@ -83,16 +83,16 @@ class Arrival(FrameBuffer):
         self._wait(lambda: bool(self._there.any()))
 
     def take(self, rows: slice) -> NDArray[np.uint8]:
-        """The pictures of some rows, (n, H, W, 3), as soon as they are there.
+        """Return the pictures of some rows, (n, H, W, 3), as soon as they are decoded.
 
         Raises:
-            FramesChanged: They will not come.
+            FramesChanged: They will never arrive.
         """
         self._wait(lambda: bool(self._there[rows].all()))
         return self.data[rows]
 
     def whole(self) -> NDArray[np.uint8]:
-        """All pictures, once nothing can go wrong with them any more."""
+        """Return all pictures, once decoding has finished."""
         self._wait(lambda: self._ended)
         if self._error is not None:
             self._fail()
@@ -113,7 +113,7 @@ class Arrival(FrameBuffer):
         ) from self._error
 
     def close(self) -> None:
-        """End the thread and wait until it has ended."""
+        """Stop the thread and wait until it has ended."""
         self._closed = True
-        if threading.current_thread() is not self._thread:  # which may be the one that collects garbage
+        if threading.current_thread() is not self._thread:  # the garbage collector may run in the thread itself
             self._thread.join()

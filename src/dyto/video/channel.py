@@ -1,4 +1,4 @@
-"""What two processes say to each other about frames: messages over a socket, and pixels in shared memory."""
+"""Communication between two processes about frames: messages over a socket, and pixels in shared memory."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_BYTES = 1 << 24
-"""Most of a message, in bytes."""
+"""Largest message, in bytes."""
 
-SEALED = 0x1 | 0x2 | 0x4  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW: pixels that are handed over stay where they are
-ADD_SEALS, GET_SEALS = 1033, 1034  # of fcntl, which Python names on some systems only
+SEALED = 0x1 | 0x2 | 0x4  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW: the size of shared pixels is fixed
+ADD_SEALS, GET_SEALS = 1033, 1034  # constants of fcntl that Python names only on some systems
 
 
 def _is_available() -> bool:
@@ -31,7 +31,7 @@ AVAILABLE = _is_available()
 
 
 class Channel:
-    """Messages over a socket: JSON behind its length, and at most one descriptor beside it.
+    """A channel for messages over a socket: a length, then JSON, with at most one file descriptor.
 
     Attributes:
         end: The socket.
@@ -56,10 +56,10 @@ class Channel:
         """Wait for a message.
 
         Args:
-            wait: Called before each piece of it; it returns when there is something to read.
+            wait: Called before each piece of the message; returns when there is something to read.
 
         Raises:
-            EOFError: The other end is gone, or sends what is no message.
+            EOFError: The other end is gone, or sent an invalid message.
         """
         wait()
         head, found, _, _ = socket.recv_fds(self.end, 4, 1)
@@ -95,17 +95,17 @@ class Channel:
 
 
 def mapped(file: int | None, shape: list[int], most: int) -> NDArray[np.uint8]:
-    """The pixels in a file of shared memory, as if they were our own: what is written to them stays here.
+    """Map the pixels in a file of shared memory, copy-on-write.
 
     Args:
-        file: Its descriptor.
-        shape: Of the pixels.
-        most: Bytes that they may take: a file with holes has room for any number.
+        file: Descriptor of the file.
+        shape: Shape of the pixels.
+        most: Largest number of bytes; a sparse file could claim any size.
 
     Raises:
-        EOFError: It holds no such pixels.
+        EOFError: The file does not hold such pixels.
     """
-    import fcntl  # which not every system has
+    import fcntl  # not every system has it
 
     if file is None:
         raise EOFError

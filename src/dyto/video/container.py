@@ -1,8 +1,8 @@
-"""A video file as a container: opening it as what it may be, and its packets.
+"""Video files as containers: opening them only in allowed formats, and reading their packets.
 
-FFmpeg knows formats that are lists of other files, devices, addresses and patterns of names, and takes a file for one
-of them by its content, whatever it is called. Here it is told which formats there are, and that files are all it may
-open. This is the one place that opens a container.
+Some FFmpeg formats are lists of other files, devices, addresses and name patterns, and FFmpeg recognises them by
+content, whatever the file's name. This module restricts FFmpeg to a list of formats and to local files. It is the only
+place that opens a container.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FORMATS = (
     "obu", "av1", "h264", "hevc", "vvc", "m4v", "mpegvideo", "h261", "h263", "vc1", "mjpeg", "jpeg_pipe",
     "yuv4mpegpipe",
 )  # fmt: skip
-"""What a file may be to FFmpeg: formats that hold their pictures themselves and name no other file."""
+"""Allowed FFmpeg formats: they contain their own pictures and name no other file."""
 
 KNOWN = "mp4, mov, mkv, webm, avi, ts, mpg, flv, ogv, wmv or gif"
 
@@ -49,34 +49,34 @@ LISTS = {
     b"http://": "an address",
     b"https://": "an address",
 }
-"""Beginnings of texts that name other files or addresses, to say what was found."""
+"""Beginnings of text formats that name other files or addresses, used in error messages."""
 
 ROOM = 2
-"""A decoder itself refuses frames of so many times the pixels allowed; those in between are told by their size."""
+"""Factor on the allowed pixels above which a decoder itself refuses frames; smaller ones are refused by size."""
 
 
 ALONE = ("hevc", "vp8", "mjpeg")
-"""Decoders that do not notice damage, and that give other pictures with several threads than with one."""
+"""Decoders that do not notice damage, and give different pictures with several threads than with one."""
 
 CONCEALING = ("h264",)
-"""Decoders that may make up a part of a picture without a word, with several threads another part each time."""
+"""Decoders that may silently make up part of a picture, and with several threads a different part each time."""
 
 
 @contextmanager
 def opened(
     path: Path, hardware: bool = False, limits: Limits | None = None, strict: bool = False
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its main video stream; nothing but this file, whatever it may name.
+    """Open a file and its main video stream, and no other file that it may name.
 
     Args:
         path: The file.
-        hardware: Decode with the graphics card where there is one that can.
-        limits: What it may hold; None for the usual.
-        strict: The decoder fails where it would make up a part of a frame. Its note of that on the frame is not to be
-            relied on where it has several threads: one may give the frame away before another one finds the damage.
+        hardware: Decode with the graphics card if it can.
+        limits: Limits of the file; None for the defaults.
+        strict: Make the decoder fail instead of making up parts of a frame. With several threads, the decoder's own
+            mark on such a frame is unreliable: one thread may output the frame before another finds the damage.
 
     Raises:
-        VideoError: It is no video of a format that is read here, or over a limit.
+        VideoError: The file is not a video in an allowed format, or over a limit.
     """
     limits = limits or Limits()
     options = {
@@ -113,9 +113,9 @@ def opened(
 
 def _open(path: Path, hardware: bool, options: dict[str, str]) -> InputContainer:
     here = set(hwdevices_available()) if hardware else set()
-    file = str(path.absolute())  # which begins with a slash or a drive: no protocol can be read into it
+    file = str(path.absolute())  # it begins with a slash or a drive, so it cannot be taken for a protocol
     with path.open("rb") as begin:
-        known = "mjpeg" if begin.read(3) == b"\xff\xd8\xff" else None  # by its name it might be a series of files
+        known = "mjpeg" if begin.read(3) == b"\xff\xd8\xff" else None  # its name might look like a series of files
     for kind in (kind for kind in CARDS if kind in here):
         try:
             accelerator = HWAccel(kind, allow_software_fallback=True)
@@ -126,7 +126,7 @@ def _open(path: Path, hardware: bool, options: dict[str, str]) -> InputContainer
 
 
 def _unopened(path: Path, err: av.FFmpegError) -> VideoError:
-    """The error for a file that FFmpeg does not open."""
+    """Return the error for a file that FFmpeg does not open."""
     with path.open("rb") as file:
         head = file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n")
     listed = next((what for start, what in LISTS.items() if head.lower().startswith(start.lower())), None)
@@ -134,26 +134,25 @@ def _unopened(path: Path, err: av.FFmpegError) -> VideoError:
         listed = LISTS[b"<MPD"]
     if listed:
         return VideoError(
-            f"{path.name} is {listed}, which names other files, expected a video in one file ({KNOWN}): give the video "
-            "itself, fetched to a file"
+            f"{path.name} is {listed}, which names other files, expected a video in one file ({KNOWN}): download the "
+            "video itself and give its path"
         )
-    found = "its format is none of those that are read" if err.errno == errno.EINVAL else reason(err)
+    found = "its format is not supported" if err.errno == errno.EINVAL else reason(err)
     return VideoError(
-        f"{path.name} cannot be opened: {found}; expected {KNOWN}: check that it is one and was copied whole, or "
-        "convert it"
+        f"{path.name} cannot be opened: {found}; expected {KNOWN}: check that it is a complete video, or convert it"
     )
 
 
 def reason(err: av.FFmpegError) -> str:
-    """What FFmpeg says, without its number and function."""
+    """Return FFmpeg's message without its number and function."""
     return (err.strerror or type(err).__name__).lower()
 
 
 def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
-    """The packets of a stream from here on, without the empty ones that mark its end or a dropped frame."""
+    """Iterate over the packets of a stream from here on, without empty packets (end of stream, dropped frames)."""
     while True:
         try:
             yield from (packet for packet in container.demux(stream) if packet.size)
             return
-        except IndexError:  # PyAV's, over a packet of a stream that appears in mid-file: go on after it
+        except IndexError:  # PyAV raises it for a packet of a stream that appears in mid-file: continue after it
             continue

@@ -1,8 +1,8 @@
 """Reading chosen frames of a video file with PyAV.
 
-One demuxing pass gives an index of all packets. Where it can be trusted to stand for the frames, only the
-stretches from a key frame to a wanted frame are decoded. Where it cannot, or where what comes out is not what
-it promised, a pass over everything says what the frames are.
+One demuxing pass gives an index of all packets. If the index can be trusted to describe the frames, only the
+stretches from a key frame to a wanted frame are decoded. If it cannot, or if the decoded frames contradict it, a
+pass over the whole file finds the frames.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ log = logging.getLogger(__name__)
 def read_video(
     path: Path, request: Request, fit: TargetSize, allow_partial: bool, savings: Savings, limits: Limits
 ) -> Decoded:
-    """Read the frames of a video file that are asked for.
+    """Read the requested frames of a video file.
 
     Args:
-        path: an existing file.
-        request: which frames.
-        fit: the size to keep them in.
-        allow_partial: be content with what can be read of a broken file.
-        savings: with `overlap` the buffer is an `Arrival` where the index can be trusted and nothing is still.
-        limits: what it may hold.
+        path: An existing file.
+        request: The frames to read.
+        fit: The size to keep them in.
+        allow_partial: Accept the readable part of a broken file.
+        savings: With `overlap` the buffer is an `Arrival`, if the index can be trusted and no stretch is still.
+        limits: Limits of the file.
 
     Raises:
-        VideoError: it is no video, it is broken, over a limit, or the clip does not lie in it.
+        VideoError: The file is not a video, is broken or over a limit, or the clip is outside it.
     """
     try:
         missing = missing_bytes(path)
@@ -59,7 +59,7 @@ def read_video(
                     read(buffer)
                 return Decoded(buffer, index.timeline, total, (*notes, *buffer.notes))
             except (IndexBroken, FramesChanged, av.FFmpegError) as err:
-                log.info("%s: decoding every frame, since its index does not hold: %s", path.name, err)
+                log.info("%s: decoding every frame, because its index is wrong: %s", path.name, err)
         return read_through(path, index, request, fit, missing, allow_partial, savings.repeats)
     except (av.FFmpegError, OSError, MemoryError) as err:
         raise VideoError(f"{path.name} cannot be read: {err}; expected a video: check or convert it") from err

@@ -1,6 +1,6 @@
 """Video input: frames as pixels, with their numbers and times.
 
-``sample_frames`` reads a video file, a folder of images, an array or a list of pictures and gives `Frames`.
+``sample_frames`` reads a video file, a folder of images, an array or a list of pictures and returns `Frames`.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ __all__ = ["FrameSize", "Frames", "VideoSource", "sample_frames", "uniform_indic
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Frames:
-    """Frames sampled from a video, with where and when they were.
+    """Frames sampled from a video, with their numbers and times.
 
     Attributes:
         data: (T, H, W, 3) uint8 RGB.
         indices: (T,) int64 numbers of the frames in the source, counted from 0 in presentation order.
-        seconds: (T,) float64 presentation times, from the first frame of the source on.
+        seconds: (T,) float64 presentation times, measured from the first frame of the source.
         source_size: (height, width) in the source, upright.
-        total: number of frames that were there to choose from; 0 stands for as many as there are here.
-        source: where they come from, if that has a name.
-        warnings: what a reader of the result should know, one line each.
-        preview: (T, h, w, 3) uint8, the same frames in their own proportions, where they were asked for.
+        total: Number of frames to choose from; 0 means the number of frames here.
+        source: Name of the source, if it has one.
+        warnings: Notes for readers of the result, one line each.
+        preview: (T, h, w, 3) uint8, the same frames in their own proportions, if requested.
 
     Raises:
-        VideoError: the parts do not fit together.
+        VideoError: The parts do not fit together.
 
     Example:
         >>> pixels = np.zeros((2, 4, 6, 3), np.uint8)
@@ -62,14 +62,14 @@ class Frames:
     total: int = 0
     source: str | None = None
     warnings: tuple[str, ...] = ()
-    preview: NDArray[np.uint8] | None = field(default_factory=lambda: None)  # no attribute of the class
+    preview: NDArray[np.uint8] | None = field(default_factory=lambda: None)  # not a class attribute
 
     def __post_init__(self) -> None:
         shape, count = self.data.shape, len(self.data)
         if self.data.dtype != np.uint8 or len(shape) != 4 or shape[-1] != 3 or 0 in shape:
             raise VideoError(
                 f"found frames {shape} of {self.data.dtype}, expected (T, H, W, 3) of uint8, none of them 0: "
-                "convert them, and take one frame at least"
+                "convert them, and pass at least one frame"
             )
         object.__setattr__(self, "indices", np.asarray(self.indices, np.int64))
         object.__setattr__(self, "seconds", np.asarray(self.seconds, np.float64))
@@ -88,7 +88,7 @@ class Frames:
             raise TypeError(f"frames[{which}] needs a slice or a list; the picture is frames.data[{which}]")
         pick = which if isinstance(which, slice) else np.asarray(which)
         if isinstance(pick, np.ndarray) and not pick.size:
-            pick = pick.astype(np.int64)  # an empty list is one of floats to numpy
+            pick = pick.astype(np.int64)  # numpy makes an empty list an array of floats
         return Frames(
             self.data[pick], self.indices[pick], self.seconds[pick],
             self.source_size, self.total, self.source, self.warnings,
@@ -109,13 +109,13 @@ class Frames:
         return 0.0
 
     def close(self) -> None:
-        """Stop decoding, whether or not all frames are there."""
+        """Stop decoding, even if frames are missing."""
 
 
 class ArrivingFrames(Frames):
-    """Frames of which a thread still decodes the later ones.
+    """Frames that a thread is still decoding.
 
-    They are `Frames` to whoever reads them: `data` waits for all of them, `rows` for some. `close` ends the thread.
+    They behave like `Frames`: `data` waits for all of them, `rows` for some. `close` stops the thread.
     """
 
     _arrival: Arrival
@@ -124,7 +124,7 @@ class ArrivingFrames(Frames):
     def of(
         cls, arrival: Arrival, seconds: NDArray[np.float64], total: int, source: str, warnings: tuple[str, ...]
     ) -> ArrivingFrames:
-        """Frames that arrive in a buffer; its size must be known."""
+        """Make frames from a buffer that a thread fills; its size must be known."""
         self = cls.__new__(cls)
         vars(self).update(
             _arrival=arrival, indices=np.asarray(arrival.wanted, np.int64), seconds=np.asarray(seconds, np.float64),
@@ -142,11 +142,11 @@ class ArrivingFrames(Frames):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __reduce__(self) -> tuple[Any, ...]:  # a copy of them has arrived
+    def __reduce__(self) -> tuple[Any, ...]:  # this is a copy of frames that have arrived
         return Frames, tuple(getattr(self, field.name) for field in dataclasses.fields(Frames))
 
     def rows(self, rows: slice) -> NDArray[np.uint8]:
-        """Some of the pictures, (n, H, W, 3), as soon as they are there."""
+        """Return some of the pictures, (n, H, W, 3), as soon as they are decoded."""
         return self.data[rows] if "data" in vars(self) else self._arrival.take(rows)
 
     @property
@@ -155,16 +155,16 @@ class ArrivingFrames(Frames):
         return self._arrival.waited if "_arrival" in vars(self) else 0.0
 
     def close(self) -> None:
-        """End the thread, whether or not all pictures are there."""
+        """Stop the thread, even if pictures are missing."""
         if "_arrival" in vars(self):
             self._arrival.close()
 
 
 READER = 4
-"""Raised whenever a file is read otherwise than before; what was kept of the pixels of before is not used again."""
+"""Version of the reader. It rises when a file is read differently, so that cached results are not used again."""
 
 ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
-"""How a text begins that is no path. (A drive has one letter; a `Path` keeps one slash of two.)"""
+"""Beginning of an address instead of a path. (A drive has one letter; a `Path` keeps one slash of two.)"""
 
 VideoSource = str | os.PathLike[str] | NDArray[np.uint8] | Sequence[Image.Image | NDArray[np.uint8]] | Frames
 
@@ -186,7 +186,7 @@ def sample_frames(
     preview: int | None = None,
     guarded: bool = False,
 ) -> Frames:
-    """Sample frames of a video, numbered by what decodes, in presentation order.
+    """Sample frames of a video, numbered as they decode, in presentation order.
 
     Args:
         source: a video file (mp4, mkv, mov, avi, webm, gif, ...), an animated picture (webp, png, avif) or one of
@@ -217,8 +217,8 @@ def sample_frames(
         Frames: (T, H, W, 3) uint8, resized with PIL's bicubic filter one by one as they are decoded.
 
     Raises:
-        VideoError: the source cannot be read or is over a limit, or the clip does not lie in it.
-        ConfigError: an argument is out of its range, or two exclude each other.
+        VideoError: The source cannot be read or is over a limit, or the clip is outside it.
+        ConfigError: An argument is out of range, or two arguments exclude each other.
 
     Example:
         >>> video = np.zeros((10, 48, 64, 3), np.uint8)
@@ -267,27 +267,27 @@ def _frames_of(take: Decoded, source: str) -> Frames:
 
 
 def existing(source: str | os.PathLike[str]) -> Path:
-    """The path of a file or folder that is there and may be read.
+    """Return the path of a file or folder after checking that it exists and is readable.
 
     Args:
-        source: Where it is said to be; `~` stands for the home folder.
+        source: The path; `~` stands for the home folder.
 
     Raises:
-        VideoError: It is not there, empty, or neither file nor folder.
+        VideoError: The path does not exist, is empty, or is neither file nor folder.
     """
     text = os.fspath(source)
     if not text:
-        raise VideoError("the path of the video is empty, expected a file or a folder of images: give one")
+        raise VideoError("the path of the video is empty, expected a file or a folder of images: pass one")
     path = Path(os.path.expanduser(text))
     if ADDRESS.match(text) and not os.path.exists(path):
         raise VideoError(
             f"{text} is an address, expected a local file: download it first and give its path, as in "
             "curl -L -o video.mp4 ADDRESS"
         )
-    if not os.path.exists(path):  # unlike the method, it takes a text too long for a path
+    if not os.path.exists(path):  # unlike the method, it accepts a text that is too long for a path
         raise VideoError(f"{text} does not exist, expected a video or a folder of images: check the path")
     if not os.access(path, os.R_OK):
-        raise VideoError(f"{text} may not be read, expected permission to: change it (chmod +r)")
+        raise VideoError(f"{text} is not readable, expected read permission: change it (chmod +r)")
     if not path.is_dir() and not path.is_file():
         raise VideoError(f"{text} is neither file nor folder, expected one: save the video to a file first")
     if path.is_file() and path.stat().st_size == 0:
@@ -338,7 +338,7 @@ def _sample_pictures(
 
 
 def _resample(frames: Frames, request: Request, fit: TargetSize) -> Frames:
-    """Sample frames that were already sampled; numbers and times stay those of their source."""
+    """Sample frames again; they keep the numbers and times of their source."""
     timeline = Timeline(frames.seconds, float(frames.seconds[-1]) + 1e-6)
     wanted, _ = request.choose(timeline, frames.source or "frames")
     buffer = FrameBuffer(wanted, fit, frames.source or "frames")

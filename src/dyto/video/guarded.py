@@ -1,8 +1,8 @@
-"""Reading videos where they can be stopped: in a child process with a deadline and a bound on its memory.
+"""Reading videos in a child process with a deadline and a memory limit.
 
-A hostile file may hang a decoder, fill the memory or crash it. Here that costs one request: the child is ended, the
-reason told, and the next video gets a new one. A child that has read a video stays for the next, so that its start is
-paid once; frames come back in shared memory, without being copied.
+A hostile file may hang a decoder, fill the memory or crash the process. Here that costs one request: the child is
+ended, the error says why, and the next video gets a new child. A child stays alive for the next video, so its startup
+is paid once; frames come back in shared memory, without a copy.
 """
 
 from __future__ import annotations
@@ -37,29 +37,29 @@ from dyto.video.limits import Limits
 logger = logging.getLogger(__name__)
 
 FIRST_SECONDS, SECONDS_A_MINUTE = 10.0, 2.0
-"""Seconds that reading may take, and those added for each minute that the video lasts."""
+"""Seconds allowed for reading, and additional seconds for each minute of video."""
 
 START_SECONDS = 60.0
-"""Most seconds that a new child may take to begin; they do not count as reading."""
+"""Seconds allowed for starting a new child; they do not count as reading."""
 
 BYTES_A_SECOND = 50e6
-"""Until it is known how long a video lasts, its size adds so much to the first seconds: an index is read whole."""
+"""Bytes that add a second to the deadline until the duration is known, because the whole index must be read."""
 
 MEMORY = 4 << 30
-"""Most bytes of memory of a child."""
+"""Memory limit of a child, in bytes."""
 
 LOOK_SECONDS = 0.05
-"""How often a child's memory is looked at while it works."""
+"""Seconds between checks of a working child's memory."""
 
 LAST_SECONDS = 1.0
-"""A child that has closed its end of the line has so many seconds to leave its status."""
+"""Seconds for a child to exit after it has closed its end of the channel."""
 
 MOST_IDLE = 4
-"""Children that wait for a next video."""
+"""Largest number of idle children."""
 
 
 _children: set[_Child] = set()
-"""Those that are there, at work or waiting."""
+"""All living children, working or idle."""
 
 
 class _Child:
@@ -72,7 +72,7 @@ class _Child:
         gone, self._lifeline = os.pipe()
         self.memory = memory
         words = [sys.executable, "-m", self.reader, str(there.fileno()), str(gone), str(memory)]
-        # Threads take room for their stacks; and where this package was found, the child finds it, too.
+        # Fewer threads need less stack memory. The child must also find this package where the parent did.
         few = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "4"}
         paths = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
         try:
@@ -84,21 +84,21 @@ class _Child:
         finally:
             there.close()
             os.close(gone)
-        here.settimeout(LAST_SECONDS)  # a child that asks and does not listen holds up nobody
+        here.settimeout(LAST_SECONDS)  # a child that sends but does not read must not block us
         self._channel = Channel(here)
         self._begun = False
         _children.add(self)
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked."""
+        """Whether the child can take a request."""
         return self._process.poll() is None
 
     def end(self) -> int | None:
-        """End it now.
+        """End the child now.
 
         Returns:
-            The status that it ended with by itself, if it did.
+            Its exit status, if it had already ended by itself.
         """
         _children.discard(self)
         try:
@@ -114,21 +114,21 @@ class _Child:
         return status
 
     def read(self, path: str, options: dict[str, Any]) -> tuple[dict[str, Any], list[NDArray[np.uint8]]]:
-        """Have a video read.
+        """Read a video in the child.
 
         Returns:
-            What the frames are, and their pixels, with those of the preview if there are any.
+            The description of the frames, their pixels, and the pixels of the preview if there is one.
 
         Raises:
-            DytoError: What the child says of the video, or what became of the child; then it is not alive.
-            OSError: The system gives no memory that can be shared.
+            DytoError: The child reports an error about the video, or the child died; then it is not alive.
+            OSError: The system gives no shared memory.
         """
         longest, start = 3600 * options["limits"]["hours"], 0 if self._begun else START_SECONDS
         watch = _Watch(self._process.pid, path, self.memory, longest, start)
         size = options.pop("size", None)
         options |= {} if callable(size) else {"size": size}
         try:
-            # A child that waited since the folder of this process was another one knows whole paths only.
+            # This process may have changed its folder since the child started, so the path must be absolute.
             whole = os.path.abspath(path)
             self._channel.send({"path": whole, "options": options, "asks_size": callable(size)})
             while True:
@@ -150,12 +150,12 @@ class _Child:
                     if described["preview"]:
                         pixels.append(mapped(self._receive(watch)[1], described["preview"], self.memory))
                     return described, pixels
-        except DytoError:  # of the watch, or of who was asked for a size
+        except DytoError:  # from the watch, or from the function that was asked for a size
             self.end()
             raise
         except (EOFError, OSError, LookupError, TypeError, ValueError, OverflowError) as err:
             raise watch.died(self.end()) from err
-        except BaseException:  # also of whoever waits: what the child would still say is for nobody
+        except BaseException:  # also interrupts: nobody reads what the child would still send
             self.end()
             raise
         if isinstance(refused := message.get("refused"), int):
@@ -164,7 +164,7 @@ class _Child:
 
     def _receive(self, watch: _Watch) -> tuple[dict[str, Any], int | None]:
         def wait() -> None:
-            watch.check()  # a child that talks without end is stopped, too
+            watch.check()  # also stops a child that sends without end
             while not select.select([self._channel.end], [], [], LOOK_SECONDS)[0]:
                 watch.check()
 
@@ -172,7 +172,7 @@ class _Child:
 
 
 def _checked(said: Any) -> dict[str, Any]:
-    """What a child says of frames, if it makes sense; it may be one that a file has taken over."""
+    """Check a child's description of frames; a malicious file may have taken over the child."""
     lists: dict[str, Any] = {
         "shape": int,
         "preview": int,
@@ -185,7 +185,7 @@ def _checked(said: Any) -> dict[str, Any]:
     for name, kind in lists.items():
         value = [] if name == "preview" and said[name] is None else said[name]
         if not isinstance(value, list) or not all(isinstance(one, kind) for one in value):
-            raise ValueError(f"{name} is no list of {kind}")
+            raise ValueError(f"{name} is not a list of {kind}")
         if value and len(value) != sizes.get(name, len(value)):
             raise ValueError(f"{name} has {len(value)} numbers")
     count = said["shape"][0]
@@ -200,7 +200,7 @@ def _checked(said: Any) -> dict[str, Any]:
 
 
 def _error_said(message: dict[str, Any], whole: str, path: str) -> DytoError:
-    """The error that a child tells of."""
+    """Rebuild the error that a child reported."""
     kind, words = getattr(errors, str(message["error"]), None), str(message["message"]).replace(whole, path)
     known = isinstance(kind, type) and issubclass(kind, DytoError) and kind is not errors.MissingExtraError
     failed: DytoError = kind(words) if known and kind is not None else VideoError(words)
@@ -208,7 +208,7 @@ def _error_said(message: dict[str, Any], whole: str, path: str) -> DytoError:
 
 
 class _Watch:
-    """The bounds of one request."""
+    """The deadline and memory limit of one request."""
 
     def __init__(self, pid: int, path: str, memory: int, longest: float, start: float) -> None:
         self._pid, self._path, self._memory, self._longest = pid, path, memory, longest
@@ -216,18 +216,18 @@ class _Watch:
         self._allowed = FIRST_SECONDS + (os.path.getsize(path) if os.path.isfile(path) else 0) / BYTES_A_SECOND
 
     def begin(self) -> None:
-        """Let the time run from now on: the child is there."""
+        """Start the clock, because the child is ready."""
         self._start = time.monotonic()
 
     def allow(self, lasts: float) -> None:
-        """Set the deadline by what the video says that it lasts."""
+        """Set the deadline from the duration that the video declares."""
         self._allowed = FIRST_SECONDS + SECONDS_A_MINUTE * min(max(0.0, lasts), self._longest) / 60
 
     def check(self) -> None:
-        """Fail if the child takes too long or too much.
+        """Fail if the child takes too long or too much memory.
 
         Raises:
-            VideoError: It does.
+            VideoError: A limit is exceeded.
         """
         name = Path(self._path).name
         if time.monotonic() - self._start > self._allowed:
@@ -239,9 +239,9 @@ class _Watch:
             raise self._too_much()
 
     def died(self, status: int | None) -> VideoError:
-        """The error for a child that ended while it read, or says what cannot be understood."""
+        """Return the error for a child that ended while reading, or sent nonsense."""
         if status is not None and -status == signal.SIGKILL:
-            return self._too_much()  # the system ends it where memory is short
+            return self._too_much()  # the system kills it if memory runs short
         ended = "it says what cannot be understood" if status is None else f"status {status}"
         if status is not None and status < 0:
             ended = f"signal {signal.Signals(-status).name}"
@@ -277,14 +277,14 @@ def read_guarded(
 
     Args:
         path: The video.
-        options: Those of `dyto.sample_frames`; `limits` and `savings` as objects.
+        options: The options of `dyto.sample_frames`; `limits` and `savings` as objects.
 
     Returns:
-        The attributes of the frames without their pixels, and these.
+        The attributes of the frames without their pixels, and the pixels.
 
     Raises:
-        VideoError: As `dyto.sample_frames`; or reading took too long, too much memory, or crashed.
-        OSError: The system starts no process, or gives no memory that can be shared.
+        VideoError: As for `dyto.sample_frames`; or reading took too long, took too much memory, or crashed.
+        OSError: The system cannot start a process or give shared memory.
     """
     limits: Limits = options.pop("limits")
     savings: Savings = dataclasses.replace(options.pop("savings"), overlap=False)
@@ -297,14 +297,14 @@ def read_guarded(
 
 
 class _Pool:
-    """Children that wait for a next video."""
+    """The idle children, which wait for the next video."""
 
     def __init__(self) -> None:
         self._idle: list[_Child] = []
         self._lock = threading.Lock()
 
     def take(self) -> _Child:
-        """A child that waits, or a new one."""
+        """Return an idle child, or a new one."""
         with self._lock:
             while self._idle:
                 child = self._idle.pop()
@@ -314,7 +314,7 @@ class _Pool:
         return _Child(MEMORY)
 
     def give(self, child: _Child) -> None:
-        """Let a child wait for the next video, or end it where it is of no use."""
+        """Keep a child for the next video, or end it if it is not needed."""
         with self._lock:
             if child.alive and len(self._idle) < MOST_IDLE and _resident(child._process.pid) < child.memory // 4:
                 self._idle.append(child)
@@ -323,7 +323,7 @@ class _Pool:
 
 
 def end_readers() -> None:
-    """End all children, at work or not; who waits for one is told that it ended."""
+    """End all children, working or idle; whoever waits for one gets an error."""
     for child in list(_children):
         child.end()
 
@@ -333,7 +333,7 @@ atexit.register(end_readers)
 
 
 def _resident(pid: int) -> int:
-    """Bytes of memory that a process holds; 0 where that cannot be told."""
+    """Return the bytes of memory that a process holds, or 0 if that is unknown."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * mmap.PAGESIZE
     except (OSError, IndexError, ValueError):

@@ -1,4 +1,4 @@
-"""The packets of a video file, and the frames that they promise."""
+"""The packets of a video file, and the frames that they announce."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ from dyto.video.sampling import Timeline
 
 log = logging.getLogger(__name__)
 
-# Where one packet is one picture, carries its true presentation time and can be sought. AVI knows decoding
-# times only, MPEG-TS may split a picture into two fields; older codecs pack several pictures into a packet or
-# leave some out, and cost little to decode.
+# Containers and codecs in which one packet is one picture, carries its true presentation time and can be sought.
+# AVI has decoding times only, and MPEG-TS may split a picture into two fields; older codecs pack several pictures
+# into a packet or omit some, and decode quickly anyway.
 INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 TRUSTED_CODECS = ("h264", "hevc", "av1", "vp8", "vp9", "mjpeg", "prores")
 VP8_SHOWN = 0x10
 LOOKS = 8
-"""So many key frames are tried for one that says how the pictures are to be shown."""
+"""Number of key frames to try for a display matrix."""
 
 EVERY_BLOCK = ("flv", "h263", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2")
-"""Codecs that spend bits on every block of a picture that stands for itself, even where all are black."""
+"""Codecs that spend bits on every block of an intra picture, even if it is black."""
 
 PIXELS_A_BYTE = 1000
-"""So many pixels are none of theirs; those that do it with ten times fewer are hard to find."""
+"""Pixels per byte that these codecs never reach; even a tenth of this is rare."""
 
 
 @dataclass
 class Index:
-    """The packets of a video stream in decoding order, P in all, and the frames they stand for.
+    """The P packets of a video stream in decoding order, and the frames that they announce.
 
     Attributes:
         pts: (P,) int64 presentation time in ticks.
         key: (P,) bool, whether decoding can begin here.
-        end: (P,) int64 bytes of video up to and with this packet.
+        end: (P,) int64 bytes of video up to and including this packet.
         order: (F,) int64 positions of the shown packets in presentation order.
-        timeline: the frames as the packets tell of them.
-        trusted: whether that is what a decoder will give.
-        area: pixels of a picture.
-        limits: what the file may hold.
-        matrix: how the pictures are to be shown, as the first of them says.
+        timeline: The frames as announced by the packets.
+        trusted: Whether a decoder will give exactly these frames.
+        area: Number of pixels of a picture.
+        limits: Limits of the file.
+        matrix: Display matrix of the first picture that has one.
     """
 
     pts: NDArray[np.int64]
@@ -70,11 +70,11 @@ class Index:
         """Demux a file once, decoding nothing.
 
         Raises:
-            VideoError: It is no video, or over a limit.
+            VideoError: The file is not a video, or over a limit.
         """
         limits = limits or Limits()
         matrix, looks = None, 0
-        rows = array("q")  # five numbers a packet: an hour has some hundred thousand
+        rows = array("q")  # five numbers per packet; an hour has about a hundred thousand packets
         with opened(path, limits=limits) as (container, stream):
             area = stream.codec_context.width * stream.codec_context.height
             codec, base = stream.codec_context.name, stream.time_base or Fraction(1, 1000)
@@ -108,7 +108,7 @@ class Index:
 
     @cached_property
     def open_groups(self) -> bool:
-        """Whether a picture is shown before the key frame that it follows, and leans on the group before, too."""
+        """Whether a picture is shown before the key frame that it follows, and depends on the previous group too."""
         latest = np.maximum.accumulate(np.where(self.key, self.pts, np.iinfo(np.int64).min))
         return bool((self.pts < latest).any())
 
@@ -117,7 +117,7 @@ class Index:
         return np.argsort(self.pts, kind="stable")
 
     def position(self, time: int | None) -> int:
-        """The packet with a presentation time, -1 if there is none."""
+        """Return the packet with a presentation time, or -1 if there is none."""
         if time is None:
             return -1
         place = int(np.searchsorted(self.pts, time, sorter=self._by_time))
@@ -125,7 +125,7 @@ class Index:
         return packet if self.pts[packet] == time else -1
 
     def number(self, time: int | None) -> int:
-        """The frame with a presentation time, -1 if there is none."""
+        """Return the frame with a presentation time, or -1 if there is none."""
         if time is None:
             return -1
         place = int(np.searchsorted(self.ticks, time))
@@ -137,11 +137,11 @@ class Index:
         return self.pts[self.order]
 
     def stretches(self, wanted: Iterable[int]) -> list[tuple[int, int, set[int]]]:
-        """What to decode for frames: (first packet, last packet, wanted packets), in order and apart."""
+        """Return the disjoint stretches to decode for frames, in order: (first packet, last packet, wanted packets)."""
         keys = np.flatnonzero(self.key)
         found: list[tuple[int, int, set[int]]] = []
         for packet in sorted(int(self.order[frame]) for frame in wanted):
-            # A picture shown before the key frame it follows in the file leans on the group before, too.
+            # A picture shown before the key frame that it follows in the file also depends on the previous group.
             groups = np.searchsorted(keys, packet, "right")
             first = int(keys[min(groups, np.searchsorted(self.pts[keys], self.pts[packet], "right")) - 1])
             asked = {packet}
@@ -152,7 +152,7 @@ class Index:
 
 
 def _look(stream: VideoStream, packet: av.Packet, looks: int) -> tuple[int, Matrix | None]:
-    """Decode one key frame alone: how often that was tried, `LOOKS` once it is done, and its display matrix."""
+    """Decode one key frame alone; return the number of tries (`LOOKS` when done) and its display matrix."""
     context = stream.codec_context
     try:
         frames = [*context.decode(packet), *context.decode(None)]
@@ -163,7 +163,7 @@ def _look(stream: VideoStream, packet: av.Packet, looks: int) -> tuple[int, Matr
 
 
 def _orderly(pts: NDArray[np.int64], key: NDArray[np.bool_], shown: NDArray[np.bool_]) -> bool:
-    """Whether every packet has a time of its own, the first is a key frame, and key frames come in order."""
+    """Return whether all packets have distinct times, the first is a key frame, and key frames are in order."""
     if not pts.size or not key[0] or not shown.any() or np.unique(pts).size != pts.size:
         return False
     return bool((pts[shown] >= pts[0]).all() and (np.diff(pts[key]) > 0).all())
@@ -172,7 +172,7 @@ def _orderly(pts: NDArray[np.int64], key: NDArray[np.bool_], shown: NDArray[np.b
 def timeline_of(
     ticks: NDArray[np.int64], last: int, base: Fraction, intra: NDArray[np.bool_] | None = None
 ) -> Timeline:
-    """Seconds from ticks since the first frame; a last frame of unknown length lasts as long as most do."""
+    """Convert ticks to seconds since the first frame; a last frame without a duration gets the most common one."""
     seconds = ticks * base.numerator / base.denominator
     if last <= 0 and ticks.size > 1:
         last = int(np.median(np.diff(ticks)))

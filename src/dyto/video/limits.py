@@ -1,4 +1,4 @@
-"""What a video may hold: bounds that are looked at before anything is decoded, in one table."""
+"""Limits on videos, in one table; they are checked before anything is decoded."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 from dyto.errors import ConfigError, VideoError, unknown
 
 ALWAYS = 4096 * 2304
-"""Pixels that a frame may have whatever its file declares: 4K."""
+"""Pixels that a frame may always have, whatever its file declares: 4K."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on a video or a picture. A small file can claim anything, so each is checked before it is decoded.
+    """Limits on a video or picture, checked before decoding, because a small file can claim anything.
 
     Attributes:
-        megapixels: Most of a frame or a picture, in millions of pixels.
-        streams: Most in a file: pictures, sound, subtitles and data together.
+        megapixels: Largest size of a frame or picture, in millions of pixels.
+        streams: Largest number of streams in a file: pictures, sound, subtitles and data together.
         hours: Longest duration.
-        growth: Most pixels of a frame, as a multiple of what its file declares; 4K in any case. A damaged head may
-            claim anything, and would get the memory for it.
-        fixed: Whether who reads the error cannot raise them, so that it does not say how.
+        growth: Largest size of a frame, as a multiple of the size that its file declares; 4K is always allowed. A
+            damaged header may claim any size, and would get the memory for it.
+        fixed: Whether the reader of an error cannot raise the limits; then the error does not say how.
 
     Raises:
-        ConfigError: A bound is no number above 0.
+        ConfigError: A limit is not a number above 0.
 
     Example:
         >>> Limits(hours=48)
@@ -48,7 +48,7 @@ class Limits:
 
     @classmethod
     def of(cls, given: Limits | Mapping[str, Any] | None) -> Limits:
-        """The bounds where some are set by name, as `dyto.sample_frames` takes them.
+        """Return the limits with some set by name, as in `dyto.sample_frames`.
 
         Example:
             >>> Limits.of({"megapixels": 100}).megapixels
@@ -64,11 +64,11 @@ class Limits:
 
     @property
     def pixels(self) -> int:
-        """Most pixels of a frame."""
+        """Largest number of pixels of a frame."""
         return int(self.megapixels * 1e6)
 
     def pixels_beside(self, declared: int) -> int:
-        """Most pixels of a frame in a file that declares so many.
+        """Return the largest number of pixels of a frame in a file that declares `declared` pixels.
 
         Example:
             >>> Limits().pixels_beside(640 * 360), Limits().pixels_beside(7680 * 4320)
@@ -77,24 +77,24 @@ class Limits:
         return min(self.pixels, max(int(declared * self.growth), ALWAYS))
 
     def check_growth(self, name: str, height: int, width: int, declared: int) -> None:
-        """Fail on a frame that is too large, by itself or beside what its file declares.
+        """Fail on a frame that is too large, in itself or for the size that its file declares.
 
         Raises:
-            VideoError: It is, and the message says how to allow it.
+            VideoError: The frame is too large; the message says how to allow it.
         """
         self.check_size(name, height, width)
         if height * width > self.pixels_beside(declared):
             raise VideoError(
                 f"{name} has {width} x {height} pixels, expected {self.growth:g} times the {declared} at most that the "
-                "file declares: it is damaged, or to be made of one size"
+                "file declares: the file is damaged, or must be converted to one frame size"
                 f"{self._or_raise('growth', math.ceil(height * width / max(declared, 1)))}"
             )
 
     def check_size(self, name: str, height: int, width: int) -> None:
-        """Fail on a frame or a picture that is too large.
+        """Fail on a frame or picture that is too large.
 
         Raises:
-            VideoError: It is, and the message says how to allow it.
+            VideoError: It is too large; the message says how to allow it.
         """
         if height * width > self.pixels:
             most = f"{self.megapixels:g} megapixels"
@@ -102,10 +102,10 @@ class Limits:
             raise self._too_much(name, f"{width} x {height} pixels", most, "scale it down", "megapixels", needed)
 
     def check_streams(self, name: str, count: int) -> None:
-        """Fail on a file of too many streams.
+        """Fail on a file with too many streams.
 
         Raises:
-            VideoError: It is, and the message says how to allow it.
+            VideoError: It has too many; the message says how to allow them.
         """
         if count > self.streams:
             what, advice = f"{count} streams", "copy out the one with the pictures"
@@ -115,10 +115,10 @@ class Limits:
         return VideoError(f"{name} has {has}, expected {most} at most: {advice}{self._or_raise(limit, needed)}")
 
     def check_duration(self, name: str, seconds: float) -> None:
-        """Fail on a video that lasts too long.
+        """Fail on a video that is too long.
 
         Raises:
-            VideoError: It does, and the message says how to allow it.
+            VideoError: It is too long; the message says how to allow it.
         """
         if seconds > self.hours * 3600:
             raise VideoError(
@@ -139,16 +139,16 @@ def _lasting(seconds: float) -> str:
 
 
 def limits_given(texts: Iterable[str]) -> dict[str, float]:
-    """The limits that a command line sets.
+    """Parse the limits on a command line.
 
     Args:
-        texts: Each "name=value".
+        texts: Texts "name=value".
 
     Returns:
-        Numbers by name, as `Limits.of` takes them.
+        Numbers by name, for `Limits.of`.
 
     Raises:
-        ConfigError: An unknown name, or a value that is no number above 0.
+        ConfigError: A name is unknown, or a value is not a number above 0.
 
     Example:
         >>> limits_given(["megapixels=100"])

@@ -1,6 +1,7 @@
-"""Reading chosen frames where every frame is a picture of its own: folders, lists, arrays.
+"""Reading chosen frames from separate pictures: folders, lists, arrays.
 
-A picture is told by how its file begins, not by its name. Transparency is dropped, as image processors of models do.
+A picture is recognised by the beginning of its file, not by its name. Transparency is dropped, as models' image
+processors do.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ _PILLOW_ERRORS = (
     TypeError, RuntimeError, LookupError, AttributeError, ArithmeticError, AssertionError, SystemError,
 )  # fmt: skip
 
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says of damage, we say in an error
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # we report damage in our own errors
 
 Picture = Image.Image | NDArray[np.uint8] | Path
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file begins like a picture, still or animated. (GIF is left to FFmpeg.)"""
+    """Return whether a file begins like a picture, still or animated; GIF is left to FFmpeg."""
     with path.open("rb") as file:
         head = file.read(16)
     if head.startswith(STARTS):
@@ -46,7 +47,7 @@ def is_picture(path: Path) -> bool:
 
 
 def _is_chain(path: Path) -> bool:
-    """Whether one JPEG follows another in a file (mjpeg), other than several of one moment (MPO)."""
+    """Return whether a file is a sequence of JPEGs (mjpeg), but not several views of one moment (MPO)."""
     before = b""
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
@@ -59,13 +60,13 @@ def _is_chain(path: Path) -> bool:
 
 
 def images_of(folder: Path) -> tuple[list[Path], list[str]]:
-    """The image files of a folder in natural order, frame2 before frame10.
+    """List the image files of a folder in natural order, frame2 before frame10.
 
     Returns:
-        The files, and what to tell of names under which there is none.
+        The files, and notes about names that lead to no file.
 
     Raises:
-        VideoError: the folder cannot be listed or holds no image.
+        VideoError: The folder cannot be listed or has no image.
     """
     try:
         files = [path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir()]
@@ -79,9 +80,7 @@ def images_of(folder: Path) -> tuple[list[Path], list[str]]:
             f"{folder} has {len(files)} files and no image, expected frames ({', '.join(IMAGE_SUFFIXES)}): "
             "give a folder of images or a video file"
         )
-    notes = (
-        [f"{len(lost)} names of {folder} lead to no file and are passed over, the first is {lost[0]}"] if lost else []
-    )
+    notes = [f"{len(lost)} names in {folder} lead to no file and are skipped, the first is {lost[0]}"] if lost else []
     return sorted(images, key=_natural), notes
 
 
@@ -91,7 +90,7 @@ def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
 
 
 def readable(pictures: Sequence[Picture], limits: Limits) -> tuple[list[int], list[str]]:
-    """Try every picture: the positions of those that can be read, and the errors of the others."""
+    """Try every picture; return the positions of the readable ones and the errors of the others."""
     good: list[int] = []
     errors: list[str] = []
     for position, picture in enumerate(pictures):
@@ -105,10 +104,10 @@ def readable(pictures: Sequence[Picture], limits: Limits) -> tuple[list[int], li
 
 
 def check(pictures: Sequence[Picture], limits: Limits) -> list[str]:
-    """Look at the head of every image file: one that is none is told of even where it is not chosen.
+    """Check the header of every image file, including files that are not chosen.
 
     Returns:
-        What to tell of files that hold several pictures, of which one is taken.
+        Notes about files with several pictures, of which only the first is used.
     """
     several = []
     for picture in pictures:
@@ -122,29 +121,29 @@ def check(pictures: Sequence[Picture], limits: Limits) -> list[str]:
 
 
 def is_sequence(image: Image.Image) -> bool:
-    """Whether a picture is one of several that follow one another. (MPO holds one moment several times.)"""
+    """Return whether an image file is a sequence of pictures; MPO, which holds several views of one moment, is not."""
     return getattr(image, "n_frames", 1) > 1 and image.format != "MPO"
 
 
 def gather(pictures: Sequence[Picture], positions: Sequence[int], buffer: FrameBuffer, limits: Limits) -> None:
-    """Put the pictures that the buffer wants into it; `positions` says which picture each frame is."""
+    """Put the pictures that the buffer wants into it; `positions` gives the picture of each frame."""
     for frame in sorted(buffer.left):
         buffer.put(frame, pixels_of(pictures[positions[frame]], positions[frame], limits))
 
 
 def pixels_of(picture: Picture, position: int, limits: Limits) -> NDArray[np.uint8]:
-    """The RGB pixels of a picture, upright and without transparency.
+    """Return the RGB pixels of a picture, upright and without transparency.
 
     Args:
-        picture: an image, the path of one, or a uint8 array (H, W, 3).
-        position: its number, for the message.
-        limits: how large a file may be.
+        picture: An image, the path of one, or a uint8 array (H, W, 3).
+        position: Number of the picture, for the message.
+        limits: Limits of a file.
 
     Returns:
         (H, W, 3) uint8.
 
     Raises:
-        VideoError: it cannot be read, or is no such array.
+        VideoError: The picture cannot be read, or the array has a wrong shape or dtype.
     """
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3 or 0 in picture.shape:
@@ -162,13 +161,13 @@ def pixels_of(picture: Picture, position: int, limits: Limits) -> NDArray[np.uin
 
 @contextmanager
 def opened_picture(path: Path, limits: Limits) -> Iterator[Image.Image]:
-    """Open an image file, of which no pixel is decoded yet.
+    """Open an image file without decoding pixels.
 
     Raises:
-        VideoError: It is none, is damaged, or over a limit; also while it is read.
+        VideoError: The file is not an image, is damaged or over a limit; raised on opening or while reading.
     """
     if Image.MAX_IMAGE_PIXELS is not None and limits.pixels > Image.MAX_IMAGE_PIXELS:
-        Image.MAX_IMAGE_PIXELS = limits.pixels  # Pillow has a bound of its own, for all of the process
+        Image.MAX_IMAGE_PIXELS = limits.pixels  # Pillow has its own, process-wide limit
     with telling(str(path)), Image.open(path) as image:
         limits.check_size(str(path), image.height, image.width)
         yield image
@@ -176,20 +175,20 @@ def opened_picture(path: Path, limits: Limits) -> Iterator[Image.Image]:
 
 @contextmanager
 def telling(name: str) -> Iterator[None]:
-    """Turn whatever Pillow raises over a picture into one error that names it."""
+    """Turn any error that Pillow raises about a picture into one error that names the picture."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata, and of sizes below the limits
+            warnings.simplefilter("ignore")  # about odd metadata, and sizes below the limits
             yield
     except DytoError:
         raise
-    except _PILLOW_ERRORS as err:  # whatever a damaged file leads its decoders to
+    except _PILLOW_ERRORS as err:  # decoders can raise anything on a damaged file
         reason = "not an image" if isinstance(err, UnidentifiedImageError) else " ".join(str(err).split())
         raise VideoError(f"{name} cannot be read: {reason}; expected an image: replace or remove it") from err
 
 
 def rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """The pixels of an open picture, (H, W, 3) uint8, upright as its EXIF data say."""
+    """Return the pixels of an open picture, (H, W, 3) uint8, upright by its EXIF data."""
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):  # 16 bits a pixel: keep the upper 8
         gray = (np.asarray(upright).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)

@@ -1,7 +1,7 @@
-"""The child process that decodes for `dyto.video.guarded`: it reads one video after another, until its parent is gone.
+"""The child process that decodes for `dyto.video.guarded`: it reads one video after another until its parent is gone.
 
-It imports neither torch nor transformers. Over a socket it takes a request as JSON and answers in JSON, with the
-pixels in a file of shared memory whose descriptor goes along.
+It imports neither torch nor transformers. It takes JSON requests over a socket and answers in JSON; the pixels are in
+a shared memory file, whose descriptor is sent along.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from dyto.video.limits import Limits
 
 
 class _Shared:
-    """Arrays in memory that can be handed to another process without copying them.
+    """Arrays in memory that can be passed to another process without a copy.
 
     Attributes:
-        refused: Why the system gave no such memory, where it did not: that is no fault of the video.
+        refused: Why the system refused such memory, if it did; the video is not at fault.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class _Shared:
         self._files: list[tuple[int, NDArray[np.uint8]]] = []
 
     def empty(self, shape: tuple[int, ...], dtype: Any = np.uint8) -> NDArray[np.uint8]:
-        """As `np.empty`, in a file of its own."""
+        """Make an array like `np.empty`, in its own file."""
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         try:
             file = os.memfd_create("dyto", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
@@ -62,7 +62,7 @@ class _Shared:
             raise
 
     def file_of(self, array: NDArray[np.uint8]) -> int:
-        """The file that holds an array; an array that lies elsewhere is copied into one."""
+        """Return the file that holds an array; an array in ordinary memory is copied into one."""
         file = next((file for file, there in self._files if there is array), None)
         if file is None:
             self.empty(array.shape)[...] = array
@@ -71,7 +71,7 @@ class _Shared:
         return file
 
     def clear(self) -> None:
-        """Give all of it back."""
+        """Free all the memory."""
         for file, _ in self._files:
             os.close(file)
         self._files.clear()
@@ -83,11 +83,11 @@ def main() -> None:
     number, lifeline, memory = (int(word) for word in sys.argv[1:4])
     for what, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 256)):
         _, hardest = resource.getrlimit(what)
-        least = most if hardest == resource.RLIM_INFINITY else min(most, hardest)  # which nobody may raise
+        least = most if hardest == resource.RLIM_INFINITY else min(most, hardest)  # the hard limit may not be raised
         resource.setrlimit(what, (least, least))
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     channel, shared = Channel(socket.socket(fileno=number)), _Shared()
-    _sampling.empty = shared.empty  # frames are decoded to where they are handed over
+    _sampling.empty = shared.empty  # frames are decoded directly into shared memory
     _TellingLimits.channel = channel
     channel.send({"begun": True})
     while True:
@@ -105,12 +105,12 @@ def _end_with(lifeline: int) -> None:
 
 
 class _TellingLimits(Limits):
-    """Limits that tell how long a video lasts as soon as that is known."""
+    """Limits that report the duration of a video as soon as it is known."""
 
     channel: ClassVar[Channel]
 
     def check_duration(self, name: str, seconds: float) -> None:
-        """See `Limits.check_duration`."""
+        """Override `Limits.check_duration`: also report the duration."""
         self.channel.send({"lasts": seconds})
         super().check_duration(name, seconds)
 
@@ -119,7 +119,7 @@ def _answer(channel: Channel, shared: _Shared, request: dict[str, Any]) -> None:
     asking, known = threading.Lock(), dict[tuple[int, int], tuple[int, int]]()
 
     def size_of(height: int, width: int) -> tuple[int, int]:
-        with asking:  # several decoders may want to know
+        with asking:  # several decoders may check at the same time
             if (height, width) not in known:
                 channel.send({"size_of": [height, width]})
                 known[height, width] = tuple(channel.receive()[0]["size"])
@@ -135,7 +135,7 @@ def _answer(channel: Channel, shared: _Shared, request: dict[str, Any]) -> None:
             channel.send({"lasts": len(os.listdir(path)) / options.get("source_fps", 1.0)})
         frames = sample_frames(path, **options)
         files = [shared.file_of(part) for part in (frames.data, frames.preview) if part is not None]
-    except Exception as err:  # noqa: BLE001 - whatever it is, it costs this request only
+    except Exception as err:  # noqa: BLE001 - any error costs only this request
         said = str(err) if isinstance(err, DytoError) else f"{os.path.basename(path)} cannot be read: {_named(err)}"
         kind = type(err).__name__ if isinstance(err, DytoError) else "VideoError"
         refused = shared.refused.errno if shared.refused else None

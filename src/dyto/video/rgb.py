@@ -1,4 +1,4 @@
-"""Decoded frames on their way into a buffer: upright RGB pixels, made once for frames that repeat one another."""
+"""Conversion of decoded frames to upright RGB pixels in a buffer; repeated frames are converted once."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from dyto.video.sampling import FrameBuffer
 
-_LATER = ("color_primaries", "color_trc")  # what an older PyAV does not tell
+_LATER = ("color_primaries", "color_trc")  # older versions of PyAV do not define it
 
 SAMPLE_BYTES = {
     **dict.fromkeys(("gray", *(f"yuv{j}{n}p" for j in ("", "j") for n in (420, 422, 444))), 1),
     **dict.fromkeys((f"yuv{n}p{bits}le" for n in (420, 422, 444) for bits in (10, 12)), 2),
 }
-"""Formats with a plane for each component, and the bytes of a sample: what pads a row is not a part of the picture."""
+"""Formats with one plane per component, and their bytes per sample, to tell row padding from the picture."""
 
 ROWS = 8
-"""Pictures that differ mostly do so in one of so many rows already."""
+"""Number of rows to compare first; different pictures usually differ in one of them."""
 
 AT_HAND = 16 << 20
-"""Bytes; the C library takes no more than twice that as a hint."""
+"""Bytes; the C library uses at most twice this size as a hint."""
 
 LARGE = 16_000_000
-"""Pixels; a larger picture is made smaller by FFmpeg's scaler on its way to RGB, if it is kept smaller anyway."""
+"""Pixels above which FFmpeg's scaler shrinks a picture on its way to RGB, if it is kept smaller anyway."""
 
 RECENT = 4
-"""So many different pictures are remembered: a codec refines a still picture, and shows older ones in between."""
+"""Number of different pictures to remember: a codec refines a still picture and shows older ones in between."""
 
 
 class Filler:
-    """Puts decoded frames into a buffer as upright RGB pixels, as stored: a non-square pixel stays one pixel.
+    """A writer of decoded frames into a buffer, as upright RGB pixels; a non-square pixel stays one pixel.
 
     Args:
-        buffer: Where to.
-        repeats: A frame that is, bit for bit, one of the last ones is neither converted nor resized again.
-        matrix: How the pictures are to be shown. (It is not asked of each frame: a frame that PyAV has been asked about
-            its side data lives on until Python's collector comes round, and decoders that leave a damaged part of a
-            picture undecoded show what was in that memory before.)
+        buffer: The buffer to fill.
+        repeats: Do not convert or resize a frame again if it is bit for bit equal to one of the last frames.
+        matrix: Display matrix of the pictures. (It is not read from each frame: once PyAV has read a frame's side
+            data, the frame lives until the garbage collector runs, and decoders that leave damaged parts of a picture
+            undecoded show what was in that memory before.)
     """
 
     def __init__(self, buffer: FrameBuffer, repeats: bool, matrix: Matrix | None) -> None:
@@ -54,17 +54,17 @@ class Filler:
         self.repeats = repeats
         self._matrix = matrix
         self._reformatter = VideoReformatter()
-        # Freed at once, it has the C library keep memory of up to twice its size for the next picture, rather than give
-        # back that of each picture and be handed it page by page again, which takes a quarter of the time.
+        # Freeing it makes the C library keep memory of up to twice its size for the next picture. Otherwise each
+        # picture's memory is returned and faulted in again page by page, which takes a quarter of the time.
         np.empty(AT_HAND, np.uint8)
-        self._recent: list[tuple[int, FrameContent]] = []  # the latest at the end
+        self._recent: list[tuple[int, FrameContent]] = []  # the latest is last
 
     def put(self, number: int, frame: av.VideoFrame) -> None:
         """Put a frame in its place.
 
         Args:
-            number: Its position in the video.
-            frame: As it was decoded.
+            number: Position of the frame in the video.
+            frame: The decoded frame.
         """
         shown = FrameContent.of(frame) if self.repeats else None
         same = next((known for known in reversed(self._recent) if known[1].equals(shown)), None) if shown else None
@@ -76,12 +76,12 @@ class Filler:
             pixels, shape = self._rgb(frame)
             if angle := slant(self._matrix):
                 self.buffer.notes.add(
-                    f"the pictures are to be shown turned by {angle:.0f} degrees: they are turned to the nearest "
+                    f"the display matrix turns the pictures by {angle:.0f} degrees: they are turned to the nearest "
                     "quarter instead"
                 )
             self.buffer.turns |= {frame.rotation} - {0}
             if len(self.buffer.turns) > 1:
-                self.buffer.notes.add("not all pictures are to be shown turned alike: all are turned as the first is")
+                self.buffer.notes.add("not all pictures have the same display matrix: all are turned like the first")
             self.buffer.put(number, upright(pixels, self._matrix), shape)
         if shown and not same:
             oldest = self._recent.pop(0)[1] if len(self._recent) == RECENT else None
@@ -100,11 +100,11 @@ class Filler:
 
 @dataclass(frozen=True, eq=False)
 class FrameContent:
-    """What a frame shows, to be compared with another.
+    """The content of a frame, for comparison with another frame.
 
     Attributes:
-        planes: The samples of each plane, without what pads them, (height, bytes of a row).
-        kind: Whatever else decides its pixels, and the bytes of a few rows.
+        planes: The samples of each plane without padding, (height, bytes of a row).
+        kind: Everything else that determines the pixels, and the bytes of a few rows.
     """
 
     planes: list[NDArray[np.uint8]]
@@ -112,7 +112,7 @@ class FrameContent:
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> FrameContent | None:
-        """That of a frame; None for a format whose padding is not known."""
+        """Return the content of a frame, or None for a format with unknown padding."""
         size = SAMPLE_BYTES.get(frame.format.name)
         if size is None:
             return None
@@ -122,9 +122,9 @@ class FrameContent:
         return cls(planes, (frame.format.name, frame.width, frame.height, *color, some))
 
     def kept(self, instead: FrameContent | None) -> FrameContent:
-        """The same in memory of its own, which that of another one becomes where it fits.
+        """Copy the content into its own memory, reusing the memory of another content if it fits.
 
-        What a decoder leaves out of a damaged picture shows what its memory held before, so that is not kept from it.
+        A decoder may leave damaged parts of a picture with old memory content, so its own memory is not held.
         """
         if instead is None or [plane.shape for plane in instead.planes] != [plane.shape for plane in self.planes]:
             return FrameContent([plane.copy() for plane in self.planes], self.kind)
@@ -133,18 +133,18 @@ class FrameContent:
         return FrameContent(instead.planes, self.kind)
 
     def equals(self, other: FrameContent) -> bool:
-        """Whether both are the same picture, bit for bit."""
+        """Return whether both are the same picture, bit for bit."""
         return self.kind == other.kind and all(map(np.array_equal, self.planes, other.planes))
 
 
 Matrix = tuple[float, float, float, float]
-"""Where a picture goes when it is shown: its width along (a, b), its height along (c, d), right and down."""
+"""Display matrix (a, b, c, d): the picture's width runs along (a, b) and its height along (c, d), right and down."""
 
 
 def matrix_of(frame: av.VideoFrame) -> Matrix | None:
-    """The display matrix of a frame, None where it has none."""
-    # `frame.side_data` would tie the frame to itself, and give its memory back whenever garbage is collected: what a
-    # decoder leaves out of a damaged picture, which is what its memory held before, would then be up to chance.
+    """Return the display matrix of a frame, or None if it has none."""
+    # `frame.side_data` would create a reference cycle, so the frame's memory would be freed at a random time. The
+    # undecoded parts of a damaged picture show old memory content and would then be random too.
     sides = SideDataContainer(frame)  # type: ignore[call-arg]  # its stub does not know of it
     if "DISPLAYMATRIX" not in {side.type.name for side in sides}:
         return None
@@ -153,10 +153,10 @@ def matrix_of(frame: av.VideoFrame) -> Matrix | None:
 
 
 def upright(pixels: NDArray[np.uint8], matrix: Matrix | None) -> NDArray[np.uint8]:
-    """A picture as its display matrix wants it shown, (H, W, 3), or (W, H, 3) where that turns it by a quarter.
+    """Turn a picture upright by its display matrix: (H, W, 3), or (W, H, 3) after a quarter turn.
 
-    All eight ways are known, mirrored ones too. A matrix between two of them stands for the nearer one; sizes are left
-    as they are.
+    All eight orientations are supported, including mirrored ones. A matrix between two of them counts as the nearer
+    one; sizes do not change.
 
     Example:
         >>> left, right = np.array([[[255] * 3, [0] * 3]], np.uint8), (-1, 0, 0, 1)
@@ -174,7 +174,7 @@ def upright(pixels: NDArray[np.uint8], matrix: Matrix | None) -> NDArray[np.uint
 
 
 def quarter_turned(matrix: Matrix | None) -> bool:
-    """Whether a display matrix exchanges width and height.
+    """Return whether a display matrix exchanges width and height.
 
     Example:
         >>> quarter_turned((0, 1, -1, 0)), quarter_turned((-1, 0, 0, -1)), quarter_turned(None)
@@ -184,7 +184,7 @@ def quarter_turned(matrix: Matrix | None) -> bool:
 
 
 def slant(matrix: Matrix | None) -> float:
-    """The angle in degrees by which a display matrix turns pictures, 0 if it is within one of a quarter turn."""
+    """Return the angle of a display matrix in degrees, or 0 if it is within one degree of a quarter turn."""
     if matrix is None or not any(matrix[:2]):
         return 0.0
     angle = math.degrees(math.atan2(matrix[1], matrix[0]))

@@ -1,4 +1,4 @@
-"""Which frames of a video are taken, and how large they are kept: arithmetic, without any file."""
+"""Arithmetic of sampling, without any file: which frames to take, and how large to keep them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from dyto.errors import ConfigError, VideoError, unknown
 
 empty: Callable[..., NDArray[np.uint8]] = np.empty
-"""Makes the room for frames; a process that decodes for another one takes it from memory that both can see."""
+"""Function that allocates the array for frames; a process that decodes for another one uses shared memory."""
 
 SAMPLINGS = ("uniform", "iframes")
 DEFAULT_NUM_FRAMES = 100
@@ -23,8 +23,8 @@ def uniform_indices(total: int, num: int) -> NDArray[np.int64]:
     """Spread `num` indices evenly over `total` frames, as DyTo's release does.
 
     Args:
-        total: number of frames there are.
-        num: number of frames wanted. With `total <= num` every frame is given once.
+        total: Number of frames in the video.
+        num: Number of frames to take. If `total <= num`, every frame is taken once.
 
     Returns:
         (min(total, num),) int64, strictly increasing.
@@ -32,7 +32,8 @@ def uniform_indices(total: int, num: int) -> NDArray[np.int64]:
     Raises:
         ConfigError: `total` or `num` is below 1.
 
-    Source: the frame sampling of the released code of DyTo (arXiv 2411.14401); rounding is half to even.
+    Source:
+        The frame sampling in the released code of DyTo (arXiv 2411.14401); rounding is half to even.
 
     Example:
         >>> uniform_indices(10, 4).tolist()
@@ -50,9 +51,9 @@ def uniform_indices(total: int, num: int) -> NDArray[np.int64]:
 
 
 def fill_times(times: Sequence[int | None], step: float) -> NDArray[np.int64]:
-    """Times for frames in presentation order, of which some have none; `step` is the usual distance.
+    """Fill in missing times of frames in presentation order; `step` is the usual gap.
 
-    Known times come out mixed where they tell of decoding, as in AVI; the frames are in order, so sort them.
+    Known times are out of order if they are decoding times, as in AVI. The frames are in order, so sort the times.
 
     Example:
         >>> fill_times([None, 10, 30, None, 50, None], step=9.6).tolist()
@@ -69,13 +70,13 @@ def fill_times(times: Sequence[int | None], step: float) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Timeline:
-    """When every frame of a source is shown, in presentation order.
+    """The presentation times of all frames of a source, in order.
 
     Attributes:
-        seconds: (F,) float64, from the first frame on.
-        stop: the second at which the last frame ends.
-        tick: the resolution of the source's clock in seconds.
-        intra: (F,) bool, whether a frame is coded without reference to others; None where that means nothing.
+        seconds: (F,) float64, measured from the first frame.
+        stop: The second at which the last frame ends.
+        tick: The resolution of the source's clock in seconds.
+        intra: (F,) bool, whether a frame is coded without reference to others; None if that has no meaning.
     """
 
     seconds: NDArray[np.float64]
@@ -86,7 +87,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a source: how many frames, from where to where, of which kind."""
+    """A request for frames of a source: how many, from where to where, and of which kind."""
 
     num_frames: int | None = None
     fps: float | None = None
@@ -100,7 +101,7 @@ class Request:
         if self.num_frames is not None and self.fps is not None:
             raise ConfigError(f"found num_frames={self.num_frames} and fps={self.fps:g}, expected one: leave one out")
         if self.num_frames is not None and self.num_frames < 1:
-            raise ConfigError(f"found num_frames={self.num_frames}, expected 1 or more: ask for some")
+            raise ConfigError(f"found num_frames={self.num_frames}, expected 1 or more: give e.g. num_frames=100")
         if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
             raise ConfigError(f"found fps={self.fps}, expected a number above 0: give e.g. fps=2")
         for name, value in (("start", self.start), ("end", self.end)):
@@ -113,10 +114,10 @@ class Request:
             )
 
     def notes(self, timeline: Timeline) -> tuple[str, ...]:
-        """What to tell about a clip that reaches more than a second beyond the end of the video."""
+        """Return a note if the clip ends more than a second after the end of the video."""
         if self.end is None or self.end <= timeline.stop + 1:
             return ()
-        return (f"the clip was to end at {self.end:g} s, but the video ends at {timeline.stop:.2f} s",)
+        return (f"the clip should end at {self.end:g} s, but the video ends at {timeline.stop:.2f} s",)
 
     def choose(self, timeline: Timeline, name: str) -> tuple[NDArray[np.int64], int]:
         """Pick frames from a timeline.
@@ -125,7 +126,7 @@ class Request:
             The chosen positions, (T,) int64 strictly increasing, and the number of frames in the clip.
 
         Raises:
-            VideoError: no frame lies in the clip, or none of the kind asked for.
+            VideoError: The clip has no frame, or none of the requested kind.
         """
         start, end = self.start or 0.0, math.inf if self.end is None else self.end
         inside = (timeline.seconds >= start) & (timeline.seconds < end)  # (F,)
@@ -149,8 +150,8 @@ class Request:
             )
         if self.fps is None:
             return pool[uniform_indices(pool.size, self.num_frames or DEFAULT_NUM_FRAMES)], total
-        # The first instant start + k / fps at which each frame is on the screen; a clock of coarse ticks
-        # rounds to the nearest, hence half a tick of tolerance, and one for the sum that ends the video.
+        # The first instant start + k / fps at which each frame is on the screen. A coarse clock rounds to the nearest
+        # tick, hence a tolerance of half a tick, and of one tick for the sum that ends the video.
         first = np.ceil((timeline.seconds[pool] - timeline.tick / 2 - start) * self.fps - 1e-6)
         first[0] = 0
         last = max(math.ceil((min(end, timeline.stop - timeline.tick) - start) * self.fps - 1e-6), 1)
@@ -158,14 +159,14 @@ class Request:
 
 
 FrameSize = int | tuple[int, int] | Callable[[int, int], tuple[int, int]]
-"""A side, (height, width), or what makes (height, width) of that of the source, pixels."""
+"""Size in pixels: a side, (height, width), or a function from the (height, width) of the source to the wanted one."""
 
 
 @dataclass(frozen=True)
 class TargetSize:
-    """The size frames are kept in: `size` exactly, or no side above `max_side`, or as they are.
+    """The size in which frames are kept: exactly `size`, or no side above `max_side`, or unchanged.
 
-    With `preview` they are kept a second time, no side above it, to be looked at.
+    With `preview`, a second copy for viewing is kept with no side above `preview`.
     """
 
     size: FrameSize | None = None
@@ -184,7 +185,7 @@ class TargetSize:
                 raise ConfigError(f"found {name}={side}, expected 1 or more: give e.g. {name}=336")
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) that a picture of this size is kept in."""
+        """Return the (height, width) in which a picture of this size is kept."""
         if callable(self.size):
             return self.size(height, width)
         if self.size is not None:
@@ -192,7 +193,7 @@ class TargetSize:
         return (height, width) if self.max_side is None else within(self.max_side, height, width)
 
     def shrinks(self, height: int, width: int) -> int:
-        """Return the whole number by which a picture of this size can shrink and still be twice what is kept of it.
+        """Return the whole number by which a picture of this size can shrink and still have twice the kept size.
 
         Example:
             >>> TargetSize(336).shrinks(4320, 7680), TargetSize(336).shrinks(480, 640), TargetSize().shrinks(4320, 7680)
@@ -205,7 +206,7 @@ class TargetSize:
 
 
 def within(side: int, height: int, width: int) -> tuple[int, int]:
-    """(height, width) shrunk so that neither is above `side`, in their proportions."""
+    """Shrink (height, width) in proportion so that neither is above `side`."""
     if max(height, width) <= side:
         return height, width
     scale = side / max(height, width)
@@ -214,17 +215,17 @@ def within(side: int, height: int, width: int) -> tuple[int, int]:
 
 @dataclass
 class FrameBuffer:
-    """Collects the chosen frames, each resized as it arrives: only one is ever held in its full size.
+    """A buffer for the chosen frames. Each is resized on arrival, so only one is ever held in full size.
 
     Attributes:
-        wanted: (T,) their numbers.
+        wanted: (T,) numbers of the chosen frames.
         fit: The size to keep them in.
-        name: Of the source, for messages.
-        source_size: (height, width) of the first to arrive.
+        name: Name of the source, for messages.
+        source_size: (height, width) of the first frame to arrive.
         data: (T, H, W, 3) the frames.
-        preview: (T, h, w, 3) the same, small, where the fit asks for it; all of the size of the first to arrive.
-        notes: What a reader of the result should know.
-        turns: The angles by which its pictures are to be turned, as they say it; degrees.
+        preview: (T, h, w, 3) small copies if the fit requests them, all with the size of the first frame to arrive.
+        notes: Notes for readers of the result.
+        turns: Angles of the pictures' display matrices, in degrees.
     """
 
     wanted: NDArray[np.int64]
@@ -241,13 +242,13 @@ class FrameBuffer:
         self.left = set(self.rows)
 
     def check(self) -> None:
-        """Called between frames; raises where nobody wants them any more."""
+        """Raise if nobody wants the frames any more; called between frames."""
 
     def put(self, position: int, picture: NDArray[np.uint8], shape: tuple[int, int] | None = None) -> None:
         """Keep the frame at `position` of the source, (H, W, 3); `shape` is its (height, width) if it was shrunk."""
         shape = shape or (picture.shape[0], picture.shape[1])
         height, width = self.fit.shape(*shape)
-        if len(self.left) == len(self.rows):  # the first picture says how much room is needed
+        if len(self.left) == len(self.rows):  # the first picture determines the size of the arrays
             self.source_size = shape
             self.data = self._room(height, width)
             if self.fit.preview is not None:
@@ -255,7 +256,7 @@ class FrameBuffer:
         if self.data.shape[1:3] != (height, width):
             raise VideoError(
                 f"{self.name}: frame {position} is {height}x{width}, expected {self.data.shape[1]}x"
-                f"{self.data.shape[2]} like those before it: pass size=(height, width) to make all alike"
+                f"{self.data.shape[2]} like the frames before it: pass size=(height, width) to make all the same size"
             )
         row = self.rows[position]
         if self.preview is not None:
@@ -264,7 +265,7 @@ class FrameBuffer:
         self.left.discard(position)
 
     def repeat(self, position: int, before: int) -> None:
-        """Keep the frame at `position`, which shows the same as the one at `before`, if it is wanted."""
+        """Keep the frame at `position`, which equals the frame at `before`, if it is wanted."""
         row, known = self.rows[position], self.rows[before]
         self.data[row] = self.data[known]
         if self.preview is not None:
@@ -278,12 +279,12 @@ class FrameBuffer:
             gigabytes = len(self.rows) * height * width * 3 / 1e9
             raise VideoError(
                 f"{self.name}: {len(self.rows)} frames of {height}x{width} need {gigabytes:.1f} GB, expected "
-                "what fits into memory: pass size, max_side or fewer frames"
+                "less than the free memory: pass size, max_side or fewer frames"
             ) from err
 
 
 def resized(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """A picture, (height, width, 3), resized with PIL's bicubic filter."""
+    """Resize a picture to (height, width, 3) with PIL's bicubic filter."""
     if picture.shape[:2] == (height, width):
         return picture
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))

@@ -1,9 +1,9 @@
-"""Stretches of a video in which nothing happens, told from the sizes of packets and the intra frames around them.
+"""Still stretches of a video, found from the sizes of packets and the intra frames around them.
 
-Where a picture is the one before, a codec spends next to nothing on it. A group of such packets is taken to show one
-picture where, beyond that, the intra frame that follows the group shows the same: so what moves and stays away is never
-lost, however small it is in bytes. Groups that follow one another without a louder packet, and whose intra frames take
-the same number of bytes, are one stretch, of which the first and the last intra frame are compared.
+A codec spends almost no bytes on a picture that equals the previous one. A group of such packets counts as one picture
+if the next intra frame also shows it. So an object that moves and stays in its new place is never lost, however few
+bytes it takes. Consecutive groups without a larger packet, and whose intra frames have the same number of bytes, form
+one stretch, of which only the first and the last intra frame are compared.
 """
 
 from __future__ import annotations
@@ -19,41 +19,41 @@ from dyto.video.index import Index
 from dyto.video.sampling import FrameBuffer, TargetSize, resized
 
 MOST_BITS = 1 / 80
-"""Bits per pixel that half of the packets of a quiet group have at most."""
+"""Largest median of bits per pixel among the packets of a quiet group."""
 
 SHARE_OF_INTRA = 1 / 8
-"""And their part of the intra frame's size."""
+"""Largest median packet size of a quiet group, as a fraction of its intra frame's size."""
 
 LOUDER = (1.02, 16)
-"""A packet of more than so many times the median, and so many bytes, says that something happened."""
+"""Size of a packet that signals a change: this multiple of the median, and this many bytes."""
 
 CELL = 8
-"""Side of the cells by which pictures are compared, pixels of the source."""
+"""Side of the cells in which pictures are compared, in pixels of the source."""
 
 LEVELS = 12
-"""What the mean of a cell may differ by for two pictures to be the same, of 255."""
+"""Largest difference of a cell's mean between two pictures that count as equal, of 255."""
 
 SETTLING = 12
-"""So many packets after an intra frame a codec may still be refining it."""
+"""Number of packets after an intra frame in which a codec may still refine it."""
 
 SAME_SIZE = (0.001, 8)
-"""Intra frames whose sizes differ by no more than this part, or so many bytes, may be the same picture."""
+"""Largest difference in size, as a fraction or in bytes, between intra frames that may be the same picture."""
 
 REORDERED = 17
-"""A codec shows no picture later than so many packets on."""
+"""Largest number of packets by which a codec shows a picture later."""
 
 
 @dataclass(frozen=True)
 class Quiet:
-    """Frames of one group, or of several that follow one another, that may be one picture.
+    """Frames of one or several consecutive groups that may show one picture.
 
     Attributes:
-        rows: Which of the wanted frames.
-        first: The intra frame that it begins with.
-        stand: The frame that may stand for them.
+        rows: Rows of these frames among the wanted frames.
+        first: The intra frame at the beginning.
+        stand: The frame that may represent them.
         next: The intra frame after them.
         sizes: Bytes of both intra frames.
-        parts: The groups that it is made of; empty for one group.
+        parts: The groups inside; empty for a single group.
     """
 
     rows: slice
@@ -64,7 +64,7 @@ class Quiet:
     parts: tuple[Quiet, ...] = ()
 
     def and_then(self, after: Quiet) -> Quiet | None:
-        """Both as one; None where something may have happened in between."""
+        """Join both, or return None if something may have happened in between."""
         sizes = (self.sizes[1], *after.sizes)
         room = max(SAME_SIZE[0] * min(sizes), SAME_SIZE[1])
         if after.first != self.next or after.stand != after.first or max(sizes) - min(sizes) > room:
@@ -76,17 +76,17 @@ class Quiet:
 def read_still(
     path: str, index: Index, wanted: NDArray[np.int64], fit: TargetSize, read: Callable[[FrameBuffer], None]
 ) -> FrameBuffer | None:
-    """Read frames, decoding one for all that show the same.
+    """Read frames, decoding only one of those that show the same picture.
 
     Args:
         path: Name of the file, for messages.
-        index: Its packets.
-        wanted: (T,) frames.
+        index: Packets of the file.
+        wanted: (T,) numbers of the wanted frames.
         fit: The size to keep them in.
-        read: Fills a buffer.
+        read: Function that fills a buffer.
 
     Returns:
-        The frames; None where nothing is to be spared.
+        The frames; None if nothing can be saved.
     """
     stretches = in_stretches(quiet_groups(index, wanted))
     reels: list[FrameBuffer] = []
@@ -126,7 +126,7 @@ def read_still(
 
 
 def in_stretches(groups: list[Quiet]) -> list[Quiet]:
-    """Groups that follow one another joined, where nothing tells them apart."""
+    """Join consecutive groups that cannot be told apart."""
     found: list[Quiet] = []
     for group in groups:
         joined = found[-1].and_then(group) if found else None
@@ -138,11 +138,11 @@ def in_stretches(groups: list[Quiet]) -> list[Quiet]:
 
 
 def quiet_groups(index: Index, wanted: NDArray[np.int64]) -> list[Quiet]:
-    """The groups of pictures of which frames are wanted and in which little seems to happen.
+    """Find the quiet groups of pictures that contain wanted frames.
 
     Args:
         index: The packets.
-        wanted: (T,) frames, in order.
+        wanted: (T,) numbers of the wanted frames, in order.
     """
     keys = np.flatnonzero(index.key)
     times, sizes = index.ticks[wanted], np.diff(index.end, prepend=0)
@@ -153,7 +153,7 @@ def quiet_groups(index: Index, wanted: NDArray[np.int64]) -> list[Quiet]:
         spent = sizes[first + 1 : after]
         if lo >= hi or not spent.size or not _is_quiet(spent, int(sizes[first]), index.area):
             continue
-        if (index.pts[after : after + REORDERED] < index.pts[after]).any():  # they lean on the group after, too
+        if (index.pts[after : after + REORDERED] < index.pts[after]).any():  # they also depend on the next group
             continue
         loud = np.flatnonzero(spent > np.median(spent) * LOUDER[0] + LOUDER[1])
         last = first + (int(loud[-1]) + 1 if loud.size else 0)
@@ -173,7 +173,7 @@ def _is_quiet(spent: NDArray[np.int64], intra: int, area: int) -> bool:
 
 
 class _Remembering(FrameBuffer):
-    """A buffer that remembers what its pictures looked like in their full size, cell by cell."""
+    """A buffer that remembers the cell means of its full-size pictures."""
 
     def __init__(
         self, wanted: NDArray[np.int64], fit: TargetSize, name: str, cells: dict[int, NDArray[np.uint8]]
@@ -182,17 +182,17 @@ class _Remembering(FrameBuffer):
         self._cells = cells
 
     def put(self, position: int, picture: NDArray[np.uint8], shape: tuple[int, int] | None = None) -> None:
-        """See `FrameBuffer.put`."""
+        """Override `FrameBuffer.put`: also remember the cells."""
         if position in self.left:
             self._cells[position] = np.asarray(Image.fromarray(picture).reduce(CELL))  # (H / 8, W / 8, 3)
         super().put(position, picture, shape)
 
     def repeat(self, position: int, before: int) -> None:
-        """See `FrameBuffer.repeat`."""
+        """Override `FrameBuffer.repeat`: also remember the cells."""
         self._cells[position] = self._cells[before]
         super().repeat(position, before)
 
 
 def _same(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    """Whether the cells of two pictures look the same."""
+    """Return whether the cells of two pictures look the same."""
     return one.shape == other.shape and bool(np.abs(one.astype(np.int16) - other).max() <= LEVELS)

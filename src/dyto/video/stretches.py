@@ -1,7 +1,7 @@
-"""Decoding stretches of a video file, from a key frame to a wanted frame each, several of them at the same time.
+"""Parallel decoding of stretches of a video file, each from a key frame to a wanted frame.
 
-A decoder with threads of its own gains little where it begins anew every few frames. So each stretch goes to the next
-free one of several decoders, each of which has the file open for itself; what comes out is the same bit for bit.
+A multithreaded decoder gains little if it restarts every few frames. So there are several decoders, each with its own
+open file, and each stretch goes to the next free one; the result is the same bit for bit.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from dyto.video.index import Index
 from dyto.video.rgb import Filler
 from dyto.video.sampling import FrameBuffer
 
-SEEK_BYTES, SEEK_PACKETS = 1 << 20, 100  # reading past less than this is as quick as seeking
+SEEK_BYTES, SEEK_PACKETS = 1 << 20, 100  # skipping fewer bytes than this is as fast as seeking
 
 MOST_DECODERS = 8
-"""Each has the file open and holds pictures of its own, so there are never more."""
+"""Largest number of decoders, because each opens the file and holds its own pictures."""
 
 DECODER_PICTURES, MOST_BYTES = 24, 1 << 30
-"""So many pictures a decoder may hold, at 3 bytes for two pixels, and so much memory all decoders together."""
+"""Pictures that a decoder may hold, at 3 bytes for two pixels, and memory of all decoders together."""
 
 
 class IndexBroken(Exception):
-    """What was decoded is not what the packets promised."""
+    """Error for decoded frames that contradict the packets."""
 
 
 def read_stretches(path: Path, index: Index, savings: Savings, buffer: FrameBuffer) -> None:
@@ -40,12 +40,12 @@ def read_stretches(path: Path, index: Index, savings: Savings, buffer: FrameBuff
 
     Args:
         path: The file.
-        index: Its packets, which can be trusted.
-        savings: `parallel` decodes several stretches at the same time, `hardware` on the graphics card.
-        buffer: Filled with its wanted frames.
+        index: Packets of the file; they must be trusted.
+        savings: With `parallel`, decode several stretches at the same time; with `hardware`, on the graphics card.
+        buffer: Buffer to fill with its wanted frames.
 
     Raises:
-        IndexBroken: The file does not hold what its index promises.
+        IndexBroken: The file contradicts its index.
     """
     work = _Work(path, index, savings, buffer)
     helpers = [threading.Thread(target=work.run, name="dyto-stretches", daemon=True) for _ in range(work.decoders - 1)]
@@ -58,19 +58,19 @@ def read_stretches(path: Path, index: Index, savings: Savings, buffer: FrameBuff
     finally:
         work.end = -1
     if work.failed:
-        raise work.failed[min(work.failed)]  # what one decoder alone would have met
-    if buffer.left and work.unopened:  # where some did not open, the others have done their part
+        raise work.failed[min(work.failed)]  # the error that a single decoder would have met first
+    if buffer.left and work.unopened:  # if some decoders did not open, the others have done their work
         raise work.unopened
     if buffer.left:
         raise IndexBroken(f"{len(buffer.left)} of {len(buffer.rows)} frames did not come out")
 
 
 def decoders_for(stretches: int, area: int) -> tuple[int, int]:
-    """How many decoders pay, and the threads of each (0 for as many as the decoder likes).
+    """Return how many decoders are worthwhile, and the threads of each (0 for the decoder's default).
 
     Args:
-        stretches: What there is to decode.
-        area: Pixels of a picture.
+        stretches: The stretches to decode.
+        area: Number of pixels of a picture.
     """
     room = MOST_BYTES // (max(area, 1) * 3 // 2 * DECODER_PICTURES + 1)
     count = max(1, min(stretches, cores(), MOST_DECODERS, room))
@@ -78,18 +78,18 @@ def decoders_for(stretches: int, area: int) -> tuple[int, int]:
 
 
 def cores() -> int:
-    """How many processor cores this process may use."""
+    """Return how many processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Work:
-    """The stretches of a buffer, taken by decoders that run at the same time.
+    """The stretches of a buffer, shared by decoders that run at the same time.
 
     Attributes:
-        decoders: How many are to run.
-        end: Stretches from this one on are left alone.
-        failed: What went wrong in a stretch, by its number; -1 for an interrupt.
-        unopened: Why a decoder did not begin.
+        decoders: Number of decoders.
+        end: The first stretch that is not decoded.
+        failed: Errors by the number of their stretch; -1 for an interrupt.
+        unopened: Why a decoder could not start.
     """
 
     def __init__(self, path: Path, index: Index, savings: Savings, buffer: FrameBuffer) -> None:
@@ -99,17 +99,17 @@ class _Work:
         self._stretches = index.stretches(buffer.wanted)
         alone = savings.hardware or not savings.parallel
         self.decoders, self._threads = (1, 0) if alone else decoders_for(len(self._stretches), index.area)
-        # Begun at a key frame, an open group lacks what its first pictures lean on, which is no damage. A decoder that
-        # is not to fail there tells damage by the same pictures every time only in one thread.
+        # Decoding from a key frame, an open group lacks the references of its first pictures, which is not damage. A
+        # decoder that must not fail there reports the same damage every time only with one thread.
         self._strict = not index.open_groups
         self._threads = self._threads if self._strict else 1
         self.end = len(self._stretches)
         self._taken = -1
         self._lock = threading.Lock()
-        self._begun = threading.Event()  # the first frame is there: it says how much room the buffer needs
+        self._begun = threading.Event()  # the first frame has arrived and determined the size of the buffer
 
     def run(self) -> None:
-        """Take stretches until there are no more; what goes wrong ends the work on all that come after it."""
+        """Decode stretches until there are no more; an error ends the work on all later stretches."""
         try:
             while self._taken + 1 < self.end:
                 hardware, limits = self._savings.hardware, self._index.limits
@@ -121,7 +121,7 @@ class _Work:
             self._fail(-1, err)
 
     def _decode(self, container: InputContainer, stream: VideoStream, anew: bool) -> None:
-        """Take stretches, one or all: what a damaged key frame leaves out is filled from what was decoded before."""
+        """Decode one or all stretches; parts missing from a damaged key frame are filled from earlier pictures."""
         index, at = self._index, 0
         packets, filler = packets_of(container, stream), Filler(self._buffer, self._savings.repeats, index.matrix)
         if self._threads:
@@ -178,10 +178,10 @@ class _Work:
 def _decoded(
     stream: VideoStream, packets: Iterable[av.Packet], index: Index, first: int, last: int, wanted: set[int]
 ) -> Iterator[av.VideoFrame]:
-    """Decode the packets from `first` to `last`, passing over those before."""
+    """Decode the packets from `first` to `last`, skipping earlier ones."""
     context, at = stream.codec_context, first - 1
-    # In H.264 a picture that no other leans on need not be decoded for the sake of the others. (In HEVC the
-    # flag speaks of one temporal layer only.)
+    # In H.264, a picture that no other refers to need not be decoded for the others. (In HEVC the flag concerns
+    # only one temporal layer.)
     skipped: Any = "NONREF" if context.name == "h264" else "DEFAULT"
     for packet in packets:
         found = index.position(packet.pts)

@@ -1,4 +1,4 @@
-"""Reading a video file through: every frame is decoded, and what comes out says what the frames are."""
+"""Reading a whole video file: every frame is decoded, and the decoded frames define the timeline."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dyto.video.sampling import FrameBuffer, Request, TargetSize, Timeline, fill
 
 @dataclass
 class Decoded:
-    """What was read of a file: the frames, where they lie, and what is to be said about them."""
+    """The frames read from a file, their timeline, and notes about them."""
 
     buffer: FrameBuffer
     timeline: Timeline
@@ -35,9 +35,9 @@ class Decoded:
 def read_through(
     path: Path, index: Index, request: Request, fit: TargetSize, missing: int, allow_partial: bool, repeats: bool
 ) -> Decoded:
-    """Decode every frame. What the packets promise is a guess; where it was wrong, a second pass follows.
+    """Decode every frame. The packets only give a guess; if it was wrong, a second pass follows.
 
-    What decoders make of damage depends on how they share the work: what is damaged is read again by a single thread.
+    Damaged files are read again by a single thread, because threads handle damage differently each time.
     """
     guess = np.empty(0, np.int64)
     with suppress(VideoError):
@@ -76,9 +76,9 @@ class _Roll:
     """A file decoded from beginning to end.
 
     Attributes:
-        timeline: What the frames were.
-        damage: What could not be decoded.
-        concealed: Frames of which the decoder made up a part.
+        timeline: The decoded frames' times.
+        damage: The part that could not be decoded.
+        concealed: Frames that the decoder partly made up.
     """
 
     timeline: Timeline
@@ -87,7 +87,7 @@ class _Roll:
 
     @property
     def made_up(self) -> str:
-        """What to tell of frames that came out damaged."""
+        """Note about frames that came out damaged."""
         if not self.concealed:
             return ""
         count, first = len(self.concealed), self.timeline.seconds[self.concealed[0]]
@@ -95,7 +95,7 @@ class _Roll:
 
 
 def _roll(path: Path, index: Index, buffer: FrameBuffer, repeats: bool, alone: bool) -> _Roll:
-    """Decode a file from beginning to end, by one thread `alone` or by several."""
+    """Decode a file from beginning to end, with one thread if `alone`, else with several."""
     times: list[int | None] = []
     intra: list[bool] = []
     damage: list[str] = []
@@ -125,9 +125,9 @@ def _roll(path: Path, index: Index, buffer: FrameBuffer, repeats: bool, alone: b
 def _frames(
     container: InputContainer, stream: VideoStream, begin: int, damage: list[str], limits: Limits
 ) -> Generator[av.VideoFrame, None, None]:
-    """Decode all packets from the one at `begin` on, noting in `damage` what cannot be."""
+    """Decode all packets from `begin` on, and note in `damage` what cannot be decoded."""
     packets = packets_of(container, stream)
-    for _ in range(begin):  # before the first key frame: a recording that begins in the middle
+    for _ in range(begin):  # before the first key frame: the recording begins in mid-stream
         next(packets, None)
     packet: av.Packet | None
     while True:

@@ -1,8 +1,8 @@
-"""Whether a media file is whole: what its container says of its own length, read without decoding anything.
+"""Detection of truncated media files from the length that the container declares, without decoding.
 
-Decoders conceal a missing tail, headers round durations, and sound may outlast the pictures; the sizes that boxes,
-chunks, pages and packets declare are exact. Where a kind has no mark of its end (MPEG-TS and MPEG-PS, a live
-recording), a file cut between two packets looks whole.
+Decoders conceal a missing tail, headers round durations, and sound may outlast the pictures; but the sizes declared by
+boxes, chunks, pages and packets are exact. In formats without an end mark (MPEG-TS and MPEG-PS, live recordings), a
+file cut between two packets looks complete.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ ASF_HEADER, ASF_FILE = (
 )
 MXF_HEADER = bytes.fromhex("060e2b34020501010d0102010102")
 TAIL = 1 << 20
-"""Bytes from the end among which a pack or a page begins."""
+"""Bytes at the end of a file that contain the beginning of a pack or page."""
 
 
 def missing_bytes(path: Path) -> int:
-    """How many bytes a media file lacks of what its container declares.
+    """Return how many bytes are missing from a media file, by the length that its container declares.
 
     Args:
-        path: A file; kinds that declare nothing are taken as whole.
+        path: A file; formats that declare no length count as complete.
 
     Returns:
-        The number of missing bytes (1 where all that is known is that some are); 0 if the file is whole.
+        The number of missing bytes (1 if the number is unknown); 0 if the file is complete.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -42,7 +42,7 @@ def missing_bytes(path: Path) -> int:
 
 
 def _end_for(head: bytes, file: BinaryIO) -> Callable[[BinaryIO, int], int] | None:
-    """What tells the end of a file that begins like this."""
+    """Return the function that finds the declared end of a file that begins like this."""
     if head[4:8] in BOXES:
         return _boxes_end
     if head[:4] == b"RIFF" and head[8:12] != b"AVI ":
@@ -58,21 +58,21 @@ def _end_for(head: bytes, file: BinaryIO) -> Callable[[BinaryIO, int], int] | No
 
 
 def _boxes_end(file: BinaryIO, size: int) -> int:
-    """The end of the last top-level box of an MP4 or MOV file."""
+    """Return the end of the last top-level box of an MP4 or MOV file."""
     at = 0
     while at + 8 <= size:
         file.seek(at)
         length, kind = struct.unpack(">I4s", file.read(8))
         if length == 1 and at + 16 <= size:
             length = struct.unpack(">Q", file.read(8))[0]
-        if length < 8 or kind not in BOXES:  # 0 means up to the end; what is no box is padding
+        if length < 8 or kind not in BOXES:  # 0 means up to the end; anything else is padding
             return size
         at += length
     return at
 
 
 def _riff_end(file: BinaryIO, size: int) -> int:
-    """The end of the last RIFF chunk of an AVI file (large ones are a chain of several)."""
+    """Return the end of the last RIFF chunk of an AVI file (large files have several)."""
     at = 0
     while at + 8 <= size:
         file.seek(at)
@@ -84,9 +84,9 @@ def _riff_end(file: BinaryIO, size: int) -> int:
 
 
 def _gif_is_whole(file: BinaryIO) -> bool:
-    """Whether the blocks of a GIF file go on up to its trailer."""
+    """Return whether the blocks of a GIF file reach its trailer."""
 
-    def table(flags: int) -> None:  # a table of 2 ** (n + 1) colours, where there is one
+    def table(flags: int) -> None:  # a table of 2 ** (n + 1) colours, if there is one
         file.seek(3 << ((flags & 7) + 1) if flags & 0x80 else 0, 1)
 
     head = file.read(13)
@@ -104,7 +104,7 @@ def _gif_is_whole(file: BinaryIO) -> bool:
 
 
 def _matroska_end(file: BinaryIO) -> int:
-    """The end of the segment of a Matroska or WebM file; 0 where it is unknown, as in a live recording."""
+    """Return the end of the segment of a Matroska or WebM file; 0 if it is unknown, as in a live recording."""
     while True:
         identity = _vint(file, keep_marker=True)
         length = _vint(file, keep_marker=False)
@@ -116,7 +116,7 @@ def _matroska_end(file: BinaryIO) -> int:
 
 
 def _vint(file: BinaryIO, *, keep_marker: bool) -> int | None:
-    """One variable-length integer of EBML; None at the end of the file or for the reserved "unknown size"."""
+    """Read a variable-length EBML integer; None at the end of the file or for the reserved "unknown size"."""
     first = file.read(1)
     if not first or first[0] == 0:
         return None
@@ -133,9 +133,9 @@ def _gif_end(file: BinaryIO, size: int) -> int:
 
 
 def _flv_end(file: BinaryIO, size: int) -> int:
-    """The end of the last tag of an FLV file, or what its metadata say: each tag is followed by its own length."""
+    """Return the end of the last tag of an FLV file, or the end in its metadata; each tag is followed by its length."""
     start = file.read(4096)
-    key = start.find(b"filesize\0")  # a number as AMF writes it
+    key = start.find(b"filesize\0")  # an AMF number
     declared = struct.unpack(">d", start[key + 9 : key + 17])[0] if 0 <= key <= len(start) - 17 else 0.0
     if size < declared < 1 << 50:
         return int(declared)
@@ -149,14 +149,14 @@ def _flv_end(file: BinaryIO, size: int) -> int:
     while at < size:
         file.seek(at)
         tag = file.read(4)
-        if tag[0] & 0x1F not in (8, 9, 18):  # what is no tag is padding
+        if tag[0] & 0x1F not in (8, 9, 18):  # anything that is not a tag is padding
             return size
         at += 11 + int.from_bytes(tag[1:], "big") + 4 if len(tag) == 4 else 15
     return at
 
 
 def _ogg_end(file: BinaryIO, size: int) -> int:
-    """The end of the last page of an Ogg file; one more where that page is not marked as the last."""
+    """Return the end of the last page of an Ogg file, plus one if that page is not marked as the last."""
     file.seek(max(0, size - TAIL))
     tail = file.read()
     at = tail.rfind(b"OggS")
@@ -168,7 +168,7 @@ def _ogg_end(file: BinaryIO, size: int) -> int:
 
 
 def _asf_end(file: BinaryIO, size: int) -> int:
-    """The size that an ASF (WMV) file says it has; nothing where it was written live."""
+    """Return the size that an ASF (WMV) file declares, or the actual size if it was written live."""
     head = file.read(64 << 10)
     at = head.find(ASF_FILE)
     if at < 0 or len(head) < at + 92:
@@ -178,7 +178,7 @@ def _asf_end(file: BinaryIO, size: int) -> int:
 
 
 def _mxf_end(file: BinaryIO, size: int) -> int:
-    """The end of the last part of an MXF file, from its footer on; nothing where none is named."""
+    """Return the end of the last part of an MXF file, from its footer on, or the actual size if none is named."""
     head = file.read(64)
     footer = _klv_value(head, 0) + 24
     at = int.from_bytes(head[footer : footer + 8], "big")
@@ -195,13 +195,13 @@ def _mxf_end(file: BinaryIO, size: int) -> int:
 
 
 def _klv_value(data: bytes, at: int) -> int:
-    """Where the value begins of a part whose key is at `at`: after the 16 bytes of the key, and its length."""
+    """Return where the value begins of a part whose key is at `at`: after the 16-byte key and the length."""
     length = data[at + 16] if len(data) > at + 16 else 0
     return at + 17 + (length & 0x7F if length & 0x80 else 0)
 
 
 def _rm_end(file: BinaryIO, size: int) -> int:
-    """The end of the last chunk of a RealMedia file, about: some writers count a header twice."""
+    """Return the approximate end of the last chunk of a RealMedia file; some writers count a header twice."""
     at = 0
     while at + 8 <= size:
         file.seek(at)
@@ -213,7 +213,7 @@ def _rm_end(file: BinaryIO, size: int) -> int:
 
 
 def _ivf_end(file: BinaryIO, size: int) -> int:
-    """The end of the last frame of an IVF file."""
+    """Return the end of the last frame of an IVF file."""
     at = 32
     while at < size:
         file.seek(at)
@@ -226,13 +226,13 @@ def _dv_end(_: BinaryIO, size: int) -> int:
 
 
 def _jpegs_end(file: BinaryIO, size: int) -> int:
-    """The end of a chain of JPEG pictures (mjpeg); one more where the last of them has none."""
+    """Return the end of a chain of JPEG pictures (mjpeg), plus one if the last picture has no end."""
     file.seek(max(0, size - 4096))
     return size + (not file.read().rstrip(b"\0").endswith(b"\xff\xd9"))
 
 
 def _packs_end(file: BinaryIO, size: int) -> int:
-    """The end of the last packet of an MPEG program stream (mpg, vob)."""
+    """Return the end of the last packet of an MPEG program stream (mpg, vob)."""
     start = max(0, size - TAIL)
     file.seek(start)
     tail = file.read()
@@ -253,7 +253,7 @@ def _packs_end(file: BinaryIO, size: int) -> int:
 
 
 def _y4m_end(file: BinaryIO, size: int) -> int:
-    """The end of the last frame of a YUV4MPEG2 file: a line, then samples of a size that its first line tells."""
+    """Return the end of the last frame of a YUV4MPEG2 file: a line, then samples of the size in the first line."""
     head = file.readline(4096)
     told = {word[:1]: word[1:] for word in head.split()[1:]}
     width, height, chroma = told.get(b"W", b""), told.get(b"H", b""), told.get(b"C", b"420")
@@ -290,4 +290,4 @@ ENDS: dict[bytes, Callable[[BinaryIO, int], int]] = {
     b"\xff\xd8\xff": _jpegs_end,
     b"YUV4MPEG2 ": _y4m_end,
 }
-"""What tells the end, by how a file begins."""
+"""Functions that find the declared end, by the beginning of a file."""

@@ -1,4 +1,4 @@
-"""Measuring where the time goes: every stage, with and without each saving, beside rivals in the same run.
+"""Measurement of where the time goes: every stage, with and without each saving, beside rivals in the same run.
 
-`running.bench` is the whole of a measurement; `tally` makes medians and ratios of its raw runs.
+`running.bench` does a whole measurement; `tally` computes medians and ratios from its raw runs.
 """

@@ -35,7 +35,7 @@ def draw(document: Mapping[str, Any], path: Path) -> Path:
         The path.
 
     Raises:
-        MissingExtraError: matplotlib is not installed.
+        MissingExtraError: The package matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure

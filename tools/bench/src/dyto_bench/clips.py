@@ -1,4 +1,4 @@
-"""The clip that is measured with where none is given: a film of the synthetic world in the size of a usual video."""
+"""The default clip: a film of the synthetic world in the size of an ordinary video."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def draw_clip(path: Path, *, seconds: float = SECONDS, size: tuple[int, int] = S
 
     Args:
         path: The MP4 file to write.
-        seconds: How long it is, about.
+        seconds: Approximate length.
         size: (height, width) in pixels, even; the square world is stretched to it.
-        seed: Another seed, another film.
+        seed: Seed of the film.
 
     Returns:
         The film.
@@ -37,7 +37,7 @@ def draw_clip(path: Path, *, seconds: float = SECONDS, size: tuple[int, int] = S
 
 
 def stretch(film: Film, seconds: float) -> Film:
-    """A film of another length and 30 frames a second: the same scenes, slower or faster.
+    """Return a film of another length at 30 frames a second, with the same scenes, slower or faster.
 
     Example:
         >>> import numpy as np
@@ -56,6 +56,6 @@ def stretch(film: Film, seconds: float) -> Film:
 
 
 def enlarged(frames: Iterator[Pixels], size: tuple[int, int]) -> Iterator[Pixels]:
-    """Frames in another size, bilinear, the aspect ignored."""
+    """Resize frames, bilinear, without keeping the aspect ratio."""
     for frame in frames:
         yield np.asarray(Image.fromarray(frame).resize(size[::-1], Image.Resampling.BILINEAR))

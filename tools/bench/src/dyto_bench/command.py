@@ -1,4 +1,4 @@
-"""The command `dyto bench`: its options, what is checked before a model is loaded, and what is printed."""
+"""The command `dyto bench`: its options, checks before a model is loaded, and output."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ WIDE = 200
 
 Video = Annotated[
     str | None,
-    typer.Argument(help="A video file. (default: a clip of 30 seconds that is drawn)", show_default=False),
+    typer.Argument(help="A video file. (default: a drawn clip of 30 seconds)", show_default=False),
 ]
 RandomWeights = Annotated[
     options.Text,
-    typer.Option(help="Instead of --model, true shapes: llava-next-7b, llava-next-34b, qwen3-vl-8b.", metavar="NAME"),
+    typer.Option(help="Instead of --model, real shapes: llava-next-7b, llava-next-34b, qwen3-vl-8b.", metavar="NAME"),
 ]
 
 
@@ -46,23 +46,24 @@ def bench_command(
     shrink: Annotated[int, typer.Option(help="Divide width and depth of --random-weights by this.")] = 1,
     chosen: options.StrategyOptions,
     num_frames: Annotated[int, typer.Option("--num-frames", "--frames", help="Frames to sample.")] = 100,
-    runs: Annotated[int, typer.Option(help="Measured runs of every side.")] = 5,
-    questions: Annotated[str, typer.Option(help="Numbers of further questions, between commas.")] = "1,4,16",
-    batch_sizes: Annotated[str, typer.Option(help="Questions at a time, between commas.")] = "1,4,16",
-    new_tokens: Annotated[int, typer.Option(help="Tokens of every answer, on all sides.")] = 16,
-    savings: Annotated[bool, typer.Option(help="Also measure without any saving, and without each of them.")] = True,
+    runs: Annotated[int, typer.Option(help="Number of measured runs of every side.")] = 5,
+    questions: Annotated[str, typer.Option(help="Numbers of further questions, comma-separated.")] = "1,4,16",
+    batch_sizes: Annotated[str, typer.Option(help="Numbers of questions at a time, comma-separated.")] = "1,4,16",
+    new_tokens: Annotated[int, typer.Option(help="Number of tokens of every answer, on all sides.")] = 16,
+    savings: Annotated[bool, typer.Option(help="Also measure without all savings, and without each saving.")] = True,
     without: Annotated[
-        options.Text, typer.Option(help="Take only these savings away, between commas.", metavar="A,B")
+        options.Text, typer.Option(help="Measure only without these savings, comma-separated.", metavar="A,B")
     ] = None,
     added: Annotated[
-        options.Text, typer.Option("--with", help="Also add savings that are off by default.", metavar="similar=2,...")
+        options.Text,
+        typer.Option("--with", help="Also measure with savings that are off by default.", metavar="similar=2,..."),
     ] = None,
-    rivals: Annotated[str, typer.Option(help="stock, or none.")] = "stock",
+    rivals: Annotated[str, typer.Option(help="Rivals: stock or none.")] = "stock",
     out_dir: options.OutFolder = Path("outputs/bench"),
     picture: Annotated[bool, typer.Option(help="Draw the picture (needs matplotlib).")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")] = False,
 ) -> None:
-    """Say where the time goes: every stage, with and without each saving, beside rivals in the same run."""
+    """Show where the time goes: every stage, with and without each saving, beside rivals in the same run."""
     measure_and_report(
         RIVAL_MAKERS,
         video=video,
@@ -100,19 +101,19 @@ def measure_and_report(
     as_json: bool,
     **settings: Any,
 ) -> dict[str, Any]:
-    """Check the options, measure, write and print; what cannot be done fails before a model is loaded.
+    """Check the options, measure, write and print; impossible requests fail before a model is loaded.
 
     Args:
-        makers: The rivals that there are, by name.
+        makers: The available rivals, by name.
         video: The file; None to draw a clip.
-        rivals: Names of rivals, between commas, or "none".
-        out_dir: Where to write.
-        savings: Whether also to measure without savings.
-        without: The savings to take away one by one, between commas; None for all.
-        added: The savings to add one by one, between commas; None for none.
-        questions: Numbers of further questions, between commas.
-        batch_sizes: Between commas.
-        picture: Whether to draw.
+        rivals: Names of rivals, comma-separated, or "none".
+        out_dir: Folder to write to.
+        savings: Whether to measure also without savings.
+        without: The savings to turn off one by one, comma-separated; None for all.
+        added: The savings to turn on one by one, comma-separated; None for none.
+        questions: Numbers of further questions, comma-separated.
+        batch_sizes: Numbers of questions at a time, comma-separated.
+        picture: Whether to draw a picture.
         as_json: Print the document and nothing else.
         **settings: See `dyto_bench.setup.load_subject`.
 
@@ -152,7 +153,7 @@ def measure_and_report(
 
 
 def check_matplotlib() -> None:
-    """Say before the measurement, not after it, that the picture cannot be drawn."""
+    """Report before the measurement, not after it, that the picture cannot be drawn."""
     from importlib.util import find_spec
 
     if find_spec("matplotlib") is None:
@@ -160,7 +161,7 @@ def check_matplotlib() -> None:
 
 
 def numbers(text: str, option: str) -> tuple[int, ...]:
-    """Whole numbers between commas.
+    """Parse comma-separated whole numbers.
 
     Example:
         >>> numbers("1,4,16", "--questions")
@@ -169,11 +170,11 @@ def numbers(text: str, option: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
-        raise ConfigError(f"{option} is {text!r}, expected whole numbers between commas, such as 1,4,16") from error
+        raise ConfigError(f"{option} is {text!r}, expected comma-separated whole numbers, such as 1,4,16") from error
 
 
 def show(document: Mapping[str, Any]) -> None:
-    """Print the tables, and below them what a reader must know."""
+    """Print the tables and, below them, the notes for the reader."""
     from dyto_bench.report import headline, remarks, tables
 
     if not out.is_terminal:
@@ -189,7 +190,7 @@ def show(document: Mapping[str, Any]) -> None:
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print one table: the first column to the left, numbers to the right."""
+    """Print one table: the first column aligned left, numbers aligned right."""
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for number, heading in enumerate(head):
         is_text = number == 0 or heading in ("side", "what holds it")
