@@ -212,6 +212,7 @@ def keep_patches(features: FrameFeatures, patches: Tensor, kept: Tensor, budget:
     Returns:
         L tokens, in the order of the video.
     """
-    data = patches.flatten(0, 1)[kept.to(patches.device)]
-    frame, patch = np.divmod(kept.cpu().numpy(), features.num_patches)
+    places, n = kept.to(patches.device), features.num_patches
+    data = patches[places // n, places % n]
+    frame, patch = np.divmod(kept.cpu().numpy(), n)
     return assemble(features, data, frame, (np.arange(len(kept)), frame, patch), budget, **rest)
