@@ -190,6 +190,27 @@ def test_the_version_of_transformers_that_has_a_class_is_named(tmp_path, monkeyp
         dyto.load_model(tmp_path, device="cpu")
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"image_processor_type": "TextGenerationPipeline", "size": "large"},
+        {"image_processor_type": 7, "size": [1, 2, 3]},
+        {"patch_size": 10**9},
+        {"patch_size": "four"},
+        {"size": {"height": 10**6, "width": 4}},
+        {"size": {"shortest_edge": 10**9, "longest_edge": 10**9}},
+        {"size": 10**5},
+        {"image_processor": "none"},
+    ],
+)
+def test_settings_of_an_image_processor_that_make_no_sense_are_one_clear_error(settings, tmp_path):
+    folder = save("VideoLLaMA 3", tmp_path)
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    with pytest.raises(dyto.ModelError, match="expected") as said:
+        dyto.load_model(folder, device="cpu")
+    assert "\n" not in str(said.value)
+
+
 @pytest.mark.parametrize("model_type", ["bert", "whisper", "nonsense", "idefics2"])
 def test_a_model_type_without_such_a_class_is_refused_by_name(model_type, tmp_path):
     assert family_of(model_type) is None

@@ -168,7 +168,7 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
     normalization = read_normalization(source, placement.revision, row.normalization)
     more = {}
     if model_type not in FAMILIES:
-        more["processor"] = load_processor(name, source, placement.revision, str(model_type))
+        more["processor"] = _tell(name, load_processor, name, source, placement.revision, str(model_type))
     model = load_weights(stock, source, placement, shape, original_llava.KEY_MAPPING if original else None)
     tokenizer = load_tokenizer(source, placement.revision, model.config)
     return _tell(

@@ -1,4 +1,4 @@
-"""Image processors of checkpoints whose family has no adapter: found without torchvision, one tile a picture."""
+"""Image processors of checkpoints whose family has no adapter, one tile a picture; PIL is enough for most."""
 
 from __future__ import annotations
 
@@ -26,8 +26,12 @@ ONE_TILE: dict[str, Any] = {
 """What image processors are told so that a picture stays in one piece; each knows some of it."""
 
 
+MOST_SIDE = 8192
+"""Pixels a side to which a picture is enlarged, at most."""
+
+
 def load_processor(name: str, source: str, revision: str | None, model_type: str) -> PictureProcessor:
-    """The image processor of a checkpoint, of a stock class that needs PIL alone.
+    """The image processor of a checkpoint, of a stock class that needs PIL alone where there is one.
 
     Args:
         name: The model, for errors.
@@ -36,7 +40,7 @@ def load_processor(name: str, source: str, revision: str | None, model_type: str
         model_type: Of its config.
 
     Raises:
-        ModelError: There is none, or only one that needs torchvision.
+        ModelError: There is none, or only one that needs torchvision, which is not installed.
     """
     settings: dict[str, Any] = {}
     for file in ("preprocessor_config.json", "processor_config.json"):
@@ -44,15 +48,19 @@ def load_processor(name: str, source: str, revision: str | None, model_type: str
         settings = settings or dict(found.get("image_processor", found))
     known = IMAGE_PROCESSOR_MAPPING_NAMES.get(model_type) or {}
     stated = str(settings.get("image_processor_type") or "").removesuffix("Pil").removesuffix("Fast")
-    names = [known.get("pil"), f"{stated}Pil" if stated else None]
-    kind: Any = next((own for one in names if one and (own := getattr(transformers, one, None)) is not None), None)
-    stands_for = type(kind).__name__ == "DummyObject"  # of one whose package is not installed
-    if kind is None or stands_for or not hasattr(kind, "preprocess"):
+    names = (known.get("pil"), f"{stated}Pil", known.get("torchvision"), stated)
+    kinds: list[Any] = [getattr(transformers, name, None) for name in names if name]
+    usable = [
+        kind for kind in kinds if kind is not None and type(kind).__name__ != "DummyObject"
+    ]  # (one that is there)
+    kind = next((kind for kind in usable if hasattr(kind, "preprocess")), None)
+    if kind is None:
         needed = known.get("torchvision") or stated or "an image processor"
         raise ModelError(
-            f"model {name} takes what {needed} makes of pictures, which needs torchvision; expected one that PIL is "
-            f"enough for: models of type {model_type!r} cannot be used here, see docs/families.md"
+            f"model {name} takes what {needed} makes of pictures, which needs torchvision, expected that it is there: "
+            f"pip install torchvision, or take a model of another type than {model_type!r}"
         )
+    _check_size(name, settings)
     made = kind.from_dict(checked_claims(name, settings))
     told = {option: value for option, value in ONE_TILE.items() if hasattr(made, option)}
 
@@ -60,6 +68,21 @@ def load_processor(name: str, source: str, revision: str | None, model_type: str
         return dict(made([Image.fromarray(picture) for picture in pictures], return_tensors="pt", **told))
 
     return process
+
+
+def _check_size(name: str, settings: Mapping[str, Any]) -> None:
+    """Fail on a size to which small pictures would be enlarged beyond all measure."""
+    size = settings.get("size")
+    told = dict(size) if isinstance(size, Mapping) else {"size": size}
+    most = dict.fromkeys(("size", "height", "width", "shortest_edge", "scale_resolution"), MOST_SIDE)
+    if "longest_edge" in told:  # of native resolution: both are areas
+        most["shortest_edge"] = MOST_SIDE**2
+    for key, value in {**told, "scale_resolution": settings.get("scale_resolution")}.items():
+        if key in most and isinstance(value, int) and value > most[key]:
+            raise ModelError(
+                f"preprocessor_config.json of model {name} says {key} = {value}, expected {most[key]} at most: "
+                "download it again, or take another checkpoint"
+            )
 
 
 def accepted(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
