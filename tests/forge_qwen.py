@@ -5,11 +5,17 @@ from __future__ import annotations
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    Cosmos3OmniConfig,
+    Cosmos3OmniForConditionalGeneration,
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2VLConfig,
     Qwen2VLForConditionalGeneration,
+    Qwen3_5Config,
+    Qwen3_5ForConditionalGeneration,
+    Qwen3_5MoeConfig,
+    Qwen3_5MoeForConditionalGeneration,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
     Qwen3VLMoeConfig,
@@ -19,6 +25,7 @@ from transformers import (
 from dyto.models.pixels import NativeSize, Normalization
 from dyto.models.qwen2_5_vl import Qwen25VL
 from dyto.models.qwen2_vl import Qwen2VL
+from dyto.models.qwen3_5 import Qwen35
 from dyto.models.qwen3_vl import Qwen3VL
 
 MARKS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>",
@@ -68,6 +75,10 @@ def loud(kind, config, seed=0):
             if weight.ndim > 1 and "pos_embed" not in name and "position_embedding" not in name:
                 fan = weight.shape[-1] if "experts" in name else weight[0].numel()
                 weight.normal_(std=1.5 / fan**0.5)
+            if name.endswith("A_log"):
+                weight.fill_(-8)  # a linear attention that remembers the whole video
+            if name.endswith("linear_attn.out_proj.weight"):
+                weight.mul_(3)  # and has a say
         model.get_input_embeddings().weight.normal_()
     return model.eval()
 
@@ -99,11 +110,51 @@ def forge_qwen3_vl_moe(seed=0):
     return loud(Qwen3VLMoeForConditionalGeneration, config, seed)
 
 
+HYBRID = {
+    "head_dim": 16, "num_hidden_layers": 4, "linear_num_key_heads": 2, "linear_num_value_heads": 4,
+    "linear_key_head_dim": 16, "linear_value_head_dim": 16, "linear_conv_kernel_dim": 4,
+    "layer_types": ["linear_attention", "linear_attention", "linear_attention", "full_attention"],
+    "rope_parameters": {
+        "rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 2, 2], "mrope_interleaved": True,
+        "partial_rotary_factor": 1.0,
+    },
+}  # fmt: skip
+"""Three layers of gated linear attention and one that sees all places, as in every four of Qwen3.5."""
+
+
+def forge_qwen3_5(seed=0):
+    tower = {**TOWER, "num_position_embeddings": 36}
+    config = Qwen3_5Config(text_config={**TEXT, **HYBRID}, vision_config=tower, **IDS, tie_word_embeddings=False)
+    return loud(Qwen3_5ForConditionalGeneration, config, seed)
+
+
+def forge_qwen3_5_moe(seed=0):
+    tower = {**TOWER, "num_position_embeddings": 36}
+    experts = {
+        "moe_intermediate_size": 32, "shared_expert_intermediate_size": 32, "num_experts": 4, "num_experts_per_tok": 2,
+    }  # fmt: skip
+    config = Qwen3_5MoeConfig(
+        text_config={**TEXT, **HYBRID, **experts}, vision_config=tower, **IDS, tie_word_embeddings=False
+    )
+    return loud(Qwen3_5MoeForConditionalGeneration, config, seed)
+
+
+def forge_cosmos3_omni(seed=0):
+    tower = {**TOWER, "num_position_embeddings": 36, "deepstack_visual_indexes": [0, 1]}
+    config = Cosmos3OmniConfig(
+        text_config={**TEXT, "head_dim": 16}, vision_config=tower, **IDS, tie_word_embeddings=False
+    )
+    return loud(Cosmos3OmniForConditionalGeneration, config, seed)
+
+
 FAMILIES = {
     "qwen3_vl": (forge_qwen3_vl, Qwen3VL, "qwen3"),
     "qwen2_5_vl": (forge_qwen2_5_vl, Qwen25VL, "qwen2.5"),
     "qwen2_vl": (forge_qwen2_vl, Qwen2VL, "qwen2.5"),
     "qwen3_vl_moe": (forge_qwen3_vl_moe, Qwen3VL, "qwen3"),
+    "cosmos3_omni": (forge_cosmos3_omni, Qwen3VL, "qwen3"),
+    "qwen3_5": (forge_qwen3_5, Qwen35, "qwen3.5"),
+    "qwen3_5_moe": (forge_qwen3_5_moe, Qwen35, "qwen3.5"),
 }
 """For each `model_type` the stock model, the adapter and the chat format."""
 

@@ -14,11 +14,15 @@ from pathlib import Path
 
 from dyto.choices import format_choices
 from dyto.errors import BadQuestionError, ConfigError, unknown
-from dyto.models.families import FAMILIES, Chat
+from dyto.models.chats import OTHER_CHATS, Chat
+from dyto.models.families import FAMILIES
 
 IMAGE = "<image>"
 
-_FAMILIES_CHATS = {family.chat.name: family.chat for family in FAMILIES.values() if family.chat}
+_FAMILIES_CHATS = {
+    **{family.chat.name: family.chat for family in FAMILIES.values() if family.chat},
+    **{chat.name: chat for chat in OTHER_CHATS.values()},
+}
 
 CHAT_FORMATS: dict[str, Chat] = {
     "vicuna": Chat("vicuna", "USER: ", "<image>\n", " ASSISTANT:"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from transformers import InternVLConfig, InternVLVisionConfig, Qwen2Config
+from transformers import InternVLConfig, InternVLVisionConfig, Qwen2Config, Qwen3Config, Qwen3MoeConfig
 
 import dyto
 
@@ -72,6 +72,32 @@ def test_other_towers_and_layers_are_those_of_stock_transformers(tmp_path, layer
         paid = tower(pixels, output_attentions=True).attentions[1].mean(1)[:, 0, 1:]  # (B, P)
     pooled = torch.nn.functional.avg_pool2d(paid.view(3, 1, 8, 8), 4).flatten(1)
     torch.testing.assert_close(features.attention, pooled, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", [Qwen3Config, Qwen3MoeConfig])
+def test_internvl_3_5_is_the_same_with_a_qwen_3(tmp_path, text):
+    """Also with experts, as its model of 30B-A3B: logits and answers are those of stock transformers."""
+
+    def config(tokenizer):
+        experts = {"moe_intermediate_size": 16, "num_experts": 4, "num_experts_per_tok": 2}
+        more = experts if text is Qwen3MoeConfig else {}
+        base = BASE.config(tokenizer).to_dict()
+        return InternVLConfig(**{**base, "text_config": _text(text, tokenizer, head_dim=16, **more)})
+
+    kind = type(BASE)(**{**BASE.__dict__, "config": config})
+    model, film = dyto.load_model(kind.forge(tmp_path), device="cpu"), np.stack(frames(5))
+    tokens, question = dyto.VideoQA(model, "concat").encode(film), "what color is the star"
+    before, after = dyto.prompts.prompt_for(model.chat, False).fill(question)
+    inputs = kind.inputs(model.tokenizer, kind.images(), film, np.arange(5.0), before, after)
+    with torch.no_grad():
+        stock = model.model(**inputs).logits[0]
+        ids = model.model.generate(**inputs, max_new_tokens=8, do_sample=False)[0, len(stock) :]
+    prompt = model.tokenize(before, after)
+    prefix = model.prefill(prompt.before, tokens)
+    torch.testing.assert_close(model.logits(prefix, prompt.after), stock[len(prefix) :], rtol=1e-4, atol=1e-4)
+    answer = dyto.VideoQA(model).ask(tokens, question, max_new_tokens=8)
+    assert answer.text == model.tokenizer.decode(ids, skip_special_tokens=True).strip()
+    assert model.chat == "internvl"
 
 
 def test_a_layer_that_the_tower_does_not_have_is_refused(model):

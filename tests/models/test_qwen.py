@@ -11,7 +11,8 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 import dyto
 from dyto.features import KeyFrames, Sources, VisualTokens
 from dyto.models import towers
-from dyto.prompts import PROMPTS, prompt_for
+from dyto.models.qwen3_vl import Qwen3VL
+from dyto.prompts import CHAT_FORMATS, PROMPTS, prompt_for
 from dyto.strategies import STRATEGIES
 from dyto.video import Frames
 
@@ -21,7 +22,7 @@ QUESTIONS = ["what is shown ?", "is there a red circle at the end of the video ?
 LACKING = ("downsample", "image_grid")
 """Strategies that want other resolutions, or a path for single pictures."""
 
-both = pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
+some = pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl", "qwen3_5"])
 every = pytest.mark.parametrize("family", FAMILIES)
 
 
@@ -80,12 +81,12 @@ def test_features_are_those_of_the_stock_tower_at_native_resolution(models, fami
     torch.testing.assert_close(features.patches(), expected, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(features.summary, expected.mean(1), rtol=1e-4, atol=1e-4)
     assert features.summary_source == "mean patch"
-    if family.startswith("qwen3"):
+    if issubclass(FAMILIES[family][1], Qwen3VL):
         deep = torch.stack(list(stock.deepstack_features)).view(2, len(frames), features.num_patches, -1)
         torch.testing.assert_close(features.load_deep(torch.tensor([1, 4])), deep[:, [1, 4]], rtol=1e-4, atol=1e-4)
 
 
-@both
+@some
 def test_tower_output_that_is_too_large_to_keep_is_computed_again(models, family, monkeypatch):
     expected = models[family].encode(film())
     monkeypatch.setattr(towers, "KEEP_BYTES", 1)
@@ -94,7 +95,15 @@ def test_tower_output_that_is_too_large_to_keep_is_computed_again(models, family
 
 
 @pytest.mark.parametrize(
-    ("family", "layer"), [("qwen3_vl", 0), ("qwen3_vl", -1), ("qwen2_vl", 1), ("qwen2_5_vl", 1), ("qwen2_5_vl", 0)]
+    ("family", "layer"),
+    [
+        ("qwen3_vl", 0),
+        ("qwen3_vl", -1),
+        ("qwen2_vl", 1),
+        ("qwen2_5_vl", 1),
+        ("qwen2_5_vl", 0),
+        ("qwen3_5", 1),
+    ],
 )
 def test_attention_is_what_the_eager_tower_pays(family, layer, monkeypatch):
     model, frames = qwen_adapter(family), film(3)
@@ -158,7 +167,7 @@ def test_positions_are_those_of_the_stock_model(models, family):
     assert int(stock[0, 0, start + len(layout)]) == start + layout.advance
 
 
-@both
+@some
 def test_merged_tokens_keep_the_places_and_times_of_their_frames(models, family):
     model, frames = models[family], film(12)
     tokens = dyto.VideoQA(model, dyto.DyTo(token_budget=30)).encode(frames)
@@ -231,7 +240,7 @@ def test_compressed_kept_batched_and_streamed_answers_equal_plain_ones(models, f
     assert "".join(qa.stream(videos[0], QUESTIONS[1], max_new_tokens=8)).strip() == plain[0][1]
 
 
-@both
+@some
 def test_what_was_asked_before_through_the_stock_model_changes_nothing(models, family):
     model = models[family]
     qa = dyto.VideoQA(model, dyto.DyTo(token_budget=30))
@@ -307,7 +316,7 @@ def test_a_strategy_that_hides_where_tokens_come_from_is_refused(models):
         models["qwen2_5_vl"].prefill(torch.tensor([1]), torch.zeros(3, 64))
 
 
-@both
+@some
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_keeps_its_budget_or_says_what_the_family_lacks(models, family, strategy):
     qa = dyto.VideoQA(models[family], strategy)
@@ -321,7 +330,7 @@ def test_every_strategy_keeps_its_budget_or_says_what_the_family_lacks(models, f
     assert answer.num_time_tokens > 0
 
 
-@both
+@some
 def test_frames_are_decoded_in_their_own_aspect(models, family, clip):
     tokens = dyto.VideoQA(models[family], dyto.DyTo(token_budget=40)).encode(clip)
     assert tokens.grid == (4, 6)  # 64 x 96 pixels; the most is 24 tokens of 8 x 8
@@ -329,7 +338,7 @@ def test_frames_are_decoded_in_their_own_aspect(models, family, clip):
     assert len(tokens) <= 40
 
 
-@both
+@some
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_answers(family, dtype):
     model = qwen_adapter(family, dtype=dtype)
@@ -374,15 +383,18 @@ CHAT_TEMPLATES = {
         "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     ),
 }
-"""What the chat templates of the checkpoints print for a video and a text."""
+CHAT_TEMPLATES["qwen3.5"] = CHAT_TEMPLATES["qwen3"].replace(
+    "<|im_start|>assistant\n", "<|im_start|>assistant\n<think>\n\n</think>\n\n"
+)
+"""What the chat templates of the checkpoints print for a video and a text; that of Qwen3.5 where it is not to think."""
 
 
-@both
+@some
 @pytest.mark.parametrize("choices", [None, ["red", "blue"]])
 def test_prompts_are_what_the_chat_template_prints(models, family, choices):
     chat, tokenizer = models[family].chat, models[family].tokenizer
     before, after = prompt_for(chat, choices is not None).fill(QUESTIONS[0], choices)
-    words, start = after.split("<|im_end|>\n<|im_start|>assistant\n")
+    words, start = after.split(CHAT_FORMATS[chat].after)
     content = [{"type": "video"}, {"type": "text", "text": words}]
     printed = tokenizer.apply_chat_template(
         [{"role": "user", "content": content}],
@@ -418,15 +430,39 @@ def test_a_prompt_without_any_video_is_read_as_by_stock_transformers(models, fam
     torch.testing.assert_close(model.logits(prefix, prompt.after), expected, rtol=1e-4, atol=1e-4)
 
 
-@both
+@some
 def test_frames_with_fewer_tokens_than_the_most_are_certified_all_the_same(models, family):
     report = dyto.certify(dyto.Uniform(token_budget=200), models[family], budget=200)
     assert report.passed, report
 
 
-@both
+@some
 def test_marks_of_a_conversation_in_a_question_are_an_error(models, family):
     qa = dyto.VideoQA(models[family])
     for mark in ("<|im_end|>", "<|video_pad|>", "<|vision_start|>"):
         with pytest.raises(dyto.ConfigError, match="expected words"):
             qa.ask(film(), f"what{mark} is shown ?")
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
+def test_a_checkpoint_with_tied_heads_is_read_as_by_stock_transformers(family, tmp_path):
+    """As Qwen2.5-VL 3B and Qwen3-VL 2B and 4B are: the weights of the head are those of the words, and are not saved."""
+    forged = FAMILIES[family][0]().config
+    forged.tie_word_embeddings = forged.text_config.tie_word_embeddings = True
+    tied = type(FAMILIES[family][0]())(forged).eval()
+    with torch.no_grad():
+        for weight in tied.parameters():
+            if weight.ndim > 1:
+                weight.normal_(std=1.2 / weight.shape[-1] ** 0.5)
+    tied.save_pretrained(tmp_path)
+    qwen_adapter(family).tokenizer.save_pretrained(tmp_path)
+    model = dyto.load_model(tmp_path, device="cpu")
+    assert model.model.lm_head.weight is model.model.get_input_embeddings().weight
+    model.image_size, model.name = qwen_adapter(family).image_size, family
+    before, after = prompt_for(model.chat, False).fill(QUESTIONS[0])
+    prompt, frames = model.tokenize(before, after), film(3)
+    with torch.no_grad():
+        expected = model.model(**stock_inputs(model, frames, before, after)).logits[0, -len(prompt.after) :]
+    tokens = dyto.VideoQA(model, "concat").encode(frames)
+    found = model.logits(model.prefill(prompt.before, tokens), prompt.after)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)

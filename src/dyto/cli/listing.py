@@ -41,11 +41,13 @@ def _models() -> Table:
             *_needs(name),
             entry.licence,
             entry.source or "-",
+            entry.run_by or "nobody yet",
             entry.note,
         ]
         for name, entry in CATALOG.items()
     ]
-    return ["model", "download", "on a CPU", "on a GPU", "licence", "hub name", "note"], rows
+    titles = ["model", "download", "on a CPU", "on a GPU", "licence", "hub name", "true weights run by", "note"]
+    return titles, rows
 
 
 def _needs(name: str) -> tuple[str, str]:

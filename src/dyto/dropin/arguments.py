@@ -16,6 +16,7 @@ from dyto.errors import ConfigError
 LAYOUT = (
     "image_sizes", "image_grid_thw", "video_grid_thw", "second_per_grid_ts", "pixel_attention_mask",
     "batch_num_images", "image_sizes_videos", "token_type_ids", "mm_token_type_ids",
+    "image_position_ids", "video_position_ids", "num_frames_per_video",
 )  # fmt: skip
 """What processors say about pixels; it goes where the pixels go."""
 

@@ -174,6 +174,9 @@ def _arguments(
         arguments["inputs_embeds"] = torch.nn.functional.pad(embeds, (0, 0, before, 0))
         if FAMILIES[wrapped.model.config.model_type].sees_both_ways:
             arguments["token_type_ids"] = torch.nn.functional.pad(part.visual.long(), (before, 0))
+        told = wrapped.adapter.beside(part.ids.masked_fill(part.visual, -1).to(wrapped.adapter.device))
+        for name, own in told.items():  # of the kinds of places `generate` cuts off those in the cache, of others not
+            arguments[name] = torch.nn.functional.pad(own, (before, 0)) if own.ndim == 2 else own
     return arguments
 
 

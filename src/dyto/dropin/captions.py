@@ -14,7 +14,7 @@ Kind: TypeAlias = Literal["nothing", "caption", "words", "unread"]
 
 MARKS = (
     "<|vision_start|>", "<|vision_end|>", "<img>", "</img>", "<start_of_image>", "<end_of_image>",
-    "<fake_token_around_image>", "<global-img>",
+    "<fake_token_around_image>", "<global-img>", "<|image>", "<image|>",
 )  # fmt: skip
 """What processors write around the placeholders of a picture."""
 
@@ -28,7 +28,7 @@ _IN_BRACKETS = rf"(?:<\s*{_TIME}\s*>|\[\s*{_TIME}\s*\]|\(\s*{_TIME}\s*\))"
 _NUMBER = r"frame\s*[-#]?\s*\d+(?:\s*(?:/|of)\s*\d+)?"
 _CAPTION = re.compile(
     rf"{_IN_BRACKETS}\s*:?"  # <0.5 seconds>  [00:01]
-    rf"|{_TIME}\s*:"  # 0.5s:
+    rf"|{_TIME}\s*:|{_CLOCK}"  # 0.5s:  00:07
     rf"|(?:frame|time|timestamp)\s*(?:from|at|=|:)?\s*(?:{_TIME}|{_IN_BRACKETS})\s*:?"  # Frame from 00:01:
     rf"|{_NUMBER}(?:\s*[,:-]?\s*(?:from|at)?\s*(?:{_TIME}|{_IN_BRACKETS}))?\s*:?",  # Frame1:  Frame 2 (0.5s):
     re.IGNORECASE,

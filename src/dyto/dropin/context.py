@@ -19,6 +19,7 @@ from dyto.dropin.whole import Whole
 from dyto.dropin.wrapped import WrappedModel, wrap_model
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
+from dyto.models.decoding import taking_embeds
 from dyto.models.stock import StockModel
 from dyto.strategies import Strategy, build_strategy
 from dyto.strategies.calling import BoundStrategy
@@ -121,7 +122,7 @@ def _replacements(model: StockModel) -> dict[str, Callable[[Any], Any]]:
     replacements: dict[str, Callable[[Any], Any]] = {
         "generate": functools.partial(_compressed, model, "generate"),
         "forward": functools.partial(_compressed, model, "forward"),
-        PREPARE: _taking_embeds,
+        PREPARE: taking_embeds,
     }
     if vars(model).get(COMPILED) is not None:
         replacements[COMPILED] = lambda compiled: None
@@ -139,21 +140,6 @@ def _compressed(model: StockModel, name: str, original: Callable[..., Any]) -> C
 
     disabled: Callable[..., Any] = torch.compiler.disable(replacement)  # type: ignore[no-untyped-call]
     return disabled
-
-
-def _taking_embeds(prepare: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, saying in its signature that it takes embeddings, which `generate` looks for there."""
-
-    def taking(*args: Any, **kwargs: Any) -> Any:
-        return prepare(*args, **kwargs)
-
-    signature = inspect.signature(prepare)
-    named = dict(signature.parameters)
-    rest = named.popitem()
-    named.setdefault("inputs_embeds", inspect.Parameter("inputs_embeds", inspect.Parameter.KEYWORD_ONLY, default=None))
-    parameters = [*named.values(), rest[1]]
-    taking.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return taking
 
 
 def _run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -84,6 +85,49 @@ def base_tiles(adapter: VideoModel, call: Call) -> list[Visual]:
 def native_patches(adapter: VideoModel, call: Call) -> list[Visual]:
     """(n, C * 2 * p * p) patches of images or of videos, of which two frames in a row make one."""
     return [*_patched(adapter, call, video=False), *_patched(adapter, call, video=True)]
+
+
+def placed_patches(adapter: VideoModel, call: Call) -> list[Visual]:
+    """(I, P, p * p * 3) patches of images, or of the frames of all videos, with the place (x, y) of each, or -1."""
+    visuals = []
+    for kind, pixels in (("image", call.get("pixel_values")), ("video", call.get("pixel_values_videos"))):
+        places = call.get(f"{kind}_position_ids")
+        if pixels is None:
+            continue
+        if places is None:
+            raise ConfigError(f"pixels came without {kind}_position_ids: pass everything that the processor made")
+        counts = [1] * len(pixels) if kind == "image" else _frames_of_each(call, pixels)
+        frames = [_put_together(*one) for one in zip(pixels.flatten(0, -3), places.flatten(0, -3), strict=True)]
+        vision = adapter.model.config.vision_config
+        side = vision.patch_size * vision.pooling_kernel_size
+        for count in counts:
+            own, frames = torch.stack(frames[:count]), frames[count:]  # (T, 3, H, W)
+            visuals.append(
+                Visual(
+                    pictures_of(own, adapter.normalization),
+                    tokens=own.shape[2] * own.shape[3] // side**2 * count,
+                    video=kind == "video",
+                    mark=getattr(adapter.model.config, f"{kind}_token_id"),
+                )
+            )
+    return visuals
+
+
+def _frames_of_each(call: Call, pixels: Tensor) -> list[int]:
+    """The frames of each video: transformers 5.17 has an axis for them, later ones say how many there are."""
+    if pixels.ndim == 4:
+        return [pixels.shape[1]] * len(pixels)
+    if call.get("num_frames_per_video") is None:
+        raise ConfigError("pixels came without num_frames_per_video: pass everything that the processor made")
+    return [int(count) for count in call["num_frames_per_video"]]
+
+
+def _put_together(patches: Tensor, places: Tensor) -> Tensor:
+    """(3, H, W) of (P, p * p * 3) patches, from the left to the right and from the top to the bottom."""
+    cols, rows = (int(most) + 1 for most in places.amax(0))
+    side = math.isqrt(patches.shape[1] // 3)
+    x = patches[: rows * cols].reshape(rows, cols, side, side, 3)
+    return x.permute(4, 0, 2, 1, 3).reshape(3, rows * side, cols * side)
 
 
 def _patched(adapter: VideoModel, call: Call, video: bool) -> list[Visual]:

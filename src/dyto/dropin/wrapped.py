@@ -30,7 +30,10 @@ from dyto.strategies.calling import BoundStrategy
 from dyto.strategies.encoding import Encoder
 from dyto.timing import Stopwatch
 
-MARK_IDS = ("vision_start_token_id", "vision_end_token_id", "boi_token_index", "eoi_token_index")
+MARK_IDS = (
+    "vision_start_token_id", "vision_end_token_id", "boi_token_index", "eoi_token_index", "boi_token_id",
+    "eoi_token_id",
+)  # fmt: skip
 """Where configs name the marks around pictures."""
 
 TOWERS = {"siglip_vision_model": HALF}
@@ -161,9 +164,7 @@ def wrap_model(model: Any, processor: Any) -> WrappedModel:
         chat="vicuna",
     )
     if isinstance(built, FrameTower):
-        side = model.config.vision_config.image_size
-        size = (side, side) if isinstance(side, int) else (int(side[0]), int(side[1]))
-        built.finished_size = size  # such pictures come from the processor
+        built.take_finished()  # such pictures come from the processor
     marks = [getattr(config, name, None) for name in MARK_IDS]
     captions = Captions(
         frozenset(number for number in marks if isinstance(number, int)),

@@ -6,22 +6,11 @@ from dyto.models.facts import first_to_try
 from dyto.models.families import FAMILIES, ModelEntry
 
 _APACHE, _OV = "Apache-2.0", "lmms-lab/llava-onevision-qwen2"
-_TIMES, _VIDEOS = "native resolution, times in text, 256k context", "trained on videos, 32k context"
-_ORIGINAL = "in the original layout"
+_VIDEOS, _ORIGINAL = "trained on videos, 32k context", "in the original layout"
 
 FURTHER: dict[str, ModelEntry] = {
-    "qwen3-vl-4b": ModelEntry("Qwen/Qwen3-VL-4B-Instruct", 8.9, _APACHE, _TIMES),
-    "qwen3-vl-30b-a3b": ModelEntry("Qwen/Qwen3-VL-30B-A3B-Instruct", 62.1, _APACHE, f"128 experts; {_TIMES}"),
-    "qwen2.5-vl-3b": ModelEntry(
-        "Qwen/Qwen2.5-VL-3B-Instruct",
-        7.5,
-        "Qwen Research License, not commercial",
-        "native resolution, absolute time; 32k context",
-    ),
-    "internvl3.5-1b": ModelEntry("OpenGVLab/InternVL3_5-1B-HF", 2.1, _APACHE, f"small; {_VIDEOS}"),
     "internvl3.5-2b": ModelEntry("OpenGVLab/InternVL3_5-2B-HF", 4.7, _APACHE, _VIDEOS),
     "internvl3.5-4b": ModelEntry("OpenGVLab/InternVL3_5-4B-HF", 9.5, _APACHE, _VIDEOS),
-    "internvl3.5-8b": ModelEntry("OpenGVLab/InternVL3_5-8B-HF", 17.1, _APACHE, _VIDEOS),
     "smolvlm2-256m": ModelEntry(
         "HuggingFaceTB/SmolVLM2-256M-Video-Instruct", 1.03, _APACHE, "smallest; trained on videos, 8k context"
     ),
@@ -37,7 +26,7 @@ FURTHER: dict[str, ModelEntry] = {
 _KNOWN = {name: entry for family in FAMILIES.values() for name, entry in family.models.items()} | FURTHER
 
 CATALOG: dict[str, ModelEntry] = {
-    "tiny": ModelEntry("", 0.0, "Apache-2.0", "ships with the package; knows synthetic shapes only"),
+    "tiny": ModelEntry("", 0.0, "Apache-2.0", "ships with the package; knows synthetic shapes only", "its makers"),
     **{name: _KNOWN[name] for name in sorted(_KNOWN, key=lambda name: first_to_try(name, _KNOWN[name].size))},
 }
 """Every short name, those first that are first to try. A hub name or a local folder works as well."""

@@ -116,7 +116,7 @@ class StaticRoom:
             places: That there must be room for, P included.
 
         Returns:
-            The cache; None for a model with layers that see a window of places only.
+            The cache; None for a model with layers that see a window of places only, or keep states.
         """
         if any(type(layer) is not DynamicLayer for layer in prefix.layers):
             return None

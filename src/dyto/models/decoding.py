@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -145,9 +146,32 @@ def without_options(model: StockModel) -> Any:
     Args:
         model: A stock model.
     """
-    bare = copy.copy(model)
+    bare: Any = copy.copy(model)
     bare.generation_config = GenerationConfig()
+    bare.prepare_inputs_for_generation = taking_embeds(bare.prepare_inputs_for_generation)
     return bare
+
+
+def taking_embeds(prepare: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, saying in its signature that it takes embeddings, which stock `generate` looks for there.
+
+    Some families name there only what they add, and hand on all else.
+
+    Args:
+        prepare: `prepare_inputs_for_generation` of a stock model.
+    """
+    signature = inspect.signature(prepare)
+    if "inputs_embeds" in signature.parameters:
+        return prepare
+
+    def taking(*args: Any, **kwargs: Any) -> Any:
+        return prepare(*args, **kwargs)
+
+    named = dict(signature.parameters)
+    rest = named.popitem()
+    named["inputs_embeds"] = inspect.Parameter("inputs_embeds", inspect.Parameter.KEYWORD_ONLY, default=None)
+    taking.__signature__ = signature.replace(parameters=[*named.values(), rest[1]])  # type: ignore[attr-defined]
+    return taking
 
 
 def through_end(ids: Tensor, ends: int | Sequence[int] | None) -> list[Tensor]:

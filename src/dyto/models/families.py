@@ -10,26 +10,24 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+from dyto.models.chats import (
+    GEMMA,
+    GEMMA4,
+    IDEFICS3,
+    INTERNVL,
+    ONEVISION,
+    QWEN3,
+    QWEN25,
+    QWEN35,
+    SMOLVLM,
+    VIPLLAVA,
+)
+from dyto.models.chats import Chat as Chat
+
 HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+UNIT = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 """Mean and standard deviation of each channel of a tower's input, of values from 0 to 1."""
-
-
-@dataclass(frozen=True)
-class Chat:
-    """How a conversation is written for a model.
-
-    Attributes:
-        name: Under which its templates are known.
-        before: What stands before the video.
-        video: The video's mark, `<image>`, and what parts it from the user's words.
-        after: What stands after the user's words.
-    """
-
-    name: str
-    before: str
-    video: str
-    after: str
 
 
 @dataclass(frozen=True)
@@ -41,15 +39,14 @@ class ModelEntry:
         size: Of the download, in GB.
         licence: As its makers state it.
         note: What it is good for.
+        run_by: Who is known to have run its true weights with this package; "" for nobody.
     """
 
     source: str
     size: float
     licence: str
     note: str
-
-
-INTERNVL = Chat("internvl", "<|im_start|>user\n", "<image>\n", "<|im_end|>\n<|im_start|>assistant\n")
+    run_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,25 +94,6 @@ def _imported(place: str) -> Any:
     return getattr(import_module(module), name)
 
 
-_ONEVISION = Chat("onevision", "<|im_start|>user ", "<image>\n", "<|im_end|><|im_start|>assistant\n")
-_SMOLVLM = Chat("smolvlm", "<|im_start|>User:", "<image>\n\n", "<end_of_utterance>\nAssistant:")
-_IDEFICS3 = Chat("idefics3", "User:", "<image>", "<end_of_utterance>\nAssistant:")
-_VIPLLAVA = Chat(
-    "vipllava",
-    "A chat between a curious human and an artificial intelligence assistant. "
-    "The assistant gives helpful, detailed, and polite answers to the human's questions.###Human: ",
-    "<image>\n",
-    "###Assistant:",
-)
-_GEMMA = Chat("gemma", "<start_of_turn>user", "<image>\n\n", "<end_of_turn>\n<start_of_turn>model\n")
-_QWEN25 = Chat(
-    "qwen2.5",
-    "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n",
-    "<image>",
-    "<|im_end|>\n<|im_start|>assistant\n",
-)
-_QWEN3 = Chat("qwen3", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n")
-
 _APACHE, _LLAMA, _GEMMA_TERMS = "Apache-2.0", "Llama 2 Community License", "Gemma Terms of Use"
 _MIT_QWEN = "MIT, Qwen2.5 part Apache-2.0"
 
@@ -144,12 +122,15 @@ FAMILIES: dict[str, Family] = {
     "qwen3_vl": Family(
         "dyto.models.qwen3_vl:Qwen3VL",
         "Qwen3VLForConditionalGeneration",
-        _QWEN3,
+        QWEN3,
         "dyto.dropin.readers:native_patches",
         HALF,
         models={
             "qwen3-vl-2b": ModelEntry(
                 "Qwen/Qwen3-VL-2B-Instruct", 4.3, _APACHE, "small; native resolution, times in text, 256k context"
+            ),
+            "qwen3-vl-4b": ModelEntry(
+                "Qwen/Qwen3-VL-4B-Instruct", 8.9, _APACHE, "native resolution, times in text, 256k context"
             ),
             "qwen3-vl-8b": ModelEntry(
                 "Qwen/Qwen3-VL-8B-Instruct", 17.5, _APACHE, "native resolution, times in text, 256k context"
@@ -159,16 +140,50 @@ FAMILIES: dict[str, Family] = {
     "qwen3_vl_moe": Family(
         "dyto.models.qwen3_vl:Qwen3VL",
         "Qwen3VLMoeForConditionalGeneration",
-        _QWEN3,
+        QWEN3,
+        "dyto.dropin.readers:native_patches",
+        HALF,
+        models={
+            "qwen3-vl-30b-a3b": ModelEntry(
+                "Qwen/Qwen3-VL-30B-A3B-Instruct", 62.1, _APACHE, "experts, of which 3B read a token; 256k context"
+            ),
+        },
+    ),
+    "cosmos3_omni": Family(
+        "dyto.models.qwen3_vl:Qwen3VL",
+        "Cosmos3OmniForConditionalGeneration",
+        QWEN3,
+        "dyto.dropin.readers:native_patches",
+        HALF,
+    ),
+    "qwen3_5": Family(
+        "dyto.models.qwen3_5:Qwen35",
+        "Qwen3_5ForConditionalGeneration",
+        QWEN35,
+        "dyto.dropin.readers:native_patches",
+        HALF,
+        models={
+            "qwen3.5-9b": ModelEntry(
+                "Qwen/Qwen3.5-9B", 19.3, _APACHE, "native resolution, times in text, linear attention, 256k context"
+            ),
+        },
+    ),
+    "qwen3_5_moe": Family(
+        "dyto.models.qwen3_5:Qwen35",
+        "Qwen3_5MoeForConditionalGeneration",
+        QWEN35,
         "dyto.dropin.readers:native_patches",
         HALF,
     ),
     "qwen2_5_vl": Family(
         "dyto.models.qwen2_5_vl:Qwen25VL",
         "Qwen2_5_VLForConditionalGeneration",
-        _QWEN25,
+        QWEN25,
         "dyto.dropin.readers:native_patches",
         models={
+            "qwen2.5-vl-3b": ModelEntry(
+                "Qwen/Qwen2.5-VL-3B-Instruct", 7.5, "Qwen Research License", "not for commercial use; native resolution"
+            ),
             "qwen2.5-vl-7b": ModelEntry(
                 "Qwen/Qwen2.5-VL-7B-Instruct",
                 16.6,
@@ -178,12 +193,12 @@ FAMILIES: dict[str, Family] = {
         },
     ),
     "qwen2_vl": Family(
-        "dyto.models.qwen2_vl:Qwen2VL", "Qwen2VLForConditionalGeneration", _QWEN25, "dyto.dropin.readers:native_patches"
+        "dyto.models.qwen2_vl:Qwen2VL", "Qwen2VLForConditionalGeneration", QWEN25, "dyto.dropin.readers:native_patches"
     ),
     "llava_onevision": Family(
         "dyto.models.llava_onevision:LlavaOnevision",
         "LlavaOnevisionForConditionalGeneration",
-        _ONEVISION,
+        ONEVISION,
         "dyto.dropin.readers:videos",
         HALF,
         models={
@@ -206,12 +221,18 @@ FAMILIES: dict[str, Family] = {
                 "OpenGVLab/InternVL3-1B-hf", 1.9, _MIT_QWEN, "small; trained on videos, 32k context"
             ),
             "internvl3-8b": ModelEntry("OpenGVLab/InternVL3-8B-hf", 15.9, _MIT_QWEN, "trained on videos, 32k context"),
+            "internvl3.5-1b": ModelEntry(
+                "OpenGVLab/InternVL3_5-1B-HF", 2.1, _APACHE, "small; trained on videos, 32k context"
+            ),
+            "internvl3.5-8b": ModelEntry(
+                "OpenGVLab/InternVL3_5-8B-HF", 17.1, _APACHE, "trained on videos, 32k context"
+            ),
         },
     ),
     "llava": Family(
         "dyto.models.llava:Llava",
         "LlavaForConditionalGeneration",
-        qwen_chat=_ONEVISION,
+        qwen_chat=ONEVISION,
         models={
             "llava-1.5-7b": ModelEntry(
                 "llava-hf/llava-1.5-7b-hf", 14.1, _LLAMA, "trained on single images, 4k context"
@@ -234,7 +255,7 @@ FAMILIES: dict[str, Family] = {
     "smolvlm": Family(
         "dyto.models.smolvlm:SmolVLM",
         "SmolVLMForConditionalGeneration",
-        _SMOLVLM,
+        SMOLVLM,
         "dyto.dropin.readers:filled_rows",
         HALF,
         models={
@@ -249,14 +270,14 @@ FAMILIES: dict[str, Family] = {
     "idefics3": Family(
         "dyto.models.idefics3:Idefics3",
         "Idefics3ForConditionalGeneration",
-        _IDEFICS3,
+        IDEFICS3,
         "dyto.dropin.readers:filled_rows",
         HALF,
     ),
     "gemma3": Family(
         "dyto.models.gemma3:Gemma3",
         "Gemma3ForConditionalGeneration",
-        _GEMMA,
+        GEMMA,
         normalization=HALF,
         sees_both_ways=True,
         models={
@@ -274,6 +295,33 @@ FAMILIES: dict[str, Family] = {
             ),
         },
     ),
-    "vipllava": Family("dyto.models.vipllava:VipLlava", "VipLlavaForConditionalGeneration", _VIPLLAVA),
+    "gemma4": Family(
+        "dyto.models.gemma4:Gemma4",
+        "Gemma4ForConditionalGeneration",
+        GEMMA4,
+        "dyto.dropin.readers:placed_patches",
+        UNIT,
+        models={
+            "gemma-4-e2b": ModelEntry(
+                "google/gemma-4-E2B-it", 10.2, _APACHE, "small; trained on videos, times in text, 128k context"
+            ),
+            "gemma-4-e4b": ModelEntry(
+                "google/gemma-4-E4B-it", 16.0, _APACHE, "trained on videos, times in text, 128k context"
+            ),
+        },
+    ),
+    "gemma4_unified": Family(
+        "dyto.models.gemma4:Gemma4",
+        "Gemma4UnifiedForConditionalGeneration",
+        GEMMA4,
+        "dyto.dropin.readers:placed_patches",
+        UNIT,
+        models={
+            "gemma-4-12b": ModelEntry(
+                "google/gemma-4-12B-it", 24.0, _APACHE, "without a tower; trained on videos, 256k context"
+            ),
+        },
+    ),
+    "vipllava": Family("dyto.models.vipllava:VipLlava", "VipLlavaForConditionalGeneration", VIPLLAVA),
 }
 """For each `model_type` of a config."""

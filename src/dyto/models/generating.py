@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -73,9 +73,9 @@ class Generates(LanguageSide):
         size = min(map(self.batch_size, prefixes), default=1) if batch_size is None else batch_size
         if size < 1:
             raise ConfigError(f"batch_size is {batch_size}, expected at least 1, or None to choose")
-        groups: dict[int, list[int]] = {}
-        for index, ids in enumerate(after):  # a sliding window counts padding: only equal lengths go together
-            groups.setdefault(len(ids) if prefixes[index].slides else 0, []).append(index)
+        groups: dict[Hashable, list[int]] = {}
+        for index, ids in enumerate(after):
+            groups.setdefault(self.company(prefixes[index], len(ids)), []).append(index)
         texts = [""] * len(after)
         for group in groups.values():
             for start in range(0, len(group), size):
@@ -104,7 +104,7 @@ class Generates(LanguageSide):
         batch = Batch.of(prefixes, [self.model.get_input_embeddings()(ids) for ids in after])
         extra: dict[str, Any] = {} if stop is None else {"stopping_criteria": stopping(stop)}
         if batch.positions is not None:
-            extra["position_ids"] = batch.positions
+            extra["position_ids"] = self.axes(batch.positions)
         cache: Cache = batch.cache
         writer = without_options(self.causal_lm())
         if compiled and not spread_out(self.model) and can_compile(self.device.type):
@@ -120,6 +120,7 @@ class Generates(LanguageSide):
                 generation_config=options,
                 streamer=streamer,
                 logits_processor=[checks],
+                **self.beside(_stacked(after)),
                 **cache_argument(writer, cache),
                 **extra,
             )
@@ -140,17 +141,28 @@ class Generates(LanguageSide):
             BadFeaturesError: They hold NaN or infinity.
         """
         batch = Batch.of([prefix], [self.model.get_input_embeddings()(after)])
-        extra = {} if batch.positions is None else {"position_ids": batch.positions[..., len(prefix) :]}
+        extra = {} if batch.positions is None else {"position_ids": self.axes(batch.positions[..., len(prefix) :])}
         with self._rope.active(prefix.scaled):
             logits: Tensor = self.causal_lm()(
                 inputs_embeds=batch.embeds[:, len(prefix) :],
                 attention_mask=batch.mask,
+                **self.beside(after[None]),
                 **cache_argument(self.causal_lm(), batch.cache),
                 **extra,
             ).logits
         check_computed(logits, self.model, "read the question")
         return logits[0]
 
+    def company(self, prefix: Prefix, length: int) -> Hashable:
+        """What a question of some length has in common with those that may be answered in one batch with it."""
+        return prefix.company(length)
+
     def batch_size(self, prefix: Prefix) -> int:
         """How many questions about prefixes of this size memory sensibly holds at a time."""
         return int(min(16, max(1, CACHE_BYTES // max(1, prefix.nbytes))))
+
+
+def _stacked(questions: Sequence[Tensor]) -> Tensor:
+    """(Q, S) ids of questions, the shorter ones padded on the left; what stands there is masked."""
+    longest = max(map(len, questions))
+    return torch.stack([torch.nn.functional.pad(ids, (longest - len(ids), 0)) for ids in questions])

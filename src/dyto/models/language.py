@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -93,6 +93,14 @@ class LanguageSide(ABC):
         """`Layout.positions` and, with them, `Layout.advance` of a video."""
         return None, sum(map(len, runs))
 
+    def axes(self, positions: Tensor) -> Tensor:
+        """(4, B, n) places, then time, height and width, as the stock model takes them."""
+        return positions
+
+    def beside(self, ids: Tensor) -> dict[str, Tensor]:
+        """What the stock model is told beside embeddings: by (B, n) ids of the text, -1 where a visual token stands."""
+        return {}
+
     def read_prompt(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> Tensor:
         """Let the language model read (1, P, D) embeddings, of which the last are the layout's, into an empty cache.
 
@@ -103,6 +111,7 @@ class LanguageSide(ABC):
             attention_mask=torch.ones(embeds.shape[:2], dtype=torch.int64, device=embeds.device),
             use_cache=True,
             logits_to_keep=1,
+            **layout.beside,
             **cache_argument(self.causal_lm(), cache),
             **({} if positions is None else {"position_ids": positions}),
         ).logits
@@ -242,16 +251,19 @@ class LanguageSide(ABC):
         if not isinstance(video, VisualTokens):
             if len(data) and any(self.frame_texts(np.zeros(1))):
                 raise ModelError(f"model {self.name} writes between tokens, expected VisualTokens: pass them whole")
-            return Layout(data, data.new_ones(len(data), dtype=torch.bool), None, len(data))
+            visual = data.new_ones(len(data), dtype=torch.bool)
+            return Layout(data, visual, None, len(data), ids=-visual.long())
         runs = self._runs(video)
         end = self.video_end()
         parts = [part for run in runs for part in (embed(run.text), data[run.tokens])]
         parts.append(data[:0] if end is None else end.to(data))
-        visual = [
-            torch.full((len(part),), number % 2 == 1, dtype=torch.bool, device=self.device)
-            for number, part in enumerate(parts)
-        ]
-        return Layout(torch.cat(parts), torch.cat(visual), *self.positions(video, runs), video.deep)
+        visual = torch.cat(
+            [data.new_full((len(part),), number % 2 == 1, dtype=torch.bool) for number, part in enumerate(parts)]
+        )
+        written = torch.cat([run.text for run in runs])
+        ids = torch.full_like(visual, -1, dtype=torch.int64)
+        ids[(~visual).nonzero()[: len(written), 0]] = written
+        return Layout(torch.cat(parts), visual, *self.positions(video, runs), video.deep, ids)
 
     @torch.inference_mode()
     def prefill(self, before: Tensor, video: VisualTokens | Tensor, *, scaled: bool = False) -> Prefix:
@@ -277,7 +289,9 @@ class LanguageSide(ABC):
         if layout.positions is not None:
             places = torch.arange(embeds.shape[1], device=self.device)[None]  # (1, P + V)
             axes = torch.cat([places[:, : len(before)].expand(3, -1), layout.positions + len(before)], 1)
-            positions = torch.cat([places, axes])[:, None]  # (4, 1, P + V)
+            positions = self.axes(torch.cat([places, axes])[:, None])  # (4, 1, P + V)
+        if layout.ids is not None:
+            layout = replace(layout, beside=self.beside(torch.cat([before, layout.ids])[None]))
         cache = DynamicCache(config=self.causal_lm().config.get_text_config())
         with self._rope.active(scaled):
             read = self.read_prompt(embeds, cache, layout, positions)

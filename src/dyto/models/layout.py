@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import Tensor
@@ -38,6 +38,9 @@ class Layout:
             positions of three axes (M-RoPE); None where places are simply counted.
         advance: How many positions after the video's first the text after it begins.
         deep: (levels, L, D) DeepStack features of the visual tokens, for a family that has them.
+        ids: (V,) int64 ids of the text, -1 for what is none; None where nobody knows them.
+        beside: What the stock model is told beside the embeddings of the prompt up to the end of the video, see
+            `LanguageSide.beside`; it is there once the video is read.
     """
 
     embeds: Tensor
@@ -45,6 +48,8 @@ class Layout:
     positions: Tensor | None
     advance: int
     deep: Tensor | None = None
+    ids: Tensor | None = None
+    beside: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.embeds)
@@ -61,3 +66,13 @@ def runs_of(keyframe: IntArray) -> Iterator[tuple[slice, int]]:
     edges = [0, *(np.flatnonzero(np.diff(keyframe)) + 1).tolist(), len(keyframe)]
     for start, stop in zip(edges, edges[1:], strict=False):
         yield slice(start, stop), int(keyframe[start])
+
+
+def clock(seconds: float) -> str:
+    """A time in minutes and seconds, rounded down.
+
+    Example:
+        >>> clock(75.9), clock(6000)
+        ('01:15', '100:00')
+    """
+    return f"{int(seconds // 60):02d}:{int(seconds % 60):02d}"

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+import transformers
 from transformers import AutoTokenizer
 from transformers.utils import cached_file
 
@@ -22,7 +23,7 @@ from dyto.errors import DytoError, MissingExtraError, ModelError, unknown
 from dyto.models.base import VideoModel
 from dyto.models.catalog import CATALOG, real_models_hint
 from dyto.models.claims import checked_claims
-from dyto.models.families import FAMILIES
+from dyto.models.families import FAMILIES, Family
 from dyto.models.files import (
     TOKENIZER_FILES,
     find_file,
@@ -34,7 +35,9 @@ from dyto.models.files import (
 )
 from dyto.models.finite import check_weights
 from dyto.models.placement import DeviceMap, Placement
+from dyto.models.processing import load_processor
 from dyto.models.stock import Tokenizer
+from dyto.models.stock_classes import NEEDS_TRANSFORMERS, family_of
 from dyto.models.tokenizing import check_class, check_growth
 from dyto.models.weights import check_sizes, untied_unless_said, weight_files
 from dyto.prompts import PROMPT_PAIRS
@@ -125,16 +128,25 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
         source = original_llava.download(source, placement.revision)
         shape = _tell(name, original_llava.stock_config, source, config)
     model_type = shape.model_type if original else config.get("model_type")
-    if not isinstance(model_type, str) or model_type not in FAMILIES:
+    row = _row(model_type)
+    if row is None and model_type in NEEDS_TRANSFORMERS:
         raise ModelError(
-            f"model {name} is of type {model_type!r}, expected one of {', '.join(sorted(FAMILIES))}: "
-            "see `dyto list models`"
+            f"model {name} is of type {model_type!r}, for which transformers {transformers.__version__} has no class, "
+            f"expected {NEEDS_TRANSFORMERS[model_type]} or newer: pip install -U transformers"
         )
-    family: type[VideoModel] = FAMILIES[model_type].adapter_class
-    stock = FAMILIES[model_type].stock_class
+    if row is None:
+        raise ModelError(
+            f"model {name} is of type {model_type!r}, expected one of {', '.join(sorted(FAMILIES))}, or another whose "
+            "class in transformers has get_image_features and get_placeholder_mask: see `dyto list models`"
+        )
+    family: type[VideoModel] = row.adapter_class
+    stock = row.stock_class
     if not original:
         shape = untied_unless_said(_tell(name, stock.config_class.from_dict, dict(config)), config)
-    normalization = read_normalization(source, placement.revision, FAMILIES[model_type].normalization)
+    normalization = read_normalization(source, placement.revision, row.normalization)
+    more = {}
+    if model_type not in FAMILIES:
+        more["processor"] = load_processor(name, source, placement.revision, str(model_type))
     model = load_weights(stock, source, placement, shape, original_llava.KEY_MAPPING if original else None)
     tokenizer = load_tokenizer(source, placement.revision, model.config)
     return _tell(
@@ -147,7 +159,15 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
         chat=chat_format(model.config, tokenizer),
         rope_factor=factor,
         notices=notices,
+        **more,
     )
+
+
+def _row(model_type: Any) -> Family | None:
+    """The row of a model type in the table, or one made for it; None where nothing will do."""
+    if not isinstance(model_type, str):
+        return None
+    return FAMILIES.get(model_type) or family_of(model_type)
 
 
 def read_config(source: str, revision: str | None) -> dict[str, Any]:
@@ -243,7 +263,8 @@ def chat_format(config: Any, tokenizer: Tokenizer) -> str:
         if not isinstance(own, str) or own not in PROMPT_PAIRS:
             raise unknown("dyto_prompt in config.json", own, PROMPT_PAIRS)
         return str(own)
-    family = FAMILIES[config.model_type]
+    family = _row(config.model_type)
+    assert family is not None
     if family.chat:
         return family.chat.name
     language, vocabulary = config.get_text_config().model_type, tokenizer.get_vocab()
@@ -253,6 +274,9 @@ def chat_format(config: Any, tokenizer: Tokenizer) -> str:
         return "chatml"
     if "<|start_header_id|>" in vocabulary:
         return "llama3"
+    for mark, other in (("<|turn>", "gemma4"), ("<start_of_turn>", "gemma")):
+        if mark in vocabulary:
+            return other
     return "mistral" if language == "mistral" else "vicuna"
 
 

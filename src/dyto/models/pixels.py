@@ -75,6 +75,40 @@ class NativeSize:
         return max(1, towards(height * scale)) * self.side, max(1, towards(width * scale)) * self.side
 
 
+@dataclass(frozen=True)
+class LargestWithin:
+    """The largest size of a frame's aspect whose sides are multiples of `side`, of so many squares at most.
+
+    What has such a size already, with half as many squares at least, is kept: it may be a frame that was decoded in it.
+
+    Attributes:
+        side: Pixels, of which both sides become a multiple, rounded down, but never to nothing.
+        most: Squares of that side that a frame has at most.
+
+    Source: the resizing of Gemma 4.
+
+    Example:
+        >>> LargestWithin(48, 70)(720, 1280), LargestWithin(48, 70)(9, 2000)
+        ((288, 528), (48, 3360))
+    """
+
+    side: int
+    most: int
+
+    def __call__(self, height: int, width: int) -> tuple[int, int]:
+        """The (height, width) for a frame of this height and width."""
+        rows, cols = height // self.side, width // self.side
+        if (rows * self.side, cols * self.side) == (height, width) and self.most <= 2 * rows * cols <= 2 * self.most:
+            return height, width
+        scale = math.sqrt(self.most / (height * width))
+        rows, cols = math.floor(scale * height), math.floor(scale * width)
+        if not rows:
+            rows, cols = 1, min(width // height, self.most)
+        elif not cols:
+            rows, cols = min(height // width, self.most), 1
+        return rows * self.side, cols * self.side
+
+
 def as_pictures(images: Frames | Pictures) -> tuple[Pictures, IntArray, FloatArray]:
     """Pictures with their frame numbers and seconds; pictures that are no frames are just numbered."""
     if isinstance(images, ArrivingFrames):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from transformers import DynamicCache
+
+from dyto.models.states import bytes_of, can_stand_together, ignores_padding, side_by_side
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Prefix:
 
     Attributes:
         embeds: (1, P, D) embeddings of the text before the video and of the video.
-        cache: Keys and values of these P places.
+        cache: Keys, values and states of these P places.
         scaled: Whether its positions are RoPE-scaled.
         next_position: The position of what follows, where a family counts positions otherwise than places (M-RoPE);
             None where the next position is P.
@@ -34,13 +34,19 @@ class Prefix:
 
     @property
     def nbytes(self) -> int:
-        """Size of its keys and values."""
-        return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.cache.layers)
+        """Size of its keys, values and states."""
+        return bytes_of(self.cache)
 
-    @property
-    def slides(self) -> bool:
-        """Whether some layer sees a window of places only, in which padding would count."""
-        return any(self.cache.is_sliding)
+    def company(self, length: int) -> Hashable:
+        """What a question behind this prefix has in common with those that may be answered in one batch with it.
+
+        Args:
+            length: Tokens of the question. Padding between prefix and question would be seen by a sliding window and
+                pass through a recurrence: there only questions of equal length go together.
+        """
+        if ignores_padding(self.cache):
+            return None
+        return length if can_stand_together(self.cache) else object()
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Batch:
     Attributes:
         embeds: (Q, P + S, D), zero in the padding.
         mask: (Q, P + S) int64, 0 in the padding.
-        cache: Keys and values of the first P places.
+        cache: Keys, values and states of the first P places.
         positions: (4, Q, P + S) int64 places, then time, height and width; None where places are simply counted.
     """
 
@@ -80,20 +86,4 @@ class Batch:
             positions = (mask.cumsum(1) - 1).clamp(min=0).repeat(4, 1, 1)  # (4, Q, P + S)
             for row, prefix in enumerate(prefixes):
                 positions[1:, row, places:] += (prefix.next_position or 0) - len(prefix)
-        return cls(embeds, mask, _side_by_side(prefixes), positions)
-
-
-def _side_by_side(prefixes: Sequence[Prefix]) -> DynamicCache:
-    """A copy of the caches as one of Q rows, the shorter ones padded on the left."""
-    longest = max(prefixes, key=len)
-    cache = copy.deepcopy(longest.cache)
-    if all(prefix is longest for prefix in prefixes):
-        if len(prefixes) > 1:
-            cache.batch_repeat_interleave(len(prefixes))
-        return cache
-    for number, layer in enumerate(cache.layers):
-        places = layer.keys.shape[2]
-        for name in ("keys", "values"):
-            rows = [getattr(prefix.cache.layers[number], name) for prefix in prefixes]  # (1, h, p, d)
-            setattr(layer, name, torch.cat([F.pad(row, (0, 0, places - row.shape[2], 0)) for row in rows]))
-    return cache
+        return cls(embeds, mask, side_by_side([prefix.cache for prefix in prefixes]), positions)

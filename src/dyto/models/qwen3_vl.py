@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
 from dyto.errors import BadFeaturesError, ModelError
 from dyto.features import PatchLoader, VisualTokens
-from dyto.finch import FloatArray, IntArray
 from dyto.models.finite import cause
 from dyto.models.layout import Layout
-from dyto.models.mrope import QwenVL
+from dyto.models.qwen3_5 import Qwen35
 from dyto.models.versions import cache_argument
 
 
-class Qwen3VL(QwenVL):
+class Qwen3VL(Qwen35):
     """A Qwen3-VL checkpoint in stock transformers, read as its video path does.
 
-    Every key frame is a block of its own, after its true time: "<2.5 seconds>". Times and the marks of a block are
-    text, which an answer reports beside the budget of visual tokens.
+    The video is written as for Qwen3.5: every key frame is a block of its own, after its true time.
 
     The first layers of the language model are given what earlier layers of the tower saw of each token (DeepStack).
     For a token merged of several patches that is the mean over them, see `FrameFeatures.deep_of`.
     """
-
-    own_time_text: ClassVar[str] = "<{seconds:.1f} seconds>"
 
     @property
     def _levels(self) -> int:
@@ -42,9 +36,6 @@ class Qwen3VL(QwenVL):
 
     def deep_loader(self, load: PatchLoader) -> PatchLoader | None:
         return (lambda positions: load(positions)[:, 1:].transpose(0, 1)) if self._levels else None
-
-    def time_steps(self, seconds: FloatArray) -> IntArray:
-        return np.zeros(len(seconds), np.int64)
 
     def lay_out(self, video: VisualTokens | Tensor) -> Layout:
         """See `VideoModel.lay_out`; the tokens need their DeepStack features."""

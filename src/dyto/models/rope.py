@@ -27,7 +27,7 @@ class RopeScaling:
     def __init__(self, language_model: Any, factor: float) -> None:
         config = language_model.config
         self.original_context: int = config.max_position_embeddings
-        self._rotary = language_model.rotary_emb
+        self._rotary = getattr(language_model, "rotary_emb", language_model)  # a state space model has none
         parameters = getattr(config, "rope_parameters", None) or {}
         self.possible = parameters.get("rope_type", "default") == "default" and hasattr(self._rotary, "inv_freq")
         self._lock = threading.RLock()

@@ -13,6 +13,7 @@ from torch import Tensor
 from dyto.finch import FloatArray
 from dyto.models.attention import mean_of_squares, received_attention
 from dyto.models.framing import AtMost, LongestSide, resize, squashed
+from dyto.models.layout import clock
 from dyto.models.pixels import Pictures
 from dyto.models.stock import StockModel, Tokenizer
 from dyto.models.towers import FrameTower
@@ -76,8 +77,7 @@ class SmolVLM(FrameTower):
 
     def _time(self, at: float) -> str:
         """Minutes and seconds in the family's own words; in others', what these ask for."""
-        clock = f"{int(at // 60):02d}:{int(at % 60):02d}"
-        return self.time_text.format(seconds=clock if self.time_text == self.own_time_text else at)
+        return self.time_text.format(seconds=clock(at) if self.time_text == self.own_time_text else at)
 
 
 _ONES = (

@@ -22,6 +22,9 @@ class StockModel(Protocol):
     def __call__(self, **call: Any) -> Any:
         """Run the model; its output has `logits`."""
 
+    def forward(self, **call: Any) -> Any:
+        """What a call runs."""
+
     def generate(self, **call: Any) -> Any:
         """Write an answer."""
 

@@ -108,6 +108,11 @@ class FrameTower(VideoModel):
         """State `image_size`, and the rows and columns of the visual tokens of one frame."""
         self.image_size, self.grid, self.num_patches = image_size, grid, grid[0] * grid[1]
 
+    def take_finished(self) -> None:
+        """Take pictures of the tower's own size as they are: somebody else's processor has made them."""
+        side = self.model.config.vision_config.image_size
+        self.finished_size = (side, side) if isinstance(side, int) else (int(side[0]), int(side[1]))
+
     def _fit(self, image_size: FrameSize, grid: tuple[int, int]) -> None:
         warnings.warn("_fit is called set_grid now", DeprecationWarning, stacklevel=2)
         self.set_grid(image_size, grid)

@@ -1,0 +1,172 @@
+"""Any other stock class that gives features of pictures: one adapter for families that have none of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from dyto.errors import ModelError
+from dyto.features import FrameFeatures, VisualTokens
+from dyto.finch import FloatArray
+from dyto.models.framing import AtMost
+from dyto.models.layout import Run
+from dyto.models.pixels import Pictures, as_pictures
+from dyto.models.placement import device_of
+from dyto.models.prefix import Prefix
+from dyto.models.processing import PictureProcessor, accepted
+from dyto.models.stock import StockModel, Tokenizer
+from dyto.models.stock_classes import GRIDS, grid_of, holder_of, marks_of, patches_of
+from dyto.models.towers import look
+from dyto.models.trial import OnTrial, Way, try_out
+
+if TYPE_CHECKING:
+    from dyto.video import Frames
+
+LARGEST = 768
+"""Pixels of a frame's longer side, at most; what its processor makes of it is its own affair."""
+
+CHUNK_FRAMES = 8
+"""Frames that pass the tower together."""
+
+
+class StockVision(OnTrial):
+    """A checkpoint whose stock class has `get_image_features` and `get_placeholder_mask`, read as several images.
+
+    A frame is what the image processor of the checkpoint makes of a picture, in one tile. The tokens of a frame are
+    what the stock class puts in the place of its placeholders, and these are merged. The summary of a frame is the
+    mean of its tokens. Around each frame stand the marks that the config or the tokenizer names. Positions of several
+    axes are those of `get_rope_index` for whole key frames; merged tokens have the places of `VisualTokens.patch`.
+
+    Nobody has looked at this family: so a short prompt with two pictures is read by the stock class alone and by this
+    adapter, before anything else, and the two must agree (`trial`).
+
+    Args:
+        processor: The image processor of the checkpoint.
+
+    Attributes:
+        trial: How far the two were apart, and in which way this adapter reads.
+
+    Raises:
+        ModelError: They differ, or the class has no such methods.
+    """
+
+    def __init__(
+        self, name: str, model: StockModel, tokenizer: Tokenizer, *, processor: PictureProcessor, **kwargs: Any
+    ) -> None:
+        self._holder = holder_of(name, model)
+        self._processor, self.has_axes = processor, hasattr(self._holder, "get_rope_index")
+        self.way = Way()
+        self._grid_name, self._factor = "", 1  # how the processor tells the patches of a picture; how many a token
+        super().__init__(name, model, tokenizer, **kwargs)
+        config = model.config
+        named = [getattr(config, f"image_{end}", None) for end in ("token_id", "token_index", "patch_id")]
+        self.image_token = next((own for own in named if isinstance(own, int)), -1)
+        self._start, self._end = marks_of(config, tokenizer)
+        self.image_size, self.num_patches = AtMost(LARGEST), LARGEST
+        self.trial = try_out(self)
+        told = f"a model of type {config.model_type!r} has no adapter of its own here: a short trial with two pictures"
+        self.notices = (
+            *self.notices,
+            f"{told} agreed with its stock class; its chat format is taken for {self.chat!r}",
+        )
+
+    def language_model(self) -> Any:
+        decoder = self._holder.language_model
+        return decoder if hasattr(decoder, "layers") else getattr(decoder, "model", decoder)
+
+    def tower(self) -> Any:
+        return getattr(self._holder, "vision_tower", None) or getattr(self._holder, "visual", self._holder)
+
+    @torch.inference_mode()
+    def encode(self, images: Frames | Pictures, *, attention_layer: int | None = None) -> FrameFeatures:
+        """See `VideoModel.encode`. Pictures must all be of one size."""
+        pictures, indices, seconds = as_pictures(images)
+        shapes: list[tuple[int, int]] = []
+
+        def see(some: Pictures) -> Tensor:
+            made = self.pixels(some)
+            tokens = self.tokens_of(made, len(some))
+            shapes.append(grid_of(made, tokens.shape[1]))
+            self._grid_name, patches = patches_of(made)
+            self._factor = max(1, patches[0] // shapes[0][0])
+            return tokens
+
+        summary, load = look(pictures, see, lambda seen: seen.mean(1), CHUNK_FRAMES)
+        return FrameFeatures(
+            summary=summary,
+            grid=shapes[0],
+            load_patches=load,
+            indices=indices,
+            seconds=seconds,
+            summary_source="mean patch",
+        )
+
+    def pixels(self, pictures: Pictures) -> dict[str, Any]:
+        device = device_of(self.tower())
+        made = self._processor(list(pictures))
+        return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in made.items()}
+
+    def tokens_of(self, made: dict[str, Any], count: int) -> Tensor:
+        features = self._holder.get_image_features(**accepted(self._holder.get_image_features, made))
+        features = getattr(features, "pooler_output", features)
+        if not isinstance(features, Tensor):
+            features = torch.cat([part.flatten(0, -2) for part in features])
+        features = features.flatten(0, -2).to(self.device, self.dtype)  # (B * N, D)
+        if len(features) % count:
+            raise ModelError(
+                f"model {self.name} makes {len(features)} tokens of {count} pictures, expected as many of each: "
+                "its pictures are cut into tiles, or packed otherwise; this family needs an adapter of its own"
+            )
+        if self.way.added:
+            mark = torch.tensor(self.image_token, device=self.device)
+            features = features + self.model.get_input_embeddings()(mark)
+        return features.view(count, -1, features.shape[-1])
+
+    def frame_texts(self, seconds: FloatArray) -> list[str]:
+        texts = [self.time_text.format(seconds=at) + self._start for at in seconds.tolist()]
+        return [texts[0], *(self._end + text for text in texts[1:]), self._end]
+
+    def positions(self, video: VisualTokens, runs: Sequence[Run]) -> tuple[Tensor | None, int]:
+        if not self.has_axes:
+            return super().positions(video, runs)
+        try:
+            patch = torch.from_numpy(video.patch).to(self.device)
+        except ValueError as err:
+            raise ModelError(f"model {self.name} needs the places of tokens in their frames, but {err}") from err
+        word = self._ids_of("a")[:1]
+        count, ids, kept = video.grid[0] * video.grid[1], [word], []
+        for run in runs:
+            place = sum(map(len, ids))
+            kept.append(place + torch.arange(len(run.text), device=self.device))
+            ids.append(run.text)
+            if run.tokens.stop > run.tokens.start:
+                kept.append(place + len(run.text) + patch[run.tokens])
+                ids.append(word.new_full((count,), self.image_token))
+        whole = torch.cat([*ids, word])[None]  # the video with all tokens of its key frames, a word before and behind
+        types = (whole == self.image_token).int()
+        patches = [rows * self._factor for rows in video.grid]
+        grids = whole.new_tensor([[1] * (self._grid_name == GRIDS[0]) + patches]).repeat(int(types.sum()) // count, 1)
+        call = {"input_ids": whole, "mm_token_type_ids": types, self._grid_name: grids}
+        rope = self._holder.get_rope_index
+        axes = rope(**accepted(rope, call))[0][:, 0] - 1  # (3, 1 + V + 1)
+        return axes[:, torch.cat(kept)], int(axes[0, -1])
+
+    def axes(self, positions: Tensor) -> Tensor:
+        return positions[self.way.first_axis :]
+
+    def company(self, prefix: Prefix, length: int) -> Hashable:
+        """Rows of equal length alone: nobody knows what padding does in this family."""
+        return len(prefix), length, super().company(prefix, length)
+
+    def beside(self, ids: Tensor) -> dict[str, Tensor]:
+        visual, told = ids < 0, {}
+        if self.way.types and visual.any():
+            told[self.way.types] = visual.long()
+        if self.way.per_layer:
+            told["per_layer_inputs"] = self.language_model().get_per_layer_inputs(
+                ids.masked_fill(visual, self.image_token)
+            )
+        return told

@@ -1,0 +1,73 @@
+"""Image processors of checkpoints whose family has no adapter: found without torchvision, one tile a picture."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import transformers
+from PIL import Image
+from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
+
+from dyto.errors import ModelError
+from dyto.models.claims import checked_claims
+from dyto.models.files import read_json
+
+PictureProcessor: TypeAlias = Callable[[Sequence[npt.NDArray[np.uint8]]], Mapping[str, Any]]
+"""Makes of pictures, uint8 (H, W, 3), the arguments of a stock model that hold their pixels."""
+
+ONE_TILE: dict[str, Any] = {
+    "do_image_splitting": False, "crop_to_patches": False, "slice_mode": False, "do_pan_and_scan": False,
+    "use_thumbnail": False, "max_slice_nums": 1,
+}  # fmt: skip
+"""What image processors are told so that a picture stays in one piece; each knows some of it."""
+
+
+def load_processor(name: str, source: str, revision: str | None, model_type: str) -> PictureProcessor:
+    """The image processor of a checkpoint, of a stock class that needs PIL alone.
+
+    Args:
+        name: The model, for errors.
+        source: Its folder or hub name.
+        revision: Branch, tag or commit.
+        model_type: Of its config.
+
+    Raises:
+        ModelError: There is none, or only one that needs torchvision.
+    """
+    settings: dict[str, Any] = {}
+    for file in ("preprocessor_config.json", "processor_config.json"):
+        found = read_json(source, file, revision) or {}
+        settings = settings or dict(found.get("image_processor", found))
+    known = IMAGE_PROCESSOR_MAPPING_NAMES.get(model_type) or {}
+    stated = str(settings.get("image_processor_type") or "").removesuffix("Pil").removesuffix("Fast")
+    names = [known.get("pil"), f"{stated}Pil" if stated else None]
+    kind: Any = next((own for one in names if one and (own := getattr(transformers, one, None)) is not None), None)
+    stands_for = type(kind).__name__ == "DummyObject"  # of one whose package is not installed
+    if kind is None or stands_for or not hasattr(kind, "preprocess"):
+        needed = known.get("torchvision") or stated or "an image processor"
+        raise ModelError(
+            f"model {name} takes what {needed} makes of pictures, which needs torchvision; expected one that PIL is "
+            f"enough for: models of type {model_type!r} cannot be used here, see docs/families.md"
+        )
+    made = kind.from_dict(checked_claims(name, settings))
+    told = {option: value for option, value in ONE_TILE.items() if hasattr(made, option)}
+
+    def process(pictures: Sequence[npt.NDArray[np.uint8]]) -> Mapping[str, Any]:
+        return dict(made([Image.fromarray(picture) for picture in pictures], return_tensors="pt", **told))
+
+    return process
+
+
+def accepted(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some named values that a function names among its arguments.
+
+    Example:
+        >>> accepted(lambda a, b=1, **rest: a, {"a": 1, "c": 2})
+        {'a': 1}
+    """
+    named = inspect.signature(function).parameters
+    return {name: value for name, value in values.items() if name in named}

@@ -1,0 +1,92 @@
+"""What a language model keeps of what it read: keys and values, and the states of convolutions and recurrences.
+
+A cache is a list of layers, and layers of several kinds may stand side by side: those that keep the keys and values
+of all places, those that keep a window of them, and those of linear attention and of state space models, which keep
+one state however much was read. All of them hold tensors whose first axis is the row of the batch.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import DynamicCache, DynamicLayer
+
+BY_PLACE = ("keys", "values")
+"""What holds something for every place, on the last axis but one."""
+
+KNOWN = (*BY_PLACE, "conv_states", "recurrent_states")
+"""What the layers of transformers hold for the attention, sliding or not, and for recurrences."""
+
+Held: TypeAlias = "dict[tuple[str, int | None], Tensor]"
+
+
+def tensors_of(layer: Any) -> Held:
+    """All that a layer of a cache holds, by the attribute and, where that is a dict, the key in it."""
+    return {
+        (name, key): part
+        for name, value in vars(layer).items()
+        for key, part in (value.items() if isinstance(value, dict) else [(None, value)])
+        if isinstance(part, Tensor) and part.ndim
+    }
+
+
+def bytes_of(cache: DynamicCache) -> int:
+    """The size of all that a cache holds.
+
+    Example:
+        >>> cache = DynamicCache()
+        >>> _ = cache.update(torch.zeros(1, 2, 5, 4), torch.zeros(1, 2, 5, 4), 0)
+        >>> bytes_of(cache)
+        320
+    """
+    return sum(part.nbytes for layer in cache.layers for part in tensors_of(layer).values())
+
+
+def ignores_padding(cache: DynamicCache) -> bool:
+    """Whether places that are masked change nothing, wherever they stand.
+
+    In a window they take the place of others, and a recurrence forgets as it passes them.
+    """
+    return all(type(layer) is DynamicLayer or not tensors_of(layer) for layer in cache.layers)
+
+
+def can_stand_together(cache: DynamicCache) -> bool:
+    """Whether it is known how rows of a cache are put side by side; those of a kind unknown are read one by one."""
+    return all(name in KNOWN for layer in cache.layers for name, _ in tensors_of(layer))
+
+
+def side_by_side(caches: Sequence[DynamicCache]) -> DynamicCache:
+    """A copy of caches of one row each as one of Q rows; the originals stay as they are.
+
+    Keys and values of shorter texts are padded on the left. States have no length, and are copied: nothing can be taken
+    back out of a recurrence, so a question must never be read into a state that another one needs.
+
+    Args:
+        caches: At least one; the longest lends its own notes, such as the number of places that it has seen.
+    """
+    longest = max(caches, key=lambda cache: cache.get_seq_length())
+    joined = copy.deepcopy(longest)
+    if len(caches) == 1:
+        return joined
+    for number, layer in enumerate(joined.layers):
+        for (name, key), own in tensors_of(layer).items():
+            rows = list(_rows(caches, number, name, key))
+            if name in BY_PLACE:
+                places = own.shape[2]
+                rows = [F.pad(row, (0, 0, places - row.shape[2], 0)) for row in rows]  # (1, h, places, d)
+            if key is None:
+                setattr(layer, name, torch.cat(rows))
+            else:
+                getattr(layer, name)[key] = torch.cat(rows)
+    return joined
+
+
+def _rows(caches: Sequence[DynamicCache], number: int, name: str, key: int | None) -> Iterator[Tensor]:
+    """What each cache holds in one place of one layer."""
+    for cache in caches:
+        yield tensors_of(cache.layers[number])[name, key]

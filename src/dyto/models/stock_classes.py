@@ -1,0 +1,108 @@
+"""What stock classes for pictures have in common, whatever their family: found by name, for the generic adapter."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+import transformers
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+    MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
+)
+
+from dyto.errors import ModelError
+from dyto.models.chats import OTHER_CHATS
+from dyto.models.families import Family
+from dyto.models.stock import StockModel, Tokenizer
+
+NEEDS_TRANSFORMERS: dict[str, str] = {
+    "apertus1p5": "5.24", "dots3_note": "5.23", "granite_docling": "5.23", "hy_v4_vl": "5.24",
+    "hyperclovax_vision_v2": "5.18", "inkling2": "5.23", "inkling2_loop": "5.24", "lfm3_vl": "5.23",
+    "minicpm_ocr": "5.21", "minicpmv4_7": "5.18", "mistral_large4": "5.22", "molmo2": "5.20", "muse_spark": "5.20",
+    "nemotron_h_omni": "5.18", "unlimited_ocr": "5.20",
+}  # fmt: skip
+"""The first version of transformers that has a class for pictures of a model type, where 5.17 has none."""
+
+MARKS = (("vision_start", "vision_end"), ("image_start", "image_end"), ("boi", "eoi"), ("im_start", "im_end"))
+"""What configs and tokenizers call the marks around a picture."""
+
+ENDS = ("token_id", "token_index", "id")
+
+GRIDS = ("image_grid_thw", "image_grid_hw", "spatial_shapes", "target_sizes", "image_grids",
+         "image_sizes")  # fmt: skip
+"""Where processors tell the rows and columns of a picture's patches."""
+
+
+def family_of(model_type: str) -> Family | None:
+    """A row of the table for a model type that is not in it; None where transformers has no class that will do."""
+    names = {**MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES, **MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES}
+    named = names.get(model_type)
+    stock = named if isinstance(named, str) or named is None else named[0]
+    kind = None if stock is None else getattr(transformers, stock, None)
+    if stock is None or kind is None:
+        return None
+    parts = [part for part in vars(sys.modules[kind.__module__]).values() if isinstance(part, type)]
+    if not any(hasattr(part, "get_image_features") and hasattr(part, "get_placeholder_mask") for part in parts):
+        return None
+    return Family("dyto.models.generic:StockVision", stock, OTHER_CHATS.get(model_type))
+
+
+def holder_of(name: str, model: StockModel) -> Any:
+    """The part of a stock model that makes tokens of pictures and knows their placeholders.
+
+    Raises:
+        ModelError: None does.
+    """
+    for part in model.modules():
+        if all(hasattr(part, name) for name in ("get_image_features", "get_placeholder_mask", "language_model")):
+            return part
+    raise ModelError(
+        f"model {name} is a {type(model).__name__}, expected a class with get_image_features, get_placeholder_mask and "
+        "a language_model: see `dyto list models`"
+    )
+
+
+def marks_of(config: Any, tokenizer: Tokenizer) -> tuple[str, str]:
+    """The marks before and behind a picture, as the config or the tokenizer names them; "" for none."""
+    for pair in MARKS:
+        ids = [
+            next((own for end in ENDS if (own := getattr(config, f"{name}_{end}", None)) is not None), None)
+            for name in pair
+        ]
+        if None not in ids:
+            return str(tokenizer.decode([ids[0]])), str(tokenizer.decode([ids[1]]))
+        named = [getattr(tokenizer, f"{name}_token", None) for name in pair]
+        if all(named):
+            return str(named[0]), str(named[1])
+    return "", ""
+
+
+def patches_of(made: dict[str, Any]) -> tuple[str, tuple[int, int]]:
+    """Under which name a processor tells the rows and columns of a picture's patches, and those of the first picture.
+
+    Example:
+        >>> import torch
+        >>> patches_of({"target_sizes": torch.tensor([[8, 12]])}), patches_of({})
+        (('target_sizes', (8, 12)), ('', (1, 1)))
+    """
+    name = next((name for name in GRIDS if made.get(name) is not None), "")
+    told = made[name][0].flatten().tolist() if name else [1, 1]
+    rows, cols = told[-2:] if len(told) < 4 else told[:2]
+    return name, (int(rows), int(cols))
+
+
+def grid_of(made: dict[str, Any], count: int) -> tuple[int, int]:
+    """Rows and columns of a picture's tokens: those of its patches, so many times smaller; else a square, or one row.
+
+    Example:
+        >>> import torch
+        >>> grid_of({"image_grid_thw": torch.tensor([[1, 8, 12]])}, 24), grid_of({}, 16), grid_of({}, 6)
+        ((4, 6), (4, 4), (1, 6))
+    """
+    rows, cols = patches_of(made)[1]
+    height = math.isqrt(round(count * rows / cols)) if cols else 1
+    if height and count % height == 0 and height * cols == count // height * rows:
+        return height, count // height
+    return 1, count

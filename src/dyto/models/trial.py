@@ -1,0 +1,176 @@
+"""A short trial of a family that nobody has looked at: its stock class alone, and the generic adapter, must agree."""
+
+from __future__ import annotations
+
+import inspect
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dyto.errors import DytoError, ModelError
+from dyto.features import VisualTokens
+from dyto.models.base import VideoModel
+from dyto.models.pixels import Pictures
+from dyto.models.processing import accepted
+
+SIZE = (56, 84)
+"""Height and width of the two pictures of a trial, pixels."""
+
+ALLOWED = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.02}
+"""By how much the logits may differ, in their own deviations: rounding, and what half precision adds to it."""
+
+TYPES = ("mm_token_type_ids", "token_type_ids")
+"""What stock models call the argument that says which places are visual."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a stock model takes visual tokens.
+
+    Attributes:
+        types: The argument by which it is told which places are visual; "" where it need not be told.
+        per_layer: Whether each layer has an embedding of its own, which follows from the ids.
+        added: Whether features are added to the embedding of their placeholder, instead of taking its place.
+        first_axis: 1 where positions of three axes are taken without the places before them.
+    """
+
+    types: str = ""
+    per_layer: bool = False
+    added: bool = False
+    first_axis: int = 0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of a trial.
+
+    Attributes:
+        difference: The largest difference of two logits, in deviations of the stock model's.
+        allowed: The largest that passes.
+        control: That of the same tokens in the reverse order: it must be far larger, or the trial tells nothing.
+        way: How the adapter reads.
+    """
+
+    difference: float
+    allowed: float
+    control: float
+    way: Way
+
+    @property
+    def passed(self) -> bool:
+        """Whether the two agree, and would not if something were wrong."""
+        return self.difference <= self.allowed and self.difference * 4 <= self.control
+
+
+class OnTrial(VideoModel):
+    """A model that reads in one of several ways, and is told by a trial in which.
+
+    Attributes:
+        way: That in which it reads now.
+        image_token: Id of the placeholders of a picture.
+        has_axes: Whether positions have three axes.
+    """
+
+    way: Way
+    image_token: int
+    has_axes: bool
+
+    @abstractmethod
+    def pixels(self, pictures: Pictures) -> dict[str, Any]:
+        """What the image processor makes of pictures, on the device of the tower."""
+
+    @abstractmethod
+    def tokens_of(self, made: dict[str, Any], count: int) -> Tensor:
+        """(B, N, D) tokens that the stock class makes of the pixels of B pictures."""
+
+
+@torch.inference_mode()
+def try_out(model: OnTrial) -> Trial:
+    """Let a stock model read a short prompt with two pictures, alone and by the generic adapter.
+
+    Args:
+        model: The adapter; its `way` is left as the first one in which it agrees with the stock model.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        ModelError: The two differ in every way, or one of them cannot read the prompt.
+    """
+    pictures = list(np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), dtype=np.uint8))
+    kind, asked = type(model.model).__name__, model.tokenize("look at this:", " what is shown there ?")
+    trials: list[Trial] = []
+    failed: Exception | None = None
+    try:
+        expected = _stock(model, pictures, asked.before, asked.after)  # (S, V)
+    except DytoError:
+        raise
+    except Exception as err:
+        raise _unread(model, kind, err) from err
+    deviation = float(expected.std()) or 1.0
+    for way in _ways(model):
+        model.way = way
+        try:
+            whole = _whole(model, pictures)
+            both = [whole, replace(whole, data=whole.data.flip(0))]
+            found = [model.logits(model.prefill(asked.before, own), asked.after) for own in both]
+        except (RuntimeError, ValueError, TypeError, IndexError) as err:  # the stock model takes it otherwise
+            failed = err
+            continue
+        apart = [float((logits - expected).abs().max()) / deviation for logits in found]
+        trials.append(Trial(apart[0], ALLOWED.get(model.dtype, 0.1), apart[1], way))
+        if trials[-1].passed:
+            return trials[-1]
+    if not trials:
+        raise _unread(model, kind, failed) from failed
+    best = min(trials, key=lambda trial: trial.difference)
+    raise ModelError(
+        f"model {model.name} ({kind}) has no adapter here, and read without one its logits differ from those of the "
+        f"stock model by {best.difference:.3g} deviations, expected {best.allowed:g} at most, and a quarter of what "
+        f"tokens in the wrong order make ({best.control:.3g}): it does more with pictures than to put their tokens "
+        "into the prompt; see docs/families.md for an adapter of your own"
+    )
+
+
+def _unread(model: OnTrial, kind: str, err: Exception | None) -> ModelError:
+    said = str(err).strip().partition("\n")[0] or type(err).__name__
+    return ModelError(
+        f"model {model.name} ({kind}) has no adapter here, and without one two pictures could not be read ({said}), "
+        "expected a class that takes what its image processor makes: see docs/families.md for one of your own"
+    )
+
+
+def _stock(model: OnTrial, pictures: list[np.ndarray], before: Tensor, after: Tensor) -> Tensor:
+    """(S, V) logits of the stock model, given ids with placeholders and pixels."""
+    made = model.pixels(pictures)
+    count = model.tokens_of(made, len(pictures)).shape[1]
+    texts = [model._ids_of(text) for text in model.frame_texts(np.zeros(len(pictures)))]
+    places = before.new_full((count,), model.image_token)
+    ids = torch.cat([before, texts[0], places, texts[1], places, texts[2], after])[None]
+    types = (ids == model.image_token).long()
+    call = {**made, **dict.fromkeys(TYPES, types), "attention_mask": torch.ones_like(ids)}
+    logits: Tensor = model.model(input_ids=ids, **accepted(model.model.forward, call)).logits
+    return logits[0, -len(after) :]
+
+
+def _whole(model: OnTrial, pictures: list[np.ndarray]) -> VisualTokens:
+    """All tokens of pictures."""
+    from dyto.strategies.uniform import whole_frames
+
+    features = model.encode(pictures)
+    return whole_frames(features, np.arange(len(pictures)), None, len(pictures) * features.num_patches)
+
+
+def _ways(model: OnTrial) -> Iterator[Way]:
+    """The ways in which a stock model may take visual tokens, the usual ones first."""
+    named = inspect.signature(model.model.forward).parameters
+    per_layer = "per_layer_inputs" in named and hasattr(model.language_model(), "get_per_layer_inputs")
+    axes = (0, 1) if model.has_axes else (0,)
+    for added, first_axis, types in product((False, True), axes, ("", *(name for name in TYPES if name in named))):
+        yield Way(types, per_layer, added, first_axis)
