@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from transformers import PreTrainedConfig
 
 import dyto
 from dyto.models.generic import StockVision
 from dyto.models.pixels import Normalization
 from dyto.models.processing import load_processor
-from dyto.models.stock_classes import family_of
+from dyto.models.stock_classes import family_of, marks_of
 from dyto.prompts import prompt_for
 from forge_stock import KINDS, adapter, tokenizer
 
@@ -131,6 +132,25 @@ def test_a_wrong_place_in_the_prompt_does_not_pass_the_trial(monkeypatch):
     monkeypatch.setattr(StockVision, "positions", counted)
     with pytest.raises(dyto.ModelError, match="logits differ"):
         adapter("GLM-4.6V")
+
+
+@pytest.mark.parametrize(
+    ("config", "named", "words", "expected"),
+    [
+        ({"vision_start_token_id": 3, "vision_end_token_id": 4}, {}, [], ("<|start|>", "<|end|>")),
+        ({"boi_token_index": 3, "eoi_token_index": 4}, {}, ["<img>", "</img>"], ("<|start|>", "<|end|>")),
+        ({"vision_start_token_id": 3}, {}, [], ("", "")),
+        ({}, {"image_start_token": "<image>", "image_end_token": "</image>"}, [], ("<image>", "</image>")),
+        ({}, {}, ["<img>", "</img>"], ("<img>", "</img>")),
+        ({}, {}, ["<img>"], ("", "")),
+    ],
+)
+def test_the_marks_around_a_picture_are_those_that_a_checkpoint_names(config, named, words, expected):
+    own = tokenizer()
+    own.add_tokens(words, special_tokens=True)
+    for name, mark in named.items():
+        setattr(own, name, mark)
+    assert marks_of(PreTrainedConfig(**config), own) == expected
 
 
 # --- from a folder ----------------------------------------------------------------------------------------------

@@ -28,6 +28,9 @@ NEEDS_TRANSFORMERS: dict[str, str] = {
 MARKS = (("vision_start", "vision_end"), ("image_start", "image_end"), ("boi", "eoi"), ("im_start", "im_end"))
 """What configs and tokenizers call the marks around a picture."""
 
+WRITTEN = (("<|vision_start|>", "<|vision_end|>"), ("<|image_start|>", "<|image_end|>"), ("<img>", "</img>"))
+"""Such marks as they are written, where nothing names them but the vocabulary."""
+
 ENDS = ("token_id", "token_index", "id")
 
 GRIDS = ("image_grid_thw", "image_grid_hw", "spatial_shapes", "target_sizes", "image_grids",
@@ -65,7 +68,7 @@ def holder_of(name: str, model: StockModel) -> Any:
 
 
 def marks_of(config: Any, tokenizer: Tokenizer) -> tuple[str, str]:
-    """The marks before and behind a picture, as the config or the tokenizer names them; "" for none."""
+    """The marks before and behind a picture, as the config, the tokenizer or its vocabulary has them; "" for none."""
     for pair in MARKS:
         ids = [
             next((own for end in ENDS if (own := getattr(config, f"{name}_{end}", None)) is not None), None)
@@ -76,7 +79,8 @@ def marks_of(config: Any, tokenizer: Tokenizer) -> tuple[str, str]:
         named = [getattr(tokenizer, f"{name}_token", None) for name in pair]
         if all(named):
             return str(named[0]), str(named[1])
-    return "", ""
+    vocabulary = tokenizer.get_vocab()
+    return next((pair for pair in WRITTEN if vocabulary.keys() >= set(pair)), ("", ""))
 
 
 def patches_of(made: dict[str, Any]) -> tuple[str, tuple[int, int]]:
