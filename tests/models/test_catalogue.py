@@ -45,7 +45,7 @@ def test_the_list_says_what_each_needs_and_nobody_is_told_a_wrong_licence():
     titles, rows = table("models")
     said = {row[0]: dict(zip(titles, row, strict=True)) for row in rows}
     assert list(said) == list(CATALOG)
-    assert said["qwen2.5-vl-3b"]["licence"] == "Qwen Research License, not commercial"
+    assert said["qwen2.5-vl-3b"]["licence"].startswith("Qwen Research License")
     assert said["internvl3-8b"]["licence"].startswith("MIT")
     assert said["smolvlm2-500m"]["on a CPU"] == "4 GB"  # in float32
     assert said["llava-next-34b"]["on a GPU"] == "72 GB"

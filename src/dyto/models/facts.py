@@ -85,13 +85,17 @@ _QWEN25 = (
     "huggingface.co/Qwen/Qwen2.5-VL-3B-Instruct/discussions/12 for the licence of 3B"
 )
 _QWEN3 = "arXiv 2511.21631; huggingface.co/Qwen, licence tags; config.json"
+_QWEN35 = "config.json; 9.65B weights with those of its multi-token prediction: ollama.com, qwen3.5 9b"
 _INTERN3 = (
     "arXiv 2504.10479; OpenGVLab/InternVL, README (MIT); huggingface.co/OpenGVLab, licence tag (apache-2.0, qwen)"
 )
 _INTERN35 = "arXiv 2508.18265; huggingface.co/OpenGVLab, collection InternVL3.5"
 _SMOL = "arXiv 2504.05299; huggingface.co/HuggingFaceTB, model cards"
 _GEMMA3 = "arXiv 2503.19786; ai.google.dev/gemma/terms"
-_GEMMA4 = "ai.google.dev/gemma/docs/core; ai.google.dev/edge/litert-lm/models/gemma-4"
+_GEMMA4 = (
+    "ai.google.dev/gemma/docs/core; ai.google.dev/edge/litert-lm/models/gemma-4; the share of the tower is estimated, "
+    "and with it operations and keys and values"
+)
 
 _VICUNA_7B = Facts(7.06, 6.48, 0.324, CLIP, 1.93, 4096, "2024-01", _NEXT, _LLAVA_TERMS)
 _MISTRAL_7B = Facts(7.57, 6.98, 0.324, CLIP, 0.48, 32768, "2024-01", _NEXT, _LLAVA_TERMS)
@@ -115,7 +119,7 @@ FACTS: dict[str, Facts] = {
     "qwen3-vl-4b": Facts(4.44, 3.63, 0.415, QWEN, 0.54, 262144, "2025-10", _QWEN3),
     "qwen3-vl-8b": Facts(8.77, 6.95, 0.576, QWEN, 0.54, 262144, "2025-10", _QWEN3),
     "qwen3-vl-30b-a3b": Facts(31.07, 2.73, 0.539, QWEN, 0.36, 262144, "2025-10", _QWEN3),
-    "qwen3.5-9b": Facts(9.65, 7.4, 0.576, QWEN, 0.12, 262144, "2026", "config.json; ollama.com, 9.65B"),
+    "qwen3.5-9b": Facts(9.65, 6.92, 0.456, QWEN, 0.12, 262144, "2026", _QWEN35),
     "qwen2.5-vl-3b": Facts(3.75, 2.77, 0.669, QWEN, 0.14, 32768, "2025-01", _QWEN25, stated=128000),
     "qwen2.5-vl-7b": Facts(8.29, 6.53, 0.677, QWEN, 0.21, 32768, "2025-01", _QWEN25, stated=128000),
     "gemma-3-4b": Facts(4.30, 3.21, 0.420, GEMMA, 0.20, 131072, "2025-03", _GEMMA3),
