@@ -59,7 +59,7 @@ def walk(name, whens, command, monkeypatch, folder):
     """Run the blocks of a page in order; files are there from the start."""
     found = blocks(ROOT / "docs" / f"{name}.md")
     monkeypatch.chdir(folder)
-    monkeypatch.delenv("DYTO_MODEL", raising=False)
+    monkeypatch.setenv("DYTO_MODEL", "tiny")  # as docs/ask.md tells who walks through the pages
     monkeypatch.syspath_prepend(str(folder))
     for block in found:
         if block.mark == "file":

@@ -10,6 +10,7 @@ import typer
 from dyto.cli.console import out as console
 from dyto.synthetic.benchmark import CHOICE_FILE, synth_benchmark, synth_video
 from dyto.synthetic.films import REGIMES
+from dyto.synthetic.photo_benchmark import photo_benchmark
 
 app = typer.Typer(
     name="synth", help="Make videos of a world of coloured shapes, whose true answers are known.", no_args_is_help=True
@@ -34,10 +35,21 @@ def benchmark(
     out: Annotated[Path, typer.Option(help="Folder for question files and videos.")],
     split: Annotated[str, typer.Option(help="dev or test; they share no videos.")] = "dev",
     videos: Annotated[int, typer.Option(help="Number of videos of each regime.", min=1)] = 20,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(help="Make films of the photographs in this folder, named by what they show, instead."),
+    ] = None,
 ) -> None:
     """Write the benchmark for `dyto eval synthetic`: videos of every regime, with questions."""
     with console.status("writing") as status:
-        counts = synth_benchmark(split, out, videos, lambda done, every: status.update(f"video {done} of {every}"))
+
+        def told(done: int, every: int) -> None:
+            status.update(f"video {done} of {every}")
+
+        if pictures is None:
+            counts = synth_benchmark(split, out, videos, told)
+        else:
+            counts = photo_benchmark(pictures, split, out, videos, told)
     console.print(
         f"{out / CHOICE_FILE.parts[0]}: {counts['videos']} videos, {counts['choice']} questions with options, "
         f"{counts['free']} for free answers",

@@ -216,11 +216,12 @@ def _is_there(timeline: Timeline, question: Question) -> Reply:
         return Reply(f"no: I do not see {with_article(concept.word)} {_looked(timeline)}", 1 - share, yes=share)
     found = _where(timeline, concept)
     clear = timeline.is_clear(int(timeline.share_of(concept).argmax()))
-    if nouns().guarded[list(concept.classes)].all() or share < (YES if clear else SEEN):
+    if nouns().worn[list(concept.classes)].all() or share < (YES if clear else SEEN):
         text, reason = f"{NOT_SURE}: perhaps {with_article(concept.word)}, {found[0].when}", "it was not seen clearly"
         return Reply(text, share, reason=reason, yes=share, seen=found[:1])
     times = ", ".join(one.when for one in found)
-    sure = "yes: it looks like" if share >= SEEN else "yes, perhaps:"
+    said = share >= SEEN and not nouns().guarded[list(concept.classes)].all()
+    sure = "yes: it looks like" if said else "yes, perhaps:"
     return Reply(f"{sure} {with_article(concept.word)}, {times}", share, yes=max(share, 0.5), seen=found)
 
 

@@ -50,8 +50,8 @@ class Nouns:
         names: Our short name of every class, in the order of the classifier's outputs.
         kinds: Everyday kinds, the narrower before the wider.
         people: Classes of people.
-        guarded: (1000,) classes that are named as a guess only: people, what they wear and hold, and what drawings
-            and pages look like.
+        worn: (1000,) people, and what they wear and hold: never asserted.
+        guarded: (1000,) these, and what drawings and pages look like: never asserted where it was not asked for.
     """
 
     def __init__(self) -> None:
@@ -77,8 +77,10 @@ class Nouns:
         self._longest = max(len(name.split()) for name in self._meant)
         self.people = self._covered(PEOPLE, places)
         worn = self._covered(WORN, places) | {places[name] for name in HELD}
-        self.guarded = np.zeros(CLASSES, np.bool_)
-        self.guarded[[*self.people, *worn, *(places[name] for name in FLAT)]] = True
+        self.worn = np.zeros(CLASSES, np.bool_)
+        self.worn[[*self.people, *worn]] = True
+        self.guarded = self.worn.copy()
+        self.guarded[[places[name] for name in FLAT]] = True
 
     def _covered(self, parts: Iterable[str], places: dict[str, int]) -> frozenset[int]:
         """The classes of synsets and of names."""

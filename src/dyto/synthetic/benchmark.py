@@ -54,7 +54,7 @@ def synth_video(seed: int, out: str | Path, questions: str | Path | None = None,
         _, asked = make_video(path, (303, REGIMES.index(regime), seed), regime)
     records = [_facts(a) for a in asked]
     if questions is not None:
-        _write(Path(questions), records)
+        write_records(Path(questions), records)
     return records
 
 
@@ -108,9 +108,9 @@ def synth_benchmark(
                     open_questions.append({"video_name": name, **common})
                     open_answers.append({"answer": a.answer, "type": a.type, "question_id": common["question_id"]})
             progress(number * len(REGIMES) + place + 1, videos * len(REGIMES))
-    _write(root / CHOICE_FILE, choice)
-    _write(root / QUESTION_FILE, open_questions)
-    _write(root / ANSWER_FILE, open_answers)
+    write_records(root / CHOICE_FILE, choice)
+    write_records(root / QUESTION_FILE, open_questions)
+    write_records(root / ANSWER_FILE, open_answers)
     return {"videos": videos * len(REGIMES), "choice": len(choice), "free": len(open_questions)}
 
 
@@ -130,7 +130,8 @@ def _same_file(source: Path, target: Path) -> None:
             shutil.copyfile(source, half)
 
 
-def _write(path: Path, records: list[Record]) -> None:
+def write_records(path: Path, records: list[Record]) -> None:
+    """Write questions as JSON, whole or not at all."""
     with _telling(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as half:

@@ -44,10 +44,11 @@ def text() -> str:
     """The table and the sources."""
     titles = ["model", "published", "context", "GB, CPU", "GB, GPU", "10^12 operations", *RATES, "licence"]
     lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-    lines += ["| " + " | ".join(row(name)) + " |" for name in CATALOG]
+    known = [name for name in CATALOG if name in FACTS]
+    lines += ["| " + " | ".join(row(name)) + " |" for name in known]
     lines += ["", "Sources:", ""]
-    for source in dict.fromkeys(FACTS[name].source for name in CATALOG):
-        names = ", ".join(f"`{name}`" for name in CATALOG if FACTS[name].source == source)
+    for source in dict.fromkeys(FACTS[name].source for name in known):
+        names = ", ".join(f"`{name}`" for name in known if FACTS[name].source == source)
         lines.append(f"- {names}: {source}")
     return "\n".join(lines)
 
