@@ -121,7 +121,8 @@ def photo_benchmark(
 
 def _choose(rng: np.random.Generator, own: Sequence[Shown]) -> list[Shown]:
     """One to six pictures of different things."""
-    wanted, chosen = int(rng.integers(1, MOST_SHOTS + 1)), []
+    wanted = int(rng.integers(1, MOST_SHOTS + 1))
+    chosen: list[Shown] = []
     for place in rng.permutation(len(own)):
         if len(chosen) < wanted and not any(own[place].what.classes & one.what.classes for one in chosen):
             chosen.append(own[place])
