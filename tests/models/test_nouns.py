@@ -226,3 +226,30 @@ def test_it_states_its_strategy_and_itself(qa, tokens):
     assert document["model"] == "nouns"
     assert document["strategy"] == BoundStrategy(qa.strategy).description
     assert any("1,000 kinds of things" in warning and "--model" in warning for warning in document["warnings"])
+
+
+def test_dyto_ask_takes_it_where_its_extra_is_installed(monkeypatch):
+    from dyto.models import loading
+
+    assert loading.usual_model(None) == "tiny"  # as the tests' own environment says
+    monkeypatch.delenv("DYTO_MODEL")
+    assert loading.usual_model(None) == "nouns"
+    assert loading.usual_model("tiny") == "tiny"
+    monkeypatch.setattr(loading, "can_see", lambda: False)
+    assert loading.usual_model(None) == "tiny"
+
+
+def test_the_command_prints_what_it_knows_and_what_it_does_not(capfd, monkeypatch):
+    from dyto.cli.app import run
+
+    monkeypatch.delenv("DYTO_MODEL")
+    assert run(["ask", str(FILM), "What comes after the panda?"], debug=False) == 0
+    printed = capfd.readouterr()
+    assert "looks like a German shepherd" in printed.out
+    assert "names 1,000 kinds of things" in printed.err.replace("\n", " ")
+    assert run(["ask", str(FILM), "what is there ?", "--model", "tiny", "--eye", "nouns"], debug=False) == 0
+    assert run(["ask", str(FILM), "what is there ?", "--model", "tiny", "--eye", "noun"], debug=False) != 0
+
+
+def test_strategies_are_certified_by_it(nouns):
+    assert dyto.certify("uniform-pool", nouns).passed
