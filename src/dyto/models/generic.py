@@ -18,7 +18,7 @@ from dyto.models.placement import device_of
 from dyto.models.prefix import Prefix
 from dyto.models.processing import PictureProcessor, accepted
 from dyto.models.stock import StockModel, Tokenizer
-from dyto.models.stock_classes import GRIDS, grid_of, holder_of, marks_of, patches_of
+from dyto.models.stock_classes import GRIDS, axes_of, grid_of, holder_of, marks_of, patches_of
 from dyto.models.towers import look
 from dyto.models.trial import OnTrial, Way, try_out
 
@@ -136,23 +136,11 @@ class StockVision(OnTrial):
             patch = torch.from_numpy(video.patch).to(self.device)
         except ValueError as err:
             raise ModelError(f"model {self.name} needs the places of tokens in their frames, but {err}") from err
+        patches = [side * self._factor for side in video.grid]
+        grid = (self._grid_name, [1, *patches] if self._grid_name == GRIDS[0] else patches)
         word = self._ids_of("a")[:1]
-        count, ids, kept = video.grid[0] * video.grid[1], [word], []
-        for run in runs:
-            place = sum(map(len, ids))
-            kept.append(place + torch.arange(len(run.text), device=self.device))
-            ids.append(run.text)
-            if run.tokens.stop > run.tokens.start:
-                kept.append(place + len(run.text) + patch[run.tokens])
-                ids.append(word.new_full((count,), self.image_token))
-        whole = torch.cat([*ids, word])[None]  # the video with all tokens of its key frames, a word before and behind
-        types = (whole == self.image_token).int()
-        patches = [rows * self._factor for rows in video.grid]
-        grids = whole.new_tensor([[1] * (self._grid_name == GRIDS[0]) + patches]).repeat(int(types.sum()) // count, 1)
-        call = {"input_ids": whole, "mm_token_type_ids": types, self._grid_name: grids}
-        rope = self._holder.get_rope_index
-        axes = rope(**accepted(rope, call))[0][:, 0] - 1  # (3, 1 + V + 1)
-        return axes[:, torch.cat(kept)], int(axes[0, -1])
+        axes = axes_of(self._holder.get_rope_index, runs, patch, video.grid, grid, word, self.image_token)
+        return axes[:, :-1], int(axes[0, -1])
 
     def axes(self, positions: Tensor) -> Tensor:
         return positions[self.way.first_axis :]

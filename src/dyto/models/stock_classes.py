@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 import transformers
+from torch import Tensor
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
     MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
@@ -15,6 +18,8 @@ from transformers.models.auto.modeling_auto import (
 from dyto.errors import ModelError
 from dyto.models.chats import OTHER_CHATS
 from dyto.models.families import Family
+from dyto.models.layout import Run
+from dyto.models.processing import accepted
 from dyto.models.stock import StockModel, Tokenizer
 
 NEEDS_TRANSFORMERS: dict[str, str] = {
@@ -110,3 +115,43 @@ def grid_of(made: dict[str, Any], count: int) -> tuple[int, int]:
     if height and count % height == 0 and height * cols == count // height * rows:
         return height, count // height
     return 1, count
+
+
+def axes_of(
+    rope: Callable[..., Any],
+    runs: Sequence[Run],
+    patch: Tensor,
+    tokens: tuple[int, int],
+    grid: tuple[str, list[int]],
+    word: Tensor,
+    image_token: int,
+) -> Tensor:
+    """Positions of three axes of a video's tokens, as a stock class has them for all tokens of its key frames.
+
+    Args:
+        rope: Its `get_rope_index`.
+        runs: The video.
+        patch: (L,) of each visual token the patch of its frame whose place it takes.
+        tokens: Rows and columns of the tokens of a whole frame.
+        grid: The argument by which `rope` is told of the patches of a frame, and its value.
+        word: (1,) id of a word, to stand before the video and behind it.
+        image_token: Id of the placeholders.
+
+    Returns:
+        (3, V + 1) from 0; the last one is where a text goes on.
+    """
+    count, ids, kept = tokens[0] * tokens[1], [word], []
+    for run in runs:
+        place = sum(map(len, ids))
+        kept.append(place + torch.arange(len(run.text), device=word.device))
+        ids.append(run.text)
+        if run.tokens.stop > run.tokens.start:
+            kept.append(place + len(run.text) + patch[run.tokens])
+            ids.append(word.new_full((count,), image_token))
+    whole = torch.cat([*ids, word])[None]
+    types = (whole == image_token).int()
+    grids = word.new_tensor([grid[1]]).repeat(int(types.sum()) // count, 1)
+    call = {"input_ids": whole, "mm_token_type_ids": types, grid[0]: grids}
+    axes: Tensor = rope(**accepted(rope, call))[0][:, 0] - 1  # (3, 1 + whole + 1)
+    kept.append(torch.tensor([whole.shape[1] - 1], device=word.device))
+    return axes[:, torch.cat(kept)]
