@@ -190,7 +190,7 @@ class FrameFeatures:
             side = math.isqrt(n)
             grid = (side, side) if side * side == n else (1, n)
         if grid[0] * grid[1] != n:
-            raise BadFeaturesError(f"grid {grid[0]} x {grid[1]} does not hold the {n} patches of a frame")
+            raise BadFeaturesError(f"grid {grid[0]} x {grid[1]} does not match the {n} patches of a frame")
         number = np.arange(len(x)) if indices is None else per_frame(indices, "indices", np.int64, len(x))
         return cls(
             summary=x[:, 0] if has_cls else patches.mean(1),

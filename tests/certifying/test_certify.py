@@ -78,7 +78,7 @@ def command(small, monkeypatch, capsys):
 def test_the_command_leaves_with_0_for_a_good_strategy_and_with_1_for_a_bad_one(command):
     code, out, _ = command(f"{HERE / 'faulty.py'}:Good")
     assert code == 0
-    assert "nothing was found wrong" in out
+    assert "no fault found" in out
     code, out, _ = command(f"{HERE / 'faulty.py'}:BackwardsInTime")
     assert code == 1
     assert "go back in time" in out

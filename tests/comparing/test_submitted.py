@@ -91,11 +91,11 @@ TAMPERED = {
         lambda rows: rows.__setitem__(slice(None), [r for r in rows if r["place"] != 2]),
         "question 2",
     ),
-    "a row stands there twice": (lambda rows: rows.append(rows[0]), "stands there twice"),
+    "a row stands there twice": (lambda rows: rows.append(rows[0]), "occurs twice"),
     "another option is said to be chosen": (other_choice, "names option"),
-    "another option is said to be right": (other_answer, "is not the one of key"),
-    "another question": (lambda rows: rows[0].update(question="who is there?"), "is not the one of key"),
-    "another key": (lambda rows: [r.update(sample="000000-" + "ab" * 8) for r in rows if r["place"] == 0], "of key"),
+    "another option is said to be right": (other_answer, "does not match key"),
+    "another question": (lambda rows: rows[0].update(question="who is there?"), "does not match key"),
+    "another key": (lambda rows: [r.update(sample="000000-" + "ab" * 8) for r in rows if r["place"] == 0], "match key"),
     "a field is gone": (lambda rows: rows[0].pop("pred"), "KeyError"),
     "a place of its own": (lambda rows: rows[0].update(place=4), "does not belong to place 4"),
     "no rows": (lambda rows: rows.clear(), "there are no rows"),
@@ -135,7 +135,7 @@ def test_a_configuration_must_be_whole_and_the_one_of_the_manifest(compared):
     change_json(compared, "config.json", lambda found: found.update(model="llava-next-34b"))
     assert "another configuration" in check_submission(compared)[0]
     change_json(compared, "config.json", lambda found: found.pop("weights"))
-    assert "does not say weights" in check_submission(compared)[0]
+    assert "lacks weights" in check_submission(compared)[0]
     (compared / "manifest.json").write_text("[")
     assert "manifest.json cannot be read" in check_submission(compared)[0]
 
@@ -164,7 +164,7 @@ def test_a_run_of_one_strategy_is_taken_and_scored_again(world, tmp_path):
 
 def test_what_is_wrong_is_not_taken(compared, tmp_path):
     change_rows(compared, lambda rows: rows.pop(3))
-    with pytest.raises(DatasetError, match="not taken: .*rows are missing"):
+    with pytest.raises(DatasetError, match="not added: .*rows are missing"):
         add_submission(compared, tmp_path / "sent")
     assert not (tmp_path / "sent").exists()
 

@@ -147,7 +147,7 @@ def test_failures_are_told_once_for_all_budgets():
 def test_strategies_that_read_the_same_tokens_are_called_twins():
     same = rows(DYTO, {"a": "11"}, tokens_sha256="uniform")
     _, _, found = tallied((UNIFORM, rows(UNIFORM, {"a": "11"})), (DYTO, same), (EVS, rows(EVS, {"a": "11"})))
-    assert twins(found) == ["uniform and dyto read the same tokens of every video at 40"]
+    assert twins(found) == ["uniform and dyto give the same tokens for every video at 40"]
 
 
 def test_seconds_count_each_question_once_however_often_it_was_rotated():

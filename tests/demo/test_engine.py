@@ -226,7 +226,7 @@ def test_files_over_a_limit_are_refused_before_they_are_decoded(clip):
     for limits, message in [
         (
             DemoLimits(minutes=0.05),
-            r"clip.mp4 lasts 0.108 minutes by its times, expected 0.05 minutes at most: cut out a part$",
+            r"clip.mp4 lasts 0.108 minutes according to its timestamps, expected 0.05 minutes at most: cut out a part$",
         ),
         (DemoLimits(pixels=100), r"clip.mp4 has 96 x 64 pixels, expected 0.0001 megapixels at most: scale it down$"),
     ]:

@@ -95,7 +95,7 @@ def test_positions_can_be_scaled_under_a_device_map(stock):
         ({"model.language": "cpu"}, "unknown part in device_map.*did you mean 'model.language_model'"),
         ({"model.vision_tower": "cpu"}, "gives no device to 'model.image_newline'"),
         ({"": "gpu"}, "device_map puts 'everything' on 'gpu': device 'gpu' is unknown"),
-        ({"lm_head": 77, "": "cpu"}, "device_map puts 'lm_head' on 77: device 'cuda:77' asked for"),
+        ({"lm_head": 77, "": "cpu"}, "device_map puts 'lm_head' on 77: found device 'cuda:77'"),
     ],
 )
 def test_device_maps_that_do_not_fit_are_errors(stock, spread, message):
@@ -226,7 +226,7 @@ def test_flash_attention_is_never_needed_and_asking_for_it_says_what_is_missing(
     with pytest.raises(dyto.ConfigError, match="in float32, expected bfloat16"):
         dyto.load_model("tiny", attn_implementation="flash_attention_2", dtype="float32")
     monkeypatch.setattr("dyto.models.placement.find_device", lambda device: torch.device("cpu"))
-    with pytest.raises(dyto.ConfigError, match="asked for on cpu, expected a CUDA device"):
+    with pytest.raises(dyto.ConfigError, match="found flash_attention_2 on cpu, expected a CUDA device"):
         dyto.load_model("tiny", attn_implementation="flash_attention_2")
 
 

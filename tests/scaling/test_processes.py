@@ -38,7 +38,7 @@ def run(executor, payloads):
 
 def test_workers_that_die_are_replaced_and_a_poison_job_is_recorded(tmp_path):
     found = run(Processes(errands(tmp_path), [None, None]), ["ok", "die", "ok", "die once", "refuse", *["ok"] * 6])
-    assert found[1] == {"failed": f"{DEATHS} workers died of it (by signal 9)"}
+    assert found[1] == {"failed": f"it killed {DEATHS} workers (by signal 9)"}
     assert found[4] == {"error": "ConfigError: budget 1"}
     assert all("by" in found[n] for n in (0, 2, 3, 5, 6, 7, 8, 9, 10))
     assert len(list(tmp_path.glob("1-*"))) == DEATHS

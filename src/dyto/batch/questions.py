@@ -79,7 +79,7 @@ def ask_each(pattern: str, questions: Sequence[str]) -> Table:
     """
     videos = sorted(path for path in glob.glob(pattern, recursive=True) if not path.startswith("."))
     if not videos:
-        raise ConfigError(f"no file fits {pattern!r}: put the pattern in quotes, such as 'videos/**/*.mp4'")
+        raise ConfigError(f"no file matches {pattern!r}: put the pattern in quotes, such as 'videos/**/*.mp4'")
     if not questions:
         raise ConfigError("found --videos without a question, expected one: --question 'what is shown ?'")
     cells = [{"video": video, "question": question} for video in videos for question in questions]
@@ -108,7 +108,7 @@ def _converted(row: Mapping[str, Any]) -> Sample:
             raise ValueError(f"the row has {row[TOO_MANY_CELLS]}")
         sample = _sample(row)
         if not sample.video.strip() or not sample.questions[0].strip():
-            raise ValueError("there is no video, or no question")
+            raise ValueError("the row has no video, or no question")
         if sample.start is not None and sample.end is not None and sample.end <= sample.start:
             raise ValueError(f"the clip ends at {sample.end:g} s, before it begins at {sample.start:g} s")
     except ValueError as err:
@@ -140,5 +140,5 @@ def _seconds(row: Mapping[str, Any], column: str) -> float | None:
     except (TypeError, ValueError) as err:
         raise ValueError(f"{column!r} is {kind_of(cell)}, expected seconds") from err
     if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{column!r} is {value:g}, expected seconds from 0 on")
+        raise ValueError(f"{column!r} is {value:g}, expected 0 seconds or more")
     return value

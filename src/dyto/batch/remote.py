@@ -34,7 +34,7 @@ def check_protocol(name: str, allowed: Sequence[str]) -> None:
     """
     protocol = protocol_of(name)
     if protocol not in allowed:
-        raise UnsafeNameError(f"{name!r} is an address, expected a path: allow these with --remote {protocol}")
+        raise UnsafeNameError(f"{name!r} is an address, expected a path: allow this protocol with --remote {protocol}")
 
 
 @contextmanager
@@ -76,4 +76,4 @@ def _opened(address: str) -> Any:
             f"Fetching {protocol_of(address)} addresses", "fsspec with that protocol", "remote"
         ) from err
     except ValueError as err:
-        raise ConfigError(f"fsspec does not know the protocol of {address}: {err}") from err
+        raise ConfigError(f"fsspec does not support the protocol of {address}: {err}") from err

@@ -45,7 +45,7 @@ def run_batch(
     folders = settings.run_folders()
     if settings.out.exists() and not folders.artifacts.is_dir():
         raise DatasetError(
-            f"{settings.out} is there already and was not written by dyto batch: name another --out, or move it away"
+            f"{settings.out} exists and was not written by dyto batch: name another --out, or move it away"
         )
     questions = table.questions
     settings.check_cache()

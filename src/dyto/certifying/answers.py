@@ -30,7 +30,7 @@ def check_kept(bench: Bench, trials: Sequence[Trial]) -> str:
     strategy = bench.strategy()
     tokens = bench.make_with(strategy, bench.main)
     if tokens.data.requires_grad:
-        raise Fault("the tokens hold gradients, and with them all that they were made of: work under torch.no_grad()")
+        raise Fault("the tokens carry gradients, which keep everything they were made of in memory: work under torch.no_grad()")
     before = snapshot(tokens)
     for frames in bench.others[:2]:
         bench.make_with(strategy, frames)
@@ -50,11 +50,11 @@ def check_batches(bench: Bench, trials: Sequence[Trial]) -> str:
     single = [alone(film, question) for question in QUESTIONS]
     together = attempt("ask_many", lambda: bench.qa().ask_many(film, QUESTIONS, max_new_tokens=NEW_TOKENS))
     if [answer.text for answer in together] != single:
-        raise Fault("questions asked together are answered otherwise than one by one")
+        raise Fault("questions asked together get other answers than one by one")
     pairs = [(film, QUESTION), (other, QUESTION), (film, OTHER_QUESTION)]
     several = attempt("ask_batch", lambda: bench.qa().ask_batch(pairs, max_new_tokens=NEW_TOKENS))
     if [answer.text for answer in several] != [single[0], alone(other, QUESTION), single[1]]:
-        raise Fault("questions about several films together are answered otherwise than one by one")
+        raise Fault("questions about several films get other answers together than one by one")
     return f"{len(together) + len(several)} answers equal to those one by one"
 
 
@@ -66,7 +66,7 @@ def check_cache(bench: Bench, trials: Sequence[Trial]) -> str:
         attempt("writing the tokens to a cache", lambda: cache.save("tokens", tokens))
         loaded = attempt("reading them again", lambda: cache.load("tokens"))
     if loaded is None:
-        raise Fault("tokens written to a cache cannot be read again")
+        raise Fault("tokens written to a cache cannot be read back")
     if found := difference(tokens, loaded):
         raise Fault(f"a cache gives back {found}")
     for name, array in arrays(tokens).items():
@@ -78,5 +78,5 @@ def check_cache(bench: Bench, trials: Sequence[Trial]) -> str:
         for kept in (tokens, loaded, tokens)
     ]
     if len(set(texts)) > 1:
-        raise Fault("tokens from a cache are answered otherwise than fresh ones")
+        raise Fault("tokens from a cache give another answer than fresh ones")
     return "the same tokens and answer from disk"

@@ -98,12 +98,12 @@ def certify(
         if only and name not in {"interface", *only}:
             continue
         if name in TRUE_PROVENANCE and any(c.name == "provenance" and c.outcome == FAILED for c in checks):
-            checks.append(Check(name, SKIPPED, "provenance has to be right first"))
+            checks.append(Check(name, SKIPPED, "provenance must be right first"))
             continue
         checks.append(_outcome(name, check, bench, trials))
         if name == "interface" and checks[-1].outcome == FAILED:
             checks += [
-                Check(other, SKIPPED, "it has to work first") for other in list(CHECKS)[1:] if not only or other in only
+                Check(other, SKIPPED, "it must work first") for other in list(CHECKS)[1:] if not only or other in only
             ]
             break
     return Report(name_of(target), loaded.name, tuple(checks))

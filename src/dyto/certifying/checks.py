@@ -32,7 +32,7 @@ def check_interface(bench: Bench, trials: Sequence[Trial]) -> str:
         if trial.failure:
             raise Fault(f"{trial}: {trial.failure}")
         if trial.budget is None and trial.refusal:
-            raise Fault(f"{trial}: refused without being given a budget: {trial.refusal}")
+            raise Fault(f"{trial}: refused although no budget was set: {trial.refusal}")
     width = bench.model.model.get_input_embeddings().weight.shape[1]
     summary = bench.model.encode(bench.short[1]).summary
     form = summary.dtype, summary.device
@@ -44,7 +44,7 @@ def check_interface(bench: Bench, trials: Sequence[Trial]) -> str:
             raise Fault(f"{trial}: tokens of {found}, expected those of the features, {form[0]} on {form[1]}")
         if not torch.isfinite(tokens.data).all():
             raise Fault(f"{trial}: the tokens hold NaN or infinity")
-    return f"{len(made(trials))} of {len(trials)} calls gave tokens, the others named what they need"
+    return f"{len(made(trials))} of {len(trials)} calls gave tokens, the others said what they need"
 
 
 def check_budget(bench: Bench, trials: Sequence[Trial]) -> str:
@@ -52,7 +52,7 @@ def check_budget(bench: Bench, trials: Sequence[Trial]) -> str:
     for trial, tokens in made(trials):
         allowed = trial.budget or bench.stated
         if allowed is not None and len(tokens) > allowed:
-            raise Fault(f"{trial}: {len(tokens)} tokens where {allowed} were allowed")
+            raise Fault(f"{trial}: {len(tokens)} tokens, expected {allowed} at most")
         if trial.budget is not None and tokens.budget != trial.budget:
             raise Fault(f"{trial}: VisualTokens.budget is {tokens.budget}, expected {trial.budget}")
         whole = len(trial.frames) * bench.num_patches
@@ -60,11 +60,11 @@ def check_budget(bench: Bench, trials: Sequence[Trial]) -> str:
             raise Fault(f"{trial}: VisualTokens.uncompressed is {tokens.uncompressed}, expected {whole}")
     for trial in trials:
         if trial.refusal and not re.search(r"\d", trial.refusal.replace(str(trial.budget), "", 1)):
-            raise Fault(f"{trial}: refused without naming the least budget: {trial.refusal}")
+            raise Fault(f"{trial}: refused without naming the smallest budget: {trial.refusal}")
         if trial.refusal and trial.budget is not None and trial.budget >= bench.num_patches:
             raise Fault(f"{trial}: refused, although a whole frame fits: {trial.refusal}")
     if not bench.takes_budget and bench.stated is None:
-        raise NotExamined("it takes no token_budget and none was stated; it can be compared with nothing")
+        raise NotExamined("it takes no token_budget and none was stated, so it cannot be compared")
     used = [f"{len(tokens)} of {trial.budget}" for trial, tokens in made(trials) if trial.frames is bench.main]
     return f"kept; on {next(iter(bench.films))}: {', '.join(used)}"
 
@@ -74,20 +74,20 @@ def check_no_op(bench: Bench, trials: Sequence[Trial]) -> str:
     for trial, tokens in made(trials):
         allowed = trial.budget or bench.stated
         if allowed is not None and len(tokens) == tokens.uncompressed > allowed:
-            raise Fault(f"{trial}: the {len(tokens)} tokens were left as they were")
+            raise Fault(f"{trial}: the {len(tokens)} tokens were passed through unchanged")
         if len(tokens) > 1 and trial.frames is bench.main and bool((tokens.data == tokens.data[:1]).all()):
             raise Fault(f"{trial}: all {len(tokens)} tokens are the same")
     own = {trial.film: tokens for trial, tokens in made(trials) if trial.budget is None}
     first, second = list(own.values())[:2]
     if first.data.shape == second.data.shape and torch.equal(first.data, second.data):
-        raise Fault("two different films give the same tokens: the video is not looked at")
+        raise Fault("two different films give the same tokens: it ignores the video")
     if not bench.takes_budget and bench.stated is None:
-        raise NotExamined("without a budget there is nothing that it would have to do")
+        raise NotExamined("without a budget it need not change anything")
     if bench.takes_budget:
         counts = {len(tokens) for trial, tokens in made(trials) if trial.frames is bench.main and trial.budget}
         if len(counts) == 1:
             raise Fault(f"{counts.pop()} tokens at every budget: the budget changes nothing")
-    return "fewer tokens where fewer are allowed, other tokens for another film"
+    return "fewer tokens for smaller budgets, other tokens for another film"
 
 
 def check_determinism(bench: Bench, trials: Sequence[Trial]) -> str:
@@ -114,10 +114,10 @@ def check_input(bench: Bench, trials: Sequence[Trial]) -> str:
     for film, frames in [*bench.films.items(), *bench.long.items(), ("7 frames", given)]:
         for name in ("data", "indices", "seconds"):
             if content(getattr(frames, name)) != bench.untouched[film, name]:
-                raise Fault(f"{film}: it changes the {name} of the frames that it is given; copy them first")
+                raise Fault(f"{film}: it changes the {name} of the frames passed to it: copy them first")
     if changed := bench.eye.changed():
-        raise Fault(f"it changes the features of {changed} frames that it is handed; copy them first")
-    return "frames and features are left as they were"
+        raise Fault(f"it changes the features of {changed} frames passed to it: copy them first")
+    return "frames and features are unchanged"
 
 
 def check_question(bench: Bench, trials: Sequence[Trial]) -> str:
@@ -132,7 +132,7 @@ def check_question(bench: Bench, trials: Sequence[Trial]) -> str:
         found = found or difference(one, bench.make(frames, question=None))
         if found:
             raise Fault(
-                f"{len(frames)} frames: another question gave {found}: set uses_question = True, or do not look at it"
+                f"{len(frames)} frames: another question gave {found}: set uses_question = True, or ignore the question"
             )
     return f"declared; another question gave {changes}" if bench.uses_question else "not looked at"
 
@@ -180,7 +180,7 @@ def repeated(tokens: VisualTokens) -> str:
     if not (counts > 1).any():
         return ""
     often = int(np.argmax(counts))
-    return f"token {first[often]} stands there {counts[often]} times"
+    return f"token {first[often]} occurs {counts[often]} times"
 
 
 def check_origin(bench: Bench, trials: Sequence[Trial]) -> str:
@@ -188,7 +188,7 @@ def check_origin(bench: Bench, trials: Sequence[Trial]) -> str:
     from dyto.certifying.marked import MOST_TRACED, untraceable
 
     if bench.other_ways:
-        raise NotExamined(f"it encodes otherwise than frame by frame ({', '.join(sorted(bench.other_ways))})")
+        raise NotExamined(f"it does not encode frame by frame ({', '.join(sorted(bench.other_ways))})")
     count = 0
     n, long = bench.num_patches, [film for film in bench.long.values() if len(film) == LONG[-1]]
     for frames, budget in ((bench.main, None), (bench.short[0], 2 * n + 5), *((film, 5 * n + 1) for film in long)):
@@ -197,7 +197,7 @@ def check_origin(bench: Bench, trials: Sequence[Trial]) -> str:
         lost = untraceable(tokens, marks)
         if lost:
             told = f"token {lost[0]} and {len(lost) - 1} others of {len(tokens)}"
-            raise Fault(f"{len(frames)} frames: {told} are not made of what they name, no more and no less")
+            raise Fault(f"{len(frames)} frames: {told} are not made of exactly the patches that they name")
         count += min(len(tokens), MOST_TRACED)
     return f"{count} tokens are made of the patches that they name"
 
@@ -206,9 +206,9 @@ def check_order(bench: Bench, trials: Sequence[Trial]) -> str:
     """Key frames and tokens stand in the order of time; two pathways may follow one another."""
     for trial, tokens in made(trials):
         if (np.diff(tokens.keyframes.positions) <= 0).any():
-            raise Fault(f"{trial}: key frames are not in the order of time, or stand twice")
+            raise Fault(f"{trial}: key frames are out of order, or occur twice")
     if bench.other_ways & {"encode", "encode_picture"}:
-        raise NotExamined("it composes pictures, in which frames stand side by side; its key frames are in order")
+        raise NotExamined("it composes pictures with frames side by side; its key frames are in order")
     for trial, tokens in made(trials):
         runs = np.split(tokens.keyframe, np.flatnonzero(np.diff(tokens.keyframe) < 0) + 1)
         spans = [int(run[-1] - run[0]) for run in runs]

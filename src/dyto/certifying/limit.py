@@ -66,4 +66,4 @@ def time_limit(seconds: float | None) -> Iterator[None]:
 
 @functools.cache
 def _say_unlimited() -> None:
-    logger.warning("this system has no timer that interrupts a call: one that never returns is waited for")
+    logger.warning("this system has no timer that interrupts a call: a call that never returns blocks the run")

@@ -61,7 +61,7 @@ def check_long(bench: Bench, trials: Sequence[Trial]) -> str:
     for length in LONG:
         _budget_counts([(trial, tokens) for trial, tokens in made(trials) if len(trial.frames) == length])
     _all_places_are_used(bench, trials)
-    return f"films of {' and '.join(map(str, LONG))} frames are looked at from end to end"
+    return f"films of {' and '.join(map(str, LONG))} frames are used from end to end"
 
 
 def _budget_counts(tried: Sequence[tuple[Trial, VisualTokens]]) -> None:
@@ -89,7 +89,7 @@ def _every_scene_counts(bench: Bench) -> None:
                 two = None if one is None else _make(bench, other, budget)
                 if one is not None and two is not None and not difference(one, two):
                     told = Trial(f"{len(frames)} frames of 3 scenes", frames, budget)
-                    raise Fault(f"{told}: the {scene} is exchanged for another, and the tokens are the same")
+                    raise Fault(f"{told}: the {scene} is replaced by another, but the tokens are the same")
 
 
 def _every_third_in_some_order(bench: Bench) -> None:
@@ -108,13 +108,13 @@ def _every_third_in_some_order(bench: Bench) -> None:
         thirds = set((np.concatenate(found) * 3 // length).tolist())
         if len(thirds) < 3:
             missing = ["beginning", "middle", "end"][min({0, 1, 2} - thirds)]
-            raise Fault(f"{length} frames of 3 scenes: nothing of the {missing} is shown, in whatever order they come")
+            raise Fault(f"{length} frames of 3 scenes: nothing of the {missing} is shown, whatever their order")
 
 
 def _no_stretch_left_out(seen: Sequence[Shown], length: int) -> None:
-    """Over all calls together no stretch is left out that is long beside the number of frames that were shown.
+    """Check that all calls together leave no long stretch of the film out.
 
-    So many frames by chance leave a stretch of ln K times their mean distance, and rarely much more.
+    K random frames leave a longest gap of about ln K times their mean distance, and rarely one that is much longer.
     """
     most = max(len(shown.positions) for shown in seen)
     union = np.unique(np.concatenate([shown.positions for shown in seen]))
@@ -126,7 +126,7 @@ def _no_stretch_left_out(seen: Sequence[Shown], length: int) -> None:
     if gaps[worst] > allowed:
         first, last = edges[worst] + 1, edges[worst + 1] - 1
         raise Fault(
-            f"{length} frames: of frames {first} to {last} nothing is ever shown, of others up to {most} frames"
+            f"{length} frames: frames {first} to {last} are never shown, although up to {most} others are"
         )
     for end, gap in (("first", gaps[0]), ("last", gaps[-1])):
         if gap > 5 * mean + 1:
@@ -134,7 +134,7 @@ def _no_stretch_left_out(seen: Sequence[Shown], length: int) -> None:
 
 
 def _no_early_end(seen: Sequence[Shown]) -> None:
-    """Of one who always takes frames at equal distances: they do not end before the film does."""
+    """Check that evenly spaced frames reach both ends of the film."""
     steps = [np.diff(shown.positions) for shown in seen]
     if any(np.ptp(step) > max(2, step.mean() / 8) for step in steps):
         return
@@ -145,8 +145,8 @@ def _no_early_end(seen: Sequence[Shown]) -> None:
         ):
             if left > 1.5 * step.mean() + 2:
                 raise Fault(
-                    f"{shown.trial}: {len(shown.positions)} frames, one of {step.mean():.1f}, but none within {left} "
-                    f"frames {edge}"
+                    f"{shown.trial}: it shows {len(shown.positions)} frames, one in {step.mean():.1f}, but none in the "
+                    f"{left} frames {edge}"
                 )
 
 
@@ -160,7 +160,7 @@ def _last_frames_are_used(seen: Sequence[Shown]) -> None:
         ("last", any(shown.end in shown.positions for shown in seen if shown.end >= FEWEST)),
     ):
         if not used:
-            raise Fault(f"the {name} frame is never shown, of no film, although all others are ({nearly_all[0].trial})")
+            raise Fault(f"the {name} frame of a film is never shown, although all others are ({nearly_all[0].trial})")
 
 
 def _all_places_are_used(bench: Bench, trials: Sequence[Trial]) -> None:
@@ -175,7 +175,7 @@ def _all_places_are_used(bench: Bench, trials: Sequence[Trial]) -> None:
     for name, used, side in (("rows", rows, grid[0]), ("columns", columns, grid[1])):
         missing = side - len(np.unique(used))
         if missing > side // 4:
-            raise Fault(f"{missing} of {side} {name} of patches are never used, in no frame of any film")
+            raise Fault(f"{missing} of {side} {name} of patches are never used in any frame of any film")
 
 
 def exchanged(bench: Bench) -> Iterator[tuple[Frames, dict[str, Frames]]]:

@@ -33,7 +33,7 @@ def check_memory(bench: Bench, trials: Sequence[Trial]) -> str:
     _in_another_thread(bench)
     _with_other_threads(bench)
     again = _once_more(bench, trials)
-    return f"{count} calls on end and {again} repeated in another order gave the same tokens"
+    return f"{count} consecutive calls and {again} repeated in another order gave the same tokens"
 
 
 def _on_end(bench: Bench) -> int:
@@ -87,7 +87,7 @@ def _in_another_thread(bench: Bench) -> None:
     thread.start()
     thread.join(bench.seconds and 2 * bench.seconds)
     if len(found) < len(films) and not any(isinstance(tokens, DytoError) for tokens in found):
-        raise Fault("in another thread it came to no end")
+        raise Fault("in another thread it did not finish")
     for one, other in zip(expected, found, strict=False):
         if isinstance(other, DytoError):
             raise Fault(f"in another thread it failed: {other}")
@@ -144,6 +144,6 @@ def check_kept_all(trials: Sequence[Trial]) -> None:
         if trial.tokens is None:
             continue
         if trial.tokens.data.requires_grad:
-            raise Fault(f"{trial}: the tokens hold gradients: work under torch.no_grad()")
+            raise Fault(f"{trial}: the tokens carry gradients: work under torch.no_grad()")
         if digest(replace(trial.tokens, data=trial.tokens.data.detach())) != trial.digest:
             raise Fault(f"{trial}: the tokens were overwritten by a later call")

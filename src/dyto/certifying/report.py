@@ -50,7 +50,7 @@ class Report:
     def __str__(self) -> str:
         width = max(len(check.name) for check in self.checks)
         lines = [f"{check.name:<{width}}  {check.outcome:<12}  {check.detail}" for check in self.checks]
-        verdict = "nothing was found wrong" if self.passed else f"failed: {', '.join(self.failed)}"
+        verdict = "no fault found" if self.passed else f"failed: {', '.join(self.failed)}"
         return "\n".join([*lines, f"strategy {self.strategy} with model {self.model}: {verdict}"])
 
     def to_dict(self) -> dict[str, Any]:

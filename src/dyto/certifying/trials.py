@@ -252,7 +252,7 @@ class Bench:
 
     @cached_property
     def other_ways(self) -> set[str]:
-        """Methods by which it encodes otherwise than frame by frame."""
+        """Methods by which it does not encode frame by frame."""
         return self.marked(self.main)[0].other_ways
 
     def marked(self, frames: Frames, budget: int | None = None) -> tuple[MarkedModel, VisualTokens]:

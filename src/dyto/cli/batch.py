@@ -18,7 +18,7 @@ from dyto.evaluation.progress import Bars
 Table = Annotated[
     Path | None,
     typer.Argument(
-        help="A table with the columns video and question, and perhaps choices, start, end and key: "
+        help="A table with the columns video and question, and optionally choices, start, end and key: "
         ".jsonl, .json, .csv, .tsv or .parquet.",
         show_default=False,
     ),
@@ -41,19 +41,19 @@ def batch_command(
     table: Table = None,
     out_file: Annotated[Path, typer.Option("--out", help="The table of answers.")] = Path("answers.jsonl"),
     videos: Annotated[
-        options.Text, typer.Option(help="Instead of a table: files by a pattern.", metavar="'DIR/**/*.mp4'")
+        options.Text, typer.Option(help="Instead of a table: files that match a pattern.", metavar="'DIR/**/*.mp4'")
     ] = None,
     question: Annotated[
-        list[str] | None, typer.Option(help="What to ask about each of these files; may be given again.")
+        list[str] | None, typer.Option(help="What to ask about each of these files; repeatable.")
     ] = None,
     video_dir: Annotated[
         Path | None, typer.Option(help="Where relative paths start. (default: the current folder)")
     ] = None,
     remote: Annotated[
         list[str] | None,
-        typer.Option(help="Fetch videos at addresses of this protocol: s3, gs, https.", metavar="PROTOCOL"),
+        typer.Option(help="Download videos from addresses of this protocol: s3, gs, https.", metavar="PROTOCOL"),
     ] = None,
-    prefix: Annotated[str, typer.Option(help="What to put before the names of the columns that are added.")] = "",
+    prefix: Annotated[str, typer.Option(help="Prefix for the names of added columns.")] = "",
     prompt: options.PromptName = None,
     max_new_tokens: options.MaxNewTokens = 128,
     encoding: options.Encoding = None,
@@ -61,7 +61,7 @@ def batch_command(
     fail_on_error: options.FailOnError = None,
     as_json: options.ResultsAsJson = False,
 ) -> None:
-    """Answer a table of questions about many videos; give the same command again to go on after a stop."""
+    """Answer a table of questions about many videos; run the same command again to continue after a stop."""
     from dyto.batch.run import run_batch, summary
     from dyto.batch.settings import BatchSettings
     from dyto.evaluation.outcome import ErrorLimit

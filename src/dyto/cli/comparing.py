@@ -35,26 +35,26 @@ def register(app: typer.Typer) -> None:
 
 def plan_command(
     pilot: Annotated[
-        Path | None, typer.Argument(metavar="[FOLDER]", help="The --out of a comparison.", show_default=False)
+        Path | None, typer.Argument(metavar="[FOLDER]", help="The --out folder of a comparison.", show_default=False)
     ] = None,
-    precision: Annotated[float, typer.Option(help="Points: half the interval, and the difference to find.")] = 2.0,
+    precision: Annotated[float, typer.Option(help="Half the width of the interval, and the difference to find, in points.")] = 2.0,
     margin: Annotated[
-        float, typer.Option(help="Points by which a strategy may be worse and is not called inferior.")
+        float, typer.Option(help="Points by which a strategy may be worse without being inferior.")
     ] = 1.0,
     differ: Annotated[
-        float | None, typer.Option(help="Without a folder: share of questions that one has right and one wrong.")
+        float | None, typer.Option(help="Without a folder: share of questions that only one of two strategies gets right.")
     ] = None,
-    correlation: Annotated[float, typer.Option(help="Of such differences within a video.")] = 0.1,
-    tests: Annotated[int, typer.Option(help="Tests to correct for.", min=1)] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="The plan as JSON on stdout, nothing else.")] = False,
+    correlation: Annotated[float, typer.Option(help="Correlation of such differences within a video.")] = 0.1,
+    tests: Annotated[int, typer.Option(help="Number of tests to correct for.", min=1)] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON on stdout, and nothing else.")] = False,
 ) -> None:
-    """Plan a comparison: how many videos and questions it takes, from an earlier one or from assumptions."""
+    """Plan a comparison: compute how many videos and questions it needs, from an earlier one or from assumptions."""
     from dyto.comparing.power import plan_assumed, plan_of
     from dyto.evaluation.folders import read_json
 
     wanted, allowed = share_of_points("precision", precision), share_of_points("margin", margin)
     if (pilot is None) == (differ is None):
-        raise ConfigError("name the folder of a comparison, or state --differ 0.1 (and --correlation), one of the two")
+        raise ConfigError("expected either the folder of a comparison, or --differ 0.1 (and --correlation): give one of them")
     if pilot is not None:
         planned = plan_of(read_json(pilot / "compare.json"), wanted, margin=allowed)
     else:
@@ -80,14 +80,14 @@ def compare_command(
     strategies: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: names, presets, MODULE:CALLABLE or FILE.py:CALLABLE; all: all with a budget."
+            help="Comma-separated names, presets, MODULE:CALLABLE or FILE.py:CALLABLE; all means all with a budget."
         ),
     ] = "all",
     budgets: Annotated[
-        str, typer.Option(help="Comma-separated: tokens (230), or whole frames (6.4f).")
+        str, typer.Option(help="Comma-separated numbers of tokens (230), or of whole frames (6.4f).")
     ] = "1.6f,3.2f,6.4f,12.8f,25.6f",
     rivals: Annotated[
-        options.Text, typer.Option(help="Simple strategies; the best one is the rival. (default: our list)")
+        options.Text, typer.Option(help="Simple strategies, of which the best is the rival. (default: our list)")
     ] = None,
     rotate: Annotated[bool, typer.Option("--rotate", help="Ask every rotation of the options.")] = False,
     blind: Annotated[bool, typer.Option(help="Also ask without a video.")] = True,
@@ -99,10 +99,10 @@ def compare_command(
         typer.Option(help="Break down by these, such as regime,type or regime+type. (default: what fits)"),
     ] = None,
     margin: Annotated[
-        float, typer.Option(help="Points by which a strategy may be worse and is not called inferior.")
+        float, typer.Option(help="Points by which a strategy may be worse without being inferior.")
     ] = 1.0,
     plan: Annotated[
-        float | None, typer.Option(help="Also plan a run that is precise to so many points.", show_default=False)
+        float | None, typer.Option(help="Also plan a run with this precision, in points.", show_default=False)
     ] = None,
     pictures: Annotated[bool, typer.Option(help="Draw pictures (needs matplotlib).")] = True,
     prompt: options.PromptName = None,
@@ -166,7 +166,7 @@ def compare_command(
 
 
 def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Draw the pictures; where matplotlib is missing, say so and go on without."""
+    """Draw the pictures; if matplotlib is missing, say so and continue without."""
     from dyto.comparing.plots import draw_all
 
     try:
@@ -177,7 +177,7 @@ def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def show(found: Mapping[str, Any], by: Sequence[str] | None = None) -> None:
-    """Print the tables, and below them what a reader must know."""
+    """Print the tables, followed by the notes that a reader needs."""
     from dyto.comparing.report import explanations, headline
     from dyto.comparing.tables import accuracy_table, cost_table, group_tables, groupings, power_table
 
@@ -197,17 +197,17 @@ def show(found: Mapping[str, Any], by: Sequence[str] | None = None) -> None:
     print_table(power_table(found))
     if "plan" in found:
         show_plan(found["plan"])
-    out.print("\nseconds a video, and peak memory", markup=False)
+    out.print("\nseconds per video, and peak memory", markup=False)
     print_table(cost_table(found))
     for text in [*explanations(found), *found["notes"]]:
         out.print(f"- {text}", markup=False)
 
 
 def share_of_points(name: str, points: float) -> float:
-    """Points as a share of 1.
+    """Convert points to a share of 1.
 
     Raises:
-        ConfigError: They are not between 0 and 100.
+        ConfigError: The points are not between 0 and 100.
     """
     if not 0 < points < 100:
         raise ConfigError(f"--{name} {points:g}, expected points: more than 0 and less than 100, such as 2")

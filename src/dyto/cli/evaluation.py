@@ -97,7 +97,7 @@ def evaluate_command(
     out_dir: options.OutFolder = Path("outputs"),
     merge: Annotated[
         list[Path] | None,
-        typer.Option(help="Take over the rows of a shard from this output folder; may be given again.", metavar="DIR"),
+        typer.Option(help="Merge the rows of a shard from this output folder; repeatable.", metavar="DIR"),
     ] = None,
     retry_failed: options.RetryFailed = False,
     fail_on_error: options.FailOnError = None,

@@ -49,7 +49,7 @@ AllowPartial = Annotated[bool, typer.Option("--allow-partial", help="Use the rea
 PromptName = Annotated[Text, typer.Option(help="A prompt from `dyto list prompts`, or a text file.")]
 Without = Annotated[
     list[str] | None,
-    typer.Option(help="Turn a saving off, see `dyto list savings`; all turns all off.", metavar="NAME"),
+    typer.Option(help="Turn off a saving of `dyto list savings`; all turns off all.", metavar="NAME"),
 ]
 Given = Annotated[
     list[str] | None, typer.Option("--saving", help="Set a saving, such as still or similar=2.", metavar="NAME[=VALUE]")
@@ -218,7 +218,7 @@ JudgeOptions = Annotated[JudgeFlags, Flags()]
 
 @dataclass(frozen=True)
 class ScaleFlags:
-    """Who does the work."""
+    """The workers to use."""
 
     workers: Annotated[
         int | None, typer.Option(help="Processes, or workers of the cluster. (default: one for every GPU)")
@@ -232,7 +232,7 @@ class ScaleFlags:
     ] = None
 
     def settings(self) -> dict[str, Any]:
-        """As arguments of `dyto.evaluation.settings.Settings`."""
+        """Return the flags as arguments of `dyto.evaluation.settings.Settings`."""
         return {"workers": self.workers, "ray": self.ray, "gpus_per_worker": self.gpus_per_worker}
 
 

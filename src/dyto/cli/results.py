@@ -1,4 +1,4 @@
-"""`dyto results`: predictions that are sent in, checked and scored again, and the command that makes them."""
+"""The commands `dyto results`: check, score and make submitted predictions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dyto.cli.console import err, out
 from dyto.errors import ConfigError, DatasetError
 
 app = typer.Typer(
-    name="results", help="Check predictions that others send in, and make some to send.", no_args_is_help=True
+    name="results", help="Check submitted predictions, and make some to submit.", no_args_is_help=True
 )
-Root = Annotated[Path, typer.Argument(help="Folder with submissions in or below it.")]
+Root = Annotated[Path, typer.Argument(help="Folder that contains submissions, at any depth.")]
 
 
 @app.command()
 def check(root: Root = Path("results")) -> None:
-    """Check every submission and compute its scores again from its rows; status 1 where anything differs."""
+    """Check every submission and compute its scores again from its rows; exit with status 1 if anything differs."""
     from dyto.comparing.submitted import check_submission, find_submissions
 
     folders = find_submissions(root)
@@ -28,8 +28,8 @@ def check(root: Root = Path("results")) -> None:
     for problem in problems:
         err.print(problem, style="red", markup=False)
     if problems:
-        raise DatasetError(f"{len(problems)} problems in {len(folders)} submissions below {root}: see above")
-    out.print(f"{len(folders)} submissions below {root}: every score is what its rows say", markup=False)
+        raise DatasetError(f"{len(problems)} problems in {len(folders)} submissions below {root}: fix what is listed above")
+    out.print(f"{len(folders)} submissions below {root}: every score follows from its rows", markup=False)
 
 
 @app.command()
@@ -37,7 +37,7 @@ def add(
     run: Annotated[Path, typer.Argument(help="Folder of a run of `dyto eval`, or the --out of `dyto compare`.")],
     to: Annotated[Path, typer.Option(help="Folder of your submissions, such as results/your-name.")],
 ) -> None:
-    """Check a run and copy what is needed of it."""
+    """Check a run and copy what a submission needs."""
     from dyto.comparing.submitted import add_submission
 
     out.print(str(add_submission(run, to)), markup=False)
@@ -54,24 +54,24 @@ def table(root: Root = Path("results"), markdown: Annotated[bool, typer.Option("
 @app.command()
 def fill(
     to: Annotated[Path, typer.Option(help="Folder of your submissions, such as results/your-name.")],
-    hours: Annotated[float, typer.Option(help="End after so long; the same command goes on from there.")],
-    benchmarks: Annotated[str, typer.Option(help="Between commas.")] = "nextqa,videomme,mvbench",
+    hours: Annotated[float, typer.Option(help="Stop after this many hours; run the same command again to continue.")],
+    benchmarks: Annotated[str, typer.Option(help="Comma-separated.")] = "nextqa,videomme,mvbench",
     models: Annotated[
-        str, typer.Option(help="Between commas.")
+        str, typer.Option(help="Comma-separated.")
     ] = "llava-next-vicuna-7b,llava-onevision-7b,qwen2.5-vl-7b",
-    strategies: Annotated[str, typer.Option(help="As dyto compare takes them.")] = "all",
-    budgets: Annotated[str, typer.Option(help="As dyto compare takes them.")] = "1.6f,6.4f",
+    strategies: Annotated[str, typer.Option(help="As in dyto compare.")] = "all",
+    budgets: Annotated[str, typer.Option(help="As in dyto compare.")] = "1.6f,6.4f",
     gt_dir: Annotated[Path, typer.Option(help="Folder of prepared question files.")] = Path("playground/gt_qa_files"),
     data_dir: Annotated[Path, typer.Option(help="Folder of all videos.")] = Path("playground/data"),
     num_frames: Annotated[int, typer.Option("--num-frames", help="Frames to sample.", min=1)] = 100,
     device: options.Device = None,
     dtype: options.Dtype = None,
-    work: Annotated[Path, typer.Option(help="Folder of everything else that is written.")] = Path("outputs/fill"),
+    work: Annotated[Path, typer.Option(help="Folder for all other output.")] = Path("outputs/fill"),
 ) -> None:
-    """Compare all strategies with several models on several benchmarks, for so many hours, and print the table.
+    """Compare all strategies with several models on several benchmarks for some hours, and print the table.
 
-    Every pair of benchmark and model is asked 100 questions before any is asked 400, and so on to all of them. A pair
-    without videos, or whose model cannot be had, is told and left out.
+    Every pair of benchmark and model first answers 100 questions, then every pair answers 400, and so on. A pair whose
+    videos are missing or whose model cannot be loaded is reported and skipped.
     """
     from dyto.comparing.filling import Filling, usual_settings
     from dyto.comparing.filling import fill as fill_in
@@ -83,7 +83,7 @@ def fill(
     filling = Filling(work, to, split_names(benchmarks), split_names(models), strategies, budgets, settings)
     folders = fill_in(filling, hours, told=lambda line: err.print(line, markup=False))
     if not folders:
-        raise DatasetError(f"nothing was asked and nothing written to {to}: what is missing stands above")
+        raise DatasetError(f"nothing was asked, and nothing was written to {to}: see above for what is missing")
     _print(folders, markdown=True)
 
 

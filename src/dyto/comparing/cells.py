@@ -66,7 +66,7 @@ def parse_strategies(text: str) -> list[str]:
     """
     names = split_names(text)
     if not names:
-        raise ConfigError("no strategy named, expected names between commas, such as dyto,uniform")
+        raise ConfigError("no strategy named, expected comma-separated names such as dyto,uniform")
     if "all" in names:
         names[names.index("all") : names.index("all") + 1] = EVERY
     if BASELINE not in names:
@@ -96,7 +96,7 @@ def parse_budgets(text: str, num_patches: int) -> list[tuple[int, str]]:
             raise ConfigError(f"budget {part!r}, expected tokens such as 230, or frames such as 6.4f, at least 1 token")
         found.setdefault(tokens, part if part.endswith("f") else "")
     if not found:
-        raise ConfigError("no budget named, expected numbers between commas, such as 115,230 or 3.2f,6.4f")
+        raise ConfigError("no budget named, expected comma-separated numbers such as 115,230 or 3.2f,6.4f")
     return sorted(found.items())
 
 
@@ -139,4 +139,4 @@ def recorded_cells(rows: Iterable[Mapping[str, Any]]) -> list[Cell]:
 
 
 def _not_here(frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-    raise ConfigError("this strategy was recorded elsewhere and cannot be called: make it with find_strategy")
+    raise ConfigError("this strategy comes from a record and cannot be called: build it with find_strategy")

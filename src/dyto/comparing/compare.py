@@ -179,16 +179,16 @@ def power_notes(tests: Mapping[str, Mapping[str, Mapping[str, Any]]], videos: in
     told = []
     if least_p(videos, count) >= ALPHA:
         told.append(
-            f"With {videos} videos and {count} tests no corrected p can be below {ALPHA}, however large the lead: the "
-            f"least possible is {least_p(videos, count):.3f}. It takes at least {fewest_videos(count)} videos, or "
+            f"With {videos} videos and {count} tests, no corrected p can be below {ALPHA}, however large the lead: the "
+            f"smallest possible is {least_p(videos, count):.3f}. Use at least {fewest_videos(count)} videos, or "
             "fewer tests: name fewer strategies and budgets."
         )
     counts = Counter(line["outcome"] for line in lines)
     outcomes = ", ".join(f"{counts[name]} {name}" for name in ("ahead", "behind", "not inferior", "open"))
     told.append(
         f"Outcomes of {len(lines)} differences: {outcomes}. Ahead and behind: corrected p below {ALPHA}; not inferior: "
-        f"the interval ends above -{100 * margin:g} points; open: anything else. How many videos would tell two "
-        "strategies apart stands in the table of what it would take; --plan 2 plans a run for 2 points."
+        f"the interval lies above -{100 * margin:g} points; open: anything else. The table below it says how many videos "
+        "would tell two strategies apart; --plan 2 plans a run for 2 points."
     )
     return told
 
@@ -199,24 +199,24 @@ def notes(
     """What a reader of the figures must know, besides the alarms."""
     lines = []
     if not {BASELINE, "all"} & {name.strip() for name in contest.strategies.split(",")}:
-        lines.append("uniform was added: no comparison goes without it.")
+        lines.append("uniform was added: every comparison includes it.")
     if left_out:
-        lines.append(f"{left_out} questions are left out, which no strategy could answer (see predictions.jsonl).")
+        lines.append(f"{left_out} questions are left out because no strategy could answer them (see predictions.jsonl).")
     if not contest.blind:
-        lines.append("Asked without the control: that answers depend on the video was not checked.")
+        lines.append("Asked without the control: nothing checks that answers depend on the video.")
     lines += [
-        f"The control has no answer at all ({why}): that answers depend on the video was not checked."
+        f"The control has no answer at all ({why}): nothing checks that answers depend on the video."
         for why in unasked(found)
     ]
     cells = {standing.cell.key for standing in found}
     runs = {line["run"] for line in costs if line["cell"] in cells}
     if len(runs) > 1:
-        lines.append(f"Seconds come from {len(runs)} runs; what else the machine did may have differed between them.")
+        lines.append(f"Seconds come from {len(runs)} runs; the machine may have been busier in some of them.")
     return lines + [f"{twin}." for twin in twins(found)]
 
 
 def __getattr__(name: str) -> Any:
     if name == "Contest":
-        warnings.warn("Contest is called Comparison now", DeprecationWarning, stacklevel=2)
+        warnings.warn("Contest was renamed: use Comparison", DeprecationWarning, stacklevel=2)
         return Comparison
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

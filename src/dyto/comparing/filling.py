@@ -56,7 +56,7 @@ class Filling:
 
     def __post_init__(self) -> None:
         if not self.benchmarks or not self.models:
-            raise ConfigError("no benchmark or no model named, expected names between commas")
+            raise ConfigError("no benchmark or no model named, expected comma-separated names")
 
     def comparison(self, benchmark: str, model: str, limit: int | None) -> Comparison:
         """The comparison of one model on one benchmark."""
@@ -107,11 +107,11 @@ def fill(
                         written[benchmark, model] = add_submission(comparison.out, filling.to)
                     told(f"{name}: {found['questions']} questions about {found['videos']} videos")
                 except TimeIsUp:
-                    told(f"{name}: the time is over; the same command goes on here")
+                    told(f"{name}: the time is over; run the same command again to continue")
                     return list(written.values())
                 except DytoError as err:
                     logger.warning("%s: %s", name, err)
-                    told(f"{name}: left out: {err}")
+                    told(f"{name}: skipped: {err}")
                     failed.add((benchmark, model))
                 gc.collect()
                 if torch.cuda.is_available():

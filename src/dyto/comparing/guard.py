@@ -63,15 +63,14 @@ def _tokens(standing: CellResult) -> Iterator[tuple[str, str]]:
         used = max(row["visual_tokens"] for row in untouched)
         yield (
             "does-nothing",
-            f"IT DOES NOTHING: the tokens of {_videos(len(untouched))} were left as they were, up to {used}, although "
-            f"{budget} were allowed; it is compared with nobody",
+            f"IT DOES NOTHING: it passed on all tokens of {_videos(len(untouched))} (up to {used}) unchanged, although the "
+            f"budget is {budget}; it is not compared",
         )
     elif over:
         used = max(row["visual_tokens"] for row in over.values())
         yield (
             "over-budget",
-            f"OVER ITS BUDGET on {_videos(len(over))}: {used} tokens where {budget} were allowed; it is compared with "
-            "nobody",
+            f"OVER ITS BUDGET on {_videos(len(over))}: it used {used} tokens, but the budget is {budget}; it is not compared",
         )
 
 
@@ -90,7 +89,7 @@ def _same_as_blind(standing: CellResult, blind: CellResult) -> Iterator[tuple[st
     """Strategies whose every answer is that of the model without any video."""
     pairs = [pair for key, rows in standing.rows.items() for pair in _paired(rows, blind.rows.get(key, []))]
     if pairs and all(mine["pred"] == theirs["pred"] for mine, theirs in pairs):
-        yield "blind", f"AS IF BLIND: all {len(pairs)} answers are those that the model gives without any video"
+        yield "blind", f"AS IF BLIND: all {len(pairs)} answers equal those of the model without any video"
 
 
 def _paired(rows: Sequence[Row], others: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
@@ -115,7 +114,7 @@ def twins(standings: Sequence[CellResult]) -> list[str]:
         if seen and standing.cell.budget is not None:
             groups.setdefault((*sorted(seen), ("budget", str(standing.cell.budget))), []).append(standing)
     return [
-        f"{' and '.join(s.cell.strategy for s in same)} read the same tokens of every video at {same[0].cell.budget}"
+        f"{' and '.join(s.cell.strategy for s in same)} give the same tokens for every video at {same[0].cell.budget}"
         for same in groups.values()
         if len(same) > 1
     ]

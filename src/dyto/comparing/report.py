@@ -31,7 +31,7 @@ COMPARED = ("against", "value", "low", "high", "p", "p_holm", "outcome", "videos
 
 def headline(found: Results) -> str:
     """What was compared, in one line."""
-    scored = {"letter": "by the letter or text written", "likelihood": "by the options' likelihood"}
+    scored = {"letter": "by the letter or text that the model writes", "likelihood": "by the options' likelihood"}
     rotated = ", every rotation of the options asked" if found["rotated"] else ""
     how = scored.get(found["scoring"], f"by {found['scoring']}")
     return (
@@ -41,22 +41,22 @@ def headline(found: Results) -> str:
 
 
 def explanations(found: Results) -> list[str]:
-    """How the figures came about."""
+    """Explain how the figures were computed."""
     tests = max((line["tests"] for cell in found["cells"] for line in cell["vs"].values()), default=0)
     rivals = ", ".join(found["rivals"]) or "none"
     told = [
-        "Accuracy in per cent with its 95 % interval over videos. Differences in points, at the same budget and over "
-        "the same questions, with p of the exact permutation test that flips the signs of whole videos, as it is and "
-        f"after Holm's correction for {tests} tests (* below {ALPHA}). The 95 % interval holds what the same test does "
-        f"not refuse: it excludes zero where the first p is at most {ALPHA}, and only there; [{ANYTHING}]: too few "
-        "videos to exclude anything.",
-        f"Best rival: the most accurate simple strategy ({rivals}) at the same budget, where it is not uniform.",
-        "Seconds are means over videos, with all questions about one, of what each strategy would have needed alone: "
+        "Accuracy is a percentage with its 95 % interval over videos. Differences are in points, at the same budget and "
+        "over the same questions. The first p comes from the exact permutation test that flips the signs of whole "
+        f"videos, the second is corrected for {tests} tests by Holm's method (* below {ALPHA}). The 95 % interval "
+        f"contains what the same test does not reject: it excludes zero if, and only if, the first p is at most {ALPHA}. "
+        f"[{ANYTHING}] means that there are too few videos to exclude anything.",
+        f"Best rival: the most accurate simple strategy ({rivals}) at the same budget, if that is not uniform.",
+        "Seconds are means over videos, with all questions about each, of what every strategy would have needed alone: "
         "decoding in full, its own frames' share of the tower, its own selection, merging and answers.",
     ]
     if any(cell["peak_mib"] for cell in found["cells"]):
         told.append(
-            "Memory is the peak of each stage in MiB: of the accelerator, or of the whole process on a CPU; it holds "
+            "Memory is the peak of each stage in MiB: of the accelerator or, on a CPU, of the whole process. It includes "
             "the model and the frames' features, which are kept for all strategies."
         )
     return told

@@ -214,7 +214,7 @@ def _rank_of_cost(line: Mapping[str, Any]) -> int:
             raise TypeError(f"{name} is {line[name]!r}")
     numbers = [line["asked"], *(line["seconds"][stage] for stage in STAGES), *line["peak_mib"].values()]
     if not all(isinstance(number, (int, float)) for number in numbers) or line["asked"] < 1:
-        raise ValueError(f"{numbers} are no costs")
+        raise ValueError(f"found {numbers}, expected costs")
     return -int(line["questions"])
 
 

@@ -103,10 +103,10 @@ def read_rows(folder: Path, name: str = "predictions.jsonl") -> list[Row]:
         rows = [json.loads(line) for line in text.split("\n") if line]
     except (OSError, ValueError, EOFError) as err:
         raise DatasetError(
-            f"{path} cannot be read: {err}; send the file as dyto eval or dyto compare wrote it"
+            f"{path} cannot be read ({err}): submit the file as dyto eval or dyto compare wrote it"
         ) from err
     if not all(isinstance(row, dict) for row in rows):
-        raise DatasetError(f"{path} holds lines that are no JSON objects; send the file as it was written")
+        raise DatasetError(f"{path} contains lines that are not JSON objects: submit the file as it was written")
     return rows
 
 
@@ -114,7 +114,7 @@ def check_submission(folder: Path) -> list[str]:
     """Check one submission and compute its scores again.
 
     Returns:
-        What is wrong, one line each; empty for nothing.
+        The problems found, one line each; empty if there are none.
     """
     try:
         sent = read_submission(folder)
@@ -123,7 +123,7 @@ def check_submission(folder: Path) -> list[str]:
     except DatasetError as err:
         return [str(err)]
     except (LookupError, TypeError, ValueError, AttributeError) as err:
-        return [f"{folder}: a field is missing or of another type: {type(err).__name__}: {err}"]
+        return [f"{folder}: a field is missing or has the wrong type: {type(err).__name__}: {err}"]
 
 
 def _configuration(sent: Submission) -> Iterator[str]:
@@ -131,20 +131,20 @@ def _configuration(sent: Submission) -> Iterator[str]:
     if not sent.compared:
         missing += [name for name in ("strategy",) if name not in sent.config]
     if missing:
-        yield f"config.json does not say {', '.join(missing)}"
+        yield f"config.json lacks {', '.join(missing)}"
         return
     if sent.config["benchmark"] not in BENCHMARKS:
-        yield f"benchmark {sent.config['benchmark']!r} is none of ours"
+        yield f"benchmark {sent.config['benchmark']!r} is not one of ours"
     if sent.manifest["config"] != sent.config:
-        yield "manifest.json holds another configuration than config.json"
+        yield "manifest.json and config.json have different configurations"
     if not re.fullmatch(r"[0-9a-f]{64}", str(sent.manifest["question_file"]["sha256"])):
-        yield "manifest.json names no SHA-256 of the question file"
+        yield "manifest.json lacks the SHA-256 of the question file"
     if not sent.manifest["versions"].get("dyto"):
-        yield "manifest.json names no version of dyto"
+        yield "manifest.json lacks the version of dyto"
 
 
 def _rows(sent: Submission) -> Iterator[str]:
-    """Every row whole, none missing, none twice, and all from the question file that is named."""
+    """Check that every row is complete, none is missing or doubled, and all come from the stated question file."""
     if not sent.rows:
         yield "there are no rows"
         return
@@ -157,7 +157,7 @@ def _rows(sent: Submission) -> Iterator[str]:
             yield f"row {number}: {type(err).__name__}: {err}"
             return
         if row["key"] in keys:
-            yield f"row {number}: the key {row['key']} stands there twice"
+            yield f"row {number}: the key {row['key']} occurs twice"
         keys.add(row["key"])
         sample = row["sample"] if sent.compared else row["key"]
         if not re.fullmatch(rf"{row['place']:06d}-[0-9a-f]{{16}}", sample):
@@ -169,7 +169,7 @@ def _rows(sent: Submission) -> Iterator[str]:
     everything = {place: sample for one in asked.values() for (place, _), sample in one.items()}
     for cell, one in asked.items():
         if one.keys() != set().union(*(other.keys() for other in asked.values())):
-            yield f"rows are missing{' of ' + cell if cell else ''}: {len(one)} of those that others have"
+            yield f"rows are missing{' of ' + cell if cell else ''}: it has {len(one)}, others have more"
     if sorted(everything) != list(range(len(everything))):
         gap = next(place for place in range(len(everything)) if place not in everything)
         yield f"the row of question {gap} is missing"
@@ -179,16 +179,16 @@ def _rows(sent: Submission) -> Iterator[str]:
     if len(everything) == total:
         told = "\n".join(everything[place] for place in range(total)).encode()
         if hashlib.sha256(told).hexdigest()[:16] != sent.config["questions"]:
-            yield "the rows are not those of the question file whose hash config.json has"
+            yield "the rows do not match the hash of the question file in config.json"
 
 
 def _of_question(sent: Submission, row: Row, sample: str) -> str:
-    """What in a row contradicts its question; "" for nothing."""
+    """Say what in a row contradicts its question; "" for nothing."""
     if row["status"] != ANSWERED or sent.benchmark.kind != "choice":
         return ""
     candidates = row["candidates"]
     if not 0 <= row["answer_number"] < len(candidates):
-        return f"option {row['answer_number']} is the true answer, of {len(candidates)}"
+        return f"answer_number is {row['answer_number']}, but there are {len(candidates)} options"
     if sent.config["scoring"] == "letter" and parse_choice(row["pred"], candidates) != row["choice"]:
         return f"{row['pred']!r} names option {parse_choice(row['pred'], candidates)}, not {row['choice']}"
     if row.get("rotation", 0) == 0 and sent.benchmark.name not in WITH_CLIPS:
@@ -196,12 +196,12 @@ def _of_question(sent: Submission, row: Row, sample: str) -> str:
         parts = row["video_name"], questions, row["question_id"], row["answer"], tuple(candidates)
         said = Sample(*parts, row["answer_number"], place=row["place"])
         if said.key != sample:
-            return f"the question is not the one of key {sample}"
+            return f"the question does not match key {sample}"
     return ""
 
 
 def _scores(sent: Submission) -> Iterator[str]:
-    """Where a figure that was sent in is not what the rows say."""
+    """Find submitted figures that differ from what the rows say."""
     yield from _comparison_scores(sent) if sent.compared else _run_scores(sent)
 
 
@@ -227,7 +227,7 @@ def _comparison_scores(sent: Submission) -> Iterator[str]:
     tests = comparisons(scored, questions, sent.said["rivals"], sent.said["margin"])
     found = {(s.cell.strategy, s.cell.budget): s for s in scored}
     if found.keys() != order.keys() or len(scored) != len(order):
-        yield "compare.json has other strategies and budgets than the rows"
+        yield "compare.json and the rows have different strategies or budgets"
         return
     for cell in sent.said["cells"]:
         standing = found[cell["strategy"], cell["budget"]]
@@ -244,36 +244,36 @@ def _part(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _differ(name: str, said: Any, found: Any) -> Iterator[str]:
-    """Where two JSON values differ; numbers may differ by rounding."""
+    """Find where two JSON values differ; numbers may differ by rounding."""
     if isinstance(said, dict) and isinstance(found, dict):
         for key in {**said, **found}:
             yield from _differ(f"{name}.{key}", said.get(key), found.get(key))
     elif isinstance(said, (int, float)) and isinstance(found, (int, float)):
         if not math.isclose(said, found, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
-            yield f"{name} is stated as {said}, and the rows say {found}"
+            yield f"{name} is stated as {said}, but the rows give {found}"
     elif said != found:
-        yield f"{name} is stated as {said!r}, and the rows say {found!r}"
+        yield f"{name} is stated as {said!r}, but the rows give {found!r}"
 
 
 def add_submission(run: Path, to: Path) -> Path:
-    """Copy what a submission needs out of the folder of a run or a comparison, and check it.
+    """Check the folder of a run or a comparison, and copy what a submission needs.
 
     Args:
         run: A folder with `manifest.json`, of `dyto eval` or `dyto compare`.
-        to: Under this folder, by the names of benchmark and configuration.
+        to: The folder for submissions; subfolders are named after the benchmark and the configuration.
 
     Returns:
         The folder of the submission.
 
     Raises:
-        DatasetError: The run is not complete, or something is wrong with it; then nothing is written.
+        DatasetError: The run is incomplete or a check failed; nothing is written.
     """
     if problems := check_submission(run):
         told = "; ".join(problems[:5])
-        raise DatasetError(f"not taken: {told}: finish the run with the same command, and add it then")
+        raise DatasetError(f"not added: {told}: finish the run with the same command, then add it")
     sent = read_submission(run)
     if sent.said.get("complete") is False:
-        raise DatasetError(f"not taken: {run} is not finished: give the same command again, and add it then")
+        raise DatasetError(f"not added: {run} is not finished: run the same command again, then add it")
     name = re.sub(r"[^\w.-]+", "_", sent.config["model"].rpartition("/")[2] if sent.compared else run.name)
     folder = to / sent.config["benchmark"] / name
     for part in ("config.json", "manifest.json"):
@@ -290,7 +290,7 @@ def add_submission(run: Path, to: Path) -> Path:
 
 
 def table_of(folders: Sequence[Path]) -> tuple[list[str], list[list[str]]]:
-    """A table of all submissions, computed from their rows, ready to paste.
+    """Make a table of all submissions from their rows, ready to paste.
 
     Returns:
         Headings, and rows of cells.

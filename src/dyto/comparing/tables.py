@@ -221,11 +221,11 @@ def plan_table(planned: Line) -> Table:
 
 
 def plan_notes(planned: Line) -> list[str]:
-    """How a plan is to be read."""
+    """Explain how to read a plan."""
     return [
-        f"Videos, and in brackets questions in all. A difference of this size is found after correction for "
-        f"{planned['tests']} tests, and a strategy that is just as good is shown to be not inferior, in 80 % of such "
-        "runs. Of two pairs the first is the one that varies most: what suffices for it suffices for all.",
+        f"Numbers of videos, with all questions in brackets. In 80 % of such runs, a difference of this size is found "
+        f"after correction for {planned['tests']} tests, and an equally good strategy is shown to be not inferior. If "
+        "there are two pairs, the first is the one that varies most: what suffices for it suffices for all.",
     ]
 
 

@@ -93,9 +93,9 @@ class RunFolders:
             give_up, told = time.monotonic() + seconds, False
             while not claims.take(0, shared=shared):
                 if time.monotonic() > give_up:
-                    raise DatasetError(f"another process is {what} in {self.artifacts}: wait until it is done")
+                    raise DatasetError(f"another process is {what} in {self.artifacts}: wait until it ends")
                 if not told and seconds > TELLING_SECONDS:
-                    logger.warning("another process is %s in %s: waiting until it is done", what, self.artifacts)
+                    logger.warning("another process is %s in %s: waiting until it ends", what, self.artifacts)
                     told = True
                 time.sleep(0.05)
             yield
@@ -134,8 +134,8 @@ class RunFolders:
             if questions is not None and there.get("questions") != wanted.get("questions"):
                 differences.append(self._other_questions(questions))
             raise DatasetError(
-                f"{self.artifacts} holds results of another configuration: {'; '.join(differences)}. "
-                "Give this run another --name or --out, or delete that folder"
+                f"{self.artifacts} contains results of another configuration: {'; '.join(differences)}: "
+                "give this run another --name or --out, or delete that folder"
             )
         return True
 
@@ -151,7 +151,7 @@ class RunFolders:
             if row.get("sample", row["key"]) != sample.key:
                 now = unanswered(questions.benchmark, sample, "bad_row", "")
                 parts = {name: row[name] for name in _OF_A_QUESTION}, {name: now[name] for name in _OF_A_QUESTION}
-                told = "; ".join(_differences(*parts)) or "its options or its place in the video are others"
+                told = "; ".join(_differences(*parts)) or "its options or its place in the video changed"
                 return f"the first question that differs is number {row['place'] + 1} of {questions.path}: {told}"
         before = self._noted().get("question_file", {}).get("rows", "another number of")
         return f"{questions.path} has {len(questions.samples)} questions, and had {before}"
@@ -241,7 +241,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as err:
-        raise DatasetError(f"{path} cannot be read: {err}; is this a results folder of `dyto eval`?") from err
+        raise DatasetError(f"{path} cannot be read ({err}): give a results folder of `dyto eval`") from err
     if not isinstance(value, dict):
         raise DatasetError(f"{path} holds {type(value).__name__}, expected an object")
     return value

@@ -71,7 +71,7 @@ class Journal:
                 self._read(path)
             except OSError as err:
                 if path not in self._unreadable:
-                    logger.warning("%s cannot be read (%s): what it may hold is done again", path, err.strerror)
+                    logger.warning("%s cannot be read (%s): its work is done again", path, err.strerror)
                 self._unreadable.add(path)
         return self._rows.keys()
 
@@ -98,7 +98,7 @@ class Journal:
                 row = _parse(line)
                 entry = (self._rank(row), line)
             except (ValueError, LookupError, TypeError, RecursionError):
-                logger.warning("%s: a damaged line of %d bytes is ignored and done again", path, len(raw))
+                logger.warning("%s: skipping a damaged line of %d bytes; its work is done again", path, len(raw))
                 continue
             self._rows[row["key"]] = min(entry, self._rows.get(row["key"], entry))
 
@@ -173,13 +173,13 @@ class Journal:
 def _parse(line: str) -> dict[str, Any]:
     row = json.loads(line)
     if not isinstance(row, dict) or not isinstance(row.get("key"), str):
-        raise ValueError("it is no object with a key")
+        raise ValueError("it is not an object with a key")
     return row
 
 
 @functools.cache
 def _say_once(reason: str) -> None:
-    logger.warning("no file locks here (%s): two runs at once may do work twice", reason)
+    logger.warning("no file locks on this system (%s): two simultaneous runs may do the same work twice", reason)
 
 
 class Claims:

@@ -170,7 +170,7 @@ class Run:
         for name, value in first.about["config"].items():
             if ready.about["config"][name] != value:
                 raise DatasetError(
-                    f"worker {ready.worker} on {ready.machine.node} has {name} {ready.about['config'][name]!r}, and "
+                    f"worker {ready.worker} on {ready.machine.node} has {name} {ready.about['config'][name]!r}, but "
                     f"{first.worker} on {first.machine.node} has {value!r}, expected the same: give all machines the "
                     "same model"
                 )

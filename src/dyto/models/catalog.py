@@ -37,7 +37,7 @@ _KNOWN = {name: entry for family in FAMILIES.values() for name, entry in family.
 CATALOG: dict[str, ModelEntry] = {
     "tiny": ModelEntry("", 0.0, "Apache-2.0", "ships with the package; knows synthetic shapes only", "its makers"),
     "nouns": ModelEntry(
-        "", 0.0, "Apache-2.0", "with the extra see; names 1,000 kinds of things in real videos", "its makers"
+        "", 0.0, "Apache-2.0", "needs the extra see; names 1,000 kinds of things in real videos", "its makers"
     ),
     **{name: _KNOWN[name] for name in sorted(_KNOWN, key=lambda name: first_to_try(name, _KNOWN[name].size))},
 }

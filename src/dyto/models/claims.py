@@ -94,7 +94,7 @@ def checked_claims(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
         >>> checked_claims("m", {"text_config": {"hidden_size": 10**9}})
         Traceback (most recent call last):
         dyto.errors.ModelError: config.json of model m says text_config.hidden_size = 1000000000, expected 1 to \
-1048576 numbers a token: download it again, or take another checkpoint
+1048576 numbers a token: download it again, or use another checkpoint
     """
     found: dict[str, Any] = _checked(name, (), dict(config))
     _check_quantization(name, found.get("quantization_config"))
@@ -164,5 +164,5 @@ def _refused(name: str, path: tuple[str, ...], value: Any, expected: str) -> Mod
     shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
     return ModelError(
         f"config.json of model {name} says {'.'.join(path)[:100]} = {shown}, expected {expected}: "
-        "download it again, or take another checkpoint"
+        "download it again, or use another checkpoint"
     )

@@ -31,7 +31,7 @@ def can_compile(device_type: str) -> bool:
         torch.compile(lambda x: x + 1)(torch.zeros(1, device=device_type))
     except Exception as err:  # noqa: BLE001 - for any error the answer is no
         reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
-        log.warning("nothing is compiled, since torch cannot here (%s): the saving 'compiled' does nothing", reason)
+        log.warning("torch cannot compile on this machine (%s): the saving 'compiled' has no effect", reason)
         return False
     return True
 
@@ -50,7 +50,7 @@ def compile_errors() -> Iterator[None]:
             raise
         reason = str(err).strip().partition("\n")[0]
         raise ModelError(
-            f"torch cannot compile this model ({reason}), expected that it can: leave out the saving 'compiled'"
+            f"torch cannot compile this model ({reason}): leave out the saving 'compiled'"
         ) from err
 
 

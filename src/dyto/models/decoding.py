@@ -62,9 +62,9 @@ def check_generation(max_new_tokens: int, options: Mapping[str, Any] | None) -> 
     known = [key for key in vars(GenerationConfig()) if key not in elsewhere and not key.startswith("_")]
     for key in options or {}:
         if key in SET_OTHERWISE:
-            raise ConfigError(f"generation option {key!r} given, expected it as an argument of its own: move it there")
+            raise ConfigError(f"generation option {key!r} given, expected a separate argument: move it there")
         if key in UNSUPPORTED:
-            raise ConfigError(f"generation option {key!r} is not supported, expected one text an answer: leave it out")
+            raise ConfigError(f"generation option {key!r} is not supported, because each question gets one answer: leave it out")
         if key not in known:
             raise unknown("generation option", key, known)
     return dict(options or {})

@@ -38,5 +38,5 @@ def with_deep(tokens: VisualTokens, seen: Sequence[FrameFeatures]) -> VisualToke
                 raise ConfigError(f"this model needs the patches that each token stands for, but {err}") from err
     raise ConfigError(
         "this model needs the patches that each token stands for, but the strategy did not encode its key frames as "
-        "frames: take another strategy, or set `VisualTokens.deep` in it with `FrameFeatures.deep_of`"
+        "frames: use another strategy, or let it set `VisualTokens.deep` with `FrameFeatures.deep_of`"
     )

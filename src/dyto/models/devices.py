@@ -65,7 +65,7 @@ def find_device(device: str | None) -> torch.device:
         raise ConfigError(f"device {device!r} is unknown, expected {EXPECTED}") from err
     if found.type in ACCELERATORS and (found.index or 0) >= (there := count(found.type)):
         raise ConfigError(
-            f"device {device!r} asked for, but this machine has {there} {found.type.upper()} devices: use {best_kind()}"
+            f"found device {device!r}, but this machine has {there} {found.type.upper()} devices: use {best_kind()}"
         )
     try:
         torch.zeros(1, device=found).item()

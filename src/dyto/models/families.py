@@ -141,7 +141,7 @@ FAMILIES: dict[str, Family] = {
         HALF,
         models={
             "qwen3-vl-30b-a3b": ModelEntry(
-                "Qwen/Qwen3-VL-30B-A3B-Instruct", 62.1, _APACHE, "experts, of which 3B read a token; 256k context"
+                "Qwen/Qwen3-VL-30B-A3B-Instruct", 62.1, _APACHE, "experts, 3B active per token; 256k context"
             ),
         },
     ),

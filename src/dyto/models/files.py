@@ -90,7 +90,7 @@ def check_bytes(source: str, file: Path) -> None:
     if size > most:
         raise ModelError(
             f"{file.name} of model {source} has {size / 2**20:.0f} MiB, expected {most >> 20} MiB at most: "
-            "download it again, or take another checkpoint"
+            "download it again, or use another checkpoint"
         )
 
 

@@ -53,7 +53,7 @@ def check_weights(source: str, model: StockModel) -> None:
     if name is None:
         return
     too_large = model.dtype == torch.float16 and not torch.isnan(model.get_parameter(name)).any()
-    rest = "or it is too large for float16: set dtype to bfloat16 or float32" if too_large else "or take another"
+    rest = "or it is too large for float16: set dtype to bfloat16 or float32" if too_large else "or use another"
     raise BadFeaturesError(
         f"weight {name} of model {source} holds NaN or infinity, expected numbers: download the checkpoint again, "
         f"{rest}"
@@ -95,7 +95,7 @@ def cause(model: StockModel) -> str:
     """
     name = bad_weight(model)
     if name is not None:
-        return f"its weight {name} holds some; download the checkpoint again, or take another"
+        return f"its weight {name} holds some; download the checkpoint again, or use another"
     dtype = str(model.dtype).removeprefix("torch.")
     other = {"float16": "bfloat16 or float32", "bfloat16": "float32"}.get(dtype)
     return f"it overflows in {dtype}; set dtype to {other}" if other else f"they are too large for {dtype}; try another"

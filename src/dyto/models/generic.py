@@ -67,10 +67,10 @@ class StockVision(OnTrial):
         self._start, self._end = marks_of(config, tokenizer)
         self.image_size, self.num_patches = AtMost(LARGEST), LARGEST
         self.trial = try_out(self)
-        told = f"a model of type {config.model_type!r} has no adapter of its own here: a short trial with two pictures"
+        told = f"model type {config.model_type!r} has no adapter of its own: in a short trial with two pictures, it"
         self.notices = (
             *self.notices,
-            f"{told} agreed with its stock class; its chat format is taken for {self.chat!r}",
+            f"{told} agreed with its stock class; its chat format is assumed to be {self.chat!r}",
         )
 
     def language_model(self) -> Any:
@@ -117,8 +117,8 @@ class StockVision(OnTrial):
         features = features.flatten(0, -2).to(self.device, self.dtype)  # (B * N, D)
         if len(features) % count:
             raise ModelError(
-                f"model {self.name} makes {len(features)} tokens of {count} pictures, expected as many of each: "
-                "its pictures are cut into tiles, or packed otherwise; this family needs an adapter of its own"
+                f"model {self.name} makes {len(features)} tokens of {count} pictures, expected equally many of each: "
+                "it cuts pictures into tiles, or packs them; write an adapter as docs/families.md describes"
             )
         if self.way.added:
             mark = torch.tensor(self.image_token, device=self.device)

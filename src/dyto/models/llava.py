@@ -44,7 +44,7 @@ class LlavaTower(FrameTower):
         if vision.model_type not in self.towers:
             raise ModelError(
                 f"model {name} has a tower of type {vision.model_type!r}, expected "
-                f"{' or '.join(map(repr, self.towers))}: take a checkpoint of `dyto list models`"
+                f"{' or '.join(map(repr, self.towers))}: use a checkpoint of `dyto list models`"
             )
         self.has_cls = self.towers[vision.model_type]
         strategy = getattr(model.config, "vision_feature_select_strategy", None)

@@ -264,7 +264,7 @@ class NounsModel(FrameTower):
 
 def _read(prefix: Prefix) -> Timeline:
     if not isinstance(prefix, NounsPrefix) or prefix.timeline is None:
-        raise ConfigError("the prefix is of another model, expected one of nouns: encode the video with this model")
+        raise ConfigError("found the prefix of another model, expected one of nouns: encode the video with this model")
     return prefix.timeline
 
 
@@ -289,5 +289,5 @@ def load_nouns(placement: Placement, factor: float) -> NounsModel:
         raise ConfigError(f"dtype {placement.dtype} was given, but model nouns computes in float32: leave it out")
     tokenizer = build_tokenizer()
     net = NounsNet(load_eye().net, tokenizer).to(placement.device).eval()
-    note = f"names 1,000 kinds of things and no people; for anything more pass --model {smallest_real_model()}"
+    note = f"recognises 1,000 kinds of things, but no people; for anything else pass --model {smallest_real_model()}"
     return NounsModel(net, tokenizer, (note,))

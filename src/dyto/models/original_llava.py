@@ -98,7 +98,7 @@ def stock_config(folder: str, config: Mapping[str, Any]) -> LlavaNextConfig | Ll
             raise ModelError(
                 f"config.json of checkpoint {folder} says {key} = {config[key]!r}, expected "
                 f"{' or '.join(repr(value) for value in known if value is not None) or 'none'}: this kind of LLaVA "
-                "is not known here, take a checkpoint of `dyto list models`"
+                "is not supported, use a checkpoint of `dyto list models`"
             )
     said = " ".join([config.get("model_type", ""), *config.get("architectures", [])]).lower()
     language = next((kind for name, kind in _LANGUAGES.items() if name in said), LlamaConfig)

@@ -48,8 +48,8 @@ def vision_config(folder: Path, config: Mapping[str, Any]) -> CLIPVisionConfig |
     shapes = _shapes(folder)
     if not shapes:
         raise ModelError(
-            f"checkpoint {folder} has no weights of a vision tower ({TOWER}...), expected them beside the language "
-            "model as in llava-v1.6: take that version, or one converted to the Hugging Face layout"
+            f"checkpoint {folder} has no weights of a vision tower ({TOWER}...), expected them next to the "
+            "language model as in llava-v1.6: use that version, or one converted to the Hugging Face layout"
         )
     has_cls = "embeddings.class_embedding" in shapes
     try:
@@ -97,7 +97,7 @@ def _side(folder: Path, name: str, said: Mapping[str, Any], patches: int, patch:
     rows = round(patches**0.5)
     if rows * rows != patches:
         raise ModelError(
-            f"the tower of checkpoint {folder} has {patches} patches, expected a square: take another checkpoint"
+            f"the tower of checkpoint {folder} has {patches} patches, expected a square: use another checkpoint"
         )
     called = re.search(SIDES, name)
     for side in (said.get("image_size"), int(called[2]) if called and int(called[1]) == patch else None):
@@ -111,7 +111,7 @@ def _shapes(folder: Path) -> dict[str, list[int]]:
     shapes: dict[str, list[int]] = {}
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        raise ModelError(f"checkpoint {folder} has no *.safetensors: pickled weights are never read, convert them")
+        raise ModelError(f"checkpoint {folder} has no *.safetensors: pickled weights are never read; convert them")
     for path in files:
         check_head(str(folder), path)
         try:

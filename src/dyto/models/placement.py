@@ -192,13 +192,13 @@ def _check_attention(name: str | None, placement: Placement) -> None:
         return
     from transformers.utils import is_flash_attn_2_available
 
-    rest = "leave attn_implementation out: SDPA, the default, has kernels of the same kind"
+    rest = "leave attn_implementation out: SDPA, the default, has similar kernels"
     if placement.device.type != "cuda":
-        raise ConfigError(f"flash_attention_2 asked for on {placement.device}, expected a CUDA device: {rest}")
+        raise ConfigError(f"found flash_attention_2 on {placement.device}, expected a CUDA device: {rest}")
     if not is_flash_attn_2_available():
         raise ConfigError(
-            "flash_attention_2 asked for, but the package flash-attn is not installed or too old: "
+            "flash_attention_2 needs the package flash-attn, which is not installed or too old: "
             f"pip install flash-attn --no-build-isolation, or {rest}"
         )
     if placement.dtype == torch.float32:
-        raise ConfigError(f"flash_attention_2 asked for in float32, expected bfloat16 or float16: set dtype, or {rest}")
+        raise ConfigError(f"found flash_attention_2 with float32, expected bfloat16 or float16: set dtype, or {rest}")

@@ -57,8 +57,8 @@ def load_processor(name: str, source: str, revision: str | None, model_type: str
     if kind is None:
         needed = known.get("torchvision") or stated or "an image processor"
         raise ModelError(
-            f"model {name} takes what {needed} makes of pictures, which needs torchvision, expected that it is there: "
-            f"pip install torchvision, or take a model of another type than {model_type!r}"
+            f"model {name} needs {needed}, which needs torchvision, which is not installed: pip install torchvision, "
+            f"or use a model of another type than {model_type!r}"
         )
     _check_size(name, settings)
     made = kind.from_dict(checked_claims(name, settings))
@@ -81,7 +81,7 @@ def _check_size(name: str, settings: Mapping[str, Any]) -> None:
         if key in most and isinstance(value, int) and value > most[key]:
             raise ModelError(
                 f"preprocessor_config.json of model {name} says {key} = {value}, expected {most[key]} at most: "
-                "download it again, or take another checkpoint"
+                "download it again, or use another checkpoint"
             )
 
 

@@ -90,7 +90,7 @@ def check_reach(name: str, model: StockModel) -> None:
         every = sum(weight.numel() for weight in language.parameters()) - words
         if linear < LEAST_SHARE * every:
             raise ConfigError(
-                f"quantization {name} asked for, but it reaches {linear / max(1, every):.0%} of this language model: "
-                "its experts are no linear layers, and stay as they are: use device_map='auto', or a checkpoint that "
-                "is quantized already"
+                f"found quantization {name}, which reaches only {linear / max(1, every):.0%} of this language model, "
+                f"expected {LEAST_SHARE:.0%} or more: its experts are not linear layers; use device_map='auto', or a "
+                "checkpoint that is already quantized"
             )

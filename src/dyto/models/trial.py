@@ -131,18 +131,18 @@ def try_out(model: OnTrial) -> Trial:
         raise _unread(model, kind, failed) from failed
     best = min(trials, key=lambda trial: trial.difference)
     raise ModelError(
-        f"model {model.name} ({kind}) has no adapter here, and read without one its logits differ from those of the "
-        f"stock model by {best.difference:.3g} deviations, expected {best.allowed:g} at most, and a quarter of what "
-        f"tokens in the wrong order make ({best.control:.3g}): it does more with pictures than to put their tokens "
-        "into the prompt; see docs/families.md for an adapter of your own"
+        f"model {model.name} ({kind}) has no adapter here, and without one its logits differ from the stock model's by "
+        f"{best.difference:.3g} deviations, expected {best.allowed:g} at most, and at most a quarter of the difference "
+        f"that shuffled tokens make ({best.control:.3g}): the model does more with pictures than put their tokens into "
+        "the prompt; write an adapter as docs/families.md describes"
     )
 
 
 def _unread(model: OnTrial, kind: str, err: Exception | None) -> ModelError:
     said = str(err).strip().partition("\n")[0] or type(err).__name__
     return ModelError(
-        f"model {model.name} ({kind}) has no adapter here, and without one two pictures could not be read ({said}), "
-        "expected a class that takes what its image processor makes: see docs/families.md for one of your own"
+        f"model {model.name} ({kind}) has no adapter here, and without one it could not read two pictures ({said}), "
+        "expected a class that accepts what its image processor makes: write an adapter as docs/families.md describes"
     )
 
 

@@ -45,7 +45,7 @@ def weight_files(source: str, revision: str | None) -> list[Path]:
         if index is None:
             raise ModelError(
                 f"model {source} cannot be loaded: it has neither {WHOLE} nor {INDEX}, expected weights as "
-                "*.safetensors (pickled weights are never read): convert them, or take another checkpoint"
+                "*.safetensors (pickled weights are never read): convert them, or use another checkpoint"
             )
         files = _shards(source, revision, _named(source, index))
     for file in files:
@@ -139,7 +139,7 @@ def check_sizes(source: str, skeleton: Any, files: Iterable[Path], placement: Pl
     if count * LEAST_BYTES[quantized] > held:
         raise ModelError(
             f"config.json of model {source} describes {_giga(count)} weights, but its files hold {_giga(held)} "
-            "bytes, expected a byte for each at least: download it again, or take another checkpoint"
+            "bytes, expected a byte for each at least: download it again, or use another checkpoint"
         )
     if placement.is_settled:  # spread over devices and the disk, or smaller than computed here
         return

@@ -107,8 +107,8 @@ class Driver:
                         self._idle[name] = None  # at the end of the line
                 if not self._workers and (self._open or not self._first):
                     raise ModelError(
-                        f"all workers died ({self._why or 'without a word'}): what is recorded is safe, give the same "
-                        "command again"
+                        f"all workers died ({self._why or 'for no known reason'}): the recorded answers are safe, run "
+                        "the same command again"
                     )
         finally:
             self.executor.close()
@@ -187,10 +187,10 @@ class Driver:
                 self._suspects.append(number)
         lives = worker.deaths + 1
         if lives >= LIVES and not worker.held:
-            logger.warning("worker %s died %d times in a row and is not started again: %s", worker.name, lives, why)
+            logger.warning("worker %s died %d times in a row and will not be restarted: %s", worker.name, lives, why)
             del self._workers[worker.name]
             return
-        logger.warning("worker %s died and is started again: %s", worker.name, why)
+        logger.warning("worker %s died and is being restarted: %s", worker.name, why)
         self._workers[worker.name] = _Worker(worker.name, worker.machine, deaths=0 if worker.held else lives)
         self.executor.restart(worker.name)
 
@@ -198,10 +198,10 @@ class Driver:
         self._poisonous += 1
         if self._poisonous == HOPELESS and not self._done:
             raise ModelError(
-                f"the first {HOPELESS} videos killed every worker that tried them ({why or 'without a word'}): this is "
-                "no fault of the videos; look at memory and devices, then give the same command again"
+                f"the first {HOPELESS} videos killed every worker that tried them ({why or 'for no known reason'}), so "
+                "the videos are unlikely to be the cause: check memory and devices, then run the same command again"
             )
-        self._close(job, self.poisoned(job, f"{DEATHS} workers died of it ({why or 'without a word'})"), Machine())
+        self._close(job, self.poisoned(job, f"it killed {DEATHS} workers ({why or 'for no known reason'})"), Machine())
 
     def _hand_out(self, worker: _Worker | None) -> None:
         """Give a worker what it has room for."""

@@ -109,18 +109,18 @@ class RayWorkers:
                 self._ray.shutdown()
                 if attempt or "token" in str(err).lower():
                     raise ModelError(self._unreachable(err)) from err
-                logger.warning("the cluster did not answer (%s): trying once more", _in_one_line(err))
+                logger.warning("the cluster did not answer (%s): trying again", _in_one_line(err))
                 time.sleep(PAUSE_SECONDS)
 
     def _unreachable(self, err: Exception) -> str:
         if "token" in str(err).lower():
             return (
-                f"the cluster {self.address} wants a token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN here as on the "
-                "cluster"
+                f"the cluster {self.address} requires a token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN here as on "
+                "the cluster"
             )
         return (
-            f"the cluster {self.address} cannot be reached ({_in_one_line(err)}): see that it runs (ray status), or "
-            "give --ray local"
+            f"the cluster {self.address} cannot be reached ({_in_one_line(err)}): check that it runs (ray status), "
+            "or pass --ray local"
         )
 
     def restart(self, worker: str) -> None:

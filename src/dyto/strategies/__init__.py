@@ -73,7 +73,7 @@ def build_strategy(name: str, *, preset: str | None = None, **fields: Any) -> St
     given = {key: _frozen(value) for key, value in fields.items() if value is not None}
     twice = sorted(given.keys() & written.keys())
     if twice:
-        raise ConfigError(f"{twice[0]} of strategy {name!r} is given twice, expected it once: leave one out")
+        raise ConfigError(f"{twice[0]} of strategy {name!r} is given twice, expected once: leave one out")
     given |= written
     known = [field.name for field in dataclasses.fields(kind)]
     for key in given:

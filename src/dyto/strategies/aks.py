@@ -93,7 +93,7 @@ class AKS(AsksFrames):
         if not len(positions):
             raise ConfigError(
                 f"{self} leaves no frame, since {count} frames are shared by {len(leaves)} stretches and rounded down: "
-                "raise num_frames, lower depth, or take remainder=share"
+                "raise num_frames, lower depth, or use remainder=share"
             )
         return positions
 

@@ -30,8 +30,8 @@ def asked(strategy: Named, question: str | None) -> str:
     """
     if question is None or not question.strip():
         raise ConfigError(
-            f"strategy {strategy.name!r} needs the question, but none was given: pass question=..., or take a "
-            "strategy that does not look at it"
+            f"strategy {strategy.name!r} needs the question, but none was given: pass question=..., or use a "
+            "strategy that ignores it"
         )
     return question
 
@@ -44,7 +44,7 @@ def words_of(strategy: Named, encode: Encode, question: str) -> Tensor:
     """
     words: Tensor = hook(strategy, encode, "words")(question)
     if not len(words):
-        raise ConfigError(f"the question {question!r} holds no word that the model knows: put it in other words")
+        raise ConfigError(f"the question {question!r} contains no word that the model knows: rephrase it")
     return words
 
 

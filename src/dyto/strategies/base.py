@@ -111,14 +111,14 @@ def substitute(strategy: Named, features: FrameFeatures) -> tuple[str, ...]:
     """The warning that goes with attention of a tower without CLS; nothing where there is one."""
     if features.summary_source == "CLS":
         return ()
-    return (f"{strategy.name}: the tower has no CLS, so attention is the mean that all patches pay",)
+    return (f"{strategy.name}: the tower has no CLS, so attention is the mean over all patches",)
 
 
 def lacking(strategy: Named, encode: Encode, what: str) -> ConfigError:
-    """The error for a model that cannot give what a strategy needs."""
+    """Return the error for a model that cannot give what a strategy needs."""
     model = getattr(encode, "name", "given")
     return ConfigError(
-        f"strategy {strategy.name!r} needs {what}, but model {model} does not offer it: take another strategy of "
+        f"strategy {strategy.name!r} needs {what}, but model {model} does not offer it: use another strategy of "
         "`dyto list strategies`, or another model"
     )
 
@@ -127,7 +127,7 @@ def too_small(budget: int, least: int, what: str = "one whole frame", advice: st
     """The error for a budget in which not even one frame fits."""
     return ConfigError(
         f"token budget {budget}, but {what} has {least} tokens: raise the budget to at least {least} "
-        f"or {advice or 'take a strategy that merges'}"
+        f"or {advice or 'use a strategy that merges'}"
     )
 
 

@@ -95,7 +95,7 @@ class DyTo:
             raise unknown("preset", name, PRESETS)
         kind = PRESETS[name].kind or cls
         if kind is Plus and cls is not DyTo:
-            raise ConfigError(f"strategy {cls.name!r} has no preset {name!r}, which clusters and merges in its own way")
+            raise ConfigError(f"strategy {cls.name!r} has no preset {name!r}, because it clusters and merges in its own way")
         known = [field.name for field in fields(kind)]
         for key in changes:
             if key not in known:
@@ -159,11 +159,11 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "release": Preset({}, "the authors' code at its last commit (570e977), its missing return restored"),
-    "paper-7b": Preset({}, "the paper's 7B setting; the same as release as far as is known"),
+    "paper-7b": Preset({}, "the paper's 7B setting; the same as release, as far as we know"),
     "paper-34b": Preset(
         {"quotas": ((6, 12), (12, 24)), "max_keyframes": 50, "reference_budget": 7200},
         "our reconstruction of the paper's 34B setting (Z = 7200)",
     ),
     "finest": Preset({"partition": "finest"}, "the finest partition: catches short scenes that release misses"),
-    "plus": Preset({}, "ours: a hierarchy over time, cut where content and budget say", Plus),
+    "plus": Preset({}, "ours: a hierarchy over time, cut by content and budget", Plus),
 }

@@ -77,7 +77,7 @@ class ImageGrid(Budgeted):
         positions = spread(len(frames), count or most)
         picture = encode_picture(tile(frames.data[positions]), count > 0)
         keyframe, sources = places_in_frames(picture.boxes, len(positions), first.grid)
-        alone = f"image_grid: no tiles fit the budget of {budget}, so the picture was read as one square of {n} tokens"
+        alone = f"image_grid: no tiles fit the budget of {budget}, so the picture is one square of {n} tokens"
         return VisualTokens(
             data=picture.data,
             keyframes=KeyFrames(frames.indices[positions], frames.seconds[positions], positions),

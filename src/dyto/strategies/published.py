@@ -106,7 +106,7 @@ def _options(text: str, options: str) -> dict[str, Any]:
                 "uniform-pool:pool=3,num_frames=57"
             )
         if key in fields:
-            raise ConfigError(f"strategy {text!r} sets {key!r} twice, expected it once")
+            raise ConfigError(f"strategy {text!r} sets {key!r} twice, expected once: leave one out")
         fields[key] = _value(value)
     return fields
 

@@ -116,12 +116,12 @@ def _module(place: str) -> ModuleType:
             "path/to/file.py:callable"
         ) from err
     except (ImportError, SyntaxError) as err:
-        raise ConfigError(f"{place} cannot be imported: {err}; correct it and try again") from err
+        raise ConfigError(f"{place} cannot be imported: {err}; fix it and try again") from err
 
 
 def _module_of_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise ConfigError(f"there is no file {path}, expected the Python file of a strategy: correct the path")
+        raise ConfigError(f"there is no file {path}, expected the Python file of a strategy: check the path")
     name = f"dyto_target_{sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None

@@ -108,7 +108,7 @@ class Limits:
             VideoError: It has too many; the message says how to allow them.
         """
         if count > self.streams:
-            what, advice = f"{count} streams", "copy out the one with the pictures"
+            what, advice = f"{count} streams", "copy the video stream to a new file"
             raise self._too_much(name, what, str(self.streams), advice, "streams", count)
 
     def _too_much(self, name: str, has: str, most: str, advice: str, limit: str, needed: int) -> VideoError:
@@ -122,7 +122,7 @@ class Limits:
         """
         if seconds > self.hours * 3600:
             raise VideoError(
-                f"{name} lasts {_lasting(seconds)} by its times, expected {_lasting(self.hours * 3600)} at most: cut "
+                f"{name} lasts {_lasting(seconds)} according to its timestamps, expected {_lasting(self.hours * 3600)} at most: cut "
                 f"out a part{self._or_raise('hours', math.ceil(seconds / 3600))}"
             )
 

@@ -76,12 +76,12 @@ class Filler:
             pixels, shape = self._rgb(frame)
             if angle := slant(self._matrix):
                 self.buffer.notes.add(
-                    f"the display matrix turns the pictures by {angle:.0f} degrees: they are turned to the nearest "
-                    "quarter instead"
+                    f"the display matrix rotates the pictures by {angle:.0f} degrees: they are rotated to the nearest "
+                    "quarter turn instead"
                 )
             self.buffer.turns |= {frame.rotation} - {0}
             if len(self.buffer.turns) > 1:
-                self.buffer.notes.add("not all pictures have the same display matrix: all are turned like the first")
+                self.buffer.notes.add("the pictures have different display matrices: all are rotated like the first")
             self.buffer.put(number, upright(pixels, self._matrix), shape)
         if shown and not same:
             oldest = self._recent.pop(0)[1] if len(self._recent) == RECENT else None

@@ -110,7 +110,7 @@ class Request:
         if self.end is not None and self.end <= (self.start or 0.0):
             raise ConfigError(
                 f"found a clip from {self.start or 0:g} s to {self.end:g} s, expected start < end: "
-                "exchange or widen them"
+                "swap or widen them"
             )
 
     def notes(self, timeline: Timeline) -> tuple[str, ...]:
