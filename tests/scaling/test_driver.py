@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dyto.errors import ConfigError, ModelError
 from dyto.scaling.driver import DEATHS, Driver
-from dyto.scaling.jobs import Job, Refused
+from dyto.scaling.jobs import Job, Machine, Ready, Refused
 from dyto_bench.simulated_workers import STARTING, FakeWorkers
 
 
@@ -75,6 +75,27 @@ def test_a_slow_worker_does_not_hold_up_the_end():
     found = run(together, [10.0] * 20)
     assert len(found) == 20
     assert together.now <= alone.now + 2 * STARTING
+
+
+def test_what_hangs_is_taken_over_by_a_worker_that_has_done_nothing_yet():
+    class Late(FakeWorkers):
+        def restart(self, worker):
+            super().restart(worker)
+            if worker == "w1":  # ready only when the other one is at its last job
+                self._coming.pop()
+                self._expect(100.0, Ready(worker, Machine("here", "simulated")))
+
+    workers = Late([1.0, 1.0])
+    begin = workers._begin
+
+    def hangs(worker):
+        if worker == "w0" and workers._jobs[worker][0].number == 3:
+            return  # and never ends
+        begin(worker)
+
+    workers._begin = hangs
+    assert len(run(workers, [1.0] * 4)) == 4
+    assert workers.now < 1000
 
 
 def test_workers_are_used_by_their_speed():

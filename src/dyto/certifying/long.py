@@ -125,9 +125,7 @@ def _no_stretch_left_out(seen: Sequence[Shown], length: int) -> None:
     worst = int(np.argmax(gaps))
     if gaps[worst] > allowed:
         first, last = edges[worst] + 1, edges[worst + 1] - 1
-        raise Fault(
-            f"{length} frames: frames {first} to {last} are never shown, although up to {most} others are"
-        )
+        raise Fault(f"{length} frames: frames {first} to {last} are never shown, although up to {most} others are")
     for end, gap in (("first", gaps[0]), ("last", gaps[-1])):
         if gap > 5 * mean + 1:
             raise Fault(f"{length} frames: the {end} {gap} are never shown, although up to {most} others are")

@@ -201,7 +201,9 @@ def notes(
     if not {BASELINE, "all"} & {name.strip() for name in contest.strategies.split(",")}:
         lines.append("uniform was added: every comparison includes it.")
     if left_out:
-        lines.append(f"{left_out} questions are left out because no strategy could answer them (see predictions.jsonl).")
+        lines.append(
+            f"{left_out} questions are left out because no strategy could answer them (see predictions.jsonl)."
+        )
     if not contest.blind:
         lines.append("Asked without the control: nothing checks that answers depend on the video.")
     lines += [

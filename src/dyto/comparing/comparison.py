@@ -58,7 +58,9 @@ class Comparison:
         if kind != "choice" and (self.rotate or scoring != "letter"):
             raise ConfigError(f"{self.settings.spec.title} has no options to rotate or to score by likelihood")
         if self.rotate and scoring == "likelihood":
-            raise ConfigError("found --rotate with --scoring likelihood, which shows no options to rotate: leave one out")
+            raise ConfigError(
+                "found --rotate with --scoring likelihood, which shows no options to rotate: leave one out"
+            )
         for name in [part for crossing in self.by for part in crossing.split("+")]:
             if name not in self.settings.spec.groupings:
                 raise unknown("breakdown", name, self.settings.spec.groupings)

@@ -34,6 +34,9 @@ HOPELESS = 3
 TRYING = 8
 """Idle workers that look for something to take over, at each event."""
 
+OVERDUE_SECONDS = 300.0
+"""After this long, an idle worker takes over a job even if nothing is known of anybody's pace."""
+
 POLL_SECONDS = 0.5
 
 logger = logging.getLogger(__name__)
@@ -245,10 +248,19 @@ class Driver:
             if next(iter(holder.held)) != number:
                 return number  # it has not begun
             size, spent = self._jobs[number].size, now - holder.began
-            own, theirs = worker.seconds_per_size, holder.seconds_per_size
-            if own is not None and own * size < max(spent, (theirs or 0.0) * size - spent):
+            own = self._pace(worker)
+            if own is None:
+                if spent > OVERDUE_SECONDS:
+                    return number
+            elif own * size < max(spent, (holder.seconds_per_size or 0.0) * size - spent):
                 return number
         return None
+
+
+    def _pace(self, worker: _Worker) -> float | None:
+        """Return a worker's seconds per size, or the best of the others before its first result."""
+        known = [other.seconds_per_size for other in self._workers.values() if other.seconds_per_size is not None]
+        return worker.seconds_per_size if worker.seconds_per_size is not None else min(known, default=None)
 
 
 def raise_it(job: Job, error: Exception) -> Sequence[Row]:
