@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dyto import finch, keyframes, segments
+from dyto import finch, keyframes, scenes, segments
 from dyto.features import FrameFeatures
 from dyto.finch import IntArray
-from dyto.strategies import DyTo, Plus, Strategy
+from dyto.strategies import DyTo, Plus, Plus2025, Strategy
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ def levels_of(strategy: Strategy, features: FrameFeatures | None, count: int) ->
         count: How many key frames it chose.
 
     Returns:
-        The levels of `DyTo`; of `Plus` the cut that was used and the one that the content asks for, with coarser and
-        finer ones around them; none of any other strategy.
+        The levels of `DyTo`; the runs of `Plus`, of which some may have no key frame; of `Plus2025` the cut that was used
+        and the one that the content asks for, with coarser and finer ones around them; none of any other strategy.
     """
     if features is None:
         return Levels()
@@ -47,11 +47,15 @@ def levels_of(strategy: Strategy, features: FrameFeatures | None, count: int) ->
         partitions = finch.tw_finch(features.summary, temporal=strategy.temporal)
         chosen = keyframes.choose_partition(partitions, strategy.partition)
         return Levels(tuple(partitions), next(i for i, labels in enumerate(partitions) if labels is chosen))
-    if isinstance(strategy, Plus) and type(strategy).select_keyframes is Plus.select_keyframes:
+    if isinstance(strategy, Plus2025) and type(strategy).select_keyframes is Plus2025.select_keyframes:
         tree = segments.ward(features.summary)
         wanted = tree.wanted(strategy.least_gain, strategy.explained)
         cuts = around(count, wanted, tree.num_frames)
         return Levels(tuple(labels_of(tree.cut(cut)) for cut in cuts), cuts.index(count), cuts.index(wanted), "segment")
+    if isinstance(strategy, Plus) and type(strategy).select_keyframes is Plus.select_keyframes:
+        x = scenes.directions(features.summary)
+        runs = scenes.runs_of(x, scenes.threshold(x, strategy.factor))
+        return Levels((labels_of(runs.bounds),), 0, unit="run")
     return Levels()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,10 @@ from dyto.synthetic.long_films import LONG_REGIMES, draw_long_film
 from dyto.synthetic.long_questions import ask_about
 from dyto.synthetic.videos import Asked
 
+ATTENTION_LAYER = -2
+"""Of the strategies that look at attention."""
+MOST_TOLD = 24
+"""A film of more shots is told scene by scene."""
 LENGTHS = (20, 60, 180, 600, 1800, 3600)
 """Seconds of the films, in turn."""
 SAMPLES = (100, 100, 300, 100, 100, 1000)
@@ -37,6 +42,11 @@ class Cell(NamedTuple):
         return SAMPLES[(self.number // len(LENGTHS) + self.number + LONG_REGIMES.index(self.regime)) % len(SAMPLES)]
 
     @property
+    def event(self):
+        """Seconds of the events: in every third film one sampled frame, else as the split has it."""
+        return self.seconds / self.num_frames if self.number % 3 == 2 else None
+
+    @property
     def name(self):
         return f"{self.split}_{self.regime}_{self.number:04d}"
 
@@ -48,7 +58,7 @@ class Watched(NamedTuple):
         cell: Which.
         scene: (T,) the number of the scene that each sampled frame shows; -1 in a flash.
         events: {scene number: positions of its frames} of those events that were sampled.
-        unseen: A frame for every scene that was not sampled: features of its middle, (1 + N, D).
+        told: (S, N, D) patches of the middle of every true shot, sampled or not; of many, of every scene.
         asked: The questions.
         features: Of the sampled frames.
     """
@@ -56,9 +66,15 @@ class Watched(NamedTuple):
     cell: Cell
     scene: np.ndarray
     events: dict
-    unseen: list
+    told: torch.Tensor
     asked: list
     features: FrameFeatures
+
+    def runs(self):
+        """The sampled frame in the middle of every run of a scene."""
+        cuts = np.flatnonzero(np.diff(self.scene)) + 1
+        runs = np.split(np.arange(len(self.scene)), cuts)
+        return np.array([run[len(run) // 2] for run in runs if self.scene[run[0]] >= 0])
 
     def middles(self):
         """The sampled frame in the middle of the longest run of every scene."""
@@ -94,7 +110,7 @@ def watch(model, work, cell):
 @torch.inference_mode()
 def _make(model, cell):
     rng = np.random.default_rng((SPLITS[cell.split], 17, LONG_REGIMES.index(cell.regime), cell.number))
-    film = draw_long_film(rng, cell.regime, cell.seconds, cell.split)
+    film = draw_long_film(rng, cell.regime, cell.seconds, cell.split, cell.event)
     asked = ask_about(rng, film)
     side = model.image_size[0]
     frames = sample_long_film(film, num_frames=cell.num_frames, side=side)
@@ -102,12 +118,15 @@ def _make(model, cell):
     scene = np.array(film.numbers)[place]
     for start, end, _ in film.camera.flashes:
         scene[(frames.seconds >= start) & (frames.seconds < end)] = -1
-    missing = {n: shot for n, shot in zip(film.numbers, film.shots, strict=True) if n not in scene}
-    pictures = [frame_of(film, shot.middle, side) for shot in missing.values()]
+    firsts = dict(reversed([(n, shot) for n, shot in zip(film.numbers, film.shots, strict=True)]))
+    told = film.shots if len(film.shots) <= MOST_TOLD else sorted(firsts.values(), key=lambda shot: shot.start)
+    pictures = np.stack([frame_of(film, shot.middle, side) for shot in told])
     needles = sorted({n for n, shot in zip(film.numbers, film.shots, strict=True) if shot.needle})
+    projected, attention = _seen(model, frames.data)
     return {
-        "projected": _seen(model, frames.data),
-        "unseen": _seen(model, np.stack(pictures)) if pictures else np.zeros((0, 1, 1), np.float16),
+        "projected": projected,
+        "attention": attention,
+        "told": _seen(model, pictures)[0],
         "indices": frames.indices,
         "seconds": frames.seconds,
         "scene": scene,
@@ -117,12 +136,13 @@ def _make(model, cell):
 
 
 def _seen(model, pictures):
-    """(T, 1 + N, D) float16 of T pictures."""
-    parts = []
+    """(T, 1 + N, D) float16 of T pictures, and the attention of their patches."""
+    parts, attention = [], []
     for start in range(0, len(pictures), 100):
-        seen = model.encode(list(pictures[start : start + 100]))
+        seen = model.encode(list(pictures[start : start + 100]), attention_layer=ATTENTION_LAYER)
         parts.append(torch.cat([seen.summary[:, None], seen.patches()], 1).half().numpy())
-    return np.concatenate(parts)
+        attention.append(seen.attention.float().numpy())
+    return np.concatenate(parts), np.concatenate(attention)
 
 
 def _watched(cell, kept):
@@ -130,6 +150,7 @@ def _watched(cell, kept):
     features = FrameFeatures.from_projected(
         torch.from_numpy(kept["projected"]).float(), indices=kept["indices"], seconds=kept["seconds"]
     )
+    features = replace(features, attention=torch.from_numpy(kept["attention"]))
     scene = kept["scene"]
     events = {int(n): np.flatnonzero(scene == n) for n in kept["needles"] if (scene == n).any()}
-    return Watched(cell, scene, events, list(torch.from_numpy(kept["unseen"]).float()), asked, features)
+    return Watched(cell, scene, events, torch.from_numpy(kept["told"][:, 1:]).float(), asked, features)
