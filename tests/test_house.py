@@ -19,7 +19,7 @@ TOOLS = Path(__file__).resolve().parents[1] / "tools"
 FLOORS = [
     {"errors", "savings", "children", "files"},
     {"finch", "merge", "timing", "choices", "_shapes"},
-    {"tokens", "features", "keyframes", "scenes", "segments", "video"},
+    {"tokens", "features", "keyframes", "segments", "video"},
     {"prompts", "strategies", "models"},
     {"answer", "dropin"},
     {"pipeline"},

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dyto import finch, keyframes, scenes, segments
+from dyto import finch, keyframes, segments
 from dyto.features import FrameFeatures
 from dyto.finch import IntArray
-from dyto.strategies import DyTo, Plus, Plus2025, Strategy
+from dyto.strategies import DyTo, Plus, Plus2025, Strategy, scenes
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dyto import scenes
 from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens, usable_features
 from dyto.finch import FloatArray, IntArray
+from dyto.strategies import scenes
 from dyto.strategies.base import Encode, check_at_least, resolve_budget
 from dyto.strategies.merging import check_merging, merge_shares
 from dyto.timing import Stopwatch
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 READABLE = 1 / 18
 """A frame merged to this part of its patches is half as good as a whole one, in the choice of how many are kept."""
+SPARE = 1 / 4
+"""A key frame that shows something new may have this part of a frame, however little it is, where the budget allows it."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Plus:
 
     Attributes:
         factor: Runs of frames differ if the squared distance of their means is at least so many times the noise of the
-            video, see `dyto.scenes`.
+            video, see `dyto.strategies.scenes`.
         returning: What the return of a scene is worth, beside a new one at 1; 0 to 1.
         ends: What the first and the last run are worth where they show what another shows; 0 to 1.
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
@@ -57,7 +59,7 @@ class Plus:
 
     factor: float = 8.0
     returning: float = 0.05
-    ends: float = 0.5
+    ends: float = 0.8
     token_budget: int | None = None
     reference_budget: int = 3680
     reduce: str = "max"
@@ -79,7 +81,7 @@ class Plus:
 
     def select_keyframes(
         self, summary: Tensor | npt.ArrayLike, budget: int, patches: int
-    ) -> tuple[IntArray, FloatArray]:
+    ) -> tuple[IntArray, FloatArray, IntArray]:
         """Choose key frames.
 
         Args:
@@ -88,7 +90,8 @@ class Plus:
             patches: Of a frame, N.
 
         Returns:
-            (K,) sorted positions, K at most the budget, and (K,) what each is worth, 0 to 1.
+            (K,) sorted positions, K at most the budget; (K,) what each is worth, above 0 to 1; and (K,) the most tokens
+            that each is given.
 
         Raises:
             ValueError: No frame, or NaN.
@@ -98,12 +101,14 @@ class Plus:
         runs = scenes.runs_of(x, least)
         ranking = scenes.rank(runs, budget, least)
         worth = self.worth(ranking, least, len(runs.means))
-        count = how_many(worth, budget, patches)
+        part = np.where(ranking.apart > 0, np.maximum(worth, SPARE), worth)
+        room = np.maximum(1, np.rint(part * patches)).astype(np.int64)
+        count = how_many(worth, room, budget, patches)
         chosen = np.argsort(ranking.order[:count])
-        return scenes.medoids(x, runs, ranking.order[chosen]), worth[chosen]
+        return scenes.medoids(x, runs, ranking.order[chosen]), worth[chosen], room[chosen]
 
     def worth(self, ranking: scenes.Ranking, least: float, runs: int) -> FloatArray:
-        """What runs are worth: 1 from half of the greatest distance on, 0 at the least; less where a scene returns.
+        """What runs are worth: 1 from half of the greatest distance on, next to 0 at the least; less where a scene returns.
 
         Args:
             ranking: The runs in their order.
@@ -111,13 +116,13 @@ class Plus:
             runs: How many there are in all.
 
         Returns:
-            (K,) 0 to 1.
+            (K,) above 0 to 1.
         """
         apart = ranking.apart
         full = max(apart[1] / 2 if len(apart) > 1 else 1.0, least + 1e-9)
-        worth = np.clip((apart - least) / (full - least), 0.0, 1.0)
+        worth = np.clip((apart - least) / (full - least), 0.0, 1.0) ** 2
         again = np.where((ranking.order == 0) | (ranking.order == runs - 1), self.ends, self.returning)
-        return np.where(apart > 0, np.maximum(worth, 1e-3), again)
+        return np.maximum(np.where(apart > 0, worth, again), 1e-3)
 
     @torch.no_grad()
     def compress(self, features: FrameFeatures) -> VisualTokens:
@@ -127,8 +132,8 @@ class Plus:
             features: Features of the T sampled frames.
 
         Returns:
-            At most the budget of tokens, frame after frame: in proportion to what each key frame is worth, at least one,
-            at most `round(worth * N)`.
+            At most the budget of tokens, frame after frame: in proportion to what each key frame is worth, at least one.
+            None is given more than the part of a frame that it is worth; one that shows something new may have a quarter.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.
@@ -137,22 +142,23 @@ class Plus:
         budget = resolve_budget(self.token_budget, self.reference_budget, n)
         watch = Stopwatch(features.summary.device)
         with usable_features(), watch.stage("select"):
-            positions, worth = self.select_keyframes(features.summary, budget, n)
-        return merge_shares(self, features, positions, scenes.share(worth, budget, n), watch)
+            positions, worth, room = self.select_keyframes(features.summary, budget, n)
+        return merge_shares(self, features, positions, scenes.share(worth, room, budget), watch)
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
         """Encode all frames and compress; the question is not looked at."""
         return self.compress(encode(frames))
 
 
-def how_many(worth: FloatArray, budget: int, patches: int) -> int:
+def how_many(worth: FloatArray, room: IntArray, budget: int, patches: int) -> int:
     """How many of the key frames are kept, most worthy first.
 
     A key frame of r tokens out of N patches shows r / (r + N / 18) of itself: one more is taken where it adds more than the
     others lose by sharing with it.
 
     Args:
-        worth: (K,) what each is worth, 0 to 1.
+        worth: (K,) what each is worth, above 0 to 1.
+        room: (K,) the most tokens that each is given.
         budget: Tokens.
         patches: Of a frame, N.
 
@@ -160,10 +166,10 @@ def how_many(worth: FloatArray, budget: int, patches: int) -> int:
         1 to min(K, budget).
 
     Example:
-        >>> how_many(np.array([1.0, 1.0, 1.0, 0.05]), 3, 36), how_many(np.array([1.0, 1.0, 1.0, 0.05]), 120, 36)
+        >>> worth, room = np.array([1.0, 1.0, 1.0, 0.05]), np.array([36, 36, 36, 2])
+        >>> how_many(worth, room, 3, 36), how_many(worth, room, 120, 36)
         (3, 4)
     """
-    room = np.maximum(1.0, worth * patches)
     best, most = 1, -1.0
     for count in range(1, min(len(worth), budget) + 1):
         mine, held = worth[:count], room[:count]

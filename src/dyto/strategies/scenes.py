@@ -23,9 +23,9 @@ Directions: TypeAlias = npt.NDArray[np.float32]
 
 WINDOW = 8
 """Neighbours in time, on either side, among which the nearest is looked for."""
-LEAST, MOST = 0.02, 0.15
+LEAST, MOST = 0.02, 0.25
 """Squared distances below the first are never a difference; those above the second always are: cosines of 0.99 and
-0.925. Where every frame differs from its neighbours, these cannot tell what noise is."""
+0.875. Where every frame differs from its neighbours, these cannot tell what noise is."""
 ROWS = 1024
 """Frames that are gone through at a time."""
 
@@ -219,22 +219,23 @@ def medoids(x: Directions, runs: Runs, chosen: IntArray) -> IntArray:
     return frames
 
 
-def share(worth: FloatArray, budget: int, most: int) -> IntArray:
-    """Tokens in proportion to worth: at least one each, at most the part of a whole frame that the worth is.
+def share(worth: FloatArray, room: IntArray, budget: int) -> IntArray:
+    """Tokens in proportion to worth: at least one each, at most what there is room for.
 
     Args:
-        worth: (K,) 0 to 1, K at most the budget.
+        worth: (K,) above 0, K at most the budget.
+        room: (K,) most tokens of each, at least 1.
         budget: Tokens to give; what nobody has room for is left over.
-        most: Patches of a frame.
 
     Returns:
-        (K,) int64; the whole budget, or for each `round(worth * most)`, at least 1.
+        (K,) int64; the whole budget, or all the room.
 
     Example:
-        >>> share(np.array([1.0, 1.0, 0.05]), 10, 36).tolist(), share(np.array([1.0, 0.5]), 99, 36).tolist()
-        ([5, 4, 1], [36, 18])
+        >>> share(np.array([1.0, 1.0, 0.05]), np.array([36, 36, 2]), 10).tolist()
+        [5, 4, 1]
+        >>> share(np.array([1.0, 0.5]), np.array([36, 18]), 99).tolist()
+        [36, 18]
     """
-    room = np.maximum(1, np.rint(worth * most)).astype(np.int64)  # (K,)
     if room.sum() <= budget:
         return room
     low, high = 0.0, budget / float(max(worth.min(), 1e-6))
