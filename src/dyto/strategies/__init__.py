@@ -29,6 +29,7 @@ from dyto.strategies.peaks import Peaks as Peaks
 from dyto.strategies.evs import EVS as EVS
 from dyto.strategies.vidcom2 import VidCom2 as VidCom2
 from dyto.strategies.query import Query as Query
+from dyto.strategies.plus_query import PlusQuery as PlusQuery
 from dyto.strategies.uniform import Concat as Concat
 # isort: on
 

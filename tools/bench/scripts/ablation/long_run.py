@@ -144,7 +144,13 @@ def report(rows):
     films = len({row[2] for row in rows})
     asked = sum(len(kind) for row in {row[2]: row for row in rows}.values() for kind in row[5].values())
     lines = [f"{films} films, {asked} questions"]
-    lines += ["", "Percent right", *_table(rows, _right), "", "Percent of sampled events kept, where there is a token for"]
+    lines += [
+        "",
+        "Percent right",
+        *_table(rows, _right),
+        "",
+        "Percent of sampled events kept, where there is a token for",
+    ]
     lines += ["each sampled scene", *_table(rows, _events), "", "Tokens used", *_table(rows, _tokens)]
     lines += ["", "`plus` minus, by budget", *_leads(rows, lambda row: row[1])]
     lines += ["", "by regime", *_leads(rows, lambda row: row[3])]
