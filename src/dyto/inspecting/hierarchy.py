@@ -38,8 +38,8 @@ def levels_of(strategy: Strategy, features: FrameFeatures | None, count: int) ->
         count: How many key frames it chose.
 
     Returns:
-        The levels of `DyTo`; the runs of `Plus`, of which some may have no key frame; of `Plus2025` the cut that was used
-        and the one that the content asks for, with coarser and finer ones around them; none of any other strategy.
+        The levels of `DyTo`; the runs of `Plus`, of which some may have no key frame; of `Plus2025` the cut that was
+        used and the one that the content asks for, with coarser and finer ones around them; none of any other strategy.
     """
     if features is None:
         return Levels()

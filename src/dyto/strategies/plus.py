@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 READABLE = 1 / 18
 """A frame merged to this part of its patches is half as good as a whole one, in the choice of how many are kept."""
 SPARE = 1 / 4
-"""A key frame that shows something new may have this part of a frame, however little it is, where the budget allows it."""
+"""A key frame that shows anything new may have this part of a frame where the budget allows it."""
 
 
 @dataclass(frozen=True)
 class Plus:
     """Key frames by what stands apart from noise, in the order of what they add; tokens in proportion to it.
 
-    What is brief counts as much as what is long, whatever the length of the video. A scene that returns is paid once, and
-    marked again by few tokens. A video in which nothing is left to see leaves a part of its budget unused.
+    What is brief counts as much as what is long, whatever the length of the video. A scene that returns is paid once,
+    and marked again by few tokens. A video in which nothing is left to see leaves a part of its budget unused.
 
     Attributes:
         factor: Runs of frames differ if the squared distance of their means is at least so many times the noise of the
@@ -108,7 +108,7 @@ class Plus:
         return scenes.medoids(x, runs, ranking.order[chosen]), worth[chosen], room[chosen]
 
     def worth(self, ranking: scenes.Ranking, least: float, runs: int) -> FloatArray:
-        """What runs are worth: 1 from half of the greatest distance on, next to 0 at the least; less where a scene returns.
+        """What runs are worth: 1 from half of the greatest distance on, next to 0 at the least; less for a return.
 
         Args:
             ranking: The runs in their order.
@@ -132,8 +132,9 @@ class Plus:
             features: Features of the T sampled frames.
 
         Returns:
-            At most the budget of tokens, frame after frame: in proportion to what each key frame is worth, at least one.
-            None is given more than the part of a frame that it is worth; one that shows something new may have a quarter.
+            At most the budget of tokens, frame after frame: in proportion to what each key frame is worth, at least
+            one. None is given more than the part of a frame that it is worth; one that shows something new may have a
+            quarter.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.
@@ -153,8 +154,8 @@ class Plus:
 def how_many(worth: FloatArray, room: IntArray, budget: int, patches: int) -> int:
     """How many of the key frames are kept, most worthy first.
 
-    A key frame of r tokens out of N patches shows r / (r + N / 18) of itself: one more is taken where it adds more than the
-    others lose by sharing with it.
+    A key frame of r tokens out of N patches shows r / (r + N / 18) of itself: one more is taken where it adds more than
+    the others lose by sharing with it.
 
     Args:
         worth: (K,) what each is worth, above 0 to 1.

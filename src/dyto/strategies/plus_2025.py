@@ -1,7 +1,7 @@
 """Plus of 2025: DyTo with a hierarchy over time that is cut where a part of the whole video says.
 
-Ours; not of the paper. `Plus` took its place, since what is brief is a small part of a long video; this one stays for who
-has used it. `docs/plus.md` says what was tried.
+Ours; not of the paper. `Plus` took its place, since what is brief is a small part of a long video; this one stays for
+who has used it. `docs/plus.md` says what was tried.
 """
 
 from __future__ import annotations

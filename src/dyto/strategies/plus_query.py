@@ -1,6 +1,7 @@
 """Plus that looks at the question: more tokens for key frames, and for patches, that match its words.
 
-Ours. That questions about the whole of a video are better served by an even look is the finding of DIG (arXiv 2512.04000).
+Ours. That questions about the whole of a video are better served by an even look is the finding of DIG (arXiv
+2512.04000).
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from dyto.video import Frames
 
 WHOLE = re.compile(
-    r"\b(how (many|often|long)|describe|summar\w+|overall|whole|entire|mainly|main|about|first|last|begin\w*|start\w*|end\w*"
-    r"|before|after|order|sequence|scenes?|times)\b"
+    r"\b(how (many|often|long)|describe|summar\w+|overall|whole|entire|mainly|main|about|first|last|begin\w*|start\w*"
+    r"|end\w*|before|after|order|sequence|scenes?|times)\b"
 )
 """Words of questions about the whole of a video, or about its order."""
 
@@ -38,13 +39,14 @@ WHOLE = re.compile(
 class PlusQuery(Plus):
     """`Plus` whose key frames take tokens by how well they match the question, too; none is dropped for it.
 
-    Words and patches are compared in the space of the language model, as `Query` does without towers. A question about the
-    whole of a video, or about its order, is answered from what `Plus` gives. Further fields are those of `Plus`.
+    Words and patches are compared in the space of the language model, as `Query` does without towers. A question about
+    the whole of a video, or about its order, is answered from what `Plus` gives. Further fields are those of `Plus`.
 
     Attributes:
-        boost: A key frame that matches one standard deviation better than the others takes e to this power times as many
-            tokens.
-        exact: This part of the tokens of a key frame are the patches that match best, as they are; the others are merged.
+        boost: A key frame that matches one standard deviation better than the others takes e to this power times as
+            many tokens.
+        exact: This part of the tokens of a key frame are the patches that match best, as they are; the others are
+            merged.
     """
 
     boost: float = 0.5
@@ -68,8 +70,8 @@ class PlusQuery(Plus):
         """
         if question is None or not question.strip():
             raise ConfigError(
-                f"strategy {self.name!r} needs the question, but none was given: pass question=..., or take 'plus', which "
-                "does not look at it"
+                f"strategy {self.name!r} needs the question, but none was given: pass question=..., or take 'plus', "
+                "which does not look at it"
             )
         words: Tensor = hook(self, encode, "words")(question)
         features = encode(frames)

@@ -1,11 +1,11 @@
 """What a video shows: runs of frames that stand apart from noise, and how much each adds to those chosen before it.
 
 Frames are compared by the squared distance of their directions, which is twice one minus their cosine. How far two
-frames of one scene are apart is the noise of the video itself: `noise_level` takes it from the nearest neighbours in time
-of every frame, so it says the same of ten seconds and of an hour, whatever part of them an event fills.
+frames of one scene are apart is the noise of the video itself: `noise_level` takes it from the nearest neighbours in
+time of every frame, so it says the same of ten seconds and of an hour, whatever part of them an event fills.
 
-Nothing is held for pairs of frames: the memory is a copy of the features, the time T log T for the runs and one pass over
-the runs for each that is chosen.
+Nothing is held for pairs of frames: the memory is a copy of the features, the time T log T for the runs and one pass
+over the runs for each that is chosen.
 """
 
 from __future__ import annotations
@@ -113,9 +113,9 @@ def threshold(x: Directions, factor: float) -> float:
 def runs_of(x: Directions, least: float) -> Runs:
     """Join neighbours in time until all that are left differ.
 
-    Again and again the two neighbouring runs join that differ least: by the squared distance g of their means, or, where
-    one of them is a single frame, whose noise is no mean over many, by g h with h = a b / (a + b) for runs of a and b
-    frames (`min(h, 1) g`). That a run is long makes it neither more nor less different.
+    Again and again the two neighbouring runs join that differ least: by the squared distance g of their means, or,
+    where one of them is a single frame, whose noise is no mean over many, by g h with h = a b / (a + b) for runs of a
+    and b frames (`min(h, 1) g`). That a run is long makes it neither more nor less different.
 
     Args:
         x: (T, D) directions.
@@ -165,8 +165,8 @@ def rank(runs: Runs, most: int, least: float) -> Ranking:
     """Put runs in the order in which they add something.
 
     The longest is the first; then comes, each time, the run that differs most from all before it, wherever in the video
-    it lies, as long as it differs by `least`. A scene that returns is so paid once. The others follow: the first and the
-    last of the video, then the longest.
+    it lies, as long as it differs by `least`. A scene that returns is so paid once. The others follow: the first and
+    the last of the video, then the longest.
 
     Args:
         runs: The runs.

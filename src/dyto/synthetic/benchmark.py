@@ -64,8 +64,8 @@ def synth_video(
         raise unknown("regime", regime, [*REGIMES, *LONG_REGIMES])
     if regime in REGIMES and (seconds, event) != (None, None):
         raise ConfigError(
-            f"seconds or the length of events given for regime {regime!r}, whose films have 20 seconds: leave them out, or "
-            f"take one of {', '.join(LONG_REGIMES)}"
+            f"seconds or the length of events given for regime {regime!r}, whose films have 20 seconds: leave them "
+            f"out, or take one of {', '.join(LONG_REGIMES)}"
         )
     if path.suffix.lower() != ".mp4":
         raise ConfigError(f"the video would be written to {path}, expected a name that ends in .mp4")

@@ -1,4 +1,4 @@
-"""Films like the world's: 20 seconds to an hour, with brief events, scenes that return, and all that a camera does to them.
+"""Films like the world's: 20 seconds to an hour, with brief events, scenes that return, and a camera's faults.
 
 What is drawn by chance comes from ranges (`Ranges`) that differ between the splits, so that nothing can be tuned on dev
 to the rates, tails and noise of test. How they are filmed is in `dyto.synthetic.filming`.
@@ -165,10 +165,10 @@ def draw_long_film(
 
     Args:
         rng: Where chance comes from.
-        regime: "plain" (4 to 8 scenes), "tails" (lengths with a heavy tail), "brief" (few long scenes and events between
-            them), "cutting" (two scenes cut to and fro), "returning" (few scenes in many shots), "slow" (light and
-            objects change slowly), "subtitles", "poor" (noise and coding), "flashes" (flashes, and fades through black),
-            "watching" (one scene that hardly moves, with events). All but "plain" may have events.
+        regime: "plain" (4 to 8 scenes), "tails" (lengths with a heavy tail), "brief" (few long scenes and events
+            between them), "cutting" (two scenes cut to and fro), "returning" (few scenes in many shots), "slow" (light
+            and objects change slowly), "subtitles", "poor" (noise and coding), "flashes" (flashes, and fades through
+            black), "watching" (one scene that hardly moves, with events). All but "plain" may have events.
         seconds: Its length.
         split: "dev" or "test"; their `RANGES` differ.
         event: Length of every event in seconds; None for a length by chance.
@@ -245,7 +245,7 @@ def _row(rng: np.random.Generator, scenes: int, spread: float) -> list[tuple[int
 
 
 def _to_and_fro(rng: np.random.Generator, seconds: float, ranges: Ranges) -> list[tuple[int, float, bool]]:
-    """Two to four passages, each of two scenes cut to and fro; shots have a length in seconds, however long the film is."""
+    """Two or three passages, each of two scenes cut to and fro, in shots of some seconds however long the film is."""
     parts: list[tuple[int, float, bool]] = []
     passages = int(rng.integers(2, 4))
     for passage in range(passages):

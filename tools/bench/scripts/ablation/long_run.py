@@ -143,20 +143,17 @@ def report(rows):
     """Markdown tables: percent right, events kept, and what `plus` is ahead of each by budget, regime and length."""
     films = len({row[2] for row in rows})
     asked = sum(len(kind) for row in {row[2]: row for row in rows}.values() for kind in row[5].values())
-    lines = [f"{films} films, {asked} questions"]
-    lines += [
-        "",
-        "Percent right",
-        *_table(rows, _right),
-        "",
-        "Percent of sampled events kept, where there is a token for",
-    ]
-    lines += ["each sampled scene", *_table(rows, _events), "", "Tokens used", *_table(rows, _tokens)]
-    lines += ["", "`plus` minus, by budget", *_leads(rows, lambda row: row[1])]
-    lines += ["", "by regime", *_leads(rows, lambda row: row[3])]
-    lines += ["", "by seconds", *_leads(rows, lambda row: row[6]["seconds"])]
-    lines += ["", "by sampled frames", *_leads(rows, lambda row: row[6]["frames"])]
-    return "\n".join(lines)
+    parts = {
+        "Percent right": _table(rows, _right),
+        "Percent of sampled events kept, where there is a token for each sampled scene": _table(rows, _events),
+        "Tokens used": _table(rows, _tokens),
+        "`plus` minus, by budget": _leads(rows, lambda row: row[1]),
+        "by regime": _leads(rows, lambda row: row[3]),
+        "by seconds": _leads(rows, lambda row: row[6]["seconds"]),
+        "by sampled frames": _leads(rows, lambda row: row[6]["frames"]),
+    }
+    tables = [f"{title}\n\n" + "\n".join(lines) for title, lines in parts.items()]
+    return "\n\n".join([f"{films} films, {asked} questions", *tables])
 
 
 def _right(rows):
