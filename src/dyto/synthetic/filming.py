@@ -92,7 +92,7 @@ def _coded(picture: Pixels, quality: int) -> Pixels:
 
 
 def sample_long_film(
-    film: LongFilm, num_frames: int | None = None, fps: float | None = None, side: int = SIDE
+    film: LongFilm, num_frames: int | None = None, fps: float | str | None = None, side: int = SIDE
 ) -> Frames:
     """Draw the frames that `sample_frames` would take of the video, and no others.
 
