@@ -106,10 +106,11 @@ class PlusQuery(Plus):
             kept = scenes.share(weight, room, budget)
             unit = torch.nn.functional.normalize(words.float().to(patches.device), dim=1)
             relevance = (torch.nn.functional.normalize(patches.float(), dim=2) @ unit.T).mean(2)  # (K, N)
-        parts, owners = [], np.empty((len(positions), n), np.int64)
+        parts: list[Tensor] = []
+        owners = np.empty((len(positions), n), np.int64)
         for i, keep in enumerate(kept):
             tokens, owner = _exact_and_merged(Merging.of(self), patches[i], relevance[i], int(keep), self.exact)
-            owners[i] = owner + sum(map(len, parts))
+            owners[i] = owner + sum(len(part) for part in parts)
             parts.append(tokens)
         rows = np.argsort(owners, axis=None, kind="stable")
         keyframe, patch = np.divmod(rows, n)

@@ -35,7 +35,7 @@ def run(strategy, features):
             indices=features.indices[rows],
             seconds=features.seconds[rows],
         )
-        return replace(seen, attention=features.attention[rows])
+        return seen if features.attention is None else replace(seen, attention=features.attention[rows])
 
     return strategy(np.arange(len(features)), encode)
 
@@ -136,7 +136,7 @@ def _row(model, film, name, variant, budget, answered):
         "scenes": len(film.middles()),
         "events": None if isinstance(tokens, torch.Tensor) else kept(tokens, film.events),
     }
-    return [name, budget, film.cell.name, film.cell.regime, len(data), right, facts]
+    return [name, budget, film.cell.name, film.cell.regime, len(data), dict(right), facts]
 
 
 def report(rows):

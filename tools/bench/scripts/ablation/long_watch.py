@@ -65,9 +65,9 @@ class Watched(NamedTuple):
 
     cell: Cell
     scene: np.ndarray
-    events: dict
+    events: dict[int, np.ndarray]
     told: torch.Tensor
-    asked: list
+    asked: list[Asked]
     features: FrameFeatures
 
     def runs(self):
