@@ -8,7 +8,7 @@ from dyto.inspecting import inspect_video
 from dyto.inspecting.colors import cluster_colors
 from dyto.inspecting.drawing import stagger
 from dyto.inspecting.regions import DROPPED, borders, mean_colors, regions, tokens_per_keyframe
-from dyto.strategies import Plus
+from dyto.strategies import Plus, Plus2025
 
 from conftest import scenes
 
@@ -36,8 +36,8 @@ def test_the_hierarchy_is_the_one_the_key_frames_were_chosen_from(tiny):
 
 
 @pytest.mark.parametrize("budget", [230, 40, 3, 1])
-def test_the_hierarchy_of_plus_is_the_one_that_was_cut(tiny, budget):
-    strategy = Plus(token_budget=budget)
+def test_the_hierarchy_of_plus_2025_is_the_one_that_was_cut(tiny, budget):
+    strategy = Plus2025(token_budget=budget)
     (view,) = inspect_video(dyto.VideoQA(tiny, strategy), scenes()).views
     used = view.partitions[view.level]
     assert used.max() + 1 == len(view.tokens.keyframes)
@@ -58,8 +58,8 @@ def test_another_choice_of_key_frames_has_no_hierarchy_of_the_parents(tiny):
     class Own(Plus):
         name = "own"
 
-        def select_keyframes(self, summary, most=None):
-            return np.array([0, 3])
+        def select_keyframes(self, summary, budget, patches):
+            return np.array([0, 3]), np.ones(2), np.array([9, 9])
 
     (view,) = inspect_video(dyto.VideoQA(tiny, Own()), scenes()).views
     assert view.partitions == ()

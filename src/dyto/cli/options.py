@@ -41,7 +41,14 @@ StrategyName = Annotated[
 ]
 Budget = Annotated[int | None, typer.Option(help="Largest number of visual tokens. (default: the published budget)")]
 NumFrames = Annotated[int | None, typer.Option(help="Frames to sample. (default: 100)")]
-Fps = Annotated[float | None, typer.Option(help="Frames to sample per second, instead of --num-frames.")]
+Fps = Annotated[
+    float | None,
+    typer.Option(
+        parser=lambda text: rate_of(text),
+        metavar="RATE",
+        help="Frames to sample per second, instead of --num-frames; auto: one a second, 100 to 1000 of them.",
+    ),
+]
 Start = Annotated[float | None, typer.Option(help="Start of the clip, in seconds.")]
 End = Annotated[float | None, typer.Option(help="End of the clip, in seconds.")]
 DeviceMap = Annotated[Text, typer.Option(help="auto: spread a large model over devices.")]
@@ -91,6 +98,16 @@ LOADING = {
 """The flags of `Loading`. A command may use some of them."""
 
 ModelOptions = Annotated[Loading, Flags(LOADING)]
+
+
+def rate_of(text: str) -> float | str:
+    """A number of frames a second as it is written on a command line, or "auto"."""
+    if str(text) == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError as err:
+        raise typer.BadParameter(f"{text!r} is neither a number nor auto") from err
 
 
 class FrameChoice(str, enum.Enum):

@@ -10,6 +10,7 @@ import typer
 from dyto.cli.console import out as console
 from dyto.synthetic.benchmark import CHOICE_FILE, synth_benchmark, synth_video
 from dyto.synthetic.films import REGIMES
+from dyto.synthetic.long_films import LONG_REGIMES
 from dyto.synthetic.photo_benchmark import photo_benchmark
 
 app = typer.Typer(
@@ -22,10 +23,16 @@ def video(
     out: Annotated[Path, typer.Option(help="The MP4 file to write.")],
     seed: Annotated[int, typer.Option(help="Seed of the video.", min=0)] = 0,
     questions: Annotated[Path | None, typer.Option(help="JSON file for the questions and true answers.")] = None,
-    regime: Annotated[str, typer.Option(help=", ".join(REGIMES))] = "mixed",
+    regime: Annotated[str, typer.Option(help=", ".join((*REGIMES, *LONG_REGIMES)))] = "mixed",
+    seconds: Annotated[
+        float | None, typer.Option(help=f"Length, 20 to 3600; for {LONG_REGIMES[0]} and the regimes after it.")
+    ] = None,
+    event: Annotated[
+        float | None, typer.Option(help="Length of its events in seconds; for the same regimes.", min=0.1)
+    ] = None,
 ) -> None:
-    """Write one video of the synthetic world, 20 seconds of H.264."""
-    records = synth_video(seed, out, questions, regime)
+    """Write one video of the synthetic world as H.264, 20 seconds or what is asked for."""
+    records = synth_video(seed, out, questions, regime, seconds, event)
     where = f" in {questions}" if questions else ""
     console.print(f"{out}: {regime}, seed {seed}, {len(records)} questions{where}", markup=False)
 

@@ -9,7 +9,7 @@ import numpy as np
 from dyto import finch, keyframes, segments
 from dyto.features import FrameFeatures
 from dyto.finch import IntArray
-from dyto.strategies import DyTo, Plus, Strategy
+from dyto.strategies import DyTo, Plus, Plus2025, Strategy, scenes
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ def levels_of(strategy: Strategy, features: FrameFeatures | None, count: int) ->
         count: Number of key frames that it chose.
 
     Returns:
-        For `DyTo` all levels; for `Plus` the used cut and the cut that suits the content, with coarser and finer cuts
-        around them; for other strategies none.
+        For `DyTo` all levels; for `Plus` its runs, some of which may have no key frame; for `Plus2025` the used cut and
+        the cut that suits the content, with coarser and finer cuts around them; for other strategies none.
     """
     if features is None:
         return Levels()
@@ -47,11 +47,15 @@ def levels_of(strategy: Strategy, features: FrameFeatures | None, count: int) ->
         partitions = finch.tw_finch(features.summary, temporal=strategy.temporal)
         chosen = keyframes.choose_partition(partitions, strategy.partition)
         return Levels(tuple(partitions), next(i for i, labels in enumerate(partitions) if labels is chosen))
-    if isinstance(strategy, Plus) and type(strategy).select_keyframes is Plus.select_keyframes:
+    if isinstance(strategy, Plus2025) and type(strategy).select_keyframes is Plus2025.select_keyframes:
         tree = segments.ward(features.summary)
         wanted = tree.wanted(strategy.least_gain, strategy.explained)
         cuts = around(count, wanted, tree.num_frames)
         return Levels(tuple(labels_of(tree.cut(cut)) for cut in cuts), cuts.index(count), cuts.index(wanted), "segment")
+    if isinstance(strategy, Plus) and type(strategy).select_keyframes is Plus.select_keyframes:
+        x = scenes.directions(features.summary)
+        runs = scenes.runs_of(x, scenes.threshold(x, strategy.factor))
+        return Levels((labels_of(runs.bounds),), 0, unit="run")
     return Levels()
 
 

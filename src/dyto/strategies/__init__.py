@@ -14,6 +14,7 @@ from dyto.strategies.base import Strategy as Strategy
 # isort: off
 from dyto.strategies.dyto import DyTo as DyTo
 from dyto.strategies.plus import Plus as Plus
+from dyto.strategies.plus_2025 import Plus2025 as Plus2025
 from dyto.strategies.ablations import DyToNoClustering as DyToNoClustering
 from dyto.strategies.ablations import DyToNoMerging as DyToNoMerging
 from dyto.strategies.uniform import Uniform as Uniform
@@ -36,6 +37,7 @@ from dyto.strategies.aks import AKS as AKS
 from dyto.strategies.echo import EchoLike as EchoLike
 from dyto.strategies.chance import Random as Random
 from dyto.strategies.chance import RandomFrames as RandomFrames
+from dyto.strategies.plus_query import PlusQuery as PlusQuery
 from dyto.strategies.uniform import Concat as Concat
 # isort: on
 

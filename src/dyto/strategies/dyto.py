@@ -167,5 +167,5 @@ PRESETS: dict[str, Preset] = {
         "our reconstruction of the paper's 34B setting (Z = 7200)",
     ),
     "finest": Preset({"partition": "finest"}, "the finest partition: catches short scenes that release misses"),
-    "plus": Preset({}, "ours: a hierarchy over time, cut by content and budget", Plus),
+    "plus": Preset({}, "ours: a key frame for whatever stands apart from noise", Plus),
 }

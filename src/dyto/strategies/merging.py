@@ -16,7 +16,7 @@ from dyto.features import FrameFeatures, KeyFrames, Sources, VisualTokens, usabl
 from dyto.finch import IntArray
 from dyto.keyframes import thin
 from dyto.strategies.base import Named, check_at_least, resolve_budget
-from dyto.strategies.shared import chunks
+from dyto.strategies.shared import assemble, chunks
 from dyto.timing import Stopwatch
 
 
@@ -139,6 +139,51 @@ def _merge(how: Merging, features: FrameFeatures, positions: IntArray, keep: int
     for chunk in chunks(len(positions), frame_bytes, summary.device):
         _, owners[chunk] = how.merge(features.patches(positions[chunk]), keep, out=data[chunk])
     return data.flatten(0, 1), owners
+
+
+def merge_shares(
+    strategy: Merges, features: FrameFeatures, positions: IntArray, kept: IntArray, watch: Stopwatch
+) -> VisualTokens:
+    """Merge the patches of key frames, each frame to a number of tokens of its own.
+
+    Args:
+        strategy: Whose fields say how, as in `merge_keyframes`.
+        features: Of the T sampled frames.
+        positions: (K,) ascending positions of the key frames in them.
+        kept: (K,) tokens of each, 1 to N.
+        watch: What has been timed so far.
+
+    Returns:
+        The tokens, frame after frame.
+
+    Raises:
+        BadFeaturesError: The features hold NaN or infinity.
+    """
+    n, how = features.num_patches, Merging.of(strategy)
+    summary = features.summary
+    starts = np.cumsum(kept) - kept  # (K,) first token of every key frame
+    data = empty_tokens((int(kept.sum()), summary.shape[1]), summary)
+    owners = np.empty((len(positions), n), np.int64)
+    with usable_features():
+        for keep in np.unique(kept):
+            alike = np.flatnonzero(kept == keep)
+            for chunk in chunks(len(alike), n * summary.shape[1] * summary.element_size(), summary.device):
+                frames = alike[chunk]
+                tokens, owner = how.merge(features.patches(positions[frames]), int(keep))
+                rows = starts[frames, None] + np.arange(keep)  # (B, keep)
+                data[torch.from_numpy(rows.ravel()).to(data.device)] = tokens.flatten(0, 1)
+                owners[frames] = starts[frames, None] + owner.cpu().numpy()
+    rows = np.argsort(owners, axis=None, kind="stable")  # patches by the token they went to
+    keyframe, patch = np.divmod(rows, n)
+    return assemble(
+        features,
+        data,
+        np.repeat(positions, kept),
+        (owners.ravel()[rows], positions[keyframe], patch),
+        resolve_budget(strategy.token_budget, strategy.reference_budget, n),
+        summary_source=features.summary_source,
+        stages=watch.seconds,
+    )
 
 
 def empty_tokens(shape: tuple[int, ...], like: Tensor) -> Tensor:

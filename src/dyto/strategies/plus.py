@@ -1,6 +1,6 @@
-"""Plus: DyTo with a hierarchy over time that is cut where the content and the budget say.
+"""Plus: a key frame for whatever stands apart from the noise of the video, and tokens by how much it adds.
 
-Ours; not of the paper. `docs/plus.md` says what was tried, what helped and where rivals still win.
+Ours; not of the paper. `docs/plus.md` says how it works, what was tried, and where rivals win.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dyto import segments
-from dyto.errors import ConfigError, unknown
+from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens, usable_features
-from dyto.finch import IntArray
-from dyto.strategies.base import Encode, resolve_budget
-from dyto.strategies.merging import Merging, check_merging, empty_tokens
-from dyto.strategies.shared import assemble, chunks, shares
+from dyto.finch import FloatArray, IntArray
+from dyto.strategies import scenes
+from dyto.strategies.base import Encode, check_at_least, resolve_budget
+from dyto.strategies.merging import check_merging, merge_shares
 from dyto.timing import Stopwatch
 
 if TYPE_CHECKING:
     from dyto.video import Frames
 
+READABLE = 1 / 18
+"""A frame merged to this part of its patches is half as good as a whole one, in the choice of how many are kept."""
+SPARE = 1 / 4
+"""A key frame that shows anything new may have this part of a frame where the budget allows it."""
+
 
 @dataclass(frozen=True)
 class Plus:
-    """DyTo with a hierarchy over time: as many key frames as the content asks for and the budget carries.
+    """Key frames by what stands apart from noise, in the order of what they add; tokens in proportion to it.
 
-    A frame that shows what another key frame shows takes no tokens, so a video of few scenes may leave a part of its
-    budget unused.
+    What is brief counts as much as what is long, whatever the length of the video. A scene that returns is paid once,
+    and marked again by few tokens. A video in which nothing is left to see leaves a part of its budget unused.
 
     Attributes:
-        least_gain: Neighbouring segments stay apart if joining them would cost at least this part of all squared
-            distances of frames from their mean. A scene of s among T frames that differs from the others as they do
-            among themselves costs about 2 s / T.
-        explained: Segments are added until they account for this part of the squared distances, however little each
-            of them gains: the guard for videos without scenes.
-        least_share: The smallest part of a frame's patches that a key frame keeps as tokens; where the budget does
-            not carry that, the least different segments are joined.
-        member: The frame that stands for a segment: "middle" or "medoid".
+        factor: Runs of frames differ if the squared distance of their means is at least so many times the noise of the
+            video, see `dyto.strategies.scenes`.
+        returning: What the return of a scene is worth, beside a new one at 1; 0 to 1.
+        ends: What the first and the last run are worth where they show what another shows; 0 to 1.
         token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
         reduce: How merged tokens combine: "max", "mean" or "weighted-mean".
@@ -51,15 +51,15 @@ class Plus:
 
     Example:
         >>> import numpy as np
-        >>> scenes = np.repeat(np.random.default_rng(0).normal(size=(5, 1 + 36, 64)), 20, axis=0)
-        >>> Plus(token_budget=99).compress(FrameFeatures.from_projected(scenes.astype("float32")))
-        VisualTokens(99 tokens of 5 key frames, budget=99, uncompressed=3600, dim=64)
+        >>> views = np.random.default_rng(0).normal(size=(5, 1 + 36, 64)).astype("float32")
+        >>> film = np.repeat(views, [200, 1, 300, 20, 400], axis=0)      # the second lasts one frame
+        >>> Plus(token_budget=99).compress(FrameFeatures.from_projected(film)).keyframes.positions.tolist()
+        [99, 200, 350, 510, 720]
     """
 
-    least_gain: float = 0.025
-    explained: float = 0.75
-    least_share: float = 1 / 9
-    member: str = "middle"
+    factor: float = 8.0
+    returning: float = 0.05
+    ends: float = 0.8
     token_budget: int | None = None
     reference_budget: int = 3680
     reduce: str = "max"
@@ -72,30 +72,57 @@ class Plus:
     needs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        if self.member not in segments.MEMBERS:
-            raise unknown("member", self.member, segments.MEMBERS)
+        check_at_least(self, 0.0, "factor")
         check_merging(self)
-        for name in ("least_gain", "explained", "least_share"):
+        for name in ("returning", "ends"):
             part = getattr(self, name)
-            if not isinstance(part, (int, float)) or not 0 <= part <= 1:
+            if not isinstance(part, (int, float)) or isinstance(part, bool) or not 0 <= part <= 1:
                 raise ConfigError(f"{name} of strategy {self.name!r} is {part!r}, expected a part of 0 to 1")
 
-    def select_keyframes(self, summary: Tensor | npt.ArrayLike, most: int | None = None) -> IntArray:
-        """Choose key frames by cutting the hierarchy over time.
+    def select_keyframes(
+        self, summary: Tensor | npt.ArrayLike, budget: int, patches: int
+    ) -> tuple[IntArray, FloatArray, IntArray]:
+        """Choose key frames.
 
         Args:
             summary: (T, D) one vector per frame, in presentation order.
-            most: Cap on their number; None for none.
+            budget: Tokens that there are.
+            patches: Of a frame, N.
 
         Returns:
-            Sorted int64 positions, one in each segment.
+            (K,) sorted positions, K at most the budget; (K,) what each is worth, above 0 to 1; and (K,) the most tokens
+            that each is given.
 
         Raises:
             ValueError: No frame, or NaN.
         """
-        hierarchy = segments.ward(summary)
-        wanted = hierarchy.wanted(self.least_gain, self.explained)
-        return segments.representatives(summary, hierarchy.cut(min(wanted, most or wanted)), self.member)
+        x = scenes.directions(summary)
+        least = scenes.threshold(x, self.factor)
+        runs = scenes.runs_of(x, least)
+        ranking = scenes.rank(runs, budget, least)
+        worth = self.worth(ranking, least, len(runs.means))
+        part = np.where(ranking.apart > 0, np.maximum(worth, SPARE), worth)
+        room = np.maximum(1, np.rint(part * patches)).astype(np.int64)
+        count = how_many(worth, room, budget, patches)
+        chosen = np.argsort(ranking.order[:count])
+        return scenes.medoids(x, runs, ranking.order[chosen]), worth[chosen], room[chosen]
+
+    def worth(self, ranking: scenes.Ranking, least: float, runs: int) -> FloatArray:
+        """What runs are worth: 1 from half of the greatest distance on, next to 0 at the least; less for a return.
+
+        Args:
+            ranking: The runs in their order.
+            least: The squared distance from which on runs differ.
+            runs: How many there are in all.
+
+        Returns:
+            (K,) above 0 to 1.
+        """
+        apart = ranking.apart
+        full = max(apart[1] / 2 if len(apart) > 1 else 1.0, least + 1e-9)
+        worth = np.clip((apart - least) / (full - least), 0.0, 1.0) ** 2
+        again = np.where((ranking.order == 0) | (ranking.order == runs - 1), self.ends, self.returning)
+        return np.maximum(np.where(apart > 0, worth, again), 1e-3)
 
     @torch.no_grad()
     def compress(self, features: FrameFeatures) -> VisualTokens:
@@ -105,52 +132,50 @@ class Plus:
             features: Features of the T sampled frames.
 
         Returns:
-            min(budget, K * N) tokens of K key frames, frame after frame, as equal shares as can be.
+            At most the budget of tokens, frame after frame: in proportion to what each key frame is worth, at least
+            one. None is given more than the part of a frame that it is worth; one that shows something new may have a
+            quarter.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.
         """
         n = features.num_patches
         budget = resolve_budget(self.token_budget, self.reference_budget, n)
-        least = max(1, round(self.least_share * n))
         watch = Stopwatch(features.summary.device)
-        with usable_features():
-            with watch.stage("select"):
-                positions = self.select_keyframes(features.summary, max(1, budget // least))
-            kept = self.share(features, positions, budget)
-            data, owners = self._merge(features, positions, kept)
-        rows = np.argsort(owners, axis=None, kind="stable")  # patches by the token they went to
-        keyframe, patch = np.divmod(rows, n)
-        return assemble(
-            features,
-            data,
-            np.repeat(positions, kept),
-            (owners.ravel()[rows], positions[keyframe], patch),
-            budget,
-            summary_source=features.summary_source,
-            stages=watch.seconds,
-        )
-
-    def share(self, features: FrameFeatures, positions: IntArray, budget: int) -> IntArray:
-        """(K,) tokens of each key frame: equal, but for the rest of the division, and at most all patches."""
-        return np.minimum(features.num_patches, shares(budget, len(positions)))
-
-    def _merge(self, features: FrameFeatures, positions: IntArray, kept: IntArray) -> tuple[Tensor, IntArray]:
-        """(L, D) tokens, and (K, N) the token that each patch went to."""
-        summary, n = features.summary, features.num_patches
-        starts = np.cumsum(kept) - kept  # (K,) first token of every key frame
-        data = empty_tokens((int(kept.sum()), features.dim), summary)
-        owners = np.empty((len(positions), n), np.int64)
-        for keep in np.unique(kept):
-            alike = np.flatnonzero(kept == keep)
-            for chunk in chunks(len(alike), n * features.dim * summary.element_size(), summary.device):
-                frames = alike[chunk]
-                tokens, owner = Merging.of(self).merge(features.patches(positions[frames]), int(keep))
-                rows = starts[frames, None] + np.arange(keep)  # (B, keep)
-                data[torch.from_numpy(rows.ravel()).to(data.device)] = tokens.flatten(0, 1)
-                owners[frames] = starts[frames, None] + owner.cpu().numpy()
-        return data, owners
+        with usable_features(), watch.stage("select"):
+            positions, worth, room = self.select_keyframes(features.summary, budget, n)
+        return merge_shares(self, features, positions, scenes.share(worth, room, budget), watch)
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
         """Encode all frames and compress; the question is not looked at."""
         return self.compress(encode(frames))
+
+
+def how_many(worth: FloatArray, room: IntArray, budget: int, patches: int) -> int:
+    """How many of the key frames are kept, most worthy first.
+
+    A key frame of r tokens out of N patches shows r / (r + N / 18) of itself: one more is taken where it adds more than
+    the others lose by sharing with it.
+
+    Args:
+        worth: (K,) what each is worth, above 0 to 1.
+        room: (K,) the most tokens that each is given.
+        budget: Tokens.
+        patches: Of a frame, N.
+
+    Returns:
+        1 to min(K, budget).
+
+    Example:
+        >>> worth, room = np.array([1.0, 1.0, 1.0, 0.05]), np.array([36, 36, 36, 2])
+        >>> how_many(worth, room, 3, 36), how_many(worth, room, 120, 36)
+        (3, 4)
+    """
+    best, most = 1, -1.0
+    for count in range(1, min(len(worth), budget) + 1):
+        mine, held = worth[:count], room[:count]
+        tokens = np.minimum(1 + mine * (budget - count) / mine.sum(), held)
+        shown = float((mine * tokens / (tokens + READABLE * patches)).sum())
+        if shown >= most - 1e-12:
+            best, most = count, shown
+    return best

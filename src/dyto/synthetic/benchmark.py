@@ -11,9 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dyto.errors import ConfigError, unknown
 from dyto.files import cannot_write, replacing
+from dyto.synthetic.filming import write_long_film
 from dyto.synthetic.films import REGIMES
+from dyto.synthetic.long_films import LONG_REGIMES, SHORTEST, draw_long_film
+from dyto.synthetic.long_questions import ask_about
 from dyto.synthetic.videos import Asked, make_video
 
 log = logging.getLogger(__name__)
@@ -29,29 +34,50 @@ ANSWER_FILE = Path("gt_qa_files/Synthetic_Zero_Shot_QA/val_a.json")
 Record = dict[str, Any]
 
 
-def synth_video(seed: int, out: str | Path, questions: str | Path | None = None, regime: str = "mixed") -> list[Record]:
+def synth_video(
+    seed: int,
+    out: str | Path,
+    questions: str | Path | None = None,
+    regime: str = "mixed",
+    seconds: float | None = None,
+    event: float | None = None,
+) -> list[Record]:
     """Write one video from a seed, and its questions with their true answers.
 
     Args:
         seed: Seed; the same seed and regime give the same video.
         out: The MP4 file.
         questions: A JSON file for the questions, or None to write none.
-        regime: One of `REGIMES`.
+        regime: One of `REGIMES`, or of `dyto.synthetic.long_films.LONG_REGIMES`.
+        seconds: Length of a long film, 20 to 3600; None for 20. The films of `REGIMES` have 20 seconds.
+        event: Length of its events in seconds; None for a length by chance.
 
     Returns:
         The questions: `question`, `type`, `answer`, and with options `candidates` and `answer_number`.
 
     Raises:
-        ConfigError: The regime is unknown, or the file is not an MP4.
+        ConfigError: The regime is unknown, cannot have this length, or the file is not an MP4.
         DatasetError: The disk is full, or the folder is not writable.
     """
     path = Path(out)
-    if regime not in REGIMES:
-        raise unknown("regime", regime, REGIMES)
+    if regime not in (*REGIMES, *LONG_REGIMES):
+        raise unknown("regime", regime, [*REGIMES, *LONG_REGIMES])
+    if regime in REGIMES and (seconds, event) != (None, None):
+        raise ConfigError(
+            f"seconds or the length of events given for regime {regime!r}, whose films have 20 seconds: leave them "
+            f"out, or take one of {', '.join(LONG_REGIMES)}"
+        )
     if path.suffix.lower() != ".mp4":
         raise ConfigError(f"the video would be written to {path}, expected a name that ends in .mp4")
     with _telling(path):
-        _, asked = make_video(path, (303, REGIMES.index(regime), seed), regime)
+        if regime in REGIMES:
+            _, asked = make_video(path, (303, REGIMES.index(regime), seed), regime)
+        else:
+            rng = np.random.default_rng((303, 17, LONG_REGIMES.index(regime), seed))
+            film = draw_long_film(rng, regime, SHORTEST if seconds is None else seconds, event=event)
+            asked = ask_about(rng, film)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_long_film(path, film)
     records = [_facts(a) for a in asked]
     if questions is not None:
         write_records(Path(questions), records)

@@ -89,13 +89,13 @@ def film_questions(rng: np.random.Generator, film: Film) -> list[Question]:
                 asked.append(question)
     for shot in film.shots:
         if shot.needle:
-            asked.extend(_needle_questions(rng, shot.scene, scenes))
+            asked.extend(needle_questions(rng, shot.scene, scenes))
     return list(
         {question.text + str(question.answer is None) + question.right: question for question in asked}.values()
     )
 
 
-def _needle_questions(rng: np.random.Generator, needle: Scene, scenes: Sequence[Scene]) -> list[Question]:
+def needle_questions(rng: np.random.Generator, needle: Scene, scenes: Sequence[Scene]) -> list[Question]:
     """Ask whether the brief scene's object occurs, and what is behind it."""
     name = needle.things[0].name
     background = needle.background_name

@@ -173,7 +173,7 @@ def sample_frames(
     source: VideoSource,
     *,
     num_frames: int | None = None,
-    fps: float | None = None,
+    fps: float | str | None = None,
     start: float | None = None,
     end: float | None = None,
     size: FrameSize | None = None,
@@ -194,8 +194,8 @@ def sample_frames(
             of PIL images or (H, W, 3) arrays, or `Frames` to sample again.
         num_frames: how many frames to spread over the clip, 100 unless `fps` is given. A clip of fewer
             frames gives each once.
-        fps: instead of `num_frames`, take the frame shown at each of the instants start + k / fps; a frame
-            shown at several of them is taken once.
+        fps: instead of `num_frames`, take the frame shown at each of the instants start + k / fps, each frame
+            once; "auto" for one a second, but no less than 100 and no more than 1000.
         start: second at which the clip begins, counted from the first frame of the video.
         end: second before which the clip ends.
         size: side, or (height, width), to resize every frame to, its aspect ignored; or a function that is given

@@ -17,6 +17,8 @@ empty: Callable[..., NDArray[np.uint8]] = np.empty
 
 SAMPLINGS = ("uniform", "iframes")
 DEFAULT_NUM_FRAMES = 100
+AUTO_FPS, AUTO_FEWEST, AUTO_MOST = 1.0, 100, 1000
+"""`fps="auto"`: frames a second of the clip, and the bounds of their number."""
 
 
 def uniform_indices(total: int, num: int) -> NDArray[np.int64]:
@@ -87,10 +89,13 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Request:
-    """A request for frames of a source: how many, from where to where, and of which kind."""
+    """A request for frames of a source: how many, or how many a second, from where to where, and of which kind.
+
+    The rate "auto" means one frame a second, but at least 100 and at most 1000 frames, evenly spread.
+    """
 
     num_frames: int | None = None
-    fps: float | None = None
+    fps: float | str | None = None
     start: float | None = None
     end: float | None = None
     sampling: str = "uniform"
@@ -99,10 +104,13 @@ class Request:
         if self.sampling not in SAMPLINGS:
             raise unknown("sampling", self.sampling, SAMPLINGS)
         if self.num_frames is not None and self.fps is not None:
-            raise ConfigError(f"found num_frames={self.num_frames} and fps={self.fps:g}, expected one: leave one out")
+            rate = self.fps if isinstance(self.fps, str) else f"{self.fps:g}"
+            raise ConfigError(f"found num_frames={self.num_frames} and fps={rate}, expected one: leave one out")
         if self.num_frames is not None and self.num_frames < 1:
             raise ConfigError(f"found num_frames={self.num_frames}, expected 1 or more: give e.g. num_frames=100")
-        if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
+        if isinstance(self.fps, str) and self.fps != "auto":
+            raise ConfigError(f"found fps={self.fps!r}, expected a number above 0 or 'auto': give e.g. fps=2")
+        if not isinstance(self.fps, str | None) and not (math.isfinite(self.fps) and self.fps > 0):
             raise ConfigError(f"found fps={self.fps}, expected a number above 0: give e.g. fps=2")
         for name, value in (("start", self.start), ("end", self.end)):
             if value is not None and not (math.isfinite(value) and value >= 0):
@@ -149,12 +157,24 @@ class Request:
             )
         if self.fps is None:
             return pool[uniform_indices(pool.size, self.num_frames or DEFAULT_NUM_FRAMES)], total
+        if isinstance(self.fps, str):
+            return pool[uniform_indices(pool.size, frames_for(min(end, timeline.stop) - start))], total
         # The first instant start + k / fps at which each frame is on the screen. A coarse clock rounds to the nearest
         # tick, hence a tolerance of half a tick, and of one tick for the sum that ends the video.
         first = np.ceil((timeline.seconds[pool] - timeline.tick / 2 - start) * self.fps - 1e-6)
         first[0] = 0
         last = max(math.ceil((min(end, timeline.stop - timeline.tick) - start) * self.fps - 1e-6), 1)
         return pool[np.diff(first, append=last) > 0], total
+
+
+def frames_for(seconds: float) -> int:
+    """How many frames of a clip are sampled at the rate "auto".
+
+    Example:
+        >>> frames_for(20), frames_for(600), frames_for(3600)
+        (100, 600, 1000)
+    """
+    return min(AUTO_MOST, max(AUTO_FEWEST, round(seconds * AUTO_FPS)))
 
 
 FrameSize = int | tuple[int, int] | Callable[[int, int], tuple[int, int]]

@@ -87,7 +87,7 @@ def test_the_made_up_features_keep_what_they_promise(bench):
     coverage = bench("coverage")
     found = coverage.measure("dev", 1, counts=(10,))
     assert set(coverage.KINDS) == {kind for _, kind in found}
-    assert found["plus, 12.8 frames", "still"][0] == 100
+    assert found["plus-2025, 12.8 frames", "still"][0] == 100
     assert found["release", "still"][0] < 80
     assert found["ward, middle, 10", "still"][3] == 10
     assert "| release |" in coverage.report(found)

@@ -28,8 +28,8 @@ DIM = 64
 WIDTH = 1600
 
 RULES = {
-    "release": lambda x: dyto.DyTo.preset("release").select_keyframes(x),
-    "finest": lambda x: dyto.DyTo.preset("finest").select_keyframes(x),
+    "release": lambda x: dyto.DyTo().select_keyframes(x),
+    "finest": lambda x: dyto.DyTo(partition="finest").select_keyframes(x),
     "6 uniform frames": lambda x: spread(len(x), 6),
     "25 uniform frames": lambda x: spread(len(x), 25),
 }

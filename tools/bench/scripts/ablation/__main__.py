@@ -3,9 +3,12 @@
     python ablation coverage [--split dev] [--films 30]
     python ablation accuracy [--split dev] [--videos 10] [--only rivals] [--work FOLDER] [--model FOLDER]
     python ablation speed
+    python ablation long [--split dev] [--videos 6] [--save FILE] [--work FOLDER]
 
 `coverage` needs no model. `accuracy` draws films and lets the bundled model answer; `--videos` counts films of each of
 the seven regimes, a minute or two a film and core for everything. Films and features are kept in the work folder.
+`long` measures `plus` and its rivals on films of 20 seconds to an hour in ten regimes (`PLAN-2026.md`), `--videos` of
+each regime, six to twenty seconds a film; it goes on from the file of `--save`, and `--report` prints what is there.
 """
 
 import argparse
@@ -14,20 +17,21 @@ from pathlib import Path
 
 import accuracy
 import coverage
+import long_run
 import speed
 import variants
 from dyto.synthetic.films import REGIMES
 
 CHOICES = {
     "all": list(variants.VARIANTS),
-    "rivals": ["plus", "oracle", *variants.RIVALS],
-    "taken-back": ["plus", "oracle", *(name for name in variants.VARIANTS if name.startswith("plus, "))],
+    "rivals": ["plus", "plus-2025", "oracle", *variants.RIVALS],
+    "taken-back": ["plus", "oracle", *(name for name in variants.VARIANTS if name.startswith("plus-2025"))],
 }
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("coverage", "accuracy", "speed"))
+    parser.add_argument("what", choices=("coverage", "accuracy", "speed", "long"))
     parser.add_argument("--split", choices=("dev", "test"), default="dev", help="search on dev, report test once")
     parser.add_argument("--films", type=int, default=30, help="coverage: films of each kind and regime")
     parser.add_argument("--videos", type=int, default=10, help="accuracy: films of each regime")
@@ -38,11 +42,14 @@ def main(argv=None):
     parser.add_argument("--work", type=Path, default=Path("outputs/ablation"), help="where films are kept")
     parser.add_argument("--model", help="a checkpoint of the bundled model's kind")
     parser.add_argument("--save", type=Path, help="accuracy: add every answer to this file, and go on from it")
+    parser.add_argument("--report", action="store_true", help="long: print what the file of --save holds")
     options = parser.parse_args(argv)
     if options.what == "coverage":
         print(coverage.report(coverage.measure(options.split, options.films)))
     elif options.what == "speed":
         print(speed.report())
+    elif options.what == "long":
+        print(long_run.report(long_rows(options)))
     else:
         rows = accuracy.measure(
             options.work,
@@ -59,6 +66,17 @@ def main(argv=None):
         if any(row[0] == "plus" for row in rows):
             tables += [accuracy.leads(rows, "budget"), accuracy.leads(rows, "regime")]
         print("\n\n".join(tables))
+
+
+def long_rows(options):
+    """The rows of the yardstick: those of a file, or measured."""
+    if options.report:
+        return accuracy.load(options.save)
+    every = {"all": [*long_run.VARIANTS, *long_run.MORE], "rivals": list(long_run.VARIANTS)}
+    names = [name for given in options.only for name in every.get(given, [given])]
+    budgets = long_run.BUDGETS if options.budgets == accuracy.BUDGETS else options.budgets
+    work = options.work if options.split == "dev" else None  # an hour of film is seen in a second, and takes 30 MB
+    return long_run.measure(options.split, options.videos, names, budgets, options.save, work, model=options.model)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections import defaultdict
 import numpy as np
 
 from dyto import segments
-from dyto.strategies import DyTo, Plus
+from dyto.strategies import DyTo, Plus2025
 from dyto.synthetic.films import FRAMES_PER_TICK, REGIMES, TICKS, draw_film
 from dyto.video import uniform_indices
 
@@ -95,10 +95,10 @@ AT_COUNT = {
     "farthest point": farthest,
 }
 FREE = {
-    "release": lambda x: DyTo.preset("release").select_keyframes(x),
-    "finest": lambda x: DyTo.preset("finest").select_keyframes(x),
-    "plus, 12.8 frames": lambda x: Plus().select_keyframes(x, 115),
-    "plus, 1.6 frames": lambda x: Plus().select_keyframes(x, 14),
+    "release": lambda x: DyTo().select_keyframes(x),
+    "finest": lambda x: DyTo(partition="finest").select_keyframes(x),
+    "plus-2025, 12.8 frames": lambda x: Plus2025().select_keyframes(x, 115),
+    "plus-2025, 1.6 frames": lambda x: Plus2025().select_keyframes(x, 14),
 }
 
 

@@ -1,4 +1,4 @@
-"""What is compared: `plus`, `plus` with one choice taken back, its rivals, and the oracle.
+"""What is compared: `plus`, the one of 2025 with one choice taken back, their rivals, and the oracle.
 
 Each is a function of a film that was watched and a budget; it returns (L, D) tokens, or None where the budget is below
 what the strategy can do.
@@ -11,11 +11,11 @@ from dyto import ConfigError, segments
 from dyto.features import FrameFeatures
 from dyto.merge import merge_tokens
 from dyto.strategies import build_strategy
-from dyto.strategies.plus import Plus
+from dyto.strategies.plus_2025 import Plus2025
 from dyto.strategies.shared import shares
 
 MERGING = {"reduce": "max", "split": "alternate", "order": "raster", "metric_groups": 1}
-"""How `plus` merges, for other choices of key frames."""
+"""How both merge, for other choices of key frames."""
 
 
 def run(strategy, features):
@@ -42,7 +42,7 @@ def named(name, **fields):
     return tokens
 
 
-def plus(kind=Plus, **fields):
+def plus(kind=Plus2025, **fields):
     return lambda film, budget: run(kind(token_budget=budget, **fields), film.features)
 
 
@@ -60,7 +60,7 @@ def _options():
     return {"groups" if key == "metric_groups" else key: value for key, value in MERGING.items()}
 
 
-class Fixed(Plus):
+class Fixed(Plus2025):
     """As many key frames as a number says, or as the budget carries."""
 
     count = 10
@@ -75,7 +75,7 @@ class Fixed25(Fixed):
     count = 25
 
 
-class Filled(Plus):
+class Filled(Plus2025):
     """At least as many key frames as fit whole: the budget is used up."""
 
     def select_keyframes(self, summary, most=None):
@@ -85,7 +85,7 @@ class Filled(Plus):
         return segments.representatives(summary, hierarchy.cut(number), self.member)
 
 
-class Twice(Plus):
+class Twice(Plus2025):
     """Two key frames for each that the content asks for."""
 
     def select_keyframes(self, summary, most=None):
@@ -94,7 +94,7 @@ class Twice(Plus):
         return segments.representatives(summary, hierarchy.cut(number), self.member)
 
 
-class Calm(Plus):
+class Calm(Plus2025):
     """Segments of features that a median over three frames has freed of flashes."""
 
     def select_keyframes(self, summary, most=None):
@@ -102,7 +102,7 @@ class Calm(Plus):
         return super().select_keyframes(torch.stack([x[:-2], x[1:-1], x[2:]]).median(0).values, most)
 
 
-class Novel(Plus):
+class Novel(Plus2025):
     """Half of the budget in equal shares, the other half by how far a key frame is from the nearest other."""
 
     def share(self, features, positions, budget):
@@ -118,7 +118,7 @@ class Novel(Plus):
 
 def neighbours(film, budget, frames=3):
     """The patches of three frames of every segment, merged together."""
-    strategy = Plus(token_budget=budget)
+    strategy = Plus2025(token_budget=budget)
     summary, n = film.features.summary, film.features.num_patches
     hierarchy = segments.ward(summary)
     number = min(hierarchy.wanted(strategy.least_gain, strategy.explained), max(1, budget // round(n / 9)))
@@ -133,7 +133,7 @@ def neighbours(film, budget, frames=3):
 
 def pooled(film, budget, below=1.0):
     """The key frames of `plus`; a share of less than this part of a frame is pooled to the largest grid it holds."""
-    strategy = Plus(token_budget=budget)
+    strategy = Plus2025(token_budget=budget)
     n = film.features.num_patches
     positions = strategy.select_keyframes(film.features.summary, max(1, budget // round(n / 9)))
     kept = strategy.share(film.features, positions, budget)
@@ -186,4 +186,10 @@ TAKEN_BACK = {
     "least share 1/4": plus(least_share=0.25),
 }
 
-VARIANTS = {"plus": plus(), "oracle": oracle, **RIVALS, **{f"plus, {name}": f for name, f in TAKEN_BACK.items()}}
+VARIANTS = {
+    "plus": named("plus"),
+    "plus-2025": plus(),
+    "oracle": oracle,
+    **RIVALS,
+    **{f"plus-2025, {name}": f for name, f in TAKEN_BACK.items()},
+}

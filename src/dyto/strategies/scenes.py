@@ -1,0 +1,249 @@
+"""What a video shows: runs of frames that stand apart from noise, and how much each adds to those chosen before it.
+
+Frames are compared by the squared distance of their directions, which is twice one minus their cosine. How far two
+frames of one scene are apart is the noise of the video itself: `noise_level` takes it from the nearest neighbours in
+time of every frame, so it says the same of ten seconds and of an hour, whatever part of them an event fills.
+
+Nothing is held for pairs of frames: the memory is a copy of the features, the time T log T for the runs and one pass
+over the runs for each that is chosen.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dyto.finch import FloatArray, IntArray
+
+Directions: TypeAlias = npt.NDArray[np.float32]
+
+WINDOW = 8
+"""Neighbours in time, on either side, among which the nearest is looked for."""
+LEAST, MOST = 0.02, 0.25
+"""Squared distances below the first are never a difference; those above the second always are: cosines of 0.99 and
+0.875. Where every frame differs from its neighbours, these cannot tell what noise is."""
+ROWS = 1024
+"""Frames that are gone through at a time."""
+
+
+class Runs(NamedTuple):
+    """A video as a row of runs of frames that are alike.
+
+    Attributes:
+        bounds: (S + 1,) first frame of every run, and T.
+        means: (S, D) mean direction of each.
+    """
+
+    bounds: IntArray
+    means: Directions
+
+    @property
+    def sizes(self) -> IntArray:
+        """(S,) frames of each."""
+        return np.diff(self.bounds)
+
+
+class Ranking(NamedTuple):
+    """Runs in the order in which they are worth a key frame.
+
+    Attributes:
+        order: (K,) positions of runs; those that show something new first.
+        apart: (K,) squared distance of each from the nearest one before it; infinite for the first, and 0 for runs that
+            show what another shows.
+    """
+
+    order: IntArray
+    apart: FloatArray
+
+
+def directions(features: npt.ArrayLike | torch.Tensor) -> Directions:
+    """(T, D) float32 of length 1, on the CPU; a zero vector stays zero.
+
+    Raises:
+        ValueError: The features are not a (T, D) matrix with T >= 1 and D >= 1, or hold NaN or infinity.
+    """
+    given = features.detach().float().cpu().numpy() if isinstance(features, torch.Tensor) else features
+    x = np.array(given, np.float32)
+    if x.ndim != 2 or not x.size:
+        raise ValueError(f"features have shape {x.shape}, expected (T, D) with T >= 1 and D >= 1")
+    for start in range(0, len(x), ROWS):
+        part = x[start : start + ROWS]
+        norm = np.linalg.norm(part.astype(np.float64), axis=1, keepdims=True)
+        if not np.isfinite(norm).all():
+            raise ValueError("they hold NaN or infinity")
+        part /= np.where(norm > 0, norm, 1).astype(np.float32)
+    return x
+
+
+def noise_level(x: Directions) -> float:
+    """How far apart frames of one scene are.
+
+    Args:
+        x: (T, D) directions, in presentation order.
+
+    Returns:
+        The median over the frames of half the squared distance to the nearest of their neighbours in time; 0 for one
+        frame. A neighbour is nearest if nothing happened in between, so cuts do not count, however many there are.
+
+    Example:
+        >>> noise_level(directions(np.repeat(np.eye(4), 3, axis=0)))
+        0.0
+    """
+    if len(x) < 2:
+        return 0.0
+    nearest = np.full(len(x), np.inf, np.float32)
+    for gap in range(1, min(WINDOW, len(x) - 1) + 1):
+        for start in range(0, len(x) - gap, ROWS):
+            end = min(start + ROWS, len(x) - gap)
+            half = np.square(x[start + gap : end + gap] - x[start:end]).sum(1) / 2
+            for rows in (slice(start, end), slice(start + gap, end + gap)):
+                np.minimum(nearest[rows], half, out=nearest[rows])
+    return float(np.median(nearest))
+
+
+def threshold(x: Directions, factor: float) -> float:
+    """The squared distance from which on two means differ: so many times the noise, between `LEAST` and `MOST`."""
+    return float(np.clip(factor * noise_level(x), LEAST, MOST))
+
+
+def runs_of(x: Directions, least: float) -> Runs:
+    """Join neighbours in time until all that are left differ.
+
+    Again and again the two neighbouring runs join that differ least: by the squared distance g of their means, or,
+    where one of them is a single frame, whose noise is no mean over many, by g h with h = a b / (a + b) for runs of a
+    and b frames (`min(h, 1) g`). That a run is long makes it neither more nor less different.
+
+    Args:
+        x: (T, D) directions.
+        least: Runs that differ by less join.
+
+    Returns:
+        The runs; ties join from the beginning of the video on.
+
+    Example:
+        >>> scenes = np.repeat(np.eye(3), [40, 1, 4], axis=0)
+        >>> runs_of(directions(scenes), 0.1).bounds.tolist()
+        [0, 40, 41, 45]
+    """
+    total = len(x)
+    mean, size = x.copy(), np.ones(total, np.int64)
+    left, right = np.arange(total) - 1, np.arange(total) + 1
+    stands, turn = np.ones(total, bool), np.zeros(total, np.int64)
+    heap = [(_differ(mean, size, i - 1, i), i, 0) for i in range(1, total)]
+    heapq.heapify(heap)
+    while heap:
+        differ, second, when = heapq.heappop(heap)
+        if not stands[second] or when != turn[second]:
+            continue
+        if differ >= least:
+            break
+        first, after = int(left[second]), int(right[second])
+        whole = int(size[first] + size[second])
+        mean[first] += (mean[second] - mean[first]) * np.float32(size[second] / whole)
+        size[first], stands[second], right[first] = whole, False, after
+        if after < total:
+            left[after] = first
+        for later in (first, after):
+            if 0 < later < total:
+                turn[later] += 1
+                heapq.heappush(heap, (_differ(mean, size, int(left[later]), later), later, int(turn[later])))
+    starts = np.flatnonzero(stands)
+    return Runs(np.append(starts, total), mean[starts])
+
+
+def _differ(mean: Directions, size: IntArray, one: int, other: int) -> float:
+    gap = mean[one] - mean[other]
+    a, b = int(size[one]), int(size[other])
+    return float(gap @ gap) * min(1.0, a * b / (a + b))
+
+
+def rank(runs: Runs, most: int, least: float) -> Ranking:
+    """Put runs in the order in which they add something.
+
+    The longest is the first; then comes, each time, the run that differs most from all before it, wherever in the video
+    it lies, as long as it differs by `least`. A scene that returns is so paid once. The others follow: the first and
+    the last of the video, then the longest.
+
+    Args:
+        runs: The runs.
+        most: How many are wanted; at least 1.
+        least: Below this squared distance nothing is new.
+
+    Example:
+        >>> scenes = np.repeat(np.eye(2)[[0, 1, 0]], [9, 1, 5], axis=0)
+        >>> rank(runs_of(directions(scenes), 0.1), 3, 0.1)
+        Ranking(order=array([0, 1, 2]), apart=array([inf,  2.,  0.]))
+    """
+    means, sizes = runs.means, runs.sizes
+    length = np.einsum("ij,ij->i", means, means, dtype=np.float64)
+    chosen, apart = [int(sizes.argmax())], [np.inf]
+    gap = np.full(len(means), np.inf)
+    while True:
+        last = chosen[-1]
+        gap = np.minimum(gap, np.maximum(0, length + length[last] - 2 * (means @ means[last])))
+        gap[last] = 0
+        best = int(gap.argmax())
+        if len(chosen) >= most or gap[best] < least:
+            break
+        chosen.append(best)
+        apart.append(float(gap[best]))
+    left = np.setdiff1d(np.arange(len(means)), chosen)
+    inner = (left > 0) & (left < len(means) - 1)
+    left = left[np.lexsort((left, -sizes[left], inner))][: max(0, most - len(chosen))]
+    return Ranking(np.array([*chosen, *left.tolist()], np.int64), np.array(apart + [0.0] * len(left)))
+
+
+def medoids(x: Directions, runs: Runs, chosen: IntArray) -> IntArray:
+    """The frame of each chosen run that is nearest to its mean; of equal ones the one nearest to its middle.
+
+    Args:
+        x: (T, D) directions.
+        runs: The runs.
+        chosen: (K,) ascending positions of runs.
+
+    Returns:
+        (K,) sorted positions of frames.
+    """
+    frames = np.empty(len(chosen), np.int64)
+    for i, run in enumerate(chosen):
+        start, end = int(runs.bounds[run]), int(runs.bounds[run + 1])
+        far = np.concatenate(
+            [np.square(x[a : min(end, a + ROWS)] - runs.means[run]).sum(1) for a in range(start, end, ROWS)]
+        )
+        near = start + np.flatnonzero(far <= far.min() + 1e-6)
+        frames[i] = near[np.abs(near - (start + end - 1) // 2).argmin()]
+    return frames
+
+
+def share(worth: FloatArray, room: IntArray, budget: int) -> IntArray:
+    """Tokens in proportion to worth: at least one each, at most what there is room for.
+
+    Args:
+        worth: (K,) above 0, K at most the budget.
+        room: (K,) most tokens of each, at least 1.
+        budget: Tokens to give; what nobody has room for is left over.
+
+    Returns:
+        (K,) int64; the whole budget, or all the room.
+
+    Example:
+        >>> share(np.array([1.0, 1.0, 0.05]), np.array([36, 36, 2]), 10).tolist()
+        [5, 4, 1]
+        >>> share(np.array([1.0, 0.5]), np.array([36, 18]), 99).tolist()
+        [36, 18]
+    """
+    if room.sum() <= budget:
+        return room
+    low, high = 0.0, budget / float(max(worth.min(), 1e-6))
+    for _ in range(60):
+        middle = (low + high) / 2
+        fits = np.clip(np.floor(middle * worth), 1, room).sum() <= budget
+        low, high = (middle, high) if fits else (low, middle)
+    kept = np.clip(np.floor(low * worth), 1, room).astype(np.int64)
+    for i in np.argsort(kept - low * worth, kind="stable"):
+        kept[i] += min(int(room[i] > kept[i]), budget - int(kept.sum()))
+    return kept

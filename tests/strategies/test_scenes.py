@@ -1,0 +1,98 @@
+"""Runs of frames that stand apart from noise: what is told from what, and in which order."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dyto.strategies import scenes
+
+
+def noisy(views, lengths, noise, seed=0):
+    rng = np.random.default_rng(seed)
+    x = np.repeat(views, lengths, axis=0)
+    return scenes.directions(x + noise * rng.normal(size=x.shape) / np.sqrt(x.shape[1]))
+
+
+@pytest.mark.parametrize("lengths", [(500, 1, 499), (2, 3, 2), (30, 30, 30)])
+def test_runs_end_where_scenes_do(lengths):
+    x = noisy(np.eye(3, 64), lengths, 0.2)
+    bounds = scenes.runs_of(x, scenes.threshold(x, 8.0)).bounds
+    assert bounds.tolist() == [0, *np.cumsum(lengths)]
+
+
+def test_the_noise_is_that_between_frames_of_one_scene_however_often_it_is_cut():
+    calm = noisy(np.eye(2, 64), (60, 60), 0.2)
+    cut = noisy(np.tile(np.eye(2, 64), (60, 1)), [1] * 120, 0.2)
+    assert scenes.noise_level(calm) == pytest.approx(0.04, rel=0.4)
+    assert scenes.noise_level(cut) == pytest.approx(scenes.noise_level(calm), rel=0.2)
+
+
+def test_one_frame_has_no_noise_and_is_one_run():
+    x = scenes.directions(np.ones((1, 5)))
+    assert scenes.noise_level(x) == 0
+    assert scenes.runs_of(x, 0.1).bounds.tolist() == [0, 1]
+
+
+def test_means_are_those_of_the_frames():
+    x = noisy(np.eye(3, 16), (7, 1, 20), 0.1)
+    runs = scenes.runs_of(x, 0.2)
+    for i, (start, end) in enumerate(zip(runs.bounds[:-1], runs.bounds[1:], strict=True)):
+        np.testing.assert_allclose(runs.means[i], x[start:end].mean(0), atol=1e-5)
+
+
+def plainly_joined(x, least):
+    """The same as `runs_of`, step by step, every pair looked at again."""
+    parts = [[i] for i in range(len(x))]
+    while len(parts) > 1:
+        costs = []
+        for a, b in zip(parts, parts[1:], strict=False):
+            gap = x[a].mean(0) - x[b].mean(0)
+            costs.append(float(gap @ gap) * min(1.0, len(a) * len(b) / (len(a) + len(b))))
+        best = int(np.argmin(costs))
+        if costs[best] >= least:
+            break
+        parts[best : best + 2] = [parts[best] + parts[best + 1]]
+    return [part[0] for part in parts] + [len(x)]
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(st.integers(0, 10**6), st.integers(1, 30), st.floats(0.01, 1.5))
+def test_runs_are_those_of_the_plain_way(seed, frames, least):
+    x = scenes.directions(np.random.default_rng(seed).normal(size=(frames, 6)))
+    assert scenes.runs_of(x, least).bounds.tolist() == plainly_joined(x.astype(np.float64), least)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 40))
+def test_each_run_is_ranked_once_and_what_is_new_first(seed, frames, most):
+    x = scenes.directions(np.random.default_rng(seed).normal(size=(frames, 6)))
+    runs = scenes.runs_of(x, 0.3)
+    ranking = scenes.rank(runs, most, 0.3)
+    assert len(ranking.order) == min(most, len(runs.means))
+    assert len(set(ranking.order.tolist())) == len(ranking.order)
+    assert (np.diff(ranking.apart[1:]) <= 1e-6).all()
+    for place in range(1, int((ranking.apart > 0).sum())):
+        before = runs.means[ranking.order[:place]].astype(np.float64)
+        gaps = np.square(runs.means[:, None] - before).sum(2).min(1)
+        assert gaps[ranking.order[place]] == pytest.approx(gaps.max(), abs=1e-5)
+
+
+def test_returns_come_last_the_ends_of_the_video_first_among_them():
+    views = np.eye(3, 32)[[0, 1, 0, 2, 1, 0]]
+    x = noisy(views, (3, 5, 20, 4, 9, 2), 0.05)
+    ranking = scenes.rank(scenes.runs_of(x, 0.3), 6, 0.3)
+    assert ranking.order[:3].tolist() in ([2, 1, 3], [2, 3, 1], [2, 4, 3], [2, 3, 4])
+    assert set(ranking.order[3:5].tolist()) == {0, 5}
+
+
+def test_the_frame_of_a_run_is_the_one_nearest_to_its_mean():
+    x = scenes.directions(np.array([[1, 0.3], [1, 0.0], [1, -0.4], [0, 1]]))
+    runs = scenes.runs_of(x, 0.5)
+    assert scenes.medoids(x, runs, np.array([0, 1])).tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((0, 3)), np.zeros(3), np.array([[np.nan, 1]]), np.array([[np.inf, 1]])])
+def test_features_that_are_none_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"expected \(T, D\)|NaN or infinity"):
+        scenes.directions(wrong)
