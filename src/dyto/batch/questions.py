@@ -100,7 +100,7 @@ def _table(path: Path, rows: Rows, digest: str) -> Table:
 
 
 def _converted(row: Mapping[str, Any]) -> Sample:
-    """The sample of a row, or one that says why there is none."""
+    """Return the sample of a row, or one that says why the row is bad."""
     try:
         if NO_OBJECT in row:
             raise ValueError(row[NO_OBJECT])
@@ -118,7 +118,7 @@ def _converted(row: Mapping[str, Any]) -> Sample:
 
 
 def _choices(cell: Any) -> tuple[str, ...]:
-    """The options of a question: a list, or one written as JSON."""
+    """Return the options of a question: a list, or one written as JSON."""
     if cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell)):
         return ()
     if isinstance(cell, str):

@@ -16,7 +16,7 @@ MOST_BYTES = 8 << 30
 
 
 def protocol_of(name: str) -> str | None:
-    """The protocol of an address; None for a path.
+    """Return the protocol of an address; None for a path.
 
     Example:
         >>> protocol_of("s3://bucket/a.mp4"), protocol_of("C:/a.mp4"), protocol_of("a.mp4")

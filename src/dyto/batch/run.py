@@ -91,5 +91,5 @@ def _write(settings: BatchSettings, lines: Iterator[str]) -> None:
 
 
 def summary(statuses: Mapping[str, int]) -> dict[str, Any]:
-    """How many rows ended how, JSON-ready."""
+    """Count the rows by status, JSON-ready."""
     return {"format": FORMAT, "rows": sum(statuses.values()), "statuses": dict(sorted(statuses.items()))}

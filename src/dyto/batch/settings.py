@@ -62,7 +62,7 @@ class BatchSettings(Settings):
         return self.table().questions
 
     def videos(self) -> list[Path]:
-        """The folder that relative paths start from."""
+        """Return the folder in which relative paths start."""
         return [self.video_dir or Path()]
 
     def subtitles(self) -> None:
@@ -121,7 +121,7 @@ class _Paths:
     remote: tuple[str, ...]
 
     def find(self, benchmark: Benchmark, sample: Sample) -> Clip | None:
-        """The file of a sample, if there is one; whether there is one at an address is found out when it is fetched."""
+        """Return the file of a sample, if it exists; an address is checked only when it is downloaded."""
         if protocol_of(sample.video):
             check_protocol(sample.video, self.remote)
             return _RemoteClip(Path(sample.video), sample.start, sample.end, sample.video)

@@ -42,13 +42,13 @@ class Shown:
 
     @classmethod
     def of(cls, trial: Trial, tokens: VisualTokens) -> Shown:
-        """The frames that tokens name."""
+        """Return the frames that tokens name."""
         named = np.unique(np.r_[tokens.sources.keyframe, tokens.keyframe])
         return cls(trial, np.unique(tokens.keyframes.positions[named]), len(trial.frames) - 1)
 
 
 def check_long(bench: Bench, trials: Sequence[Trial]) -> str:
-    """Of a long film all parts are looked at, whatever its length: none is left out at the end or in between."""
+    """Check that all parts of a long film are used, whatever its length, with none left out at the end or between."""
     if bench.uses_question:
         _every_third_in_some_order(bench)
     else:
@@ -73,7 +73,7 @@ def _budget_counts(tried: Sequence[tuple[Trial, VisualTokens]]) -> None:
 
 
 def _make(bench: Bench, frames: Frames, budget: int | None, question: str = QUESTION) -> VisualTokens | None:
-    """Tokens, or None where the budget is refused."""
+    """Return tokens, or None if the budget is refused."""
     try:
         return bench.make(frames, budget, question)
     except ConfigError:
@@ -151,7 +151,7 @@ def _no_early_end(seen: Sequence[Shown]) -> None:
 
 
 def _last_frames_are_used(seen: Sequence[Shown]) -> None:
-    """Where nearly all frames are shown, time and again, the first and the last are among them."""
+    """Check that the first and the last frame are shown at least once if nearly all frames always are."""
     nearly_all = [shown for shown in seen if len(shown.positions) >= max(FEWEST, shown.end - 1)]
     if len({shown.end for shown in nearly_all}) < 2:
         return
@@ -164,7 +164,7 @@ def _last_frames_are_used(seen: Sequence[Shown]) -> None:
 
 
 def _all_places_are_used(bench: Bench, trials: Sequence[Trial]) -> None:
-    """Of a frame all sides are looked at."""
+    """Check that all sides of a frame are used."""
     if bench.other_ways:
         return
     results = [tokens for _, tokens in made(trials) if tokens.grid[0] * tokens.grid[1] == bench.num_patches]
@@ -179,7 +179,7 @@ def _all_places_are_used(bench: Bench, trials: Sequence[Trial]) -> None:
 
 
 def exchanged(bench: Bench) -> Iterator[tuple[Frames, dict[str, Frames]]]:
-    """Films of three scenes, and the same with a scene exchanged, by what is exchanged."""
+    """Make films of three scenes, each with variants in which one scene is replaced, by name."""
     for length in LONG:
         frames, others = (long_film(bench.model, length, scenes=3, seed=8, changed=which) for which in ((), (0, 1, 2)))
         yield frames, {name: _with_scene(frames, others, scene) for scene, name in enumerate(SCENES)}
@@ -190,6 +190,6 @@ def exchanged(bench: Bench) -> Iterator[tuple[Frames, dict[str, Frames]]]:
 
 
 def _with_scene(frames: Frames, others: Frames, scene: int) -> Frames:
-    """A film with one scene of another in the place of its own."""
+    """Replace one scene of a film by the same scene of another."""
     is_other = np.arange(len(frames)) * 3 // len(frames) == scene
     return replace(frames, data=np.where(is_other[:, None, None, None], others.data, frames.data))

@@ -54,7 +54,7 @@ class Report:
         return "\n".join([*lines, f"strategy {self.strategy} with model {self.model}: {verdict}"])
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON-ready values."""
+        """Return the report as JSON-ready values."""
         return {"strategy": self.strategy, "model": self.model, "passed": self.passed} | {
             "checks": [asdict(check) for check in self.checks]
         }

@@ -81,7 +81,7 @@ def compare(contest: Comparison, *, progress: Progress = lambda done, total: Non
 
 
 def _recorded_cells(contest: Comparison, questions: Questions) -> list[Cell] | None:
-    """The cells, where an earlier run has noted how many patches a frame has; None before the first."""
+    """Return the cells, if an earlier run noted the number of patches per frame; None before the first run."""
     if not contest.folders.check(contest.config(questions), questions):
         return None
     noted = read_json(contest.folders.artifacts / "config.json")
@@ -91,7 +91,7 @@ def _recorded_cells(contest: Comparison, questions: Questions) -> list[Cell] | N
 def results(
     contest: Comparison, cells: Sequence[Cell], rows: Iterable[Row], costs: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """All figures of a comparison, JSON-ready, from what was recorded.
+    """Compute all figures of a comparison from its records, JSON-ready.
 
     Args:
         contest: What was compared.
@@ -158,14 +158,14 @@ def results(
 
 
 def _untested(difference: Difference, other: CellResult) -> dict[str, Any]:
-    """A difference within a group: with its interval, and without a p-value that no correction has seen."""
+    """Return a difference within a group: with its interval, but without an uncorrected p-value."""
     values = asdict(difference)
     del values["p"]
     return {"against": other.cell.strategy} | values
 
 
 def power_notes(tests: Mapping[str, Mapping[str, Mapping[str, Any]]], videos: int, margin: float = MARGIN) -> list[str]:
-    """What so many videos can show at all, and what they have shown.
+    """Say what this number of videos can show at all, and what it has shown.
 
     Args:
         tests: As `comparisons` gives them.
@@ -196,7 +196,7 @@ def power_notes(tests: Mapping[str, Mapping[str, Mapping[str, Any]]], videos: in
 def notes(
     contest: Comparison, found: Sequence[CellResult], left_out: int, costs: Iterable[Mapping[str, Any]]
 ) -> list[str]:
-    """What a reader of the figures must know, besides the alarms."""
+    """Return what a reader of the figures must know, besides the alarms."""
     lines = []
     if not {BASELINE, "all"} & {name.strip() for name in contest.strategies.split(",")}:
         lines.append("uniform was added: every comparison includes it.")

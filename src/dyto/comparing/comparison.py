@@ -86,9 +86,9 @@ class Comparison:
         return RunFolders(self.out, self.out, self.out, self.out)
 
     def cells(self, num_patches: int) -> list[Cell]:
-        """Every strategy at every budget."""
+        """Return every strategy at every budget."""
         return make_cells(self.names, parse_budgets(self.budgets, num_patches), blind=self.blind)
 
     def config(self, questions: Questions) -> dict[str, Any]:
-        """What decides the rows besides strategies and budgets, which may be added to later."""
+        """Return what determines the rows, except strategies and budgets, which may be added later."""
         return self.settings.common_config(questions) | {"rotate": self.rotate}

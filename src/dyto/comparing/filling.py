@@ -59,7 +59,7 @@ class Filling:
             raise ConfigError("no benchmark or no model named, expected comma-separated names")
 
     def comparison(self, benchmark: str, model: str, limit: int | None) -> Comparison:
-        """The comparison of one model on one benchmark."""
+        """Return the comparison of one model on one benchmark."""
         loading = replace(self.settings.loading, model=model)
         settings = replace(self.settings, benchmark=benchmark, loading=loading, limit=limit)
         folder = self.work / benchmark / model.rstrip("/").rpartition("/")[2]
@@ -120,7 +120,7 @@ def fill(
 
 
 def usual_settings(gt_dir: Path, data_dir: Path, num_frames: int, device: str | None, dtype: str | None) -> Settings:
-    """What all comparisons share: prepared question files, videos, frames, and where models run."""
+    """Return what all comparisons share: question files, videos, frames, and where models run."""
     return Settings(
         BENCHMARKS.split(",")[0],
         gt_dir=gt_dir,

@@ -47,7 +47,7 @@ class Look(NamedTuple):
 
 
 def looks(names: Sequence[str]) -> dict[str, Look]:
-    """A look for every strategy; uniform's is black, whoever else takes part.
+    """Choose a style for every strategy; uniform is always black.
 
     Example:
         >>> looks(["dyto", "uniform"])["uniform"].colour
@@ -66,7 +66,7 @@ def draw_all(found: Results, folder: Path) -> list[Path]:
         The paths; none where no strategy answered anything.
 
     Raises:
-        MissingExtraError: matplotlib is not installed.
+        MissingExtraError: The package matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
@@ -151,7 +151,7 @@ def by_group(found: Results, figure: Figure, grouping: str, names: Sequence[str]
 def _curves(
     axes: Axes, found: Results, strategies: Mapping[str, Look], figure_of: Any, *, with_bars: bool = True
 ) -> None:
-    """One line for every strategy, over the budget."""
+    """Draw one line for every strategy, over the budget."""
     middle = (len(strategies) - 1) / 2
     budgets = _budgets(found)
     width = (budgets[-1] / budgets[0]) if len(budgets) > 1 else 2.0
@@ -172,7 +172,7 @@ def _curves(
 def _points(
     axes: Axes, x: Sequence[float], y: Sequence[float], bars: Any, name: str, look: Look, *, pale: bool
 ) -> None:
-    """One strategy: its points, joined, and their error bars."""
+    """Draw one strategy: its points, joined, and their error bars."""
     axes.plot(
         x,
         y,
@@ -193,13 +193,13 @@ def _points(
 
 
 def _group_figure(cell: Line, *, grouping: str, name: str) -> Line | None:
-    """A cell's figure in one group of a breakdown."""
+    """Return a cell's figure in one group of a breakdown."""
     figure: Line | None = cell["groups"].get(grouping, {}).get(name)
     return figure
 
 
 def _blind_line(axes: Axes, found: Results, figure_of: Any, *, with_band: bool = True) -> None:
-    """What the model guesses without any video, as a band across the picture."""
+    """Draw what the model guesses without video as a band across the picture."""
     for cell in found["cells"]:
         figure = figure_of(cell)
         if cell["budget"] is None and _has_value(figure):
@@ -268,7 +268,7 @@ def _questions(cell: Line, grouping: str, name: str) -> int:
 
 
 def _drawn(cell: Line) -> bool:
-    """Whether a cell has a place in the pictures: a strategy that answered, within its budget."""
+    """Return whether a cell belongs in the pictures: a strategy with answers, within its budget."""
     within = cell["most_tokens"] is None or cell["budget"] is None or cell["most_tokens"] <= cell["budget"]
     return cell["budget"] is not None and _has_value(cell["accuracy"]) and within
 
@@ -282,7 +282,7 @@ def _heights(values: Sequence[Line]) -> list[float]:
 
 
 def _bars(values: Sequence[Line]) -> list[list[float]]:
-    """Lengths of the error bars, down and up."""
+    """Return the lengths of the error bars, down and up."""
     down = [100 * (value["value"] - value["low"]) for value in values]
     up = [100 * (value["high"] - value["value"]) for value in values]
     return [down, up]

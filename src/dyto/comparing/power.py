@@ -23,7 +23,7 @@ PER_VIDEO = (1, 2, 5, 10, 20)
 
 
 def least_p(videos: int, tests: int = 1) -> float:
-    """The smallest p-value there can be, after Holm's correction: all videos speak for the same strategy.
+    """Return the smallest p-value possible after Holm's correction: all videos favour the same strategy.
 
     Example:
         >>> least_p(7), least_p(7, 95)
@@ -33,7 +33,7 @@ def least_p(videos: int, tests: int = 1) -> float:
 
 
 def fewest_videos(tests: int = 1) -> int:
-    """With how many videos a corrected p-value can be below 5 % at all.
+    """Return the number of videos with which a corrected p-value can be below 5 % at all.
 
     Example:
         >>> fewest_videos(), fewest_videos(95)
@@ -43,7 +43,7 @@ def fewest_videos(tests: int = 1) -> int:
 
 
 def videos_to_tell(difference: float, spread: float, tests: int = 1) -> int | None:
-    """How many videos tell two strategies apart in 80 % of all cases, if they differ so much.
+    """Return how many videos tell two strategies with this difference apart in 80 % of all cases.
 
     Args:
         difference: The true difference.
@@ -64,7 +64,7 @@ def videos_to_tell(difference: float, spread: float, tests: int = 1) -> int | No
 
 
 def videos_for_width(half: float, spread: float) -> int:
-    """How many videos give an interval of plus and minus `half`.
+    """Return how many videos give an interval of plus and minus `half`.
 
     Example:
         >>> videos_for_width(0.02, 0.2)
@@ -91,7 +91,7 @@ class Variation:
 
     @classmethod
     def of(cls, by_video: Sequence[Sequence[float]]) -> Variation | None:
-        """From the differences at all questions, video by video (analysis of variance); None for one video.
+        """Estimate from the differences at all questions, by video (analysis of variance); None for one video.
 
         Where every video has one question, all variance counts as that between videos.
         """
@@ -110,7 +110,7 @@ class Variation:
 
     @classmethod
     def assumed(cls, differ: float, correlation: float) -> Variation:
-        """From assumptions.
+        """Compute the spread from assumptions.
 
         Args:
             differ: Share of the questions at which one of the two is right and the other wrong.

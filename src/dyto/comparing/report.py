@@ -30,7 +30,7 @@ COMPARED = ("against", "value", "low", "high", "p", "p_holm", "outcome", "videos
 
 
 def headline(found: Results) -> str:
-    """What was compared, in one line."""
+    """Say what was compared, in one line."""
     scored = {"letter": "by the letter or text that the model writes", "likelihood": "by the options' likelihood"}
     rotated = ", every rotation of the options asked" if found["rotated"] else ""
     how = scored.get(found["scoring"], f"by {found['scoring']}")
@@ -63,7 +63,7 @@ def explanations(found: Results) -> list[str]:
 
 
 def markdown(found: Results, pictures: Sequence[str] = ()) -> str:
-    """The whole report as Markdown."""
+    """Return the whole report as Markdown."""
     parts = ["# Comparison", headline(found) + "."]
     if found["attention"]:
         parts.append("\n".join(["**Attention:**", "", *(f"- **{line}**" for line in found["attention"])]))
@@ -80,14 +80,14 @@ def markdown(found: Results, pictures: Sequence[str] = ()) -> str:
 
 
 def markdown_table(table: Table) -> str:
-    """A table as Markdown."""
+    """Format a table as Markdown."""
     head, rows = table
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def csv_lines(found: Results) -> Iterator[dict[str, Any]]:
-    """One line for every cell, overall and in every group of every breakdown."""
+    """Return one line for every cell, overall and in every group of every breakdown."""
     alarms = {(a["strategy"], a["budget"]): a["kind"] for a in reversed(found["alarms"])}
     for cell in found["cells"]:
         base = {"strategy": cell["strategy"], "budget": cell["budget"]}
@@ -109,7 +109,7 @@ def _flat(figure: Line, against: Mapping[str, Line]) -> dict[str, Any]:
 
 
 def to_csv(found: Results) -> str:
-    """All figures as CSV; accuracy and differences as shares of 1."""
+    """Return all figures as CSV; accuracy and differences as shares of 1."""
     lines = list(csv_lines(found))
     columns = list(dict.fromkeys(key for line in lines for key in line))
     text = io.StringIO()

@@ -45,21 +45,21 @@ class Work:
     error_limit: ErrorLimit = field(default_factory=ErrorLimit)
 
     def keys(self) -> set[str]:
-        """The key of every row there will be."""
+        """Return the key of every expected row."""
         asked = [variant for _, samples in self.groups for variant in variants(samples, self.rotate)]
         return {row_key(cell, sample.key, number) for sample, number, _ in asked for cell in self.cells}
 
     def costs(self) -> Journal:
-        """What cells cost on each clip; of two records of one clip, that of more questions counts."""
+        """Return the costs of cells on each clip; of two records of a clip, the one with more questions counts."""
         return Journal(self.folders.artifacts / "costs", rank=_rank_of_cost)
 
     def rows(self) -> Journal:
-        """The rows as they are recorded."""
+        """Return the recorded rows."""
         return self.folders.journal(COMPARED)
 
 
 def nothing_open(work: Work, loader: Loader) -> bool:
-    """Whether everything is recorded, so that no model need be loaded.
+    """Return whether everything is recorded, so that no model needs to be loaded.
 
     Raises:
         TooManyErrorsError: More rows stayed without an answer than are allowed.
@@ -207,7 +207,7 @@ class ComparisonRun(Run):
 
 
 def _rank_of_cost(line: Mapping[str, Any]) -> int:
-    """Which of two costs of one cell on one clip counts; an error where it is none."""
+    """Return the rank of a record of costs, by which one of two is chosen; raise an error if it is invalid."""
     kinds = {"cell": str, "video": str, "questions": int, "asked": int, "seconds": dict, "peak_mib": dict, "run": str}
     for name, kind in kinds.items():
         if not isinstance(line[name], kind):
@@ -224,13 +224,13 @@ def _turned(cells: Sequence[Cell], index: int) -> list[Cell]:
 
 
 def _open(journal: Journal, loader: Loader, work: Work, cell: Cell, samples: Sequence[Sample]) -> bool:
-    """Whether anything of a clip is not recorded for a cell."""
+    """Return whether a cell lacks any record of a clip."""
     asked = variants(samples, work.rotate)
     return any(is_open(journal, loader, sample, row_key(cell, sample.key, number)) for sample, number, _ in asked)
 
 
 def _cost_line(cell: Cell, samples: Sequence[Sample], asked: int, cost: Cost) -> dict[str, Any]:
-    """One line for a cell and a clip."""
+    """Format one line for a cell and a clip."""
     return {
         "key": f"{samples[0].place:06d}-{cell.key}",
         "cell": cell.key,

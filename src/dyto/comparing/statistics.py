@@ -100,7 +100,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def sign_flip_interval(
     differences: Sequence[int], counts: Sequence[int], *, p: float | None = None
 ) -> tuple[float, float]:
-    """95 % interval of a mean over questions: every true difference that the sign-flip test would not refuse.
+    """Return the 95 % interval of a mean: every true difference that the sign-flip test does not reject.
 
     Let x_v = d_v - D n_v be what is left of a video's sum d_v over its n_v questions if the true difference is D. The
     test refuses D if flipping the signs of whole videos gives a sum as far from zero in at most 5 % of all ways. For
@@ -138,7 +138,7 @@ def sign_flip_interval(
 
 
 def _quantile(ends: npt.NDArray[np.float64], below_zero: float | None) -> float:
-    """The first value up to which more than 5 % of the weight lies; `below_zero` is known to lie at or below 0."""
+    """Return the first value up to which more than 5 % of the weight lies; `below_zero` lies at or below 0."""
     ends = np.sort(ends)
     weights = np.full(len(ends), 1 / len(ends))
     count = int(np.searchsorted(ends, 0.0, side="right"))
@@ -158,14 +158,14 @@ def _times(subsets: npt.NDArray[np.int8], columns: npt.NDArray[np.float64]) -> n
 
 @lru_cache(maxsize=8)
 def _subsets(videos: int) -> npt.NDArray[np.int8]:
-    """(R, V) subsets of videos: all of them, or `SUBSETS` drawn ones, always the same."""
+    """Return (R, V) subsets of videos: all of them, or `SUBSETS` random ones, always the same."""
     if 2**videos <= MOST_SUBSETS:
         return (np.arange(2**videos)[:, None] >> np.arange(videos) & 1).astype(np.int8)
     return np.random.default_rng(0).integers(0, 2, (SUBSETS, videos), dtype=np.int8)
 
 
 def paired_difference(differences: Sequence[int], counts: Sequence[int], unit: int) -> Difference | None:
-    """The difference of two strategies over the same questions, with interval and test.
+    """Return the difference of two strategies over the same questions, with interval and test.
 
     Args:
         differences: For every video, the sum of (one - other) over its questions, in units.

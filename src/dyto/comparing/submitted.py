@@ -68,7 +68,7 @@ class Submission:
 
 
 def find_submissions(root: Path) -> list[Path]:
-    """The folders of all submissions in or below a folder.
+    """Return the folders of all submissions in or below a folder.
 
     Raises:
         DatasetError: There is none.
@@ -91,7 +91,7 @@ def read_submission(folder: Path) -> Submission:
 
 
 def read_rows(folder: Path, name: str = "predictions.jsonl") -> list[Row]:
-    """The lines of a file of rows, packed with gzip or not.
+    """Read the lines of a file of rows, gzipped or not.
 
     Raises:
         DatasetError: The file is missing, or a line is no JSON object.

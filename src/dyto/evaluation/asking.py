@@ -154,6 +154,6 @@ class Asker:
 
 
 def rows_of_error(benchmark: Benchmark, samples: Sequence[Sample], err: Exception) -> list[Row]:
-    """The rows of samples that met an error."""
+    """Return the rows of samples that met an error."""
     why = status_of(err), reason_of(err)
     return [unanswered(benchmark, s, *(("bad_row", s.broken) if s.broken else why)) for s in samples]

@@ -32,7 +32,7 @@ Group: TypeAlias = tuple[int, list[Sample]]
 
 
 def clips(questions: Questions, limit: int | None = None, shard: tuple[int, int] = (1, 1)) -> list[Group]:
-    """Clips with their samples; a clip's number is its place in the whole file.
+    """Return the clips with their samples; a clip's number is its place in the whole file.
 
     Args:
         questions: The question file.

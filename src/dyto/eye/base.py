@@ -29,7 +29,7 @@ class Eye(Protocol):
         """Describe the patches of pictures.
 
         Args:
-            pictures: uint8 (H, W, 3) pictures of any size.
+            pictures: Pictures of any size, (H, W, 3) uint8.
 
         Returns:
             (B, N, D) float32, the patches in raster order.
@@ -40,7 +40,7 @@ class Eye(Protocol):
         """Describe each picture as a whole.
 
         Args:
-            pictures: uint8 (H, W, 3) pictures of any size.
+            pictures: Pictures of any size, (H, W, 3) uint8.
 
         Returns:
             (B, D) float32: the mean over the patches.

@@ -61,7 +61,7 @@ class PaddedConv(nn.Conv2d):
         self._before, self._after = (kernel - stride) // 2, (kernel - stride + 1) // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, C', H / stride, W / stride); even sides only where the stride is 2."""
+        """Map (B, C, H, W) to (B, C', H / stride, W / stride); a stride of 2 needs even sides."""
         if self.stride[0] > 1:
             x = F.pad(x, (self._before, self._after, self._before, self._after))
         return super().forward(x)
@@ -79,7 +79,7 @@ class Block(nn.Module):
         self.adds = stride == 1 and inside == out
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, C', H / stride, W / stride)."""
+        """Map (B, C, H, W) to (B, C', H / stride, W / stride)."""
         y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
         y = self.project(F.relu6(self.depthwise(y), inplace=True))
         return y.add_(x) if self.adds else y
@@ -115,7 +115,7 @@ class Lite0(nn.Module):
 
 
 def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of `Lite0`, every batch normalisation folded into the convolution before it.
+    """Return the weights of `Lite0`, with every batch normalisation folded into the preceding convolution.
 
     Args:
         weights: By the names of the published port to PyTorch: `_conv_stem`, `_blocks.0._depthwise_conv`, `_fc`.

@@ -29,12 +29,12 @@ CHUNK = 16
 
 
 def can_see() -> bool:
-    """Whether the package of the weights is installed."""
+    """Return whether the package of the weights is installed."""
     return find_spec(MODULE) is not None
 
 
 def weights_path() -> Path:
-    """The file of weights, in the installed package, which is not imported.
+    """Return the file of weights in the installed package, without importing the package.
 
     Raises:
         MissingExtraError: The package is not installed.

@@ -76,7 +76,7 @@ class VideoQuestions:
 
 
 def _options(choices: Any) -> Sequence[Sequence[str] | None] | None:
-    """Options as Arrow hands them over: arrays within arrays."""
+    """Convert options from the form in which Arrow passes them: arrays within arrays."""
     if choices is None:
         return None
     return [None if one is None else [str(option) for option in one] for one in choices]

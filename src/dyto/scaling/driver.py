@@ -157,7 +157,7 @@ class Driver:
         self._holders.pop(job.number, None)
 
     def _elsewhere(self, number: int, worker: _Worker) -> bool:
-        """Whether a job whose video this worker's node lacks was put back for another node."""
+        """Return whether a job whose video this worker's node lacks was put back for another node."""
         self._lacking.setdefault(number, set()).add(worker.machine.node)
         self._let_go(number, worker.name)
         if not self._has_other_node(number):
@@ -231,7 +231,7 @@ class Driver:
         return None if worker.held else self._take_over(worker)
 
     def _has_other_node(self, number: int) -> bool:
-        """Whether a worker is left on a node that does not lack a job's video, as far as is known."""
+        """Return whether a worker is left on a node that may have a job's video."""
         lacking = self._lacking.get(number, ())
         return any(other.ready and other.machine.node not in lacking for other in self._workers.values())
 

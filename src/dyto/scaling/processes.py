@@ -153,7 +153,7 @@ class InThisProcess:
 
 
 def _main(make: MakeWork, device: str | None, threads: int, pipe: Connection) -> None:
-    """What a worker process does."""
+    """Run a worker process."""
     end_with_parent()
     torch.set_num_threads(threads)
     try:

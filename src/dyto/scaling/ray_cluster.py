@@ -184,7 +184,7 @@ def import_ray() -> Any:
 
 
 def _in_one_line(err: BaseException) -> str:
-    """What an error of Ray says in one line: its texts are pages long, with colors, and end with the cause."""
+    """Shorten an error of Ray to one line: its texts are pages long, with colours, and end with the cause."""
     lines = [line.strip() for line in COLORS.sub("", str(err)).splitlines() if line.strip()]
     if not lines:
         return type(err).__name__

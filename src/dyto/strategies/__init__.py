@@ -91,5 +91,5 @@ def build_strategy(name: str, *, preset: str | None = None, **fields: Any) -> St
 
 
 def _frozen(value: Any) -> Any:
-    """A list, which is what YAML and JSON make of rows and columns, as the tuple that a frozen strategy holds."""
+    """Turn a list (rows and columns, as YAML and JSON give them) into the tuple that a frozen strategy holds."""
     return tuple(value) if isinstance(value, list) else value

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def asked(strategy: Named, question: str | None) -> str:
-    """The question that a strategy cannot do without.
+    """Return the question that a strategy needs.
 
     Raises:
         ConfigError: None was given.
@@ -37,7 +37,7 @@ def asked(strategy: Named, question: str | None) -> str:
 
 
 def words_of(strategy: Named, encode: Encode, question: str) -> Tensor:
-    """(n, D) embeddings of the question's words by the language model.
+    """Embed the words of the question with the language model: (n, D).
 
     Raises:
         ConfigError: The model gives none, or knows no word of the question.
@@ -114,7 +114,7 @@ class AsksFrames(KeyFrameMerger):
 
 
 def match(patches: Tensor, words: Tensor) -> Tensor:
-    """How well each frame matches each word.
+    """Score how well each frame matches each word.
 
     Args:
         patches: (T, N, D) patches.

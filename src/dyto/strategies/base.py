@@ -75,7 +75,7 @@ class Strategy(Protocol):
 
 
 def hook(strategy: Named, encode: Encode, need: str, which: int = 0) -> Callable[..., Any]:
-    """What a model offers beyond features, for a strategy that cannot do without.
+    """Return a method that the strategy needs and that only some models offer.
 
     Args:
         strategy: Who needs it.
@@ -97,7 +97,7 @@ def hook(strategy: Named, encode: Encode, need: str, which: int = 0) -> Callable
 
 
 def attention_of(strategy: Named, encode: Encode, features: FrameFeatures) -> Tensor:
-    """(T, N) attention that came with features, in float32.
+    """Return the (T, N) attention of the features, in float32.
 
     Raises:
         ConfigError: There is none: the model's family cannot give it.
@@ -108,7 +108,7 @@ def attention_of(strategy: Named, encode: Encode, features: FrameFeatures) -> Te
 
 
 def substitute(strategy: Named, features: FrameFeatures) -> tuple[str, ...]:
-    """The warning that goes with attention of a tower without CLS; nothing where there is one."""
+    """Return the warning about the attention of a tower without CLS; nothing if there is a CLS."""
     if features.summary_source == "CLS":
         return ()
     return (f"{strategy.name}: the tower has no CLS, so attention is the mean over all patches",)
@@ -124,7 +124,7 @@ def lacking(strategy: Named, encode: Encode, what: str) -> ConfigError:
 
 
 def too_small(budget: int, least: int, what: str = "one whole frame", advice: str = "") -> ConfigError:
-    """The error for a budget in which not even one frame fits."""
+    """Return the error for a budget below one frame."""
     return ConfigError(
         f"token budget {budget}, but {what} has {least} tokens: raise the budget to at least {least} "
         f"or {advice or 'use a strategy that merges'}"
@@ -132,7 +132,7 @@ def too_small(budget: int, least: int, what: str = "one whole frame", advice: st
 
 
 def resolve_budget(token_budget: int | None, reference: int, num_patches: int) -> int:
-    """The number of tokens allowed for a tower.
+    """Return the number of tokens allowed for a tower.
 
     Args:
         token_budget: What was asked for; None for the published budget scaled to the tower.
@@ -238,7 +238,7 @@ class Budgeted:
         resolve_budget(self.token_budget, self.reference_budget, 1)
 
     def budget_for(self, num_patches: int) -> int:
-        """The number of tokens allowed for a tower of so many patches a frame."""
+        """Return the number of tokens allowed for a tower with `n` patches per frame."""
         return resolve_budget(self.token_budget, self.reference_budget, num_patches)
 
 

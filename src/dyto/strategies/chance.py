@@ -49,7 +49,7 @@ class Random(EncodesAll):
             features: Features of the T sampled frames.
 
         Returns:
-            min(budget, T * N) tokens in the order of the video.
+            The min(budget, T * N) tokens in the order of the video.
         """
         budget = self.budget_for(features.num_patches)
         patches = features.patches()  # (T, N, D)

@@ -9,7 +9,7 @@ from dyto.strategies.shared import check_finite, chunks, first_largest, group_su
 
 
 def density_peaks(patches: Tensor, frames: Tensor, places: Tensor, neighbours: int) -> Tensor:
-    """How much each patch is a density peak among the patches of its frame.
+    """Score how much each patch is a density peak among the patches of its frame.
 
     Args:
         patches: (T, N, D) patches.
@@ -73,12 +73,12 @@ TIES = ("place", "release")
 
 
 def distances(x: Tensor) -> Tensor:
-    """(..., R, R) float32 Euclidean distances between (..., R, D) points, over the root of D."""
+    """Return (..., R, R) float32 Euclidean distances between (..., R, D) points, divided by the root of D."""
     return torch.cdist(x.float(), x.float()) / x.shape[-1] ** 0.5
 
 
 def peak_scores(apart: Tensor, neighbours: int) -> Tensor:
-    """How much each point is a density peak, as DPC-kNN (Du et al., 2016) is coded in this field.
+    """Score how much each point is a density peak, as code in this field computes DPC-kNN (Du et al., 2016).
 
     Args:
         apart: (R, R) distances between points.
@@ -99,7 +99,7 @@ def peak_scores(apart: Tensor, neighbours: int) -> Tensor:
 
 
 def highest(scores: Tensor, count: int, ties: str) -> Tensor:
-    """(count,) int64 places of the highest of (R,) scores, the highest first.
+    """Return the (count,) int64 indices of the highest of (R,) scores, the highest first.
 
     Args:
         scores: The scores.
@@ -112,7 +112,7 @@ def highest(scores: Tensor, count: int, ties: str) -> Tensor:
 
 
 def nearest_centre(apart: Tensor, centres: Tensor) -> Tensor:
-    """(R,) int64: for each point the nearest of some centres, of equally near ones the first; a centre's is itself.
+    """Return (R,) int64 nearest centres of the points; ties go to the first, and a centre's is itself.
 
     Example:
         >>> apart = torch.tensor([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [3.0, 2.0, 0.0]])

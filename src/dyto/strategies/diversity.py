@@ -59,7 +59,7 @@ def diverse_patches(
 
 
 def second_least(apart: Tensor) -> Tensor:
-    """(B, N): the second least value of each column of (B, N, N), or the only one; `apart` is left as it was.
+    """Return (B, N): the second smallest value of each column of (B, N, N), or the only one.
 
     Example:
         >>> second_least(torch.tensor([[[0.0, 5.0, 1.0], [2.0, 0.0, 1.0], [4.0, 3.0, 0.0]]]))

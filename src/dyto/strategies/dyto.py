@@ -78,7 +78,7 @@ class DyTo:
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> DyTo | Plus:
-        """A named variant.
+        """Return a named variant.
 
         Args:
             name: "release", "paper-7b", "paper-34b", "finest" or "plus"; see `PRESETS`.

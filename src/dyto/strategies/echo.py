@@ -82,7 +82,7 @@ class EchoLike(Budgeted):
             words: (n, D) embeddings of the question's words.
 
         Returns:
-            min(budget, T * N) tokens in the order of the video. Of the first frame, which echoes nothing, there are
+            The min(budget, T * N) tokens in the order of the video. Of the first frame, which echoes nothing, there are
             budget // T, at least 1, and more only where all others are kept.
 
         Raises:
@@ -101,7 +101,7 @@ class EchoLike(Budgeted):
 
 
 def relevance(patches: Tensor, words: Tensor, centre: bool = False) -> Tensor:
-    """How well each patch matches a question.
+    """Score how well each patch matches a question.
 
     Args:
         patches: (T, N, D) patches.
@@ -134,7 +134,7 @@ def relevance(patches: Tensor, words: Tensor, centre: bool = False) -> Tensor:
 
 
 def echoes(patches: Tensor, grid: tuple[int, int], temperature: float, window: int | None = None) -> Tensor:
-    """How much of each patch the frame before holds already.
+    """Return how much of each patch the previous frame already contains.
 
     Args:
         patches: (T, N, D) patches.
@@ -160,7 +160,7 @@ def echoes(patches: Tensor, grid: tuple[int, int], temperature: float, window: i
 
 
 def neighbourhood(grid: tuple[int, int], window: int, device: torch.device) -> Tensor:
-    """(N, N) bool: which places of a grid lie in the square around each.
+    """Return (N, N) bool: the places in the square around each place of a grid.
 
     Example:
         >>> neighbourhood((1, 3), 3, torch.device("cpu")).tolist()

@@ -30,7 +30,7 @@ class KeptFeatures:
         self._kept: tuple[Frames, int | None, FrameFeatures] | None = None
 
     def of(self, frames: Frames, attention_layer: int | None) -> FrameFeatures | None:
-        """The features of these frames, if it is they that are kept."""
+        """Return the kept features if they belong to these frames."""
         if self._kept is None or self._kept[0] is not frames or self._kept[1] != attention_layer:
             return None
         return self._kept[2]
@@ -86,7 +86,7 @@ class Encoder:
         return features
 
     def _encode(self, images: Frames | Sequence[npt.NDArray[np.uint8]], attention_layer: int | None) -> FrameFeatures:
-        """Features of pictures, those that are kept where there are some."""
+        """Return the features of pictures, from the kept ones where possible."""
         if self._kept is None or not isinstance(images, Frames) or images is not self._whole:
             return self._new(images, attention_layer)
         features = self._kept.of(images, attention_layer)
@@ -97,7 +97,7 @@ class Encoder:
         return features
 
     def _new(self, images: Frames | Sequence[npt.NDArray[np.uint8]], attention_layer: int | None) -> FrameFeatures:
-        """Features of pictures; frames that are alike pass the tower once where that is to be saved."""
+        """Return the features of pictures; if that saving is on, similar frames are encoded once."""
         if self._savings.similar is not None and isinstance(images, Frames):
             kept, stands = alike(images, self._savings.similar)
             if len(kept) < len(images):
@@ -106,7 +106,7 @@ class Encoder:
         return self._tower(images, attention_layer)
 
     def _tower(self, images: Frames | Sequence[npt.NDArray[np.uint8]], attention_layer: int | None) -> FrameFeatures:
-        """Features of pictures by the tower, compiled where that is asked for."""
+        """Encode pictures with the tower, compiled if that saving is on."""
         with self._model.compiled_tower() if self._savings.compiled else nullcontext():
             return self._model.encode(images, attention_layer=attention_layer)
 

@@ -51,7 +51,7 @@ class EVS(EncodesAll):
             features: Features of the T sampled frames.
 
         Returns:
-            min(budget, T * N) tokens in the order of the video.
+            The min(budget, T * N) tokens in the order of the video.
 
         Raises:
             ConfigError: The first frame, which is always kept, does not fit the budget.
@@ -67,7 +67,7 @@ class EVS(EncodesAll):
 
 
 def changes(patches: Tensor, as_given: bool = False) -> Tensor:
-    """How much each patch differs from the same place one frame earlier.
+    """Return how much each patch differs from the same place one frame earlier.
 
     Args:
         patches: (T, N, D) patches of consecutive frames.

@@ -90,7 +90,7 @@ class FastVID(LooksAtAttention):
             attention: (T, N) that each patch receives.
 
         Returns:
-            min(budget, T * N) tokens in the order of the video; fewer with `remainder="release"`. Where the budget is
+            The min(budget, T * N) tokens in the order of the video; fewer with `remainder="release"`. Where the budget is
             below T, so many frames stay, evenly spread.
 
         Raises:
@@ -113,7 +113,7 @@ class FastVID(LooksAtAttention):
         return assemble_parts(self, features, positions, parts, budget)
 
     def _plan(self, ends: list[int], budget: int, n: int) -> tuple[IntArray, IntArray]:
-        """(T,) salient patches of each frame, and (T,) its density peaks, 0 for a frame that is no anchor."""
+        """Return the number of salient patches (T,) and of density peaks (T,) per frame; 0 if not an anchor."""
         frames = ends[-1]
         each = budget // frames if self.remainder == "release" else -(-budget // frames)
         context = int(each * self.context)
@@ -137,14 +137,14 @@ class FastVID(LooksAtAttention):
         return salient, peaks
 
     def _anchors(self, start: int, stop: int, context: int, room: int) -> IntArray:
-        """The anchor frames of a segment, the last frame among them; so many that each has room for its peaks."""
+        """Return the anchor frames of a segment, including the last frame: enough to have room for the peaks."""
         step = max(1, min(self.anchor_step, stop - start))
         while step > 1 and -(-context * (stop - start) // -(-(stop - start) // step)) > room:
             step -= 1
         return np.arange(stop - 1, start - 1, -step)[::-1]
 
     def _segment(self, patches: Tensor, chosen: Tensor, peaks: IntArray, start: int) -> Part:
-        """Tokens of one segment, in the order of their places.
+        """Return the tokens of one segment, in the order of their places.
 
         Args:
             patches: (t, N, D) of its frames.

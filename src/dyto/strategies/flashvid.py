@@ -87,7 +87,7 @@ class FlashVIDOuter(LooksAtAttention):
             attention: (T, N) that each patch receives.
 
         Returns:
-            min(budget, T * N) tokens in the order of the video, each at the earliest of its patches or, where trees
+            The min(budget, T * N) tokens in the order of the video, each at the earliest of its patches or, where trees
             were merged, of the tree around which they were. Where the budget is below T, so many frames stay, evenly
             spread.
 
@@ -116,7 +116,7 @@ class FlashVIDOuter(LooksAtAttention):
         return assemble_parts(self, features, positions, [together(parts).in_order()], budget)
 
     def _picks(self, patches: Tensor, attention: Tensor, means: Tensor, ends: list[int], count: int) -> Tensor:
-        """(T, count) places of the diverse patches of each frame."""
+        """Return the (T, count) places of the diverse patches of each frame."""
         if not self.relevance:
             return diverse_patches(patches, attention, None, count, self.repeats)
         relevance = torch.empty_like(attention)
@@ -182,7 +182,7 @@ class FlashVIDOuter(LooksAtAttention):
 
 
 def parted_ends(means: Tensor, count: int, threshold: float, ties: str = "place") -> list[int]:
-    """Where segments of alike frames end.
+    """Return the ends of segments of similar frames.
 
     Args:
         means: (T, D) mean patch of each frame.
@@ -206,7 +206,7 @@ def parted_ends(means: Tensor, count: int, threshold: float, ties: str = "place"
 
 
 def cluster_counts(roots: IntArray, ends: list[int], quota: int, total: int) -> IntArray:
-    """How many tokens become of the trees that begin in each frame.
+    """Return the number of tokens for the trees that begin in each frame.
 
     Args:
         roots: (T,) how many there are.

@@ -79,7 +79,7 @@ class HoliTomOuter(LooksAtAttention):
             attention: (T, N) that each patch receives.
 
         Returns:
-            min(budget, T * N) tokens, stretch after stretch: its still places at the first frame, then the others
+            The min(budget, T * N) tokens, stretch after stretch: its still places at the first frame, then the others
             frame by frame. Where the budget is below T, so many frames stay, evenly spread.
 
         Raises:
@@ -107,7 +107,7 @@ class HoliTomOuter(LooksAtAttention):
         return assemble_parts(self, features, positions, parts, budget)
 
     def _plan(self, alike: Tensor, ends: list[int], budget: int) -> tuple[BoolArray, IntArray]:
-        """Which patches go into the mean of their stretch, (T, N), and the tokens of each stretch and of each frame."""
+        """Return which patches are averaged over their stretch, (T, N), and the tokens per stretch and per frame."""
         frames, n = ends[-1], alike.shape[1]
         still = np.zeros((frames, n), bool)
         first = np.array([0, *ends[:-1]])
@@ -165,7 +165,7 @@ class HoliTomOuter(LooksAtAttention):
 
 
 def likeness(patches: Tensor) -> Tensor:
-    """(T - 1, N) float32 cosines of each patch with the same place one frame later.
+    """Return (T - 1, N) float32 cosines of each patch with the same place one frame later.
 
     Raises:
         BadFeaturesError: The patches hold NaN or infinity.
@@ -216,7 +216,7 @@ def stretches(similar: BoolArray, most: int) -> list[int]:
 
 
 def still_means(patches: Tensor, held: Tensor, places: Tensor) -> Tensor:
-    """(s, D) float32: of each of some places the mean over the frames in which it is held, some frames at a time."""
+    """Average each place over the frames that hold it: (s, D) float32, computed in chunks of frames."""
     sums = torch.zeros(len(places), patches.shape[2], device=patches.device)
     for chunk in frame_chunks(patches):
         sums += (patches[chunk][:, places].float() * held[chunk][:, places, None]).sum(0)

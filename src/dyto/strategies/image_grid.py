@@ -91,7 +91,7 @@ class ImageGrid(Budgeted):
 
 
 def layout(count: int) -> tuple[int, int]:
-    """Rows and columns for a number of frames: round(sqrt(count)) columns.
+    """Return rows and columns for a number of frames: round(sqrt(count)) columns.
 
     Example:
         >>> layout(6), layout(4), layout(5), layout(1)
@@ -125,7 +125,7 @@ def tile(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def places_in_frames(boxes: FloatArray, count: int, grid: tuple[int, int]) -> tuple[IntArray, Sources]:
-    """Which patches of which frames each token of a tiled picture sees.
+    """Return the patches of frames that each token of a tiled picture sees.
 
     Args:
         boxes: (L, 4) top, left, bottom and right of what each token sees, as shares of the picture; NaN for a token

@@ -38,7 +38,7 @@ class Merging:
 
     @classmethod
     def of(cls, strategy: Merges) -> Merging:
-        """What the fields of a strategy say."""
+        """Read the merging options from the fields of a strategy."""
         return cls(strategy.reduce, strategy.split, strategy.order, strategy.metric_groups)
 
     def __post_init__(self) -> None:
@@ -47,7 +47,7 @@ class Merging:
                 raise unknown(name, getattr(self, name), known)
 
     def merge(self, patches: Tensor, keep: int, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, keep, D) tokens of (B, N, D) patches, in `out` if given, and (B, N) the token that each patch joined."""
+        """Merge (B, N, D) patches to (B, keep, D) tokens (in `out` if given), and (B, N) owners of the patches."""
         return merge.merge_with_owners(patches, keep, self.reduce, self.split, self.order, self.groups, out=out)
 
 
@@ -131,7 +131,7 @@ def merge_keyframes(
 
 
 def _merge(how: Merging, features: FrameFeatures, positions: IntArray, keep: int) -> tuple[Tensor, Tensor]:
-    """(K * keep, D) tokens and (K, N) owners; some frames at a time, so that little memory is held."""
+    """Return (K * keep, D) tokens and (K, N) owners, computed in chunks of frames to save memory."""
     summary = features.summary
     data = empty_tokens((len(positions), keep, features.dim), summary)
     owners = torch.empty(len(positions), features.num_patches, dtype=torch.int64, device=summary.device)

@@ -77,7 +77,7 @@ class Peaks(LooksAtAttention):
             attention: (T, N) that each patch receives.
 
         Returns:
-            min(budget, T * N) tokens in the order of the video. Where the budget is below T, so many frames stay,
+            The min(budget, T * N) tokens in the order of the video. Where the budget is below T, so many frames stay,
             evenly spread.
 
         Raises:
@@ -115,7 +115,7 @@ class Peaks(LooksAtAttention):
         )
 
     def _segment(self, patches: Tensor, salient: Tensor, quota: int) -> tuple[Tensor, IntArray, IntArray]:
-        """Tokens of one segment: (m, D), the place of each, and (t * N,) where each patch went or -1."""
+        """Return the tokens of a segment (m, D), the place of each, and the token of each patch or -1, (t * N,)."""
         frames, n, _ = patches.shape
         flat = patches.flatten(0, 1)  # (t * N, D)
         frame = torch.arange(frames, device=patches.device)[:, None]
@@ -136,7 +136,7 @@ class Peaks(LooksAtAttention):
         return data, place.cpu().numpy(), owner.cpu().numpy()
 
     def _centres(self, patches: Tensor, salient: Tensor, quota: int) -> Tensor:
-        """(quota,) places of the density peaks among the patches of the anchor frames that are not salient."""
+        """Return (quota,) places of the density peaks among the anchor frames' patches that are not salient."""
         frames, n, _ = patches.shape
         room = n - salient.shape[1]
         step = min(self.anchor_step, frames)
@@ -153,7 +153,7 @@ class Peaks(LooksAtAttention):
 
 
 def segment_ends(summary: Tensor, count: int, threshold: float, ties: str = "place") -> list[int]:
-    """Where segments of alike frames end.
+    """Return the ends of segments of similar frames.
 
     Args:
         summary: (T, D) one vector per frame.
@@ -175,6 +175,6 @@ def segment_ends(summary: Tensor, count: int, threshold: float, ties: str = "pla
 
 
 def neighbour_cosines(summary: Tensor) -> Tensor:
-    """(T - 1,) float32 cosines of (T, D) vectors of frames with those of the next, on the CPU."""
+    """Return (T - 1,) float32 cosines of consecutive frame vectors, (T, D), on the CPU."""
     unit = torch.nn.functional.normalize(summary.float(), dim=1)
     return (unit[1:] * unit[:-1]).sum(1).cpu()

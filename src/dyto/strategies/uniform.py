@@ -39,7 +39,7 @@ class Uniform(Budgeted):
         """Encode the frames that fit and keep them whole; the question is not looked at.
 
         Returns:
-            min(T, budget // N) * N tokens.
+            The min(T, budget // N) * N tokens.
 
         Raises:
             ConfigError: Not even one frame fits the budget.
@@ -54,7 +54,7 @@ class Uniform(Budgeted):
         return whole_frames(features, positions, budget, uncompressed=len(frames) * n)
 
     def positions(self, total: int, count: int) -> IntArray:
-        """Which `count` of `total` frames are taken, in time order."""
+        """Return which `count` of `total` frames are taken, in time order."""
         return spread(total, count)
 
 
@@ -80,14 +80,14 @@ class Concat:
 
 
 def spread(total: int, count: int) -> IntArray:
-    """Positions of `count` frames spread over `total`, as frames are sampled from a video."""
+    """Return positions of `count` frames spread over `total`, as frames are sampled from a video."""
     from dyto.video import uniform_indices
 
     return np.asarray(uniform_indices(total, count), dtype=np.int64)
 
 
 def whole_frames(features: FrameFeatures, positions: IntArray, budget: int | None, uncompressed: int) -> VisualTokens:
-    """The untouched tokens of frames, which stood at `positions` among those sampled."""
+    """Return the unchanged tokens of frames, which were at `positions` among those sampled."""
     n = features.num_patches
     owners = np.tile(np.arange(n, dtype=np.int64), (len(features), 1))  # (K, N)
     return VisualTokens(

@@ -79,7 +79,7 @@ class UniformPool(Budgeted):
         )
 
     def _plan(self, grid: tuple[int, int], budget: int, total: int) -> tuple[int, list[list[range]], Pool]:
-        """How many frames, which places become one token, and what pools them."""
+        """Return the number of frames, the places that form one token, and the pooling function."""
         if self.pool is None and self.num_frames is not None:
             count = min(self.num_frames, total, budget)
             shape = shrink(grid, budget // count)

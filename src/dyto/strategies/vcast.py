@@ -63,7 +63,7 @@ class VCast(EncodesAll):
             features: Features of the T sampled frames.
 
         Returns:
-            min(budget, T * N) tokens in the order of the video.
+            The min(budget, T * N) tokens in the order of the video.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.
@@ -80,7 +80,7 @@ class VCast(EncodesAll):
 
 
 def unit_means(patches: Tensor) -> Tensor:
-    """(T, D) float32 of length 1: the mean patch of each frame.
+    """Return (T, D) float32 of length 1: the mean patch of each frame.
 
     Raises:
         BadFeaturesError: The patches hold NaN or infinity.
@@ -91,7 +91,7 @@ def unit_means(patches: Tensor) -> Tensor:
 
 
 def curvature(means: Tensor) -> Tensor:
-    """How much a video turns at each frame.
+    """Return how much a video turns at each frame.
 
     Args:
         means: (T, D) one vector per frame.
@@ -110,7 +110,7 @@ def curvature(means: Tensor) -> Tensor:
 
 
 def outstanding(patches: Tensor, means: Tensor) -> Tensor:
-    """How much each patch stands out of its frame.
+    """Return how much each patch stands out from its frame.
 
     Args:
         patches: (T, N, D) patches.
@@ -132,7 +132,7 @@ def outstanding(patches: Tensor, means: Tensor) -> Tensor:
 
 
 def frame_shares(weights: Tensor, total: int, most: int, least: int = 1, pile: bool = False) -> IntArray:
-    """How many tokens each frame keeps.
+    """Return the number of tokens that each frame keeps.
 
     Args:
         weights: (T,) float32, above 0.
