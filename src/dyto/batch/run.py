@@ -38,7 +38,7 @@ def run_batch(
 
     Raises:
         DatasetError: The table cannot be read, or the output belongs to something else.
-        DytoError: What went wrong; everything recorded before is safe.
+        DytoError: The run failed; everything recorded before is safe.
     """
     table = settings.table()
     _check_columns(table, settings.prefix)

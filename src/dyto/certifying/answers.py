@@ -30,7 +30,9 @@ def check_kept(bench: Bench, trials: Sequence[Trial]) -> str:
     strategy = bench.strategy()
     tokens = bench.make_with(strategy, bench.main)
     if tokens.data.requires_grad:
-        raise Fault("the tokens carry gradients, which keep everything they were made of in memory: work under torch.no_grad()")
+        raise Fault(
+            "the tokens carry gradients, which keep everything they were made of in memory: work under torch.no_grad()"
+        )
     before = snapshot(tokens)
     for frames in bench.others[:2]:
         bench.make_with(strategy, frames)

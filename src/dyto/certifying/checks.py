@@ -203,7 +203,7 @@ def check_origin(bench: Bench, trials: Sequence[Trial]) -> str:
 
 
 def check_order(bench: Bench, trials: Sequence[Trial]) -> str:
-    """Key frames and tokens stand in the order of time; two pathways may follow one another."""
+    """Check that key frames and tokens are in the order of time; two pathways may follow one another."""
     for trial, tokens in made(trials):
         if (np.diff(tokens.keyframes.positions) <= 0).any():
             raise Fault(f"{trial}: key frames are out of order, or occur twice")

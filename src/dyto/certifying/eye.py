@@ -25,7 +25,7 @@ _KEPT = 4
 
 
 class PlainEye:
-    """Stands in for the vision side of a model where the tower would take too long.
+    """A replacement for a model's tower if the tower would take too long.
 
     One frame passes the tower, for the form of its features: grid, width, dtype, device, and whether there is any
     attention. What the features of other frames hold is the mean colour of every patch, mixed by fixed random
@@ -113,7 +113,7 @@ def cells(pixels: npt.NDArray[np.uint8], grid: tuple[int, int]) -> Tensor:
     """Average the pixels of each patch: (N, 9), each number from -1 to 1.
 
     Args:
-        pixels: (H, W, 3) of a frame; some of them stand for all.
+        pixels: (H, W, 3) pixels of a frame; some of them represent all.
         grid: Rows and columns of the N patches.
     """
     steps = [max(1, side // (_SAMPLES * count)) for side, count in zip(pixels.shape[:2], grid, strict=True)]

@@ -1,4 +1,4 @@
-"""What a strategy is examined on: small films with known scenes, odd numbers and uneven times."""
+"""Films for the examination: short, with known scenes, odd numbers and uneven times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dyto.video import Frames
 
 _NATIVE = 224
 _MOST_KEPT = 1 << 24
-"""Films of so many bytes are kept for the next examination."""
+"""Bytes of films to keep for the next examination."""
 
 
 def frame_size(model: VideoModel) -> tuple[int, int]:
@@ -75,7 +75,7 @@ def long_film(
         count: Number of frames.
         scenes: Number of scenes.
         seed: Another seed, another film.
-        changed: Scenes in whose place stands another; all other frames, and all numbers and times, stay.
+        changed: Scenes to replace by others; all other frames, and all numbers and times, stay the same.
         order: Scenes in the order of time; empty for their own.
 
     Returns:
@@ -93,7 +93,7 @@ def _pixels(
 ) -> npt.NDArray[np.uint8]:
     """Draw the pictures of a long film, (T, H, W, 3)."""
     rng = np.random.default_rng(seed)
-    drawn = [[_Scene(rng) for _ in range(2)] for _ in range(scenes)]  # each with the one that may stand for it
+    drawn = [[_Scene(rng) for _ in range(2)] for _ in range(scenes)]  # each with its replacement
     pixels = np.empty((count, *size, 3), np.uint8)
     for number in range(count):
         place, within = divmod(number * scenes, count)

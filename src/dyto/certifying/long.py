@@ -18,12 +18,12 @@ from dyto.strategies.uniform import spread
 from dyto.video import Frames
 
 LENGTHS = (31, 41, 50, 64, 65, 80, 99, 128, 129, 150, 200, 256, 257, 300, 365)
-"""Numbers of frames at which the last scene is exchanged, beside those of the long films."""
+"""Numbers of frames at which the last scene is replaced, in addition to those of the long films."""
 SCENES = ("first scene", "second scene", "last scene")
 FEWEST = 5
-"""Frames of which it can be said that they are nearly all of a film."""
+"""Fewest frames that can count as nearly all of a film."""
 FEW = 8
-"""Frames of which it can be said at all that they stand at equal distances."""
+"""Fewest frames that can count as evenly spaced."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _make(bench: Bench, frames: Frames, budget: int | None, question: str = QUES
 
 
 def _every_scene_counts(bench: Bench) -> None:
-    """Another scene gives other tokens, wherever it stands; at any length."""
+    """Check that a different scene gives different tokens, wherever it is, at any length."""
     for frames, variants in exchanged(bench):
         for budget in bench.ample(len(frames)):
             one = _make(bench, frames, budget)
@@ -93,7 +93,7 @@ def _every_scene_counts(bench: Bench) -> None:
 
 
 def _every_third_in_some_order(bench: Bench) -> None:
-    """For a strategy that may take the frames that fit the question, wherever they stand."""
+    """Check a strategy that may choose frames by the question, wherever they are."""
     for length in LONG:
         found = []
         for order in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
@@ -125,9 +125,7 @@ def _no_stretch_left_out(seen: Sequence[Shown], length: int) -> None:
     worst = int(np.argmax(gaps))
     if gaps[worst] > allowed:
         first, last = edges[worst] + 1, edges[worst + 1] - 1
-        raise Fault(
-            f"{length} frames: frames {first} to {last} are never shown, although up to {most} others are"
-        )
+        raise Fault(f"{length} frames: frames {first} to {last} are never shown, although up to {most} others are")
     for end, gap in (("first", gaps[0]), ("last", gaps[-1])):
         if gap > 5 * mean + 1:
             raise Fault(f"{length} frames: the {end} {gap} are never shown, although up to {most} others are")

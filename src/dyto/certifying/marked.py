@@ -1,4 +1,4 @@
-"""A model whose patches are numbers that occur nowhere else, so that every token tells where it comes from."""
+"""A model whose patches are unique numbers, so that every token reveals its origin."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from dyto.timing import Stopwatch
 
 FEWEST, SECONDS = 250, 1.5
 EVERY = 5
-"""Every so many calls the same short film is shown again."""
+"""Number of calls after which the same short film is shown again."""
 TOLERANCE = 1e-3
 """With another number of threads sums are rounded otherwise."""
 

@@ -33,7 +33,7 @@ def content(array: Any) -> bytes:
 def digest(tokens: VisualTokens) -> str:
     """Hash everything in tokens except their seconds."""
     found = sha256(repr((tokens.budget, tokens.uncompressed, tokens.grid, tokens.data.dtype)).encode())
-    if tokens.data.device.type != "meta":  # where there are no numbers
+    if tokens.data.device.type != "meta":  # for arrays without numbers
         found.update(tokens.data.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     for name, array in arrays(tokens).items():
         found.update(f"{name} {array.dtype} {array.shape}".encode())

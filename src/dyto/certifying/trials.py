@@ -37,7 +37,7 @@ Result = TypeVar("Result")
 
 
 class Fault(Exception):
-    """What is wrong with a strategy; the message goes into the report."""
+    """A fault of a strategy; the message goes into the report."""
 
 
 class NotExamined(Exception):
@@ -52,9 +52,9 @@ class Trial:
         film: Name of the film.
         frames: The film.
         budget: Tokens allowed; None for the strategy's own choice.
-        tokens: What it gave, or None.
-        refusal: What it said where it refused the budget or the model.
-        failure: What went wrong otherwise.
+        tokens: The returned tokens, or None.
+        refusal: The message, if it refused the budget or the model.
+        failure: The error, if it failed otherwise.
         digest: Of the tokens, when they were made.
     """
 
@@ -84,7 +84,7 @@ class Punctual:
 
     @property
     def name(self) -> str:
-        """What the strategy calls itself."""
+        """The strategy's own name."""
         return name_of(self.inner)
 
     def __getattr__(self, name: str) -> Any:
@@ -159,7 +159,7 @@ class Bench:
 
     @cached_property
     def num_patches(self) -> int:
-        """Tokens of one frame of the films, all of one size; where that varies, fewer than the most of the model."""
+        """Tokens per frame of the films, all of one size; if a model varies, fewer than its maximum."""
         return self.model.encode(self.main[:1]).num_patches
 
     @property
@@ -203,7 +203,7 @@ class Bench:
         """Compress a film, with the model's own features.
 
         Raises:
-            DytoError: What the strategy says, or what went wrong in it.
+            DytoError: The strategy refused, or failed.
         """
         return self.make_with(self.strategy(budget), frames, question)
 
@@ -216,7 +216,7 @@ class Bench:
             strategy: The object.
             frames: The film.
             question: The question.
-            like: The film of which `frames` is a copy, so that they need not pass the tower again.
+            like: The film of which `frames` is a copy, so that the tower need not encode them again.
         """
         return VideoQA(self._seeing(frames if like is None else like), strategy).encode(frames, question=question)
 
@@ -273,7 +273,7 @@ class Bench:
 
 @contextmanager
 def other_chance(seed: int) -> Iterator[None]:
-    """Another state of the random numbers of torch, numpy and Python inside the block; as it was after it."""
+    """Use another random state of torch, numpy and Python inside the block, and restore it afterwards."""
     state, plain = np.random.get_state(), random.getstate()
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -37,16 +37,21 @@ def plan_command(
     pilot: Annotated[
         Path | None, typer.Argument(metavar="[FOLDER]", help="The --out folder of a comparison.", show_default=False)
     ] = None,
-    precision: Annotated[float, typer.Option(help="Half the width of the interval, and the difference to find, in points.")] = 2.0,
+    precision: Annotated[
+        float, typer.Option(help="Half the width of the interval, and the difference to find, in points.")
+    ] = 2.0,
     margin: Annotated[
         float, typer.Option(help="Points by which a strategy may be worse without being inferior.")
     ] = 1.0,
     differ: Annotated[
-        float | None, typer.Option(help="Without a folder: share of questions that only one of two strategies gets right.")
+        float | None,
+        typer.Option(help="Without a folder: share of questions that only one of two strategies gets right."),
     ] = None,
     correlation: Annotated[float, typer.Option(help="Correlation of such differences within a video.")] = 0.1,
     tests: Annotated[int, typer.Option(help="Number of tests to correct for.", min=1)] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON on stdout, and nothing else.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the plan as JSON on stdout, and nothing else.")
+    ] = False,
 ) -> None:
     """Plan a comparison: compute how many videos and questions it needs, from an earlier one or from assumptions."""
     from dyto.comparing.power import plan_assumed, plan_of
@@ -54,7 +59,9 @@ def plan_command(
 
     wanted, allowed = share_of_points("precision", precision), share_of_points("margin", margin)
     if (pilot is None) == (differ is None):
-        raise ConfigError("expected either the folder of a comparison, or --differ 0.1 (and --correlation): give one of them")
+        raise ConfigError(
+            "expected either the folder of a comparison, or --differ 0.1 (and --correlation): give one of them"
+        )
     if pilot is not None:
         planned = plan_of(read_json(pilot / "compare.json"), wanted, margin=allowed)
     else:

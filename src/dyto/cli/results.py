@@ -12,9 +12,7 @@ from dyto.cli.comparing import WIDE, print_table
 from dyto.cli.console import err, out
 from dyto.errors import ConfigError, DatasetError
 
-app = typer.Typer(
-    name="results", help="Check submitted predictions, and make some to submit.", no_args_is_help=True
-)
+app = typer.Typer(name="results", help="Check submitted predictions, and make some to submit.", no_args_is_help=True)
 Root = Annotated[Path, typer.Argument(help="Folder that contains submissions, at any depth.")]
 
 
@@ -28,7 +26,9 @@ def check(root: Root = Path("results")) -> None:
     for problem in problems:
         err.print(problem, style="red", markup=False)
     if problems:
-        raise DatasetError(f"{len(problems)} problems in {len(folders)} submissions below {root}: fix what is listed above")
+        raise DatasetError(
+            f"{len(problems)} problems in {len(folders)} submissions below {root}: fix what is listed above"
+        )
     out.print(f"{len(folders)} submissions below {root}: every score follows from its rows", markup=False)
 
 

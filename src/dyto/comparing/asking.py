@@ -26,7 +26,7 @@ from dyto.strategies import Strategy
 from dyto.video import Frames
 
 COMPARED: dict[str, Any] = {"sample": str, "rotation": int, "strategy": str, "budget": (int, type(None))}
-"""What a row of a comparison holds beside that of a run, and of which type."""
+"""Keys of a comparison's row in addition to those of a run, and their types."""
 
 STAGES = ("decode", "encode", "select", "merge", "prefill", "generate")
 Variant = tuple[Sample, int, Sample]
@@ -35,7 +35,7 @@ Variant = tuple[Sample, int, Sample]
 
 @dataclass
 class Cost:
-    """What a cell cost on one video.
+    """The cost of a cell on one video.
 
     Attributes:
         seconds: By stage, `STAGES`, over all that was asked.
@@ -50,7 +50,7 @@ class CellAsker:
     """Puts the questions about a video to one cell after another.
 
     Args:
-        qa: The model, as it was loaded.
+        qa: The loaded model.
         benchmark: Whose questions they are.
         prompt: Their template.
         max_new_tokens: Most tokens of an answer.
@@ -107,7 +107,7 @@ class CellAsker:
 
         Args:
             cell: The strategy at its budget, or the control.
-            variants: What is asked.
+            variants: The questions to ask.
             video: The video that was opened, or why there is none.
         """
         cost = Cost()

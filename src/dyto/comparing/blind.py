@@ -21,7 +21,7 @@ _NOWHERE = KeyFrames(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
 
 
 class Blind:
-    """Asks with the usual prompt, in which nothing stands in the place of the video.
+    """Asks with the usual prompt, without anything in the video's place.
 
     Args:
         model: The model.

@@ -1,4 +1,4 @@
-"""What is compared: a strategy at a budget."""
+"""The unit of comparison: a strategy at a budget."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Cell:
     Attributes:
         strategy: As it was asked for.
         budget: Most visual tokens; None for the control.
-        frames: How many whole frames that is, as it was asked for ("1.6f"), or "".
+        frames: The budget in whole frames as the user wrote it ("1.6f"), or "".
         call: The strategy; None for the control.
     """
 
@@ -82,7 +82,7 @@ def parse_budgets(text: str, num_patches: int) -> list[tuple[int, str]]:
         num_patches: Tokens of one frame.
 
     Returns:
-        Ascending: tokens, and the frames where they were given.
+        Budgets in ascending order: tokens, and the frames if they were given.
 
     Example:
         >>> parse_budgets("1.6f,230", 36)

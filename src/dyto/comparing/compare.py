@@ -46,14 +46,14 @@ def compare(contest: Comparison, *, progress: Progress = lambda done, total: Non
     """Compare strategies, from where an earlier run into the same folder stopped.
 
     Args:
-        contest: What to compare.
+        contest: The comparison to run.
         progress: Called with the number of rows recorded, and of all.
 
     Returns:
         The results, which are also in `compare.json`.
 
     Raises:
-        DytoError: What went wrong; everything recorded before is safe.
+        DytoError: The run failed; everything recorded before is safe.
     """
     settings, folders = contest.settings, contest.folders
     questions = settings.questions()
@@ -94,10 +94,10 @@ def results(
     """Compute all figures of a comparison from its records, JSON-ready.
 
     Args:
-        contest: What was compared.
+        contest: The comparison.
         cells: Every strategy at every budget.
         rows: Everything recorded.
-        costs: What cells cost on each clip.
+        costs: Costs of cells on each clip.
     """
     spec = contest.settings.spec
     found, questions = standings(cells, rows, spec.kind)
@@ -187,8 +187,8 @@ def power_notes(tests: Mapping[str, Mapping[str, Mapping[str, Any]]], videos: in
     outcomes = ", ".join(f"{counts[name]} {name}" for name in ("ahead", "behind", "not inferior", "open"))
     told.append(
         f"Outcomes of {len(lines)} differences: {outcomes}. Ahead and behind: corrected p below {ALPHA}; not inferior: "
-        f"the interval lies above -{100 * margin:g} points; open: anything else. The table below it says how many videos "
-        "would tell two strategies apart; --plan 2 plans a run for 2 points."
+        f"the interval lies above -{100 * margin:g} points; open: anything else. The table of outcomes says how many "
+        "videos would tell two strategies apart; --plan 2 plans a run for 2 points."
     )
     return told
 
@@ -201,7 +201,9 @@ def notes(
     if not {BASELINE, "all"} & {name.strip() for name in contest.strategies.split(",")}:
         lines.append("uniform was added: every comparison includes it.")
     if left_out:
-        lines.append(f"{left_out} questions are left out because no strategy could answer them (see predictions.jsonl).")
+        lines.append(
+            f"{left_out} questions are left out because no strategy could answer them (see predictions.jsonl)."
+        )
     if not contest.blind:
         lines.append("Asked without the control: nothing checks that answers depend on the video.")
     lines += [

@@ -1,4 +1,4 @@
-"""Comparisons of several models on several benchmarks within so many hours, from where an earlier one stopped."""
+"""Comparisons of several models on several benchmarks within some hours, continuing an earlier run."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ logger = logging.getLogger(__name__)
 
 
 class TimeIsUp(Exception):
-    """Ends a comparison between two rows; what is recorded stays."""
+    """Ends a comparison between two rows; recorded rows are kept."""
 
 
 @dataclass(frozen=True)
 class Filling:
-    """What is filled in.
+    """The table to fill.
 
     Args:
         work: Folder of the comparisons, one below it for each benchmark and model.
@@ -41,7 +41,7 @@ class Filling:
         models: Names of models.
         strategies: As `Comparison` takes them.
         budgets: Likewise.
-        settings: What else `Settings` takes, the same for all.
+        settings: Further arguments of `Settings`, the same for all.
         rounds: Questions of each round, the last one None for all.
     """
 
@@ -75,10 +75,10 @@ def fill(
 ) -> list[Path]:
     """Compare until everything is asked or the time is over; the same command again goes on from there.
 
-    A pair that fails (no videos, a model that cannot be had) is told and left out; the others go on.
+    A pair that fails (no videos, a model that cannot be loaded) is reported and skipped; the others continue.
 
     Args:
-        filling: What to compare.
+        filling: The table to fill.
         hours: How long.
         told: Called with a line when a pair begins, ends or fails.
         clock: Seconds.

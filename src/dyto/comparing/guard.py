@@ -1,4 +1,4 @@
-"""What must not go unsaid: a strategy that did nothing, broke its budget, or whose video made no difference."""
+"""Alarms about strategies that did nothing, broke their budget, or gave the same answers without the video."""
 
 from __future__ import annotations
 
@@ -63,14 +63,15 @@ def _tokens(standing: CellResult) -> Iterator[tuple[str, str]]:
         used = max(row["visual_tokens"] for row in untouched)
         yield (
             "does-nothing",
-            f"IT DOES NOTHING: it passed on all tokens of {_videos(len(untouched))} (up to {used}) unchanged, although the "
-            f"budget is {budget}; it is not compared",
+            f"IT DOES NOTHING: it passed on all tokens of {_videos(len(untouched))} (up to {used}) unchanged, although "
+            f"the budget is {budget}; it is not compared",
         )
     elif over:
         used = max(row["visual_tokens"] for row in over.values())
         yield (
             "over-budget",
-            f"OVER ITS BUDGET on {_videos(len(over))}: it used {used} tokens, but the budget is {budget}; it is not compared",
+            f"OVER ITS BUDGET on {_videos(len(over))}: it used {used} tokens, but the budget is {budget}; it is not "
+            "compared",
         )
 
 

@@ -1,7 +1,7 @@
 """Pictures of a comparison: accuracy over the budget, over seconds, and in every group of a breakdown.
 
-Each strategy has a colour, a marker and a dash of its own, so that they can be told apart in grey as well; colours
-are those of Okabe and Ito, "Color universal design" (2008).
+Each strategy has its own colour, marker and dash, so that they can be distinguished in grey as well; the colours
+come from Okabe and Ito, "Color universal design" (2008).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 BLACK, GREY = "#000000", "#777777"
 SPREAD = 0.02
-"""How far apart strategies stand at one budget, as a share of the axis, so that their error bars do not cover each
+"""Distance between strategies at one budget, as a share of the axis, so that their error bars do not cover each
 other."""
 COLUMNS = 3
 MOST_PANELS = 12
@@ -63,7 +63,7 @@ def draw_all(found: Results, folder: Path) -> list[Path]:
     """Draw everything, each picture as PNG for the screen and as PDF for a paper.
 
     Returns:
-        The paths; none where no strategy answered anything.
+        The paths; none if no strategy answered anything.
 
     Raises:
         MissingExtraError: The package matplotlib is not installed.
@@ -219,7 +219,7 @@ def _token_axis(axes: Axes, found: Results) -> None:
 
 
 def _seconds_axis(axes: Axes, seconds: Sequence[float]) -> None:
-    """By ratio where the slowest takes many times the quickest: the others would lie on a heap."""
+    """Use a logarithmic axis if the slowest takes many times as long as the fastest; otherwise points would overlap."""
     if not seconds or max(seconds) < WIDE * min(seconds):
         return
     steps = [m * 10**e for e in range(-4, 6) for m in (1, 2, 5)]

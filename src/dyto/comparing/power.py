@@ -17,7 +17,7 @@ from dyto.comparing.statistics import ALPHA
 from dyto.errors import ConfigError
 
 POWER = 0.8
-"""How often a difference that is there is to be found."""
+"""Power: the share of runs that should find an existing difference."""
 PER_VIDEO = (1, 2, 5, 10, 20)
 """Questions about a video for which a plan is made."""
 
@@ -125,7 +125,7 @@ class Variation:
         return cls(differ * correlation, differ * (1 - correlation))
 
     def spread(self, per_video: float) -> float:
-        """Standard deviation between videos of the mean of so many questions."""
+        """Standard deviation between videos of the mean over this number of questions."""
         return math.sqrt(self.between + self.within / per_video)
 
 
@@ -158,9 +158,9 @@ def plan(
 
     Args:
         variation: Of the difference.
-        precision: Half the width of the interval, and the difference that is to be found: 0.02 for two points.
+        precision: Half the width of the interval, and the difference to find: 0.02 for two points.
         tests: How many tests there will be.
-        margin: By how much a strategy may be worse and still not be called inferior.
+        margin: By how much a strategy may be worse without being inferior.
         per_video: Numbers of questions about a video.
 
     Raises:

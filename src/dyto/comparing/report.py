@@ -26,7 +26,7 @@ from dyto.comparing.tables import (
 from dyto.evaluation.files import write_atomic
 
 COMPARED = ("against", "value", "low", "high", "p", "p_holm", "outcome", "videos_to_tell")
-"""What a line of the CSV tells of a difference."""
+"""Columns of the CSV that describe a difference."""
 
 
 def headline(found: Results) -> str:
@@ -45,19 +45,19 @@ def explanations(found: Results) -> list[str]:
     tests = max((line["tests"] for cell in found["cells"] for line in cell["vs"].values()), default=0)
     rivals = ", ".join(found["rivals"]) or "none"
     told = [
-        "Accuracy is a percentage with its 95 % interval over videos. Differences are in points, at the same budget and "
-        "over the same questions. The first p comes from the exact permutation test that flips the signs of whole "
-        f"videos, the second is corrected for {tests} tests by Holm's method (* below {ALPHA}). The 95 % interval "
-        f"contains what the same test does not reject: it excludes zero if, and only if, the first p is at most {ALPHA}. "
-        f"[{ANYTHING}] means that there are too few videos to exclude anything.",
+        "Accuracy is a percentage with its 95 % interval over videos. Differences are in points, at the same budget "
+        "and over the same questions. The first p comes from the exact permutation test that flips the signs of whole "
+        f"videos; the second is corrected for {tests} tests by Holm's method (* below {ALPHA}). The 95 % interval "
+        "contains what the same test does not reject: it excludes zero if, and only if, the first p is at most "
+        f"{ALPHA}. [{ANYTHING}] means that there are too few videos to exclude anything.",
         f"Best rival: the most accurate simple strategy ({rivals}) at the same budget, if that is not uniform.",
         "Seconds are means over videos, with all questions about each, of what every strategy would have needed alone: "
         "decoding in full, its own frames' share of the tower, its own selection, merging and answers.",
     ]
     if any(cell["peak_mib"] for cell in found["cells"]):
         told.append(
-            "Memory is the peak of each stage in MiB: of the accelerator or, on a CPU, of the whole process. It includes "
-            "the model and the frames' features, which are kept for all strategies."
+            "Memory is the peak of each stage in MiB: of the accelerator or, on a CPU, of the whole process. It "
+            "includes the model and the frames' features, which are kept for all strategies."
         )
     return told
 
@@ -120,7 +120,7 @@ def to_csv(found: Results) -> str:
 
 
 def write_report(found: Results, folder: Path, pictures: Sequence[Path] = ()) -> list[Path]:
-    """Write `compare.md` and `compare.csv` beside `compare.json`.
+    """Write `compare.md` and `compare.csv` next to `compare.json`.
 
     Returns:
         The paths.

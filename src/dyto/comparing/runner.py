@@ -1,4 +1,4 @@
-"""The runner of a comparison: video by video, every cell; what is recorded is never asked again."""
+"""The runner of a comparison: every cell on every video; recorded questions are never asked again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from dyto.scaling.working import refusal
 
 @dataclass(frozen=True)
 class Work:
-    """What there is to do.
+    """The work that is left.
 
     Args:
         folders: Where rows are recorded.
@@ -77,11 +77,11 @@ class CompareWork:
     cells take turns in going first.
 
     Args:
-        contest: What is compared.
-        device: Where the model goes.
+        contest: The comparison.
+        device: Device of the model.
 
     Attributes:
-        about: What decides the rows and is known only once the model is loaded.
+        about: What determines the rows and is known only once the model is loaded.
     """
 
     def __init__(self, contest: Comparison, device: str | None) -> None:
@@ -142,9 +142,9 @@ class ComparisonRun(Run):
     """Records what workers find out about cells.
 
     Args:
-        contest: What is compared.
+        contest: The comparison.
         questions: The question file.
-        work: What there is to do; its cells are none where no model was loaded before.
+        work: The work that is left; it has no cells if no model was loaded before.
         progress: Called with the number of rows recorded, and of all.
     """
 
@@ -152,7 +152,7 @@ class ComparisonRun(Run):
         folders = replace(contest.folders, logs=contest.folders.logs / "logs")
         super().__init__(contest.settings, questions, folders, progress)
         self._contest, self.work = contest, work
-        self._name = secrets.token_hex(4)  # of this run, so that seconds of several runs can be told apart
+        self._name = secrets.token_hex(4)  # identifies this run, to separate seconds of several runs
         self._costs = work.costs()
 
     def compare(self) -> Work:
@@ -190,7 +190,7 @@ class ComparisonRun(Run):
         return self._rows(job, status_of(error), reason_of(error))
 
     def beside(self, lines: Mapping[str, Sequence[Row]]) -> None:
-        """See `Run.beside`: what cells cost."""
+        """See `Run.beside`: costs of cells."""
         self._costs.append(line | {"run": self._name} for line in lines.get("costs", ()))
 
     def _rows(self, job: Job, status: str, why: str) -> list[Row]:

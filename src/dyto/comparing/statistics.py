@@ -1,4 +1,4 @@
-"""Paired tests over videos: questions about one video stand or fall together, so videos are what chance deals."""
+"""Paired tests over videos: answers about one video are correlated, so whole videos are permuted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 ALPHA = 0.05
 SUBSETS = 10_000
-"""How many subsets of videos are drawn where there are too many to go through them all."""
+"""Number of random subsets of videos, if there are too many to enumerate."""
 MOST_SUBSETS = 1 << 14
 _CHUNK_VALUES = 4_000_000
 
@@ -113,10 +113,10 @@ def sign_flip_interval(
     Args:
         differences: For every video, the sum over its questions, in whole units.
         counts: For every video, how many questions it has.
-        p: Of `sign_flip_p`, where it is known.
+        p: Result of `sign_flip_p`, if known.
 
     Returns:
-        Lower and upper end, in units; minus and plus infinity where no difference can be refused: below 6 videos.
+        Lower and upper end, in units; minus and plus infinity below 6 videos, where no difference can be rejected.
 
     Example:
         >>> sign_flip_interval([2, 3, 2, 1, 2, 2], [4, 4, 4, 4, 4, 4])  # two of 64 ways are 3.1 %, four 6.3 %
@@ -173,7 +173,7 @@ def paired_difference(differences: Sequence[int], counts: Sequence[int], unit: i
         unit: How many units make one right answer.
 
     Returns:
-        The difference, with an interval that has no ends but -1 and 1 below 6 videos; None where there is no question.
+        The difference; below 6 videos its interval is -1 to 1. None without questions.
 
     Example:
         >>> paired_difference([2, -1, 1], [2, 2, 2], 1).value

@@ -30,7 +30,7 @@ from dyto.evaluation.scoring import cases, results
 from dyto.evaluation.verdicts import Verdict, exact_match
 
 CONFIG = ("benchmark", "questions", "model", "weights", "dtype", "prompt", "scoring", "max_new_tokens", "sampling")
-"""What a configuration must say."""
+"""Required keys of a configuration."""
 WITH_CLIPS = ("mvbench", "star")
 """Benchmarks whose questions are about a part of a video, which their rows do not repeat."""
 FIGURES = ("value", "low", "high", "questions", "videos")
@@ -44,10 +44,10 @@ class Submission:
 
     Attributes:
         folder: The folder.
-        config: What decided the rows.
-        manifest: What it takes to repeat the run.
+        config: What determined the rows.
+        manifest: What you need to repeat the run.
         rows: The rows.
-        said: The results as they were sent in.
+        said: The results as submitted.
     """
 
     folder: Path

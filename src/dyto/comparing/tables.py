@@ -128,7 +128,7 @@ def _measured(found: Results, stage: str) -> bool:
 
 
 def group_tables(found: Results, grouping: str) -> list[Table]:
-    """Accuracy and differences in every group of a breakdown: a column for each group, or a line where there are many.
+    """Return accuracy and differences in every group of a breakdown: one column per group, or one line if many.
 
     The differences are those from the best rival, or else from uniform, with intervals.
     """

@@ -31,7 +31,7 @@ class CellResult:
     Attributes:
         cell: The cell.
         rows: Its rows, by question.
-        scores: Its scores over the questions that count; empty where it answered none of them.
+        scores: Its scores over the questions that count; empty if it answered none of them.
     """
 
     cell: Cell
@@ -93,11 +93,11 @@ def crossed(questions: AskedQuestions, wanted: Iterable[str]) -> AskedQuestions:
 def standings(cells: Sequence[Cell], rows: Iterable[Row], kind: str) -> tuple[list[CellResult], AskedQuestions]:
     """Sort rows by cell and question, and score them.
 
-    A question is right as far as its rotations are; one that a strategy left unanswered counts as wrong, unless no
+    The score of a question is the share of its right rotations; an unanswered one counts as wrong, unless no
     strategy could answer it (its video is missing or broken), when it counts for none.
 
     Args:
-        cells: What is compared.
+        cells: The cells to compare.
         rows: Everything recorded.
         kind: Of the benchmark, "choice" or "open".
     """
@@ -172,9 +172,9 @@ def variation_of(one: CellResult, other: CellResult, questions: AskedQuestions) 
 def opponents(
     standing: CellResult, all_standings: Sequence[CellResult], rivals: Sequence[str]
 ) -> dict[str, CellResult]:
-    """Whom a cell is compared with: `uniform` and the best simple rival at its budget, where that is another.
+    """Return the opponents of a cell: `uniform`, and the best simple rival at its budget if that is another.
 
-    A cell that answered nothing, or used more tokens than it was allowed, is compared with nobody and is no rival.
+    A cell that answered nothing, or exceeded its budget, has no opponents and is no rival.
     """
     cell = standing.cell
     if cell.call is None or not standing.scores or standing.over_budget:
@@ -252,7 +252,7 @@ def use_of(standing: CellResult) -> dict[str, Any]:
 def costs_of(cell: Cell, lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Mean seconds a video by stage, and the peak memory of each stage.
 
-    What generating took is counted as if each question had been asked once, without rotations.
+    Generation time is counted as if each question had been asked once, without rotations.
     """
     mine = [line for line in lines if line["cell"] == cell.key]
     if not mine:

@@ -49,9 +49,7 @@ def compile_errors() -> Iterator[None]:
         if not type(err).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise
         reason = str(err).strip().partition("\n")[0]
-        raise ModelError(
-            f"torch cannot compile this model ({reason}): leave out the saving 'compiled'"
-        ) from err
+        raise ModelError(f"torch cannot compile this model ({reason}): leave out the saving 'compiled'") from err
 
 
 def blocks_of(module: nn.Module) -> list[nn.Module]:

@@ -64,7 +64,9 @@ def check_generation(max_new_tokens: int, options: Mapping[str, Any] | None) -> 
         if key in SET_OTHERWISE:
             raise ConfigError(f"generation option {key!r} given, expected a separate argument: move it there")
         if key in UNSUPPORTED:
-            raise ConfigError(f"generation option {key!r} is not supported, because each question gets one answer: leave it out")
+            raise ConfigError(
+                f"generation option {key!r} is not supported, because each question gets one answer: leave it out"
+            )
         if key not in known:
             raise unknown("generation option", key, known)
     return dict(options or {})

@@ -251,7 +251,9 @@ class LanguageSide(ABC):
         data = data.to(self.device, self.dtype)
         if not isinstance(video, VisualTokens):
             if len(data) and any(self.frame_texts(np.zeros(1))):
-                raise ModelError(f"model {self.name} writes between the tokens, so it needs VisualTokens: pass the whole object")
+                raise ModelError(
+                    f"model {self.name} writes between the tokens, so it needs VisualTokens: pass the whole object"
+                )
             visual = data.new_ones(len(data), dtype=torch.bool)
             return Layout(data, visual, None, len(data), ids=-visual.long())
         runs = self._runs(video)

@@ -103,7 +103,9 @@ class LlavaOnevision(LlavaTower):
         layout = super().lay_out(video)
         if not isinstance(video, VisualTokens):
             if len(video) and self._newline in ("grid", "frame"):
-                raise ModelError(f"model {self.name} writes between the tokens, so it needs VisualTokens: pass the whole object")
+                raise ModelError(
+                    f"model {self.name} writes between the tokens, so it needs VisualTokens: pass the whole object"
+                )
             return layout
         places = layout.visual.nonzero().flatten().cpu().numpy()[self._line_ends(video)]
         order = torch.from_numpy(np.insert(np.arange(len(layout)), places + 1, len(layout))).to(self.device)

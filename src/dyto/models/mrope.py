@@ -164,7 +164,9 @@ class QwenVL(VideoModel):
     def lay_out(self, video: VisualTokens | Tensor) -> Layout:
         """Lay out a video as `VideoModel.lay_out` does; the tokens must state their sources."""
         if len(video) and not isinstance(video, VisualTokens):
-            raise ModelError(f"model {self.name} needs the places of tokens, expected VisualTokens: pass the whole object")
+            raise ModelError(
+                f"model {self.name} needs the places of tokens, expected VisualTokens: pass the whole object"
+            )
         layout = super().lay_out(video)
         return (
             layout if len(layout) else replace(layout, positions=torch.zeros(3, 0, dtype=torch.int64).to(self.device))

@@ -27,7 +27,7 @@ def quantizer(name: str, device: torch.device) -> str:
 
     Args:
         name: "8bit" or "4bit".
-        device: Where the model runs.
+        device: Device of the model.
 
     Raises:
         ConfigError: Another name.
@@ -48,7 +48,7 @@ def quantization_config(name: str, device: torch.device, dtype: torch.dtype, mod
 
     Args:
         name: "8bit" or "4bit".
-        device: Where the model runs.
+        device: Device of the model.
         dtype: In which it computes.
         model: Of the same shape; on the meta device.
     """

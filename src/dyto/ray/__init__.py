@@ -56,7 +56,9 @@ class VideoQuestions:
         """
         for column in ("video", "questions"):
             if column not in batch:
-                raise ConfigError(f"found the columns {', '.join(batch)}, expected {column!r} among them: rename your column")
+                raise ConfigError(
+                    f"found the columns {', '.join(batch)}, expected {column!r} among them: rename your column"
+                )
         count = len(batch["video"])
         choices = batch.get("choices", [None] * count)
         rows = [self._row(*row) for row in zip(batch["video"], batch["questions"], choices, strict=True)]

@@ -95,7 +95,9 @@ class DyTo:
             raise unknown("preset", name, PRESETS)
         kind = PRESETS[name].kind or cls
         if kind is Plus and cls is not DyTo:
-            raise ConfigError(f"strategy {cls.name!r} has no preset {name!r}, because it clusters and merges in its own way")
+            raise ConfigError(
+                f"strategy {cls.name!r} has no preset {name!r}, because it clusters and merges in its own way"
+            )
         known = [field.name for field in fields(kind)]
         for key in changes:
             if key not in known:

@@ -90,8 +90,8 @@ class FastVID(LooksAtAttention):
             attention: (T, N) that each patch receives.
 
         Returns:
-            The min(budget, T * N) tokens in the order of the video; fewer with `remainder="release"`. Where the budget is
-            below T, so many frames stay, evenly spread.
+            The min(budget, T * N) tokens in the order of the video; fewer with `remainder="release"`. If the budget is
+            below T, that many evenly spread frames are kept.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.

@@ -77,8 +77,8 @@ class Peaks(LooksAtAttention):
             attention: (T, N) that each patch receives.
 
         Returns:
-            The min(budget, T * N) tokens in the order of the video. Where the budget is below T, so many frames stay,
-            evenly spread.
+            The min(budget, T * N) tokens in the order of the video. If the budget is below T, that many
+            evenly spread frames are kept.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.

@@ -109,8 +109,7 @@ class Request:
                 raise ConfigError(f"found {name}={value}, expected 0 or more: give seconds from the first frame")
         if self.end is not None and self.end <= (self.start or 0.0):
             raise ConfigError(
-                f"found a clip from {self.start or 0:g} s to {self.end:g} s, expected start < end: "
-                "swap or widen them"
+                f"found a clip from {self.start or 0:g} s to {self.end:g} s, expected start < end: swap or widen them"
             )
 
     def notes(self, timeline: Timeline) -> tuple[str, ...]:
