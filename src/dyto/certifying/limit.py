@@ -13,7 +13,7 @@ from types import FrameType
 logger = logging.getLogger(__name__)
 
 SECONDS = 300.0
-"""How long one call may take unless another time is given."""
+"""Default time limit of one call."""
 CALLS = 1000
 """Default number of consecutive calls, if time allows."""
 

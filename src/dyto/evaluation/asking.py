@@ -65,7 +65,7 @@ class Asker:
             seconds: Dict to fill with the seconds of each stage.
 
         Raises:
-            ConfigError: This clip, and perhaps every clip, cannot meet a setting.
+            ConfigError: This clip, and optionally every clip, cannot meet a setting.
         """
         broken = [unanswered(self._benchmark, s, "bad_row", s.broken) for s in samples if s.broken]
         usable = [sample for sample in samples if not sample.broken]

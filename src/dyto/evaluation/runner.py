@@ -113,7 +113,7 @@ def rows_of_clip(
         What was loaded, and one row for every sample.
 
     Raises:
-        ConfigError: A setting that this clip cannot meet, and perhaps none.
+        ConfigError: A setting that this clip cannot meet, and optionally none.
         DatasetError: The machine has no room to read any video.
     """
     with log.clip(samples[0].video) as seconds:

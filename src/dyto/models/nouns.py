@@ -273,7 +273,7 @@ def load_nouns(placement: Placement, factor: float) -> NounsModel:
 
     Raises:
         MissingExtraError: The extra `see` is not installed.
-        ModelError: The file of weights is not the one that is known.
+        ModelError: The file of weights is not the known one.
         ConfigError: An option that this model does not have.
     """
     for given, what in (
