@@ -1,4 +1,4 @@
-"""Strategies that look at the question: what they share."""
+"""The common parts of strategies that look at the question."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def asked(strategy: Named, question: str | None) -> str:
     """Return the question that a strategy needs.
 
     Raises:
-        ConfigError: None was given.
+        ConfigError: There is no question.
     """
     if question is None or not question.strip():
         raise ConfigError(
@@ -50,7 +50,7 @@ def words_of(strategy: Named, encode: Encode, question: str) -> Tensor:
 
 @dataclass(frozen=True)
 class AsksFrames(KeyFrameMerger):
-    """What strategies have in common that choose key frames by how well they match the question.
+    """The base of strategies that choose key frames by how well they match the question.
 
     Attributes:
         towers: A folder or hub name of a CLIP or SigLIP checkpoint; None for the language model's embeddings.

@@ -1,4 +1,4 @@
-"""A strategy bound for use: the one place where it is called, and whatever goes wrong in it is a `StrategyError`."""
+"""Guarded calls of strategies: every error inside a strategy becomes a `StrategyError`."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from dyto.video import Frames
 
 
 class BoundStrategy:
-    """A strategy as the rest of the package knows it: what it says of itself is asked once, and its calls are guarded.
+    """A strategy as the rest of the package uses it: its attributes are read once, and its calls are guarded.
 
     Args:
-        strategy: The strategy, ours or somebody's own: any callable of the shape of `Strategy`.
+        strategy: The strategy: any callable that follows `Strategy`.
 
     Attributes:
         inner: The strategy itself.
-        name: What it calls itself, or the name of its class or function.
-        uses_question: Whether its tokens depend on the question, so that no encoding serves two questions.
-        needs: What the model must offer, keys of `dyto.strategies.NEEDS`.
+        name: Its own name, or that of its class or function.
+        uses_question: Whether its tokens depend on the question, so that each question needs its own encoding.
+        needs: Keys of `dyto.strategies.NEEDS` that the model must offer.
     """
 
     def __init__(self, strategy: Strategy) -> None:
@@ -54,14 +54,14 @@ class BoundStrategy:
         """Turn frames into tokens.
 
         Raises:
-            StrategyError: The strategy raised an error of its own, or gave what no model can take; the error names it.
-            DytoError: What it says itself, such as a `ConfigError` about a budget that it cannot meet.
+            StrategyError: The strategy raised an unexpected error or returned unusable tokens; the message names it.
+            DytoError: The strategy's own error, such as a `ConfigError` about a budget that it cannot meet.
         """
         try:
             tokens: Any = self.inner(frames, encode, question)
         except (DytoError, torch.OutOfMemoryError):
             raise
-        except (Exception, SystemExit) as err:  # code of others may call sys.exit, which is to end nothing but itself
+        except (Exception, SystemExit) as err:  # foreign code may call sys.exit, which must not end the run
             raise StrategyError(f"strategy {self.name} failed: {type(err).__name__}: {err}") from err
         if not isinstance(tokens, VisualTokens):
             found = type(tokens).__name__
@@ -135,7 +135,7 @@ def malformed(tokens: Any) -> str:
     if fault := _fields(tokens) or _kinds(tokens):
         return fault
     try:
-        replace(tokens)  # checks what was changed after it was made
+        replace(tokens)  # check again, because fields may have changed
     except (ValueError, DytoError) as err:
         return str(err)
     return _places(tokens)

@@ -1,7 +1,7 @@
 """FastVID: segments of alike frames; in each, the patches attended to, and density peaks that gather all others.
 
 Source: Shen et al., "FastVID: Dynamic Density Pruning for Fast Video Large Language Models" (arXiv 2503.11187, NeurIPS
-2025), as its code does it. docs/rivals.md says where the two differ.
+2025), as its code does it. docs/rivals.md lists the differences.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class FastVID(LooksAtAttention):
             which a frame has budget // T tokens and the rest is left out.
         ties: Which of equal density peaks is taken: that of the lower "place", or as `torch.topk` has it, "release".
         attention_layer: Layer of the tower whose attention is looked at.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:

@@ -1,7 +1,7 @@
 """FlashVID without its stage inside the language model: diverse patches, and trees of alike ones over time.
 
 Source: Fan et al., "FlashVID: Efficient Video Large Language Models via Training-free Tree-based Spatiotemporal Token
-Merging" (arXiv 2602.08024, ICLR 2026), as its code does it. docs/rivals.md says where the two differ.
+Merging" (arXiv 2602.08024, ICLR 2026), as its code does it. docs/rivals.md lists the differences.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class FlashVIDOuter(LooksAtAttention):
             are clustered with the others again, and where relevance is far below 0.
         ties: Which of equal density peaks is taken: that of the lower "place", or as `torch.topk` has it, "release".
         attention_layer: Layer of the tower whose attention is looked at.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:

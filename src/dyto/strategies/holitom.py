@@ -1,7 +1,7 @@
 """HoliTom without its stage inside the language model: what stands still is merged over time, the rest thinned.
 
 Source: Shao et al., "HoliTom: Holistic Token Merging for Fast Video Large Language Models" (arXiv 2505.21334, NeurIPS
-2025), as its code does it. docs/rivals.md says where the two differ.
+2025), as its code does it. docs/rivals.md lists the differences.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class HoliTomOuter(LooksAtAttention):
         neighbours: Nearest places by which density is measured, the place itself among them.
         ties: Which of equal density peaks is taken: that of the lower "place", or as `torch.topk` has it, "release".
         attention_layer: Layer of the tower whose attention is looked at.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:

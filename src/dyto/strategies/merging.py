@@ -99,8 +99,8 @@ def merge_keyframes(
         strategy: Whose fields say how: `token_budget`, `reference_budget`, `reduce`, `split`, `order` and
             `metric_groups`.
         features: Of the frames.
-        positions: (K,) ascending positions of the key frames in them. Where the budget is below K, so many of them
-            stay, evenly spread, with one token each.
+        positions: (K,) ascending positions of the key frames in them. If the budget is below K, that many evenly
+            spread ones are kept, with one token each.
         total: Number of sampled frames.
         at: (K,) the key frames' positions among the sampled frames, where `features` has but some of those.
         **rest: Further fields of `VisualTokens`.
@@ -159,12 +159,12 @@ class KeyFrameMerger:
 
     Attributes:
         num_frames: Most key frames.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
         reduce: How merged tokens combine, see `dyto.merge.merge_tokens`.
         split: Who is matched with whom, likewise.
         order: Order of tokens inside a frame, likewise.
-        metric_groups: Slices of the features averaged to compare tokens by.
+        metric_groups: Number of feature slices to average before comparing tokens.
     """
 
     num_frames: int = 10

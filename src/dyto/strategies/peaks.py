@@ -37,9 +37,9 @@ class Peaks(LooksAtAttention):
         anchor_step: Every so many frames of a segment, one has its density peaks taken; more where those would not
             hold as many tokens as are wanted.
         centre_weight: Least weight of a density peak against the mean of what it gathers.
-        neighbours: Nearest patches by which density is measured.
+        neighbours: Number of nearest patches for the density.
         attention_layer: Layer of the tower whose attention is looked at.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:

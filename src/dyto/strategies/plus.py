@@ -42,7 +42,7 @@ class Plus:
         least_share: The smallest part of a frame's patches that a key frame keeps as tokens; where the budget does
             not carry that, the least different segments are joined.
         member: The frame that stands for a segment: "middle" or "medoid".
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
         reduce: How merged tokens combine: "max", "mean" or "weighted-mean".
         split: Who is matched with whom: "halves" or "alternate".
@@ -91,7 +91,7 @@ class Plus:
             Sorted int64 positions, one in each segment.
 
         Raises:
-            ValueError: No frame, or NaN.
+            ValueError: There is no frame, or a summary is NaN.
         """
         hierarchy = segments.ward(summary)
         wanted = hierarchy.wanted(self.least_gain, self.explained)
@@ -152,5 +152,5 @@ class Plus:
         return data, owners
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode all frames and compress; the question is not looked at."""
+        """Encode all frames and compress; the question is ignored."""
         return self.compress(encode(frames))

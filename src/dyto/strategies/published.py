@@ -22,7 +22,7 @@ def aggregation_strategy(value: object) -> tuple[str, dict[str, Any]]:
             aggregation.
 
     Raises:
-        ConfigError: An unknown value; the nearest known one is named.
+        ConfigError: The value is unknown; the nearest known one is named.
 
     Example:
         >>> aggregation_strategy("spatial_tome_finch_dynamic_all_frms")
@@ -41,7 +41,7 @@ def named_strategy(text: str, kind: str) -> tuple[str, dict[str, Any]]:
         kind: What the text is called where it is unknown.
 
     Raises:
-        ConfigError: An unknown name; the nearest known one is named. Options that cannot be read.
+        ConfigError: A name is unknown (the nearest known one is named), or options cannot be read.
 
     Example:
         >>> named_strategy("slowfast-slow_10frms_spatial_1d_max_pool-fast_4x4", "strategy")

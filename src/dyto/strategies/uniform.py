@@ -20,7 +20,7 @@ class Uniform(Budgeted):
     """As many uniformly spaced frames as fit whole into the budget, all their tokens in raster order.
 
     Attributes:
-        token_budget: Most visual tokens in all. None: 3680, scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for 3680, scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:
@@ -36,15 +36,15 @@ class Uniform(Budgeted):
     name: ClassVar[str] = "uniform"
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode the frames that fit and keep them whole; the question is not looked at.
+        """Encode the frames that fit and keep them whole; the question is ignored.
 
         Returns:
             The min(T, budget // N) * N tokens.
 
         Raises:
-            ConfigError: Not even one frame fits the budget.
+            ConfigError: The budget is below one frame.
         """
-        first = encode(frames[:1])  # tells how many patches a frame has
+        first = encode(frames[:1])  # shows the number of patches per frame
         n = first.num_patches
         budget = self.budget_for(n)
         if budget < n:

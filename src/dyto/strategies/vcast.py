@@ -1,7 +1,7 @@
 """V-CAST: patches unlike their frame and of great length, more of them where the video turns.
 
 Source: "V-CAST: Video Curvature-Aware Spatio-Temporal Pruning for Efficient Video Large Language Models" (arXiv
-2603.27650), as its code does it. docs/rivals.md says where the two differ.
+2603.27650), as its code does it. docs/rivals.md lists the differences.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class VCast(EncodesAll):
         least: Tokens that every frame has, where the budget has as many.
         leftover: Who gets what is left when shares are rounded down: "spread", one token each, the largest fractions
             first; or "release", all of it the frame with the largest fraction until it is full.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:

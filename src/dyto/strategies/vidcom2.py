@@ -32,7 +32,7 @@ class VidCom2(EncodesAll):
         settle: How exactly so many tokens are kept as the budget has, where the published rounding misses it: "rate",
             at the rate of tokens whose rounding hits it; or "scores", as vLLM does it, at the budget's own rate, less
             the most alike of all that are kept, or with the least alike of all that are dropped.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:
