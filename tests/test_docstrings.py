@@ -9,8 +9,8 @@ import pytest
 import dyto
 
 SRC = Path(dyto.__file__).parent
-LATER = {"certifying", "comparing", "strategies"}
-"""Rooms whose docstrings are still to be brought into the dialect."""
+LATER = {SRC / "strategies" / "plus.py"}
+"""Files whose docstrings do not follow the style yet."""
 
 NO_VERBS = {
     *(
@@ -102,7 +102,7 @@ def faults(path):
                 yield f"{where}: an entry begins with a capital and ends in a period: {said}"
 
 
-@pytest.mark.parametrize("room", sorted({path.relative_to(SRC).parts[0] for path in SRC.rglob("*.py")} - LATER))
+@pytest.mark.parametrize("room", sorted({path.relative_to(SRC).parts[0] for path in SRC.rglob("*.py")}))
 def test_docstrings_speak_one_dialect(room):
     paths = [SRC / room] if room.endswith(".py") else sorted((SRC / room).rglob("*.py"))
-    assert not [fault for path in paths for fault in faults(path)]
+    assert not [fault for path in paths if path not in LATER for fault in faults(path)]

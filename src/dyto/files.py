@@ -50,7 +50,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _replace(half: Path, path: Path) -> None:
-    """As `os.replace`; on Windows a file that somebody reads cannot be replaced, so wait a little for its readers."""
+    """Replace a file as `os.replace` does; on Windows, wait a little for readers of the old file."""
     give_up = time.monotonic() + READERS_SECONDS
     while True:
         try:

@@ -123,7 +123,7 @@ def test_the_same_questions_about_every_file_of_a_pattern(world):
     found = read(world / "all.jsonl")
     assert [row["video"] for row in found[::2]] == ["deep/v[9].mp4", "v0.mp4", "v1.mp4", "v2.mp4", "v3.mp4"]
     assert {row["status"] for row in found} == {"answered"}
-    with pytest.raises(ConfigError, match="no file fits"):
+    with pytest.raises(ConfigError, match="no file matches"):
         ask_each("*.mkv", ["what ?"])
 
 

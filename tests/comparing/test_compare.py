@@ -213,7 +213,7 @@ def test_scoring_by_likelihood(world):
     found = compare(contest(world, strategies="uniform", budgets="72", settings={"scoring": "likelihood"}))
     assert all(row["pred"] in row["candidates"] for row in rows(world))
     assert found["scoring"] == "likelihood"
-    with pytest.raises(ConfigError, match="nothing to rotate"):
+    with pytest.raises(ConfigError, match="no options to rotate"):
         contest(world, rotate=True, settings={"scoring": "likelihood"})
 
 

@@ -133,7 +133,7 @@ def test_a_figure_that_was_made_better_is_found(compared, figure):
 
 def test_a_configuration_must_be_whole_and_the_one_of_the_manifest(compared):
     change_json(compared, "config.json", lambda found: found.update(model="llava-next-34b"))
-    assert "another configuration" in check_submission(compared)[0]
+    assert "different configurations" in check_submission(compared)[0]
     change_json(compared, "config.json", lambda found: found.pop("weights"))
     assert "lacks weights" in check_submission(compared)[0]
     (compared / "manifest.json").write_text("[")
@@ -143,7 +143,7 @@ def test_a_configuration_must_be_whole_and_the_one_of_the_manifest(compared):
 def test_the_rows_must_be_those_of_the_question_file(compared):
     for name in ("config.json", "manifest.json"):
         change_json(compared, name, lambda found: found.get("config", found).update(questions="0" * 16))
-    assert "not those of the question file" in check_submission(compared)[0]
+    assert "do not match the hash of the question file" in check_submission(compared)[0]
 
 
 def test_a_run_of_one_strategy_is_taken_and_scored_again(world, tmp_path):
@@ -200,7 +200,7 @@ def test_filling_ends_in_time_and_goes_on_from_there(world, tmp_path):
     ticks = itertools.count(0, 100)
     assert fill(wanted, 0.3, told=told.append, clock=lambda: next(ticks)) != []
     assert "2 questions" in told[0]
-    assert told[-1].endswith("the same command goes on here")
+    assert told[-1].endswith("run the same command again to continue")
     recorded = sum(len(p.read_text().splitlines()) for p in (tmp_path / "work/nextqa/tiny/rows").glob("*.jsonl"))
     assert 6 <= recorded < 18
     (folder,) = fill(wanted, 1.0, told=told.append)
@@ -214,4 +214,4 @@ def test_a_model_that_cannot_be_had_is_left_out_and_the_others_go_on(world, tmp_
     wanted = filling(world, tmp_path, rounds=(2,))
     shutil.rmtree(world / "videos")
     assert fill(wanted, 1.0, told=told.append) == []
-    assert "left out" in told[0]
+    assert "skipped" in told[0]

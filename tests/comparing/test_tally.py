@@ -189,7 +189,7 @@ def test_outcomes_need_more_than_a_lead():
     assert lines[DYTO.key]["baseline"]["outcome"] == "open", "five videos show nothing"
     (told, _) = power_notes(lines, 5)
     assert "With 5 videos and 1 tests" in told
-    assert "least possible is 0.062" in told
+    assert "smallest possible is 0.062" in told
     assert "at least 6 videos" in told
 
 

@@ -1,4 +1,4 @@
-"""The table of questions: one sample for every row, whatever the row holds."""
+"""The table of questions: one sample for every row, valid or not."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def _sample(row: Mapping[str, Any]) -> Sample:
 BATCH = Benchmark(
     name="batch", title="batch", kind="open", prepared=(), videos="", columns=COLUMNS, sample=_sample, source="yours"
 )
-"""What a batch is to the machinery of evaluations: questions without true answers."""
+"""The batch as a benchmark: questions without true answers."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows as they were given, and the sample made of each.
+    """The rows of the table, and the sample made of each.
 
     Attributes:
         rows: The cells of each row.
@@ -56,26 +56,26 @@ def read_table(path: Path, *, encoding: str | None = None) -> Table:
 
     Args:
         path: The file. Each row has a `video` and a `question`, and may have `choices` (a list; in CSV a JSON list),
-            `start` and `end` (seconds), and a `key` of its own. Other columns are carried through.
-        encoding: Of a text file, if it is neither UTF-8 nor marked.
+            `start` and `end` (seconds), and its own `key`. Other columns are copied to the output.
+        encoding: Encoding of a text file, if it is not UTF-8 and has no byte-order mark.
 
     Raises:
         DatasetError: The file cannot be read, lacks a column, or has a key twice.
-        MissingExtraError: A parquet file, and pyarrow is not installed.
+        MissingExtraError: The file is parquet, but pyarrow is not installed.
     """
     rows = read_rows(path, columns=COLUMNS, encoding=encoding)
     return _table(path, rows, sha256(path.read_bytes()).hexdigest())
 
 
 def ask_each(pattern: str, questions: Sequence[str]) -> Table:
-    """Ask the same questions about every file that a pattern names.
+    """Ask the same questions about every file that matches a pattern.
 
     Args:
-        pattern: Such as "videos/**/*.mp4", as `glob` of Python takes it.
+        pattern: A pattern for Python's `glob`, such as "videos/**/*.mp4".
         questions: The questions, in this order for every video.
 
     Raises:
-        ConfigError: No file fits, or there is no question.
+        ConfigError: No file matches, or there is no question.
     """
     videos = sorted(path for path in glob.glob(pattern, recursive=True) if not path.startswith("."))
     if not videos:
@@ -100,7 +100,7 @@ def _table(path: Path, rows: Rows, digest: str) -> Table:
 
 
 def _converted(row: Mapping[str, Any]) -> Sample:
-    """The sample of a row, or one that says why there is none."""
+    """Return the sample of a row, or one that says why the row is bad."""
     try:
         if NO_OBJECT in row:
             raise ValueError(row[NO_OBJECT])
@@ -118,7 +118,7 @@ def _converted(row: Mapping[str, Any]) -> Sample:
 
 
 def _choices(cell: Any) -> tuple[str, ...]:
-    """The options of a question: a list, or one written as JSON."""
+    """Return the options of a question: a list, or one written as JSON."""
     if cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell)):
         return ()
     if isinstance(cell, str):

@@ -1,4 +1,4 @@
-"""Videos at addresses: fetched into a temporary file, and deleted once they are decoded. No decoder sees an address."""
+"""Videos at addresses: downloaded to a temporary file and deleted after decoding. Decoders never see an address."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dyto.errors import ConfigError, MissingExtraError, UnsafeNameError, VideoEr
 
 CHUNK = 1 << 20
 MOST_BYTES = 8 << 30
-"""A larger video is not fetched."""
+"""Most bytes of a video to download."""
 
 
 def protocol_of(name: str) -> str | None:
-    """The protocol of an address; None for a path.
+    """Return the protocol of an address; None for a path.
 
     Example:
         >>> protocol_of("s3://bucket/a.mp4"), protocol_of("C:/a.mp4"), protocol_of("a.mp4")
@@ -27,10 +27,10 @@ def protocol_of(name: str) -> str | None:
 
 
 def check_protocol(name: str, allowed: Sequence[str]) -> None:
-    """Fail on an address that was not allowed.
+    """Check that the protocol of an address is allowed.
 
     Raises:
-        UnsafeNameError: Its protocol is none of those allowed.
+        UnsafeNameError: The protocol is not allowed.
     """
     protocol = protocol_of(name)
     if protocol not in allowed:
@@ -39,14 +39,14 @@ def check_protocol(name: str, allowed: Sequence[str]) -> None:
 
 @contextmanager
 def fetched(address: str, most: int = MOST_BYTES) -> Iterator[Path]:
-    """Copy a remote file into a temporary one, which is gone after the block.
+    """Copy a remote file to a temporary one, which is deleted after the block.
 
     Args:
-        address: As fsspec takes it, such as "s3://bucket/a.mp4".
-        most: Bytes; a larger file is an error.
+        address: An address for fsspec, such as "s3://bucket/a.mp4".
+        most: Largest size of the file, in bytes.
 
     Raises:
-        VideoError: It is not there, cannot be read, or is too large.
+        VideoError: The file is missing, unreadable or too large.
         MissingExtraError: The protocol needs a package that is not installed.
     """
     with tempfile.TemporaryDirectory(prefix="dyto-") as folder:
@@ -61,7 +61,7 @@ def fetched(address: str, most: int = MOST_BYTES) -> Iterator[Path]:
                     target.write(chunk)
         except (VideoError, MissingExtraError):
             raise
-        except Exception as err:  # each protocol has errors of its own
+        except Exception as err:  # every protocol has its own errors
             raise VideoError(f"{address} cannot be fetched: {type(err).__name__}: {err}") from err
         yield path
 

@@ -21,7 +21,7 @@ FORMAT = 1
 """The number of the format of a row; raised when one of our columns changes its meaning or goes away."""
 
 OURS = ("status", "reason", "pred", "choice", "visual_tokens", "keyframe_seconds", "warnings", "machine")
-"""The columns that are added to each row; `key` too, where the table has none."""
+"""The columns added to each row; also `key`, if the table has none."""
 
 
 def run_batch(
@@ -30,15 +30,15 @@ def run_batch(
     """Answer a table of questions, from where an earlier run into the same file stopped.
 
     Args:
-        settings: What is asked of whom.
+        settings: Questions, videos and model.
         progress: Called with the number of rows recorded, and of all.
 
     Returns:
-        How many rows ended in which status.
+        The number of rows by status.
 
     Raises:
         DatasetError: The table cannot be read, or the output belongs to something else.
-        DytoError: What went wrong; everything recorded before is safe.
+        DytoError: The run failed; everything recorded before is safe.
     """
     table = settings.table()
     _check_columns(table, settings.prefix)
@@ -91,5 +91,5 @@ def _write(settings: BatchSettings, lines: Iterator[str]) -> None:
 
 
 def summary(statuses: Mapping[str, int]) -> dict[str, Any]:
-    """How many rows ended how, JSON-ready."""
+    """Count the rows by status, JSON-ready."""
     return {"format": FORMAT, "rows": sum(statuses.values()), "statuses": dict(sorted(statuses.items()))}

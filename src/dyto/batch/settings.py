@@ -1,4 +1,4 @@
-"""What a batch is told: the settings of an evaluation, with paths in the place of a benchmark's folders."""
+"""Settings of a batch: those of an evaluation, with paths in place of a benchmark's folders."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dyto.prompts import Prompt, get_prompt, prompt_for
 from dyto.video import Frames
 
 RECORD = ".dyto"
-"""What the folder is called beside the output in which rows are recorded as they come."""
+"""Suffix of the folder next to the output, in which rows are recorded as they arrive."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class BatchSettings(Settings):
     Args:
         benchmark: Not used.
         out: The table of answers, a `.jsonl` file.
-        videos_like: A pattern of files, in the place of a table.
+        videos_like: A pattern of files, instead of a table.
         asked: The questions about each of them.
-        prefix: What stands before the names of our columns.
-        remote: Protocols whose addresses are fetched, such as "s3".
+        prefix: Prefix of the names of our columns.
+        remote: Protocols of addresses that may be downloaded, such as "s3".
     """
 
     benchmark: str = "batch"
@@ -62,19 +62,19 @@ class BatchSettings(Settings):
         return self.table().questions
 
     def videos(self) -> list[Path]:
-        """The folder that relative paths start from."""
+        """Return the folder in which relative paths start."""
         return [self.video_dir or Path()]
 
     def subtitles(self) -> None:
         """See `Settings.subtitles`; a batch has none."""
 
     def run_folders(self) -> RunFolders:
-        """See `Settings.run_folders`: all beside the output."""
+        """See `Settings.run_folders`: all are next to the output."""
         folder = self.out.with_name(self.out.name + RECORD)
         return RunFolders(folder, folder, folder, folder / "logs")
 
     def template(self, qa: VideoQA) -> Prompt:
-        """See `Settings.template`: that of open questions; those with options have their own."""
+        """See `Settings.template`: the one for open questions; questions with options have their own."""
         return get_prompt(self.prompt) if self.prompt else prompt_for(qa.model.chat, False)
 
     def finder(self) -> Loader:
@@ -92,7 +92,7 @@ class PathLoader(Loader):
     """Finds videos by the paths or addresses that rows state.
 
     Args:
-        remote: Protocols whose addresses are fetched.
+        remote: Protocols of addresses that may be downloaded.
     """
 
     remote: tuple[str, ...] = ()
@@ -103,7 +103,7 @@ class PathLoader(Loader):
         return _Paths(self.folders[0], self.remote)
 
     def decode(self, clip: Clip) -> Frames:
-        """See `Loader.decode`; what lies elsewhere is fetched first."""
+        """See `Loader.decode`; remote videos are downloaded first."""
         if not isinstance(clip, _RemoteClip):
             return super().decode(clip)
         with fetched(clip.address) as path:
@@ -121,7 +121,7 @@ class _Paths:
     remote: tuple[str, ...]
 
     def find(self, benchmark: Benchmark, sample: Sample) -> Clip | None:
-        """The file of a sample, if there is one; whether there is one at an address is found out when it is fetched."""
+        """Return the file of a sample, if it exists; an address is checked only when it is downloaded."""
         if protocol_of(sample.video):
             check_protocol(sample.video, self.remote)
             return _RemoteClip(Path(sample.video), sample.start, sample.end, sample.video)

@@ -26,7 +26,7 @@ QUESTIONS = (QUESTION, OTHER_QUESTION, THIRD_QUESTION)
 
 
 def check_kept(bench: Bench, trials: Sequence[Trial]) -> str:
-    """Tokens stay what they are when other films are encoded, and hold no gradients."""
+    """Check that tokens stay unchanged when other films are encoded, and carry no gradients."""
     strategy = bench.strategy()
     tokens = bench.make_with(strategy, bench.main)
     if tokens.data.requires_grad:
@@ -43,7 +43,7 @@ def check_kept(bench: Bench, trials: Sequence[Trial]) -> str:
 
 
 def check_batches(bench: Bench, trials: Sequence[Trial]) -> str:
-    """Questions asked together are answered as one by one, about one film and about several."""
+    """Check that questions asked together get the same answers as one by one, about one film and about several."""
     film, other = bench.short
 
     def alone(frames: Frames, question: str) -> str:
@@ -61,7 +61,7 @@ def check_batches(bench: Bench, trials: Sequence[Trial]) -> str:
 
 
 def check_cache(bench: Bench, trials: Sequence[Trial]) -> str:
-    """Tokens can be written to disk and read again, and answer a question as before."""
+    """Check that tokens can be written to disk and read back, and then give the same answer."""
     tokens = bench.make(bench.short[0])
     with tempfile.TemporaryDirectory() as folder:
         cache = TokenCache(Path(folder), max_bytes=1 << 30, identity={})

@@ -72,7 +72,7 @@ def certify(
         only: Names of the checks that are made, of `CHECKS`; empty for all. The interface is always looked at.
 
     Returns:
-        What was found. A check that needs what an earlier one found broken is not made.
+        The findings. A check is skipped if it relies on something that an earlier check found broken.
 
     Raises:
         ConfigError: There is no such strategy, model or check.

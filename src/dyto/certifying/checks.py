@@ -27,7 +27,7 @@ from dyto.pipeline import VideoQA
 
 
 def check_interface(bench: Bench, trials: Sequence[Trial]) -> str:
-    """Every call gives tokens, or a `ConfigError` that says what is needed."""
+    """Check that every call gives tokens, or a `ConfigError` that says what is needed."""
     for trial in trials:
         if trial.failure:
             raise Fault(f"{trial}: {trial.failure}")
@@ -48,7 +48,7 @@ def check_interface(bench: Bench, trials: Sequence[Trial]) -> str:
 
 
 def check_budget(bench: Bench, trials: Sequence[Trial]) -> str:
-    """No more tokens than allowed, the budget stated truly, and a minimum named where it is too small."""
+    """Check that tokens stay within the budget, that it is stated truly, and that a refusal names the minimum."""
     for trial, tokens in made(trials):
         allowed = trial.budget or bench.stated
         if allowed is not None and len(tokens) > allowed:
@@ -91,7 +91,7 @@ def check_no_op(bench: Bench, trials: Sequence[Trial]) -> str:
 
 
 def check_determinism(bench: Bench, trials: Sequence[Trial]) -> str:
-    """The same film gives the same tokens: again, after other films, from a new object, whatever the random state."""
+    """Check that the same film gives the same tokens: again, after others, from a new object, at any random state."""
     strategy = bench.strategy()
     first = snapshot(bench.make_with(strategy, bench.main))
     for frames in bench.others[:2]:
@@ -108,7 +108,7 @@ def check_determinism(bench: Bench, trials: Sequence[Trial]) -> str:
 
 
 def check_input(bench: Bench, trials: Sequence[Trial]) -> str:
-    """The frames and their features are left as they were."""
+    """Check that the frames and their features are unchanged."""
     given = copy.deepcopy(bench.short[0])
     VideoQA(bench.model, bench.strategy()).encode(given, question=QUESTION)  # without anything kept between
     for film, frames in [*bench.films.items(), *bench.long.items(), ("7 frames", given)]:
@@ -121,7 +121,7 @@ def check_input(bench: Bench, trials: Sequence[Trial]) -> str:
 
 
 def check_question(bench: Bench, trials: Sequence[Trial]) -> str:
-    """Tokens depend on the question only where the strategy says so; of short films and of long ones."""
+    """Check that tokens depend on the question only if the strategy says so, for short films and for long ones."""
     changes = "the same tokens"
     for frames in (bench.main, *bench.long.values()):
         one = snapshot(bench.make(frames, question=QUESTION))
@@ -138,7 +138,7 @@ def check_question(bench: Bench, trials: Sequence[Trial]) -> str:
 
 
 def check_provenance(bench: Bench, trials: Sequence[Trial]) -> str:
-    """Every token knows its frame and its patches, and every key frame its number, time and place."""
+    """Check that every token names its frame and patches, and every key frame its number, time and place."""
     for trial, tokens in made(trials):
         wrong = wrong_provenance(tokens, trial)
         if not wrong and len(trial.frames) in LONG and not bench.other_ways:
@@ -149,7 +149,7 @@ def check_provenance(bench: Bench, trials: Sequence[Trial]) -> str:
 
 
 def wrong_provenance(tokens: VisualTokens, trial: Trial) -> str:
-    """What contradicts itself in where tokens come from; "" for nothing."""
+    """Say which statements about the origin of tokens contradict each other; "" for none."""
     frames, keyframes, sources = trial.frames, tokens.keyframes, tokens.sources
     rows = np.stack((sources.token, sources.keyframe, sources.patch), 1)
     if len(np.unique(rows, axis=0)) != len(rows):
@@ -173,7 +173,7 @@ def wrong_provenance(tokens: VisualTokens, trial: Trial) -> str:
 
 
 def repeated(tokens: VisualTokens) -> str:
-    """Which token stands there more than once; "" for none. Of the long films no two patches are alike."""
+    """Say which token occurs more than once; "" for none. In the long films no two patches are alike."""
     _, first, counts = np.unique(
         tokens.data.detach().float().cpu().numpy(), axis=0, return_index=True, return_counts=True
     )
@@ -184,7 +184,7 @@ def repeated(tokens: VisualTokens) -> str:
 
 
 def check_origin(bench: Bench, trials: Sequence[Trial]) -> str:
-    """Tokens are made of the patches that they name: tried with patches that occur nowhere else."""
+    """Check that tokens are made of the patches that they name, with patches that occur nowhere else."""
     from dyto.certifying.marked import MOST_TRACED, untraceable
 
     if bench.other_ways:
@@ -203,7 +203,7 @@ def check_origin(bench: Bench, trials: Sequence[Trial]) -> str:
 
 
 def check_order(bench: Bench, trials: Sequence[Trial]) -> str:
-    """Key frames and tokens stand in the order of time; two pathways may follow one another."""
+    """Check that key frames and tokens are in the order of time; two pathways may follow one another."""
     for trial, tokens in made(trials):
         if (np.diff(tokens.keyframes.positions) <= 0).any():
             raise Fault(f"{trial}: key frames are out of order, or occur twice")
@@ -219,5 +219,5 @@ def check_order(bench: Bench, trials: Sequence[Trial]) -> str:
 
 
 def snapshot(tokens: VisualTokens) -> VisualTokens:
-    """A copy that nobody else can write to."""
+    """Return a copy to which nobody else can write."""
     return replace(copy.deepcopy(replace(tokens, data=tokens.data.detach())), data=tokens.data.detach().clone())

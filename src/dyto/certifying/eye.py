@@ -25,7 +25,7 @@ _KEPT = 4
 
 
 class PlainEye:
-    """Stands in for the vision side of a model where the tower would take too long.
+    """A replacement for a model's tower if the tower would take too long.
 
     One frame passes the tower, for the form of its features: grid, width, dtype, device, and whether there is any
     attention. What the features of other frames hold is the mean colour of every patch, mixed by fixed random
@@ -46,7 +46,7 @@ class PlainEye:
         self.model = model.seeing_by(self.encode)
 
     def encode(self, images: Any, *, attention_layer: int | None = None, **more: Any) -> FrameFeatures:
-        """As `VideoModel.encode`; the same object is handed the same tensors again."""
+        """Encode frames as `VideoModel.encode` does; the same object gets the same tensors again."""
         if more or not isinstance(images, Frames):
             return self._encode(images, attention_layer=attention_layer, **more)
         if attention_layer not in self._forms:
@@ -70,7 +70,7 @@ class PlainEye:
         )
 
     def _seen(self, images: Frames, form: FrameFeatures) -> tuple[Tensor, Tensor, Tensor]:
-        """(T, D) summaries, (T, N, D) features and (T, N) attention of frames."""
+        """Return (T, D) summaries, (T, N, D) features and (T, N) attention of frames."""
         for frames, *kept in reversed(self._kept):
             if frames is images:
                 return kept[0], kept[1], kept[2]
@@ -85,7 +85,7 @@ class PlainEye:
         return found
 
     def _look(self, images: Frames, form: FrameFeatures) -> tuple[Tensor, Tensor, Tensor]:
-        """The same, not from what is kept. Frame by frame: a frame is to the last bit the same in whatever company."""
+        """Compute the same without the stored features, frame by frame, so that each is exact to the last bit."""
         shape = form.num_patches, form.summary.shape[1]
         mixing = 2 * torch.randn(CHANNELS, shape[1], generator=torch.Generator().manual_seed(5))
         own = OWN * torch.randn(2, *shape, generator=torch.Generator().manual_seed(6))  # (2, N, D)
@@ -99,7 +99,7 @@ class PlainEye:
         return summary, every, attention
 
     def changed(self) -> int:
-        """Of how many frames the features that were handed out are no longer what they were, among those kept."""
+        """Count the frames whose returned features were changed, among the stored ones."""
         form = next(iter(self._forms.values()), None)
         count = 0
         for frames, *kept in self._kept:
@@ -110,10 +110,10 @@ class PlainEye:
 
 
 def cells(pixels: npt.NDArray[np.uint8], grid: tuple[int, int]) -> Tensor:
-    """(N, 9) what the pixels of each patch are on average, each number from -1 to 1.
+    """Average the pixels of each patch: (N, 9), each number from -1 to 1.
 
     Args:
-        pixels: (H, W, 3) of a frame; some of them stand for all.
+        pixels: (H, W, 3) pixels of a frame; some of them represent all.
         grid: Rows and columns of the N patches.
     """
     steps = [max(1, side // (_SAMPLES * count)) for side, count in zip(pixels.shape[:2], grid, strict=True)]

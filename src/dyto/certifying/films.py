@@ -1,4 +1,4 @@
-"""What a strategy is examined on: small films with known scenes, odd numbers and uneven times."""
+"""Films for the examination: short, with known scenes, odd numbers and uneven times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dyto.video import Frames
 
 _NATIVE = 224
 _MOST_KEPT = 1 << 24
-"""Films of so many bytes are kept for the next examination."""
+"""Bytes of films to keep for the next examination."""
 
 
 def frame_size(model: VideoModel) -> tuple[int, int]:
@@ -25,7 +25,7 @@ def frame_size(model: VideoModel) -> tuple[int, int]:
 
 
 def film(model: VideoModel, count: int, *, seed: int, scenes: int = 5) -> Frames:
-    """Frames of coloured scenes with a square that moves through each.
+    """Draw frames of coloured scenes, with a square that moves through each.
 
     Args:
         model: Whose size the frames have.
@@ -54,7 +54,7 @@ def film(model: VideoModel, count: int, *, seed: int, scenes: int = 5) -> Frames
 
 
 def films(model: VideoModel) -> dict[str, Frames]:
-    """The films of an examination, by name."""
+    """Return the films of an examination, by name."""
     return {
         "24 frames of 5 scenes": film(model, 24, seed=1),
         "24 frames of 5 other scenes": film(model, 24, seed=2),
@@ -68,14 +68,14 @@ def films(model: VideoModel) -> dict[str, Frames]:
 def long_film(
     model: VideoModel, count: int, *, scenes: int, seed: int, changed: Collection[int] = (), order: Sequence[int] = ()
 ) -> Frames:
-    """A long film of equal scenes: no two frames are alike, those of one scene resemble each other.
+    """Draw a long film of equally long scenes: no two frames are equal, but those of one scene are similar.
 
     Args:
         model: Whose size the frames have.
         count: Number of frames.
         scenes: Number of scenes.
         seed: Another seed, another film.
-        changed: Scenes in whose place stands another; all other frames, and all numbers and times, stay.
+        changed: Scenes to replace by others; all other frames, and all numbers and times, stay the same.
         order: Scenes in the order of time; empty for their own.
 
     Returns:
@@ -91,9 +91,9 @@ def long_film(
 def _pixels(
     size: tuple[int, int], count: int, scenes: int, seed: int, changed: frozenset[int], order: tuple[int, ...]
 ) -> npt.NDArray[np.uint8]:
-    """(T, H, W, 3) the pictures of a long film."""
+    """Draw the pictures of a long film, (T, H, W, 3)."""
     rng = np.random.default_rng(seed)
-    drawn = [[_Scene(rng) for _ in range(2)] for _ in range(scenes)]  # each with the one that may stand for it
+    drawn = [[_Scene(rng) for _ in range(2)] for _ in range(scenes)]  # each with its replacement
     pixels = np.empty((count, *size, 3), np.uint8)
     for number in range(count):
         place, within = divmod(number * scenes, count)
@@ -115,7 +115,7 @@ class _Scene:
         self.start, self.way = rng.random(2), (rng.random(2) - 0.5) / 2
 
     def picture(self, share: float, height: int, width: int) -> npt.NDArray[np.uint8]:
-        """The picture after some share of the scene."""
+        """Draw the picture at a given share of the scene."""
         fields = np.clip(self.fields + share * self.light, 0, 255).astype(np.uint8)
         pixels = fields[np.arange(height) * 6 // height][:, np.arange(width) * 6 // width]
         side_y, side_x = max(1, height // 5), max(1, width // 5)

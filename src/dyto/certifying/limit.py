@@ -13,13 +13,13 @@ from types import FrameType
 logger = logging.getLogger(__name__)
 
 SECONDS = 300.0
-"""How long one call may take unless another time is given."""
+"""Default time limit of one call."""
 CALLS = 1000
-"""How many calls are made on end, as far as the time suffices, unless another number is given."""
+"""Default number of consecutive calls, if time allows."""
 
 
 class TookTooLongError(BaseException):
-    """Raised where the code was when its time was over; no `except Exception` of that code swallows it."""
+    """Raised inside code whose time is over; its `except Exception` cannot swallow this."""
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def time_limit(seconds: float | None) -> Iterator[None]:
 
     A timer of the operating system interrupts what Python runs, a sleep or a loop; one call into compiled code is
     interrupted only when it returns. Outside of the main thread, and on Windows, there is no such timer and no limit;
-    where the system has none, that is said once.
+    if the system has none, a log line says so once.
 
     Args:
         seconds: How long it may take; None for no limit.

@@ -18,12 +18,12 @@ from dyto.strategies.uniform import spread
 from dyto.video import Frames
 
 LENGTHS = (31, 41, 50, 64, 65, 80, 99, 128, 129, 150, 200, 256, 257, 300, 365)
-"""Numbers of frames at which the last scene is exchanged, beside those of the long films."""
+"""Numbers of frames at which the last scene is replaced, in addition to those of the long films."""
 SCENES = ("first scene", "second scene", "last scene")
 FEWEST = 5
-"""Frames of which it can be said that they are nearly all of a film."""
+"""Fewest frames that can count as nearly all of a film."""
 FEW = 8
-"""Frames of which it can be said at all that they stand at equal distances."""
+"""Fewest frames that can count as evenly spaced."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class Shown:
 
     @classmethod
     def of(cls, trial: Trial, tokens: VisualTokens) -> Shown:
-        """The frames that tokens name."""
+        """Return the frames that tokens name."""
         named = np.unique(np.r_[tokens.sources.keyframe, tokens.keyframe])
         return cls(trial, np.unique(tokens.keyframes.positions[named]), len(trial.frames) - 1)
 
 
 def check_long(bench: Bench, trials: Sequence[Trial]) -> str:
-    """Of a long film all parts are looked at, whatever its length: none is left out at the end or in between."""
+    """Check that all parts of a long film are used, whatever its length, with none left out at the end or between."""
     if bench.uses_question:
         _every_third_in_some_order(bench)
     else:
@@ -73,7 +73,7 @@ def _budget_counts(tried: Sequence[tuple[Trial, VisualTokens]]) -> None:
 
 
 def _make(bench: Bench, frames: Frames, budget: int | None, question: str = QUESTION) -> VisualTokens | None:
-    """Tokens, or None where the budget is refused."""
+    """Return tokens, or None if the budget is refused."""
     try:
         return bench.make(frames, budget, question)
     except ConfigError:
@@ -81,7 +81,7 @@ def _make(bench: Bench, frames: Frames, budget: int | None, question: str = QUES
 
 
 def _every_scene_counts(bench: Bench) -> None:
-    """Another scene gives other tokens, wherever it stands; at any length."""
+    """Check that a different scene gives different tokens, wherever it is, at any length."""
     for frames, variants in exchanged(bench):
         for budget in bench.ample(len(frames)):
             one = _make(bench, frames, budget)
@@ -93,7 +93,7 @@ def _every_scene_counts(bench: Bench) -> None:
 
 
 def _every_third_in_some_order(bench: Bench) -> None:
-    """For a strategy that may take the frames that fit the question, wherever they stand."""
+    """Check a strategy that may choose frames by the question, wherever they are."""
     for length in LONG:
         found = []
         for order in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
@@ -149,7 +149,7 @@ def _no_early_end(seen: Sequence[Shown]) -> None:
 
 
 def _last_frames_are_used(seen: Sequence[Shown]) -> None:
-    """Where nearly all frames are shown, time and again, the first and the last are among them."""
+    """Check that the first and the last frame are shown at least once if nearly all frames always are."""
     nearly_all = [shown for shown in seen if len(shown.positions) >= max(FEWEST, shown.end - 1)]
     if len({shown.end for shown in nearly_all}) < 2:
         return
@@ -162,7 +162,7 @@ def _last_frames_are_used(seen: Sequence[Shown]) -> None:
 
 
 def _all_places_are_used(bench: Bench, trials: Sequence[Trial]) -> None:
-    """Of a frame all sides are looked at."""
+    """Check that all sides of a frame are used."""
     if bench.other_ways:
         return
     results = [tokens for _, tokens in made(trials) if tokens.grid[0] * tokens.grid[1] == bench.num_patches]
@@ -177,7 +177,7 @@ def _all_places_are_used(bench: Bench, trials: Sequence[Trial]) -> None:
 
 
 def exchanged(bench: Bench) -> Iterator[tuple[Frames, dict[str, Frames]]]:
-    """Films of three scenes, and the same with a scene exchanged, by what is exchanged."""
+    """Make films of three scenes, each with variants in which one scene is replaced, by name."""
     for length in LONG:
         frames, others = (long_film(bench.model, length, scenes=3, seed=8, changed=which) for which in ((), (0, 1, 2)))
         yield frames, {name: _with_scene(frames, others, scene) for scene, name in enumerate(SCENES)}
@@ -188,6 +188,6 @@ def exchanged(bench: Bench) -> Iterator[tuple[Frames, dict[str, Frames]]]:
 
 
 def _with_scene(frames: Frames, others: Frames, scene: int) -> Frames:
-    """A film with one scene of another in the place of its own."""
+    """Replace one scene of a film by the same scene of another."""
     is_other = np.arange(len(frames)) * 3 // len(frames) == scene
     return replace(frames, data=np.where(is_other[:, None, None, None], others.data, frames.data))

@@ -1,4 +1,4 @@
-"""A model whose patches are numbers that occur nowhere else, so that every token tells where it comes from."""
+"""A model whose patches are unique numbers, so that every token reveals its origin."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class MarkedModel:
                 vars(self.model)[name] = self._noting(name, getattr(model, name))
 
     def encode(self, images: Any, *, attention_layer: int | None = None) -> FrameFeatures:
-        """As `VideoModel.encode`, with marked patches for frames; a frame's summary is their mean."""
+        """Encode as `VideoModel.encode` does, with marked patches for frames; a frame's summary is their mean."""
         features = self._encode(images, attention_layer=attention_layer)
         if not isinstance(images, Frames):
             self.other_ways.add("encode")
@@ -54,7 +54,7 @@ class MarkedModel:
         )
 
     def marks(self, of: FrameFeatures | VisualTokens) -> Tensor:
-        """(T, N, D) features that depend on nothing but the frame's number and the patch's place.
+        """Make (T, N, D) features that depend only on the frame's number and the patch's place.
 
         Args:
             of: Features of T frames, or tokens of T key frames.
@@ -75,7 +75,7 @@ class MarkedModel:
 
 
 def untraceable(tokens: VisualTokens, marks: Tensor) -> list[int]:
-    """Tokens that are not made of the patches they name, of all of them.
+    """Find tokens that are not made of all the patches that they name, and of no others.
 
     A token may be any weighted sum of its patches, or take each of its numbers from one of them (maximum, minimum).
     A patch without any weight is none that a token is made of. Of many tokens some are looked at, evenly.

@@ -21,13 +21,13 @@ from dyto.timing import Stopwatch
 
 FEWEST, SECONDS = 250, 1.5
 EVERY = 5
-"""Every so many calls the same short film is shown again."""
+"""Number of calls after which the same short film is shown again."""
 TOLERANCE = 1e-3
 """With another number of threads sums are rounded otherwise."""
 
 
 def check_memory(bench: Bench, trials: Sequence[Trial]) -> str:
-    """The same film gives the same tokens after many calls, in another order, as a copy, and in another thread."""
+    """Check that a film gives the same tokens after many calls, in another order, as a copy and in another thread."""
     count = _on_end(bench)
     _copies_that_come_and_go(bench)
     _in_another_thread(bench)
@@ -58,7 +58,7 @@ def _on_end(bench: Bench) -> int:
 
 
 def _copies_that_come_and_go(bench: Bench) -> None:
-    """Films of one shape, with the same numbers and times, of which each is gone before the next one comes."""
+    """Check films of one shape, with the same numbers and times, each deleted before the next is made."""
     films = [long_film(bench.model, 26, scenes=3, seed=22, changed=changed) for changed in ((), (0, 1, 2))]
     found: list[VisualTokens] = []
     for turn in range(12):
@@ -96,7 +96,7 @@ def _in_another_thread(bench: Bench) -> None:
 
 
 def _with_other_threads(bench: Bench) -> None:
-    """With another number of torch's threads: the same but for rounding."""
+    """Check that another number of torch's threads changes nothing but rounding."""
     before = torch.get_num_threads()
     one = bench.make(bench.main)
     torch.set_num_threads(1 if before > 1 else 2)
@@ -113,7 +113,7 @@ def _with_other_threads(bench: Bench) -> None:
 
 
 def _once_more(bench: Bench, trials: Sequence[Trial]) -> int:
-    """Every call of the examination again: the last one first, on a copy, with another question and other chance."""
+    """Repeat every call, the last one first, on a copy, with another question and random state."""
     count, shown = 0, trials[-1].frames
     film = copy.deepcopy(shown)
     for number, trial in enumerate(reversed(trials)):
@@ -135,7 +135,7 @@ def _once_more(bench: Bench, trials: Sequence[Trial]) -> int:
 
 
 def check_kept_all(trials: Sequence[Trial]) -> None:
-    """The tokens of every call are still what they were when they were made.
+    """Check that the tokens of every call are unchanged since they were made.
 
     Raises:
         Fault: Some were overwritten, or hold gradients.

@@ -15,7 +15,7 @@ class Check:
     Attributes:
         name: What it is.
         outcome: "passed", "FAILED" or "not examined".
-        detail: What was found, or why it was not examined.
+        detail: The finding, or why the check was skipped.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """What is known of a strategy.
+    """The findings about a strategy.
 
     Attributes:
         strategy: Its name.
@@ -54,7 +54,7 @@ class Report:
         return "\n".join([*lines, f"strategy {self.strategy} with model {self.model}: {verdict}"])
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON-ready values."""
+        """Return the report as JSON-ready values."""
         return {"strategy": self.strategy, "model": self.model, "passed": self.passed} | {
             "checks": [asdict(check) for check in self.checks]
         }

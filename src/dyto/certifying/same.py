@@ -13,7 +13,7 @@ from dyto.features import VisualTokens
 
 
 def arrays(tokens: VisualTokens) -> Mapping[str, Any]:
-    """Everything in tokens that is an array, by name."""
+    """Return all arrays in tokens, by name."""
     return {
         "indices": tokens.keyframes.indices,
         "seconds": tokens.keyframes.seconds,
@@ -26,14 +26,14 @@ def arrays(tokens: VisualTokens) -> Mapping[str, Any]:
 
 
 def content(array: Any) -> bytes:
-    """A hash of an array's numbers."""
+    """Hash the numbers of an array."""
     return sha256(np.ascontiguousarray(array).tobytes()).digest()
 
 
 def digest(tokens: VisualTokens) -> str:
-    """A hash of everything in tokens but their seconds."""
+    """Hash everything in tokens except their seconds."""
     found = sha256(repr((tokens.budget, tokens.uncompressed, tokens.grid, tokens.data.dtype)).encode())
-    if tokens.data.device.type != "meta":  # where there are no numbers
+    if tokens.data.device.type != "meta":  # for arrays without numbers
         found.update(tokens.data.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     for name, array in arrays(tokens).items():
         found.update(f"{name} {array.dtype} {array.shape}".encode())
@@ -42,7 +42,7 @@ def digest(tokens: VisualTokens) -> str:
 
 
 def difference(one: VisualTokens, other: VisualTokens) -> str:
-    """What differs between two results that should be equal; "" for nothing."""
+    """Say what differs between two results that should be equal; "" for nothing."""
     if one.data.shape != other.data.shape:
         return f"{len(one)} tokens and then {len(other)}"
     if not torch.equal(one.data.cpu(), other.data.cpu()):

@@ -37,7 +37,7 @@ Result = TypeVar("Result")
 
 
 class Fault(Exception):
-    """What is wrong with a strategy; the message goes into the report."""
+    """A fault of a strategy; the message goes into the report."""
 
 
 class NotExamined(Exception):
@@ -52,9 +52,9 @@ class Trial:
         film: Name of the film.
         frames: The film.
         budget: Tokens allowed; None for the strategy's own choice.
-        tokens: What it gave, or None.
-        refusal: What it said where it refused the budget or the model.
-        failure: What went wrong otherwise.
+        tokens: The returned tokens, or None.
+        refusal: The message, if it refused the budget or the model.
+        failure: The error, if it failed otherwise.
         digest: Of the tokens, when they were made.
     """
 
@@ -84,7 +84,7 @@ class Punctual:
 
     @property
     def name(self) -> str:
-        """What the strategy calls itself."""
+        """The strategy's own name."""
         return name_of(self.inner)
 
     def __getattr__(self, name: str) -> Any:
@@ -144,7 +144,7 @@ class Bench:
         self._visions: dict[int, tuple[Frames, SharedVision]] = {}
 
     def strategy(self, budget: int | None = None) -> Strategy:
-        """The strategy at a budget, made anew where it is a class."""
+        """Return the strategy at a budget; a class is instantiated anew."""
         return Punctual(with_budget(self.target, budget if self.takes_budget else None), self.seconds)
 
     @property
@@ -159,7 +159,7 @@ class Bench:
 
     @cached_property
     def num_patches(self) -> int:
-        """Tokens of one frame of the films, all of one size; where that varies, fewer than the most of the model."""
+        """Tokens per frame of the films, all of one size; if a model varies, fewer than its maximum."""
         return self.model.encode(self.main[:1]).num_patches
 
     @property
@@ -173,7 +173,7 @@ class Bench:
         return list(self.films.values())[1:]
 
     def budgets(self, frames: Frames) -> list[int | None]:
-        """The budgets at which a film is tried, its own choice first."""
+        """Return the budgets at which a film is tried, the strategy's own choice first."""
         if not self.takes_budget:
             return [None]
         n, count = self.num_patches, len(frames)
@@ -193,35 +193,35 @@ class Bench:
         return [None, *sorted(budget for budget in tried if 0 < budget <= MOST_TOKENS)]
 
     def ample(self, count: int) -> list[int | None]:
-        """Budgets that have room for something of every part of a film of so many frames."""
+        """Return budgets large enough to keep something of every part of a film with this many frames."""
         if not self.takes_budget:
             return [None]
         n = self.num_patches
         return [12 * n + 7, min(MOST_TOKENS, 40 * n + 1)] if count in LONG else [12 * n + 7]
 
     def make(self, frames: Frames, budget: int | None = None, question: str | None = QUESTION) -> VisualTokens:
-        """Tokens of a film, with the model's own features.
+        """Compress a film, with the model's own features.
 
         Raises:
-            DytoError: What the strategy says, or what went wrong in it.
+            DytoError: The strategy refused, or failed.
         """
         return self.make_with(self.strategy(budget), frames, question)
 
     def make_with(
         self, strategy: Strategy, frames: Frames, question: str | None = QUESTION, *, like: Frames | None = None
     ) -> VisualTokens:
-        """The same with an object that may have been called before.
+        """Compress a film with an object that may have been called before.
 
         Args:
             strategy: The object.
             frames: The film.
             question: The question.
-            like: The film of which `frames` is a copy, so that they need not pass the tower again.
+            like: The film of which `frames` is a copy, so that the tower need not encode them again.
         """
         return VideoQA(self._seeing(frames if like is None else like), strategy).encode(frames, question=question)
 
     def _seeing(self, frames: Frames) -> VideoModel:
-        """The model, with what it saw of a film; of a long one a plain eye tells as much."""
+        """Return the model with its features of a film; for a long film, those of the simple eye."""
         if not any(frames is kept for kept in self.films.values()):
             return self.eye.model
         if id(frames) not in self._visions:
@@ -231,7 +231,7 @@ class Bench:
         return self._visions[id(frames)][1].model
 
     def trials(self) -> list[Trial]:
-        """Every film at every budget; none after one that took too long."""
+        """Try every film at every budget; stop after a call that took too long."""
         found: list[Trial] = []
         for name, frames in {**self.films, **self.long}.items():
             for budget in self.budgets(frames):
@@ -256,7 +256,7 @@ class Bench:
         return self.marked(self.main)[0].other_ways
 
     def marked(self, frames: Frames, budget: int | None = None) -> tuple[MarkedModel, VisualTokens]:
-        """Tokens made of marked patches, of a copy of a film in which one pixel of each frame differs.
+        """Make tokens of marked patches, from a copy of a film in which one pixel of each frame differs.
 
         A strategy that keeps what it made, by what it was shown, is not to be taken by surprise.
         """
@@ -273,7 +273,7 @@ class Bench:
 
 @contextmanager
 def other_chance(seed: int) -> Iterator[None]:
-    """Another state of the random numbers of torch, numpy and Python inside the block; as it was after it."""
+    """Use another random state of torch, numpy and Python inside the block, and restore it afterwards."""
     state, plain = np.random.get_state(), random.getstate()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -287,7 +287,7 @@ def other_chance(seed: int) -> Iterator[None]:
 
 
 def made(trials: Sequence[Trial]) -> list[tuple[Trial, VisualTokens]]:
-    """The calls that gave tokens, with them."""
+    """Return the calls that gave tokens, together with these."""
     return [(trial, trial.tokens) for trial in trials if trial.tokens is not None]
 
 

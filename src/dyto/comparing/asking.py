@@ -26,7 +26,7 @@ from dyto.strategies import Strategy
 from dyto.video import Frames
 
 COMPARED: dict[str, Any] = {"sample": str, "rotation": int, "strategy": str, "budget": (int, type(None))}
-"""What a row of a comparison holds beside that of a run, and of which type."""
+"""Keys of a comparison's row in addition to those of a run, and their types."""
 
 STAGES = ("decode", "encode", "select", "merge", "prefill", "generate")
 Variant = tuple[Sample, int, Sample]
@@ -35,7 +35,7 @@ Variant = tuple[Sample, int, Sample]
 
 @dataclass
 class Cost:
-    """What a cell cost on one video.
+    """The cost of a cell on one video.
 
     Attributes:
         seconds: By stage, `STAGES`, over all that was asked.
@@ -50,7 +50,7 @@ class CellAsker:
     """Puts the questions about a video to one cell after another.
 
     Args:
-        qa: The model, as it was loaded.
+        qa: The loaded model.
         benchmark: Whose questions they are.
         prompt: Their template.
         max_new_tokens: Most tokens of an answer.
@@ -103,11 +103,11 @@ class CellAsker:
         self._tower_memory = memory.stages
 
     def rows(self, cell: Cell, variants: Sequence[Variant], video: Loaded | Unavailable) -> tuple[list[Row], Cost]:
-        """One row for every variant of every sample.
+        """Return one row for every variant of every sample.
 
         Args:
             cell: The strategy at its budget, or the control.
-            variants: What is asked.
+            variants: The questions to ask.
             video: The video that was opened, or why there is none.
         """
         cost = Cost()
@@ -166,12 +166,12 @@ class CellAsker:
 
 
 def unavailable(benchmark: Benchmark, asked: Sample, status: str, reason: str) -> Row:
-    """The row of a sample whose video cannot be asked about; a broken sample keeps its own reason."""
+    """Return the row of a sample whose video cannot be used; a broken sample keeps its own reason."""
     return unanswered(benchmark, asked, *(("bad_row", asked.broken) if asked.broken else (status, reason)))
 
 
 def _by_question(asked: Sequence[Sample], uses_question: bool) -> Iterable[tuple[str | None, list[Sample]]]:
-    """What shares an encoding: everything, or the rotations of one question."""
+    """Group variants that share an encoding: all of them, or the rotations of one question."""
     if not uses_question:
         return [(None, list(asked))]
     groups: dict[int, list[Sample]] = {}
@@ -181,7 +181,7 @@ def _by_question(asked: Sequence[Sample], uses_question: bool) -> Iterable[tuple
 
 
 def _facts(tokens: VisualTokens) -> dict[str, Any]:
-    """What the guard wants to know of tokens."""
+    """Return what the guard needs to know about tokens."""
     digest = sha256(tokens.data.detach().float().cpu().numpy().tobytes()).hexdigest()[:16]
     return {
         "visual_tokens": len(tokens),
@@ -192,7 +192,7 @@ def _facts(tokens: VisualTokens) -> dict[str, Any]:
 
 
 def labelled(cell: Cell, variants: Sequence[Variant], rows: Sequence[Row]) -> Iterable[Row]:
-    """Rows with their cell, the sample's own key and the number of the rotation, under a key of their own."""
+    """Add to rows their cell, the sample's key, the number of the rotation, and a key of their own."""
     origin = {asked.key: (sample.key, number) for sample, number, asked in variants}
     for row in rows:
         sample, number = origin[row["key"]]
@@ -206,5 +206,5 @@ def labelled(cell: Cell, variants: Sequence[Variant], rows: Sequence[Row]) -> It
 
 
 def row_key(cell: Cell, sample: str, number: int) -> str:
-    """The key of the row of a cell for a sample in a rotation."""
+    """Return the key of a cell's row for a sample in a rotation."""
     return f"{sample}-{number}-{cell.key}"

@@ -21,7 +21,7 @@ _NOWHERE = KeyFrames(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
 
 
 class Blind:
-    """Asks with the usual prompt, in which nothing stands in the place of the video.
+    """Asks with the usual prompt, without anything in the video's place.
 
     Args:
         model: The model.
@@ -40,7 +40,7 @@ class Blind:
         self._answer = self._by_likelihood if scoring == "likelihood" else self._by_writing
 
     def rows(self, samples: Sequence[Sample]) -> list[Row]:
-        """One row for every sample."""
+        """Return one row for every sample."""
         rows = [unanswered(self._benchmark, s, "bad_row", s.broken) for s in samples if s.broken]
         usable = [sample for sample in samples if not sample.broken]
         try:

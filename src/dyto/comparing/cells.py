@@ -1,4 +1,4 @@
-"""What is compared: a strategy at a budget."""
+"""The unit of comparison: a strategy at a budget."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Cell:
     Attributes:
         strategy: As it was asked for.
         budget: Most visual tokens; None for the control.
-        frames: How many whole frames that is, as it was asked for ("1.6f"), or "".
+        frames: The budget in whole frames as the user wrote it ("1.6f"), or "".
         call: The strategy; None for the control.
     """
 
@@ -55,7 +55,7 @@ class Cell:
 
 
 def parse_strategies(text: str) -> list[str]:
-    """Names between commas, `uniform` among them; "all" for every strategy that takes a budget, and more pooling.
+    """Parse comma-separated names and add `uniform`; "all" means all with a budget, and more pooling.
 
     Raises:
         ConfigError: None is named.
@@ -75,14 +75,14 @@ def parse_strategies(text: str) -> list[str]:
 
 
 def parse_budgets(text: str, num_patches: int) -> list[tuple[int, str]]:
-    """Numbers of tokens, given as such or as whole frames.
+    """Parse numbers of tokens, given directly or in whole frames.
 
     Args:
         text: Between commas: "230" for tokens, "6.4f" for as many as 6.4 frames have.
         num_patches: Tokens of one frame.
 
     Returns:
-        Ascending: tokens, and the frames where they were given.
+        Budgets in ascending order: tokens, and the frames if they were given.
 
     Example:
         >>> parse_budgets("1.6f,230", 36)
@@ -101,14 +101,14 @@ def parse_budgets(text: str, num_patches: int) -> list[tuple[int, str]]:
 
 
 def attention_layer(cells: Sequence[Cell]) -> int | None:
-    """The layer whose attention strategies need, the first of several; None where none needs any."""
+    """Return the layer whose attention strategies need: the first of several, or None if none needs any."""
     needing: list[Any] = [cell.call for cell in cells if "attention" in getattr(cell.call, "needs", ())]
     layers: list[int] = [call.attention_layer for call in needing if hasattr(call, "attention_layer")]
     return min(layers, default=None)
 
 
 def make_cells(names: Sequence[str], budgets: Sequence[tuple[int, str]], *, blind: bool) -> list[Cell]:
-    """Every strategy at every budget, and the control.
+    """Return every strategy at every budget, and the control.
 
     Raises:
         ConfigError: An unknown strategy, or one that takes no budget.
@@ -122,7 +122,7 @@ def make_cells(names: Sequence[str], budgets: Sequence[tuple[int, str]], *, blin
 
 
 def recorded_cells(rows: Iterable[Mapping[str, Any]]) -> list[Cell]:
-    """The cells of rows that were recorded elsewhere, known by their keys; their strategies cannot be called.
+    """Return the cells of recorded rows, known by their keys; their strategies cannot be called.
 
     Args:
         rows: Rows of a comparison.

@@ -46,14 +46,14 @@ def compare(contest: Comparison, *, progress: Progress = lambda done, total: Non
     """Compare strategies, from where an earlier run into the same folder stopped.
 
     Args:
-        contest: What to compare.
+        contest: The comparison to run.
         progress: Called with the number of rows recorded, and of all.
 
     Returns:
         The results, which are also in `compare.json`.
 
     Raises:
-        DytoError: What went wrong; everything recorded before is safe.
+        DytoError: The run failed; everything recorded before is safe.
     """
     settings, folders = contest.settings, contest.folders
     questions = settings.questions()
@@ -81,7 +81,7 @@ def compare(contest: Comparison, *, progress: Progress = lambda done, total: Non
 
 
 def _recorded_cells(contest: Comparison, questions: Questions) -> list[Cell] | None:
-    """The cells, where an earlier run has noted how many patches a frame has; None before the first."""
+    """Return the cells, if an earlier run noted the number of patches per frame; None before the first run."""
     if not contest.folders.check(contest.config(questions), questions):
         return None
     noted = read_json(contest.folders.artifacts / "config.json")
@@ -91,13 +91,13 @@ def _recorded_cells(contest: Comparison, questions: Questions) -> list[Cell] | N
 def results(
     contest: Comparison, cells: Sequence[Cell], rows: Iterable[Row], costs: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """All figures of a comparison, JSON-ready, from what was recorded.
+    """Compute all figures of a comparison from its records, JSON-ready.
 
     Args:
-        contest: What was compared.
+        contest: The comparison.
         cells: Every strategy at every budget.
         rows: Everything recorded.
-        costs: What cells cost on each clip.
+        costs: Costs of cells on each clip.
     """
     spec = contest.settings.spec
     found, questions = standings(cells, rows, spec.kind)
@@ -158,14 +158,14 @@ def results(
 
 
 def _untested(difference: Difference, other: CellResult) -> dict[str, Any]:
-    """A difference within a group: with its interval, and without a p-value that no correction has seen."""
+    """Return a difference within a group: with its interval, but without an uncorrected p-value."""
     values = asdict(difference)
     del values["p"]
     return {"against": other.cell.strategy} | values
 
 
 def power_notes(tests: Mapping[str, Mapping[str, Mapping[str, Any]]], videos: int, margin: float = MARGIN) -> list[str]:
-    """What so many videos can show at all, and what they have shown.
+    """Say what this number of videos can show at all, and what it has shown.
 
     Args:
         tests: As `comparisons` gives them.
@@ -187,8 +187,8 @@ def power_notes(tests: Mapping[str, Mapping[str, Mapping[str, Any]]], videos: in
     outcomes = ", ".join(f"{counts[name]} {name}" for name in ("ahead", "behind", "not inferior", "open"))
     told.append(
         f"Outcomes of {len(lines)} differences: {outcomes}. Ahead and behind: corrected p below {ALPHA}; not inferior: "
-        f"the interval lies above -{100 * margin:g} points; open: anything else. The table below it says how many videos "
-        "would tell two strategies apart; --plan 2 plans a run for 2 points."
+        f"the interval lies above -{100 * margin:g} points; open: anything else. The table of outcomes says how many "
+        "videos would tell two strategies apart; --plan 2 plans a run for 2 points."
     )
     return told
 
@@ -196,7 +196,7 @@ def power_notes(tests: Mapping[str, Mapping[str, Mapping[str, Any]]], videos: in
 def notes(
     contest: Comparison, found: Sequence[CellResult], left_out: int, costs: Iterable[Mapping[str, Any]]
 ) -> list[str]:
-    """What a reader of the figures must know, besides the alarms."""
+    """Return what a reader of the figures must know, besides the alarms."""
     lines = []
     if not {BASELINE, "all"} & {name.strip() for name in contest.strategies.split(",")}:
         lines.append("uniform was added: every comparison includes it.")

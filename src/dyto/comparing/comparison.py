@@ -1,4 +1,4 @@
-"""What is compared, and on what."""
+"""The settings of a comparison."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ DEFAULT_BUDGETS = "1.6f,3.2f,6.4f,12.8f,25.6f"
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared, and on what.
+    """The settings of a comparison.
 
     Args:
-        settings: Benchmark, model, sampling and scoring, the same for all; its strategy is not looked at.
+        settings: Benchmark, model, sampling and scoring, the same for all; its strategy is ignored.
         out: Folder for everything that is written.
-        strategies: Names between commas, as `find_strategy` takes them; "all" for all that take a budget.
-            `uniform` is added where it is missing.
-        budgets: Between commas: tokens ("230"), or whole frames ("6.4f").
+        strategies: Comma-separated names, as in `find_strategy`; "all" for all that take a budget.
+            `uniform` is added if it is missing.
+        budgets: Comma-separated: tokens ("230"), or whole frames ("6.4f").
         rotate: Ask every multiple choice question in every rotation of its options.
         blind: Also ask without any video.
-        rivals: Names between commas of the simple strategies of which the best is the rival; None for
-            `SIMPLE_RIVALS`, as far as they take part.
+        rivals: Comma-separated names of simple strategies, of which the best is the rival; None for
+            those of `SIMPLE_RIVALS` that take part.
         by: Breakdowns by several groupings at once, with a plus between them: "length+regime".
-        margin: By how much a strategy may be worse and still not be called inferior.
+        margin: By how much a strategy may be worse without being inferior.
     """
 
     settings: Settings
@@ -77,20 +77,20 @@ class Comparison:
 
     @property
     def rival_names(self) -> list[str]:
-        """Of the simple strategies whose best is the rival."""
+        """Names of the simple strategies, of which the best is the rival."""
         if self.rivals is None:
             return [name for name in SIMPLE_RIVALS if name in self.names]
         return split_names(self.rivals)
 
     @property
     def folders(self) -> RunFolders:
-        """Where the comparison keeps what."""
+        """The folders of the comparison."""
         return RunFolders(self.out, self.out, self.out, self.out)
 
     def cells(self, num_patches: int) -> list[Cell]:
-        """Every strategy at every budget."""
+        """Return every strategy at every budget."""
         return make_cells(self.names, parse_budgets(self.budgets, num_patches), blind=self.blind)
 
     def config(self, questions: Questions) -> dict[str, Any]:
-        """What decides the rows besides strategies and budgets, which may be added to later."""
+        """Return what determines the rows, except strategies and budgets, which may be added later."""
         return self.settings.common_config(questions) | {"rotate": self.rotate}

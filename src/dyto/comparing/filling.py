@@ -1,4 +1,4 @@
-"""Comparisons of several models on several benchmarks within so many hours, from where an earlier one stopped."""
+"""Comparisons of several models on several benchmarks within some hours, continuing an earlier run."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ logger = logging.getLogger(__name__)
 
 
 class TimeIsUp(Exception):
-    """Ends a comparison between two rows; what is recorded stays."""
+    """Ends a comparison between two rows; recorded rows are kept."""
 
 
 @dataclass(frozen=True)
 class Filling:
-    """What is filled in.
+    """The table to fill.
 
     Args:
         work: Folder of the comparisons, one below it for each benchmark and model.
@@ -41,7 +41,7 @@ class Filling:
         models: Names of models.
         strategies: As `Comparison` takes them.
         budgets: Likewise.
-        settings: What else `Settings` takes, the same for all.
+        settings: Further arguments of `Settings`, the same for all.
         rounds: Questions of each round, the last one None for all.
     """
 
@@ -59,7 +59,7 @@ class Filling:
             raise ConfigError("no benchmark or no model named, expected comma-separated names")
 
     def comparison(self, benchmark: str, model: str, limit: int | None) -> Comparison:
-        """The comparison of one model on one benchmark."""
+        """Return the comparison of one model on one benchmark."""
         loading = replace(self.settings.loading, model=model)
         settings = replace(self.settings, benchmark=benchmark, loading=loading, limit=limit)
         folder = self.work / benchmark / model.rstrip("/").rpartition("/")[2]
@@ -75,10 +75,10 @@ def fill(
 ) -> list[Path]:
     """Compare until everything is asked or the time is over; the same command again goes on from there.
 
-    A pair that fails (no videos, a model that cannot be had) is told and left out; the others go on.
+    A pair that fails (no videos, a model that cannot be loaded) is reported and skipped; the others continue.
 
     Args:
-        filling: What to compare.
+        filling: The table to fill.
         hours: How long.
         told: Called with a line when a pair begins, ends or fails.
         clock: Seconds.
@@ -120,7 +120,7 @@ def fill(
 
 
 def usual_settings(gt_dir: Path, data_dir: Path, num_frames: int, device: str | None, dtype: str | None) -> Settings:
-    """What all comparisons share: prepared question files, videos, frames, and where models run."""
+    """Return what all comparisons share: question files, videos, frames, and where models run."""
     return Settings(
         BENCHMARKS.split(",")[0],
         gt_dir=gt_dir,

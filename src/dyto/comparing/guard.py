@@ -1,4 +1,4 @@
-"""What must not go unsaid: a strategy that did nothing, broke its budget, or whose video made no difference."""
+"""Alarms about strategies that did nothing, broke their budget, or gave the same answers without the video."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Alarm:
 
 
 def alarms(standings: Sequence[CellResult]) -> list[Alarm]:
-    """Everything that a reader must be told loudly, cell by cell."""
+    """Find everything that a reader must be warned about, cell by cell."""
     blind = next((s for s in standings if s.cell.strategy == BLIND and s.cell.call is None), None)
     found = []
     for standing in standings:
@@ -41,7 +41,7 @@ def alarms(standings: Sequence[CellResult]) -> list[Alarm]:
 
 
 def told(found: Sequence[Alarm]) -> list[str]:
-    """The alarms as lines, one for all budgets at which the same is wrong.
+    """Merge the alarms into lines, one for all budgets with the same fault.
 
     Example:
         >>> told([Alarm("blind", "mine", budget, "AS IF BLIND") for budget in (58, 230)])
@@ -54,7 +54,7 @@ def told(found: Sequence[Alarm]) -> list[str]:
 
 
 def _tokens(standing: CellResult) -> Iterator[tuple[str, str]]:
-    """Strategies that left the tokens as they were, or took more than they were allowed."""
+    """Find strategies that left the tokens unchanged, or exceeded their budget."""
     budget = standing.cell.budget
     assert budget is not None
     over = {row["video_name"]: row for row in standing.all_rows() if row.get("visual_tokens", 0) > budget}
@@ -63,19 +63,20 @@ def _tokens(standing: CellResult) -> Iterator[tuple[str, str]]:
         used = max(row["visual_tokens"] for row in untouched)
         yield (
             "does-nothing",
-            f"IT DOES NOTHING: it passed on all tokens of {_videos(len(untouched))} (up to {used}) unchanged, although the "
-            f"budget is {budget}; it is not compared",
+            f"IT DOES NOTHING: it passed on all tokens of {_videos(len(untouched))} (up to {used}) unchanged, although "
+            f"the budget is {budget}; it is not compared",
         )
     elif over:
         used = max(row["visual_tokens"] for row in over.values())
         yield (
             "over-budget",
-            f"OVER ITS BUDGET on {_videos(len(over))}: it used {used} tokens, but the budget is {budget}; it is not compared",
+            f"OVER ITS BUDGET on {_videos(len(over))}: it used {used} tokens, but the budget is {budget}; it is not "
+            "compared",
         )
 
 
 def _failures(standing: CellResult) -> Iterator[tuple[str, str]]:
-    """Strategies that could not work on videos which others answered."""
+    """Find strategies that failed on videos for which others have answers."""
     rows = list(standing.all_rows())
     failed = {r["video_name"]: r["reason"] for r in rows if r["status"] in ("failed", "does_not_fit")}
     if failed and len(failed) == len({row["video_name"] for row in rows}):
@@ -86,7 +87,7 @@ def _failures(standing: CellResult) -> Iterator[tuple[str, str]]:
 
 
 def _same_as_blind(standing: CellResult, blind: CellResult) -> Iterator[tuple[str, str]]:
-    """Strategies whose every answer is that of the model without any video."""
+    """Find strategies whose every answer equals that of the model without video."""
     pairs = [pair for key, rows in standing.rows.items() for pair in _paired(rows, blind.rows.get(key, []))]
     if pairs and all(mine["pred"] == theirs["pred"] for mine, theirs in pairs):
         yield "blind", f"AS IF BLIND: all {len(pairs)} answers equal those of the model without any video"
@@ -100,14 +101,14 @@ def _paired(rows: Sequence[Row], others: Sequence[Row]) -> Iterator[tuple[Row, R
 
 
 def unasked(standings: Sequence[CellResult]) -> list[str]:
-    """Why the control answered nothing, so that nobody was held against it; nothing where it did, or was left out."""
+    """Say why the control has no answers to compare with; nothing if it has some, or was left out."""
     blind = [s for s in standings if s.cell.strategy == BLIND and s.cell.call is None]
     rows = [row for standing in blind for row in standing.all_rows() if row["status"] != "bad_row"]
     return [rows[0]["reason"]] if rows and all(row["status"] != ANSWERED for row in rows) else []
 
 
 def twins(standings: Sequence[CellResult]) -> list[str]:
-    """Cells that read the very same tokens of every video, so that comparing them says nothing."""
+    """Find cells with identical tokens for every video, so that comparing them shows nothing."""
     groups: dict[tuple[tuple[str, str], ...], list[CellResult]] = {}
     for standing in standings:
         seen = {(row["key"].split("-", 1)[0], row["tokens_sha256"]) for row in standing.all_rows() if _has_tokens(row)}

@@ -1,4 +1,4 @@
-"""Peak memory per stage: of the accelerator, or of the process where the model runs on the CPU."""
+"""Peak memory per stage: of the accelerator or, if the model runs on the CPU, of the process."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class PeakMemory:
     """The most memory in use during each of several stages that follow one another.
 
     Args:
-        device: Where the model runs.
+        device: Device of the model.
 
     Attributes:
-        stages: MiB by stage; empty where the system does not tell (a CPU elsewhere than on Linux).
+        stages: MiB by stage; empty if the system does not report it (a CPU without Linux).
     """
 
     def __init__(self, device: torch.device) -> None:

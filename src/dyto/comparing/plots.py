@@ -1,7 +1,7 @@
 """Pictures of a comparison: accuracy over the budget, over seconds, and in every group of a breakdown.
 
-Each strategy has a colour, a marker and a dash of its own, so that they can be told apart in grey as well; colours
-are those of Okabe and Ito, "Color universal design" (2008).
+Each strategy has its own colour, marker and dash, so that they can be distinguished in grey as well; the colours
+come from Okabe and Ito, "Color universal design" (2008).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 BLACK, GREY = "#000000", "#777777"
 SPREAD = 0.02
-"""How far apart strategies stand at one budget, as a share of the axis, so that their error bars do not cover each
+"""Distance between strategies at one budget, as a share of the axis, so that their error bars do not cover each
 other."""
 COLUMNS = 3
 MOST_PANELS = 12
@@ -47,7 +47,7 @@ class Look(NamedTuple):
 
 
 def looks(names: Sequence[str]) -> dict[str, Look]:
-    """A look for every strategy; uniform's is black, whoever else takes part.
+    """Choose a style for every strategy; uniform is always black.
 
     Example:
         >>> looks(["dyto", "uniform"])["uniform"].colour
@@ -63,10 +63,10 @@ def draw_all(found: Results, folder: Path) -> list[Path]:
     """Draw everything, each picture as PNG for the screen and as PDF for a paper.
 
     Returns:
-        The paths; none where no strategy answered anything.
+        The paths; none if no strategy answered anything.
 
     Raises:
-        MissingExtraError: matplotlib is not installed.
+        MissingExtraError: The package matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
@@ -151,7 +151,7 @@ def by_group(found: Results, figure: Figure, grouping: str, names: Sequence[str]
 def _curves(
     axes: Axes, found: Results, strategies: Mapping[str, Look], figure_of: Any, *, with_bars: bool = True
 ) -> None:
-    """One line for every strategy, over the budget."""
+    """Draw one line for every strategy, over the budget."""
     middle = (len(strategies) - 1) / 2
     budgets = _budgets(found)
     width = (budgets[-1] / budgets[0]) if len(budgets) > 1 else 2.0
@@ -172,7 +172,7 @@ def _curves(
 def _points(
     axes: Axes, x: Sequence[float], y: Sequence[float], bars: Any, name: str, look: Look, *, pale: bool
 ) -> None:
-    """One strategy: its points, joined, and their error bars."""
+    """Draw one strategy: its points, joined, and their error bars."""
     axes.plot(
         x,
         y,
@@ -193,13 +193,13 @@ def _points(
 
 
 def _group_figure(cell: Line, *, grouping: str, name: str) -> Line | None:
-    """A cell's figure in one group of a breakdown."""
+    """Return a cell's figure in one group of a breakdown."""
     figure: Line | None = cell["groups"].get(grouping, {}).get(name)
     return figure
 
 
 def _blind_line(axes: Axes, found: Results, figure_of: Any, *, with_band: bool = True) -> None:
-    """What the model guesses without any video, as a band across the picture."""
+    """Draw what the model guesses without video as a band across the picture."""
     for cell in found["cells"]:
         figure = figure_of(cell)
         if cell["budget"] is None and _has_value(figure):
@@ -219,7 +219,7 @@ def _token_axis(axes: Axes, found: Results) -> None:
 
 
 def _seconds_axis(axes: Axes, seconds: Sequence[float]) -> None:
-    """By ratio where the slowest takes many times the quickest: the others would lie on a heap."""
+    """Use a logarithmic axis if the slowest takes many times as long as the fastest; otherwise points would overlap."""
     if not seconds or max(seconds) < WIDE * min(seconds):
         return
     steps = [m * 10**e for e in range(-4, 6) for m in (1, 2, 5)]
@@ -268,7 +268,7 @@ def _questions(cell: Line, grouping: str, name: str) -> int:
 
 
 def _drawn(cell: Line) -> bool:
-    """Whether a cell has a place in the pictures: a strategy that answered, within its budget."""
+    """Return whether a cell belongs in the pictures: a strategy with answers, within its budget."""
     within = cell["most_tokens"] is None or cell["budget"] is None or cell["most_tokens"] <= cell["budget"]
     return cell["budget"] is not None and _has_value(cell["accuracy"]) and within
 
@@ -282,7 +282,7 @@ def _heights(values: Sequence[Line]) -> list[float]:
 
 
 def _bars(values: Sequence[Line]) -> list[list[float]]:
-    """Lengths of the error bars, down and up."""
+    """Return the lengths of the error bars, down and up."""
     down = [100 * (value["value"] - value["low"]) for value in values]
     up = [100 * (value["high"] - value["value"]) for value in values]
     return [down, up]

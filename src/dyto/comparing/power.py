@@ -17,13 +17,13 @@ from dyto.comparing.statistics import ALPHA
 from dyto.errors import ConfigError
 
 POWER = 0.8
-"""How often a difference that is there is to be found."""
+"""Power: the share of runs that should find an existing difference."""
 PER_VIDEO = (1, 2, 5, 10, 20)
 """Questions about a video for which a plan is made."""
 
 
 def least_p(videos: int, tests: int = 1) -> float:
-    """The smallest p-value there can be, after Holm's correction: all videos speak for the same strategy.
+    """Return the smallest p-value possible after Holm's correction: all videos favour the same strategy.
 
     Example:
         >>> least_p(7), least_p(7, 95)
@@ -33,7 +33,7 @@ def least_p(videos: int, tests: int = 1) -> float:
 
 
 def fewest_videos(tests: int = 1) -> int:
-    """With how many videos a corrected p-value can be below 5 % at all.
+    """Return the number of videos with which a corrected p-value can be below 5 % at all.
 
     Example:
         >>> fewest_videos(), fewest_videos(95)
@@ -43,7 +43,7 @@ def fewest_videos(tests: int = 1) -> int:
 
 
 def videos_to_tell(difference: float, spread: float, tests: int = 1) -> int | None:
-    """How many videos tell two strategies apart in 80 % of all cases, if they differ so much.
+    """Return how many videos tell two strategies with this difference apart in 80 % of all cases.
 
     Args:
         difference: The true difference.
@@ -64,7 +64,7 @@ def videos_to_tell(difference: float, spread: float, tests: int = 1) -> int | No
 
 
 def videos_for_width(half: float, spread: float) -> int:
-    """How many videos give an interval of plus and minus `half`.
+    """Return how many videos give an interval of plus and minus `half`.
 
     Example:
         >>> videos_for_width(0.02, 0.2)
@@ -91,7 +91,7 @@ class Variation:
 
     @classmethod
     def of(cls, by_video: Sequence[Sequence[float]]) -> Variation | None:
-        """From the differences at all questions, video by video (analysis of variance); None for one video.
+        """Estimate from the differences at all questions, by video (analysis of variance); None for one video.
 
         Where every video has one question, all variance counts as that between videos.
         """
@@ -110,7 +110,7 @@ class Variation:
 
     @classmethod
     def assumed(cls, differ: float, correlation: float) -> Variation:
-        """From assumptions.
+        """Compute the spread from assumptions.
 
         Args:
             differ: Share of the questions at which one of the two is right and the other wrong.
@@ -125,7 +125,7 @@ class Variation:
         return cls(differ * correlation, differ * (1 - correlation))
 
     def spread(self, per_video: float) -> float:
-        """Standard deviation between videos of the mean of so many questions."""
+        """Standard deviation between videos of the mean over this number of questions."""
         return math.sqrt(self.between + self.within / per_video)
 
 
@@ -158,9 +158,9 @@ def plan(
 
     Args:
         variation: Of the difference.
-        precision: Half the width of the interval, and the difference that is to be found: 0.02 for two points.
+        precision: Half the width of the interval, and the difference to find: 0.02 for two points.
         tests: How many tests there will be.
-        margin: By how much a strategy may be worse and still not be called inferior.
+        margin: By how much a strategy may be worse without being inferior.
         per_video: Numbers of questions about a video.
 
     Raises:

@@ -26,11 +26,11 @@ from dyto.comparing.tables import (
 from dyto.evaluation.files import write_atomic
 
 COMPARED = ("against", "value", "low", "high", "p", "p_holm", "outcome", "videos_to_tell")
-"""What a line of the CSV tells of a difference."""
+"""Columns of the CSV that describe a difference."""
 
 
 def headline(found: Results) -> str:
-    """What was compared, in one line."""
+    """Say what was compared, in one line."""
     scored = {"letter": "by the letter or text that the model writes", "likelihood": "by the options' likelihood"}
     rotated = ", every rotation of the options asked" if found["rotated"] else ""
     how = scored.get(found["scoring"], f"by {found['scoring']}")
@@ -45,25 +45,25 @@ def explanations(found: Results) -> list[str]:
     tests = max((line["tests"] for cell in found["cells"] for line in cell["vs"].values()), default=0)
     rivals = ", ".join(found["rivals"]) or "none"
     told = [
-        "Accuracy is a percentage with its 95 % interval over videos. Differences are in points, at the same budget and "
-        "over the same questions. The first p comes from the exact permutation test that flips the signs of whole "
-        f"videos, the second is corrected for {tests} tests by Holm's method (* below {ALPHA}). The 95 % interval "
-        f"contains what the same test does not reject: it excludes zero if, and only if, the first p is at most {ALPHA}. "
-        f"[{ANYTHING}] means that there are too few videos to exclude anything.",
+        "Accuracy is a percentage with its 95 % interval over videos. Differences are in points, at the same budget "
+        "and over the same questions. The first p comes from the exact permutation test that flips the signs of whole "
+        f"videos; the second is corrected for {tests} tests by Holm's method (* below {ALPHA}). The 95 % interval "
+        "contains what the same test does not reject: it excludes zero if, and only if, the first p is at most "
+        f"{ALPHA}. [{ANYTHING}] means that there are too few videos to exclude anything.",
         f"Best rival: the most accurate simple strategy ({rivals}) at the same budget, if that is not uniform.",
         "Seconds are means over videos, with all questions about each, of what every strategy would have needed alone: "
         "decoding in full, its own frames' share of the tower, its own selection, merging and answers.",
     ]
     if any(cell["peak_mib"] for cell in found["cells"]):
         told.append(
-            "Memory is the peak of each stage in MiB: of the accelerator or, on a CPU, of the whole process. It includes "
-            "the model and the frames' features, which are kept for all strategies."
+            "Memory is the peak of each stage in MiB: of the accelerator or, on a CPU, of the whole process. It "
+            "includes the model and the frames' features, which are kept for all strategies."
         )
     return told
 
 
 def markdown(found: Results, pictures: Sequence[str] = ()) -> str:
-    """The whole report as Markdown."""
+    """Return the whole report as Markdown."""
     parts = ["# Comparison", headline(found) + "."]
     if found["attention"]:
         parts.append("\n".join(["**Attention:**", "", *(f"- **{line}**" for line in found["attention"])]))
@@ -80,14 +80,14 @@ def markdown(found: Results, pictures: Sequence[str] = ()) -> str:
 
 
 def markdown_table(table: Table) -> str:
-    """A table as Markdown."""
+    """Format a table as Markdown."""
     head, rows = table
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def csv_lines(found: Results) -> Iterator[dict[str, Any]]:
-    """One line for every cell, overall and in every group of every breakdown."""
+    """Return one line for every cell, overall and in every group of every breakdown."""
     alarms = {(a["strategy"], a["budget"]): a["kind"] for a in reversed(found["alarms"])}
     for cell in found["cells"]:
         base = {"strategy": cell["strategy"], "budget": cell["budget"]}
@@ -109,7 +109,7 @@ def _flat(figure: Line, against: Mapping[str, Line]) -> dict[str, Any]:
 
 
 def to_csv(found: Results) -> str:
-    """All figures as CSV; accuracy and differences as shares of 1."""
+    """Return all figures as CSV; accuracy and differences as shares of 1."""
     lines = list(csv_lines(found))
     columns = list(dict.fromkeys(key for line in lines for key in line))
     text = io.StringIO()
@@ -120,7 +120,7 @@ def to_csv(found: Results) -> str:
 
 
 def write_report(found: Results, folder: Path, pictures: Sequence[Path] = ()) -> list[Path]:
-    """Write `compare.md` and `compare.csv` beside `compare.json`.
+    """Write `compare.md` and `compare.csv` next to `compare.json`.
 
     Returns:
         The paths.

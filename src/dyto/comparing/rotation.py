@@ -9,7 +9,7 @@ from dyto.benchmarks import Sample
 
 
 def rotations(sample: Sample) -> Iterator[Sample]:
-    """A multiple choice sample with its options in every rotation, the first as it is.
+    """Return a multiple choice sample with its options in every rotation, the unrotated one first.
 
     Example:
         >>> first = Sample("v", ("who?",), "1", "b", candidates=("a", "b", "c"), answer_number=1)
@@ -26,7 +26,7 @@ def rotations(sample: Sample) -> Iterator[Sample]:
 
 
 def variants(samples: Sequence[Sample], rotate: bool) -> list[tuple[Sample, int, Sample]]:
-    """What is asked about each sample: the sample, the number of the rotation, and the sample as asked."""
+    """Return what to ask about each sample: the sample, the number of the rotation, and the rotated sample."""
     return [
         (sample, number, turned)
         for sample in samples

@@ -1,4 +1,4 @@
-"""The runner of a comparison: video by video, every cell; what is recorded is never asked again."""
+"""The runner of a comparison: every cell on every video; recorded questions are never asked again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from dyto.scaling.working import refusal
 
 @dataclass(frozen=True)
 class Work:
-    """What there is to do.
+    """The work that is left.
 
     Args:
         folders: Where rows are recorded.
@@ -45,21 +45,21 @@ class Work:
     error_limit: ErrorLimit = field(default_factory=ErrorLimit)
 
     def keys(self) -> set[str]:
-        """The key of every row there will be."""
+        """Return the key of every expected row."""
         asked = [variant for _, samples in self.groups for variant in variants(samples, self.rotate)]
         return {row_key(cell, sample.key, number) for sample, number, _ in asked for cell in self.cells}
 
     def costs(self) -> Journal:
-        """What cells cost on each clip; of two records of one clip, that of more questions counts."""
+        """Return the costs of cells on each clip; of two records of a clip, the one with more questions counts."""
         return Journal(self.folders.artifacts / "costs", rank=_rank_of_cost)
 
     def rows(self) -> Journal:
-        """The rows as they are recorded."""
+        """Return the recorded rows."""
         return self.folders.journal(COMPARED)
 
 
 def nothing_open(work: Work, loader: Loader) -> bool:
-    """Whether everything is recorded, so that no model need be loaded.
+    """Return whether everything is recorded, so that no model needs to be loaded.
 
     Raises:
         TooManyErrorsError: More rows stayed without an answer than are allowed.
@@ -77,11 +77,11 @@ class CompareWork:
     cells take turns in going first.
 
     Args:
-        contest: What is compared.
-        device: Where the model goes.
+        contest: The comparison.
+        device: Device of the model.
 
     Attributes:
-        about: What decides the rows and is known only once the model is loaded.
+        about: What determines the rows and is known only once the model is loaded.
     """
 
     def __init__(self, contest: Comparison, device: str | None) -> None:
@@ -142,9 +142,9 @@ class ComparisonRun(Run):
     """Records what workers find out about cells.
 
     Args:
-        contest: What is compared.
+        contest: The comparison.
         questions: The question file.
-        work: What there is to do; its cells are none where no model was loaded before.
+        work: The work that is left; it has no cells if no model was loaded before.
         progress: Called with the number of rows recorded, and of all.
     """
 
@@ -152,7 +152,7 @@ class ComparisonRun(Run):
         folders = replace(contest.folders, logs=contest.folders.logs / "logs")
         super().__init__(contest.settings, questions, folders, progress)
         self._contest, self.work = contest, work
-        self._name = secrets.token_hex(4)  # of this run, so that seconds of several runs can be told apart
+        self._name = secrets.token_hex(4)  # identifies this run, to separate seconds of several runs
         self._costs = work.costs()
 
     def compare(self) -> Work:
@@ -190,7 +190,7 @@ class ComparisonRun(Run):
         return self._rows(job, status_of(error), reason_of(error))
 
     def beside(self, lines: Mapping[str, Sequence[Row]]) -> None:
-        """See `Run.beside`: what cells cost."""
+        """See `Run.beside`: costs of cells."""
         self._costs.append(line | {"run": self._name} for line in lines.get("costs", ()))
 
     def _rows(self, job: Job, status: str, why: str) -> list[Row]:
@@ -207,7 +207,7 @@ class ComparisonRun(Run):
 
 
 def _rank_of_cost(line: Mapping[str, Any]) -> int:
-    """Which of two costs of one cell on one clip counts; an error where it is none."""
+    """Return the rank of a record of costs, by which one of two is chosen; raise an error if it is invalid."""
     kinds = {"cell": str, "video": str, "questions": int, "asked": int, "seconds": dict, "peak_mib": dict, "run": str}
     for name, kind in kinds.items():
         if not isinstance(line[name], kind):
@@ -224,13 +224,13 @@ def _turned(cells: Sequence[Cell], index: int) -> list[Cell]:
 
 
 def _open(journal: Journal, loader: Loader, work: Work, cell: Cell, samples: Sequence[Sample]) -> bool:
-    """Whether anything of a clip is not recorded for a cell."""
+    """Return whether a cell lacks any record of a clip."""
     asked = variants(samples, work.rotate)
     return any(is_open(journal, loader, sample, row_key(cell, sample.key, number)) for sample, number, _ in asked)
 
 
 def _cost_line(cell: Cell, samples: Sequence[Sample], asked: int, cost: Cost) -> dict[str, Any]:
-    """One line for a cell and a clip."""
+    """Format one line for a cell and a clip."""
     return {
         "key": f"{samples[0].place:06d}-{cell.key}",
         "cell": cell.key,

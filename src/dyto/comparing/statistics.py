@@ -1,4 +1,4 @@
-"""Paired tests over videos: questions about one video stand or fall together, so videos are what chance deals."""
+"""Paired tests over videos: answers about one video are correlated, so whole videos are permuted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 ALPHA = 0.05
 SUBSETS = 10_000
-"""How many subsets of videos are drawn where there are too many to go through them all."""
+"""Number of random subsets of videos, if there are too many to enumerate."""
 MOST_SUBSETS = 1 << 14
 _CHUNK_VALUES = 4_000_000
 
@@ -100,7 +100,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def sign_flip_interval(
     differences: Sequence[int], counts: Sequence[int], *, p: float | None = None
 ) -> tuple[float, float]:
-    """95 % interval of a mean over questions: every true difference that the sign-flip test would not refuse.
+    """Return the 95 % interval of a mean: every true difference that the sign-flip test does not reject.
 
     Let x_v = d_v - D n_v be what is left of a video's sum d_v over its n_v questions if the true difference is D. The
     test refuses D if flipping the signs of whole videos gives a sum as far from zero in at most 5 % of all ways. For
@@ -113,10 +113,10 @@ def sign_flip_interval(
     Args:
         differences: For every video, the sum over its questions, in whole units.
         counts: For every video, how many questions it has.
-        p: Of `sign_flip_p`, where it is known.
+        p: Result of `sign_flip_p`, if known.
 
     Returns:
-        Lower and upper end, in units; minus and plus infinity where no difference can be refused: below 6 videos.
+        Lower and upper end, in units; minus and plus infinity below 6 videos, where no difference can be rejected.
 
     Example:
         >>> sign_flip_interval([2, 3, 2, 1, 2, 2], [4, 4, 4, 4, 4, 4])  # two of 64 ways are 3.1 %, four 6.3 %
@@ -138,7 +138,7 @@ def sign_flip_interval(
 
 
 def _quantile(ends: npt.NDArray[np.float64], below_zero: float | None) -> float:
-    """The first value up to which more than 5 % of the weight lies; `below_zero` is known to lie at or below 0."""
+    """Return the first value up to which more than 5 % of the weight lies; `below_zero` lies at or below 0."""
     ends = np.sort(ends)
     weights = np.full(len(ends), 1 / len(ends))
     count = int(np.searchsorted(ends, 0.0, side="right"))
@@ -158,14 +158,14 @@ def _times(subsets: npt.NDArray[np.int8], columns: npt.NDArray[np.float64]) -> n
 
 @lru_cache(maxsize=8)
 def _subsets(videos: int) -> npt.NDArray[np.int8]:
-    """(R, V) subsets of videos: all of them, or `SUBSETS` drawn ones, always the same."""
+    """Return (R, V) subsets of videos: all of them, or `SUBSETS` random ones, always the same."""
     if 2**videos <= MOST_SUBSETS:
         return (np.arange(2**videos)[:, None] >> np.arange(videos) & 1).astype(np.int8)
     return np.random.default_rng(0).integers(0, 2, (SUBSETS, videos), dtype=np.int8)
 
 
 def paired_difference(differences: Sequence[int], counts: Sequence[int], unit: int) -> Difference | None:
-    """The difference of two strategies over the same questions, with interval and test.
+    """Return the difference of two strategies over the same questions, with interval and test.
 
     Args:
         differences: For every video, the sum of (one - other) over its questions, in units.
@@ -173,7 +173,7 @@ def paired_difference(differences: Sequence[int], counts: Sequence[int], unit: i
         unit: How many units make one right answer.
 
     Returns:
-        The difference, with an interval that has no ends but -1 and 1 below 6 videos; None where there is no question.
+        The difference; below 6 videos its interval is -1 to 1. None without questions.
 
     Example:
         >>> paired_difference([2, -1, 1], [2, 2, 2], 1).value

@@ -30,7 +30,7 @@ from dyto.evaluation.scoring import cases, results
 from dyto.evaluation.verdicts import Verdict, exact_match
 
 CONFIG = ("benchmark", "questions", "model", "weights", "dtype", "prompt", "scoring", "max_new_tokens", "sampling")
-"""What a configuration must say."""
+"""Required keys of a configuration."""
 WITH_CLIPS = ("mvbench", "star")
 """Benchmarks whose questions are about a part of a video, which their rows do not repeat."""
 FIGURES = ("value", "low", "high", "questions", "videos")
@@ -44,10 +44,10 @@ class Submission:
 
     Attributes:
         folder: The folder.
-        config: What decided the rows.
-        manifest: What it takes to repeat the run.
+        config: What determined the rows.
+        manifest: What you need to repeat the run.
         rows: The rows.
-        said: The results as they were sent in.
+        said: The results as submitted.
     """
 
     folder: Path
@@ -68,7 +68,7 @@ class Submission:
 
 
 def find_submissions(root: Path) -> list[Path]:
-    """The folders of all submissions in or below a folder.
+    """Return the folders of all submissions in or below a folder.
 
     Raises:
         DatasetError: There is none.
@@ -91,7 +91,7 @@ def read_submission(folder: Path) -> Submission:
 
 
 def read_rows(folder: Path, name: str = "predictions.jsonl") -> list[Row]:
-    """The lines of a file of rows, packed with gzip or not.
+    """Read the lines of a file of rows, gzipped or not.
 
     Raises:
         DatasetError: The file is missing, or a line is no JSON object.

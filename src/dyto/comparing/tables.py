@@ -20,7 +20,7 @@ Table = tuple[list[str], list[list[str]]]
 
 
 def budget_text(cell: Line) -> str:
-    """A budget as it was asked for.
+    """Format a budget as the user wrote it.
 
     Example:
         >>> budget_text({"budget": 58, "budget_frames": "1.6f"}), budget_text({"budget": None, "budget_frames": ""})
@@ -32,7 +32,7 @@ def budget_text(cell: Line) -> str:
 
 
 def short(strategy: str) -> str:
-    """A strategy's name without the folders of its file.
+    """Return a strategy's name without the folders of its file.
 
     Example:
         >>> short("/home/me/mine.py:Mine"), short("dyto")
@@ -42,7 +42,7 @@ def short(strategy: str) -> str:
 
 
 def percent(figure: Line) -> str:
-    """An accuracy with its interval, in per cent.
+    """Format an accuracy with its interval, in per cent.
 
     Example:
         >>> percent({"value": 0.657, "low": 0.641, "high": 0.672}), percent({"value": None})
@@ -54,7 +54,7 @@ def percent(figure: Line) -> str:
 
 
 def points(difference: Line | None) -> str:
-    """A difference with its interval, in percentage points, its p-value and the corrected one; starred where small.
+    """Format a difference with its interval in percentage points, p and corrected p; starred if p is small.
 
     Example:
         >>> points({"value": 0.031, "low": 0.012, "high": 0.05, "p": 0.001, "p_holm": 0.004})
@@ -77,12 +77,12 @@ def _equals(p: float) -> str:
 
 
 def number(value: float | None, digits: int = 0) -> str:
-    """A number, or a dash for none."""
+    """Format a number, or a dash for none."""
     return "–" if value is None else f"{value:.{digits}f}"
 
 
 def accuracy_table(found: Results) -> Table:
-    """What each cell gets right, and how it stands against others at its budget."""
+    """Make the table of what each cell gets right, and how it compares with others at its budget."""
     flagged = {(alarm["strategy"], alarm["budget"]) for alarm in found["alarms"]}
     rows = []
     for cell in found["cells"]:
@@ -104,7 +104,7 @@ def accuracy_table(found: Results) -> Table:
 
 
 def cost_table(found: Results) -> Table:
-    """Seconds of each stage, as if the cell had been alone, and peak memory."""
+    """Make the table of seconds of each stage, as if the cell ran alone, and peak memory."""
     memory = [stage for stage in ("encode", "strategy", "prefill", "generate") if _measured(found, stage)]
     rows = [
         [
@@ -119,7 +119,7 @@ def cost_table(found: Results) -> Table:
 
 
 def answering(found: Results) -> list[Line]:
-    """The cells that answered anything."""
+    """Return the cells that answered anything."""
     return [cell for cell in found["cells"] if cell["accuracy"]["value"] is not None]
 
 
@@ -128,7 +128,7 @@ def _measured(found: Results, stage: str) -> bool:
 
 
 def group_tables(found: Results, grouping: str) -> list[Table]:
-    """Accuracy and differences in every group of a breakdown: a column for each group, or a line where there are many.
+    """Return accuracy and differences in every group of a breakdown: one column per group, or one line if many.
 
     The differences are those from the best rival, or else from uniform, with intervals.
     """
@@ -186,7 +186,7 @@ _NONE: Line = {"value": None, "questions": 0, "videos": 0, "vs": {}}
 
 
 def power_table(found: Results) -> Table:
-    """What was shown of every pair, and how many videos would tell the two apart."""
+    """Make the table of what was shown of every pair, and how many videos would tell the two apart."""
     rows, seen = [], set()
     for cell in found["cells"]:
         for line in cell["vs"].values():
@@ -208,7 +208,7 @@ def _pair(cell: Line, line: Line) -> str:
 
 
 def plan_table(planned: Line) -> Table:
-    """A plan: how many videos and questions for each aim, at several numbers of questions a video."""
+    """Make the table of a plan: videos and questions for each aim, at several numbers of questions a video."""
     rows = []
     for pair in planned["pairs"]:
         for one in pair["plan"]:
@@ -234,5 +234,5 @@ def _plain(figure: Line) -> str:
 
 
 def groupings(found: Results) -> list[str]:
-    """The breakdowns there are."""
+    """Return the names of the breakdowns."""
     return list(dict.fromkeys(name for cell in found["cells"] for name in cell["groups"]))

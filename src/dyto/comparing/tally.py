@@ -31,7 +31,7 @@ class CellResult:
     Attributes:
         cell: The cell.
         rows: Its rows, by question.
-        scores: Its scores over the questions that count; empty where it answered none of them.
+        scores: Its scores over the questions that count; empty if it answered none of them.
     """
 
     cell: Cell
@@ -45,7 +45,7 @@ class CellResult:
         return budget is not None and any(row.get("visual_tokens", 0) > budget for row in self.all_rows())
 
     def all_rows(self) -> Iterable[Row]:
-        """All rows, in the order of the questions."""
+        """Return all rows, in the order of the questions."""
         return (row for rows in self.rows.values() for row in rows)
 
 
@@ -64,11 +64,11 @@ class AskedQuestions:
     unit: int
 
     def of_group(self, grouping: str, name: str) -> list[str]:
-        """The questions in one group of a breakdown."""
+        """Return the questions in one group of a breakdown."""
         return [key for key, groups in self.groups.items() if groups.get(grouping) == name]
 
     def breakdowns(self) -> dict[str, list[str]]:
-        """The groups of every breakdown, sorted."""
+        """Return the groups of every breakdown, sorted."""
         found: dict[str, set[str]] = defaultdict(set)
         for groups in self.groups.values():
             for grouping, name in groups.items():
@@ -77,7 +77,7 @@ class AskedQuestions:
 
 
 def crossed(questions: AskedQuestions, wanted: Iterable[str]) -> AskedQuestions:
-    """The same with groups by several groupings at once.
+    """Return the same with groups by several groupings at once.
 
     Args:
         questions: The questions.
@@ -93,11 +93,11 @@ def crossed(questions: AskedQuestions, wanted: Iterable[str]) -> AskedQuestions:
 def standings(cells: Sequence[Cell], rows: Iterable[Row], kind: str) -> tuple[list[CellResult], AskedQuestions]:
     """Sort rows by cell and question, and score them.
 
-    A question is right as far as its rotations are; one that a strategy left unanswered counts as wrong, unless no
+    The score of a question is the share of its right rotations; an unanswered one counts as wrong, unless no
     strategy could answer it (its video is missing or broken), when it counts for none.
 
     Args:
-        cells: What is compared.
+        cells: The cells to compare.
         rows: Everything recorded.
         kind: Of the benchmark, "choice" or "open".
     """
@@ -127,7 +127,7 @@ def _score(asked: Sequence[Row], kind: str, unit: int) -> int:
 
 
 def is_right(row: Row, kind: str) -> bool:
-    """Whether a row is a right answer; free answers are compared after normalisation."""
+    """Return whether a row is a right answer; free answers are compared after normalisation."""
     if row["status"] != ANSWERED:
         return False
     if kind == "choice":
@@ -146,7 +146,7 @@ def mean_of(standing: CellResult, questions: AskedQuestions, keys: Sequence[str]
 def difference_of(
     one: CellResult, other: CellResult, questions: AskedQuestions, keys: Sequence[str] | None = None
 ) -> Difference | None:
-    """How much better one cell is than another, over the same questions."""
+    """Return how much better one cell is than another, over the same questions."""
     by_video = differences_of(one, other, questions, keys)
     return paired_difference(list(map(sum, by_video.values())), list(map(len, by_video.values())), questions.unit)
 
@@ -154,7 +154,7 @@ def difference_of(
 def differences_of(
     one: CellResult, other: CellResult, questions: AskedQuestions, keys: Sequence[str] | None = None
 ) -> dict[str, list[int]]:
-    """The difference of two cells at every question, by video, in units."""
+    """Return the difference of two cells at every question, by video, in units."""
     found: dict[str, list[int]] = defaultdict(list)
     for key in keys if keys is not None else list(one.scores):
         if key in one.scores and key in other.scores:
@@ -163,7 +163,7 @@ def differences_of(
 
 
 def variation_of(one: CellResult, other: CellResult, questions: AskedQuestions) -> dict[str, float | None]:
-    """How much the difference of two cells varies between videos and between questions, as JSON-ready values."""
+    """Return how the difference of two cells varies between videos and between questions, JSON-ready."""
     by_video = differences_of(one, other, questions).values()
     found = Variation.of([[value / questions.unit for value in values] for values in by_video])
     return asdict(found) if found else {"between": None, "within": None}
@@ -172,9 +172,9 @@ def variation_of(one: CellResult, other: CellResult, questions: AskedQuestions) 
 def opponents(
     standing: CellResult, all_standings: Sequence[CellResult], rivals: Sequence[str]
 ) -> dict[str, CellResult]:
-    """Whom a cell is compared with: `uniform` and the best simple rival at its budget, where that is another.
+    """Return the opponents of a cell: `uniform`, and the best simple rival at its budget if that is another.
 
-    A cell that answered nothing, or used more tokens than it was allowed, is compared with nobody and is no rival.
+    A cell that answered nothing, or exceeded its budget, has no opponents and is no rival.
     """
     cell = standing.cell
     if cell.call is None or not standing.scores or standing.over_budget:
@@ -199,7 +199,7 @@ def opponents(
 def comparisons(
     all_standings: Sequence[CellResult], questions: AskedQuestions, rivals: Sequence[str], margin: float = MARGIN
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """All paired tests, by cell and opponent, corrected for their number.
+    """Return all paired tests, by cell and opponent, corrected for their number.
 
     Returns:
         For each cell's key and "baseline" or "rival": the opponent's name, the difference with its interval, `p` and
@@ -228,7 +228,7 @@ def comparisons(
 
 
 def outcome_of(line: Mapping[str, Any], margin: float) -> str:
-    """What a test has shown: "ahead", "behind" (after correction), "not inferior", or "open".
+    """Return what a test has shown: "ahead", "behind" (after correction), "not inferior", or "open".
 
     Example:
         >>> outcome_of({"value": -0.002, "low": -0.008, "p_holm": 0.7}, margin=0.01)
@@ -240,7 +240,7 @@ def outcome_of(line: Mapping[str, Any], margin: float) -> str:
 
 
 def use_of(standing: CellResult) -> dict[str, Any]:
-    """Tokens and frames that a cell read, over videos; None where it read none."""
+    """Return the tokens and frames that a cell used, over videos; None if it used none."""
     by_video = {row["video_name"]: row for row in standing.all_rows() if row.get("visual_tokens")}
     if not by_video:
         return {"tokens": None, "most_tokens": None, "frames": None}
@@ -252,7 +252,7 @@ def use_of(standing: CellResult) -> dict[str, Any]:
 def costs_of(cell: Cell, lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Mean seconds a video by stage, and the peak memory of each stage.
 
-    What generating took is counted as if each question had been asked once, without rotations.
+    Generation time is counted as if each question had been asked once, without rotations.
     """
     mine = [line for line in lines if line["cell"] == cell.key]
     if not mine:
@@ -272,7 +272,7 @@ def costs_of(cell: Cell, lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def unanswered_of(standing: CellResult) -> tuple[dict[str, int], str]:
-    """How many rows were not answered, by status, and the reason given most often."""
+    """Count the unanswered rows by status, and find the most frequent reason."""
     missing = [row for row in standing.all_rows() if row["status"] != ANSWERED]
     reasons = Counter(row["reason"] for row in missing)
     why = max(reasons, key=lambda reason: (reasons[reason], reason)) if reasons else ""

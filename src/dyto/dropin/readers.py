@@ -88,7 +88,7 @@ def native_patches(adapter: VideoModel, call: Call) -> list[Visual]:
 
 
 def placed_patches(adapter: VideoModel, call: Call) -> list[Visual]:
-    """(I, P, p * p * 3) patches of images, or of the frames of all videos, with the place (x, y) of each, or -1."""
+    """Return (I, P, p * p * 3) patches of images, or of all videos' frames, and the place (x, y) of each, or -1."""
     visuals = []
     for kind, pixels in (("image", call.get("pixel_values")), ("video", call.get("pixel_values_videos"))):
         places = call.get(f"{kind}_position_ids")
@@ -114,7 +114,7 @@ def placed_patches(adapter: VideoModel, call: Call) -> list[Visual]:
 
 
 def _frames_of_each(call: Call, pixels: Tensor) -> list[int]:
-    """The frames of each video: transformers 5.17 has an axis for them, later ones say how many there are."""
+    """Return the frames of each video: transformers 5.17 has an axis for them, later versions their counts."""
     if pixels.ndim == 4:
         return [pixels.shape[1]] * len(pixels)
     if call.get("num_frames_per_video") is None:
@@ -123,7 +123,7 @@ def _frames_of_each(call: Call, pixels: Tensor) -> list[int]:
 
 
 def _put_together(patches: Tensor, places: Tensor) -> Tensor:
-    """(3, H, W) of (P, p * p * 3) patches, from the left to the right and from the top to the bottom."""
+    """Reassemble (3, H, W) from (P, p * p * 3) patches, left to right and top to bottom."""
     cols, rows = (int(most) + 1 for most in places.amax(0))
     side = math.isqrt(patches.shape[1] // 3)
     x = patches[: rows * cols].reshape(rows, cols, side, side, 3)

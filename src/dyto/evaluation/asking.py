@@ -65,7 +65,7 @@ class Asker:
             seconds: Dict to fill with the seconds of each stage.
 
         Raises:
-            ConfigError: This clip, and perhaps every clip, cannot meet a setting.
+            ConfigError: This clip, and optionally every clip, cannot meet a setting.
         """
         broken = [unanswered(self._benchmark, s, "bad_row", s.broken) for s in samples if s.broken]
         usable = [sample for sample in samples if not sample.broken]
@@ -154,6 +154,6 @@ class Asker:
 
 
 def rows_of_error(benchmark: Benchmark, samples: Sequence[Sample], err: Exception) -> list[Row]:
-    """The rows of samples that met an error."""
+    """Return the rows of samples that met an error."""
     why = status_of(err), reason_of(err)
     return [unanswered(benchmark, s, *(("bad_row", s.broken) if s.broken else why)) for s in samples]

@@ -91,7 +91,7 @@ class Loader:
         """Decode the sample's video; an error becomes the reason in its row.
 
         Raises:
-            ConfigError: This video, and perhaps every video, cannot meet a setting.
+            ConfigError: This video, and optionally every video, cannot meet a setting.
             DatasetError: The machine has no resources to read any video; this one is not at fault.
         """
         try:

@@ -33,7 +33,7 @@ class ByteLocks(Protocol):
 
 
 def byte_locks(file: int) -> ByteLocks:
-    """The locks of this operating system on an open file."""
+    """Return the functions that lock and unlock an open file on this operating system."""
     for kind in (PosixLocks, WindowsLocks):
         try:
             return kind(file)

@@ -79,7 +79,7 @@ def loaded_config(qa: VideoQA, prompt: str) -> dict[str, Any]:
 
 
 def machine_manifest(qa: VideoQA, model: str, max_new_tokens: int) -> dict[str, Any]:
-    """Options of the answers, versions and machine, as the process knows them that holds the model.
+    """Return the generation options, versions and machine, as known to the process that holds the model.
 
     Args:
         qa: Model and strategy.

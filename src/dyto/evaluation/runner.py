@@ -32,7 +32,7 @@ Group: TypeAlias = tuple[int, list[Sample]]
 
 
 def clips(questions: Questions, limit: int | None = None, shard: tuple[int, int] = (1, 1)) -> list[Group]:
-    """Clips with their samples; a clip's number is its place in the whole file.
+    """Return the clips with their samples; a clip's number is its place in the whole file.
 
     Args:
         questions: The question file.
@@ -113,7 +113,7 @@ def rows_of_clip(
         What was loaded, and one row for every sample.
 
     Raises:
-        ConfigError: A setting that this clip cannot meet, and perhaps none.
+        ConfigError: A setting that this clip cannot meet, and optionally none.
         DatasetError: The machine has no room to read any video.
     """
     with log.clip(samples[0].video) as seconds:

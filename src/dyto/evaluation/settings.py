@@ -229,18 +229,18 @@ class Settings:
         return subtitle_folder(self.spec, data_dir=self.data_dir)
 
     def finder(self) -> Loader:
-        """What finds videos, without a model."""
+        """Return the object that finds videos, without a model."""
         return Loader(self.spec, self.videos(), (1, 1), {})
 
     def about(self, qa: VideoQA) -> dict[str, dict[str, Any]]:
-        """What a worker knows once its model is loaded: parts of the configuration, and of the manifest."""
+        """Return what a worker knows once its model is loaded: parts of the configuration and the manifest."""
         return {
             "config": loaded_config(qa, self.template(qa).text),
             "manifest": machine_manifest(qa, self._model, self.max_new_tokens),
         }
 
     def token_cache(self, qa: VideoQA, loaded: Mapping[str, Any]) -> TokenCache | None:
-        """Where encoded videos are kept, if they are.
+        """Return the cache of encoded videos, if there is one.
 
         Args:
             qa: The model.

@@ -32,7 +32,7 @@ Progress = Callable[[int, int], None]
 
 
 def worker_devices(settings: Settings) -> list[str | None]:
-    """The device of every worker: all GPUs that are there, or as many processes as were asked for.
+    """Return the device of every worker: all GPUs, or as many processes as requested.
 
     Example:
         >>> from dyto.models.loading_options import Loading
@@ -119,27 +119,27 @@ class Run:
             driver.run(jobs)
 
     def journal(self) -> Journal:
-        """The rows as they are recorded."""
+        """Return the recorded rows."""
         return self._folders.journal()
 
     def keys(self) -> set[str]:
-        """The key of every row that there will be."""
+        """Return the key of every expected row."""
         return {sample.key for _, samples in self._clips for sample in samples}
 
     def payload(self, samples: Sequence[Sample]) -> Any:
-        """What a worker is told about a clip; None if nothing is to be asked about it."""
+        """Return what a worker needs to know about a clip; None if nothing is to be asked about it."""
         return [sample for sample in samples if is_open(self._journal, self._loader, sample)] or None
 
     def config(self, about: Mapping[str, Any]) -> dict[str, Any]:
-        """What decides the rows, with what a worker says of its model."""
+        """Return what determines the rows, including what a worker reports about its model."""
         return self._settings.config(self._questions) | about["config"]
 
     def poisoned(self, job: Job, why: str) -> list[Row]:
-        """The rows of a clip that killed its workers."""
+        """Return the rows of a clip that killed its workers."""
         return [unanswered(self._settings.spec, sample, "failed", why) for sample in job.payload]
 
     def failed(self, job: Job, error: Exception) -> list[Row]:
-        """The rows of a clip that met an error."""
+        """Return the rows of a clip that met an error."""
         return rows_of_error(self._settings.spec, job.payload, error)
 
     def beside(self, lines: Mapping[str, Sequence[Row]]) -> None:
@@ -150,7 +150,7 @@ class Run:
         return [Job(number, self._size(samples), about) for number, samples, about in told if about is not None]
 
     def _size(self, samples: Sequence[Sample]) -> float:
-        """What a job is expected to cost, in bytes of video: nothing where there is no video."""
+        """Return the expected cost of a job, in bytes of video; 0 without a video."""
         clip = self._loader.find(samples[0])
         try:
             return float(clip.path.stat().st_size + QUESTION_BYTES * len(samples)) if clip else 0.0
@@ -195,7 +195,7 @@ class Run:
         return list(answered(self._journal, self.keys()))
 
     def _refused(self, job: Job, error: Exception) -> list[Row]:
-        """The rows of a clip that could not be asked about with these settings.
+        """Return the rows of a clip that cannot be asked about with these settings.
 
         So far nothing could meet them: then that is said now, and not after days.
         """
@@ -205,7 +205,7 @@ class Run:
 
 
 def executor_of(settings: Settings, make: MakeWork, *, alone: bool = False) -> Executor:
-    """Who does the work; `alone` where there is none, but to see whether the model is still the same."""
+    """Return who does the work; `alone` if nothing is left, to check that the model is unchanged."""
     if settings.ray is not None and not alone:
         from dyto.scaling.ray_cluster import RayWorkers
 

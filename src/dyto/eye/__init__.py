@@ -1,4 +1,4 @@
-"""A small eye that was trained on photographs: it sees frames without any model being downloaded."""
+"""A small eye trained on photographs, which encodes frames without a download at run time."""
 
 from dyto.eye.base import Eye as Eye
 from dyto.eye.weights import load_eye as load_eye

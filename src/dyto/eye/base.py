@@ -1,4 +1,4 @@
-"""What an eye is: something that turns pictures into features by which frames can be compared."""
+"""The protocol of an eye, which turns pictures into features for comparing frames."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 
 
 class Eye(Protocol):
-    """Sees pictures. Any object of this shape can choose frames for a model, see `dyto.models.eyes.seen_by`.
+    """An encoder of pictures. Any object that follows this protocol can choose frames, see `dyto.models.eyes.seen_by`.
 
     Attributes:
-        name: What it is called.
-        image_size: Height and width of the pictures that it takes, pixels.
-        grid: Rows and columns of the patches that it tells apart.
+        name: Its name.
+        image_size: Height and width of its input, in pixels.
+        grid: Rows and columns of its patches.
         width: Numbers that describe a patch, D.
     """
 
@@ -29,7 +29,7 @@ class Eye(Protocol):
         """Describe the patches of pictures.
 
         Args:
-            pictures: uint8 (H, W, 3) pictures of any size.
+            pictures: Pictures of any size, (H, W, 3) uint8.
 
         Returns:
             (B, N, D) float32, the patches in raster order.
@@ -40,7 +40,7 @@ class Eye(Protocol):
         """Describe each picture as a whole.
 
         Args:
-            pictures: uint8 (H, W, 3) pictures of any size.
+            pictures: Pictures of any size, (H, W, 3) uint8.
 
         Returns:
             (B, D) float32: the mean over the patches.

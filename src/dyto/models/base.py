@@ -101,7 +101,7 @@ class VideoModel(Generates):
         return copied
 
     def account(self, tokens: VisualTokens, question: str, choices: Sequence[str] | None) -> Mapping[str, Any]:
-        """What a model knows of an answer beyond its text, for a family that knows more.
+        """Return what a model knows about an answer beyond its text, for a family that knows more.
 
         Args:
             tokens: The video.

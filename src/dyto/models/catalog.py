@@ -45,14 +45,14 @@ CATALOG: dict[str, ModelEntry] = {
 
 
 def real_models_hint() -> str:
-    """One line that names models for real videos, with size and licence, small ones first."""
+    """Name models for real videos in one line, with size and licence, small ones first."""
     named = ("smolvlm2-500m", "qwen3-vl-2b", "qwen3-vl-8b", "llava-next-vicuna-7b")
     real = [f"{name} ({CATALOG[name].size:.0f} GB, {CATALOG[name].licence})" for name in named]
     return "for real videos pass --model " + ", ".join(real)
 
 
 def smallest_real_model() -> str:
-    """The smallest model of the catalogue that answers freely about real videos, with its size and licence."""
+    """Return the smallest model that answers freely about real videos, with its size and licence."""
     name, entry = min(
         ((name, entry) for name, entry in CATALOG.items() if entry.source), key=lambda pair: (pair[1].size, pair[0])
     )

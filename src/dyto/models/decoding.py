@@ -154,7 +154,7 @@ def without_options(model: StockModel) -> Any:
 
 
 def taking_embeds(prepare: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, saying in its signature that it takes embeddings, which stock `generate` looks for there.
+    """Declare in a function's signature that it takes embeddings, which stock `generate` looks for.
 
     Some families name there only what they add, and hand on all else.
 

@@ -18,7 +18,7 @@ EXPECTED = "cpu, cuda, cuda:N, xpu, xpu:N, mps or auto"
 
 
 def is_there(kind: str) -> bool:
-    """Whether torch can use a device of a kind of `ACCELERATORS` on this machine.
+    """Return whether torch can use a device of a kind of `ACCELERATORS` on this machine.
 
     Example:
         >>> is_there("cuda") in (True, False)
@@ -29,23 +29,23 @@ def is_there(kind: str) -> bool:
 
 
 def count(kind: str) -> int:
-    """How many devices of a kind of `ACCELERATORS` torch can use on this machine."""
+    """Count the devices of a kind of `ACCELERATORS` that torch can use on this machine."""
     return int(is_there(kind) if kind == "mps" else getattr(torch, kind).device_count())
 
 
 def best_kind() -> str:
-    """The kind of device that is taken where none is named: the first accelerator that is there, or "cpu"."""
+    """Return the default kind of device: the first available accelerator, or "cpu"."""
     return next((kind for kind in ACCELERATORS if is_there(kind)), "cpu")
 
 
 def numbered_devices() -> list[str]:
-    """The names of all cards of the first kind that has any, ["cuda:0", ...]; none without a card."""
+    """Return the names of all cards of the first available kind, ["cuda:0", ...]; empty without a card."""
     kind = next((kind for kind in ("cuda", "xpu") if count(kind)), "cpu")
     return [f"{kind}:{number}" for number in range(0 if kind == "cpu" else count(kind))]
 
 
 def find_device(device: str | None) -> torch.device:
-    """The device of a name; the best there is for None or "auto".
+    """Return the device with a name; the best available one for None or "auto".
 
     Args:
         device: "auto", "cpu", "cuda", "cuda:N", "xpu", "xpu:N" or "mps".
@@ -75,7 +75,7 @@ def find_device(device: str | None) -> torch.device:
 
 
 def half_of(kind: str) -> torch.dtype:
-    """The 16 bit numbers that a kind of device computes with: bfloat16, or float16 where it lacks them."""
+    """Return the 16 bit dtype of a kind of device: bfloat16, or float16 if it lacks bfloat16."""
     has_bfloat16: dict[str, Callable[[], Any]] = {
         "cuda": lambda: torch.cuda.is_bf16_supported(),
         "xpu": lambda: torch.xpu.is_bf16_supported(),
@@ -85,7 +85,7 @@ def half_of(kind: str) -> torch.dtype:
 
 
 def memory_of(device: torch.device) -> int | None:
-    """All bytes of memory of a device, used or not, with what this machine may swap; None where that cannot be told."""
+    """Return the total bytes of memory of a device, including swap on a CPU; None if unknown."""
     if device.type in ("cuda", "xpu"):
         return int(getattr(torch, device.type).get_device_properties(device).total_memory)
     if device.type == "mps":

@@ -31,7 +31,7 @@ def find_eye(name: str) -> Eye:
 
 
 def seen_by(model: VideoModel, eye: Eye) -> VideoModel:
-    """A model whose frames are compared, and so chosen, by an eye; what it reads of them are its own patches.
+    """Wrap a model so that an eye chooses its frames; the model still reads its own patches.
 
     Args:
         model: Any model.

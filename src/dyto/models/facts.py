@@ -44,7 +44,7 @@ class Facts:
     stated: int = 0
 
     def memory(self, bits: int) -> float:
-        """GB that it needs with the published budget.
+        """Return the GB that the model needs with the published budget.
 
         Args:
             bits: Of a number: 32, or 16.
@@ -150,7 +150,7 @@ SIZES = (1.2, 3.0, 6.0, 10.0, 20.0, 40.0)
 
 
 def first_to_try(name: str, size: float) -> tuple[int, float, float]:
-    """The key by which models are listed: small ones first, and of about the same size the newest.
+    """Return the sort key for lists of models: small ones first, then the newest of similar size.
 
     Args:
         name: A short name.

@@ -153,7 +153,7 @@ class Generates(LanguageSide):
         return logits[0]
 
     def company(self, prefix: Prefix, length: int) -> Hashable:
-        """What a question of some length has in common with those that may be answered in one batch with it."""
+        """Return a key that is equal for questions that can be answered in one batch."""
         return prefix.company(length)
 
     def batch_size(self, prefix: Prefix) -> int:
@@ -162,6 +162,6 @@ class Generates(LanguageSide):
 
 
 def _stacked(questions: Sequence[Tensor]) -> Tensor:
-    """(Q, S) ids of questions, the shorter ones padded on the left; what stands there is masked."""
+    """Stack the ids of questions, (Q, S), with shorter ones padded on the left and the padding masked."""
     longest = max(map(len, questions))
     return torch.stack([torch.nn.functional.pad(ids, (longest - len(ids), 0)) for ids in questions])

@@ -146,7 +146,7 @@ class StockVision(OnTrial):
         return positions[self.way.first_axis :]
 
     def company(self, prefix: Prefix, length: int) -> Hashable:
-        """Rows of equal length alone: nobody knows what padding does in this family."""
+        """Allow only rows of equal length in a batch, because padding is untested in this family."""
         return len(prefix), length, super().company(prefix, length)
 
     def beside(self, ids: Tensor) -> dict[str, Tensor]:

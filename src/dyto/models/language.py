@@ -94,11 +94,11 @@ class LanguageSide(ABC):
         return None, sum(map(len, runs))
 
     def axes(self, positions: Tensor) -> Tensor:
-        """(4, B, n) places, then time, height and width, as the stock model takes them."""
+        """Return (4, B, n) places: index, time, height and width, as the stock model takes them."""
         return positions
 
     def beside(self, ids: Tensor) -> dict[str, Tensor]:
-        """What the stock model is told beside embeddings: by (B, n) ids of the text, -1 where a visual token stands."""
+        """Return further inputs of the stock model for (B, n) text ids, which are -1 at visual tokens."""
         return {}
 
     def read_prompt(self, embeds: Tensor, cache: DynamicCache, layout: Layout, positions: Tensor | None) -> Tensor:

@@ -69,7 +69,7 @@ def runs_of(keyframe: IntArray) -> Iterator[tuple[slice, int]]:
 
 
 def clock(seconds: float) -> str:
-    """A time in minutes and seconds, rounded down.
+    """Format a time in minutes and seconds, rounded down.
 
     Example:
         >>> clock(75.9), clock(6000)

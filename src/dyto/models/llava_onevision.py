@@ -63,7 +63,7 @@ class LlavaOnevision(LlavaTower):
         return rows, cols
 
     def _stated(self, key: str, known: tuple[str, ...]) -> str:
-        """What the config says; the first that is known where it says nothing."""
+        """Return what the config says; the first known value if it says nothing."""
         found = getattr(self.model.config, key, known[0])
         if found not in known:
             raise ModelError(
@@ -79,7 +79,7 @@ class LlavaOnevision(LlavaTower):
         return square if self._stride == 1 else self._pooling(square, self._stride)
 
     def _pool(self, patches: Tensor) -> Tensor:
-        """(B, P, D) patches in raster order to (B, N, D)."""
+        """Pool (B, P, D) patches in raster order to (B, N, D)."""
         square = patches.transpose(1, 2).reshape(len(patches), -1, self._side, self._side)  # (B, D, rows, cols)
         return self._pooled(square).flatten(2).transpose(1, 2)
 
@@ -114,7 +114,7 @@ class LlavaOnevision(LlavaTower):
         return replace(layout, embeds=embeds, visual=visual, advance=len(order))
 
     def _line_ends(self, video: VisualTokens) -> IntArray:
-        """Positions of the tokens that a newline follows, (E,); none where it stands elsewhere."""
+        """Return the positions (E,) of the tokens that a newline follows; empty if newlines are elsewhere."""
         ends: list[int] = []
         if self._newline in ("grid", "frame"):
             row = self._rows(video)
@@ -126,7 +126,7 @@ class LlavaOnevision(LlavaTower):
         return np.array(ends, np.int64)
 
     def _rows(self, video: VisualTokens) -> IntArray:
-        """(L,) rows of tokens in their frames; all 0 where they do not say where they come from."""
+        """Return the (L,) rows of tokens in their frames; all 0 for tokens without an origin."""
         try:
             return np.asarray(video.patch // video.grid[1], np.int64)
         except ValueError:

@@ -105,7 +105,7 @@ def load_model(
 
 
 def usual_model(name: str | None) -> str:
-    """The model that `dyto ask` takes: the one that is named, or the environment's, or the bundled one that fits best.
+    """Return the model for `dyto ask`: the named one, the environment's, or the best bundled one.
 
     Args:
         name: What was given; None for nothing.
@@ -186,7 +186,7 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
 
 
 def _row(model_type: Any) -> Family | None:
-    """The row of a model type in the table, or one made for it; None where nothing will do."""
+    """Return the table's row for a model type, or a new one; None if no class fits."""
     if not isinstance(model_type, str):
         return None
     return FAMILIES.get(model_type) or family_of(model_type)

@@ -59,7 +59,7 @@ say see seen something sure that the them then there they thing things this to w
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """A tokenizer of whole words, each with the blank before it, and of bytes for all else: any text comes back.
+    """Build a tokenizer of whole words, with and without a leading space, and of bytes for everything else.
 
     Example:
         >>> tokenizer = build_tokenizer()
@@ -114,7 +114,7 @@ class NounsNet(nn.Module):
         return self.eye.classifier.weight.dtype
 
     def get_input_embeddings(self) -> nn.Embedding:
-        """(V, 1280) of nothing but zeros: words are read by the grammar."""
+        """Return the (V, 1280) embeddings, all zeros: the grammar reads the words."""
         return self._words
 
 
@@ -159,7 +159,7 @@ class NounsModel(FrameTower):
 
     @torch.inference_mode()
     def embed_text(self, text: str) -> Tensor:
-        """(n, 1280) what the classifier looks for in a patch, for each thing that a text names, or for all it knows."""
+        """Return (n, 1280) classifier weights for each thing that a text names, or for all things."""
         weight = self._net.eye.classifier.weight
         found = [weight[sorted(concept.classes)].mean(0) for concept in nouns().concepts(text)]
         return torch.stack(found or [weight.mean(0)])
@@ -189,7 +189,7 @@ class NounsModel(FrameTower):
         return NounsPrefix(places, DynamicCache(), scaled, None, self.timeline(video))
 
     def timeline(self, video: VisualTokens | Tensor) -> Timeline:
-        """What the classifier makes of the patches of each key frame that are left."""
+        """Classify the remaining patches of each key frame."""
         if not isinstance(video, VisualTokens):
             nothing = np.zeros(0)
             return Timeline.of(np.zeros((0, WIDTH)), np.zeros((0, 1000)), nothing)
@@ -234,13 +234,13 @@ class NounsModel(FrameTower):
         return reply(_read(prefix), understand(question))
 
     def _parts(self, after: Tensor) -> tuple[str, str]:
-        """The question in a prompt, and what follows it."""
+        """Split a prompt into the question and what follows it."""
         question, _, answer = str(self.tokenizer.decode(after.tolist())).partition(ANSWER)
         return question.strip(), answer.strip()
 
     @torch.inference_mode()
     def logits(self, prefix: Prefix, after: Tensor) -> Tensor:
-        """As if every token of the answer were as likely as what the answer says; see `VideoModel.logits`."""
+        """Give every token of the answer the likelihood of what it states; see `VideoModel.logits`."""
         question, answer = self._parts(after)
         chance = min(max(likelihood(_read(prefix), understand(question), answer), 1e-6), 1 - 1e-6)
         size = len(self.tokenizer.get_vocab())
@@ -273,7 +273,7 @@ def load_nouns(placement: Placement, factor: float) -> NounsModel:
 
     Raises:
         MissingExtraError: The extra `see` is not installed.
-        ModelError: The file of weights is not the one that is known.
+        ModelError: The file of weights is not the known one.
         ConfigError: An option that this model does not have.
     """
     for given, what in (

@@ -79,7 +79,7 @@ def download(source: str, revision: str | None) -> str:
 
 
 def stock_config(folder: str, config: Mapping[str, Any]) -> LlavaNextConfig | LlavaOnevisionConfig:
-    """The stock config of a checkpoint in the original layout.
+    """Return the stock config of a checkpoint in the original layout.
 
     Args:
         folder: The checkpoint.
@@ -126,7 +126,7 @@ def stock_config(folder: str, config: Mapping[str, Any]) -> LlavaNextConfig | Ll
 
 
 def _video_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """How a video is written by a checkpoint with a SigLIP tower, as `LlavaOnevision` reads it."""
+    """Return how a checkpoint with a SigLIP tower writes a video, for `LlavaOnevision`."""
     newline = config.get("mm_newline_position") or "one_token"
     merge = str(config.get("mm_patch_merge_type") or "flat")
     if not merge.startswith("spatial") or (newline == "one_token" and "unpad" not in merge):

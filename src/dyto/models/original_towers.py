@@ -29,7 +29,7 @@ pixels a side, and six pixels that belong to none: the weights alone would say 3
 
 
 def vision_config(folder: Path, config: Mapping[str, Any]) -> CLIPVisionConfig | SiglipVisionConfig:
-    """The stock config of the tower.
+    """Return the stock config of the tower.
 
     Args:
         folder: The checkpoint.
@@ -84,7 +84,7 @@ def _heads(hidden: int, has_cls: bool) -> int:
 
 
 def _said(tower: Path) -> Mapping[str, Any]:
-    """What a tower in a local folder says of itself, which is more than its weights do."""
+    """Read the config of a tower in a local folder, which says more than its weights do."""
     if not (tower / "config.json").is_file():
         return {}
     said = checked_claims(str(tower), parse_json(str(tower), tower / "config.json"))
@@ -93,7 +93,7 @@ def _said(tower: Path) -> Mapping[str, Any]:
 
 
 def _side(folder: Path, name: str, said: Mapping[str, Any], patches: int, patch: int) -> int:
-    """Pixels of a side: as the tower says or is called, where its patches agree, otherwise those of its patches."""
+    """Return the side in pixels: from the tower's config or name if it fits the patches, else from these."""
     rows = round(patches**0.5)
     if rows * rows != patches:
         raise ModelError(
@@ -107,7 +107,7 @@ def _side(folder: Path, name: str, said: Mapping[str, Any], patches: int, patch:
 
 
 def _shapes(folder: Path) -> dict[str, list[int]]:
-    """Shapes of the tower's weights, read from the headers of the files."""
+    """Read the shapes of the tower's weights from the headers of the files."""
     shapes: dict[str, list[int]] = {}
     files = sorted(folder.glob("*.safetensors"))
     if not files:

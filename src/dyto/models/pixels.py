@@ -97,7 +97,7 @@ class LargestWithin:
     most: int
 
     def __call__(self, height: int, width: int) -> tuple[int, int]:
-        """The (height, width) for a frame of this height and width."""
+        """Return the (height, width) to use for a frame of this height and width."""
         rows, cols = height // self.side, width // self.side
         if (rows * self.side, cols * self.side) == (height, width) and self.most <= 2 * rows * cols <= 2 * self.most:
             return height, width

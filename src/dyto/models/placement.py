@@ -75,7 +75,7 @@ class Placement:
         return placement
 
     def pick_dtype(self, parameters: int) -> torch.dtype:
-        """float32 for a small model on a CPU, otherwise bfloat16, or float16 where a device lacks it.
+        """Choose float32 for a small model on a CPU, otherwise bfloat16, or float16 if a device lacks it.
 
         What is computed from 8 bit weights of bitsandbytes is float16, the one dtype that it does not convert.
         """

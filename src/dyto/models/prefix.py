@@ -37,7 +37,7 @@ class Prefix:
         return bytes_of(self.cache)
 
     def company(self, length: int) -> Hashable:
-        """What a question behind this prefix has in common with those that may be answered in one batch with it.
+        """Return a key that is equal for questions that can be answered in one batch after this prefix.
 
         Args:
             length: Tokens of the question. Padding between prefix and question would be seen by a sliding window and

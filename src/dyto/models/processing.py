@@ -31,7 +31,7 @@ MOST_SIDE = 8192
 
 
 def load_processor(name: str, source: str, revision: str | None, model_type: str) -> PictureProcessor:
-    """The image processor of a checkpoint, of a stock class that needs PIL alone where there is one.
+    """Load the image processor of a checkpoint, if possible of a stock class that needs only PIL.
 
     Args:
         name: The model, for errors.
@@ -86,7 +86,7 @@ def _check_size(name: str, settings: Mapping[str, Any]) -> None:
 
 
 def accepted(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of some named values that a function names among its arguments.
+    """Keep those of some named values that a function takes as arguments.
 
     Example:
         >>> accepted(lambda a, b=1, **rest: a, {"a": 1, "c": 2})

@@ -23,11 +23,11 @@ LEAST_SHARE = 0.5
 
 
 def quantizer(name: str, device: torch.device) -> str:
-    """The package that keeps weights in fewer bits: bitsandbytes, or on a CPU torchao for 8 bit where it is installed.
+    """Choose the quantizing package: bitsandbytes, or on a CPU torchao for 8 bit if it is installed.
 
     Args:
         name: "8bit" or "4bit".
-        device: Where the model runs.
+        device: Device of the model.
 
     Raises:
         ConfigError: Another name.
@@ -44,11 +44,11 @@ def quantizer(name: str, device: torch.device) -> str:
 
 
 def quantization_config(name: str, device: torch.device, dtype: torch.dtype, model: StockModel) -> Any:
-    """What `from_pretrained` is told.
+    """Return the quantization config for `from_pretrained`.
 
     Args:
         name: "8bit" or "4bit".
-        device: Where the model runs.
+        device: Device of the model.
         dtype: In which it computes.
         model: Of the same shape; on the meta device.
     """

@@ -76,7 +76,7 @@ class SmolVLM(FrameTower):
         return [intro + texts[0], *(MARK + text for text in texts[1:]), MARK]
 
     def _time(self, at: float) -> str:
-        """Minutes and seconds in the family's own words; in others', what these ask for."""
+        """Write minutes and seconds in the family's own words; for another time text, in its format."""
         return self.time_text.format(seconds=clock(at) if self.time_text == self.own_time_text else at)
 
 

@@ -26,7 +26,7 @@ Held: TypeAlias = "dict[tuple[str, int | None], Tensor]"
 
 
 def tensors_of(layer: Any) -> Held:
-    """All that a layer of a cache holds, by the attribute and, where that is a dict, the key in it."""
+    """Yield all tensors in a layer of a cache, by attribute and, for a dict, by its key."""
     return {
         (name, key): part
         for name, value in vars(layer).items()
@@ -36,7 +36,7 @@ def tensors_of(layer: Any) -> Held:
 
 
 def bytes_of(cache: DynamicCache) -> int:
-    """The size of all that a cache holds.
+    """Return the size in bytes of everything in a cache.
 
     Example:
         >>> cache = DynamicCache()
@@ -48,7 +48,7 @@ def bytes_of(cache: DynamicCache) -> int:
 
 
 def ignores_padding(cache: DynamicCache) -> bool:
-    """Whether places that are masked change nothing, wherever they stand.
+    """Return whether masked places change nothing, wherever they are.
 
     In a window they take the place of others, and a recurrence forgets as it passes them.
     """
@@ -56,12 +56,12 @@ def ignores_padding(cache: DynamicCache) -> bool:
 
 
 def can_stand_together(cache: DynamicCache) -> bool:
-    """Whether it is known how rows of a cache are put side by side; those of a kind unknown are read one by one."""
+    """Return whether rows of a cache can be joined; rows of an unknown kind are read one by one."""
     return all(name in KNOWN for layer in cache.layers for name, _ in tensors_of(layer))
 
 
 def side_by_side(caches: Sequence[DynamicCache]) -> DynamicCache:
-    """A copy of caches of one row each as one of Q rows; the originals stay as they are.
+    """Copy caches of one row each into one of Q rows; the originals stay unchanged.
 
     Keys and values of shorter texts are padded on the left. States have no length, and are copied: nothing can be taken
     back out of a recurrence, so a question must never be read into a state that another one needs.
@@ -87,6 +87,6 @@ def side_by_side(caches: Sequence[DynamicCache]) -> DynamicCache:
 
 
 def _rows(caches: Sequence[DynamicCache], number: int, name: str, key: int | None) -> Iterator[Tensor]:
-    """What each cache holds in one place of one layer."""
+    """Return the tensors of all caches in one place of one layer."""
     for cache in caches:
         yield tensors_of(cache.layers[number])[name, key]

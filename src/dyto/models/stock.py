@@ -23,7 +23,7 @@ class StockModel(Protocol):
         """Run the model; its output has `logits`."""
 
     def forward(self, **call: Any) -> Any:
-        """What a call runs."""
+        """Run the model."""
 
     def generate(self, **call: Any) -> Any:
         """Generate an answer."""

@@ -44,7 +44,7 @@ GRIDS = ("image_grid_thw", "image_grid_hw", "spatial_shapes", "target_sizes", "i
 
 
 def family_of(model_type: str) -> Family | None:
-    """A row of the table for a model type that is not in it; None where transformers has no class that will do."""
+    """Make a table row for a model type without one; None if transformers has no suitable class."""
     names = {**MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES, **MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES}
     named = names.get(model_type)
     stock = named if isinstance(named, str) or named is None else named[0]
@@ -58,7 +58,7 @@ def family_of(model_type: str) -> Family | None:
 
 
 def holder_of(name: str, model: StockModel) -> Any:
-    """The part of a stock model that makes tokens of pictures and knows their placeholders.
+    """Return the part of a stock model that makes tokens of pictures and knows their placeholders.
 
     Raises:
         ModelError: None does.
@@ -73,7 +73,7 @@ def holder_of(name: str, model: StockModel) -> Any:
 
 
 def marks_of(config: Any, tokenizer: Tokenizer) -> tuple[str, str]:
-    """The marks before and behind a picture, as the config, the tokenizer or its vocabulary has them; "" for none."""
+    """Find the marks around a picture in the config, the tokenizer or its vocabulary; "" for none."""
     for pair in MARKS:
         ids = [
             next((own for end in ENDS if (own := getattr(config, f"{name}_{end}", None)) is not None), None)
@@ -103,7 +103,7 @@ def patches_of(made: dict[str, Any]) -> tuple[str, tuple[int, int]]:
 
 
 def grid_of(made: dict[str, Any], count: int) -> tuple[int, int]:
-    """Rows and columns of a picture's tokens: those of its patches, so many times smaller; else a square, or one row.
+    """Return the grid of a picture's tokens: that of its patches, reduced; else a square, or one row.
 
     Example:
         >>> import torch

@@ -50,8 +50,8 @@ def check_growth(source: str, tokenizer: Tokenizer) -> None:
         growth = 1.0 if part is None else _growth(json.loads(part.__getstate__()))
         if growth > MOST_GROWTH:
             raise ModelError(
-                f"tokenizer.json of model {source} has a {name} that can make a text {growth:.3g} times as long, expected "
-                f"{MOST_GROWTH} times at most: do not use this checkpoint"
+                f"tokenizer.json of model {source} has a {name} that can make a text {growth:.3g} times as long, "
+                f"expected {MOST_GROWTH} times at most: do not use this checkpoint"
             )
 
 

@@ -83,11 +83,11 @@ class OnTrial(VideoModel):
 
     @abstractmethod
     def pixels(self, pictures: Pictures) -> dict[str, Any]:
-        """What the image processor makes of pictures, on the device of the tower."""
+        """Run the image processor on pictures, on the device of the tower."""
 
     @abstractmethod
     def tokens_of(self, made: dict[str, Any], count: int) -> Tensor:
-        """(B, N, D) tokens that the stock class makes of the pixels of B pictures."""
+        """Return the (B, N, D) tokens that the stock class makes of the pixels of B pictures."""
 
 
 @torch.inference_mode()
@@ -147,7 +147,7 @@ def _unread(model: OnTrial, kind: str, err: Exception | None) -> ModelError:
 
 
 def _stock(model: OnTrial, pictures: list[np.ndarray], before: Tensor, after: Tensor) -> Tensor:
-    """(S, V) logits of the stock model, given ids with placeholders and pixels."""
+    """Return the (S, V) logits of the stock model, for ids with placeholders and pixels."""
     made = model.pixels(pictures)
     count = model.tokens_of(made, len(pictures)).shape[1]
     texts = [model._ids_of(text) for text in model.frame_texts(np.zeros(len(pictures)))]
@@ -160,7 +160,7 @@ def _stock(model: OnTrial, pictures: list[np.ndarray], before: Tensor, after: Te
 
 
 def _whole(model: OnTrial, pictures: list[np.ndarray]) -> VisualTokens:
-    """All tokens of pictures."""
+    """Return all tokens of pictures."""
     from dyto.strategies.uniform import whole_frames
 
     features = model.encode(pictures)
@@ -168,7 +168,7 @@ def _whole(model: OnTrial, pictures: list[np.ndarray]) -> VisualTokens:
 
 
 def _ways(model: OnTrial) -> Iterator[Way]:
-    """The ways in which a stock model may take visual tokens, the usual ones first."""
+    """Yield the ways in which a stock model may take visual tokens, the usual ones first."""
     named = inspect.signature(model.model.forward).parameters
     per_layer = "per_layer_inputs" in named and hasattr(model.language_model(), "get_per_layer_inputs")
     axes = (0, 1) if model.has_axes else (0,)

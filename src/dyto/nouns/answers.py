@@ -80,7 +80,7 @@ def _unseen(about: str) -> Reply:
 
 
 def _what(timeline: Timeline, question: Question) -> Reply:
-    """What is shown, at all or at some moment, and of some kind or of any."""
+    """Say what is shown, at all or at some moment, and of one kind or any."""
     beside = {"before": 1, "after": 1, "between": 2}.get(question.place, 0)
     if len(question.concepts) < beside:
         reason = f"what it is to come {question.place} is not among the nouns that I know"
@@ -113,13 +113,13 @@ def _looked(timeline: Timeline) -> str:
 
 
 def _whole(timeline: Timeline, within: Concept | None) -> Sighting:
-    """The video as a whole, for a guess."""
+    """Return the video as a whole, for a guess."""
     verdict = Verdict.of(timeline.shares.mean(0), 0.0, within)
     return Sighting(verdict, float(timeline.seconds[0]), float(timeline.seconds[-1]), len(timeline))
 
 
 def _any_of(concepts: Sequence[Concept]) -> Concept | None:
-    """One concept for several; None for none."""
+    """Join several concepts into one; None for none."""
     if not concepts:
         return None
     return Concept(" or ".join(one.word for one in concepts), frozenset().union(*(one.classes for one in concepts)))
@@ -142,7 +142,7 @@ def _told(seen: Sequence[Sighting]) -> Reply:
 
 
 def _beside(timeline: Timeline, place: str, seen: Sequence[Sighting], beside: Sequence[Concept]) -> Reply:
-    """What comes before or after something, or between two things."""
+    """Say what comes before or after something, or between two things."""
     spans = [_found(timeline, concept) for concept in beside]
     for concept, span in zip(beside, spans, strict=True):
         if span is None:
@@ -162,7 +162,7 @@ def _beside(timeline: Timeline, place: str, seen: Sequence[Sighting], beside: Se
 
 
 def _missed(timeline: Timeline, concept: Concept) -> Reply:
-    """What is said where a question is about something that was not seen."""
+    """Answer a question about something that was not seen."""
     reason = f"{with_article(concept.word)} was not seen clearly"
     return Reply(f"{NOT_SURE}: {reason}", _most(timeline, concept), reason=reason)
 
@@ -172,14 +172,14 @@ def _most(timeline: Timeline, concept: Concept) -> float:
 
 
 def _found(timeline: Timeline, concept: Concept) -> Sighting | None:
-    """Where a concept is seen best; None where it is not."""
+    """Find the scene that shows a concept best; None if no scene does."""
     shares = timeline.share_of(concept)
     scene = int(shares.argmax())
     return timeline.span(scene) if shares[scene] >= (YES if timeline.is_clear(scene) else SEEN) else None
 
 
 def _where(timeline: Timeline, concept: Concept) -> list[Sighting]:
-    """All scenes in which a concept is seen, or, where none is clear, about as well as in the best of them.
+    """Return all scenes with a concept; if none is clear, those about as likely as the best one.
 
     Those that follow one another are one.
     """
@@ -196,7 +196,7 @@ def _where(timeline: Timeline, concept: Concept) -> list[Sighting]:
 
 
 def _unknown(question: Question) -> Reply | None:
-    """What is said where a question names nothing that the eye can know."""
+    """Answer a question that names nothing the eye can know."""
     concept = _any_of(question.concepts)
     if concept is None:
         reason = "it asks for nothing that is among the nouns that I know"
@@ -226,7 +226,7 @@ def _is_there(timeline: Timeline, question: Question) -> Reply:
 
 
 def _is_at_the_end(timeline: Timeline, question: Question) -> Reply:
-    """Whether something is what is seen first, or last, at all or of its kind."""
+    """Say whether something is seen first, or last, at all or of its kind."""
     concept, kind = question.concepts[0], _any_of(question.concepts[1:])
     sure = named(timeline.sightings(kind))
     if not sure:
@@ -238,7 +238,7 @@ def _is_at_the_end(timeline: Timeline, question: Question) -> Reply:
 
 
 def _either(timeline: Timeline, question: Question) -> Reply:
-    """This or that: the likelier, where it is seen clearly and the other is not."""
+    """Choose between two things: the likelier one, if only that one is seen clearly."""
     shares = [_most(timeline, one) for one in question.concepts]
     best = int(np.argmax(shares))
     rest = max(share for number, share in enumerate(shares) if number != best)
@@ -285,7 +285,7 @@ def _order(timeline: Timeline, question: Question) -> Reply:
 
 
 def _choose(timeline: Timeline, question: Question) -> Reply:
-    """Which option is it: by the share of what it names, at the moment that the question is about."""
+    """Choose an option by the share of what it names, at the moment that the question is about."""
     if question.form == "unseen":
         return _unseen(question.about)
     concepts = [_any_of([c for c in nouns().concepts(text) if c.classes - nouns().people]) for text in question.options]
@@ -305,7 +305,7 @@ def _choose(timeline: Timeline, question: Question) -> Reply:
 
 
 def _score(timeline: Timeline, question: Question, concept: Concept, options: Sequence[Concept | None]) -> float:
-    """How much speaks for an option."""
+    """Return how much speaks for an option."""
     shares = timeline.share_of(concept)
     scenes = range(len(shares))
     if question.place in ("first", "last"):
@@ -325,7 +325,7 @@ def _score(timeline: Timeline, question: Question, concept: Concept, options: Se
 
 
 def _by_words(answer: Reply, options: Sequence[str]) -> Reply:
-    """An option of yes or no, or a number, that an open answer begins with."""
+    """Find an option of yes or no, or a number, with which an open answer begins."""
     said = answer.text.split(":")[0].split(",")[0].casefold()
     for index, option in enumerate(options):
         if said == option.strip(" .").casefold():

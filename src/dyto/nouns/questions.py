@@ -114,7 +114,7 @@ class Question:
 
 
 def split_options(text: str) -> tuple[str, tuple[str, ...]]:
-    """A question and its options, where it has some: "(A) ..." on lines of their own, or one after another.
+    """Split a question and its options, if any: "(A) ..." on lines of their own, or one after another.
 
     Example:
         >>> split_options("What is it?\\n(A) a dog\\n(B) a cat"), split_options("What? (A) one (B) two")

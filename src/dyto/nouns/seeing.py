@@ -143,7 +143,7 @@ class Timeline:
         return [np.flatnonzero(self.scenes == scene) for scene in range(int(self.scenes.max(initial=-1)) + 1)]
 
     def sightings(self, within: Concept | None = None) -> list[Sighting]:
-        """What is seen, scene by scene; scenes in a row of which the same is said are one.
+        """Return what is seen, scene by scene; consecutive scenes with the same verdict are joined.
 
         Args:
             within: Only what this covers may be said.
@@ -158,22 +158,22 @@ class Timeline:
         return [Sighting(v, float(self.seconds[r[0]]), float(self.seconds[r[-1]]), len(r)) for v, r in found]
 
     def share_of(self, concept: Concept) -> FloatArray:
-        """(S,) how much of each scene is of a concept, and (0,) where there is none."""
+        """Return the share (S,) of a concept in each scene; (0,) if there are no scenes."""
         return np.array([self.shares[rows][:, concept.mask].sum(1).mean() for rows in self._stretches])
 
     def is_clear(self, scene: int) -> bool:
-        """Whether the classifier knows anything of a scene, see `STRENGTH`."""
+        """Return whether the classifier knows anything about a scene, see `STRENGTH`."""
         return bool(self.strength[self._stretches[scene]].max() >= STRENGTH)
 
     def span(self, scene: int) -> Sighting:
-        """When a scene is seen."""
+        """Return when a scene is seen."""
         rows = self._stretches[scene]
         verdict = Verdict.of(self.shares[rows].mean(0), float(self.strength[rows].max()))
         return Sighting(verdict, float(self.seconds[rows[0]]), float(self.seconds[rows[-1]]), len(rows))
 
 
 def _scenes(features: FloatArray) -> npt.NDArray[np.int64]:
-    """(K,) which scene each frame belongs to: a new one begins where a frame is unlike the scene so far."""
+    """Number the scene of each frame, (K,): a new one begins at a frame unlike the scene so far."""
     unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     number, total, scene = np.zeros(len(unit), np.int64), unit[0].copy(), 0
     for index in range(1, len(unit)):
@@ -186,5 +186,5 @@ def _scenes(features: FloatArray) -> npt.NDArray[np.int64]:
 
 
 def named(sightings: Sequence[Sighting]) -> list[Sighting]:
-    """Those of which something is asserted."""
+    """Return the sightings that are asserted."""
     return [one for one in sightings if one.verdict.name]

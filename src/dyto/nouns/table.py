@@ -83,11 +83,11 @@ class Nouns:
         self.guarded[[places[name] for name in FLAT]] = True
 
     def _covered(self, parts: Iterable[str], places: dict[str, int]) -> frozenset[int]:
-        """The classes of synsets and of names."""
+        """Return the classes of synsets and of names."""
         return frozenset().union(*({places[part]} if part in places else self._below[part] for part in parts))
 
     def concepts(self, text: str) -> list[Concept]:
-        """The things that a text names, longest names first where they overlap, in the order of the text.
+        """Find the things that a text names, in the order of the text; of overlapping names, the longest.
 
         Example:
             >>> [(c.word, len(c.classes)) for c in nouns().concepts("Is there a red panda, or are there dogs?")]
@@ -96,7 +96,7 @@ class Nouns:
         return [concept for _, _, concept in self.spans(words_of(text))]
 
     def spans(self, words: Sequence[str]) -> list[tuple[int, int, Concept]]:
-        """The things that words name, with the places where each begins and ends."""
+        """Find the things that words name, with the places where each begins and ends."""
         found: list[tuple[int, int, Concept]] = []
         start = 0
         while start < len(words):
@@ -110,7 +110,7 @@ class Nouns:
         return found
 
     def _named(self, words: Sequence[str]) -> Concept | None:
-        """What exactly these words name, in the singular; None for nothing."""
+        """Find what exactly these words name, in the singular; None for nothing."""
         if len(words) == 1 and words[0] in NO_NOUN:
             return None
         for last in singulars(words[-1]):
@@ -120,7 +120,7 @@ class Nouns:
         return None
 
     def kinds_of(self, index: int) -> list[Concept]:
-        """The everyday kinds of a class, the narrower first."""
+        """Return the everyday kinds of a class, the narrower first."""
         return [kind for kind in self.kinds if index in kind.classes]
 
 
@@ -139,7 +139,7 @@ def _folded(name: str) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in lower case, hyphens opened, punctuation dropped.
+    """Split a text into lower-case words, with hyphens opened and punctuation dropped.
 
     Example:
         >>> words_of("Is there a jack-o'-lantern?")
@@ -149,7 +149,7 @@ def words_of(text: str) -> list[str]:
 
 
 def singulars(word: str) -> list[str]:
-    """A word, and what it may be the plural of.
+    """Return a word, and the singulars of which it may be the plural.
 
     Example:
         >>> singulars("foxes"), singulars("mice"), singulars("wolves")
@@ -170,7 +170,7 @@ def singulars(word: str) -> list[str]:
 
 
 def with_article(name: str) -> str:
-    """A name as it stands in a sentence.
+    """Write a name as it appears in a sentence.
 
     Example:
         >>> with_article("giant panda"), with_article("otter"), with_article("unicycle"), with_article("sunglasses")
@@ -184,5 +184,5 @@ def with_article(name: str) -> str:
 
 @cache
 def nouns() -> Nouns:
-    """The table."""
+    """Return the table."""
     return Nouns()

@@ -12,7 +12,7 @@ EVEN = 0.5
 
 
 def likelihood(timeline: Timeline, question: Question, answer: str) -> float:
-    """How likely an answer is.
+    """Return how likely an answer is.
 
     Args:
         timeline: What was seen.

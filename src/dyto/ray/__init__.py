@@ -1,4 +1,4 @@
-"""For people who have a Ray Dataset: one row per video with its questions, mapped to its answers."""
+"""Questions in a Ray Dataset: one row per video with its questions, mapped to its answers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dyto.strategies import Strategy
 class VideoQuestions:
     """A callable class for `ray.data.Dataset.map_batches`.
 
-    Each row has a `video` (a path that every node can read), `questions` (a list of texts, or one text) and perhaps
-    `choices` (for each question its options, or None). What comes back has these and all other columns, and `answers`
+    Each row has a `video` (a path that every node can read), `questions` (a list of texts, or one text) and optionally
+    `choices` (for each question its options, or None). The result has these and all other columns, and `answers`
     (texts), `picked` (for each question the index of an option, -1 for none) and `error` (why a video has no answers;
-    empty where it has).
+    empty if it has answers).
 
     Args:
-        model: As `VideoQA.from_pretrained` takes it, like all that follows.
+        model: A model for `VideoQA.from_pretrained`, like the arguments below.
         strategy: A strategy, or the name of one.
         max_new_tokens: Most tokens of an answer.
         sampling: Options of `dyto.sample_frames`.
@@ -49,7 +49,7 @@ class VideoQuestions:
         """Answer the questions of some videos.
 
         Args:
-            batch: Columns, as `map_batches` hands them over.
+            batch: Columns, as `map_batches` passes them.
 
         Raises:
             ConfigError: A column is missing.
@@ -78,7 +78,7 @@ class VideoQuestions:
 
 
 def _options(choices: Any) -> Sequence[Sequence[str] | None] | None:
-    """Options as Arrow hands them over: arrays within arrays."""
+    """Convert options from the form in which Arrow passes them: arrays within arrays."""
     if choices is None:
         return None
     return [None if one is None else [str(option) for option in one] for one in choices]

@@ -1,1 +1,1 @@
-"""Many videos: one driver that hands out jobs, and workers in this process, in others, or on a Ray cluster."""
+"""Many videos: one driver that assigns jobs, and workers in this process, in others, or on a Ray cluster."""

@@ -1,8 +1,8 @@
 """The driver: hands jobs to workers, and records exactly one result for each.
 
 The largest jobs go first. A worker holds two jobs at most, so that it can read the next video while it answers about
-this one, and a dead worker costs no more than that. Near the end, idle workers take over what slower ones hold; the
-first result counts. A job that was in hand when its worker died is tried again with nothing beside it, and after
+this one, and a dead worker loses no more than that. Near the end, idle workers repeat what slower ones hold; the
+first result counts. A job that a worker held when it died is tried again on its own, and after
 three deaths it is recorded as failed. Only the driver writes.
 """
 
@@ -26,13 +26,13 @@ DEATHS = 3
 """Deaths of workers after which the job they held is recorded as failed."""
 
 LIVES = 3
-"""Deaths of a worker, without a result in between, after which it is not started again."""
+"""Deaths of a worker, without a result in between, after which it is not restarted."""
 
 HOPELESS = 3
-"""Jobs that died, with none done, after which the run ends: it is not the jobs."""
+"""Jobs that died, with none done, after which the run ends, because the jobs are unlikely to be the cause."""
 
 TRYING = 8
-"""Idle workers that look for something to take over, at each event."""
+"""Idle workers that look for work to take over, at each event."""
 
 OVERDUE_SECONDS = 300.0
 """After this long, an idle worker takes over a job even if nothing is known of anybody's pace."""
@@ -47,10 +47,10 @@ class _Worker:
     name: str
     machine: Machine = field(default_factory=Machine)
     ready: bool = False
-    held: dict[int, float] = field(default_factory=dict)  # jobs, and when each was handed out, in order
-    alone: bool = False  # it holds a suspect, and gets nothing beside it
+    held: dict[int, float] = field(default_factory=dict)  # jobs, and when each was assigned, in order
+    alone: bool = False  # it holds a suspect job, and gets no other
     deaths: int = 0  # since its last result
-    began: float = 0.0  # when it began the job that it is at
+    began: float = 0.0  # when it began its current job
     seconds_per_size: float | None = None
 
 
@@ -64,9 +64,9 @@ class Driver:
         poisoned: Makes the rows of a job that killed its workers, from the job and the reason.
         refused: Makes the rows of a job that a worker could not do, from the job and the error; it may raise the
             error, which ends the run.
-        began: Called when a worker is ready, with what it says of itself and what the first one said (None for the
+        began: Called when a worker is ready, with its report and that of the first worker (None for the
             first); it may raise an error, which ends the run.
-        clock: Seconds; another one for simulations.
+        clock: Returns seconds; simulations pass their own.
     """
 
     executor: Executor
@@ -77,21 +77,21 @@ class Driver:
     clock: Callable[[], float] = time.monotonic
 
     def run(self, jobs: Iterable[Job]) -> None:
-        """Do all jobs; where there are none, wait until a worker is ready.
+        """Do all jobs; without jobs, wait until a worker is ready.
 
         Raises:
-            ModelError: All workers died and stayed dead; what was recorded is safe.
-            DytoError: What a worker said that concerns the whole run.
+            ModelError: All workers died for good; the recorded answers are safe.
+            DytoError: A worker reported an error that concerns the whole run.
         """
         ordered = sorted(jobs, key=lambda job: (job.size > 0, -job.size, job.number))
         self._jobs = {job.number: job for job in ordered}
         self._queue = deque(self._jobs)
         self._suspects: deque[int] = deque()
-        self._holders: dict[int, list[str]] = {}  # jobs that are out, in the order in which they were handed out
+        self._holders: dict[int, list[str]] = {}  # assigned jobs, in the order of assignment
         self._deaths: Counter[int] = Counter()
         self._lacking: dict[int, set[str]] = {}
         self._open = set(self._jobs)
-        self._idle: dict[str, None] = {}  # workers with nothing to do, in the order in which they try to find some
+        self._idle: dict[str, None] = {}  # idle workers, in the order in which they look for work
         self._why = ""
         self._first: Ready | None = None
         self._done, self._poisonous = False, 0
@@ -101,7 +101,7 @@ class Driver:
                 changed: set[str] = set()
                 for event in self.executor.events(POLL_SECONDS):
                     changed |= self._take(event)
-                # Whoever has nothing to do may now find something to take over; a few of them try at a time.
+                # Idle workers may now find work to take over; a few of them try at a time.
                 for name in [*changed, *islice(self._idle, TRYING)]:
                     self._idle.pop(name, None)
                     worker = self._workers.get(name)
@@ -119,7 +119,7 @@ class Driver:
     def _take(self, event: Event) -> set[str]:
         """Take note of an event, and return the workers that may have room now."""
         worker = self._workers.get(event.worker)
-        if worker is None:  # one that was given up
+        if worker is None:  # an abandoned worker
             return set()
         if isinstance(event, Ready):
             self.began(event, self._first)
@@ -142,7 +142,7 @@ class Driver:
         if job.size > 0:
             worker.seconds_per_size = (now - worker.began) / job.size
         worker.began = now
-        if number not in self._open:  # somebody else was first
+        if number not in self._open:  # another worker was first
             return
         if isinstance(event, Done) and event.lacking and self._elsewhere(number, worker):
             return
@@ -160,7 +160,7 @@ class Driver:
         self._holders.pop(job.number, None)
 
     def _elsewhere(self, number: int, worker: _Worker) -> bool:
-        """Whether a job whose video this worker's node lacks was put back for another node."""
+        """Return whether a job whose video this worker's node lacks was put back for another node."""
         self._lacking.setdefault(number, set()).add(worker.machine.node)
         self._let_go(number, worker.name)
         if not self._has_other_node(number):
@@ -177,7 +177,7 @@ class Driver:
             self._holders.pop(number, None)
 
     def _bury(self, worker: _Worker, why: str) -> None:
-        """Put back what a dead worker held, each as a suspect, and start the worker again."""
+        """Put back the jobs of a dead worker as suspects, and restart the worker."""
         self._why = why
         for number in worker.held:
             self._let_go(number, worker.name)
@@ -207,7 +207,7 @@ class Driver:
         self._close(job, self.poisoned(job, f"it killed {DEATHS} workers ({why or 'for no known reason'})"), Machine())
 
     def _hand_out(self, worker: _Worker | None) -> None:
-        """Give a worker what it has room for."""
+        """Give a worker as many jobs as it has room for."""
         while worker is not None and worker.ready and not worker.alone and len(worker.held) < IN_FLIGHT:
             number = self._next_for(worker)
             if number is None:
@@ -234,7 +234,7 @@ class Driver:
         return None if worker.held else self._take_over(worker)
 
     def _has_other_node(self, number: int) -> bool:
-        """Whether a worker is left on a node that does not lack a job's video, as far as is known."""
+        """Return whether a worker is left on a node that may have a job's video."""
         lacking = self._lacking.get(number, ())
         return any(other.ready and other.machine.node not in lacking for other in self._workers.values())
 
@@ -256,7 +256,6 @@ class Driver:
                 return number
         return None
 
-
     def _pace(self, worker: _Worker) -> float | None:
         """Return a worker's seconds per size, or the best of the others before its first result."""
         known = [other.seconds_per_size for other in self._workers.values() if other.seconds_per_size is not None]
@@ -264,5 +263,5 @@ class Driver:
 
 
 def raise_it(job: Job, error: Exception) -> Sequence[Row]:
-    """End the run with what a worker could not do: `refused` for those who have no rows for it."""
+    """End the run with the error of a job; for `refused`, if such a job has no rows."""
     raise error if isinstance(error, DytoError) else ModelError(f"job {job.number}: {error}") from error

@@ -14,9 +14,9 @@ class Job:
     """One video with all its questions: what a worker takes at a time.
 
     Attributes:
-        number: Tells jobs apart; jobs of one size are handed out in this order.
-        size: What the job is expected to cost, in any unit: those that cost nothing go first, then the largest.
-        payload: What the worker needs; it travels to other processes, so keep it small.
+        number: Identifies the job; jobs of one size are assigned in this order.
+        size: Expected cost of the job, in any unit: jobs that cost nothing go first, then the largest.
+        payload: What the worker needs; it is sent to other processes, so keep it small.
     """
 
     number: int
@@ -26,11 +26,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a worker runs.
+    """The machine of a worker.
 
     Attributes:
         node: The name of the machine.
-        kind: Processor, accelerator and versions: workers of one kind write the same rows to the byte.
+        kind: Processor, accelerator and versions: workers of one kind write identical rows.
     """
 
     node: str = ""
@@ -39,11 +39,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class Ready:
-    """A worker has loaded its model, or has come back after it died.
+    """The event that a worker has loaded its model, also after a restart.
 
     Attributes:
         worker: The worker.
-        machine: Where it runs.
+        machine: Its machine.
         about: What it knows about its model.
     """
 
@@ -54,14 +54,14 @@ class Ready:
 
 @dataclass(frozen=True)
 class Done:
-    """A worker has finished a job.
+    """The event that a worker has finished a job.
 
     Attributes:
         worker: The worker.
         number: The job.
-        rows: What it found out.
-        lacking: The node does not have the video: another node is asked, if there is one.
-        beside: Lines of other kinds, such as those for the log of the run.
+        rows: The rows.
+        lacking: Whether the node lacks the video; then another node is asked, if there is one.
+        beside: Lines of other kinds, such as log lines.
     """
 
     worker: str
@@ -73,14 +73,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Refused:
-    """A worker is alive and cannot do a job, such as one whose budget does not fit.
+    """The event that a living worker cannot do a job, for example because its budget does not fit.
 
     Attributes:
         worker: The worker.
         number: The job; None if the worker cannot do any, as when its model cannot be loaded.
         error: Why.
         where: The traceback, as text.
-        beside: Lines of other kinds, such as those for the log of the run.
+        beside: Lines of other kinds, such as log lines.
     """
 
     worker: str
@@ -92,7 +92,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Died:
-    """A worker has gone, with everything it had in hand."""
+    """The event that a worker has died, with all its jobs."""
 
     worker: str
     why: str = ""
@@ -105,33 +105,33 @@ class Executor(Protocol):
     """A set of workers, wherever they run."""
 
     def start(self) -> Sequence[str]:
-        """Start all workers, and return their names; each reports `Ready` once it is."""
+        """Start all workers, and return their names; each reports `Ready`."""
 
     def submit(self, worker: str, job: Job) -> None:
         """Give a worker a job. It does its jobs in this order, and may prepare the next one meanwhile."""
 
     def events(self, seconds: float) -> Sequence[Event]:
-        """Return what has happened since the last call; wait so long for something to happen."""
+        """Return the events since the last call; wait this long for one."""
 
     def restart(self, worker: str) -> None:
-        """Start a worker again that has died."""
+        """Restart a dead worker."""
 
     def close(self) -> None:
         """End all workers, whatever they do."""
 
 
 class Work(Protocol):
-    """What a worker does with its jobs; made once in each worker."""
+    """The work of a worker; made once in each worker."""
 
     @property
     def about(self) -> Mapping[str, Any]:
-        """What is known once the model is loaded."""
+        """The report about the model, once it is loaded."""
 
     def prepare(self, job: Job) -> None:
-        """Begin to read the job's video, beside what is going on."""
+        """Begin to read the job's video in the background."""
 
     def rows(self, job: Job) -> Done | Refused:
         """Do a job; the name of the worker is filled in by the caller."""
 
     def close(self) -> None:
-        """Give back what is held."""
+        """Release all resources."""

@@ -17,7 +17,7 @@ from dyto.scaling.jobs import Died, Event, Job, Ready, Work
 from dyto.scaling.working import attempted, refusal, this_machine
 
 START_METHOD = "spawn"
-"""How workers are started: a process that has touched a GPU must not be forked."""
+"""Start method of workers: a process that has used a GPU must not be forked."""
 
 MakeWork = Callable[[str | None], Work]
 """Loads model and strategy onto a device, in the worker."""
@@ -35,7 +35,7 @@ class Processes:
     """Workers as processes.
 
     Args:
-        make: Makes the work of one worker from its device; it travels to the process.
+        make: Makes the work of one worker from its device; it is sent to the process.
         devices: The device of each worker.
     """
 
@@ -58,7 +58,7 @@ class Processes:
             assert pipe is not None
             pipe.send(job)
         except OSError:
-            pass  # it has died, which `events` finds out
+            pass  # it has died; `events` will notice
 
     def events(self, seconds: float) -> Sequence[Event]:
         """See `Executor.events`."""
@@ -110,11 +110,11 @@ class Processes:
 
 
 class InThisProcess:
-    """The one worker that needs no process: jobs are done as their results are asked for.
+    """The worker that needs no process of its own: it does jobs when their results are requested.
 
     Args:
         make: Makes the work.
-        device: Handed to it.
+        device: The device, passed to `make`.
     """
 
     NAME = "this process"
@@ -144,7 +144,7 @@ class InThisProcess:
         return [replace(attempted(self._work, self._jobs.pop(0)), worker=self.NAME)]
 
     def restart(self, worker: str) -> None:
-        """See `Executor.restart`; it never dies alone."""
+        """See `Executor.restart`; this worker cannot die on its own."""
 
     def close(self) -> None:
         """See `Executor.close`."""
@@ -153,7 +153,7 @@ class InThisProcess:
 
 
 def _main(make: MakeWork, device: str | None, threads: int, pipe: Connection) -> None:
-    """What a worker process does."""
+    """Run a worker process."""
     end_with_parent()
     torch.set_num_threads(threads)
     try:

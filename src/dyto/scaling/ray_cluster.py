@@ -17,18 +17,18 @@ from dyto.scaling.processes import MakeWork
 from dyto.scaling.working import attempted, refusal, this_machine
 
 LOCAL = "local"
-"""In the place of an address: a cluster of this machine alone, which ends with the run."""
+"""Instead of an address: a cluster of this machine alone, which ends with the run."""
 
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 PAUSE_SECONDS = 5.0
-"""Before the one further try to reach a cluster."""
+"""Seconds before the second and last attempt to reach a cluster."""
 
 logger = logging.getLogger(__name__)
 
 
 class _Actor:
-    """What runs on a node. Jobs are done one after another; `prepare` runs beside them."""
+    """The actor on a node. It does jobs one after another, and `prepare` runs at the same time."""
 
     def __init__(self, make: MakeWork) -> None:
         self._work: Work | Refused
@@ -39,7 +39,7 @@ class _Actor:
             self._work = replace(refusal(None, err), error=told)
 
     def begin(self) -> Ready | Refused:
-        """Say where this is and what was loaded."""
+        """Report where the worker runs and what it loaded."""
         if isinstance(self._work, Refused):
             return self._work
         node = import_ray().get_runtime_context().get_node_id()[:8]  # two may have one name
@@ -61,11 +61,11 @@ class RayWorkers:
     """An executor on a Ray cluster.
 
     Args:
-        make: Makes the work of one worker; it travels to the nodes.
-        address: Of the cluster (`ray://host:10001`, `host:6379`), "auto" for the one that this machine belongs to, or
+        make: Makes the work of one worker; it is sent to the nodes.
+        address: The cluster (`ray://host:10001`, `host:6379`), "auto" for the one that this machine belongs to, or
             "local".
-        workers: How many; None for one for every GPU, or one for every node where there are none.
-        gpus: GPUs for each worker; None for one if there are any.
+        workers: Number of workers; None for one per GPU, or one per node without GPUs.
+        gpus: GPUs for each worker; None for one, if there are any.
     """
 
     make: MakeWork
@@ -144,12 +144,12 @@ class RayWorkers:
             return []
         waiting = list(self._coming)
         ready, _ = self._ray.wait(waiting, num_returns=1, timeout=seconds)
-        if ready:  # whatever else has come meanwhile
+        if ready:  # all other results that have arrived
             ready, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0)
         found: list[Event] = []
         for result in ready:
             worker = self._coming.pop(result, None)
-            if worker is None:  # of a worker whose death was noticed before
+            if worker is None:  # from a worker already known to be dead
                 continue
             try:
                 found.append(replace(self._ray.get(result), worker=worker))
@@ -169,7 +169,7 @@ class RayWorkers:
 
 
 def import_ray() -> Any:
-    """Import Ray, without its reports of usage.
+    """Import Ray, with its usage reports turned off.
 
     Raises:
         MissingExtraError: It is not installed.
@@ -184,7 +184,7 @@ def import_ray() -> Any:
 
 
 def _in_one_line(err: BaseException) -> str:
-    """What an error of Ray says in one line: its texts are pages long, with colors, and end with the cause."""
+    """Shorten an error of Ray to one line: its texts are pages long, with colours, and end with the cause."""
     lines = [line.strip() for line in COLORS.sub("", str(err)).splitlines() if line.strip()]
     if not lines:
         return type(err).__name__

@@ -1,4 +1,4 @@
-"""What every worker does, wherever it runs."""
+"""The work of every worker, wherever it runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dyto.scaling.jobs import Done, Job, Machine, Refused, Row, Work
 
 
 def attempted(work: Work, job: Job) -> Done | Refused:
-    """Do a job; what it raises becomes a `Refused`."""
+    """Do a job; an error becomes a `Refused`."""
     try:
         return work.rows(job)
     except Exception as err:  # noqa: BLE001 - the driver decides
@@ -25,9 +25,9 @@ def attempted(work: Work, job: Job) -> Done | Refused:
 
 
 def refusal(number: int | None, err: Exception, log: Sequence[Row] = ()) -> Refused:
-    """Return an error as it can be sent to another process, with its traceback as text.
+    """Return an error that can be sent to another process, and its traceback as text.
 
-    One that cannot be taken apart and put together again becomes a `DytoError` with its name and message.
+    An error that cannot be pickled becomes a `DytoError` with its name and message.
     """
     where = "".join(traceback.format_exception(err))
     told = err if _survives(err) else DytoError(f"{type(err).__name__}: {err}")
@@ -43,7 +43,7 @@ def _survives(err: Exception) -> bool:
 
 
 class InWorker(Exception):
-    """The traceback of an error as it was in a worker; the error itself goes on in the driver."""
+    """The traceback of an error in a worker, as the cause of the error in the driver."""
 
     def __str__(self) -> str:
         return f"in a worker:\n{self.args[0]}"
@@ -53,7 +53,7 @@ def this_machine(device: str | None) -> Machine:
     """Describe where this process runs: workers of one kind write the same rows.
 
     Args:
-        device: The worker's, as torch names it; None for the processor.
+        device: The worker's device, as torch names it; None for the processor.
     """
     chip = torch.cuda.get_device_name(device) if device and device.startswith("cuda") else device or "cpu"
     parts = [_processor(), chip, *(f"{name} {version(name)}" for name in ("torch", "transformers"))]

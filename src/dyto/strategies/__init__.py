@@ -1,4 +1,4 @@
-"""Strategies: what becomes of a video's frames before a language model reads them. One file each."""
+"""Strategies: how frames become visual tokens for the language model. One file each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dyto.strategies.base import NEEDS as NEEDS
 from dyto.strategies.base import Encode as Encode
 from dyto.strategies.base import Strategy as Strategy
 
-# One line a strategy, in the order in which they are listed.
+# One line per strategy, in the order of the listing.
 # isort: off
 from dyto.strategies.dyto import DyTo as DyTo
 from dyto.strategies.plus import Plus as Plus
@@ -62,7 +62,7 @@ def build_strategy(name: str, *, preset: str | None = None, **fields: Any) -> St
         The strategy.
 
     Raises:
-        ConfigError: An unknown name, preset or field; the nearest known one is named. A field given twice.
+        ConfigError: A name, preset or field is unknown (the nearest known one is named), or a field is given twice.
 
     Example:
         >>> build_strategy("dyto", preset="finest", token_budget=1000).token_budget
@@ -93,5 +93,5 @@ def build_strategy(name: str, *, preset: str | None = None, **fields: Any) -> St
 
 
 def _frozen(value: Any) -> Any:
-    """A list, which is what YAML and JSON make of rows and columns, as the tuple that a frozen strategy holds."""
+    """Turn a list (rows and columns, as YAML and JSON give them) into the tuple that a frozen strategy holds."""
     return tuple(value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""DyTo with one of its two parts taken out, as in the ablation of the paper (section 4.3)."""
+"""DyTo without one of its two parts, as in the paper's ablation (section 4.3)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dyto.timing import Stopwatch
 
 @dataclass(frozen=True)
 class DyToNoClustering(DyTo):
-    """DyTo without clustering: as many frames as it would choose, but uniformly spread, merged alike.
+    """DyTo without clustering: the same number of frames, but uniformly spread, and merged in the same way.
 
     Example:
         >>> import numpy as np
@@ -48,7 +48,7 @@ class DyToNoClustering(DyTo):
 
 @dataclass(frozen=True)
 class DyToNoMerging(DyTo):
-    """DyTo without merging: its key frames, whole, evenly thinned to as many as fit the budget.
+    """DyTo without merging: its key frames, unmerged, evenly thinned until they fit the budget.
 
     Example:
         >>> import numpy as np
@@ -63,7 +63,7 @@ class DyToNoMerging(DyTo):
         """Keep as many key frames whole as fit.
 
         Raises:
-            ConfigError: Not even one fits the budget.
+            ConfigError: The budget is below one frame.
         """
         n = features.num_patches
         budget = resolve_budget(self.token_budget, self.reference_budget, n)

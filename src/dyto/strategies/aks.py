@@ -1,7 +1,7 @@
-"""AKS: key frames that match the question, spread where no stretch of the video stands out; merged as DyTo does.
+"""AKS: key frames that match the question, spread out if no stretch of the video stands out; merged as in DyTo.
 
 Source: Tang et al., "Adaptive Keyframe Sampling for Long Video Understanding" (arXiv 2502.21271, CVPR 2025), as its
-code does it. docs/rivals.md says where the two differ.
+code does it. docs/rivals.md lists the differences.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from dyto.strategies.uniform import spread
 
 @dataclass(frozen=True)
 class AKS(AsksFrames):
-    """Key frames that match the question, spread over the video where no stretch stands out; merged as DyTo does.
+    """Key frames that match the question, spread over the video if no stretch stands out; merged as in DyTo.
 
-    The video is cut in halves, and these again, until the best frames of a stretch stand out of it: those are taken.
-    How well a frame matches is found as by `query`. Further fields are those of `KeyFrameMerger`.
+    The video is halved repeatedly until the best frames of a stretch stand out from it; then these are taken.
+    Frames are scored as in `query`. Further fields are those of `KeyFrameMerger`.
 
     Attributes:
         towers: A folder or hub name of a CLIP or SigLIP checkpoint; None for the language model's embeddings.
-        peak: How far the mean of the best scores must be above the mean of a stretch for it to stand out; scores go
+        peak: Least distance of the mean of the best scores from the mean of a stretch that stands out; scores go
             from 0 to 1.
-        deviation: Standard deviation that the scores of a stretch must have for it to stand out.
-        depth: How often stretches are halved at most.
-        remainder: What becomes of frames that do not divide evenly among the stretches: "share", or "release" for the
+        deviation: Least standard deviation of the scores of a stretch that stands out.
+        depth: Largest number of halvings.
+        remainder: Treatment of frames that do not divide evenly among the stretches: "share", or "release" for the
             published loss.
 
     Example:
@@ -98,7 +98,7 @@ class AKS(AsksFrames):
         return positions
 
     def _leaves(self, scores: FloatArray, start: int, stop: int, depth: int) -> list[tuple[int, int, int]]:
-        """Start, stop and depth of the stretches that are not cut any further, in time order."""
+        """Start, stop and depth of the final stretches, in time order."""
         own = scores[start:stop]
         best = np.sort(own)[::-1][: self.num_frames]
         stands_out = best.mean() - own.mean() > self.peak and own.std() > self.deviation
@@ -109,18 +109,18 @@ class AKS(AsksFrames):
 
 
 def shared_out(given: IntArray, quota: FloatArray, sizes: IntArray, scores: list[FloatArray], total: int) -> IntArray:
-    """Hand out what rounding down has left, so that stretches have `total` frames.
+    """Share out what rounding down has left, so that stretches have `total` frames.
 
     Args:
-        given: (S,) frames of each stretch until now.
-        quota: (S,) what it was to have, a fraction.
-        sizes: (S,) how many it has.
-        scores: Of the frames of each.
+        given: (S,) frames of each stretch so far.
+        quota: (S,) exact share of each stretch, a fraction.
+        sizes: (S,) size of each stretch, in frames.
+        scores: Scores of the frames of each stretch.
         total: Frames wanted, at most the sum of `sizes`.
 
     Returns:
-        (S,) frames of each: one more for the largest remainders, of equal ones for the best frame not yet taken, until
-        all are handed out.
+        (S,) frames of each: one more for the largest remainders (ties: the best frame not yet taken), until
+        all are shared out.
     """
     given = given.copy()
     ranked = [np.sort(own)[::-1] for own in scores]

@@ -1,4 +1,4 @@
-"""Strategies that look at the question: what they share."""
+"""The common parts of strategies that look at the question."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def asked(strategy: Named, question: str | None) -> str:
-    """The question that a strategy cannot do without.
+    """Return the question that a strategy needs.
 
     Raises:
-        ConfigError: None was given.
+        ConfigError: There is no question.
     """
     if question is None or not question.strip():
         raise ConfigError(
@@ -37,7 +37,7 @@ def asked(strategy: Named, question: str | None) -> str:
 
 
 def words_of(strategy: Named, encode: Encode, question: str) -> Tensor:
-    """(n, D) embeddings of the question's words by the language model.
+    """Embed the words of the question with the language model: (n, D).
 
     Raises:
         ConfigError: The model gives none, or knows no word of the question.
@@ -50,7 +50,7 @@ def words_of(strategy: Named, encode: Encode, question: str) -> Tensor:
 
 @dataclass(frozen=True)
 class AsksFrames(KeyFrameMerger):
-    """What strategies have in common that choose key frames by how well they match the question.
+    """The base of strategies that choose key frames by how well they match the question.
 
     Attributes:
         towers: A folder or hub name of a CLIP or SigLIP checkpoint; None for the language model's embeddings.
@@ -114,7 +114,7 @@ class AsksFrames(KeyFrameMerger):
 
 
 def match(patches: Tensor, words: Tensor) -> Tensor:
-    """How well each frame matches each word.
+    """Score how well each frame matches each word.
 
     Args:
         patches: (T, N, D) patches.

@@ -1,4 +1,4 @@
-"""The one interface of all strategies, and what they share."""
+"""The interface of all strategies, and their common parts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REFERENCE_PATCHES = 576
 """Patches per frame of CLIP-L/336, for which the published budgets are stated."""
 
 MOST_LAYERS = 1000
-"""No tower has more."""
+"""An upper bound: no tower has more patches."""
 
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "attention": ("the attention that patches receive in one layer of the tower", ()),
@@ -32,11 +32,11 @@ NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pictures": ("a path for single pictures", ("encode_picture", "picture_length")),
     "words": ("embeddings of the question's words", ("embed_text",)),
 }
-"""What a strategy may need (its class attribute `needs`), in words, and the methods of a model that give it."""
+"""What a strategy may need (its class attribute `needs`): a description, and the methods of a model that provide it."""
 
 
 class Encode(Protocol):
-    """The vision side of a model, as a strategy is given it."""
+    """The vision side of a model, as a strategy receives it."""
 
     def __call__(
         self, images: Frames | Sequence[npt.NDArray[np.uint8]], *, attention_layer: int | None = None
@@ -46,19 +46,19 @@ class Encode(Protocol):
 
 
 class Named(Protocol):
-    """A strategy of this package, as far as its errors need it."""
+    """A strategy with a name, for error messages."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Its name."""
 
 
 class Strategy(Protocol):
-    """Turns the frames of a video into the tokens that a language model reads.
+    """A strategy, which turns the frames of a video into tokens for the language model.
 
-    Any callable of this shape is a strategy; it needs no registration. Three optional attributes are looked at:
-    `name`, `uses_question` (True if the tokens depend on the question, so that each question needs an encoding of
-    its own), and `needs`, what the model must offer, keys of `NEEDS`.
+    Any callable with this signature is a strategy; it needs no registration. Three attributes are optional:
+    `name`, `uses_question` (True if the tokens depend on the question, so that each question needs its own
+    encoding), and `needs`, the keys of `NEEDS` that the model must offer.
 
     Example:
         >>> import numpy as np, dyto
@@ -70,24 +70,24 @@ class Strategy(Protocol):
     """
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode what is needed of the frames and return at most the budgeted number of tokens."""
+        """Encode the needed frames and return tokens within the budget."""
         ...
 
 
 def hook(strategy: Named, encode: Encode, need: str, which: int = 0) -> Callable[..., Any]:
-    """What a model offers beyond features, for a strategy that cannot do without.
+    """Return a method that the strategy needs and that only some models offer.
 
     Args:
-        strategy: Who needs it.
-        encode: As the strategy was given it; it carries the model's further methods as attributes.
+        strategy: The strategy that needs it.
+        encode: The encoder that the strategy received; the model's further methods are its attributes.
         need: A key of `NEEDS`.
-        which: Which of its methods.
+        which: Index of the method.
 
     Returns:
         The method.
 
     Raises:
-        ConfigError: The model lacks it; strategy and model are named.
+        ConfigError: The model lacks it; the message names strategy and model.
     """
     words, methods = NEEDS[need]
     if not all(hasattr(encode, method) for method in methods):
@@ -97,10 +97,10 @@ def hook(strategy: Named, encode: Encode, need: str, which: int = 0) -> Callable
 
 
 def attention_of(strategy: Named, encode: Encode, features: FrameFeatures) -> Tensor:
-    """(T, N) attention that came with features, in float32.
+    """Return the (T, N) attention of the features, in float32.
 
     Raises:
-        ConfigError: There is none: the model's family cannot give it.
+        ConfigError: There is none, because the model's family cannot provide it.
     """
     if features.attention is None:
         raise lacking(strategy, encode, NEEDS["attention"][0])
@@ -108,7 +108,7 @@ def attention_of(strategy: Named, encode: Encode, features: FrameFeatures) -> Te
 
 
 def substitute(strategy: Named, features: FrameFeatures) -> tuple[str, ...]:
-    """The warning that goes with attention of a tower without CLS; nothing where there is one."""
+    """Return the warning about the attention of a tower without CLS; nothing if there is a CLS."""
     if features.summary_source == "CLS":
         return ()
     return (f"{strategy.name}: the tower has no CLS, so attention is the mean over all patches",)
@@ -124,7 +124,7 @@ def lacking(strategy: Named, encode: Encode, what: str) -> ConfigError:
 
 
 def too_small(budget: int, least: int, what: str = "one whole frame", advice: str = "") -> ConfigError:
-    """The error for a budget in which not even one frame fits."""
+    """Return the error for a budget below one frame."""
     return ConfigError(
         f"token budget {budget}, but {what} has {least} tokens: raise the budget to at least {least} "
         f"or {advice or 'use a strategy that merges'}"
@@ -132,10 +132,10 @@ def too_small(budget: int, least: int, what: str = "one whole frame", advice: st
 
 
 def resolve_budget(token_budget: int | None, reference: int, num_patches: int) -> int:
-    """The number of tokens allowed for a tower.
+    """Return the number of tokens allowed for a tower.
 
     Args:
-        token_budget: What was asked for; None for the published budget scaled to the tower.
+        token_budget: The requested budget; None for the published budget scaled to the tower.
         reference: The published budget, stated for 576 patches per frame.
         num_patches: Patches per frame of this tower.
 
@@ -143,7 +143,7 @@ def resolve_budget(token_budget: int | None, reference: int, num_patches: int) -
         `token_budget`, or round(reference / 576 * num_patches), at least 1.
 
     Raises:
-        ConfigError: A budget below 1, or no whole number.
+        ConfigError: The budget is below 1, or not a whole number.
 
     Example:
         >>> resolve_budget(None, 3680, 576), resolve_budget(None, 3680, 36), resolve_budget(99, 3680, 36)
@@ -161,10 +161,10 @@ def resolve_budget(token_budget: int | None, reference: int, num_patches: int) -
 
 
 def check_at_least(strategy: Named, least: float, *names: str) -> None:
-    """Refuse fields of a strategy below the least value that makes sense; None is left to the strategy.
+    """Check that fields of a strategy are at least `least`; None is left to the strategy.
 
     Raises:
-        ConfigError: A value is below `least` or no number; or `least` is a whole number and the value is not.
+        ConfigError: A value is below `least`, not a number, or not whole although `least` is.
     """
     for name in names:
         value = getattr(strategy, name)
@@ -180,10 +180,10 @@ def check_at_least(strategy: Named, least: float, *names: str) -> None:
 
 
 def check_flags(strategy: Named, *names: str) -> None:
-    """Refuse fields of a strategy that are neither true nor false.
+    """Check that fields of a strategy are true or false.
 
     Raises:
-        ConfigError: Another value.
+        ConfigError: A field has another value.
     """
     for name in names:
         if not isinstance(getattr(strategy, name), bool):
@@ -193,10 +193,10 @@ def check_flags(strategy: Named, *names: str) -> None:
 
 
 def check_words(strategy: Named, **known: Sequence[str]) -> None:
-    """Refuse fields of a strategy that are none of the words which it knows.
+    """Check that fields of a strategy are known words.
 
     Raises:
-        ConfigError: Another word; the nearest known one is named.
+        ConfigError: A word is unknown; the nearest known one is named.
     """
     for name, words in known.items():
         if getattr(strategy, name) not in words:
@@ -204,10 +204,10 @@ def check_words(strategy: Named, **known: Sequence[str]) -> None:
 
 
 def check_shares(strategy: Named, *names: str) -> None:
-    """Refuse fields of a strategy that are no share from 0 to 1.
+    """Check that fields of a strategy are shares from 0 to 1.
 
     Raises:
-        ConfigError: A value is below 0 or above 1, or no number.
+        ConfigError: A value is below 0, above 1, or not a number.
     """
     check_at_least(strategy, 0.0, *names)
     for name in names:
@@ -218,10 +218,10 @@ def check_shares(strategy: Named, *names: str) -> None:
 
 
 class Budgeted:
-    """What strategies with a budget of tokens have in common, all but the fields, whose order is their own.
+    """The base of strategies with a token budget; each declares the fields itself, in its own order.
 
     Attributes:
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
     """
 
@@ -238,12 +238,12 @@ class Budgeted:
         resolve_budget(self.token_budget, self.reference_budget, 1)
 
     def budget_for(self, num_patches: int) -> int:
-        """The number of tokens allowed for a tower of so many patches a frame."""
+        """Return the number of tokens allowed for a tower with `n` patches per frame."""
         return resolve_budget(self.token_budget, self.reference_budget, num_patches)
 
 
 class EncodesAll(Budgeted):
-    """A strategy that encodes all frames and compresses their features; the question is not looked at."""
+    """A strategy that encodes all frames and compresses their features, and ignores the question."""
 
     @abstractmethod
     def compress(self, features: FrameFeatures) -> VisualTokens:
@@ -255,10 +255,10 @@ class EncodesAll(Budgeted):
 
 
 class LooksAtAttention(Budgeted):
-    """A strategy that goes by the attention that patches receive in a layer of the tower.
+    """A strategy that uses the attention that patches receive in a layer of the tower.
 
     Attributes:
-        attention_layer: Which layer.
+        attention_layer: Index of the layer.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("attention",)
@@ -270,10 +270,10 @@ class LooksAtAttention(Budgeted):
         """Turn features and (T, N) attention into tokens."""
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode all frames with the layer's attention and compress; the question is not looked at.
+        """Encode all frames with the layer's attention and compress; the question is ignored.
 
         Raises:
-            ConfigError: The model gives no attention.
+            ConfigError: The model offers no attention.
         """
         features = encode(frames, attention_layer=self.attention_layer)
         return self.compress(features, attention_of(self, encode, features))

@@ -1,4 +1,4 @@
-"""A strategy bound for use: the one place where it is called, and whatever goes wrong in it is a `StrategyError`."""
+"""Guarded calls of strategies: every error inside a strategy becomes a `StrategyError`."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from dyto.video import Frames
 
 
 class BoundStrategy:
-    """A strategy as the rest of the package knows it: what it says of itself is asked once, and its calls are guarded.
+    """A strategy as the rest of the package uses it: its attributes are read once, and its calls are guarded.
 
     Args:
-        strategy: The strategy, ours or somebody's own: any callable of the shape of `Strategy`.
+        strategy: The strategy: any callable that follows `Strategy`.
 
     Attributes:
         inner: The strategy itself.
-        name: What it calls itself, or the name of its class or function.
-        uses_question: Whether its tokens depend on the question, so that no encoding serves two questions.
-        needs: What the model must offer, keys of `dyto.strategies.NEEDS`.
+        name: Its own name, or that of its class or function.
+        uses_question: Whether its tokens depend on the question, so that each question needs its own encoding.
+        needs: Keys of `dyto.strategies.NEEDS` that the model must offer.
     """
 
     def __init__(self, strategy: Strategy) -> None:
@@ -47,21 +47,21 @@ class BoundStrategy:
         return describe_strategy(self.inner)
 
     def question(self, question: str | None) -> str | None:
-        """The question where the strategy looks at it, else None."""
+        """Return the question if the strategy looks at it, otherwise None."""
         return question if self.uses_question else None
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
         """Turn frames into tokens.
 
         Raises:
-            StrategyError: The strategy raised an error of its own, or gave what no model can take; the error names it.
-            DytoError: What it says itself, such as a `ConfigError` about a budget that it cannot meet.
+            StrategyError: The strategy raised an unexpected error or returned unusable tokens; the message names it.
+            DytoError: The strategy's own error, such as a `ConfigError` about a budget that it cannot meet.
         """
         try:
             tokens: Any = self.inner(frames, encode, question)
         except (DytoError, torch.OutOfMemoryError):
             raise
-        except (Exception, SystemExit) as err:  # code of others may call sys.exit, which is to end nothing but itself
+        except (Exception, SystemExit) as err:  # foreign code may call sys.exit, which must not end the run
             raise StrategyError(f"strategy {self.name} failed: {type(err).__name__}: {err}") from err
         if not isinstance(tokens, VisualTokens):
             found = type(tokens).__name__
@@ -72,7 +72,7 @@ class BoundStrategy:
 
 
 def name_of(target: Any) -> str:
-    """What a strategy calls itself, or the name of its class or function.
+    """Return the strategy's own name, or the name of its class or function.
 
     Example:
         >>> from dyto.strategies import STRATEGIES
@@ -85,7 +85,7 @@ def name_of(target: Any) -> str:
 
 
 def describe_strategy(strategy: object) -> dict[str, Any]:
-    """A strategy's name and all its fields, as JSON-ready values; of one that is not ours a hash of its file, too.
+    """Return a strategy's name and fields, JSON-ready; if it is not ours, also a hash of its file.
 
     Example:
         >>> from dyto.strategies import STRATEGIES
@@ -100,7 +100,7 @@ def describe_strategy(strategy: object) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON takes it; of what JSON does not know, such as a tensor, the class."""
+    """Convert a value for JSON; for types that JSON lacks, such as a tensor, name the class."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
@@ -113,7 +113,7 @@ def _plain(value: Any) -> Any:
 
 
 def _source_digest(target: Any) -> str | None:
-    """A hash of the file in which a strategy is written; None for ours, which go by the package's version."""
+    """Hash the file that defines a strategy; None for ours, which are known by the package's version."""
     inner = target.func if isinstance(target, partial) else target
     kind = inner if isinstance(inner, type) or inspect.isroutine(inner) else type(inner)
     if kind.__module__.partition(".")[0] == "dyto":
@@ -126,7 +126,7 @@ def _source_digest(target: Any) -> str | None:
 
 
 def malformed(tokens: Any) -> str:
-    """What in `VisualTokens` is not what it says, so that nobody could look further; "" for nothing."""
+    """Say which part of `VisualTokens` has the wrong form; "" for none."""
     if not isinstance(tokens.data, Tensor):
         return f"data of type {type(tokens.data).__name__}, expected a torch.Tensor"
     for name, kind in (("keyframes", KeyFrames), ("sources", Sources)):
@@ -135,14 +135,14 @@ def malformed(tokens: Any) -> str:
     if fault := _fields(tokens) or _kinds(tokens):
         return fault
     try:
-        replace(tokens)  # checks what was changed after it was made
+        replace(tokens)  # check again, because fields may have changed
     except (ValueError, DytoError) as err:
         return str(err)
     return _places(tokens)
 
 
 def _fields(tokens: Any) -> str:
-    """What is wrong with the fields that are no columns."""
+    """Say what is wrong with the fields that are not columns."""
     grid, budget, uncompressed = tokens.grid, tokens.budget, tokens.uncompressed
     if not is_grid(grid):
         return f"grid = {grid!r}, expected rows and columns of patches"
@@ -163,7 +163,7 @@ def _fields(tokens: Any) -> str:
 
 
 def _kinds(tokens: Any) -> str:
-    """Which column of key frames and sources is no row of numbers."""
+    """Say which column of key frames and sources is not a row of numbers."""
     parts = {"keyframes": tokens.keyframes, "sources": tokens.sources}
     columns = {f"{name}.{field}": column for name, part in parts.items() for field, column in vars(part).items()}
     for name, column in {"keyframe": tokens.keyframe, **columns}.items():
@@ -177,7 +177,7 @@ def _kinds(tokens: Any) -> str:
 
 
 def _places(tokens: VisualTokens) -> str:
-    """What is wrong with where tokens come from: columns of unequal length or order, or pointing to nothing."""
+    """Say what is wrong with the sources: columns of unequal length, out of order, or out of range."""
     frames, sources = vars(tokens.keyframes), vars(tokens.sources)
     for name, columns in (("keyframes", frames), ("sources", sources)):
         lengths = {field: len(column) for field, column in columns.items()}

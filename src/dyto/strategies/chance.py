@@ -1,4 +1,4 @@
-"""What chance alone achieves: random patches, and random frames. Controls for comparisons."""
+"""Controls for comparisons: random patches, and random frames."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from dyto.strategies.uniform import Uniform
 
 @dataclass(frozen=True)
 class Random(EncodesAll):
-    """Patches of all frames, drawn at random: the control for whatever chooses patches.
+    """Random patches of all frames: the control for strategies that choose patches.
 
     Attributes:
-        seed: Of the draw; the same seed draws the same of equally many patches.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        seed: Random seed; the same seed draws the same from equally many patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:
@@ -49,7 +49,7 @@ class Random(EncodesAll):
             features: Features of the T sampled frames.
 
         Returns:
-            min(budget, T * N) tokens in the order of the video.
+            The min(budget, T * N) tokens in the order of the video.
         """
         budget = self.budget_for(features.num_patches)
         patches = features.patches()  # (T, N, D)
@@ -59,12 +59,12 @@ class Random(EncodesAll):
 
 @dataclass(frozen=True)
 class RandomFrames(Uniform):
-    """As many frames as fit whole into the budget, drawn at random: the control for whatever chooses frames.
+    """Random whole frames within the budget: the control for strategies that choose frames.
 
     Attributes:
-        token_budget: Most visual tokens in all. None: 3680, scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for 3680, scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
-        seed: Of the draw; the same seed draws the same of equally many frames.
+        seed: Random seed; the same seed draws the same from equally many frames.
 
     Example:
         >>> import numpy as np, dyto

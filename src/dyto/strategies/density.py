@@ -1,4 +1,4 @@
-"""Density peaks: points that lie close to many others, and far from any that lies closer to more."""
+"""Density peaks: points that are close to many others, and far from any denser point."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dyto.strategies.shared import check_finite, chunks, first_largest, group_su
 
 
 def density_peaks(patches: Tensor, frames: Tensor, places: Tensor, neighbours: int) -> Tensor:
-    """How much each patch is a density peak among the patches of its frame.
+    """Score how much each patch is a density peak among the patches of its frame.
 
     Args:
         patches: (T, N, D) patches.
-        frames: (A,) frames to look at.
-        places: (A, R) which of their patches count.
-        neighbours: Nearest patches by which density is measured.
+        frames: (A,) frames to score.
+        places: (A, R) patches of these frames to use.
+        neighbours: Number of nearest patches for the density.
 
     Returns:
         (A, R) float32: density, exp(-mean squared distance to the nearest patches), times the distance to the
-        nearest patch of higher density (for the densest, the largest distance); distances between L2-normalised
-        vectors. Of equally dense patches the lower place counts as denser.
+        nearest patch of higher density (for the densest, the largest distance). Distances are between L2-normalised
+        vectors. Of two equally dense patches, the one at the lower place counts as denser.
 
     Raises:
         BadFeaturesError: The patches hold NaN or infinity.
@@ -33,7 +33,7 @@ def density_peaks(patches: Tensor, frames: Tensor, places: Tensor, neighbours: i
         squares = (2 - 2 * x @ x.transpose(1, 2)).clamp_min_(0)  # (B, R, R)
         check_finite(squares[:, 0])
         squares.diagonal(dim1=1, dim2=2).zero_()
-        # The nearest of all is the patch itself, at distance 0, which adds nothing to the sum.
+        # The nearest is the patch itself, at distance 0, so it adds nothing to the sum.
         nearest = squares.topk(near + 1, dim=2, largest=False).values.sum(2) / max(1, near)
         order = torch.sort(nearest, dim=1, stable=True).indices  # the densest first
         rank = torch.sort(order, dim=1).indices
@@ -49,11 +49,11 @@ def join(x: Tensor, others: Tensor, centres: Tensor) -> tuple[Tensor, Tensor, Te
 
     Args:
         x: (n, D) tokens.
-        others: (m,) those that join.
-        centres: (c,) those that are joined.
+        others: (m,) indices of the tokens that join.
+        centres: (c,) indices of the centres.
 
     Returns:
-        (m,) int64 centre of each, counted from 0; (c, D) float32 mean of those that joined it, zero where none did;
+        (m,) int64 centre of each, counted from 0; (c, D) float32 mean of the tokens that joined it, zero for none;
         and (c, 1) their number.
     """
     count = len(centres)
@@ -62,31 +62,31 @@ def join(x: Tensor, others: Tensor, centres: Tensor) -> tuple[Tensor, Tensor, Te
     sums = torch.zeros(count, x.shape[1], device=x.device)
     for chunk in chunks(len(others), 4 * (count + x.shape[1]), x.device):
         rows = x[others[chunk]].float()
-        joined[chunk] = (rows @ unit.T).argmax(1)  # a row's own length does not change its order
+        joined[chunk] = (rows @ unit.T).argmax(1)  # the length of a row does not change its order
         sums += group_sums(rows, joined[chunk], count)
     sizes = torch.bincount(joined, minlength=count)[:, None]
     return joined, sums / sizes.clamp_min(1), sizes
 
 
 TIES = ("place", "release")
-"""Which of equal density peaks comes first; see `highest`."""
+"""The order of equal density peaks, see `highest`."""
 
 
 def distances(x: Tensor) -> Tensor:
-    """(..., R, R) float32 Euclidean distances between (..., R, D) points, over the root of D."""
+    """Return (..., R, R) float32 Euclidean distances between (..., R, D) points, divided by the root of D."""
     return torch.cdist(x.float(), x.float()) / x.shape[-1] ** 0.5
 
 
 def peak_scores(apart: Tensor, neighbours: int) -> Tensor:
-    """How much each point is a density peak, as DPC-kNN (Du et al., 2016) is coded in this field.
+    """Score how much each point is a density peak, as code in this field computes DPC-kNN (Du et al., 2016).
 
     Args:
         apart: (R, R) distances between points.
-        neighbours: Nearest points by which density is measured. The point itself is the first of them.
+        neighbours: Number of nearest points for the density, including the point itself.
 
     Returns:
         (R,) density, exp(-mean squared distance to the nearest points), times the distance to the nearest denser
-        point; where none is denser, the largest distance of all.
+        point; for the densest, the largest distance of all.
 
     Example:
         >>> peak_scores(torch.tensor([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [3.0, 2.0, 0.0]]), 1).tolist()
@@ -99,12 +99,12 @@ def peak_scores(apart: Tensor, neighbours: int) -> Tensor:
 
 
 def highest(scores: Tensor, count: int, ties: str) -> Tensor:
-    """(count,) int64 places of the highest of (R,) scores, the highest first.
+    """Return the (count,) int64 indices of the highest of (R,) scores, the highest first.
 
     Args:
         scores: The scores.
-        count: How many.
-        ties: Which of equal ones: those of the lowest "place", or as `torch.topk` has them, for "release".
+        count: Number of places wanted.
+        ties: Order of ties: the lowest "place" first, or "release", as in `torch.topk`.
     """
     if ties == "release":
         return scores.topk(count).indices
@@ -112,7 +112,7 @@ def highest(scores: Tensor, count: int, ties: str) -> Tensor:
 
 
 def nearest_centre(apart: Tensor, centres: Tensor) -> Tensor:
-    """(R,) int64: for each point the nearest of some centres, of equally near ones the first; a centre's is itself.
+    """Return (R,) int64 nearest centres of the points; ties go to the first, and a centre's is itself.
 
     Example:
         >>> apart = torch.tensor([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [3.0, 2.0, 0.0]])

@@ -1,4 +1,4 @@
-"""Patches that are attended to and unlike one another, chosen one after the other."""
+"""Diverse patches with high attention, chosen one by one."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from torch import Tensor
 from dyto.strategies.shared import check_finite, chunks
 
 ATTENTION_SCALE = 1e6
-"""Attention is small: by this much larger it stays clear of rounding, as in the release."""
+"""Factor that keeps small attention values clear of rounding, as in the release."""
 
 
 def diverse_patches(
     patches: Tensor, attention: Tensor, relevance: Tensor | None, count: int, repeats: bool = False
 ) -> Tensor:
-    """Choose patches by max-min diversity: each is the one furthest from those chosen before it.
+    """Choose patches by max-min diversity: each is the furthest from those chosen before it.
 
     The distance to a patch is 1 - cosine, times the attention that it receives and its relevance. The first is the
     patch that is furthest from its nearest neighbour.
 
     Args:
         patches: (T, N, D) patches.
-        attention: (T, N) that each receives.
-        relevance: (T, N) a further weight, which may be below 0; None for none.
-        count: Patches of a frame wanted, 0 to N.
-        repeats: Whether a patch can be chosen again where all others have a distance below -1, as in the release.
+        attention: (T, N) attention that each receives.
+        relevance: (T, N) further weight, which may be negative; None for no weight.
+        count: Patches wanted per frame, 0 to N.
+        repeats: Whether a patch can be chosen again if all others have a distance below -1, as in the release.
 
     Returns:
-        (T, count) int64 places in each frame, ascending; of equally far patches the lower place is taken.
+        (T, count) int64 places in each frame, ascending; ties go to the lower place.
 
     Raises:
         BadFeaturesError: The patches hold NaN or infinity.
@@ -59,7 +59,7 @@ def diverse_patches(
 
 
 def second_least(apart: Tensor) -> Tensor:
-    """(B, N): the second least value of each column of (B, N, N), or the only one; `apart` is left as it was.
+    """Return (B, N): the second smallest value of each column of (B, N, N), or the only one.
 
     Example:
         >>> second_least(torch.tensor([[[0.0, 5.0, 1.0], [2.0, 0.0, 1.0], [4.0, 3.0, 0.0]]]))

@@ -1,4 +1,4 @@
-"""Frames encoded at a lower resolution, so that more of them fit: a plain control, and a strong one."""
+"""Frames encoded at a lower resolution, so that more of them fit: a simple but strong control."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Downsample(Budgeted):
     The tower's position embeddings are interpolated to the smaller grid. The result's `grid` is the smaller one.
 
     Attributes:
-        num_frames: Most frames; each gets the largest grid of patches that lets all of them fit.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        num_frames: Largest number of frames; each gets the largest grid of patches with which all of them fit.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:
@@ -45,16 +45,16 @@ class Downsample(Budgeted):
         check_at_least(self, 1, "num_frames")
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode the frames on a smaller grid and keep them whole; the question is not looked at.
+        """Encode the frames on a smaller grid and keep them whole; the question is ignored.
 
         Returns:
             K * rows * columns tokens of K = min(T, `num_frames`, budget) frames.
 
         Raises:
-            ConfigError: The model's tower takes no other resolution.
+            ConfigError: The model's tower accepts no other resolution.
         """
         encode_grid = hook(self, encode, "resolutions")
-        first = encode(frames[:1])  # tells how many patches a frame has
+        first = encode(frames[:1])  # shows the number of patches per frame
         budget = self.budget_for(first.num_patches)
         positions = spread(len(frames), min(self.num_frames, budget))
         grid = shrink(first.grid, budget // len(positions))

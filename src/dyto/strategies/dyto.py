@@ -34,15 +34,15 @@ class DyTo:
     Attributes:
         partition: Level of the hierarchy: "second-finest" (release), "finest" or "coarsest".
         temporal: Cluster with distances weighted by time (TW-FINCH); False is plain FINCH.
-        quotas: Frames that few clusters share, see `dyto.keyframes.pick_frames`.
-        member: The frame that stands for a cluster past all quotas: "middle" or "first".
+        quotas: Numbers of frames to share among few clusters, see `dyto.keyframes.pick_frames`.
+        member: The frame that represents a cluster beyond the quotas: "middle" or "first".
         max_keyframes: Cap on key frames; more are thinned evenly.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
         reduce: How merged tokens combine: "max" (release), "mean" or "weighted-mean".
-        split: Who is matched with whom: "halves" (release) or "alternate" (ToMe).
+        split: Which tokens are matched: "halves" (release) or "alternate" (ToMe).
         order: Order of tokens inside a frame: "release" or "raster".
-        metric_groups: Slices of the features averaged to compare tokens by.
+        metric_groups: Number of feature slices to average before comparing tokens.
 
     Example:
         >>> import numpy as np
@@ -78,14 +78,14 @@ class DyTo:
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> DyTo | Plus:
-        """A named variant.
+        """Return a named variant.
 
         Args:
             name: "release", "paper-7b", "paper-34b", "finest" or "plus"; see `PRESETS`.
-            **changes: Fields to set differently; those of `Plus` for "plus".
+            **changes: Fields to change; those of `Plus` for "plus".
 
         Raises:
-            ConfigError: An unknown preset or field; the nearest known one is named.
+            ConfigError: A preset or field is unknown; the nearest known one is named.
 
         Example:
             >>> DyTo.preset("paper-34b").max_keyframes
@@ -114,7 +114,7 @@ class DyTo:
             Sorted int64 positions, at most `max_keyframes` of them.
 
         Raises:
-            ValueError: No frame, or NaN.
+            ValueError: There is no frame, or a summary is NaN.
         """
         partitions = finch.tw_finch(summary, temporal=self.temporal)
         labels = keyframes.choose_partition(partitions, self.partition)
@@ -128,8 +128,8 @@ class DyTo:
             features: Features of the T sampled frames.
 
         Returns:
-            K * min(N, budget // K) tokens, frame after frame. Where the budget is below the number of key
-            frames K, that many of them stay, evenly spread, with one token each.
+            K * min(N, budget // K) tokens, frame after frame. If the budget is below the number of key
+            frames K, that many evenly spread ones are kept, with one token each.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.
@@ -146,13 +146,13 @@ class DyTo:
         )
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode all frames and compress; the question is not looked at."""
+        """Encode all frames and compress; the question is ignored."""
         return self.compress(encode(frames))
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A named set of fields and what it stands for; `kind` where it is not a plain `DyTo`."""
+    """A named set of fields and its description; `kind` is set if it is not a plain `DyTo`."""
 
     fields: Mapping[str, Any]
     note: str

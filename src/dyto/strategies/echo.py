@@ -1,7 +1,7 @@
-"""Patches that match the question and are no echo of the frame before, in the manner of EchoPrune.
+"""Patches that match the question and do not echo the previous frame, in the manner of EchoPrune.
 
-The idea is that of "EchoPrune: Interpreting Redundancy as Temporal Echoes for Efficient VideoLLMs" (arXiv 2605.10050).
-The formulas are those of a port by a third party, not checked against the paper: hence the name.
+The idea comes from "EchoPrune: Interpreting Redundancy as Temporal Echoes for Efficient VideoLLMs" (arXiv 2605.10050).
+The formulas come from a third-party port and were not checked against the paper, hence the name.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EchoLike(Budgeted):
-    """Patches that match a word of the question and are no echo of the frame before.
+    """Patches that match a word of the question and do not echo the previous frame.
 
-    A patch's score is its relevance, the cosine with the word that it is most like, less its likeness to the same place
-    one frame earlier, less its echo: the mean of its cosines with all patches of that frame, the more alike ones
-    weighing more.
+    The score of a patch is its relevance, the cosine with its best word, minus its cosine with the same place one
+    frame earlier, minus its echo: the mean of its cosines with all patches of that frame, with more similar ones
+    weighted more.
 
     Attributes:
-        temperature: Of the softmax that weighs the patches of the frame before; higher is more equal.
-        window: Side of the square of places around its own in which a patch can have an echo, odd; None for all.
-        centre: Whether patches are compared with words less the mean of either. Not published: words and patches lie
-            apart in the space that they share.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        temperature: Temperature of the softmax over the patches of the previous frame; higher is more equal.
+        window: Odd side of the square around a place in which a patch can have an echo; None for all places.
+        centre: Whether to subtract the mean patch and the mean word first. Not published: words and patches lie
+            apart in their common space.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:
@@ -65,7 +65,7 @@ class EchoLike(Budgeted):
         check_flags(self, "centre")
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode all frames and keep what matches the question and is new.
+        """Encode all frames and keep the patches that match the question and are new.
 
         Raises:
             ConfigError: No question was given, or the model gives no embeddings of words.
@@ -82,8 +82,8 @@ class EchoLike(Budgeted):
             words: (n, D) embeddings of the question's words.
 
         Returns:
-            min(budget, T * N) tokens in the order of the video. Of the first frame, which echoes nothing, there are
-            budget // T, at least 1, and more only where all others are kept.
+            The min(budget, T * N) tokens in the order of the video. The first frame, which echoes nothing, has
+            budget // T tokens, at least 1, and more only if all others are kept.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.
@@ -101,7 +101,7 @@ class EchoLike(Budgeted):
 
 
 def relevance(patches: Tensor, words: Tensor, centre: bool = False) -> Tensor:
-    """How well each patch matches a question.
+    """Score how well each patch matches a question.
 
     Args:
         patches: (T, N, D) patches.
@@ -109,7 +109,7 @@ def relevance(patches: Tensor, words: Tensor, centre: bool = False) -> Tensor:
         centre: Whether the mean patch and the mean word are subtracted first.
 
     Returns:
-        (T, N) float32: the cosine of the word that is most like it.
+        (T, N) float32: the cosine with the most similar word.
 
     Raises:
         BadFeaturesError: The patches hold NaN or infinity.
@@ -134,17 +134,17 @@ def relevance(patches: Tensor, words: Tensor, centre: bool = False) -> Tensor:
 
 
 def echoes(patches: Tensor, grid: tuple[int, int], temperature: float, window: int | None = None) -> Tensor:
-    """How much of each patch the frame before holds already.
+    """Return how much of each patch the previous frame already contains.
 
     Args:
         patches: (T, N, D) patches.
         grid: Rows and columns of the patches of a frame.
-        temperature: Of the softmax that weighs the patches of the frame before.
-        window: Side of the square of places that are looked at; None for all.
+        temperature: Temperature of the softmax over the patches of the previous frame.
+        window: Side of the square of places to compare; None for all.
 
     Returns:
         (T - 1, N) float32, for all frames but the first: the cosine with the same place one frame earlier, plus the
-        mean of the cosines with the places looked at, weighed by their softmax.
+        mean of the cosines with the places in the window, weighted by their softmax.
     """
     n = patches.shape[1]
     far = None if window is None else ~neighbourhood(grid, window, patches.device)  # (N, N)
@@ -160,7 +160,7 @@ def echoes(patches: Tensor, grid: tuple[int, int], temperature: float, window: i
 
 
 def neighbourhood(grid: tuple[int, int], window: int, device: torch.device) -> Tensor:
-    """(N, N) bool: which places of a grid lie in the square around each.
+    """Return (N, N) bool: the places in the square around each place of a grid.
 
     Example:
         >>> neighbourhood((1, 3), 3, torch.device("cpu")).tolist()

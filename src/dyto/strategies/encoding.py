@@ -1,4 +1,4 @@
-"""A model's vision side as a strategy is handed it."""
+"""A model's vision side, as a strategy receives it."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ _METHODS = frozenset(method for _, methods in NEEDS.values() for method in metho
 
 
 class KeptFeatures:
-    """What the tower saw of the frames that were asked about last, for the next question about the same object."""
+    """Features of the last frames, kept for the next question about the same object."""
 
     def __init__(self) -> None:
         self._kept: tuple[Frames, int | None, FrameFeatures] | None = None
 
     def of(self, frames: Frames, attention_layer: int | None) -> FrameFeatures | None:
-        """The features of these frames, if it is they that are kept."""
+        """Return the kept features if they belong to these frames."""
         if self._kept is None or self._kept[0] is not frames or self._kept[1] != attention_layer:
             return None
         return self._kept[2]
 
     def keep(self, frames: Frames, attention_layer: int | None, features: FrameFeatures) -> None:
-        """Keep features, instead of those that are kept."""
+        """Replace the kept features."""
         self._kept = (frames, attention_layer, features)
 
     def forget(self) -> None:
-        """Free what is kept."""
+        """Free the kept features."""
         self._kept = None
 
 
 class Encoder:
-    """Encodes for a strategy, and adds the seconds to the stage "encode".
+    """An encoder for strategies, which adds its seconds to the stage "encode".
 
-    What else the model offers to strategies (the methods in `dyto.strategies.base.NEEDS`) is there under the same
-    name, timed likewise; what it does not offer is not there.
+    Further methods that the model offers (those in `dyto.strategies.base.NEEDS`) are attributes of the same
+    name, timed in the same way; missing methods are missing here, too.
 
     Args:
         model: The model.
-        watch: What the seconds are added to.
-        savings: Which of its savings are on; None for the usual ones.
-        kept: Where the features of `whole` are kept for the next question, if they are.
+        watch: The stopwatch to which the seconds are added.
+        savings: Its savings; None for the defaults.
+        kept: Store for the features of `whole`, for the next question; None to keep nothing.
         whole: The frames of the video.
     """
 
@@ -70,7 +70,7 @@ class Encoder:
         self._kept, self._whole = kept, whole
         self.name = model.name
         self.seen: list[FrameFeatures] = []
-        """The features of all frames encoded so far, where the family needs them again for `with_deep`."""
+        """The features of all frames encoded so far, if the family needs them again for `with_deep`."""
 
     def __call__(
         self, images: Frames | Sequence[npt.NDArray[np.uint8]], *, attention_layer: int | None = None
@@ -80,13 +80,13 @@ class Encoder:
         with self._watch.stage("encode"):
             features = self._timed(self._encode(images, attention_layer))
         if isinstance(images, Frames):
-            self._watch.add("encode", waited - images.waited)  # waiting for the decoder is no encoding
+            self._watch.add("encode", waited - images.waited)  # waiting for the decoder does not count as encoding
         if features.load_deep is not None and isinstance(images, Frames):
             self.seen.append(features)
         return features
 
     def _encode(self, images: Frames | Sequence[npt.NDArray[np.uint8]], attention_layer: int | None) -> FrameFeatures:
-        """Features of pictures, those that are kept where there are some."""
+        """Return the features of pictures, from the kept ones where possible."""
         if self._kept is None or not isinstance(images, Frames) or images is not self._whole:
             return self._new(images, attention_layer)
         features = self._kept.of(images, attention_layer)
@@ -97,7 +97,7 @@ class Encoder:
         return features
 
     def _new(self, images: Frames | Sequence[npt.NDArray[np.uint8]], attention_layer: int | None) -> FrameFeatures:
-        """Features of pictures; frames that are alike pass the tower once where that is to be saved."""
+        """Return the features of pictures; if that saving is on, similar frames are encoded once."""
         if self._savings.similar is not None and isinstance(images, Frames):
             kept, stands = alike(images, self._savings.similar)
             if len(kept) < len(images):
@@ -106,7 +106,7 @@ class Encoder:
         return self._tower(images, attention_layer)
 
     def _tower(self, images: Frames | Sequence[npt.NDArray[np.uint8]], attention_layer: int | None) -> FrameFeatures:
-        """Features of pictures by the tower, compiled where that is asked for."""
+        """Encode pictures with the tower, compiled if that saving is on."""
         with self._model.compiled_tower() if self._savings.compiled else nullcontext():
             return self._model.encode(images, attention_layer=attention_layer)
 

@@ -1,4 +1,4 @@
-"""EVS: patches that changed since the frame before.
+"""EVS: patches that changed since the previous frame.
 
 Source: Bagrov et al., "Efficient Video Sampling: Pruning Temporally Redundant Tokens for Faster VLM Inference" (arXiv
 2510.14624); the rule as NVIDIA publishes it in TensorRT-LLM.
@@ -22,8 +22,8 @@ class EVS(EncodesAll):
     """The patches that differ most from the same place one frame earlier, and all of the first frame.
 
     Attributes:
-        precision: In which patches are compared: "float32", or "model" for the dtype of the features, as published.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        precision: Precision of comparisons: "float32", or "model" for the dtype of the features, as published.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:
@@ -51,7 +51,7 @@ class EVS(EncodesAll):
             features: Features of the T sampled frames.
 
         Returns:
-            min(budget, T * N) tokens in the order of the video.
+            The min(budget, T * N) tokens in the order of the video.
 
         Raises:
             ConfigError: The first frame, which is always kept, does not fit the budget.
@@ -67,7 +67,7 @@ class EVS(EncodesAll):
 
 
 def changes(patches: Tensor, as_given: bool = False) -> Tensor:
-    """How much each patch differs from the same place one frame earlier.
+    """Return how much each patch differs from the same place one frame earlier.
 
     Args:
         patches: (T, N, D) patches of consecutive frames.

@@ -1,7 +1,7 @@
 """FastVID: segments of alike frames; in each, the patches attended to, and density peaks that gather all others.
 
 Source: Shen et al., "FastVID: Dynamic Density Pruning for Fast Video Large Language Models" (arXiv 2503.11187, NeurIPS
-2025), as its code does it. docs/rivals.md says where the two differ.
+2025), as its code does it. docs/rivals.md lists the differences.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class FastVID(LooksAtAttention):
             which a frame has budget // T tokens and the rest is left out.
         ties: Which of equal density peaks is taken: that of the lower "place", or as `torch.topk` has it, "release".
         attention_layer: Layer of the tower whose attention is looked at.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:
@@ -90,8 +90,8 @@ class FastVID(LooksAtAttention):
             attention: (T, N) that each patch receives.
 
         Returns:
-            min(budget, T * N) tokens in the order of the video; fewer with `remainder="release"`. Where the budget is
-            below T, so many frames stay, evenly spread.
+            The min(budget, T * N) tokens in the order of the video; fewer with `remainder="release"`. If the budget is
+            below T, that many evenly spread frames are kept.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.
@@ -113,7 +113,7 @@ class FastVID(LooksAtAttention):
         return assemble_parts(self, features, positions, parts, budget)
 
     def _plan(self, ends: list[int], budget: int, n: int) -> tuple[IntArray, IntArray]:
-        """(T,) salient patches of each frame, and (T,) its density peaks, 0 for a frame that is no anchor."""
+        """Return the number of salient patches (T,) and of density peaks (T,) per frame; 0 if not an anchor."""
         frames = ends[-1]
         each = budget // frames if self.remainder == "release" else -(-budget // frames)
         context = int(each * self.context)
@@ -137,14 +137,14 @@ class FastVID(LooksAtAttention):
         return salient, peaks
 
     def _anchors(self, start: int, stop: int, context: int, room: int) -> IntArray:
-        """The anchor frames of a segment, the last frame among them; so many that each has room for its peaks."""
+        """Return the anchor frames of a segment, including the last frame: enough to have room for the peaks."""
         step = max(1, min(self.anchor_step, stop - start))
         while step > 1 and -(-context * (stop - start) // -(-(stop - start) // step)) > room:
             step -= 1
         return np.arange(stop - 1, start - 1, -step)[::-1]
 
     def _segment(self, patches: Tensor, chosen: Tensor, peaks: IntArray, start: int) -> Part:
-        """Tokens of one segment, in the order of their places.
+        """Return the tokens of one segment, in the order of their places.
 
         Args:
             patches: (t, N, D) of its frames.

@@ -1,7 +1,7 @@
 """FlashVID without its stage inside the language model: diverse patches, and trees of alike ones over time.
 
 Source: Fan et al., "FlashVID: Efficient Video Large Language Models via Training-free Tree-based Spatiotemporal Token
-Merging" (arXiv 2602.08024, ICLR 2026), as its code does it. docs/rivals.md says where the two differ.
+Merging" (arXiv 2602.08024, ICLR 2026), as its code does it. docs/rivals.md lists the differences.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class FlashVIDOuter(LooksAtAttention):
             are clustered with the others again, and where relevance is far below 0.
         ties: Which of equal density peaks is taken: that of the lower "place", or as `torch.topk` has it, "release".
         attention_layer: Layer of the tower whose attention is looked at.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:
@@ -87,7 +87,7 @@ class FlashVIDOuter(LooksAtAttention):
             attention: (T, N) that each patch receives.
 
         Returns:
-            min(budget, T * N) tokens in the order of the video, each at the earliest of its patches or, where trees
+            The min(budget, T * N) tokens in the order of the video, each at the earliest of its patches or, where trees
             were merged, of the tree around which they were. Where the budget is below T, so many frames stay, evenly
             spread.
 
@@ -116,7 +116,7 @@ class FlashVIDOuter(LooksAtAttention):
         return assemble_parts(self, features, positions, [together(parts).in_order()], budget)
 
     def _picks(self, patches: Tensor, attention: Tensor, means: Tensor, ends: list[int], count: int) -> Tensor:
-        """(T, count) places of the diverse patches of each frame."""
+        """Return the (T, count) places of the diverse patches of each frame."""
         if not self.relevance:
             return diverse_patches(patches, attention, None, count, self.repeats)
         relevance = torch.empty_like(attention)
@@ -182,7 +182,7 @@ class FlashVIDOuter(LooksAtAttention):
 
 
 def parted_ends(means: Tensor, count: int, threshold: float, ties: str = "place") -> list[int]:
-    """Where segments of alike frames end.
+    """Return the ends of segments of similar frames.
 
     Args:
         means: (T, D) mean patch of each frame.
@@ -206,7 +206,7 @@ def parted_ends(means: Tensor, count: int, threshold: float, ties: str = "place"
 
 
 def cluster_counts(roots: IntArray, ends: list[int], quota: int, total: int) -> IntArray:
-    """How many tokens become of the trees that begin in each frame.
+    """Return the number of tokens for the trees that begin in each frame.
 
     Args:
         roots: (T,) how many there are.

@@ -1,7 +1,7 @@
 """HoliTom without its stage inside the language model: what stands still is merged over time, the rest thinned.
 
 Source: Shao et al., "HoliTom: Holistic Token Merging for Fast Video Large Language Models" (arXiv 2505.21334, NeurIPS
-2025), as its code does it. docs/rivals.md says where the two differ.
+2025), as its code does it. docs/rivals.md lists the differences.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class HoliTomOuter(LooksAtAttention):
         neighbours: Nearest places by which density is measured, the place itself among them.
         ties: Which of equal density peaks is taken: that of the lower "place", or as `torch.topk` has it, "release".
         attention_layer: Layer of the tower whose attention is looked at.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:
@@ -79,7 +79,7 @@ class HoliTomOuter(LooksAtAttention):
             attention: (T, N) that each patch receives.
 
         Returns:
-            min(budget, T * N) tokens, stretch after stretch: its still places at the first frame, then the others
+            The min(budget, T * N) tokens, stretch after stretch: its still places at the first frame, then the others
             frame by frame. Where the budget is below T, so many frames stay, evenly spread.
 
         Raises:
@@ -107,7 +107,7 @@ class HoliTomOuter(LooksAtAttention):
         return assemble_parts(self, features, positions, parts, budget)
 
     def _plan(self, alike: Tensor, ends: list[int], budget: int) -> tuple[BoolArray, IntArray]:
-        """Which patches go into the mean of their stretch, (T, N), and the tokens of each stretch and of each frame."""
+        """Return which patches are averaged over their stretch, (T, N), and the tokens per stretch and per frame."""
         frames, n = ends[-1], alike.shape[1]
         still = np.zeros((frames, n), bool)
         first = np.array([0, *ends[:-1]])
@@ -165,7 +165,7 @@ class HoliTomOuter(LooksAtAttention):
 
 
 def likeness(patches: Tensor) -> Tensor:
-    """(T - 1, N) float32 cosines of each patch with the same place one frame later.
+    """Return (T - 1, N) float32 cosines of each patch with the same place one frame later.
 
     Raises:
         BadFeaturesError: The patches hold NaN or infinity.
@@ -216,7 +216,7 @@ def stretches(similar: BoolArray, most: int) -> list[int]:
 
 
 def still_means(patches: Tensor, held: Tensor, places: Tensor) -> Tensor:
-    """(s, D) float32: of each of some places the mean over the frames in which it is held, some frames at a time."""
+    """Average each place over the frames that hold it: (s, D) float32, computed in chunks of frames."""
     sums = torch.zeros(len(places), patches.shape[2], device=patches.device)
     for chunk in frame_chunks(patches):
         sums += (patches[chunk][:, places].float() * held[chunk][:, places, None]).sum(0)

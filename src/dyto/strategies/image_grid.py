@@ -34,7 +34,7 @@ class ImageGrid(Budgeted):
 
     Attributes:
         num_frames: Most frames.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:
@@ -56,7 +56,7 @@ class ImageGrid(Budgeted):
         check_at_least(self, 1, "num_frames")
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Tile the frames and let the model read the picture; the question is not looked at.
+        """Tile the frames and let the model read the picture; the question is ignored.
 
         Returns:
             The tokens that the model gives a picture of this size, in its order.
@@ -65,7 +65,7 @@ class ImageGrid(Budgeted):
             ConfigError: The model has no path for pictures, or not even a picture without tiles fits the budget.
         """
         encode_picture, length = hook(self, encode, "pictures"), hook(self, encode, "pictures", 1)
-        first = encode(frames[:1])  # tells how many patches a frame has
+        first = encode(frames[:1])  # shows the number of patches per frame
         n = first.num_patches
         budget = self.budget_for(n)
         if budget < n:
@@ -91,7 +91,7 @@ class ImageGrid(Budgeted):
 
 
 def layout(count: int) -> tuple[int, int]:
-    """Rows and columns for a number of frames: round(sqrt(count)) columns.
+    """Return rows and columns for a number of frames: round(sqrt(count)) columns.
 
     Example:
         >>> layout(6), layout(4), layout(5), layout(1)
@@ -125,7 +125,7 @@ def tile(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def places_in_frames(boxes: FloatArray, count: int, grid: tuple[int, int]) -> tuple[IntArray, Sources]:
-    """Which patches of which frames each token of a tiled picture sees.
+    """Return the patches of frames that each token of a tiled picture sees.
 
     Args:
         boxes: (L, 4) top, left, bottom and right of what each token sees, as shares of the picture; NaN for a token

@@ -79,7 +79,7 @@ class KMeans(KeyFrameMerger):
         return self.merge(features, positions, watch)
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode all frames and compress; the question is not looked at."""
+        """Encode all frames and compress; the question is ignored."""
         return self.compress(encode(frames))
 
 

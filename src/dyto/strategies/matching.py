@@ -49,7 +49,7 @@ def match_by_towers(source: str, pictures: npt.NDArray[np.uint8], text: str, dev
 
 
 def _unit(features: Any) -> Tensor:
-    """(n, d) float32 of length 1; some versions of transformers wrap what they return."""
+    """Normalise to (n, d) float32 of length 1; some versions of transformers wrap their outputs."""
     found: Tensor = getattr(features, "pooler_output", features)
     return torch.nn.functional.normalize(found.float(), dim=1)
 

@@ -38,7 +38,7 @@ class Merging:
 
     @classmethod
     def of(cls, strategy: Merges) -> Merging:
-        """What the fields of a strategy say."""
+        """Read the merging options from the fields of a strategy."""
         return cls(strategy.reduce, strategy.split, strategy.order, strategy.metric_groups)
 
     def __post_init__(self) -> None:
@@ -47,7 +47,7 @@ class Merging:
                 raise unknown(name, getattr(self, name), known)
 
     def merge(self, patches: Tensor, keep: int, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, keep, D) tokens of (B, N, D) patches, in `out` if given, and (B, N) the token that each patch joined."""
+        """Merge (B, N, D) patches to (B, keep, D) tokens (in `out` if given), and (B, N) owners of the patches."""
         return merge.merge_with_owners(patches, keep, self.reduce, self.split, self.order, self.groups, out=out)
 
 
@@ -99,8 +99,8 @@ def merge_keyframes(
         strategy: Whose fields say how: `token_budget`, `reference_budget`, `reduce`, `split`, `order` and
             `metric_groups`.
         features: Of the frames.
-        positions: (K,) ascending positions of the key frames in them. Where the budget is below K, so many of them
-            stay, evenly spread, with one token each.
+        positions: (K,) ascending positions of the key frames in them. If the budget is below K, that many evenly
+            spread ones are kept, with one token each.
         total: Number of sampled frames.
         at: (K,) the key frames' positions among the sampled frames, where `features` has but some of those.
         **rest: Further fields of `VisualTokens`.
@@ -131,7 +131,7 @@ def merge_keyframes(
 
 
 def _merge(how: Merging, features: FrameFeatures, positions: IntArray, keep: int) -> tuple[Tensor, Tensor]:
-    """(K * keep, D) tokens and (K, N) owners; some frames at a time, so that little memory is held."""
+    """Return (K * keep, D) tokens and (K, N) owners, computed in chunks of frames to save memory."""
     summary = features.summary
     data = empty_tokens((len(positions), keep, features.dim), summary)
     owners = torch.empty(len(positions), features.num_patches, dtype=torch.int64, device=summary.device)
@@ -204,12 +204,12 @@ class KeyFrameMerger:
 
     Attributes:
         num_frames: Most key frames.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
         reduce: How merged tokens combine, see `dyto.merge.merge_tokens`.
         split: Who is matched with whom, likewise.
         order: Order of tokens inside a frame, likewise.
-        metric_groups: Slices of the features averaged to compare tokens by.
+        metric_groups: Number of feature slices to average before comparing tokens.
     """
 
     num_frames: int = 10

@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
     @classmethod
     def unmerged(cls, patches: Tensor, kept: Tensor, start: int) -> Part:
-        """Patches that stay as they are.
+        """Make a part of unmerged patches.
 
         Args:
             patches: (t, N, D) patches of some frames.
@@ -43,7 +43,7 @@ class Part(NamedTuple):
         return cls(patches[kept], place, np.arange(len(place)), place)
 
     def in_order(self) -> Part:
-        """The same tokens in the order of their places; of equal places the former first."""
+        """Sort the tokens by their places; ties keep their order."""
         order = np.argsort(self.place, kind="stable")
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
@@ -54,7 +54,7 @@ class Part(NamedTuple):
 
 
 def together(parts: Sequence[Part]) -> Part:
-    """All tokens of some parts, one part after the other, in the dtype of the first."""
+    """Join the tokens of some parts, one part after the other, in the dtype of the first."""
     first = np.cumsum([0, *(len(part.data) for part in parts)])
     return Part(
         torch.cat([part.data.to(parts[0].data.dtype) for part in parts]),
@@ -67,7 +67,7 @@ def together(parts: Sequence[Part]) -> Part:
 def assemble_parts(
     strategy: Named, features: FrameFeatures, positions: IntArray, parts: Sequence[Part], budget: int
 ) -> VisualTokens:
-    """Tokens of a strategy that goes by attention, with their provenance.
+    """Return the tokens of a strategy that uses attention, with their provenance.
 
     Args:
         strategy: Whose they are.

@@ -37,9 +37,9 @@ class Peaks(LooksAtAttention):
         anchor_step: Every so many frames of a segment, one has its density peaks taken; more where those would not
             hold as many tokens as are wanted.
         centre_weight: Least weight of a density peak against the mean of what it gathers.
-        neighbours: Nearest patches by which density is measured.
+        neighbours: Number of nearest patches for the density.
         attention_layer: Layer of the tower whose attention is looked at.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:
@@ -77,8 +77,8 @@ class Peaks(LooksAtAttention):
             attention: (T, N) that each patch receives.
 
         Returns:
-            min(budget, T * N) tokens in the order of the video. Where the budget is below T, so many frames stay,
-            evenly spread.
+            The min(budget, T * N) tokens in the order of the video. If the budget is below T, that many
+            evenly spread frames are kept.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.
@@ -115,7 +115,7 @@ class Peaks(LooksAtAttention):
         )
 
     def _segment(self, patches: Tensor, salient: Tensor, quota: int) -> tuple[Tensor, IntArray, IntArray]:
-        """Tokens of one segment: (m, D), the place of each, and (t * N,) where each patch went or -1."""
+        """Return the tokens of a segment (m, D), the place of each, and the token of each patch or -1, (t * N,)."""
         frames, n, _ = patches.shape
         flat = patches.flatten(0, 1)  # (t * N, D)
         frame = torch.arange(frames, device=patches.device)[:, None]
@@ -136,7 +136,7 @@ class Peaks(LooksAtAttention):
         return data, place.cpu().numpy(), owner.cpu().numpy()
 
     def _centres(self, patches: Tensor, salient: Tensor, quota: int) -> Tensor:
-        """(quota,) places of the density peaks among the patches of the anchor frames that are not salient."""
+        """Return (quota,) places of the density peaks among the anchor frames' patches that are not salient."""
         frames, n, _ = patches.shape
         room = n - salient.shape[1]
         step = min(self.anchor_step, frames)
@@ -153,7 +153,7 @@ class Peaks(LooksAtAttention):
 
 
 def segment_ends(summary: Tensor, count: int, threshold: float, ties: str = "place") -> list[int]:
-    """Where segments of alike frames end.
+    """Return the ends of segments of similar frames.
 
     Args:
         summary: (T, D) one vector per frame.
@@ -175,6 +175,6 @@ def segment_ends(summary: Tensor, count: int, threshold: float, ties: str = "pla
 
 
 def neighbour_cosines(summary: Tensor) -> Tensor:
-    """(T - 1,) float32 cosines of (T, D) vectors of frames with those of the next, on the CPU."""
+    """Return (T - 1,) float32 cosines of consecutive frame vectors, (T, D), on the CPU."""
     unit = torch.nn.functional.normalize(summary.float(), dim=1)
     return (unit[1:] * unit[:-1]).sum(1).cpu()

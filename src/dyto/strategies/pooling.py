@@ -20,12 +20,12 @@ CHUNK_FRAMES = 8
 
 
 def steps(side: int, step: int) -> list[range]:
-    """Neighbours taken `step` at a time along one side of the grid; the last may be fewer."""
+    """Group the places along one side of the grid by `step`; the last group may be smaller."""
     return [range(place, min(place + step, side)) for place in range(0, side, step)]
 
 
 def windows(side: int, count: int) -> list[range]:
-    """The places that each of `count` adaptively pooled outputs comes from, along one side of the grid.
+    """Return the places that each of `count` adaptively pooled outputs covers, along one side of the grid.
 
     Example:
         >>> windows(24, 4)[1], windows(5, 3)[2]
@@ -35,7 +35,7 @@ def windows(side: int, count: int) -> list[range]:
 
 
 def shrink(grid: tuple[int, int], most: int) -> tuple[int, int]:
-    """The largest grid of the same shape, no larger than `grid`, of at most so many places; at least 1 x 1.
+    """Return the largest grid of the same shape within `grid` and with at most `most` places; at least 1 x 1.
 
     Example:
         >>> shrink((24, 24), 147), shrink((18, 32), 64), shrink((6, 6), 99)

@@ -15,14 +15,14 @@ _SLOWFAST = re.compile(r"slowfast-slow_(\d+)frms_(\w+)-fast_(\d+)x(\d+)")
 
 
 def aggregation_strategy(value: object) -> tuple[str, dict[str, Any]]:
-    """The strategy that a value of TEMPORAL_AGGREGATION stands for, and its fields.
+    """Return the strategy for a value of TEMPORAL_AGGREGATION, and its fields.
 
     Args:
         value: A published value or a strategy's own name, alone or with options; False and None stand for no
             aggregation.
 
     Raises:
-        ConfigError: An unknown value; the nearest known one is named.
+        ConfigError: The value is unknown; the nearest known one is named.
 
     Example:
         >>> aggregation_strategy("spatial_tome_finch_dynamic_all_frms")
@@ -33,7 +33,7 @@ def aggregation_strategy(value: object) -> tuple[str, dict[str, Any]]:
 
 
 def named_strategy(text: str, kind: str) -> tuple[str, dict[str, Any]]:
-    """The strategy that is meant by a text, and its fields.
+    """Return the strategy that a text names, and its fields.
 
     Args:
         text: A strategy's name, alone or with options ("uniform-pool:pool=3"), or a published name; case does not
@@ -41,7 +41,7 @@ def named_strategy(text: str, kind: str) -> tuple[str, dict[str, Any]]:
         kind: What the text is called where it is unknown.
 
     Raises:
-        ConfigError: An unknown name; the nearest known one is named. Options that cannot be read.
+        ConfigError: A name is unknown (the nearest known one is named), or options cannot be read.
 
     Example:
         >>> named_strategy("slowfast-slow_10frms_spatial_1d_max_pool-fast_4x4", "strategy")
@@ -67,7 +67,7 @@ def named_strategy(text: str, kind: str) -> tuple[str, dict[str, Any]]:
 
 
 def is_named(text: str) -> bool:
-    """Whether a text begins with a strategy's name or is a published one; its options may still be wrong.
+    """Return whether a text begins with a known strategy name; its options may still be wrong.
 
     Example:
         >>> is_named("uniform-pool:pool=3"), is_named("my_module:Pool")
@@ -80,7 +80,7 @@ def is_named(text: str) -> bool:
 
 
 def split_names(text: str) -> list[str]:
-    """Names of strategies between commas; the commas between the options of one name do not part it.
+    """Split comma-separated names of strategies; commas between the options of a name do not split it.
 
     Example:
         >>> split_names("dyto, uniform-pool:pool=3,num_frames=57, uniform")
@@ -112,7 +112,7 @@ def _options(text: str, options: str) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
-    """A number, true, false, null, a grid (4x4) or a word."""
+    """Parse a number, true, false, null, a grid (4x4) or a word."""
     grid = re.fullmatch(r"(\d+)x(\d+)", text)
     if grid:
         return int(grid[1]), int(grid[2])

@@ -43,12 +43,12 @@ class Query(AsksFrames):
         check_at_least(self, 0.0, "apart")
 
     def choose(self, scores: FloatArray) -> IntArray:
-        """The best frames that are not too close to one another."""
+        """Return the best frames that are not too close to one another."""
         return best_apart(scores, self.num_frames, round(self.apart * len(scores)))
 
 
 def best_apart(scores: FloatArray, count: int, distance: int) -> IntArray:
-    """The best scored frames that are not too close to one another.
+    """Return the best scored frames that are not too close to one another.
 
     Args:
         scores: (T,) scores.

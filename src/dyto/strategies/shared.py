@@ -37,19 +37,19 @@ def shares(total: int, parts: int) -> IntArray:
 
 
 def chunks(count: int, item_bytes: int, device: torch.device) -> Iterator[slice]:
-    """Slices that go through `count` items in pieces that fit memory well."""
+    """Yield slices that cover `count` items in pieces that fit memory well."""
     step = max(1, CHUNK_BYTES.get(device.type, OTHER_CHUNK_BYTES) // max(1, item_bytes))
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
 
 def frame_chunks(patches: Tensor) -> Iterator[slice]:
-    """Slices that go through (T, N, D) patches some frames at a time; on a CPU few enough to stay in its cache."""
+    """Yield slices of frames that cover (T, N, D) patches; on a CPU small enough for its cache."""
     held = 4 * CACHED if patches.device.type == "cpu" else 4
     return chunks(len(patches), held * patches[:1].numel(), patches.device)
 
 
 def group_sums(x: Tensor, owner: Tensor, groups: int) -> Tensor:
-    """Sums of rows by group, added up in an order that never varies.
+    """Sum rows by group, in an order that never varies.
 
     Args:
         x: (n, D) rows, in float32.
@@ -127,28 +127,28 @@ def hit_total(scale: FloatArray, rounded: Callable[[FloatArray], IntArray], tota
 
 
 def first_largest(scores: Tensor, count: int) -> Tensor:
-    """(..., count) int64 places of the largest scores along the last axis, the largest first; of ties the lower."""
+    """Return (..., count) int64 places of the largest scores of the last axis, largest first; ties: lower place."""
     return torch.sort(scores, dim=-1, descending=True, stable=True).indices[..., :count]
 
 
 def largest(scores: Tensor, count: int) -> Tensor:
-    """(..., count) int64 places of the largest scores along the last axis, ascending; ties go to the lower place."""
+    """Return (..., count) int64 places of the largest scores of the last axis, ascending; ties: lower place."""
     return first_largest(scores, count).sort(-1).values
 
 
 def among_largest(scores: Tensor, counts: IntArray) -> Tensor:
-    """(T, N) bool: of each row as many of the largest scores as are wanted of it, (T,); of ties the lower place."""
+    """Mark in each row as many of the largest scores as wanted, (T,): (T, N) bool; ties: lower place."""
     rank = torch.sort(first_largest(scores, scores.shape[1]), dim=1).indices
     return rank < torch.as_tensor(counts, device=scores.device)[:, None]
 
 
 def take_rows(x: Tensor, places: Tensor) -> Tensor:
-    """(B, k, D): of each of B frames, (B, N, D), the tokens at some places, (B, k)."""
+    """Take the tokens at places (B, k) from frames (B, N, D): (B, k, D)."""
     return x[torch.arange(len(x), device=x.device)[:, None], places]
 
 
 def other_places(places: Tensor, n: int) -> Tensor:
-    """(B, n - k): the places of each frame that are not among (B, k) different ones, ascending."""
+    """Return (B, n - k): the places of each frame that are not among (B, k) different ones, ascending."""
     free = torch.ones(len(places), n, dtype=torch.bool, device=places.device).scatter_(1, places, False)
     return free.nonzero()[:, 1].view(len(places), -1)
 
@@ -172,7 +172,7 @@ def assemble(
     budget: int,
     **rest: Any,
 ) -> VisualTokens:
-    """Tokens with their provenance.
+    """Return tokens with their provenance.
 
     Args:
         features: Of the T sampled frames.
@@ -200,7 +200,7 @@ def assemble(
 
 
 def keep_patches(features: FrameFeatures, patches: Tensor, kept: Tensor, budget: int, **rest: Any) -> VisualTokens:
-    """Patches of all frames that stay as they are, the others dropped.
+    """Keep some patches of all frames unmerged, and drop the others.
 
     Args:
         features: Of the T sampled frames.

@@ -49,7 +49,7 @@ class SlowFast(Budgeted):
         slow_pool: How they are pooled, one of `POOLS`.
         fast_frames: Frames of the fast pathway.
         fast_grid: Rows and columns they are average-pooled to; None for 4 x 4, scaled to the tower's grid.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:
@@ -88,7 +88,7 @@ class SlowFast(Budgeted):
             The tokens of the slow frames, then those of the fast frames, each in time order.
 
         Raises:
-            ConfigError: Not even one frame fits the budget.
+            ConfigError: The budget is below one frame.
         """
         budget = self.budget_for(features.num_patches)
         kernel, pool = POOLS[self.slow_pool]
@@ -123,5 +123,5 @@ class SlowFast(Budgeted):
         )
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode the sampled frames and pool them; the question is not looked at."""
+        """Encode the sampled frames and pool them; the question is ignored."""
         return self.compress(encode(frames))

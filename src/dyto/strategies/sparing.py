@@ -47,5 +47,5 @@ def alike(frames: Frames, levels: float) -> tuple[IntArray, IntArray]:
 
 
 def _cells(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
-    """(CELLS, CELLS, 3) means of the cells of a picture."""
+    """Average the cells of a picture: (CELLS, CELLS, 3)."""
     return np.asarray(Image.fromarray(picture).resize((CELLS, CELLS), Image.Resampling.BOX)).astype(np.int16)

@@ -24,7 +24,7 @@ from dyto.strategies.published import is_named
 
 
 def find_strategy(target: str) -> Any:
-    """What a text stands for.
+    """Find the strategy that a text names.
 
     Args:
         target: A name of `STRATEGIES`, alone or with options ("uniform-pool:pool=3"), a published name, a name of
@@ -62,7 +62,7 @@ def find_strategy(target: str) -> Any:
 
 
 def make_strategy(name: str, *, preset: str | None = None, token_budget: int | None = None, **fields: Any) -> Strategy:
-    """A strategy as commands name it.
+    """Make a strategy as commands name it.
 
     Args:
         name: As `find_strategy` takes it.
@@ -87,7 +87,7 @@ def make_strategy(name: str, *, preset: str | None = None, token_budget: int | N
 
 
 def make_second(name: str, token_budget: int | None) -> Strategy:
-    """A strategy to be seen beside another: at the other's budget, unless it takes none.
+    """Make a strategy to show next to another: at the other's budget, unless it takes none.
 
     Example:
         >>> make_second("uniform", 1000).token_budget, make_second("concat", 1000)
@@ -97,7 +97,7 @@ def make_second(name: str, token_budget: int | None) -> Strategy:
 
 
 def _own(place: Any) -> list[str]:
-    """Names of what a module or class defines itself and could be a strategy; of all it holds, where that is none."""
+    """List the names in a module or class that could be strategies: its own, or all if it defines none."""
     names = [name for name, value in vars(place).items() if callable(value) and not name.startswith("_")]
     home = getattr(place, "__name__", None)
     return [name for name in names if getattr(vars(place)[name], "__module__", None) == home] or names
@@ -138,7 +138,7 @@ def _module_of_file(path: Path) -> ModuleType:
 
 @contextmanager
 def _here() -> Iterator[None]:
-    """The working directory among the places of modules, as `python -m` has it."""
+    """Put the working directory on the module path, as `python -m` does."""
     sys.path.insert(0, "")
     try:
         yield
@@ -147,7 +147,7 @@ def _here() -> Iterator[None]:
 
 
 def takes_budget(target: Any) -> bool:
-    """Whether `with_budget` can set the number of tokens of a strategy.
+    """Return whether `with_budget` can set the number of tokens of a strategy.
 
     Example:
         >>> takes_budget(STRATEGIES["uniform"]), takes_budget(STRATEGIES["concat"])
@@ -157,7 +157,7 @@ def takes_budget(target: Any) -> bool:
 
 
 def with_budget(target: Any, token_budget: int | None) -> Strategy:
-    """A strategy with a budget.
+    """Return a strategy with a budget.
 
     Args:
         target: A class, to be made with `token_budget`; an object with that attribute; a function that takes it
@@ -208,7 +208,7 @@ def _parameters(target: Any) -> set[str]:
 
 
 def short_name(target: str) -> str:
-    """How a strategy named by `find_strategy` is called in the name of a folder.
+    """Return the name of a strategy from `find_strategy` for use in a folder name.
 
     Example:
         >>> short_name("uniform-pool:pool=3"), short_name("lib/mine.py:Mine")

@@ -17,7 +17,7 @@ NONE = -1.0
 
 
 def find_links(patches: Tensor, chosen: Tensor, ends: list[int]) -> tuple[FloatArray, IntArray]:
-    """The patch that each is most like in the frame before.
+    """Find the most similar patch in the previous frame for each patch.
 
     Args:
         patches: (T, N, D) patches.
@@ -45,7 +45,7 @@ def find_links(patches: Tensor, chosen: Tensor, ends: list[int]) -> tuple[FloatA
 
 
 def links_above(alike: FloatArray, threshold: float, least: int) -> BoolArray:
-    """Which patches of a segment join the frame before.
+    """Return which patches of a segment join the previous frame.
 
     Args:
         alike: (t, N) likeness, as `find_links` gives it.
@@ -69,7 +69,7 @@ def links_above(alike: FloatArray, threshold: float, least: int) -> BoolArray:
 
 
 def roots_of(linked: BoolArray, parent: IntArray) -> IntArray:
-    """(T, N) place among all T * N patches of the root of the tree that each patch belongs to.
+    """Return the (T, N) root of each patch's tree, as a place among all T * N patches.
 
     Example:
         >>> linked, parent = np.array([[False, False], [True, False]]), np.array([[0, 0], [1, 0]])
@@ -83,7 +83,7 @@ def roots_of(linked: BoolArray, parent: IntArray) -> IntArray:
 
 
 def tree_sums(patches: Tensor, members: Tensor, owner: Tensor, count: int) -> Tensor:
-    """(count, D) float32 sums of patches by tree, some at a time.
+    """Sum patches by tree: (count, D) float32, computed in chunks.
 
     Args:
         patches: (T, N, D) patches.

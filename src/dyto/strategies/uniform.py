@@ -20,7 +20,7 @@ class Uniform(Budgeted):
     """As many uniformly spaced frames as fit whole into the budget, all their tokens in raster order.
 
     Attributes:
-        token_budget: Most visual tokens in all. None: 3680, scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for 3680, scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:
@@ -36,15 +36,15 @@ class Uniform(Budgeted):
     name: ClassVar[str] = "uniform"
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode the frames that fit and keep them whole; the question is not looked at.
+        """Encode the frames that fit and keep them whole; the question is ignored.
 
         Returns:
-            min(T, budget // N) * N tokens.
+            The min(T, budget // N) * N tokens.
 
         Raises:
-            ConfigError: Not even one frame fits the budget.
+            ConfigError: The budget is below one frame.
         """
-        first = encode(frames[:1])  # tells how many patches a frame has
+        first = encode(frames[:1])  # shows the number of patches per frame
         n = first.num_patches
         budget = self.budget_for(n)
         if budget < n:
@@ -54,7 +54,7 @@ class Uniform(Budgeted):
         return whole_frames(features, positions, budget, uncompressed=len(frames) * n)
 
     def positions(self, total: int, count: int) -> IntArray:
-        """Which `count` of `total` frames are taken, in time order."""
+        """Return which `count` of `total` frames are taken, in time order."""
         return spread(total, count)
 
 
@@ -80,14 +80,14 @@ class Concat:
 
 
 def spread(total: int, count: int) -> IntArray:
-    """Positions of `count` frames spread over `total`, as frames are sampled from a video."""
+    """Return positions of `count` frames spread over `total`, as frames are sampled from a video."""
     from dyto.video import uniform_indices
 
     return np.asarray(uniform_indices(total, count), dtype=np.int64)
 
 
 def whole_frames(features: FrameFeatures, positions: IntArray, budget: int | None, uncompressed: int) -> VisualTokens:
-    """The untouched tokens of frames, which stood at `positions` among those sampled."""
+    """Return the unchanged tokens of frames, which were at `positions` among those sampled."""
     n = features.num_patches
     owners = np.tile(np.arange(n, dtype=np.int64), (len(features), 1))  # (K, N)
     return VisualTokens(

@@ -36,7 +36,7 @@ class UniformMerge(KeyFrameMerger):
 
     @torch.no_grad()
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode `num_frames` frames and merge them; the question is not looked at.
+        """Encode `num_frames` frames and merge them; the question is ignored.
 
         Returns:
             K * min(N, budget // K) tokens of K = min(T, `num_frames`, budget) frames.

@@ -29,7 +29,7 @@ class UniformPool(Budgeted):
     Attributes:
         num_frames: Most frames; None for as many as fit.
         pool: Patches along each side that become one token; None for 2, or for what `num_frames` asks.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:
@@ -52,15 +52,15 @@ class UniformPool(Budgeted):
 
     @torch.no_grad()
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode the frames that fit once pooled, and pool them; the question is not looked at.
+        """Encode the frames that fit once pooled, and pool them; the question is ignored.
 
         Returns:
             Tokens frame after frame, each in raster order.
 
         Raises:
-            ConfigError: Not even one pooled frame fits the budget.
+            ConfigError: The budget is below one pooled frame.
         """
-        first = encode(frames[:1])  # tells how many patches a frame has
+        first = encode(frames[:1])  # shows the number of patches per frame
         budget = self.budget_for(first.num_patches)
         count, axes, pool = self._plan(first.grid, budget, len(frames))
         positions = spread(len(frames), count)
@@ -79,7 +79,7 @@ class UniformPool(Budgeted):
         )
 
     def _plan(self, grid: tuple[int, int], budget: int, total: int) -> tuple[int, list[list[range]], Pool]:
-        """How many frames, which places become one token, and what pools them."""
+        """Return the number of frames, the places that form one token, and the pooling function."""
         if self.pool is None and self.num_frames is not None:
             count = min(self.num_frames, total, budget)
             shape = shrink(grid, budget // count)

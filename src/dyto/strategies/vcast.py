@@ -1,7 +1,7 @@
 """V-CAST: patches unlike their frame and of great length, more of them where the video turns.
 
 Source: "V-CAST: Video Curvature-Aware Spatio-Temporal Pruning for Efficient Video Large Language Models" (arXiv
-2603.27650), as its code does it. docs/rivals.md says where the two differ.
+2603.27650), as its code does it. docs/rivals.md lists the differences.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class VCast(EncodesAll):
         least: Tokens that every frame has, where the budget has as many.
         leftover: Who gets what is left when shares are rounded down: "spread", one token each, the largest fractions
             first; or "release", all of it the frame with the largest fraction until it is full.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:
@@ -63,7 +63,7 @@ class VCast(EncodesAll):
             features: Features of the T sampled frames.
 
         Returns:
-            min(budget, T * N) tokens in the order of the video.
+            The min(budget, T * N) tokens in the order of the video.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.
@@ -80,7 +80,7 @@ class VCast(EncodesAll):
 
 
 def unit_means(patches: Tensor) -> Tensor:
-    """(T, D) float32 of length 1: the mean patch of each frame.
+    """Return (T, D) float32 of length 1: the mean patch of each frame.
 
     Raises:
         BadFeaturesError: The patches hold NaN or infinity.
@@ -91,7 +91,7 @@ def unit_means(patches: Tensor) -> Tensor:
 
 
 def curvature(means: Tensor) -> Tensor:
-    """How much a video turns at each frame.
+    """Return how much a video turns at each frame.
 
     Args:
         means: (T, D) one vector per frame.
@@ -110,7 +110,7 @@ def curvature(means: Tensor) -> Tensor:
 
 
 def outstanding(patches: Tensor, means: Tensor) -> Tensor:
-    """How much each patch stands out of its frame.
+    """Return how much each patch stands out from its frame.
 
     Args:
         patches: (T, N, D) patches.
@@ -132,7 +132,7 @@ def outstanding(patches: Tensor, means: Tensor) -> Tensor:
 
 
 def frame_shares(weights: Tensor, total: int, most: int, least: int = 1, pile: bool = False) -> IntArray:
-    """How many tokens each frame keeps.
+    """Return the number of tokens that each frame keeps.
 
     Args:
         weights: (T,) float32, above 0.

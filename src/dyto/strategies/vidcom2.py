@@ -32,7 +32,7 @@ class VidCom2(EncodesAll):
         settle: How exactly so many tokens are kept as the budget has, where the published rounding misses it: "rate",
             at the rate of tokens whose rounding hits it; or "scores", as vLLM does it, at the budget's own rate, less
             the most alike of all that are kept, or with the least alike of all that are dropped.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:
@@ -63,7 +63,7 @@ class VidCom2(EncodesAll):
             features: Features of the T sampled frames.
 
         Returns:
-            min(budget, T * N) tokens in the order of the video.
+            The min(budget, T * N) tokens in the order of the video.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.
@@ -84,7 +84,7 @@ class VidCom2(EncodesAll):
 
 
 def similarities(patches: Tensor, channels: float = 0.5) -> tuple[Tensor, Tensor]:
-    """How alike patches are to the mean of the video, and to the mean of their frame.
+    """Return how similar patches are to the mean of the video, and to the mean of their frame.
 
     Args:
         patches: (T, N, D) patches.
@@ -113,7 +113,7 @@ def similarities(patches: Tensor, channels: float = 0.5) -> tuple[Tensor, Tensor
 
 
 def _spread(patches: Tensor) -> Tensor:
-    """(D,) variance of each channel, but for a factor."""
+    """Return the (D,) variance of each channel, up to a factor."""
     pivot = patches[0].float().mean(0)  # near the mean, so that little is lost in what is subtracted below
     wide = torch.float32 if patches.device.type == "mps" else torch.float64  # which Apple's devices lack
     sums = torch.zeros(2, patches.shape[2], dtype=wide, device=patches.device)
@@ -130,7 +130,7 @@ def _gaussians(squares: Tensor) -> Tensor:
 
 
 def settled(kept: Tensor, scores: Tensor, total: int) -> Tensor:
-    """(T, N) bool: `total` of the patches, the most alike of those kept dropped, or the least alike of others added."""
+    """Keep exactly `total` patches (T, N): drop the most similar kept ones, or add the least similar others."""
     flat, over = kept.flatten().clone(), int(kept.sum()) - total
     among = (flat if over > 0 else ~flat).nonzero().flatten()
     likeness = scores.flatten()[among]
@@ -141,7 +141,7 @@ def settled(kept: Tensor, scores: Tensor, total: int) -> Tensor:
 def frame_quotas(
     likeness: FloatArray, total: int, most: int, temperature: float = 0.01, *, exact: bool = True
 ) -> IntArray:
-    """How many tokens each frame keeps.
+    """Return the number of tokens that each frame keeps.
 
     Args:
         likeness: (T,) mean similarity of each frame's patches to the video.

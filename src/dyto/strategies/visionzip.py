@@ -40,7 +40,7 @@ class VisionZip(LooksAtAttention):
     Attributes:
         dominant: Share of a frame's tokens that are dominant, as published 54 of 64.
         attention_layer: Layer of the tower whose attention is looked at.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
     Example:

@@ -83,7 +83,7 @@ def _box(rng: np.random.Generator) -> tuple[float, float, float, float]:
 
 
 def film(pictures: Sequence[Picture], shots: Sequence[Shot], size: tuple[int, int] = SIZE) -> Iterator[Picture]:
-    """The frames of a film, uint8 (H, W, 3), one after another.
+    """Yield the frames of a film, uint8 (H, W, 3), one after another.
 
     Args:
         pictures: (H, W, 3) each, of any size; a box keeps the aspect of the film, and what is beyond a picture's
@@ -101,7 +101,7 @@ def film(pictures: Sequence[Picture], shots: Sequence[Shot], size: tuple[int, in
 
 
 def _padded(picture: Picture, size: tuple[int, int]) -> Image.Image:
-    """A picture in the middle of a ground of the film's aspect."""
+    """Put a picture in the middle of a background with the film's aspect."""
     height, width = picture.shape[:2]
     aspect = size[1] / size[0]
     whole = (max(width, round(height * aspect)), max(height, round(width / aspect)))
@@ -112,7 +112,7 @@ def _padded(picture: Picture, size: tuple[int, int]) -> Image.Image:
 
 
 def filmed(pictures: Sequence[Picture], shots: Sequence[Shot], num_frames: int, size: tuple[int, int] = SIZE) -> Frames:
-    """Some frames of a film, evenly spread, without a file between.
+    """Return some frames of a film, evenly spaced, without writing a file.
 
     Args:
         pictures: As `film` takes them.

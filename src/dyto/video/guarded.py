@@ -258,7 +258,7 @@ class _Watch:
 
 
 def can_guard() -> bool:
-    """Whether videos can be read in a child process here; where they cannot, that is said once."""
+    """Return whether videos can be read in a child process here; if not, say so once."""
     if not AVAILABLE:
         _say_unguarded()
     return AVAILABLE

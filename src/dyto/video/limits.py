@@ -122,8 +122,9 @@ class Limits:
         """
         if seconds > self.hours * 3600:
             raise VideoError(
-                f"{name} lasts {_lasting(seconds)} according to its timestamps, expected {_lasting(self.hours * 3600)} at most: cut "
-                f"out a part{self._or_raise('hours', math.ceil(seconds / 3600))}"
+                f"{name} lasts {_lasting(seconds)} according to its timestamps, expected "
+                f"{_lasting(self.hours * 3600)} at most: cut out a part"
+                f"{self._or_raise('hours', math.ceil(seconds / 3600))}"
             )
 
     def _or_raise(self, name: str, value: int) -> str:
