@@ -13,8 +13,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import atheris
-
 OPTIONS = ["a dog", "a bird in the sky", "both A and B", "2"]
 SLOW = 5
 """Seconds."""
@@ -30,6 +28,8 @@ SEEDS = {
 
 def parser(kind: str) -> Any:
     """What reads such texts, taking bytes."""
+    import atheris  # for the soak tests only
+
     with atheris.instrument_imports(include=["dyto.choices", "dyto.evaluation", "dyto.strategies"]):
         from dyto.choices import parse_choice
         from dyto.errors import DytoError
@@ -61,6 +61,8 @@ def parser(kind: str) -> Any:
 
 
 def main() -> None:
+    import atheris
+
     kind, runs, seed = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     once = parser(kind)
     corpus = Path(tempfile.mkdtemp())

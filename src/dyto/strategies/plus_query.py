@@ -18,10 +18,10 @@ from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens, usable_features
 from dyto.finch import FloatArray, IntArray
 from dyto.strategies import scenes
+from dyto.strategies.asking import match
 from dyto.strategies.base import Encode, check_at_least, hook, resolve_budget
 from dyto.strategies.merging import Merging
 from dyto.strategies.plus import Plus
-from dyto.strategies.query import match
 from dyto.strategies.shared import assemble, largest
 from dyto.timing import Stopwatch
 
