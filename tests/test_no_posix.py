@@ -62,7 +62,7 @@ def test_eval_gives_the_rows_that_it_gives_elsewhere_and_says_what_is_missing(wo
     without = start(world, "eval", "nextqa", *OPTIONS, "--out", "without")
     said(start(world, "eval", "nextqa", *OPTIONS, "--out", "posix", boot=("-m", "dyto")))
     _, err = said(without)
-    assert err.count("no file locks here") == 1
+    assert err.count("no file locks on this system") == 1
     assert err.count("videos are read unguarded on this system") == 1
     assert rows(world / "without") == rows(world / "posix")
 

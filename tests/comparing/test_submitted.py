@@ -197,7 +197,7 @@ def filling(world, tmp_path, **more):
 def test_filling_ends_in_time_and_goes_on_from_there(world, tmp_path):
     told = []
     wanted = filling(world, tmp_path, rounds=(2, None))
-    ticks = itertools.count(0, 100)
+    ticks = itertools.count(0, 250)
     assert fill(wanted, 0.3, told=told.append, clock=lambda: next(ticks)) != []
     assert "2 questions" in told[0]
     assert told[-1].endswith("run the same command again to continue")

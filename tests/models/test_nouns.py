@@ -1,5 +1,6 @@
 """The bundled model that names things of the world: as a model of the house, and in what it says."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -224,7 +225,7 @@ def test_a_brief_event_is_found_where_every_frame_is_looked_at(nouns):
 def test_it_states_its_strategy_and_itself(qa, tokens):
     document = qa.ask(tokens, "What is shown?").to_dict()
     assert document["model"] == "nouns"
-    assert document["strategy"] == BoundStrategy(qa.strategy).description
+    assert document["strategy"] == json.loads(json.dumps(BoundStrategy(qa.strategy).description))
     assert any("1,000 kinds of things" in warning and "--model" in warning for warning in document["warnings"])
 
 
@@ -246,7 +247,7 @@ def test_the_command_prints_what_it_knows_and_what_it_does_not(capfd, monkeypatc
     assert run(["ask", str(FILM), "What comes after the panda?"], debug=False) == 0
     printed = capfd.readouterr()
     assert "looks like a German shepherd" in printed.out
-    assert "names 1,000 kinds of things" in printed.err.replace("\n", " ")
+    assert "1,000 kinds of things" in printed.err.replace("\n", " ")
     assert run(["ask", str(FILM), "what is there ?", "--model", "tiny", "--eye", "nouns"], debug=False) == 0
     assert run(["ask", str(FILM), "what is there ?", "--model", "tiny", "--eye", "noun"], debug=False) != 0
 

@@ -455,6 +455,7 @@ def test_a_checkpoint_with_tied_heads_is_read_as_by_stock_transformers(family, t
             if weight.ndim > 1:
                 weight.normal_(std=1.2 / weight.shape[-1] ** 0.5)
     tied.save_pretrained(tmp_path)
+    Qwen2VLImageProcessorPil().save_pretrained(tmp_path)  # whose normalization `stock_pixels` uses
     qwen_adapter(family).tokenizer.save_pretrained(tmp_path)
     model = dyto.load_model(tmp_path, device="cpu")
     assert model.model.lm_head.weight is model.model.get_input_embeddings().weight

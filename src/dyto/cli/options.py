@@ -101,7 +101,7 @@ ModelOptions = Annotated[Loading, Flags(LOADING)]
 
 
 def rate_of(text: str) -> float | str:
-    """A number of frames a second as it is written on a command line, or "auto"."""
+    """Read a number of frames per second from the command line, or "auto"."""
     if str(text) == "auto":
         return "auto"
     try:

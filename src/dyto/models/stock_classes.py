@@ -126,7 +126,7 @@ def axes_of(
     word: Tensor,
     image_token: int,
 ) -> Tensor:
-    """Positions of three axes of a video's tokens, as a stock class has them for all tokens of its key frames.
+    """Return positions of three axes of a video's tokens, as a stock class has them for all tokens of its key frames.
 
     Args:
         rope: Its `get_rope_index`.

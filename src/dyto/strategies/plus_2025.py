@@ -106,7 +106,7 @@ class Plus2025:
             features: Features of the T sampled frames.
 
         Returns:
-            min(budget, K * N) tokens of K key frames, frame after frame, as equal shares as can be.
+            The min(budget, K * N) tokens of K key frames, frame after frame, in shares as equal as possible.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.
@@ -120,7 +120,7 @@ class Plus2025:
         return merge_shares(self, features, positions, self.share(features, positions, budget), watch)
 
     def share(self, features: FrameFeatures, positions: IntArray, budget: int) -> IntArray:
-        """(K,) tokens of each key frame: equal, but for the rest of the division, and at most all patches."""
+        """Return (K,) tokens of each key frame: equal, but for the rest of the division, and at most all patches."""
         return np.minimum(features.num_patches, shares(budget, len(positions)))
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:

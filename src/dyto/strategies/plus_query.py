@@ -126,7 +126,7 @@ class PlusQuery(Plus):
 
 
 def about_the_whole(question: str) -> bool:
-    """Whether a question is about the whole of a video, or about the order of what it shows.
+    """Return whether a question is about the whole of a video, or about the order of what it shows.
 
     Example:
         >>> about_the_whole("How many scenes are there?"), about_the_whole("What color is the ring?")
@@ -136,7 +136,7 @@ def about_the_whole(question: str) -> bool:
 
 
 def _standard(fit: FloatArray) -> FloatArray:
-    """Numbers less their mean, over their standard deviation, within -2 and 2; 0 where all are alike."""
+    """Return numbers less their mean, over their standard deviation, within -2 and 2; 0 where all are alike."""
     spread = float(fit.std())
     return np.clip((fit - fit.mean()) / spread, -2, 2) if spread > 1e-9 else np.zeros_like(fit)
 
@@ -144,7 +144,7 @@ def _standard(fit: FloatArray) -> FloatArray:
 def _exact_and_merged(
     how: Merging, patches: Tensor, relevance: Tensor, keep: int, exact: float
 ) -> tuple[Tensor, IntArray]:
-    """(keep, D) tokens of (N, D) patches, the most relevant ones as they are, in raster order; (N,) their owners."""
+    """Return (keep, D) tokens of (N, D) patches, the most relevant as they are, in raster order; (N,) their owners."""
     n = len(patches)
     alone = min(int(exact * keep), n - 1, keep - 1)
     chosen = largest(relevance, alone)  # (alone,)

@@ -61,7 +61,7 @@ class Ranking(NamedTuple):
 
 
 def directions(features: npt.ArrayLike | torch.Tensor) -> Directions:
-    """(T, D) float32 of length 1, on the CPU; a zero vector stays zero.
+    """Return (T, D) float32 of length 1, on the CPU; a zero vector stays zero.
 
     Raises:
         ValueError: The features are not a (T, D) matrix with T >= 1 and D >= 1, or hold NaN or infinity.
@@ -80,7 +80,7 @@ def directions(features: npt.ArrayLike | torch.Tensor) -> Directions:
 
 
 def noise_level(x: Directions) -> float:
-    """How far apart frames of one scene are.
+    """Return how far apart frames of one scene are.
 
     Args:
         x: (T, D) directions, in presentation order.
@@ -106,7 +106,7 @@ def noise_level(x: Directions) -> float:
 
 
 def threshold(x: Directions, factor: float) -> float:
-    """The squared distance from which on two means differ: so many times the noise, between `LEAST` and `MOST`."""
+    """Return the squared distance at which two means differ: a multiple of the noise, between `LEAST` and `MOST`."""
     return float(np.clip(factor * noise_level(x), LEAST, MOST))
 
 
@@ -198,7 +198,7 @@ def rank(runs: Runs, most: int, least: float) -> Ranking:
 
 
 def medoids(x: Directions, runs: Runs, chosen: IntArray) -> IntArray:
-    """The frame of each chosen run that is nearest to its mean; of equal ones the one nearest to its middle.
+    """Return the frame of each chosen run that is nearest to its mean; of equal ones the one nearest to its middle.
 
     Args:
         x: (T, D) directions.
@@ -220,7 +220,7 @@ def medoids(x: Directions, runs: Runs, chosen: IntArray) -> IntArray:
 
 
 def share(worth: FloatArray, room: IntArray, budget: int) -> IntArray:
-    """Tokens in proportion to worth: at least one each, at most what there is room for.
+    """Return tokens in proportion to worth: at least one each, at most what there is room for.
 
     Args:
         worth: (K,) above 0, K at most the budget.

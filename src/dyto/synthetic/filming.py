@@ -50,7 +50,7 @@ def frame_of(film: LongFilm, number: int, side: int = SIDE) -> Pixels:
 
 
 def _shot_at(film: LongFilm, shot: Shot, number: int, side: int) -> Pixels:
-    """A frame of a shot, with its light and its grain."""
+    """Return a frame of a shot, with its light and its grain."""
     rng = np.random.default_rng((film.seed, number))
     wave = np.sin(2 * np.pi * number / film.fps / film.camera.period)
     light = shot.accidents.light * (1 + film.camera.swing * float(wave))
@@ -59,7 +59,7 @@ def _shot_at(film: LongFilm, shot: Shot, number: int, side: int) -> Pixels:
 
 
 def _between(film: LongFilm, before: Shot, shot: Shot, picture: Pixels, part: float, side: int) -> Pixels:
-    """A frame of a fade: through black in films with flashes, else from one scene into the next."""
+    """Return a frame of a fade: through black in films with flashes, else from one scene into the next."""
     if film.regime == "flashes":
         if part > 0.5:
             return (picture * (2 * part - 1)).astype(np.uint8)
@@ -85,7 +85,7 @@ def _subtitled(picture: Pixels, number: int, seed: int) -> Pixels:
 
 
 def _coded(picture: Pixels, quality: int) -> Pixels:
-    """The picture after poor coding."""
+    """Return the picture after poor coding."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file))

@@ -207,7 +207,7 @@ def _count(rng: np.random.Generator, span: Span) -> int:
 
 
 def _plan(rng: np.random.Generator, regime: str, seconds: float, ranges: Ranges) -> _Plan:
-    """What is shown for how long: lengths are relative, but for events, which are in units."""
+    """Return what is shown for how long: lengths are relative, but for events, which are in units."""
     more = int(np.log2(seconds / SHORTEST))  # a longer film has more scenes
     if regime == "plain":
         return _Plan(_row(rng, int(rng.integers(4, 8)), 0.5))
@@ -257,7 +257,7 @@ def _to_and_fro(rng: np.random.Generator, seconds: float, ranges: Ranges) -> lis
 def _with_events(
     rng: np.random.Generator, parts: list[tuple[int, float, bool]], ranges: Ranges
 ) -> list[tuple[int, float, bool]]:
-    """Events inside of shots, which go on behind them, or between two."""
+    """Return events inside of shots, which go on behind them, or between two."""
     number = 1 + max(part[0] for part in parts)
     for _ in range(_count(rng, ranges.events)):
         event = (number, _within(rng, ranges.event), True)
@@ -272,7 +272,7 @@ def _with_events(
 
 
 def _flashes(rng: np.random.Generator, seconds: float, ranges: Ranges) -> tuple[tuple[float, float, int], ...]:
-    """Flashes of about one unit, white or black."""
+    """Return flashes of about one unit, white or black."""
     starts = np.sort(rng.uniform(0.02, 0.98, _count(rng, ranges.flashes))) * seconds
     lasting = seconds / 100 * rng.uniform(0.4, 1.4, len(starts))
     levels = rng.choice([0, 255, 255], len(starts))
@@ -305,7 +305,7 @@ def _filmed(rng: np.random.Generator, regime: str, plan: _Plan, frames: int, ran
 
 
 def _lengths(parts: list[tuple[int, float, bool]], frames: int) -> list[int]:
-    """Frames of every part: events as long as they say, the others in proportion; at least one each."""
+    """Return frames of every part: events as long as they say, the others in proportion; at least one each."""
     given = [max(1, round(length * frames / 100)) if event else 0 for _, length, event in parts]
     free, whole = frames - sum(given), sum(length for _, length, event in parts if not event)
     ends = np.cumsum([0.0 if event else length for _, length, event in parts]) / whole * free
@@ -316,7 +316,7 @@ def _lengths(parts: list[tuple[int, float, bool]], frames: int) -> list[int]:
 
 
 def _scenes(rng: np.random.Generator, parts: list[tuple[int, float, bool]], same: float) -> dict[int, Scene]:
-    """A scene for every number; this part of the events keeps the background of the scene before, others change it."""
+    """Return a scene for every number; this share of the events keeps the background of the scene before."""
     scenes: dict[int, Scene] = {}
     used: frozenset[int] = frozenset()
     before: int | None = None

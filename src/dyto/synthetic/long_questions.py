@@ -17,7 +17,7 @@ MOST_EVENTS = 3
 
 
 def long_film_questions(rng: np.random.Generator, film: LongFilm) -> list[Question]:
-    """Questions about a long film.
+    """Return questions about a long film.
 
     Args:
         rng: Where chance comes from.
@@ -39,6 +39,6 @@ def long_film_questions(rng: np.random.Generator, film: LongFilm) -> list[Questi
 
 
 def ask_about(rng: np.random.Generator, film: LongFilm) -> list[Asked]:
-    """The questions, each in one of the ways in which it can be asked: for words, or with options."""
+    """Return the questions, each in one of the ways in which it can be asked: for words, or with options."""
     ways = [ask_both_ways(rng, question) for question in long_film_questions(rng, film)]
     return [way[int(rng.integers(len(way)))] for way in ways if way]

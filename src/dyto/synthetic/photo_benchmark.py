@@ -45,14 +45,14 @@ class Shown:
         return with_article(self.what.word)
 
     def load(self) -> Picture:
-        """The picture, no side longer than 960 pixels."""
+        """Return the picture, no side longer than 960 pixels."""
         picture = Image.open(self.path).convert("RGB")
         picture.thumbnail((960, 960))
         return np.asarray(picture)
 
 
 def find_pictures(folder: Path) -> list[Shown]:
-    """The pictures below a folder whose name, or whose folder's, is one of the nouns or kinds of `dyto.nouns`.
+    """Return the pictures below a folder whose name, or whose folder's, is one of the nouns or kinds of `dyto.nouns`.
 
     Raises:
         ConfigError: Too few different things are shown.
@@ -120,7 +120,7 @@ def photo_benchmark(
 
 
 def _choose(rng: np.random.Generator, own: Sequence[Shown]) -> list[Shown]:
-    """One to six pictures of different things."""
+    """Return one to six pictures of different things."""
     wanted = int(rng.integers(1, MOST_SHOTS + 1))
     chosen: list[Shown] = []
     for place in rng.permutation(len(own)):
@@ -132,7 +132,7 @@ def _choose(rng: np.random.Generator, own: Sequence[Shown]) -> list[Shown]:
 def _questions(
     rng: np.random.Generator, shown: Sequence[Shown], things: Sequence[Concept], brief: int | None
 ) -> list[dict[str, Any]]:
-    """What is asked about a film: which is shown, first, last, after another, for a moment; is it there."""
+    """Return what is asked about a film: which is shown, first, last, after another, for a moment; is it there."""
     absent = {
         one.word: with_article(one.word) for one in things if not any(one.classes & s.what.classes for s in shown)
     }

@@ -189,29 +189,28 @@ def sample_frames(
     """Sample frames of a video, numbered as they decode, in presentation order.
 
     Args:
-        source: a video file (mp4, mkv, mov, avi, webm, gif, ...), an animated picture (webp, png, avif) or one of
+        source: A video file (mp4, mkv, mov, avi, webm, gif, ...), an animated picture (webp, png, avif), a picture of
             several pages (tiff), a folder of images (in natural order), an array (T, H, W, 3) of uint8 RGB, a list
             of PIL images or (H, W, 3) arrays, or `Frames` to sample again.
-        num_frames: how many frames to spread over the clip, 100 unless `fps` is given. A clip of fewer
-            frames gives each once.
-        fps: instead of `num_frames`, take the frame shown at each of the instants start + k / fps, each frame
-            once; "auto" for one a second, but no less than 100 and no more than 1000.
-        start: second at which the clip begins, counted from the first frame of the video.
-        end: second before which the clip ends.
-        size: side, or (height, width), to resize every frame to, its aspect ignored; or a function that is given
-            (height, width) in the source and returns the ones wanted, such as `dyto.models.pixels.NativeSize`.
-        max_side: shrink every frame, its aspect kept, so that neither side is longer.
-        sampling: "uniform", or "iframes" for intra frames only, far quicker to reach in a long video.
-        allow_partial: take what can be read of a broken file, and say so in `warnings`.
-        source_fps: frames per second of a folder, pages, an array or a list, which have no times of their own.
-        savings: how a file is read, see `dyto.Savings`; None for those that change no frame. With `overlap` the result
-            is `ArrivingFrames`, of which a later row may turn out unreadable.
-        limits: what a file may hold before it is decoded, see `dyto.video.limits`; those to change by name, as in
+        num_frames: Number of frames to spread over the clip, 100 unless `fps` is given. A clip with fewer frames
+            gives each once.
+        fps: Take the frame shown at each of the instants start + k / fps, instead of `num_frames`; a frame shown at
+            several of them is taken once. "auto" takes one frame a second, but at least 100 and at most 1000.
+        start: Second at which the clip begins, counted from the first frame of the video.
+        end: Second before which the clip ends.
+        size: Side, or (height, width), to which every frame is resized, ignoring its aspect; or a function that takes
+            the (height, width) of the source and returns the new one, such as `dyto.models.pixels.NativeSize`.
+        max_side: Shrink every frame, keeping its aspect, so that neither side is longer than this.
+        sampling: "uniform", or "iframes" for intra frames only, which are much faster to reach in a long video.
+        allow_partial: Use the readable part of a broken file, and say so in `warnings`.
+        source_fps: Frames per second of a folder, pages, an array or a list, which have no times of their own.
+        savings: How to read a file, see `dyto.Savings`; None for the savings that change no frame. With `overlap` the
+            result is `ArrivingFrames`, in which a later row may turn out to be unreadable.
+        limits: Limits on a file before it is decoded, see `dyto.video.limits`; or the changed ones by name, as in
             {"megapixels": 100}.
-        preview: keep every frame a second time in `Frames.preview`, in its own proportions, no side longer than this.
-
-        guarded: read a file or folder in a child process that is ended where that takes too long, too much memory or
-            crashes, see `dyto.video.guarded`: for files of strangers. Only Linux has what it takes.
+        preview: Keep a second copy of every frame in `Frames.preview`, with its aspect, no side longer than this.
+        guarded: Read a file or folder in a child process, which is ended if it takes too long, takes too much memory
+            or crashes, see `dyto.video.guarded`. Use it for files from strangers; it needs Linux.
 
     Returns:
         Frames: (T, H, W, 3) uint8, resized with PIL's bicubic filter one by one as they are decoded.

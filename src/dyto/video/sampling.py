@@ -168,7 +168,7 @@ class Request:
 
 
 def frames_for(seconds: float) -> int:
-    """How many frames of a clip are sampled at the rate "auto".
+    """Return how many frames of a clip are sampled at the rate "auto".
 
     Example:
         >>> frames_for(20), frames_for(600), frames_for(3600)

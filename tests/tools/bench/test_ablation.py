@@ -84,7 +84,7 @@ def test_the_difference_is_paired_and_its_interval_goes_by_film(bench):
 
 
 def test_the_made_up_features_keep_what_they_promise(bench):
-    coverage = bench("coverage")
+    coverage = bench("covering")
     found = coverage.measure("dev", 1, counts=(10,))
     assert set(coverage.KINDS) == {kind for _, kind in found}
     assert found["plus-2025, 12.8 frames", "still"][0] == 100

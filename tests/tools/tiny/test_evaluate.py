@@ -45,7 +45,7 @@ def test_the_lead_of_a_method_is_that_of_the_same_questions_and_its_interval_is_
     rows += [row("c", "v1", True), row("c", "v2", False)]  # of no concern
     found = lead(rows, "a", "b")
     assert (found.value, found.questions, found.videos) == (0.5, 2, 2)
-    assert (found.low, found.high) == (0.0, 1.0)
+    assert (found.low, found.high) == (-1.0, 1.0)  # two videos exclude nothing
     assert lead(rows, "b", "a").value == -0.5
     with pytest.raises(ConfigError, match="no question was answered by d"):
         lead(rows, "d", "e")

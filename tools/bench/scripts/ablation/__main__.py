@@ -7,7 +7,7 @@
 
 `coverage` needs no model. `accuracy` draws films and lets the bundled model answer; `--videos` counts films of each of
 the seven regimes, a minute or two a film and core for everything. Films and features are kept in the work folder.
-`long` measures `plus` and its rivals on films of 20 seconds to an hour in ten regimes (`PLAN-2026.md`), `--videos` of
+`long` measures `plus` and its rivals on films of 20 seconds to an hour in ten regimes (`PLAN_2026.md`), `--videos` of
 each regime, six to twenty seconds a film; it goes on from the file of `--save`, and `--report` prints what is there.
 """
 
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import accuracy
-import coverage
+import covering
 import long_run
 import speed
 import variants
@@ -45,7 +45,7 @@ def main(argv=None):
     parser.add_argument("--report", action="store_true", help="long: print what the file of --save holds")
     options = parser.parse_args(argv)
     if options.what == "coverage":
-        print(coverage.report(coverage.measure(options.split, options.films)))
+        print(covering.report(covering.measure(options.split, options.films)))
     elif options.what == "speed":
         print(speed.report())
     elif options.what == "long":
