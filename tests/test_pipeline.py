@@ -1,6 +1,7 @@
 """The public interface: one question, many, streams, choices, and what an answer states."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,8 @@ def test_a_question_about_a_file(qa, clip):
 
 def test_key_frames_are_those_the_strategy_selects(qa, clip):
     frames = dyto.sample_frames(clip, size=84)
-    expected = dyto.DyTo.preset("release").select_keyframes(qa.model.encode(frames).summary)
+    release: Any = dyto.DyTo.preset("release")
+    expected = release.select_keyframes(qa.model.encode(frames).summary)
     assert qa.encode(clip).keyframes.positions.tolist() == expected.tolist()
 
 
@@ -273,7 +275,7 @@ def test_a_prompt_can_be_named_or_given(loud, clip, tmp_path):
 
 
 def test_the_mathematics_alone_takes_arrays_and_tensors():
-    s = dyto.DyTo.preset("release")
+    s: Any = dyto.DyTo.preset("release")
     summary = np.cumsum(np.random.default_rng(0).normal(size=(40, 8)), 0)
     assert s.select_keyframes(summary).tolist() == s.select_keyframes(torch.tensor(summary)).tolist()
     assert dyto.finch.tw_finch(summary)[0].shape == (40,)

@@ -101,6 +101,8 @@ def test_presets_differ_where_they_say():
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(made, field, "raster")
     summary = features(100).summary
+    assert isinstance(finest, DyTo)
+    assert isinstance(release, DyTo)
     assert len(finest.select_keyframes(summary)) > len(release.select_keyframes(summary))
     assert set(PRESETS) == {"release", "paper-7b", "paper-34b", "finest", "plus"}
 

@@ -119,8 +119,8 @@ def test_memory_of_a_long_film_is_a_copy_of_its_summaries_and_little_more():
 
 def test_it_is_a_strategy_and_a_preset():
     assert DyTo.preset("plus") == build_strategy("plus") == build_strategy("dyto", preset="plus") == Plus()
-    assert build_strategy("dyto", preset="plus", token_budget=7).token_budget == 7
-    assert build_strategy("plus:factor=4").factor == 4
+    assert build_strategy("dyto", preset="plus", token_budget=7) == Plus(token_budget=7)
+    assert build_strategy("plus:factor=4") == Plus(factor=4)
     with pytest.raises(ConfigError, match="unknown option of preset 'plus' 'partition'"):
         build_strategy("dyto", preset="plus", partition="finest")
     with pytest.raises(ConfigError, match="'dyto-no-merging' has no preset 'plus'"):
