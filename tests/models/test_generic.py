@@ -179,7 +179,7 @@ def test_a_checkpoint_is_loaded_by_its_stock_class(name, tmp_path):
 
 def test_an_image_processor_that_needs_torchvision_is_named(tmp_path):
     for model_type, needed in (("lfm2_vl", "Lfm2VlImageProcessor"), ("kimi_k25", "Kimi_K25ImageProcessor")):
-        with pytest.raises(dyto.ModelError, match=f"takes what {needed} makes of pictures, which needs torchvision"):
+        with pytest.raises(dyto.ModelError, match=f"needs {needed}, which needs torchvision"):
             load_processor("m", str(tmp_path), None, model_type)
 
 
