@@ -37,8 +37,8 @@ class LlavaOnevision(LlavaTower):
     """A LLaVA-OneVision checkpoint in stock transformers, read like its video path.
 
     Frames are resized to the tower's square, ignoring their aspect (bicubic). After the projector their patches are
-    pooled 2 x 2 (bilinear, 27 x 27 to 14 x 14), and these tokens are merged. One `image_newline` closes the video; it does not
-    count towards the budget. The summary of a frame is the mean of its pooled tokens.
+    pooled 2 x 2 (bilinear, 27 x 27 to 14 x 14), and these tokens are merged. One `image_newline` closes the video; it
+    does not count towards the budget. The summary of a frame is the mean of its pooled tokens.
 
     The config of a LLaVA-Video checkpoint sets another place for the newline (`mm_newline_position`), and may name
     another pooling (`mm_spatial_pool_mode`, `mm_spatial_pool_stride`). With "grid" a newline closes every row that has
