@@ -83,7 +83,7 @@ class Answer:
             model: Who answered.
             tokens: The video.
             text: What the model said.
-            choices: The options it had, if it had any.
+            choices: Its options, if any.
             seconds: Of the stages after encoding.
             start: What the prompt wrote of the answer already.
             strategy: Its description.

@@ -36,10 +36,10 @@ class FrameFeatures:
         indices: (T,) number of each frame in its video.
         seconds: (T,) time of each frame in its video.
         summary_source: "CLS" or "mean patch".
-        attention: (T, N) attention each patch receives from the summary, where it was asked for.
-        patch_dim: Dimensions of a patch where the summary has others, because another eye than the model's gave it.
+        attention: (T, N) attention each patch receives from the summary, if requested.
+        patch_dim: Dimensions of a patch, if they differ from those of the summary because an eye made it.
         load_deep: For a family that feeds layers of its tower to layers of the language model (DeepStack): the
-            projected features of these layers, (levels, K, N, D), for the frames asked for.
+            projected features of these layers, (levels, K, N, D), for the requested frames.
 
     Example:
         >>> import numpy as np, dyto

@@ -8,7 +8,7 @@ Clustering a few hundred frames takes a few milliseconds, so it runs in float64 
 the features: the result is the same everywhere.
 
 Edge cases: one frame is one cluster; two frames are one cluster; a zero vector is at cosine distance 1 from
-everything; NaN and infinity are errors; identical frames are told apart by time alone.
+everything; NaN and infinity are errors; only time distinguishes identical frames.
 
 Example:
     >>> import numpy as np

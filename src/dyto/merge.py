@@ -2,7 +2,7 @@
 
 The matching follows ToMe (Bolya et al., "Token Merging: Your ViT But Faster", ICLR 2023) as DyTo's release uses
 it after the projector. A round yields a `MergePlan`, a plan of indices that any tensor of the same layout can
-ride: features, sizes, or a map of where each patch went.
+follow: features, sizes, or a map of where each patch went.
 
 Example:
     >>> patches = torch.randn(2, 36, 8, generator=torch.Generator().manual_seed(0))  # two frames of 36 patches

@@ -102,17 +102,17 @@ class VisualTokens:
         keyframe: (L,) key frame of each token (the first if there are several).
         sources: The patches merged into each token.
         grid: Rows and columns of the patches of a frame.
-        budget: The number of tokens that was allowed; None for no limit.
+        budget: The token budget; None for no limit.
         uncompressed: Tokens of all sampled frames before anything was dropped or merged.
         summary_source: What frames were compared by: "CLS" or "mean patch"; None if they were not compared.
         stages: Seconds spent in stages that the strategy timed itself ("select").
         warnings: What a reader of the answer should know about the video (an incomplete file).
         deep: (levels, L, D) their DeepStack features, for a family that has them.
-        places: (L,) raster position of each token in its key frame, where the strategy says so; None for the middle of
+        places: (L,) raster position of each token in its key frame, if the strategy sets it; None for the centre of
             its patches.
 
     Raises:
-        StrategyError: Shapes that do not fit together, or more tokens than the budget allows.
+        StrategyError: The shapes do not fit together, or there are more tokens than the budget allows.
 
     Example:
         >>> import numpy as np, dyto
@@ -185,9 +185,9 @@ class VisualTokens:
     def patch(self) -> IntArray:
         """(L,) raster position of each token in its frame.
 
-        It is the one that the strategy says. Where it says none, it is, of the patches in the token's own key frame,
-        the one nearest to their middle (the first of several), so that an unmerged token keeps its place, and no two
-        tokens of different patches share one.
+        The strategy may set it. Otherwise it is that of the patch in the token's own key frame that is nearest to the
+        centre of all these patches (the first of several), so an unmerged token keeps its place, and no two tokens of
+        different patches share one.
 
         Raises:
             ValueError: A token has no patch in its key frame.

@@ -234,7 +234,7 @@ def test_a_head_that_is_missing_is_tied_only_where_the_config_says_so(save, stoc
 def test_an_embedding_alone_is_not_enough_for_newlines(save):
     model = dyto.load_model(save(**LIKE_VIDEO), device="cpu")
     tokens = dyto.VideoQA(model, "concat").encode(video(2), num_frames=2)
-    with pytest.raises(dyto.ModelError, match="writes between tokens"):
+    with pytest.raises(dyto.ModelError, match="writes between the tokens"):
         model.lay_out(tokens.data)
 
 

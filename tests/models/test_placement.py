@@ -164,7 +164,9 @@ def experts(tmp_path_factory):
 
 def test_quantization_that_would_leave_most_weights_as_they_are_is_refused(experts, monkeypatch):
     monkeypatch.setattr("dyto.models.quantizing.find_spec", lambda package: True)
-    with pytest.raises(dyto.ConfigError, match=r"reaches 33% of this language model: its experts.*device_map='auto'"):
+    with pytest.raises(
+        dyto.ConfigError, match=r"reaches only 33% of this language model: its experts.*device_map='auto'"
+    ):
         dyto.load_model(experts, device="cpu", quantization="8bit")
 
 
@@ -220,7 +222,7 @@ def test_flash_attention_is_never_needed_and_asking_for_it_says_what_is_missing(
     cuda = Placement(None, torch.device("cuda"), None, None)
     monkeypatch.setattr("dyto.models.placement.find_device", lambda device: cuda.device)
     monkeypatch.setattr("transformers.utils.is_flash_attn_2_available", lambda: False)
-    with pytest.raises(dyto.ConfigError, match="flash-attn is not installed.*pip install flash-attn.*SDPA"):
+    with pytest.raises(dyto.ConfigError, match="flash-attn, which is not installed.*pip install flash-attn.*SDPA"):
         dyto.load_model("tiny", attn_implementation="flash_attention_2")
     monkeypatch.setattr("transformers.utils.is_flash_attn_2_available", lambda: True)
     with pytest.raises(dyto.ConfigError, match="in float32, expected bfloat16"):

@@ -53,7 +53,7 @@ class CellAsker:
         qa: The loaded model.
         benchmark: Whose questions they are.
         prompt: Their template.
-        max_new_tokens: Most tokens of an answer.
+        max_new_tokens: Largest number of tokens per answer.
         scoring: "letter" or "likelihood".
         subtitles: Folder of `.srt` files, for questions that come with what is said.
         attention_layer: The layer of the tower whose attention some strategy needs.

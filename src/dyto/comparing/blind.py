@@ -27,7 +27,7 @@ class Blind:
         model: The model.
         benchmark: Whose samples they are.
         prompt: The template; by likelihood the model's own for open questions is taken, as for every strategy.
-        max_new_tokens: Most tokens of an answer.
+        max_new_tokens: Largest number of tokens per answer.
         scoring: "letter" or "likelihood".
     """
 

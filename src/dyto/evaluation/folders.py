@@ -19,7 +19,7 @@ from dyto.evaluation.questions import Questions
 from dyto.evaluation.rows import ANSWERED, FORMAT, rank_of_row, unanswered
 
 TELLING_SECONDS = 60.0
-"""Who waits longer than this for another process says so."""
+"""Seconds of waiting for another process after which a log line says so."""
 
 logger = logging.getLogger(__name__)
 
@@ -77,13 +77,13 @@ class RunFolders:
 
     @contextmanager
     def alone(self, what: str, *, part: str = "", seconds: float = 1.0, shared: bool = False) -> Iterator[None]:
-        """Be the only process that does something here, or (shared) one of those that do it together.
+        """Be the only process that does something here, or (shared) one of several that do it together.
 
         Args:
-            what: What is done.
-            part: Of what; others may do other parts at the same time.
-            seconds: How long to wait for another process.
-            shared: Whether others may do it at the same time that say so, too.
+            what: What this process does, for messages.
+            part: The part to lock; other processes may do other parts at the same time.
+            seconds: Seconds to wait for another process.
+            shared: Whether other processes that also share may do it at the same time.
 
         Raises:
             DatasetError: Another process still holds the lock after some seconds.
@@ -105,7 +105,7 @@ class RunFolders:
 
         Args:
             config: Everything that determines the rows.
-            manifest: Everything needed to repeat the run; manifests of other machines or versions are added beside it.
+            manifest: Everything needed to repeat the run; manifests of other machines or versions are added.
 
         Raises:
             DatasetError: The folder holds rows of another configuration; the message names every difference.
@@ -119,7 +119,7 @@ class RunFolders:
         """Return whether the folder is in use, after checking that its configuration is this one.
 
         Args:
-            config: Everything that determines the rows, as far as it is known.
+            config: Everything known that determines the rows.
             questions: The question file, to report where it differs.
 
         Raises:
@@ -183,7 +183,7 @@ class RunFolders:
             The number of dropped rows.
 
         Raises:
-            DatasetError: Another process is at work in this folder.
+            DatasetError: Another process is using this folder.
         """
         with self.alone("asking"):
             old = sorted(path for path in (self.artifacts / "rows").glob("*.jsonl") if path.is_file())
@@ -200,10 +200,10 @@ class RunFolders:
         """Take over the rows of a run of the same configuration, such as a shard from another machine.
 
         Returns:
-            How many rows were new here, or better than those that were here.
+            The number of rows that were new, or better than the existing ones.
 
         Raises:
-            DatasetError: There is no such run, or it is of another configuration; the message names every difference.
+            DatasetError: There is no such run, or its configuration differs; the message names every difference.
         """
         config = read_json(other.artifacts / "config.json")
         with self.alone("asking"), self.journal() as ours, other.journal() as theirs:
@@ -219,8 +219,8 @@ class RunFolders:
     def finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write all rows into one file, sorted by place: the same for the same rows, whoever wrote them.
 
-        A row names the kind of machine that it comes from only where there were several kinds. Rows from before there
-        was a format get its number.
+        Rows name their kind of machine only if there are several kinds. Rows from before formats had a number
+        get one.
         """
         ordered = sorted(rows, key=lambda row: (row["place"], row["key"]))
         if len({row["machine"] for row in rows if row.get("machine")}) < 2:

@@ -1,8 +1,8 @@
-"""An append-only record that no crash spoils.
+"""An append-only record that survives crashes.
 
-A journal is a folder. Every process that writes has a file of its own in it, so that lines never interleave,
+A journal is a folder. Every writing process has its own file in it, so that lines never interleave,
 and writes whole lines. A line torn by a crash or a full disk is recognised and counts as not written.
-`Claims` keeps two processes from doing the same thing at once; the operating system drops them with the
+`Claims` keeps two processes from doing the same work at once; the operating system drops claims with the
 process, however it ends.
 """
 
@@ -90,7 +90,7 @@ class Journal:
         with path.open("rb") as file:
             file.seek(offset)
             data = file.read()
-        whole = data.rfind(b"\n") + 1  # what follows is torn, or still being written
+        whole = data.rfind(b"\n") + 1  # the rest is torn, or still being written
         self._offsets[path] = offset + whole
         for raw in data[:whole].split(b"\n")[:-1]:
             try:
@@ -126,7 +126,7 @@ class Journal:
             raise cannot_write(self._path, err) from err
 
     def _cut_back(self) -> None:
-        """Leave whole lines only; where not even that can be done, the next row goes to another file."""
+        """Cut the file back to whole lines; if that fails, the next row goes to another file."""
         if self._file is None:
             return
         try:
@@ -145,7 +145,7 @@ class Journal:
         """Wait until everything written is on the disk.
 
         Raises:
-            DatasetError: The disk does not take it.
+            DatasetError: The disk does not accept it.
         """
         try:
             if self._file is not None:
@@ -183,10 +183,10 @@ def _say_once(reason: str) -> None:
 
 
 class Claims:
-    """Locks that say which process works on which piece: byte i of a lock file stands for piece i.
+    """Locks that assign pieces of work to processes: byte i of a lock file represents piece i.
 
-    Locks belong to the process and vanish with it, also after SIGKILL. They hold between machines where the
-    file system supports byte locks (local disks, NFS 4); where it does not, work may be done twice, and
+    Locks belong to the process and vanish with it, also after SIGKILL. They work between machines if the
+    file system supports byte locks (local disks, NFS 4); otherwise work may be done twice, but
     nothing is lost.
 
     Raises:
@@ -211,7 +211,7 @@ class Claims:
 
     def release(self, index: int) -> None:
         """Release a piece."""
-        with contextlib.suppress(OSError):  # as where there are no locks at all, which has been said
+        with contextlib.suppress(OSError):  # without locks; a log line has already said so
             self._locks.release(index)
 
     def close(self) -> None:

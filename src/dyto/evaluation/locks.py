@@ -1,4 +1,4 @@
-"""Locks on single bytes of a file, as the operating system has them: POSIX, Windows, or none."""
+"""Locks on single bytes of a file, by the means of the operating system: POSIX, Windows, or none."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 SHARERS = 64
-"""On Windows, how many processes may share one lock."""
+"""Largest number of processes that may share one lock on Windows."""
 
 
 class ByteLocks(Protocol):
     """Locks that vanish with the process that holds them, however it ends.
 
-    Each may be asked for again by the process that holds it.
+    A process may take a lock again that it already holds.
     """
 
     def take(self, index: int, shared: bool) -> bool:
         """Lock a byte; False if another process holds it.
 
         Raises:
-            OSError: There are no locks here.
+            OSError: There are no locks on this system.
         """
 
     def release(self, index: int) -> None:
         """Unlock a byte.
 
         Raises:
-            OSError: There are no locks here.
+            OSError: There are no locks on this system.
         """
 
 
@@ -70,9 +70,9 @@ class PosixLocks:
 
 
 class WindowsLocks:
-    """Locks by `msvcrt`, which knows exclusive ones alone.
+    """Locks by `msvcrt`, which has only exclusive ones.
 
-    So each index has `SHARERS` bytes of its own: who shares it locks any one of them, who wants it alone all.
+    So each index has `SHARERS` bytes: a sharing process locks any one of them, an exclusive one locks all.
 
     Raises:
         ImportError: The system has none.
@@ -116,7 +116,7 @@ class WindowsLocks:
 
 
 class NoLocks:
-    """A system that has neither."""
+    """A system without locks."""
 
     def take(self, index: int, shared: bool) -> bool:
         """See `ByteLocks.take`."""

@@ -83,8 +83,8 @@ def machine_manifest(qa: VideoQA, model: str, max_new_tokens: int) -> dict[str, 
 
     Args:
         qa: Model and strategy.
-        model: The model as it was named.
-        max_new_tokens: Most tokens of an answer.
+        model: The model's name as given.
+        max_new_tokens: Largest number of tokens per answer.
     """
     device = qa.model.device
     return {
@@ -100,12 +100,12 @@ def machine_manifest(qa: VideoQA, model: str, max_new_tokens: int) -> dict[str, 
 
 
 def run_manifest(questions: Questions, config: Mapping[str, Any], machine: Mapping[str, Any]) -> dict[str, Any]:
-    """Config, question file and machine: what it takes to repeat a run.
+    """Return what is needed to repeat a run: config, question file and machine.
 
     Args:
         questions: The question file.
-        config: What decides the rows.
-        machine: As `machine_manifest` gives it.
+        config: What determines the rows.
+        machine: A result of `machine_manifest`.
     """
     file = {"path": str(questions.path), "sha256": questions.file_sha256, "rows": len(questions.samples)}
     return {"config": dict(config), "question_file": file, **machine}

@@ -12,21 +12,21 @@ Row = dict[str, Any]
 
 ANSWERED = "answered"
 STATUSES = (ANSWERED, "does_not_fit", "undecodable", "failed", "unsafe_name", "bad_row", "missing_video")
-"""Of two rows for one sample, the one whose status comes first counts: a video that was found later wins."""
+"""Statuses by rank: of two rows for one sample, the earlier status counts, so a video found later wins."""
 
 
 FIELDS: Mapping[str, type | tuple[type, ...]] = {
     **{"key": str, "place": int, "status": str, "reason": str, "video_name": str, "question_id": str, "answer": str},
     **{"groups": dict, "question": (str, list), "pred": (str, list, type(None)), "choice": (int, type(None))},
 }
-"""What every row holds, and of which type."""
+"""Keys of every row, and their types."""
 
 
 FORMAT = 1
 """The number of the format of a row; raised when a key changes its meaning or goes away. Rows without one have this."""
 
 LONGEST_REASON = 500
-"""A reason of more letters is cut: it may quote a whole question."""
+"""Longest reason in letters; a longer one, which may quote a whole question, is cut."""
 
 
 def rank_of_row(row: Mapping[str, Any], also: Mapping[str, type | tuple[type, ...]] | None = None) -> int:
@@ -34,11 +34,11 @@ def rank_of_row(row: Mapping[str, Any], also: Mapping[str, type | tuple[type, ..
 
     Args:
         row: The row.
-        also: Fields that it must have besides `FIELDS`.
+        also: Further required fields, in addition to `FIELDS`.
 
     Raises:
         LookupError: A field is missing.
-        TypeError: A field is of another type.
+        TypeError: A field has another type.
         ValueError: The format or the status is unknown, or an answered row has no answer.
     """
     for name, kind in {**FIELDS, **(also or {})}.items():

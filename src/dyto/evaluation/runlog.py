@@ -29,7 +29,7 @@ class RunLog:
         self._file: TextIO | None = None
 
     def write(self, line: dict[str, Any]) -> None:
-        """Write a line as it was collected by `LogLines`, perhaps in another process.
+        """Write a line that `LogLines` collected, perhaps in another process.
 
         Raises:
             DatasetError: The disk is full.
@@ -52,7 +52,7 @@ class RunLog:
 
 
 class LogLines:
-    """Collects lines for the log of a run, which the driver writes.
+    """A collector of lines for the log of a run, which the driver writes.
 
     Example:
         >>> log = LogLines()
@@ -79,7 +79,7 @@ class LogLines:
         self._add({"video": video, "error": reason_of(err), "traceback": "".join(traceback.format_exception(err))})
 
     def take(self) -> list[dict[str, Any]]:
-        """Return what was collected since the last call."""
+        """Return the lines collected since the last call."""
         lines, self._lines = self._lines, []
         return lines
 

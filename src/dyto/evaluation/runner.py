@@ -1,8 +1,8 @@
-"""What a worker does: all questions about one clip, from the file to their rows.
+"""The work of one worker: all questions about one clip, from the file to their rows.
 
-Samples are grouped by clip. A clip is decoded, encoded and read by the language model once for all its questions; with
+Samples are grouped by clip. Each clip is decoded, encoded and read by the language model once for its questions; with
 the saving `overlap` the next one is already being decoded meanwhile. `rows_of_clip` is what every command that
-answers many questions comes down to, and it knows nothing of other workers, nor of where rows are recorded.
+answers many questions uses, and it knows nothing about other workers or where rows are recorded.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def clips(questions: Questions, limit: int | None = None, shard: tuple[int, int]
 
     Args:
         questions: The question file.
-        limit: Only the first so many questions; None for all.
-        shard: (i, n): only every n-th clip, from the i-th on, counted from 1.
+        limit: Use only this many first questions; None for all.
+        shard: (i, n) to use only every n-th clip, from the i-th on, counted from 1.
     """
     numbers: dict[tuple[str, float | None, float | None], int] = {}
     for sample in questions.samples:
@@ -49,14 +49,14 @@ def clips(questions: Questions, limit: int | None = None, shard: tuple[int, int]
 
 
 class ClipWork:
-    """Puts the questions about one clip after another to a model.
+    """Asks a model the questions about one clip after another.
 
     Args:
         settings: Videos and options.
         qa: Model and strategy.
 
     Attributes:
-        about: What decides the rows of this worker and is known only once its model is loaded.
+        about: What determines the rows of this worker and is known only once its model is loaded.
     """
 
     def __init__(self, settings: Settings, qa: VideoQA) -> None:
@@ -74,7 +74,7 @@ class ClipWork:
 
     @classmethod
     def loaded(cls, settings: Settings, device: str | None) -> ClipWork:
-        """Load model and strategy onto a device; None for the best there is."""
+        """Load model and strategy onto a device; None for the best available one."""
         return cls(settings, settings.load(device))
 
     def prepare(self, job: Job) -> None:
@@ -84,7 +84,7 @@ class ClipWork:
 
     def rows(self, job: Job) -> Done | Refused:
         """See `Work.rows`."""
-        self._begun.add(job.number)  # a cluster may tell of a job in another thread, and too late
+        self._begun.add(job.number)  # a cluster may announce a job from another thread, and too late
         video = self._ahead.pop(job.number, None) or self._decoder.submit(load_clip, self._loader, job.payload)
         try:
             found, rows = rows_of_clip(self._asker, job.payload, video, self._log)
@@ -107,13 +107,13 @@ def rows_of_clip(
         asker: Model, strategy and options.
         samples: The questions, all about one clip.
         video: The clip, decoded or still being decoded.
-        log: Where seconds go.
+        log: The log for seconds.
 
     Returns:
-        What was loaded, and one row for every sample.
+        The loaded clip, and one row for every sample.
 
     Raises:
-        ConfigError: A setting that this clip cannot meet, and optionally none.
+        ConfigError: This clip cannot meet a setting, and perhaps no clip can.
         DatasetError: The machine has no room to read any video.
     """
     with log.clip(samples[0].video) as seconds:

@@ -70,7 +70,7 @@ class Settings:
         options: Fields of the strategy that differ from its defaults.
         prompt: Name or file of the prompt template; None for the model's own.
         sampling: Options of `dyto.sample_frames`.
-        max_new_tokens: Most tokens of an answer.
+        max_new_tokens: Largest number of tokens per answer.
         scoring: Multiple choice by "letter" or "likelihood".
         limit: Only the first so many questions.
         shard: (i, n): every n-th video, from the i-th on.

@@ -1,4 +1,4 @@
-"""The driver's side of a run: what is still to be asked, who is asked, and where rows are recorded."""
+"""The driver's side of a run: open questions, workers, and recording rows."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from dyto.scaling.jobs import Executor, Job, Machine, Ready
 from dyto.scaling.processes import InThisProcess, MakeWork, Processes
 
 WAIT_SECONDS = 7 * 24 * 3600.0
-"""How long a second run into a folder waits for the first one, which may end or be killed at any time."""
+"""Seconds that a second run into a folder waits for the first one, which may end or be killed at any time."""
 
 QUESTION_BYTES = 500_000
-"""What a question costs, as bytes of video: the largest jobs go first, and this is how they are compared."""
+"""Cost of a question in bytes of video, to compare jobs: the largest go first."""
 
 Progress = Callable[[int, int], None]
 
@@ -49,7 +49,7 @@ def worker_devices(settings: Settings) -> list[str | None]:
 
 
 def nothing_open(settings: Settings, questions: Questions) -> bool:
-    """Return whether everything is recorded, so that no model need be loaded, for example for judging only.
+    """Return whether everything is recorded, so that no model needs to be loaded, for example for judging only.
 
     A checkpoint whose files have changed is loaded anyway, to see whether its weights differ.
     """
@@ -63,7 +63,7 @@ def nothing_open(settings: Settings, questions: Questions) -> bool:
 
 
 def ask_all(settings: Settings, questions: Questions, progress: Progress) -> None:
-    """Ask everything that is open, in this process, in several, or on a cluster.
+    """Ask all open questions, in this process, in several, or on a cluster.
 
     Raises:
         DytoError: The run failed; rows recorded so far are safe.
@@ -72,12 +72,12 @@ def ask_all(settings: Settings, questions: Questions, progress: Progress) -> Non
 
 
 class Run:
-    """Has workers answer questions, and records what they find out. Nobody else writes.
+    """The only writer of a run: lets workers answer questions, and records their rows.
 
     Args:
-        settings: What is run.
+        settings: The settings of the run.
         questions: The question file.
-        folders: Where rows go.
+        folders: The folders for the rows.
         progress: Called with the number of rows recorded and the number of all in this shard.
     """
 
@@ -89,15 +89,15 @@ class Run:
         self._recorded: set[str] = set()
 
     def ask(self, make: MakeWork) -> None:
-        """Ask everything that is not recorded yet; wait before that for another process that does.
+        """Ask everything that is not recorded yet, after waiting for any other process that does so.
 
         Args:
             make: Makes the work of one worker.
 
         Raises:
-            DatasetError: The disk is full; what was recorded before is safe.
-            ConfigError: A setting that cannot work, such as a budget below what the strategy needs.
-            TooManyErrorsError: More questions stayed unanswered than are allowed.
+            DatasetError: The disk is full; everything recorded before is safe.
+            ConfigError: A setting cannot work, such as a budget below what the strategy needs.
+            TooManyErrorsError: Too many questions have no answer.
         """
         index, count = self._settings.shard
         with (
@@ -143,7 +143,7 @@ class Run:
         return rows_of_error(self._settings.spec, job.payload, error)
 
     def beside(self, lines: Mapping[str, Sequence[Row]]) -> None:
-        """Record what workers report besides rows and log."""
+        """Record what workers report in addition to rows and log lines."""
 
     def _jobs(self) -> list[Job]:
         told = [(number, samples, self.payload(samples)) for number, samples in self._clips]
@@ -197,7 +197,7 @@ class Run:
     def _refused(self, job: Job, error: Exception) -> list[Row]:
         """Return the rows of a clip that cannot be asked about with these settings.
 
-        So far nothing could meet them: then that is said now, and not after days.
+        If no clip has met them so far, raise the error now, not after days.
         """
         if not isinstance(error, ConfigError) or not any(self._answered()):
             raise error

@@ -105,11 +105,11 @@ class VideoModel(Generates):
 
         Args:
             tokens: The video.
-            question: What was asked.
-            choices: The options it had, if it had any.
+            question: The question.
+            choices: Its options, if any.
 
         Returns:
-            JSON-ready values, such as a "confidence"; none where there is nothing to say.
+            JSON-ready values, such as a "confidence"; empty if there is nothing to say.
         """
         return {}
 

@@ -30,7 +30,7 @@ FURTHER: dict[str, ModelEntry] = {
     ),
     "llava-video-7b": ModelEntry("lmms-lab/LLaVA-Video-7B-Qwen2", 16.1, _APACHE, f"{_VIDEOS}, {_ORIGINAL}"),
 }
-"""Other sizes and layouts of families of the table."""
+"""Further sizes and layouts of families in the table."""
 
 _KNOWN = {name: entry for family in FAMILIES.values() for name, entry in family.models.items()} | FURTHER
 
@@ -41,7 +41,7 @@ CATALOG: dict[str, ModelEntry] = {
     ),
     **{name: _KNOWN[name] for name in sorted(_KNOWN, key=lambda name: first_to_try(name, _KNOWN[name].size))},
 }
-"""Every short name, those first that are first to try. A hub name or a local folder works as well."""
+"""Every short name, in the order in which to try them. A hub name or a local folder works as well."""
 
 
 def real_models_hint() -> str:

@@ -1,4 +1,4 @@
-"""The devices of a machine: which are there, which one to take, and what differs between their kinds."""
+"""The devices of a machine: which exist, which to choose, and how their kinds differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from dyto.errors import ConfigError
 
 ACCELERATORS = ("cuda", "xpu", "mps")
-"""Kinds other than the CPU, in the order in which one is taken where none is named: of NVIDIA and AMD, of Intel, of
+"""Kinds other than the CPU, in the order in which one is chosen by default: for NVIDIA and AMD, for Intel, for
 Apple."""
 
 EXPECTED = "cpu, cuda, cuda:N, xpu, xpu:N, mps or auto"
@@ -51,7 +51,7 @@ def find_device(device: str | None) -> torch.device:
         device: "auto", "cpu", "cuda", "cuda:N", "xpu", "xpu:N" or "mps".
 
     Raises:
-        ConfigError: An unknown name, or a device that cannot be used on this machine.
+        ConfigError: The name is unknown, or the device cannot be used on this machine.
 
     Example:
         >>> find_device("cpu")

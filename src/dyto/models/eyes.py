@@ -1,4 +1,4 @@
-"""Frames chosen by another eye than the model's own: for towers too weak for it, and to compare eyes."""
+"""Frames chosen by an eye instead of the model's own tower, which may be too weak for real pixels."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def find_eye(name: str) -> Eye:
     """Load an eye by its name.
 
     Raises:
-        ConfigError: There is none of that name.
-        MissingExtraError: What it needs is not installed.
+        ConfigError: No eye has that name.
+        MissingExtraError: A package that it needs is not installed.
     """
     if name not in EYES:
         raise unknown("eye", name, EYES)

@@ -1,6 +1,6 @@
-"""What is known of the models with short names: sizes, contexts, dates, terms, and from where.
+"""Facts about the models with short names: sizes, contexts, dates, terms, and their sources.
 
-Sizes are counted in the shapes of the true configs (`tools/bench/scripts/bench_memory.py`), contexts are what a
+Sizes are counted from the shapes in the real configs (`tools/bench/scripts/bench_memory.py`), contexts are what a
 config.json says unless its makers say less, and each row names the public source of the rest.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 FRAMES, TOKENS, WORDS = 100, 3680, 100
-"""Frames that pass the tower, visual tokens that the language model reads (the published budget), and words beside."""
+"""Frames for the tower, visual tokens for the language model (the published budget), and words in addition."""
 
 ROOM_GB = 1.5
-"""Beside weights, keys and values: what is alive while frames pass the tower, and the runtime itself."""
+"""GB in addition to weights, keys and values: activations while the tower encodes, and the runtime itself."""
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,16 @@ class Facts:
     """One model.
 
     Attributes:
-        weights: All of them, billions.
-        text: Those that each token passes in the language model, billions; of experts only the chosen ones.
-        vision: Those that each patch passes in tower and projector, billions.
-        patches: Of one frame that pass the tower; the most where it depends on the frame.
-        kept: Keys and values of `TOKENS` tokens in 16 bits, GB.
-        context: Tokens for which it was trained, as far as its makers say.
-        published: Year and month; the year alone where no more is known here.
-        source: Of date, licence and context.
-        terms: What limits its use beside the licence; "" for nothing that is known here.
-        stated: Tokens that its config.json allows, where they are more than it was trained for; 0 for as many.
+        weights: Number of all weights, in billions.
+        text: Weights of the language model that each token passes, in billions; only the active experts count.
+        vision: Weights of tower and projector that each patch passes, in billions.
+        patches: Patches of one frame in the tower; the maximum if it depends on the frame.
+        kept: GB of keys and values of `TOKENS` tokens in 16 bits.
+        context: Tokens for which it was trained, according to its makers.
+        published: Year and month; the year alone if the month is unknown.
+        source: Source of date, licence and context.
+        terms: Limits on its use in addition to the licence; "" for none known.
+        stated: Tokens that its config.json allows, if more than it was trained for; otherwise 0.
     """
 
     weights: float
@@ -47,7 +47,7 @@ class Facts:
         """Return the GB that the model needs with the published budget.
 
         Args:
-            bits: Of a number: 32, or 16.
+            bits: Bits per number, 32 or 16.
 
         Example:
             >>> round(FACTS["llava-next-vicuna-7b"].memory(16), 1)
@@ -57,7 +57,7 @@ class Facts:
 
     @property
     def operations(self) -> float:
-        """Tera-operations up to the first word of an answer about 100 frames: two for each weight that a token passes.
+        """Tera-operations for the first word of an answer about 100 frames: two for each weight that a token passes.
 
         Example:
             >>> 80 < FACTS["llava-next-vicuna-7b"].operations < 90
@@ -70,7 +70,7 @@ CLIP, SIGLIP, INTERN, SIGLIP_B = 577, 729, 1025, 1024
 """Patches of a frame, with CLS: 336 pixels by 14, 384 by 14, 448 by 14, 512 by 16."""
 
 GEMMA, QWEN = 4096, 3072
-"""896 pixels by 14; and four patches for each of the 768 tokens that a frame of a Qwen has at most."""
+"""896 pixels by 14; and four patches for each of at most 768 tokens per frame of a Qwen."""
 
 _LLAVA_TERMS = (
     "trained on answers of OpenAI's models and on data for research: its makers ask to keep to those terms, which "
@@ -143,10 +143,10 @@ FACTS: dict[str, Facts] = {
     "llava-1.5-7b": Facts(7.06, 6.48, 0.324, CLIP, 1.93, 4096, "2023-10", _NEXT, _LLAVA_TERMS),
     "llava-1.5-13b": Facts(13.35, 12.69, 0.335, CLIP, 3.01, 4096, "2023-10", _NEXT, _LLAVA_TERMS),
 }
-"""By short name; some of families that a version may not have."""
+"""Facts by short name; some versions of transformers lack some of these families."""
 
 SIZES = (1.2, 3.0, 6.0, 10.0, 20.0, 40.0)
-"""Billions of weights by which machines part: a laptop, a small card, one of 12, of 24, of 40 and of 80 GB."""
+"""Billions of weights that fit classes of machines: a laptop, a small card, a card of 12, 24, 40 and 80 GB."""
 
 
 def first_to_try(name: str, size: float) -> tuple[int, float, float]:
@@ -154,7 +154,7 @@ def first_to_try(name: str, size: float) -> tuple[int, float, float]:
 
     Args:
         name: A short name.
-        size: Of its download, GB, for a model of which nothing is known here.
+        size: Size of its download in GB, for a model without facts.
 
     Example:
         >>> sorted(["llava-next-34b", "llava-1.5-7b", "qwen3-vl-8b", "tiny"], key=lambda name: first_to_try(name, 0))

@@ -1,4 +1,4 @@
-"""Any other stock class that gives features of pictures: one adapter for families that have none of their own."""
+"""The adapter for every other stock class that gives features of pictures."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ if TYPE_CHECKING:
     from dyto.video import Frames
 
 LARGEST = 768
-"""Pixels of a frame's longer side, at most; what its processor makes of it is its own affair."""
+"""Largest longer side of a frame in pixels, before its processor resizes it."""
 
 CHUNK_FRAMES = 8
-"""Frames that pass the tower together."""
+"""Frames per batch of the tower."""
 
 
 class StockVision(OnTrial):
     """A checkpoint whose stock class has `get_image_features` and `get_placeholder_mask`, read as several images.
 
-    A frame is what the image processor of the checkpoint makes of a picture, in one tile. The tokens of a frame are
-    what the stock class puts in the place of its placeholders, and these are merged. The summary of a frame is the
-    mean of its tokens. Around each frame stand the marks that the config or the tokenizer names. Positions of several
-    axes are those of `get_rope_index` for whole key frames; merged tokens have the places of `VisualTokens.patch`.
+    The image processor of the checkpoint turns each frame into one tile. The tokens of a frame are
+    those that the stock class puts in place of its placeholders, and these are merged. The summary of a frame is the
+    mean of its tokens. The marks that the config or the tokenizer names surround each frame. Positions of several
+    axes come from `get_rope_index` for whole key frames; merged tokens have the places of `VisualTokens.patch`.
 
-    Nobody has looked at this family: so a short prompt with two pictures is read by the stock class alone and by this
-    adapter, before anything else, and the two must agree (`trial`).
+    Nobody has checked these families by hand. So the stock class alone and this adapter first read a short prompt with
+    two pictures, and the two must agree (`trial`).
 
     Args:
         processor: The image processor of the checkpoint.
 
     Attributes:
-        trial: How far the two were apart, and in which way this adapter reads.
+        trial: The difference of the two, and the way in which this adapter reads.
 
     Raises:
-        ModelError: They differ, or the class has no such methods.
+        ModelError: They differ, or the class lacks these methods.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class StockVision(OnTrial):
         self._holder = holder_of(name, model)
         self._processor, self.has_axes = processor, hasattr(self._holder, "get_rope_index")
         self.way = Way()
-        self._grid_name, self._factor = "", 1  # how the processor tells the patches of a picture; how many a token
+        self._grid_name, self._factor = "", 1  # name of the processor's patch grids; patches per token
         super().__init__(name, model, tokenizer, **kwargs)
         config = model.config
         named = [getattr(config, f"image_{end}", None) for end in ("token_id", "token_index", "patch_id")]

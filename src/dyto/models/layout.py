@@ -35,12 +35,12 @@ class Layout:
         embeds: (V, D) embeddings of the visual tokens and of the text between them.
         visual: (V,) bool, True for visual tokens.
         positions: (3, V) int64 time, height and width, counted from the first place of the video, for a family with
-            positions of three axes (M-RoPE); None where places are simply counted.
+            positions of three axes (M-RoPE); None if places are simply counted.
         advance: How many positions after the video's first the text after it begins.
         deep: (levels, L, D) DeepStack features of the visual tokens, for a family that has them.
-        ids: (V,) int64 ids of the text, -1 for what is none; None where nobody knows them.
-        beside: What the stock model is told beside the embeddings of the prompt up to the end of the video, see
-            `LanguageSide.beside`; it is there once the video is read.
+        ids: (V,) int64 ids of the text, -1 elsewhere; None if they are unknown.
+        beside: Further inputs of the stock model for the prompt up to the end of the video, see
+            `LanguageSide.beside`; set once the video has been read.
     """
 
     embeds: Tensor

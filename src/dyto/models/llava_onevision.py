@@ -18,7 +18,7 @@ from dyto.models.layout import Layout, runs_of
 from dyto.models.llava import LlavaTower
 
 NEWLINES = ("one_token", "grid", "frame", "no_token")
-"""Where `image_newline` stands in a video: behind all of it, behind each row, behind each frame, nowhere."""
+"""Positions of `image_newline` in a video: after the video, after each row, after each frame, nowhere."""
 
 
 def _resized(patches: Tensor, stride: int) -> Tensor:
@@ -30,23 +30,23 @@ POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "average": F.avg_pool2d,
     "max": F.max_pool2d,
 }
-"""How (B, D, rows, cols) patches are pooled, given the stride; all but the first leave out the rows that are over."""
+"""Pooling of (B, D, rows, cols) patches by a stride; all but the first drop surplus rows."""
 
 
 class LlavaOnevision(LlavaTower):
     """A LLaVA-OneVision checkpoint in stock transformers, read like its video path.
 
-    Frames are squashed to the tower's square (bicubic). After the projector their patches are pooled 2 x 2
-    (bilinear, 27 x 27 to 14 x 14), and these tokens are what is merged. One `image_newline` closes the video; it is
-    not of the budget. The summary of a frame is the mean of its pooled tokens.
+    Frames are resized to the tower's square, ignoring their aspect (bicubic). After the projector their patches are
+    pooled 2 x 2 (bilinear, 27 x 27 to 14 x 14), and these tokens are merged. One `image_newline` closes the video; it
+    does not count towards the budget. The summary of a frame is the mean of its pooled tokens.
 
-    The config of a LLaVA-Video checkpoint says that the newline stands elsewhere (`mm_newline_position`), and may name
+    The config of a LLaVA-Video checkpoint sets another place for the newline (`mm_newline_position`), and may name
     another pooling (`mm_spatial_pool_mode`, `mm_spatial_pool_stride`). With "grid" a newline closes every row that has
-    tokens left, as long as the tokens of a frame come row by row. Where a strategy orders them otherwise there are no
+    tokens left, if the tokens of a frame are ordered row by row. If a strategy orders them differently, there are no
     rows, and one newline closes the frame.
 
     Source: `get_2dPool` and `prepare_inputs_labels_for_multimodal` in `llava/model/llava_arch.py` of
-    LLaVA-VL/LLaVA-NeXT; what the positions mean, LLaVA-VL/LLaVA-NeXT#260.
+    LLaVA-VL/LLaVA-NeXT; for the meaning of the positions, LLaVA-VL/LLaVA-NeXT#260.
     """
 
     def _grid(self, side: int) -> tuple[int, int]:
@@ -99,7 +99,7 @@ class LlavaOnevision(LlavaTower):
         return super().count_text(video) + len(self._line_ends(video))
 
     def lay_out(self, video: VisualTokens | Tensor) -> Layout:
-        """See `VideoModel.lay_out`; it must be known which rows the tokens come from, where newlines close them."""
+        """See `VideoModel.lay_out`; if newlines close rows, the rows of the tokens must be known."""
         layout = super().lay_out(video)
         if not isinstance(video, VisualTokens):
             if len(video) and self._newline in ("grid", "frame"):

@@ -1,8 +1,8 @@
-"""The bundled model that knows things of the world: an eye that names 1,000 nouns, and a grammar of questions.
+"""The bundled model for real videos: an eye that names 1,000 nouns, and a grammar of questions.
 
-Its visual tokens are what the eye sees in a patch before it names anything, (L, 1280), so strategies choose and merge
-features of real pixels. What reads them is no language model: it takes the question apart, and says what the
-eye's classifier makes of the tokens of each key frame, and when. It has no weights but the eye's.
+Its visual tokens are the eye's features of patches before the classifier, (L, 1280), so strategies choose and merge
+features of real pixels. No language model reads them: a grammar parses the question and reports what the
+eye's classifier sees in the tokens of each key frame, and when. The eye has the only weights.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from dyto.nouns.table import nouns
 from dyto.nouns.writing import likelihood
 
 CONTEXT = 1 << 20
-"""Tokens that prompt, video and answer may have together: the grammar reads a text of any length."""
+"""Largest number of tokens of prompt, video and answer together; the grammar reads texts of any length."""
 
 MOST_ACTIVE = 0.22
-"""Photographs give the eye's features a mean of up to this (nine of ten of those measured). Strategies that keep the
-largest of merged patches raise it, and would make every answer surer: what is above is scaled down."""
+"""Upper bound of the mean of the eye's features for nine of ten measured photographs. Strategies that keep the
+maximum of merged patches raise the mean, which would make every answer surer, so higher means are scaled down."""
 
 ANSWER = "\nAnswer:"
-"""What stands between a question and its answer in the prompts of this model."""
+"""Text between a question and its answer in the prompts of this model."""
 
 _SPECIAL = ("<pad>", "<s>", "</s>", "<unk>", "<image>")
 _WORDS = """
@@ -74,7 +74,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         *((piece, -1.0) for piece in pieces),
     ]
     tokenizer = FastTokenizer(Unigram(scored, unk_id=_SPECIAL.index("<unk>"), byte_fallback=True))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("<", "isolated")  # so that "<0x41>" in a text stays what it is
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("<", "isolated")  # so that "<0x41>" in a text stays unchanged
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     tokenizer.add_special_tokens([AddedToken(mark, normalized=False) for mark in _SPECIAL])
     return PreTrainedTokenizerFast(
@@ -89,12 +89,12 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 class NounsNet(nn.Module):
-    """The eye as the rest of the package knows models: with a config, and embeddings of the words, which are empty.
+    """The eye as a stock model, with a config, and with word embeddings that are all zero.
 
     Attributes:
         eye: The network.
-        config: Of no architecture; it names the model.
-        generation_config: With the ids of the tokenizer.
+        config: A config without an architecture, which names the model.
+        generation_config: A config with the ids of the tokenizer.
     """
 
     def __init__(self, eye: Lite0, tokenizer: Tokenizer) -> None:
@@ -110,7 +110,7 @@ class NounsNet(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights."""
+        """Dtype of the weights."""
         return self.eye.classifier.weight.dtype
 
     def get_input_embeddings(self) -> nn.Embedding:
@@ -120,10 +120,10 @@ class NounsNet(nn.Module):
 
 @dataclass(frozen=True)
 class NounsPrefix(Prefix):
-    """A video, read.
+    """A video that has been read.
 
     Attributes:
-        timeline: What was seen when.
+        timeline: What was seen, and when.
     """
 
     timeline: Timeline | None = None
@@ -133,7 +133,7 @@ class NounsModel(FrameTower):
     """The adapter of the bundled eye and of the grammar that reads it."""
 
     def __init__(self, net: NounsNet, tokenizer: Tokenizer, notices: Sequence[str] = ()) -> None:
-        # no language model is there to be looked at, so the base class sets nothing up
+        # there is no language model, so the constructor of the base class is not called
         self.name, self.model, self.tokenizer = "nouns", net, tokenizer  # type: ignore[assignment]
         self.normalization = Normalization((127 / 255,) * 3, (128 / 255,) * 3)
         self.chat, self.notices, self.rope_factor = "nouns", tuple(notices), 1.0
@@ -182,7 +182,7 @@ class NounsModel(FrameTower):
 
     @torch.inference_mode()
     def prefill(self, before: Tensor, video: VisualTokens | Tensor, *, scaled: bool = False) -> NounsPrefix:
-        layout = self.lay_out(video)  # which checks the width
+        layout = self.lay_out(video)  # also checks the width
         if not torch.isfinite(layout.embeds).all():
             raise BadFeaturesError("visual tokens hold NaN or infinity, expected numbers: encode the video again")
         places = torch.zeros(1, len(before) + len(layout.embeds), 0, device=self.device)
@@ -274,7 +274,7 @@ def load_nouns(placement: Placement, factor: float) -> NounsModel:
     Raises:
         MissingExtraError: The extra `see` is not installed.
         ModelError: The file of weights is not the known one.
-        ConfigError: An option that this model does not have.
+        ConfigError: This model lacks a given option.
     """
     for given, what in (
         (placement.device_map, "device_map"),

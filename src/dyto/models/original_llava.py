@@ -1,8 +1,8 @@
 """Checkpoints in the layout of the LLaVA authors, read into the stock classes.
 
 LLaVA-NeXT (liuhaotian/llava-v1.6-...), LLaVA-OneVision (lmms-lab/llava-onevision-qwen2-...-ov) and LLaVA-Video
-(lmms-lab/LLaVA-Video-...-Qwen2) are written alike. Their config describes the language model only and names the tower;
-the tower's weights lie in the checkpoint, so its shape is read off them.
+(lmms-lab/LLaVA-Video-...-Qwen2) share it. Their config describes only the language model and names the tower;
+the tower's weights are in the checkpoint, so their shapes describe it.
 
 Source: the conversion scripts of huggingface/transformers (`convert_llava_next_weights_to_hf.py`,
 `convert_llava_onevision_weights_to_hf.py`), and `llava/model/llava_arch.py` of LLaVA-VL/LLaVA-NeXT.
@@ -34,7 +34,7 @@ KEY_MAPPING = {
     r"^model\.mm_projector\.2\.": "model.multi_modal_projector.linear_2.",
     r"^model\.(embed_tokens|layers|norm)\b": r"model.language_model.\1",
 }
-"""Names in the original layout with their stock names; all others are equal."""
+"""Names in the original layout with their stock names; all other names are equal."""
 
 _TEXT_KEYS = (
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
@@ -44,7 +44,7 @@ _TEXT_KEYS = (
 )  # fmt: skip
 
 _LANGUAGES: dict[str, type[PretrainedConfig]] = {"mistral": MistralConfig, "qwen": Qwen2Config}
-"""The language model, by what the names of its class and type hold; Llama where they hold neither."""
+"""The language model by parts of the names of its class and type; Llama if no part matches."""
 
 _EXPECTED: dict[str, tuple[Any, ...]] = {
     "mm_projector_type": (None, "mlp2x_gelu"),
@@ -54,7 +54,7 @@ _EXPECTED: dict[str, tuple[Any, ...]] = {
     "mm_newline_position": (None, *NEWLINES),
     "mm_spatial_pool_mode": (None, *POOLINGS),
 }
-"""What is read here; a checkpoint that says something else was trained another way."""
+"""Supported settings; a checkpoint with other values was trained in another way."""
 
 _TILES = [[336, 672], [672, 336], [672, 672]]
 
@@ -86,12 +86,12 @@ def stock_config(folder: str, config: Mapping[str, Any]) -> LlavaNextConfig | Ll
         config: Content of its config.json.
 
     Returns:
-        That of LLaVA-NeXT for a CLIP tower, that of LLaVA-OneVision for a SigLIP tower. With `inputs_embeds` the image
+        The config of LLaVA-NeXT for a CLIP tower, of LLaVA-OneVision for a SigLIP tower. With `inputs_embeds` the image
         token is never embedded, so the vocabulary stays as it is.
 
     Raises:
-        ModelError: There are no safetensors, or they hold no tower (LLaVA 1.5 leaves it out), or the config names
-            a part that is not known here.
+        ModelError: There are no safetensors, or they contain no tower (LLaVA 1.5 omits it), or the config names
+            an unknown part.
     """
     for key, known in _EXPECTED.items():
         if config.get(key) not in known:
@@ -136,6 +136,6 @@ def _video_config(config: Mapping[str, Any]) -> dict[str, Any]:
         "mm_spatial_pool_mode": config.get("mm_spatial_pool_mode") or "bilinear",
         "mm_spatial_pool_stride": config.get("mm_spatial_pool_stride") or 2,
     }
-    if newline in ("grid", "frame"):  # LLaVA-Video, of which there is no converted form with a format of its own
+    if newline in ("grid", "frame"):  # LLaVA-Video, for which no converted form with its own format exists
         told["dyto_prompt"] = config.get("dyto_prompt", "llava-video")
     return told

@@ -1,4 +1,4 @@
-"""The vision tower of a checkpoint in the original layout, of which only the name and the weights are there."""
+"""The vision tower of a checkpoint in the original layout, which has only its name and weights."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from dyto.models.weights import check_head
 TOWER = "model.vision_tower.vision_tower.vision_model."
 
 HEAD_DIM = 64
-"""Numbers a head of every CLIP tower; the number of heads cannot be read off the weights."""
+"""Width of a head in every CLIP tower; the weights do not show the number of heads."""
 
 SO400M_HEAD_DIM = 72
-"""Of SigLIP So400m, which is 16 such heads wide; a SigLIP tower of a width that they do not share has heads of 64."""
+"""Width of a head in SigLIP So400m, which has 16; a SigLIP tower whose width it does not divide has heads of 64."""
 
 SIDES = r"patch(\d+)-(\d+)$"
-"""How a tower's name ends: pixels of a patch, and of a side. "google/siglip-so400m-patch14-384" has 27 patches of 14
-pixels a side, and six pixels that belong to none: the weights alone would say 378."""
+"""The end of a tower's name: pixels of a patch, and of a side. "google/siglip-so400m-patch14-384" has 27 patches of 14
+pixels per side and six unused pixels; from the weights alone, the side would be 378."""
 
 
 def vision_config(folder: Path, config: Mapping[str, Any]) -> CLIPVisionConfig | SiglipVisionConfig:
@@ -36,7 +36,7 @@ def vision_config(folder: Path, config: Mapping[str, Any]) -> CLIPVisionConfig |
         config: Its config.json.
 
     Returns:
-        That of a CLIP tower where there is the embedding of a CLS, otherwise that of a SigLIP tower.
+        The config of a CLIP tower if there is a CLS embedding, otherwise of a SigLIP tower.
 
     Raises:
         ModelError: There are no safetensors, or they hold no tower (LLaVA 1.5 leaves it out), or none of a square.

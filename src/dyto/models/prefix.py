@@ -40,8 +40,8 @@ class Prefix:
         """Return a key that is equal for questions that can be answered in one batch after this prefix.
 
         Args:
-            length: Tokens of the question. Padding between prefix and question would be seen by a sliding window and
-                pass through a recurrence: there only questions of equal length go together.
+            length: Tokens of the question. A sliding window would see padding between prefix and question, and a
+                recurrence would read it, so there only questions of equal length share a batch.
         """
         if ignores_padding(self.cache):
             return None
@@ -56,7 +56,7 @@ class Batch:
         embeds: (Q, P + S, D), zero in the padding.
         mask: (Q, P + S) int64, 0 in the padding.
         cache: Keys, values and states of the first P places.
-        positions: (4, Q, P + S) int64 places, then time, height and width; None where places are simply counted.
+        positions: (4, Q, P + S) int64 places, then time, height and width; None if places are simply counted.
     """
 
     embeds: Tensor

@@ -1,4 +1,4 @@
-"""Image processors of checkpoints whose family has no adapter, one tile a picture; PIL is enough for most."""
+"""Image processors of checkpoints without an adapter, with one tile per picture; most need only PIL."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ ONE_TILE: dict[str, Any] = {
     "do_image_splitting": False, "crop_to_patches": False, "slice_mode": False, "do_pan_and_scan": False,
     "use_thumbnail": False, "max_slice_nums": 1,
 }  # fmt: skip
-"""What image processors are told so that a picture stays in one piece; each knows some of it."""
+"""Options that keep image processors from cutting a picture; each processor knows some of them."""
 
 
 MOST_SIDE = 8192
-"""Pixels a side to which a picture is enlarged, at most."""
+"""Largest side in pixels to which a picture may be enlarged."""
 
 
 def load_processor(name: str, source: str, revision: str | None, model_type: str) -> PictureProcessor:
@@ -37,10 +37,10 @@ def load_processor(name: str, source: str, revision: str | None, model_type: str
         name: The model, for errors.
         source: Its folder or hub name.
         revision: Branch, tag or commit.
-        model_type: Of its config.
+        model_type: Model type in its config.
 
     Raises:
-        ModelError: There is none, or only one that needs torchvision, which is not installed.
+        ModelError: There is none, or it needs torchvision, which is not installed.
     """
     settings: dict[str, Any] = {}
     for file in ("preprocessor_config.json", "processor_config.json"):
@@ -71,11 +71,11 @@ def load_processor(name: str, source: str, revision: str | None, model_type: str
 
 
 def _check_size(name: str, settings: Mapping[str, Any]) -> None:
-    """Fail on a size to which small pictures would be enlarged beyond all measure."""
+    """Check that small pictures are not enlarged excessively."""
     size = settings.get("size")
     told = dict(size) if isinstance(size, Mapping) else {"size": size}
     most = dict.fromkeys(("size", "height", "width", "shortest_edge", "scale_resolution"), MOST_SIDE)
-    if "longest_edge" in told:  # of native resolution: both are areas
+    if "longest_edge" in told:  # native resolution: both are areas
         most["shortest_edge"] = MOST_SIDE**2
     for key, value in {**told, "scale_resolution": settings.get("scale_resolution")}.items():
         if key in most and isinstance(value, int) and value > most[key]:

@@ -1,4 +1,4 @@
-"""Weights of the language model in fewer bits: by which package, on which device, and what they leave as it is."""
+"""Quantizing the weights of the language model: by which package, on which device, and with which exceptions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dyto.models.stock import StockModel
 QUANTIZATIONS = ("8bit", "4bit")
 
 LANGUAGE_PARTS = ("language_model", "text_model")
-"""What the language model is called. Quantization leaves the other parts alone: they are small, and everything that
-is said of a video passes them."""
+"""Names of the language model. Quantization leaves the other parts alone: they are small, and they affect
+every answer."""
 
 LEAST_SHARE = 0.5
-"""Of the weights of a language model, beside its embeddings, that quantization must reach to be worth its name."""
+"""Smallest share of a language model's weights, without embeddings, that quantization must reach."""
 
 
 def quantizer(name: str, device: torch.device) -> str:
@@ -30,7 +30,7 @@ def quantizer(name: str, device: torch.device) -> str:
         device: Device of the model.
 
     Raises:
-        ConfigError: Another name.
+        ConfigError: The name is unknown.
         MissingExtraError: Neither package is installed, or accelerate is not.
     """
     if name not in QUANTIZATIONS:
@@ -49,8 +49,8 @@ def quantization_config(name: str, device: torch.device, dtype: torch.dtype, mod
     Args:
         name: "8bit" or "4bit".
         device: Device of the model.
-        dtype: In which it computes.
-        model: Of the same shape; on the meta device.
+        dtype: The dtype in which it computes.
+        model: A model of the same shape, on the meta device.
     """
     parts = [name for name, _ in model.model.named_children()]
     kept = ["lm_head", *(f"model.{part}" for part in parts if part not in LANGUAGE_PARTS)]
@@ -71,14 +71,14 @@ def quantization_config(name: str, device: torch.device, dtype: torch.dtype, mod
 
 
 def check_reach(name: str, model: StockModel) -> None:
-    """Check that most of a language model is of linear layers: other weights are left as they are.
+    """Check that most of a language model consists of linear layers, because only these are quantized.
 
     Args:
         name: "8bit" or "4bit".
-        model: Of the same shape; on the meta device.
+        model: A model of the same shape, on the meta device.
 
     Raises:
-        ConfigError: Most of it is experts, which stock transformers holds in layers of another kind.
+        ConfigError: Most of it is experts, which stock transformers keeps in layers of another kind.
     """
     for part in LANGUAGE_PARTS:
         language = getattr(model.model, part, None)

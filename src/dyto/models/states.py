@@ -1,8 +1,8 @@
-"""What a language model keeps of what it read: keys and values, and the states of convolutions and recurrences.
+"""The memory of a language model: keys and values, and the states of convolutions and recurrences.
 
-A cache is a list of layers, and layers of several kinds may stand side by side: those that keep the keys and values
-of all places, those that keep a window of them, and those of linear attention and of state space models, which keep
-one state however much was read. All of them hold tensors whose first axis is the row of the batch.
+A cache is a list of layers, possibly of several kinds: those that keep the keys and values
+of all places, those that keep a window of them, and those of linear attention and state space models, which keep
+one state for any length. All hold tensors whose first axis is the row of the batch.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch import Tensor
 from transformers import DynamicCache, DynamicLayer
 
 BY_PLACE = ("keys", "values")
-"""What holds something for every place, on the last axis but one."""
+"""Tensors with one entry per place, on the last axis but one."""
 
 KNOWN = (*BY_PLACE, "conv_states", "recurrent_states")
-"""What the layers of transformers hold for the attention, sliding or not, and for recurrences."""
+"""Tensors in the layers of transformers, for attention (sliding or not) and for recurrences."""
 
 Held: TypeAlias = "dict[tuple[str, int | None], Tensor]"
 
@@ -50,7 +50,7 @@ def bytes_of(cache: DynamicCache) -> int:
 def ignores_padding(cache: DynamicCache) -> bool:
     """Return whether masked places change nothing, wherever they are.
 
-    In a window they take the place of others, and a recurrence forgets as it passes them.
+    In a window they displace others, and a recurrence forgets as it passes them.
     """
     return all(type(layer) is DynamicLayer or not tensors_of(layer) for layer in cache.layers)
 
@@ -63,11 +63,11 @@ def can_stand_together(cache: DynamicCache) -> bool:
 def side_by_side(caches: Sequence[DynamicCache]) -> DynamicCache:
     """Copy caches of one row each into one of Q rows; the originals stay unchanged.
 
-    Keys and values of shorter texts are padded on the left. States have no length, and are copied: nothing can be taken
-    back out of a recurrence, so a question must never be read into a state that another one needs.
+    Keys and values of shorter texts are padded on the left. States have no length and are copied. Nothing can be taken
+    back out of a recurrence, so a question must never be read into a state that another question needs.
 
     Args:
-        caches: At least one; the longest lends its own notes, such as the number of places that it has seen.
+        caches: At least one; other attributes, such as the number of places seen, come from the longest.
     """
     longest = max(caches, key=lambda cache: cache.get_seq_length())
     joined = copy.deepcopy(longest)

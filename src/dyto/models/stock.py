@@ -1,4 +1,4 @@
-"""Protocols for the models and tokenizers of transformers, as far as this package uses them."""
+"""Protocols for those parts of the models and tokenizers of transformers that this package uses."""
 
 from __future__ import annotations
 

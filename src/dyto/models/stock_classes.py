@@ -1,4 +1,4 @@
-"""What stock classes for pictures have in common, whatever their family: found by name, for the generic adapter."""
+"""The common parts of all stock classes for pictures, found by name for the generic adapter."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ NEEDS_TRANSFORMERS: dict[str, str] = {
     "minicpm_ocr": "5.21", "minicpmv4_7": "5.18", "mistral_large4": "5.22", "molmo2": "5.20", "muse_spark": "5.20",
     "nemotron_h_omni": "5.18", "unlimited_ocr": "5.20",
 }  # fmt: skip
-"""The first version of transformers that has a class for pictures of a model type, where 5.17 has none."""
+"""The first version of transformers with a picture class for a model type that 5.17 lacks."""
 
 MARKS = (("vision_start", "vision_end"), ("image_start", "image_end"), ("boi", "eoi"), ("im_start", "im_end"))
-"""What configs and tokenizers call the marks around a picture."""
+"""Names of the marks around a picture in configs and tokenizers."""
 
 WRITTEN = (("<|vision_start|>", "<|vision_end|>"), ("<|image_start|>", "<|image_end|>"), ("<img>", "</img>"))
-"""Such marks as they are written, where nothing names them but the vocabulary."""
+"""Such marks as text, if only the vocabulary contains them."""
 
 ENDS = ("token_id", "token_index", "id")
 
 GRIDS = ("image_grid_thw", "image_grid_hw", "spatial_shapes", "target_sizes", "image_grids",
          "image_sizes")  # fmt: skip
-"""Where processors tell the rows and columns of a picture's patches."""
+"""Names under which processors return the rows and columns of a picture's patches."""
 
 
 def family_of(model_type: str) -> Family | None:
@@ -61,7 +61,7 @@ def holder_of(name: str, model: StockModel) -> Any:
     """Return the part of a stock model that makes tokens of pictures and knows their placeholders.
 
     Raises:
-        ModelError: None does.
+        ModelError: No part does.
     """
     for part in model.modules():
         if all(hasattr(part, name) for name in ("get_image_features", "get_placeholder_mask", "language_model")):
@@ -89,7 +89,7 @@ def marks_of(config: Any, tokenizer: Tokenizer) -> tuple[str, str]:
 
 
 def patches_of(made: dict[str, Any]) -> tuple[str, tuple[int, int]]:
-    """Under which name a processor tells the rows and columns of a picture's patches, and those of the first picture.
+    """Return the name under which a processor gives patch grids, and the grid (rows, columns) of the first picture.
 
     Example:
         >>> import torch

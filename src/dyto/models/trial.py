@@ -1,4 +1,4 @@
-"""A short trial of a family that nobody has looked at: its stock class alone, and the generic adapter, must agree."""
+"""A short trial of an unknown family: its stock class alone and the generic adapter must agree."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ SIZE = (56, 84)
 """Height and width of the two pictures of a trial, pixels."""
 
 ALLOWED = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.02}
-"""By how much the logits may differ, in their own deviations: rounding, and what half precision adds to it."""
+"""Largest difference of logits, in their standard deviations: for rounding, and for half precision."""
 
 TYPES = ("mm_token_type_ids", "token_type_ids")
-"""What stock models call the argument that says which places are visual."""
+"""Names of stock models' argument that marks visual places."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """How a stock model takes visual tokens.
+    """The way in which a stock model takes visual tokens.
 
     Attributes:
-        types: The argument by which it is told which places are visual; "" where it need not be told.
-        per_layer: Whether each layer has an embedding of its own, which follows from the ids.
-        added: Whether features are added to the embedding of their placeholder, instead of taking its place.
-        first_axis: 1 where positions of three axes are taken without the places before them.
+        types: The argument that marks visual places; "" if there is none.
+        per_layer: Whether each layer has its own embedding, computed from the ids.
+        added: Whether features are added to the embedding of their placeholder, instead of replacing it.
+        first_axis: 1 if positions of three axes are passed without the places before them, else 0.
     """
 
     types: str = ""
@@ -48,13 +48,13 @@ class Way:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of a trial.
+    """The result of a trial.
 
     Attributes:
         difference: The largest difference of two logits, in deviations of the stock model's.
-        allowed: The largest that passes.
-        control: That of the same tokens in the reverse order: it must be far larger, or the trial tells nothing.
-        way: How the adapter reads.
+        allowed: The largest difference that passes.
+        control: The difference for the same tokens in reverse order; it must be far larger, or the trial shows nothing.
+        way: The way in which the adapter reads.
     """
 
     difference: float
@@ -64,15 +64,15 @@ class Trial:
 
     @property
     def passed(self) -> bool:
-        """Whether the two agree, and would not if something were wrong."""
+        """Whether the two agree, and would disagree if something were wrong."""
         return self.difference <= self.allowed and self.difference * 4 <= self.control
 
 
 class OnTrial(VideoModel):
-    """A model that reads in one of several ways, and is told by a trial in which.
+    """A model that can read in several ways, of which a trial finds the right one.
 
     Attributes:
-        way: That in which it reads now.
+        way: The current way.
         image_token: Id of the placeholders of a picture.
         has_axes: Whether positions have three axes.
     """
@@ -95,10 +95,10 @@ def try_out(model: OnTrial) -> Trial:
     """Let a stock model read a short prompt with two pictures, alone and by the generic adapter.
 
     Args:
-        model: The adapter; its `way` is left as the first one in which it agrees with the stock model.
+        model: The adapter; its `way` becomes the first one in which it agrees with the stock model.
 
     Returns:
-        What came of it.
+        The result.
 
     Raises:
         ModelError: The two differ in every way, or one of them cannot read the prompt.
@@ -120,7 +120,7 @@ def try_out(model: OnTrial) -> Trial:
             whole = _whole(model, pictures)
             both = [whole, replace(whole, data=whole.data.flip(0))]
             found = [model.logits(model.prefill(asked.before, own), asked.after) for own in both]
-        except (RuntimeError, ValueError, TypeError, IndexError) as err:  # the stock model takes it otherwise
+        except (RuntimeError, ValueError, TypeError, IndexError) as err:  # the stock model takes it in another way
             failed = err
             continue
         apart = [float((logits - expected).abs().max()) / deviation for logits in found]

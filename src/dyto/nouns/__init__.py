@@ -1,1 +1,1 @@
-"""Questions about what the bundled eye sees, answered with the nouns it knows and by WordNet's kinds."""
+"""Answers to questions about what the bundled eye sees, with its nouns and WordNet's kinds."""

@@ -1,4 +1,4 @@
-"""What is answered, from a timeline: in words, with how sure it is, and never more than was seen."""
+"""Answers from a timeline: text and confidence, and never more than was seen."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dyto.nouns.seeing import GUESS, Sighting, Timeline, Verdict, named
 from dyto.nouns.table import Concept, nouns, with_article
 
 YES, NO = 0.06, 0.03
-"""A thing is there from the first share on, and not there up to the second; between them it is uncertain."""
+"""Shares: a thing is present from the first on, and absent up to the second; in between it is uncertain."""
 
 SEEN = 0.35
-"""From this share on it is seen clearly; below it is there perhaps. Of photographs that show a thing nine of ten give
-it more than `YES`, and of films of four other things two of a hundred do."""
+"""Share from which a thing is seen clearly; below, it is perhaps present. Nine of ten photographs that show a thing give
+it more than `YES`; two of a hundred films of four other things do."""
 
 CLEAR = 2.0
 """An option must be this many times as likely as any other to be chosen."""
@@ -29,11 +29,11 @@ class Reply:
     """An answer.
 
     Attributes:
-        text: In words.
-        confidence: How sure it is, from 0 to 1; None where nothing was looked for.
+        text: The text.
+        confidence: Confidence from 0 to 1; None if the question asks for nothing visible.
         choice: The option that it names, or None.
-        reason: Why nothing is asserted, or no option named; None where there is an answer.
-        yes: For a question of yes or no, how likely yes is; None for others.
+        reason: Why nothing is asserted, or no option named; None if there is an answer.
+        yes: Likelihood of yes, for a yes-or-no question; None for others.
         seen: The sightings that the answer is about.
     """
 
@@ -50,7 +50,7 @@ def reply(timeline: Timeline, question: Question) -> Reply:
 
     Args:
         timeline: What was seen.
-        question: What is asked.
+        question: The question.
     """
     if not len(timeline):
         return Reply(f"{NOT_SURE}: there is no video to look at", None, reason="no video")
@@ -181,7 +181,7 @@ def _found(timeline: Timeline, concept: Concept) -> Sighting | None:
 def _where(timeline: Timeline, concept: Concept) -> list[Sighting]:
     """Return all scenes with a concept; if none is clear, those about as likely as the best one.
 
-    Those that follow one another are one.
+    Consecutive scenes are joined.
     """
     shares = timeline.share_of(concept)
     enough = min(SEEN, float(shares.max()) / 2)
@@ -210,7 +210,7 @@ def _is_there(timeline: Timeline, question: Question) -> Reply:
     if question.place in ("first", "last"):
         return _is_at_the_end(timeline, question)
     shares = [_most(timeline, one) for one in question.concepts]
-    concept = question.concepts[int(np.argmin(shares))]  # of several, all must be there
+    concept = question.concepts[int(np.argmin(shares))]  # if there are several, all must be present
     share = min(shares)
     if share <= NO:
         return Reply(f"no: I do not see {with_article(concept.word)} {_looked(timeline)}", 1 - share, yes=share)

@@ -1,6 +1,6 @@
-"""The kinds by which things are named when the thing itself is uncertain, and what is never said of a video.
+"""The kinds by which uncertain things are named, and what is never said about a video.
 
-A synset of WordNet 3.0 stands for all classes beneath it; see `dyto.nouns.table`.
+A synset of WordNet 3.0 represents all classes below it; see `dyto.nouns.table`.
 """
 
 from __future__ import annotations
@@ -91,13 +91,13 @@ WITHOUT_ARTICLE = _names(
     chocolate sauce
     """
 )
-"""Names before which there is no "a"."""
+"""Names that take no "a"."""
 
 PEOPLE = ("n00007846",)
-"""Synsets of people (a groom, a ball player, a diver): of them nothing is said, not even as a guess."""
+"""Synsets of people (a groom, a ball player, a diver), which are never named, not even as a guess."""
 
 WORN = ("n03051540", "n04565375")
-"""Synsets of what is worn or carried: clothing and weapons. Named as a guess only, for it is people who wear it."""
+"""Synsets of clothing and weapons, which are named only as a guess, because people wear or carry them."""
 
 HELD = _names(
     """
@@ -115,7 +115,7 @@ HELD = _names(
     tank suit; theater curtain; trench coat; umbrella; velvet; vestment; volleyball; wallet; whistle; wig; wool
     """
 )
-"""Classes of what is worn, held or played with by people, whom the eye does not know: named as a guess only."""
+"""Classes of things that people wear, hold or play with, named only as a guess, because the eye does not know people."""
 
 FLAT = _names(
     """
@@ -133,7 +133,7 @@ FLAT = _names(
     website; whistle; window screen; window shade; wool
     """
 )
-"""Classes that the eye sees in drawings, pages, patterns and darkness: named as a guess only."""
+"""Classes that the eye sees in drawings, pages, patterns and darkness, named only as a guess."""
 
 ALSO: dict[str, tuple[str, ...]] = {
     "puppy": ("n02084071",),
@@ -174,4 +174,4 @@ NO_NOUN = _names(
     things; time; to; type; unit; video; way; whole
     """
 )
-"""Words that are no nouns of ours wherever they stand alone, whatever WordNet lists them for."""
+"""Words that never name a class when they stand alone, whatever WordNet lists them for."""

@@ -1,4 +1,4 @@
-"""Which question is asked: a grammar of what can be answered by nouns and times, and of what cannot."""
+"""A grammar of questions: those that nouns and times can answer, and those that they cannot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNSEEN = {
     "reasons": "reasons, feelings or sounds",
     "size": "how large, old, fast or expensive something is",
 }
-"""What is asked of that no classifier of nouns can see, in the words of an answer."""
+"""Topics that no classifier of nouns can see, in the words of an answer."""
 
 _UNSEEN = {
     "people": r"\b(who|whose|whom)\b",
@@ -33,7 +33,7 @@ _UNSEEN = {
     "places": r"^where\b|\b(which|what) (city|country|place|room)\b"
     r"|\b(location|indoors?|outdoors?|(left|right) side|top left)\b",
 }
-"""What words ask about, for each of `UNSEEN`; the first that fits counts."""
+"""Words that ask about each of `UNSEEN`; the first match counts."""
 
 _PEOPLE = re.compile(
     r"\b(persons?|people|man|men|woman|women|boys?|girls?|child|children|kids?|bab(y|ies)|humans?|lad(y|ies)|gu(y|ys)|crowd"
@@ -49,7 +49,7 @@ _NO_ACTION = frozenset(
         """,
     )
 )
-"""Words that end like a verb of what is done, and are none, or tell of what is shown."""
+"""Words that end like a verb of action but are not one, or that describe what is shown."""
 
 _COUNT = re.compile(r"\b(how many|number of|count)\b")
 _DIFFERENT = re.compile(r"\b(different|distinct|kinds? of|sorts? of|types? of|species)\b")
@@ -83,14 +83,14 @@ _PLACES = {
     "middle": r"\b(in the middle|halfway)\b",
     "nth": r"\b(second|third|fourth|fifth|sixth) (?!\d)(thing|object|item|scene|shot|animal|one|\w+)\b",
 }
-"""Which moment words are about; the first that fits counts."""
+"""Words for moments; the first match counts."""
 
 _FILLED = re.compile(r"\(([A-Z])\) ")
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question, taken apart.
+    """A parsed question.
 
     Attributes:
         form: "what", "is there", "either" (this or that), "when", "count", "order" (does one come before another),
@@ -98,10 +98,10 @@ class Question:
             "unclear".
         about: A key of `UNSEEN`, or "".
         concepts: The things that it names, in their order.
-        place: Which moment it asks about: "first", "last", "nth", "before", "after", "between", "middle", "at" or "".
-        number: The second, for "at"; which one, for "nth".
-        options: Of a multiple choice question.
-        denied: Whether it asks for what is not so.
+        place: The moment that it asks about: "first", "last", "nth", "before", "after", "between", "middle", "at" or "".
+        number: The time in seconds, for "at"; the ordinal, for "nth".
+        options: The options of a multiple choice question.
+        denied: Whether the question is negated.
     """
 
     form: str
@@ -131,10 +131,10 @@ def split_options(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def understand(text: str) -> Question:
-    """Take a question apart.
+    """Parse a question.
 
     Args:
-        text: As it stands in the prompt, options included.
+        text: The question as in the prompt, including options.
 
     Example:
         >>> understand("When is the dog seen?").form, understand("What is the man doing?").about

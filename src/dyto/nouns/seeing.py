@@ -1,4 +1,4 @@
-"""What is seen when: from the features of key frames to a timeline of nouns, with how sure each of them is."""
+"""The timeline: which nouns are seen when, from the features of key frames, each with a confidence."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from dyto.finch import FloatArray
 from dyto.nouns.table import Concept, nouns, with_article
 
 NOUN = 0.4
-"""A noun is said where the eye gives it at least this share."""
+"""Smallest share with which a noun is named."""
 
 KIND = 0.5
-"""Otherwise a kind is, where the nouns of that kind together have at least this share."""
+"""Smallest share of all nouns of a kind with which the kind is named instead."""
 
 STRENGTH = 7.2
-"""The classifier's strongest output is at least this much for what it knows; drawings and noise stay below."""
+"""Smallest value of the classifier's strongest output for things that it knows; drawings and noise stay below."""
 
 GUESS = 0.05
-"""A guess of less than this share is not worth saying."""
+"""Smallest share of a guess that is mentioned."""
 
 ALIKE = 0.62
-"""Frames in a row belong to one scene where the cosine between them and the scene is at least this much."""
+"""Smallest cosine of a frame with the scene so far at which it belongs to that scene."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of some frames.
+    """The verdict about some frames.
 
     Attributes:
-        classes: The classes that are meant: one for a noun, those of a kind, none where nothing is asserted.
-        name: The noun or the kind; "" where nothing is asserted.
-        sure: The share that the eye gives to what is meant, or to the best guess.
+        classes: The asserted classes: one for a noun, several for a kind, none if nothing is asserted.
+        name: The noun or the kind; "" if nothing is asserted.
+        sure: The eye's share of these classes, or of the best guess.
         guesses: Nouns that it may be, the likeliest first.
     """
 
@@ -51,7 +51,7 @@ class Verdict:
         Args:
             shares: (1000,) the share of each class; they sum to 1.
             strength: The classifier's strongest output.
-            within: Only what this covers may be said.
+            within: The concept to which the verdict is limited.
         """
         table = nouns()
         allowed = np.where(table.guarded, 0.0, shares)
@@ -73,7 +73,7 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """In words: `a giant panda`, `a dog (perhaps a beagle)`, `perhaps a volleyball, a racket`, or nothing."""
+        """The verdict as text: `a giant panda`, `a dog (perhaps a beagle)`, `perhaps a volleyball, a racket`, or nothing."""
         guesses = ", ".join(with_article(name) for name in self.guesses[:2])
         if len(self.classes) == 1:
             return with_article(self.name)
@@ -84,13 +84,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Sighting:
-    """A stretch of key frames that show one thing, or nothing that could be named.
+    """A stretch of key frames that show one thing, or nothing nameable.
 
     Attributes:
-        verdict: What is said of it.
+        verdict: The verdict about it.
         start: Time of its first key frame, seconds.
         end: Time of its last.
-        frames: How many key frames it has.
+        frames: Number of its key frames.
     """
 
     verdict: Verdict
@@ -106,13 +106,13 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Timeline:
-    """What the eye makes of K key frames in the order of time.
+    """The eye's view of K key frames, in the order of time.
 
     Attributes:
         seconds: (K,) their times.
         shares: (K, 1000) the share of each class in each frame.
         strength: (K,) the classifier's strongest output for each.
-        scenes: (K,) which scene each belongs to, counted from 0.
+        scenes: (K,) scene of each, counted from 0.
     """
 
     seconds: FloatArray
@@ -125,8 +125,8 @@ class Timeline:
         """Make a timeline.
 
         Args:
-            features: (K, D) what the eye saw in each key frame.
-            logits: (K, 1000) what its classifier makes of that.
+            features: (K, D) features of each key frame.
+            logits: (K, 1000) outputs of its classifier.
             seconds: (K,) their times, ascending.
         """
         if not len(seconds):
@@ -146,7 +146,7 @@ class Timeline:
         """Return what is seen, scene by scene; consecutive scenes with the same verdict are joined.
 
         Args:
-            within: Only what this covers may be said.
+            within: The concept to which the verdict is limited.
         """
         found: list[tuple[Verdict, list[int]]] = []
         for rows in self._stretches:

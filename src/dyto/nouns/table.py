@@ -1,4 +1,4 @@
-"""The nouns that the eye knows: what its classes are called, and which words of a question stand for which of them."""
+"""The nouns that the eye knows: names of its classes, and the words of a question that refer to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dyto.nouns.kinds import ALSO, FLAT, HELD, KINDS, NO_NOUN, PEOPLE, WITHOUT_A
 
 CLASSES = 1000
 TOO_WIDE = 700
-"""A word that stands for more classes than this ("object", "thing") names nothing."""
+"""Largest number of classes that a word may cover; one for more ("object", "thing") names nothing."""
 
 _IRREGULAR = {
     "mice": "mouse", "geese": "goose", "oxen": "ox", "people": "person", "men": "man", "women": "woman",
@@ -25,10 +25,10 @@ _IRREGULAR = {
 
 @dataclass(frozen=True)
 class Concept:
-    """What a word or some words of a question stand for.
+    """The classes that a word or phrase of a question refers to.
 
     Attributes:
-        word: As it was written, in the singular.
+        word: The word as written, in the singular.
         classes: Numbers of the classes that it covers.
     """
 
@@ -37,7 +37,7 @@ class Concept:
 
     @cached_property
     def mask(self) -> npt.NDArray[np.bool_]:
-        """(1000,) which classes it covers."""
+        """(1000,) bool, the classes that it covers."""
         mask = np.zeros(CLASSES, np.bool_)
         mask[list(self.classes)] = True
         return mask
@@ -51,7 +51,7 @@ class Nouns:
         kinds: Everyday kinds, the narrower before the wider.
         people: Classes of people.
         worn: (1000,) people, and what they wear and hold: never asserted.
-        guarded: (1000,) these, and what drawings and pages look like: never asserted where it was not asked for.
+        guarded: (1000,) these, and what drawings and pages look like: asserted only if the question asks for it.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""How likely a written answer is, given what was seen: for evidence, and for multiple choice by likelihood."""
+"""The likelihood of a written answer, given what was seen: for evidence, and for multiple choice by likelihood."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dyto.nouns.seeing import Timeline
 from dyto.nouns.table import Concept, nouns
 
 EVEN = 0.5
-"""Of an answer that says nothing that could be looked for."""
+"""Likelihood of an answer that names nothing visible."""
 
 
 def likelihood(timeline: Timeline, question: Question, answer: str) -> float:
@@ -16,12 +16,12 @@ def likelihood(timeline: Timeline, question: Question, answer: str) -> float:
 
     Args:
         timeline: What was seen.
-        question: What was asked.
-        answer: What is written.
+        question: The question.
+        answer: The answer.
 
     Returns:
-        From 0 to 1: of yes and no, by what the question asks for; of a letter, by its option; of anything else the
-        mean share of the things that it names, each where it is seen best.
+        From 0 to 1: for yes and no, by what the question asks for; for a letter, by its option; for anything else the
+        mean share of the things that it names, each in the scene that shows it best.
     """
     if not len(timeline):
         return EVEN

@@ -22,7 +22,7 @@ class VideoQuestions:
     Args:
         model: A model for `VideoQA.from_pretrained`, like the arguments below.
         strategy: A strategy, or the name of one.
-        max_new_tokens: Most tokens of an answer.
+        max_new_tokens: Largest number of tokens per answer.
         sampling: Options of `dyto.sample_frames`.
         **loading: Options of `dyto.load_model`, such as `dtype`.
 

@@ -1,4 +1,4 @@
-"""FastVID: segments of alike frames; in each, the patches attended to, and density peaks that gather all others.
+"""FastVID: segments of similar frames; each keeps patches with high attention, and density peaks that gather the rest.
 
 Source: Shen et al., "FastVID: Dynamic Density Pruning for Fast Video Large Language Models" (arXiv 2503.11187, NeurIPS
 2025), as its code does it. docs/rivals.md lists the differences.
@@ -32,23 +32,23 @@ from dyto.strategies.uniform import whole_frames
 
 @dataclass(frozen=True)
 class FastVID(LooksAtAttention):
-    """Segments of alike frames; in each, the patches attended to, and density peaks that gather all others.
+    """Segments of similar frames; each keeps patches with high attention, and density peaks that gather the rest.
 
-    Every anchor frame of a segment gathers all patches of the segment that are not salient, so that a patch goes into
+    Every anchor frame of a segment gathers all patches of the segment that are not salient, so one patch goes into
     one token of each anchor frame.
 
     Attributes:
-        segments: Least number of segments.
-        threshold: Cosine of neighbouring frames below which a segment ends in any case.
-        context: Share of the tokens that gather others; the rest are chosen by attention.
-        anchor_step: Every so many frames of a segment, counted from its last, one has its density peaks taken; more
-            where those would not hold as many tokens as are wanted.
-        centre_weight: Least weight of a density peak against the mean of what it gathers.
-        neighbours: Nearest patches by which density is measured, the patch itself among them.
-        remainder: What becomes of tokens that do not divide evenly: "share", or "release" for the published loss, by
-            which a frame has budget // T tokens and the rest is left out.
-        ties: Which of equal density peaks is taken: that of the lower "place", or as `torch.topk` has it, "release".
-        attention_layer: Layer of the tower whose attention is looked at.
+        segments: Smallest number of segments.
+        threshold: Cosine of consecutive frames below which a segment always ends.
+        context: Share of tokens that gather others; the rest are chosen by attention.
+        anchor_step: Distance of anchor frames, counted from the last frame of a segment; there are more anchors
+            if these cannot hold enough tokens.
+        centre_weight: Smallest weight of a density peak relative to the mean of what it gathers.
+        neighbours: Number of nearest patches for the density, including the patch itself.
+        remainder: Treatment of tokens that do not divide evenly: "share", or "release" for the published loss, by
+            which a frame has budget // T tokens and the rest is lost.
+        ties: Order of equal density peaks: the lower "place" first, or "release", as in `torch.topk`.
+        attention_layer: Layer of the tower whose attention is used.
         token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
@@ -83,11 +83,11 @@ class FastVID(LooksAtAttention):
 
     @torch.no_grad()
     def compress(self, features: FrameFeatures, attention: Tensor) -> VisualTokens:
-        """Keep what is attended to, and gather the rest around density peaks.
+        """Keep the patches with high attention, and gather the rest around density peaks.
 
         Args:
             features: Features of the T sampled frames.
-            attention: (T, N) that each patch receives.
+            attention: (T, N) attention that each patch receives.
 
         Returns:
             The min(budget, T * N) tokens in the order of the video; fewer with `remainder="release"`. If the budget is
@@ -98,7 +98,7 @@ class FastVID(LooksAtAttention):
         """
         n = features.num_patches
         budget = self.budget_for(n)
-        positions = thin(np.arange(len(features)), budget)  # of the frames that stay, T from here on
+        positions = thin(np.arange(len(features)), budget)  # of the kept frames, T from here on
         check_finite(features.summary[positions])
         check_finite(attention[positions])
         if budget >= len(features) * n:
@@ -119,7 +119,7 @@ class FastVID(LooksAtAttention):
         context = int(each * self.context)
         salient = np.full(frames, each - context)
         peaks = np.zeros(frames, np.int64)
-        spare: list[int] = []  # anchors that would get one more, were nothing lost
+        spare: list[int] = []  # anchors that get one more if nothing is lost
         for start, stop in zip([0, *ends], ends, strict=False):
             anchors = self._anchors(start, stop, context, n - each + context)
             peaks[anchors], lost = divmod(context * (stop - start), len(anchors))
@@ -147,7 +147,7 @@ class FastVID(LooksAtAttention):
         """Return the tokens of one segment, in the order of their places.
 
         Args:
-            patches: (t, N, D) of its frames.
+            patches: (t, N, D) patches of its frames.
             chosen: (t, N) bool, the salient ones.
             peaks: (t,) density peaks of each frame.
             start: Position of its first frame.
@@ -163,7 +163,7 @@ class FastVID(LooksAtAttention):
             joined, means, sizes = join(flat, free, centres)
             weight = (1 / (sizes + 1)).clamp_min(self.centre_weight)
             data = weight * flat[centres].float() + (1 - weight) * means
-            # A peak that equals an earlier one joined that one; it still is in its own token.
+            # A peak equal to an earlier one has joined that one, but it must stay in its own token.
             stray = joined[torch.searchsorted(free, centres)] != torch.arange(len(centres), device=flat.device)
             token = torch.cat([joined, stray.nonzero().flatten()])
             source = torch.cat([free, centres[stray]])

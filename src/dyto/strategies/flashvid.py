@@ -1,4 +1,4 @@
-"""FlashVID without its stage inside the language model: diverse patches, and trees of alike ones over time.
+"""FlashVID without its stage inside the language model: diverse patches, and trees of similar ones over time.
 
 Source: Fan et al., "FlashVID: Efficient Video Large Language Models via Training-free Tree-based Spatiotemporal Token
 Merging" (arXiv 2602.08024, ICLR 2026), as its code does it. docs/rivals.md lists the differences.
@@ -29,21 +29,21 @@ from dyto.strategies.uniform import whole_frames
 
 @dataclass(frozen=True)
 class FlashVIDOuter(LooksAtAttention):
-    """Diverse patches that are attended to, and trees of alike patches over time: FlashVID's stages outside the model.
+    """Diverse patches with high attention, and trees of similar patches over time: FlashVID's stages outside the model.
 
     Attributes:
-        segments: Least number of segments; no tree goes beyond one.
-        threshold: Cosine of neighbouring frames, by their mean patches, below which a segment ends in any case.
-        diverse: Share of the tokens that are diverse patches; the rest stand for the others.
-        relevance: Whether patches that are like their segment are preferred among the diverse ones.
-        link: Cosine with the most alike patch one frame earlier above which a patch joins its tree.
-        neighbours: Nearest trees of a frame by which density is measured, the tree itself among them.
-        counts: What a tree's sum is divided by: "true", its patches; or "release", 1 and those that joined its root
-            directly, by which deep trees become too long.
-        repeats: Whether a patch may leave twice, as in the release: in a segment of one frame, where diverse patches
-            are clustered with the others again, and where relevance is far below 0.
-        ties: Which of equal density peaks is taken: that of the lower "place", or as `torch.topk` has it, "release".
-        attention_layer: Layer of the tower whose attention is looked at.
+        segments: Smallest number of segments; no tree crosses a segment's end.
+        threshold: Cosine of the mean patches of consecutive frames below which a segment always ends.
+        diverse: Share of the tokens that are diverse patches; the rest represent the other patches.
+        relevance: Whether to prefer diverse patches that are similar to their segment.
+        link: Cosine with the most similar patch one frame earlier above which a patch joins its tree.
+        neighbours: Number of nearest trees of a frame for the density, including the tree itself.
+        counts: Divisor of a tree's sum: "true" for its patches, or "release" for 1 + the patches that joined its root
+            directly, which makes the tokens of deep trees too long.
+        repeats: Whether a patch may be kept twice, as in the release: in a segment of one frame, where diverse patches
+            are clustered again with the others, and where relevance is far below 0.
+        ties: Order of equal density peaks: the lower "place" first, or "release", as in `torch.topk`.
+        attention_layer: Layer of the tower whose attention is used.
         token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
@@ -84,19 +84,19 @@ class FlashVIDOuter(LooksAtAttention):
 
         Args:
             features: Features of the T sampled frames.
-            attention: (T, N) that each patch receives.
+            attention: (T, N) attention that each patch receives.
 
         Returns:
-            The min(budget, T * N) tokens in the order of the video, each at the earliest of its patches or, where trees
-            were merged, of the tree around which they were. Where the budget is below T, so many frames stay, evenly
-            spread.
+            The min(budget, T * N) tokens in the order of the video, each at the earliest of its patches or, if trees
+            were merged, at that of the central tree. If the budget is below T, that many evenly spread frames are
+            kept.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.
         """
         n = features.num_patches
         budget = self.budget_for(n)
-        positions = thin(np.arange(len(features)), budget)  # of the frames that stay, T from here on
+        positions = thin(np.arange(len(features)), budget)  # of the kept frames, T from here on
         attention = attention[positions]
         check_finite(attention)
         patches = features.patches(positions)  # (T, N, D)
@@ -105,7 +105,7 @@ class FlashVIDOuter(LooksAtAttention):
         if budget >= len(features) * n:
             return whole_frames(features, positions, budget, len(features) * n)
         ends = parted_ends(means, self.segments, self.threshold, self.ties)
-        each = budget // len(positions)  # at least so many tokens of a frame
+        each = budget // len(positions)  # smallest number of tokens per frame
         diverse = math.ceil(each * self.diverse)
         picks = self._picks(patches, attention, means, ends, diverse)  # (T, diverse)
         chosen = torch.zeros(patches.shape[:2], dtype=torch.bool, device=patches.device).scatter_(1, picks, True)
@@ -127,7 +127,7 @@ class FlashVIDOuter(LooksAtAttention):
         return diverse_patches(patches, attention, relevance, count, self.repeats)
 
     def _trees(self, patches: Tensor, chosen: Tensor, ends: list[int], each: int, total: int) -> list[Part]:
-        """So many tokens of the patches that were not chosen, (T, N), frame by frame."""
+        """Make this many tokens of the patches that were not chosen, (T, N), frame by frame."""
         n, spans = patches.shape[1], list(zip([0, *ends], ends, strict=False))
         alike, parent = find_links(patches, chosen, ends)  # (T, N) each
         linked = np.concatenate([links_above(alike[a:b], self.link, each * (b - a)) for a, b in spans])
@@ -137,7 +137,7 @@ class FlashVIDOuter(LooksAtAttention):
         quota = each - math.ceil(each * self.diverse)
         roots = (free & ~linked).sum(1)  # (T,)
         counts = cluster_counts(roots, ends, quota, total)
-        if (missing := total - int(counts.sum())) > 0:  # then every root is a token: the weakest links are cut
+        if (missing := total - int(counts.sum())) > 0:  # then every root is a token, so cut the weakest links
             frame, place = np.nonzero(linked)
             weakest = np.argsort(alike[frame, place], kind="stable")[:missing]
             linked[frame[weakest], place[weakest]] = False
@@ -157,14 +157,14 @@ class FlashVIDOuter(LooksAtAttention):
         return parts
 
     def _cluster(self, patches: Tensor, members: IntArray, root: IntArray, weight: IntArray, count: int) -> Part:
-        """So many tokens of the trees that begin in one frame.
+        """Make this many tokens of the trees that begin in one frame.
 
         Args:
             patches: (T, N, D) patches.
             members: (m,) places of the patches of these trees, sorted by tree.
-            root: (m,) place of the root of each.
-            weight: (T * N,) what the sum of a tree is divided by, by its root.
-            count: Tokens wanted.
+            root: (m,) root of each patch, as a place.
+            weight: (T * N,) divisor of a tree's sum, by its root.
+            count: Number of tokens wanted.
         """
         device = patches.device
         places, tree = np.unique(root, return_inverse=True)  # (r,), (m,)
@@ -186,13 +186,13 @@ def parted_ends(means: Tensor, count: int, threshold: float, ties: str = "place"
 
     Args:
         means: (T, D) mean patch of each frame.
-        count: Least number of segments, as far as frames differ.
-        threshold: Cosine of neighbours below which a segment ends in any case.
-        ties: Which of equally unlike neighbours are parted first, as in `highest`.
+        count: Smallest number of segments, if enough frames differ.
+        threshold: Cosine of consecutive frames below which a segment always ends.
+        ties: Order in which equally dissimilar neighbours are separated, as in `highest`.
 
     Returns:
-        Ends of the segments, exclusive, ascending; the last is T. Neighbours that are parted already count as equal
-        where more are looked for.
+        Ends of the segments, exclusive, ascending; the last is T. Neighbours that are already separated count as equal
+        when more ends are needed.
 
     Example:
         >>> parted_ends(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0], [0.1, 1.0]]), 3, 0.9)
@@ -209,15 +209,15 @@ def cluster_counts(roots: IntArray, ends: list[int], quota: int, total: int) -> 
     """Return the number of tokens for the trees that begin in each frame.
 
     Args:
-        roots: (T,) how many there are.
+        roots: (T,) numbers of these trees.
         ends: Ends of the segments.
-        quota: Tokens of a frame that a segment has on average.
-        total: Tokens in all.
+        quota: Average number of tokens per frame of a segment.
+        total: Number of all tokens.
 
     Returns:
-        (T,) at most `roots`, and `total` in all where there are so many roots: in a segment in proportion to its roots,
-        rounded up. What that is too much is taken where most was rounded, first from frames with several tokens; what
-        is too little is given where most trees would be merged.
+        (T,) at most `roots`, and `total` in all if there are enough roots: within a segment in proportion to roots,
+        rounded up. An excess is taken from where most was rounded, first from frames with several tokens; a
+        shortfall is given to where most trees would be merged.
 
     Example:
         >>> [cluster_counts(np.array([9, 3, 3]), [3], 2, total).tolist() for total in (6, 7, 8, 9)]

@@ -1,4 +1,4 @@
-"""HoliTom without its stage inside the language model: what stands still is merged over time, the rest thinned.
+"""HoliTom without its stage inside the language model: still patches are merged over time, the rest is thinned.
 
 Source: Shao et al., "HoliTom: Holistic Token Merging for Fast Video Large Language Models" (arXiv 2505.21334, NeurIPS
 2025), as its code does it. docs/rivals.md lists the differences.
@@ -28,18 +28,18 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class HoliTomOuter(LooksAtAttention):
-    """Places that stand still in a stretch of frames become one token, others stay by attention: HoliTom's outer stage.
+    """HoliTom's outer stage: still places in a stretch of frames become one token, others are kept by attention.
 
-    The stretches are those in which most patches can be spared.
+    The stretches are chosen so that as many patches as possible are saved.
 
     Attributes:
-        threshold: Cosine with the same place one frame earlier above which a patch stands still.
-        window: Most frames of a stretch.
-        centre_weight: Weight of a density peak among still places against the mean of those that join it; None for
+        threshold: Cosine with the same place one frame earlier above which a patch counts as still.
+        window: Largest number of frames in a stretch.
+        centre_weight: Weight of a density peak among still places relative to the mean of those that join it; None for
             the plain mean of all.
-        neighbours: Nearest places by which density is measured, the place itself among them.
-        ties: Which of equal density peaks is taken: that of the lower "place", or as `torch.topk` has it, "release".
-        attention_layer: Layer of the tower whose attention is looked at.
+        neighbours: Number of nearest places for the density, including the place itself.
+        ties: Order of equal density peaks: the lower "place" first, or "release", as in `torch.topk`.
+        attention_layer: Layer of the tower whose attention is used.
         token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
@@ -72,22 +72,22 @@ class HoliTomOuter(LooksAtAttention):
 
     @torch.no_grad()
     def compress(self, features: FrameFeatures, attention: Tensor) -> VisualTokens:
-        """Merge what stands still, and keep of the rest what is attended to.
+        """Merge still patches over time, and keep other patches with high attention.
 
         Args:
             features: Features of the T sampled frames.
-            attention: (T, N) that each patch receives.
+            attention: (T, N) attention that each patch receives.
 
         Returns:
-            The min(budget, T * N) tokens, stretch after stretch: its still places at the first frame, then the others
-            frame by frame. Where the budget is below T, so many frames stay, evenly spread.
+            The min(budget, T * N) tokens, stretch by stretch: its still places at the first frame, then the others
+            frame by frame. If the budget is below T, that many evenly spread frames are kept.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.
         """
         n = features.num_patches
         budget = self.budget_for(n)
-        positions = thin(np.arange(len(features)), budget)  # of the frames that stay, T from here on
+        positions = thin(np.arange(len(features)), budget)  # of the kept frames, T from here on
         attention = attention[positions]
         check_finite(attention)
         patches = features.patches(positions)  # (T, N, D)
@@ -96,7 +96,7 @@ class HoliTomOuter(LooksAtAttention):
             return whole_frames(features, positions, budget, len(features) * n)
         ends = stretches((alike > self.threshold).cpu().numpy(), self.window)
         still, quotas = self._plan(alike, ends, budget)
-        held = torch.from_numpy(still).to(patches.device)  # (T, N): goes into the mean of its stretch
+        held = torch.from_numpy(still).to(patches.device)  # (T, N): averaged over its stretch
         moving = among_largest(attention.masked_fill(held, -torch.inf), quotas[len(ends) :])  # (T, N)
         parts, start = [], 0
         for stop, quota in zip(ends, quotas, strict=False):
@@ -121,7 +121,7 @@ class HoliTomOuter(LooksAtAttention):
             parts = np.round(wanted[: len(ends)]), np.ceil(wanted[len(ends) :])
             return np.concatenate(parts).astype(np.int64)
 
-        if sizes.sum() < budget:  # some still patches stay by themselves: those least like the frame before
+        if sizes.sum() < budget:  # keep some still patches as single tokens: those least similar to the previous frame
             later = still.copy()
             later[first] = False
             frame, place = np.nonzero(later)
@@ -136,8 +136,8 @@ class HoliTomOuter(LooksAtAttention):
 
         Args:
             patches: (t, N, D) patches of its frames.
-            held: (t, N) bool, those that stand still; in its first frame all places that do so anywhere.
-            count: Tokens wanted, at least 1.
+            held: (t, N) bool, the still patches; in the first frame, all places that are still anywhere.
+            count: Number of tokens wanted, at least 1.
             start: Position of its first frame.
         """
         n = patches.shape[1]
@@ -149,7 +149,7 @@ class HoliTomOuter(LooksAtAttention):
             apart = distances(means)
             centres = highest(peak_scores(apart, min(self.neighbours, count)), count, self.ties).sort().values
             joined = nearest_centre(apart, centres)
-        sizes = torch.bincount(joined, minlength=count)[:, None]  # (count, 1), the centre among them
+        sizes = torch.bincount(joined, minlength=count)[:, None]  # (count, 1), including the centre
         sums, peaks = group_sums(means, joined, count), means[centres]
         if self.centre_weight is None:
             data = sums / sizes
@@ -180,30 +180,30 @@ def likeness(patches: Tensor) -> Tensor:
 
 
 def stretches(similar: BoolArray, most: int) -> list[int]:
-    """Cut a video into stretches such that as many patches as can be are spared by merging what stands still.
+    """Cut a video into stretches so that merging still patches saves as many patches as possible.
 
     Args:
-        similar: (T - 1, N) whether a place is alike in a frame and the next.
-        most: Most frames of a stretch.
+        similar: (T - 1, N) whether a place is similar in a frame and the next.
+        most: Largest number of frames in a stretch.
 
     Returns:
-        Ends of the stretches, exclusive, ascending; the last is T. Of equally good cuts the shortest last stretch.
+        Ends of the stretches, exclusive, ascending; the last is T. Ties go to the shortest last stretch.
 
     Example:
         >>> stretches(np.array([[True, True], [False, False], [True, False]]), 9)
         [2, 4]
     """
     frames, n = len(similar) + 1, similar.shape[1]
-    spared = np.zeros(frames + 1, np.int64)  # in the first so many frames
+    spared = np.zeros(frames + 1, np.int64)  # in this many first frames
     begins = np.arange(frames)  # of the last stretch, by its last frame
-    run = np.zeros(n, np.int64)  # steps for which each place has stood still until now
+    run = np.zeros(n, np.int64)  # steps for which each place has been still so far
     for last in range(frames):
         spared[last + 1] = spared[last]
         if last:
             run = np.where(similar[last - 1], run + 1, 0)
         steps = np.arange(1, min(last + 1, most))  # of a stretch that ends here
         if len(steps):
-            lasting = np.bincount(run, minlength=last + 1)[::-1].cumsum()[::-1]  # places still for so many steps
+            lasting = np.bincount(run, minlength=last + 1)[::-1].cumsum()[::-1]  # places still for this many steps
             worth = spared[last - steps] + lasting[steps] * steps
             best = int(worth.argmax())
             if worth[best] > spared[last + 1]:

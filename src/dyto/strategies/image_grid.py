@@ -1,4 +1,4 @@
-"""IG-VLM: a few frames tiled into one picture, which the model reads as any picture.
+"""IG-VLM: a few frames tiled into one picture, which the model reads like any picture.
 
 Source: Kim et al., "An Image Grid Can Be Worth a Video: Zero-shot Video Question Answering Using a VLM" (arXiv
 2403.18406).
@@ -26,14 +26,14 @@ WHITE = 255
 
 @dataclass(frozen=True)
 class ImageGrid(Budgeted):
-    """A few uniform frames tiled into one picture, which the model reads as it reads any picture.
+    """A few uniform frames tiled into one picture, which the model reads like any picture.
 
-    Six frames stand in three rows of two. Where the tokens of the picture do not fit the budget, there are fewer
-    frames in it; where not even one frame fits with the model's tiles, the picture is read without them. A token
-    that sees no frame (a newline, an empty cell) is booked on the patch before it.
+    Six frames form three rows of two. If the tokens of the picture do not fit the budget, the picture gets fewer
+    frames; if not even one frame fits with the model's tiles, the picture is read without tiles. A token
+    that sees no frame (a newline, an empty cell) is attributed to the patch before it.
 
     Attributes:
-        num_frames: Most frames.
+        num_frames: Largest number of frames.
         token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
@@ -59,10 +59,10 @@ class ImageGrid(Budgeted):
         """Tile the frames and let the model read the picture; the question is ignored.
 
         Returns:
-            The tokens that the model gives a picture of this size, in its order.
+            The tokens that the model makes of a picture of this size, in its order.
 
         Raises:
-            ConfigError: The model has no path for pictures, or not even a picture without tiles fits the budget.
+            ConfigError: The model has no path for pictures, or the budget is below one picture without tiles.
         """
         encode_picture, length = hook(self, encode, "pictures"), hook(self, encode, "pictures", 1)
         first = encode(frames[:1])  # shows the number of patches per frame
@@ -102,13 +102,13 @@ def layout(count: int) -> tuple[int, int]:
 
 
 def picture_size(count: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of the picture of so many frames, each of (height, width)."""
+    """Return the height and width of the picture of `count` frames, each of (height, width)."""
     rows, columns = layout(count)
     return rows * size[0], columns * size[1]
 
 
 def tile(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Tile frames into one picture, row by row, white where there is none.
+    """Tile frames into one picture, row by row, white where there is no frame.
 
     Args:
         frames: (n, H, W, 3) uint8.
@@ -130,11 +130,11 @@ def places_in_frames(boxes: FloatArray, count: int, grid: tuple[int, int]) -> tu
     Args:
         boxes: (L, 4) top, left, bottom and right of what each token sees, as shares of the picture; NaN for a token
             that sees nothing.
-        count: Frames in the picture.
+        count: Number of frames in the picture.
         grid: Rows and columns of the patches of a frame.
 
     Returns:
-        (L,) the frame in which the middle of each box lies (or the first that it sees), and the sources of all
+        (L,) the frame that contains the middle of each box (or the first that it sees), and the sources of all
         tokens.
     """
     rows, columns = layout(count)

@@ -1,4 +1,4 @@
-"""Key frames by k-means on the frame summaries, then merged as DyTo does: clustering without time."""
+"""Key frames by k-means on the frame summaries, then merged as in DyTo: clustering without time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class KMeans(KeyFrameMerger):
     fields are those of `KeyFrameMerger`.
 
     Attributes:
-        seed: Of the first means (k-means++).
+        seed: Random seed of the first means (k-means++).
 
     Example:
         >>> import numpy as np
@@ -53,7 +53,7 @@ class KMeans(KeyFrameMerger):
             summary: (T, D) one vector per frame.
 
         Returns:
-            Sorted int64 positions, at most `num_frames`; fewer where fewer frames differ.
+            Sorted int64 positions, at most `num_frames`; fewer if fewer frames differ.
         """
         check_finite(summary)
         x = summary.detach().double().cpu().numpy()
@@ -88,11 +88,11 @@ def kmeans(x: FloatArray, count: int, seed: int = 0) -> tuple[IntArray, FloatArr
 
     Args:
         x: (T, D) points.
-        count: Clusters wanted; there are never more than different points.
-        seed: Of the first means.
+        count: Number of clusters wanted; there are never more than distinct points.
+        seed: Random seed of the first means.
 
     Returns:
-        (T,) int64 labels and (K, D) means; ties go to the lower cluster, so both are the same everywhere.
+        (T,) int64 labels and (K, D) means; ties go to the lower cluster, so both are reproducible.
 
     Example:
         >>> import numpy as np

@@ -1,4 +1,4 @@
-"""How well frames match a text, by a checkpoint that has an image tower and a text tower in one space."""
+"""Scores of how well frames match a text, from a checkpoint with an image tower and a text tower in one space."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def match_by_towers(source: str, pictures: npt.NDArray[np.uint8], text: str, dev
     """Compare pictures with a text in the common space of a checkpoint's two towers.
 
     Args:
-        source: A folder or hub name of a CLIP or SigLIP checkpoint. It is kept for the next call.
+        source: A folder or hub name of a CLIP or SigLIP checkpoint. It stays loaded for the next call.
         pictures: (T, H, W, 3) uint8.
-        text: The text; what exceeds the text tower's length is cut off.
-        device: Where to compute.
+        text: The text, truncated to the text tower's length.
+        device: The device to use.
 
     Returns:
         (T,) cosines.
 
     Raises:
         ModelError: The checkpoint cannot be loaded.
-        ConfigError: It has no two towers in one space.
+        ConfigError: It does not have two towers in one space.
     """
     model, tokenizer, normalization = _towers(source, str(device))
     side = int(model.config.vision_config.image_size)

@@ -1,4 +1,4 @@
-"""Key frames merged inside each frame to a common number of tokens: what DyTo and its rivals do once they chose."""
+"""Merging each key frame to a common number of tokens, after DyTo or a rival has chosen key frames."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Merging:
 
     Attributes:
         reduce: How merged tokens combine.
-        split: Who is matched with whom.
+        split: Which tokens are matched.
         order: Order of tokens inside a frame.
-        groups: Slices of the features averaged to compare tokens by.
+        groups: Number of feature slices to average before comparing tokens.
     """
 
     reduce: str
@@ -52,11 +52,11 @@ class Merging:
 
 
 class Merges(Named, Protocol):
-    """A strategy whose fields say how frames are merged, and to how many tokens."""
+    """A strategy whose fields configure how frames are merged, and to how many tokens."""
 
     @property
     def token_budget(self) -> int | None:
-        """Most visual tokens in all; None for `reference_budget` scaled to the tower's patches."""
+        """Largest number of visual tokens; None for `reference_budget` scaled to the tower's patches."""
 
     @property
     def reference_budget(self) -> int:
@@ -64,11 +64,11 @@ class Merges(Named, Protocol):
 
     @property
     def reduce(self) -> str:
-        """As in `Merging`, like the three that follow."""
+        """As in `Merging`, like the next three."""
 
     @property
     def split(self) -> str:
-        """Who is matched with whom."""
+        """Which tokens are matched."""
 
     @property
     def order(self) -> str:
@@ -80,10 +80,10 @@ class Merges(Named, Protocol):
 
 
 def check_merging(strategy: Merges) -> None:
-    """Check the fields that say how frames are merged, and the budget.
+    """Check the fields that configure merging, and the budget.
 
     Raises:
-        ConfigError: An unknown word, or a number below 1.
+        ConfigError: A word is unknown, or a number is below 1.
     """
     Merging.of(strategy)
     check_at_least(strategy, 1, "reference_budget", "metric_groups")
@@ -96,13 +96,13 @@ def merge_keyframes(
     """Merge the patches of key frames, each frame to the same number of tokens.
 
     Args:
-        strategy: Whose fields say how: `token_budget`, `reference_budget`, `reduce`, `split`, `order` and
+        strategy: The strategy with the fields `token_budget`, `reference_budget`, `reduce`, `split`, `order` and
             `metric_groups`.
-        features: Of the frames.
+        features: Features of the frames.
         positions: (K,) ascending positions of the key frames in them. If the budget is below K, that many evenly
             spread ones are kept, with one token each.
         total: Number of sampled frames.
-        at: (K,) the key frames' positions among the sampled frames, where `features` has but some of those.
+        at: (K,) positions of the key frames among the sampled frames, if `features` has only some of these.
         **rest: Further fields of `VisualTokens`.
 
     Returns:
@@ -187,10 +187,10 @@ def merge_shares(
 
 
 def empty_tokens(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """Memory for tokens.
+    """Allocate memory for tokens.
 
-    On a CPU it is numpy's, which asks the system for large pages, and each is touched in order before threads write
-    to it: threads that meet in a page not yet there cost several times as much.
+    On a CPU it comes from numpy, which asks the system for large pages, and each page is touched in order before
+    threads write to it: threads that meet in a page not yet allocated take several times as long.
     """
     if like.device.type != "cpu":
         return torch.empty(shape, dtype=like.dtype, device=like.device)
@@ -200,14 +200,14 @@ def empty_tokens(shape: tuple[int, ...], like: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class KeyFrameMerger:
-    """What the strategies have in common that choose key frames in their own way and then merge as DyTo does.
+    """The base of strategies that choose key frames in their own way and then merge as in DyTo.
 
     Attributes:
-        num_frames: Most key frames.
+        num_frames: Largest number of key frames.
         token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
         reduce: How merged tokens combine, see `dyto.merge.merge_tokens`.
-        split: Who is matched with whom, likewise.
+        split: Which tokens are matched, likewise.
         order: Order of tokens inside a frame, likewise.
         metric_groups: Number of feature slices to average before comparing tokens.
     """

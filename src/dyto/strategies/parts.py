@@ -1,4 +1,4 @@
-"""Tokens made segment by segment, each with its place and all patches that went into it, put together."""
+"""Tokens made segment by segment and then joined, each with its place and all its patches."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dyto.strategies.shared import assemble
 
 
 class Part(NamedTuple):
-    """Some tokens of a video; places are those among the T * N patches of the frames at hand.
+    """Some tokens of a video, with places among the T * N patches of the given frames.
 
     Attributes:
         data: (m, D) tokens.
-        place: (m,) where each stands.
-        token: (M,) ascending, which of them a patch went to.
-        source: (M,) the place of that patch.
+        place: (m,) place of each token.
+        token: (M,) token of each patch, ascending.
+        source: (M,) place of that patch.
     """
 
     data: Tensor
@@ -36,7 +36,7 @@ class Part(NamedTuple):
 
         Args:
             patches: (t, N, D) patches of some frames.
-            kept: (t, N) bool, which stay.
+            kept: (t, N) bool, the patches to keep.
             start: Position of the first of these frames.
         """
         place = kept.flatten().nonzero().flatten().cpu().numpy() + start * patches.shape[1]
@@ -70,11 +70,11 @@ def assemble_parts(
     """Return the tokens of a strategy that uses attention, with their provenance.
 
     Args:
-        strategy: Whose they are.
-        features: Of the sampled frames.
-        positions: Of the frames at hand among them.
+        strategy: The strategy.
+        features: Features of the sampled frames.
+        positions: Positions of the given frames among them.
         parts: The tokens, in their order.
-        budget: The number of tokens that was allowed.
+        budget: The token budget.
     """
     whole, n = together(parts), features.num_patches
     return assemble(

@@ -1,9 +1,9 @@
-"""Density peaks: segments of alike frames; in each, the patches attended to, and peaks that gather the rest.
+"""Density peaks: segments of similar frames; each keeps patches with high attention, and peaks that gather the rest.
 
-The idea is that of Shen et al., "FastVID: Dynamic Density Pruning for Fast Video Large Language Models" (arXiv
-2503.11187, NeurIPS 2025), but this is not FastVID: beside the authors' code (LunarShen/FastVID at a40a109c), run on the
-same tensors, it keeps 33 to 65 % of the same places. Its share of salient patches is what theirs gathers, and anchors,
-density, features and members differ too.
+The idea comes from Shen et al., "FastVID: Dynamic Density Pruning for Fast Video Large Language Models" (arXiv
+2503.11187, NeurIPS 2025), but this is not FastVID: compared with the authors' code (LunarShen/FastVID at a40a109c) on
+the same tensors, it keeps 33 to 65 % of the same places. Its share of salient patches is their share of gathering ones,
+and anchors, density, features and members differ too.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from dyto.strategies.shared import assemble, check_finite, largest, other_places
 
 @dataclass(frozen=True)
 class Peaks(LooksAtAttention):
-    """Segments of alike frames; in each, the patches attended to, and density peaks that gather the rest.
+    """Segments of similar frames; each keeps patches with high attention, and density peaks that gather the rest.
 
-    Density and similarity are by cosine; of equal densities the lower place wins. Related to FastVID, but not the same:
-    the head of this file says how far.
+    Density and similarity use cosines; ties go to the lower place. This is related to FastVID, but not the same:
+    the top of this file lists the differences.
 
     Attributes:
-        segments: Least number of segments.
-        threshold: Cosine of neighbouring frames below which a segment ends in any case.
+        segments: Smallest number of segments.
+        threshold: Cosine of consecutive frames below which a segment always ends.
         salient: Share of a frame's tokens that are chosen by attention.
-        anchor_step: Every so many frames of a segment, one has its density peaks taken; more where those would not
-            hold as many tokens as are wanted.
-        centre_weight: Least weight of a density peak against the mean of what it gathers.
+        anchor_step: Distance of anchor frames, whose density peaks gather patches; there are more anchors if these
+            cannot hold enough tokens.
+        centre_weight: Smallest weight of a density peak relative to the mean of what it gathers.
         neighbours: Number of nearest patches for the density.
-        attention_layer: Layer of the tower whose attention is looked at.
+        attention_layer: Layer of the tower whose attention is used.
         token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
@@ -70,11 +70,11 @@ class Peaks(LooksAtAttention):
 
     @torch.no_grad()
     def compress(self, features: FrameFeatures, attention: Tensor) -> VisualTokens:
-        """Keep what is attended to, and gather the rest around density peaks.
+        """Keep the patches with high attention, and gather the rest around density peaks.
 
         Args:
             features: Features of the T sampled frames.
-            attention: (T, N) that each patch receives.
+            attention: (T, N) attention that each patch receives.
 
         Returns:
             The min(budget, T * N) tokens in the order of the video. If the budget is below T, that many
@@ -85,7 +85,7 @@ class Peaks(LooksAtAttention):
         """
         n = features.num_patches
         budget = self.budget_for(n)
-        positions = thin(np.arange(len(features)), budget)  # of the frames that stay, T from here on
+        positions = thin(np.arange(len(features)), budget)  # of the kept frames, T from here on
         count, total = len(positions), min(budget, len(positions) * n)
         check_finite(features.summary[positions])
         check_finite(attention[positions])
@@ -157,9 +157,9 @@ def segment_ends(summary: Tensor, count: int, threshold: float, ties: str = "pla
 
     Args:
         summary: (T, D) one vector per frame.
-        count: Least number of segments, as far as there are frames.
-        threshold: Cosine of neighbours below which a segment ends in any case.
-        ties: Which of equally unlike neighbours are parted first, as in `highest`.
+        count: Smallest number of segments, if there are enough frames.
+        threshold: Cosine of consecutive frames below which a segment always ends.
+        ties: Order in which equally dissimilar neighbours are separated, as in `highest`.
 
     Returns:
         Ends of the segments, exclusive, ascending; the last is T.

@@ -1,4 +1,4 @@
-"""Pooling frames on their grid, with a record of which patches each token holds."""
+"""Pooling frames on their grid, with a record of each token's patches."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def pool_frames(
     """Pool some frames.
 
     Args:
-        features: Of the frames.
-        positions: (n,) which of them.
-        pool: Gives m tokens a frame.
-        axes: For rows and for columns, the places along the grid that each token comes from.
+        features: Features of the frames.
+        positions: (n,) their positions.
+        pool: Pools each frame to m tokens.
+        axes: For rows and for columns, the places along the grid that each token covers.
 
     Returns:
-        (n * m, D) tokens, and (n * m, N) which patches each of them holds.
+        (n * m, D) tokens, and (n * m, N) bool, their patches.
     """
     rows, cols = features.grid
     held = np.zeros((len(axes[0]) * len(axes[1]), rows, cols), dtype=np.bool_)

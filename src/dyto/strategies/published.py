@@ -1,4 +1,4 @@
-"""How strategies are written in a command or a config: their names, published names, and options after a colon."""
+"""The notation of strategies in commands and configs: names, published names, and options after a colon."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def named_strategy(text: str, kind: str) -> tuple[str, dict[str, Any]]:
     Args:
         text: A strategy's name, alone or with options ("uniform-pool:pool=3"), or a published name; case does not
             matter.
-        kind: What the text is called where it is unknown.
+        kind: Word for the text in the error about an unknown name.
 
     Raises:
         ConfigError: A name is unknown (the nearest known one is named), or options cannot be read.
@@ -49,7 +49,7 @@ def named_strategy(text: str, kind: str) -> tuple[str, dict[str, Any]]:
         >>> named_strategy("slowfast:fast_grid=3x3,slow_frames=4", "strategy")
         ('slowfast', {'fast_grid': (3, 3), 'slow_frames': 4})
     """
-    from dyto.strategies import STRATEGIES  # which holds every strategy, and so comes after this file
+    from dyto.strategies import STRATEGIES  # imported late, because it imports every strategy
 
     name, colon, options = text.strip().partition(":")
     name = name.strip().lower()

@@ -1,4 +1,4 @@
-"""Key frames by how well they match the question, then merged as DyTo does."""
+"""Key frames by how well they match the question, then merged as in DyTo."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from dyto.strategies.base import check_at_least
 class Query(AsksFrames):
     """Key frames by how well they match the question, each merged to an equal share of the budget.
 
-    With `towers`, a checkpoint whose text and image towers share a space (CLIP, SigLIP) judges how well the question
+    With `towers`, a checkpoint whose text and image towers share a space (CLIP, SigLIP) scores how well the question
     matches a frame. Without, words and patches are compared in the space of the language model, into which its
-    projector brings patches: a word matches a frame as well as its best patch does, a question as well as its words
-    on average: it costs nothing more, and is a far weaker judge. Further fields are those of `KeyFrameMerger`.
+    projector maps patches: the score of a word is that of its best patch, and the score of a question is the mean
+    over its words. This costs nothing more, but is far less reliable. Further fields are those of `KeyFrameMerger`.
 
     Attributes:
         towers: A folder or hub name of a CLIP or SigLIP checkpoint; None for the language model's embeddings.
@@ -53,7 +53,7 @@ def best_apart(scores: FloatArray, count: int, distance: int) -> IntArray:
     Args:
         scores: (T,) scores.
         count: Frames wanted.
-        distance: Frames this close to a better one are taken only when no other is left.
+        distance: Frames this close to a better one are taken only if no others are left.
 
     Returns:
         Sorted int64 positions, min(T, `count`) of them; ties go to the earlier frame.

@@ -1,4 +1,4 @@
-"""A strategy at its work on the frames of a video, every stage of it timed."""
+"""Running a strategy on the frames of a video, with every stage timed."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ def run_strategy(
     Args:
         strategy: The strategy.
         frames: The frames, which may still be arriving: waiting for them counts as decoding.
-        model: Whose tower encodes them.
-        question: For a strategy that looks at the question.
-        savings: Those that are on.
-        watch: What has been timed so far; its seconds are added to.
-        kept: Where the features of these frames are kept for the next question, if the strategy looks at the question.
+        model: The model whose tower encodes them.
+        question: The question, for a strategy that looks at it.
+        savings: The savings to use.
+        watch: The stopwatch, to whose seconds the stages are added.
+        kept: Store for the features of these frames for the next question, if the strategy looks at the question.
 
     Returns:
         The tokens, with the seconds of the stages "decode", "encode", "select" and "merge".
 
     Raises:
-        StrategyError: The strategy raised an error of its own, or gave what no model can take.
-        VideoError: A frame that was still to come cannot be read.
+        StrategyError: The strategy raised an unexpected error, or returned unusable tokens.
+        VideoError: A frame that had not arrived yet cannot be read.
     """
     keep = strategy.uses_question and savings.keep_features
     encode = Encoder(model, watch, savings, kept if keep else None, frames)
     before = frames.waited
     with watch.stage("strategy"):
         tokens = with_deep(strategy(frames, encode, question), encode.seen)
-        _ = frames.data  # what nobody looked at must be readable, too
+        _ = frames.data  # unused frames must be readable, too
     waited = frames.waited - before
     seconds = {**watch.seconds, **tokens.stages}
     spent = sum(seconds.get(name, 0.0) for name in ("encode", "select")) + waited

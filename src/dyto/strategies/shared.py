@@ -1,4 +1,4 @@
-"""What several strategies do alike: share a budget, go through frames in pieces, say where tokens come from."""
+"""Helpers of several strategies: share a budget, process frames in chunks, record where tokens come from."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from dyto.features import FrameFeatures, KeyFrames, Sources, VisualTokens, usabl
 from dyto.finch import FloatArray, IntArray
 
 CHUNK_BYTES = {"cpu": 1 << 24}
-"""Patches worked on at a time, by kind of device: on a CPU what the allocator reuses instead of fetching new pages,
-elsewhere (`OTHER_CHUNK_BYTES`) enough to keep the device busy; small beside the tokens themselves."""
+"""Bytes of patches per chunk, by kind of device: on a CPU what the allocator reuses instead of fetching new pages,
+elsewhere (`OTHER_CHUNK_BYTES`) enough to keep the device busy; small compared with the tokens themselves."""
 
 OTHER_CHUNK_BYTES = 1 << 28
 
 CACHED = 4
-"""Times smaller the pieces are that are only read and compared, so that they stay in a CPU's cache."""
+"""Factor by which chunks are smaller that are only read and compared, so that they stay in a CPU's cache."""
 
 ROUNDS = 60
-"""In which a rate is found by halving: as exactly as numbers are."""
+"""Steps in which bisection finds a rate to the precision of floats."""
 
 
 def shares(total: int, parts: int) -> IntArray:
-    """Whole numbers that add up to a total, as equal as can be, the larger ones evenly spread.
+    """Split a total into whole numbers that are as equal as possible, with the larger ones evenly spread.
 
     Example:
         >>> shares(7, 3).tolist()
@@ -69,15 +69,15 @@ def group_sums(x: Tensor, owner: Tensor, groups: int) -> Tensor:
 
 
 def apportion(weights: npt.ArrayLike, total: int, most: npt.ArrayLike | None = None) -> IntArray:
-    """Whole numbers that add up to a total, in proportion to weights: each rounded down, the largest remainders up.
+    """Split a total in proportion to weights: shares are rounded down, those with the largest remainders up.
 
     Args:
-        weights: (n,) weights, none below 0 and not all 0.
-        total: What they add up to; no more than the sum of `most`.
-        most: (n,) the most that each may get; None for no bound. What is over goes to those that are not full.
+        weights: (n,) weights, not negative and not all 0.
+        total: The sum of the result; at most the sum of `most`.
+        most: (n,) upper bounds; None for no bounds. An excess goes to those that are not full.
 
     Returns:
-        (n,) int64; of equal remainders the lower place is rounded up.
+        (n,) int64; of equal remainders, the lower place is rounded up.
 
     Example:
         >>> apportion([1, 1, 2], 6).tolist(), apportion([1, 1, 8], 6, [9, 9, 2]).tolist()
@@ -88,24 +88,24 @@ def apportion(weights: npt.ArrayLike, total: int, most: npt.ArrayLike | None = N
     wanted = weight / weight.sum() * total
     given = np.minimum(np.floor(wanted).astype(np.int64), room)
     while given.sum() < total:
-        order = np.argsort(given - wanted, kind="stable")  # the furthest below what it is to have first
+        order = np.argsort(given - wanted, kind="stable")  # the furthest below its share first
         order = order[given[order] < room[order]][: total - given.sum()]
         given[order] += 1
     return given
 
 
 def hit_total(scale: FloatArray, rounded: Callable[[FloatArray], IntArray], total: int, most: IntArray) -> IntArray:
-    """Whole numbers in proportion to a scale, rounded as a rule has it, that add up to a total.
+    """Split a total into whole numbers in proportion to a scale, rounded by a given rule.
 
     Args:
-        scale: (n,) what they are in proportion to, not all 0.
-        rounded: Makes whole numbers of (n,) rate * scale; it never falls where the rate rises.
-        total: What they add up to; at most the sum of `most`.
-        most: (n,) the most that each may be, and is at a high rate.
+        scale: (n,) the proportions, not all 0.
+        rounded: Rounds (n,) rate * scale to whole numbers; it never falls if the rate rises.
+        total: The sum of the result; at most the sum of `most`.
+        most: (n,) upper bounds, which are reached at a high rate.
 
     Returns:
-        (n,) int64, rounded at the rate at which they add up to the total, if there is one, and then they are the only
-        ones that do. Otherwise at the highest rate that stays below, and the rest goes to the largest remainders.
+        (n,) int64, rounded at the rate at which they add up to the total; if that rate exists, the result is
+        unique. Otherwise at the highest rate that stays below, and the rest goes to the largest remainders.
 
     Example:
         >>> round_up = lambda wanted: np.ceil(wanted).astype(np.int64)
@@ -120,7 +120,7 @@ def hit_total(scale: FloatArray, rounded: Callable[[FloatArray], IntArray], tota
         low, high = (middle, high) if rounded(middle * scale).sum() <= total else (low, middle)
     given, wanted = rounded(low * scale), np.minimum(low * scale, most)
     while given.sum() < total:
-        order = np.argsort(given - wanted, kind="stable")  # the furthest below what it is to have first
+        order = np.argsort(given - wanted, kind="stable")  # the furthest below its share first
         order = order[given[order] < most[order]][: total - given.sum()]
         given[order] += 1
     return given
@@ -154,7 +154,7 @@ def other_places(places: Tensor, n: int) -> Tensor:
 
 
 def check_finite(scores: Tensor) -> None:
-    """Refuse features that cannot be compared.
+    """Check that features can be compared.
 
     Raises:
         BadFeaturesError: A score is NaN or infinite.
@@ -175,15 +175,15 @@ def assemble(
     """Return tokens with their provenance.
 
     Args:
-        features: Of the T sampled frames.
+        features: Features of the T sampled frames.
         data: (L, D) tokens.
-        frame: (L,) position of the frame each token belongs to.
-        sources: (M,) token, frame and patch of each patch that went into a token, sorted by token.
-        budget: The number of tokens that was allowed.
+        frame: (L,) position of each token's frame.
+        sources: (M,) token, frame and patch of each merged patch, sorted by token.
+        budget: The token budget.
         **rest: Further fields of `VisualTokens`.
 
     Returns:
-        The tokens; frames that no token comes from are no key frames.
+        The tokens; frames without tokens are not key frames.
     """
     token, source_frame, patch = sources
     used = np.union1d(frame, source_frame)
@@ -203,10 +203,10 @@ def keep_patches(features: FrameFeatures, patches: Tensor, kept: Tensor, budget:
     """Keep some patches of all frames unmerged, and drop the others.
 
     Args:
-        features: Of the T sampled frames.
+        features: Features of the T sampled frames.
         patches: (T, N, D) their patches.
         kept: (L,) int64 places among the T * N patches, ascending.
-        budget: The number of tokens that was allowed.
+        budget: The token budget.
         **rest: Further fields of `VisualTokens`.
 
     Returns:

@@ -31,18 +31,18 @@ POOLS: dict[str, tuple[tuple[int, int], Callable[..., Tensor]]] = {
     "spatial_2d_max_pool": ((2, 2), F.max_pool2d),
     "spatial_2d_avg_pool": ((2, 2), F.avg_pool2d),
 }
-"""Slow pooling: rows and columns that become one token, and how."""
+"""Slow pooling: rows and columns that become one token, and the pooling function."""
 
 SLOW_SHARE = (2880, 3680)
-"""The share of the budget that the slow pathway has in the published setting."""
+"""The slow pathway's share of the budget in the published setting."""
 
 
 @dataclass(frozen=True)
 class SlowFast(Budgeted):
     """A slow pathway of few, lightly pooled frames, then a fast pathway of many, strongly pooled ones.
 
-    Where the budget is too small for both, each pathway takes fewer frames; the slow one may use the share of the
-    budget that it has in the published setting (2880 of 3680 tokens).
+    If the budget is too small for both, each pathway takes fewer frames; the slow one may use its share of the
+    budget in the published setting (2880 of 3680 tokens).
 
     Attributes:
         slow_frames: Frames of the slow pathway.

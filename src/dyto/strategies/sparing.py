@@ -1,4 +1,4 @@
-"""Which frames need not be encoded: those in which nothing differs from one that was."""
+"""Frames that need not be encoded, because nothing in them differs from an encoded frame."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from dyto.finch import IntArray
 from dyto.video import Frames
 
 CELLS = 32
-"""Rows and columns of the cells that pictures are compared by."""
+"""Rows and columns of the cells by which pictures are compared."""
 
 
 def alike(frames: Frames, levels: float) -> tuple[IntArray, IntArray]:
-    """Find frames that look like one before them.
+    """Find frames that look like an earlier one.
 
-    Each is compared with the last one that was kept, not with the one before it, so that slow change adds up; and by
-    the cell that differs most, so that a small thing that moves counts as much as a large one.
+    Each is compared with the last kept frame, not with the previous one, so that slow change adds up. The cell that
+    differs most decides, so that a small moving thing counts as much as a large one.
 
     Args:
         frames: T frames.
-        levels: What the mean of a cell may differ by in any color, 0 to 255; at 0 every pixel must be the same.
+        levels: Largest difference of a cell's mean in any colour, 0 to 255; at 0 every pixel must be the same.
 
     Returns:
-        (K,) positions of the frames that are kept, and (T,) for each frame which of these stands for it.
+        (K,) positions of the kept frames, and (T,) for each frame the index of the kept frame that represents it.
 
     Example:
         >>> pixels = np.zeros((4, 64, 64, 3), np.uint8)

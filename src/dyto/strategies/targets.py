@@ -1,4 +1,4 @@
-"""A strategy that somebody names: one of ours, a preset, or any callable in a module or a file; and its budget."""
+"""Strategies by name, with their budgets: ours, presets, and any callable in a module or a file."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def find_strategy(target: str) -> Any:
 
     Args:
         target: A name of `STRATEGIES`, alone or with options ("uniform-pool:pool=3"), a published name, a name of
-            `PRESETS`, "package.module:callable" or "path/to/file.py:callable"; what stands behind the colon may have
+            `PRESETS`, "package.module:callable" or "path/to/file.py:callable"; the part after the colon may have
             dots.
 
     Returns:
-        The class of a named strategy; one with options, or a preset, as an object; otherwise whatever is found under
+        The class of a named strategy; an object if there are options, or for a preset; otherwise what is found under
         that name.
 
     Raises:
@@ -65,13 +65,13 @@ def make_strategy(name: str, *, preset: str | None = None, token_budget: int | N
     """Make a strategy as commands name it.
 
     Args:
-        name: As `find_strategy` takes it.
+        name: A name for `find_strategy`.
         preset: A preset of "dyto".
-        token_budget: Most visual tokens; None for the strategy's own choice.
+        token_budget: Largest number of visual tokens; None for the strategy's own choice.
         **fields: Further fields of one of ours.
 
     Raises:
-        ConfigError: There is no such strategy or preset, they do not go together, or it takes no budget.
+        ConfigError: There is no such strategy or preset, they do not fit together, or the strategy takes no budget.
 
     Example:
         >>> make_strategy("finest", token_budget=1000).token_budget
@@ -127,7 +127,7 @@ def _module_of_file(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses look up their module
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -160,12 +160,12 @@ def with_budget(target: Any, token_budget: int | None) -> Strategy:
     """Return a strategy with a budget.
 
     Args:
-        target: A class, to be made with `token_budget`; an object with that attribute; a function that takes it
-            beside frames, encode and question; or a strategy without such a setting, where the budget is None.
-        token_budget: Most visual tokens; None for the strategy's own choice.
+        target: A class that takes `token_budget`; an object with that attribute; a function that takes it
+            in addition to frames, encode and question; or a strategy without that setting, if the budget is None.
+        token_budget: Largest number of visual tokens; None for the strategy's own choice.
 
     Raises:
-        ConfigError: It takes no budget, or refuses this one.
+        ConfigError: The strategy takes no budget, or refuses this one.
     """
     if token_budget is not None and not takes_budget(target):
         raise ConfigError(
@@ -203,7 +203,7 @@ def _parameters(target: Any) -> set[str]:
         return {field.name for field in dataclasses.fields(target) if field.init}
     try:
         return set(inspect.signature(target).parameters)
-    except (TypeError, ValueError):  # some callables written in C tell nothing
+    except (TypeError, ValueError):  # some callables written in C have no signature
         return set()
 
 

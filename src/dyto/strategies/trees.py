@@ -1,4 +1,4 @@
-"""Trees of alike patches over time: each patch may join the most alike one of the frame before."""
+"""Trees of similar patches over time: each patch may join the most similar one of the previous frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dyto.strategies.shared import check_finite, chunks, group_sums
 BoolArray = npt.NDArray[np.bool_]
 
 NONE = -1.0
-"""Likeness of a patch that can join nothing."""
+"""Similarity of a patch that can join nothing."""
 
 
 def find_links(patches: Tensor, chosen: Tensor, ends: list[int]) -> tuple[FloatArray, IntArray]:
@@ -21,11 +21,11 @@ def find_links(patches: Tensor, chosen: Tensor, ends: list[int]) -> tuple[FloatA
 
     Args:
         patches: (T, N, D) patches.
-        chosen: (T, N) bool, those that neither join nor are joined.
-        ends: Ends of the segments; nothing joins a patch of another one.
+        chosen: (T, N) bool, patches that take no part.
+        ends: Ends of the segments; patches join only within a segment.
 
     Returns:
-        (T, N) float32 cosines, `NONE` for a patch that can join nothing; and (T, N) int64 place in the frame before.
+        (T, N) float32 cosines, `NONE` for a patch that can join nothing; and (T, N) int64 place in the previous frame.
 
     Raises:
         BadFeaturesError: The patches hold NaN or infinity.
@@ -48,9 +48,9 @@ def links_above(alike: FloatArray, threshold: float, least: int) -> BoolArray:
     """Return which patches of a segment join the previous frame.
 
     Args:
-        alike: (t, N) likeness, as `find_links` gives it.
-        threshold: What it must be above.
-        least: Patches that join nothing, at least; for these the threshold rises to the likeness of another patch,
+        alike: (t, N) similarities from `find_links`.
+        threshold: The similarity must be above this.
+        least: Smallest number of patches that join nothing; for this the threshold rises to the similarity of a patch,
             which then joins nothing, either.
 
     Returns:
@@ -87,8 +87,8 @@ def tree_sums(patches: Tensor, members: Tensor, owner: Tensor, count: int) -> Te
 
     Args:
         patches: (T, N, D) patches.
-        members: (m,) places of those that belong to one of the trees.
-        owner: (m,) which tree.
+        members: (m,) places of the patches in these trees.
+        owner: (m,) tree of each.
         count: Number of trees.
     """
     _, n, dim = patches.shape

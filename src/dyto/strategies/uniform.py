@@ -1,4 +1,4 @@
-"""Uniform frames, untouched: the control that every comparison needs."""
+"""Uniform frames, unmerged: the control that every comparison needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Uniform(Budgeted):
-    """As many uniformly spaced frames as fit whole into the budget, all their tokens in raster order.
+    """Uniformly spaced whole frames within the budget, with all their tokens in raster order.
 
     Attributes:
         token_budget: Largest number of visual tokens. None for 3680, scaled to the tower's patches.
@@ -60,7 +60,7 @@ class Uniform(Budgeted):
 
 @dataclass(frozen=True)
 class Concat:
-    """All tokens of all sampled frames: no compression, and no budget but the model's context.
+    """All tokens of all sampled frames, without compression; only the model's context limits them.
 
     Example:
         >>> import numpy as np, dyto

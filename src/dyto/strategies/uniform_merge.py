@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class UniformMerge(KeyFrameMerger):
     """Uniformly spaced frames, each merged to an equal share of the budget.
 
-    The fields are those of `KeyFrameMerger`; 25 frames by default, DyTo's most. Only these frames are encoded.
+    The fields are those of `KeyFrameMerger`; the default is 25 frames, DyTo's maximum. Only these frames are encoded.
 
     Example:
         >>> import numpy as np, dyto

@@ -1,4 +1,4 @@
-"""Uniform frames, average-pooled on their grid: more frames than whole ones fit."""
+"""Uniform frames, average-pooled on their grid, so that more of them fit."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 class UniformPool(Budgeted):
     """Uniformly spaced frames, each average-pooled on its grid.
 
-    Given neither number, it takes as many frames as fit, pooled 2 x 2: 25 of 576 patches into 3680 tokens; with
-    `pool=3`, 57. Given only a number of frames, each is pooled to the largest grid that lets all of them fit.
+    Without either number, it takes as many frames as fit, pooled 2 x 2: 25 of 576 patches into 3680 tokens; with
+    `pool=3`, 57. With only a number of frames, each is pooled to the largest grid with which all of them fit.
 
     Attributes:
-        num_frames: Most frames; None for as many as fit.
-        pool: Patches along each side that become one token; None for 2, or for what `num_frames` asks.
+        num_frames: Largest number of frames; None for as many as fit.
+        pool: Patches along each side that become one token; None for 2, or for what `num_frames` requires.
         token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
@@ -52,7 +52,7 @@ class UniformPool(Budgeted):
 
     @torch.no_grad()
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode the frames that fit once pooled, and pool them; the question is ignored.
+        """Encode the frames that fit after pooling, and pool them; the question is ignored.
 
         Returns:
             Tokens frame after frame, each in raster order.

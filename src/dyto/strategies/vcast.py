@@ -1,4 +1,4 @@
-"""V-CAST: patches unlike their frame and of great length, more of them where the video turns.
+"""V-CAST: long patches that differ from their frame, more of them where the video turns.
 
 Source: "V-CAST: Video Curvature-Aware Spatio-Temporal Pruning for Efficient Video Large Language Models" (arXiv
 2603.27650), as its code does it. docs/rivals.md lists the differences.
@@ -19,18 +19,18 @@ from dyto.strategies.base import EncodesAll, check_at_least, check_words
 from dyto.strategies.shared import among_largest, check_finite, frame_chunks, keep_patches
 
 TINY = 1e-6
-"""Least length of a vector, and least spread of lengths, that anything is divided by."""
+"""Smallest divisor, for the length of a vector and the spread of lengths."""
 
 
 @dataclass(frozen=True)
 class VCast(EncodesAll):
-    """Patches unlike their frame and of great length, more of them in frames where the video turns.
+    """Long patches that differ from their frame, more of them in frames where the video turns.
 
     Attributes:
-        temperature: Of the softmax by which frames share the budget; higher is more equal.
-        least: Tokens that every frame has, where the budget has as many.
-        leftover: Who gets what is left when shares are rounded down: "spread", one token each, the largest fractions
-            first; or "release", all of it the frame with the largest fraction until it is full.
+        temperature: Temperature of the softmax that shares the budget among frames; higher is more equal.
+        least: Tokens that every frame gets, if the budget allows.
+        leftover: Where tokens go that rounding down leaves over: "spread" for one token each, the largest fractions
+            first; or "release" for the frame with the largest fraction until it is full.
         token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
@@ -97,7 +97,7 @@ def curvature(means: Tensor) -> Tensor:
         means: (T, D) one vector per frame.
 
     Returns:
-        (T,) 1 - cosine of the steps to a frame and from it, 0 to 2; 1 at both ends, and where nothing moves.
+        (T,) 1 - cosine of the steps to a frame and from it, 0 to 2; 1 at both ends and if nothing moves.
 
     Example:
         >>> curvature(torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]))[:2].tolist()
@@ -114,7 +114,7 @@ def outstanding(patches: Tensor, means: Tensor) -> Tensor:
 
     Args:
         patches: (T, N, D) patches.
-        means: (T, D) of length 1, the mean patch of each frame.
+        means: (T, D) mean patch of each frame, of length 1.
 
     Returns:
         (T, N) float32: 1 - cosine with the mean, plus the patch's length, from 0 for the shortest of the frame to 1
@@ -136,14 +136,14 @@ def frame_shares(weights: Tensor, total: int, most: int, least: int = 1, pile: b
 
     Args:
         weights: (T,) float32, above 0.
-        total: Tokens in all, at most T * `most`.
-        most: Patches of a frame.
-        least: What every frame has, if there are enough for all.
-        pile: Whether what is left goes to one frame until it is full, as in the release.
+        total: Number of all tokens, at most T * `most`.
+        most: Number of patches per frame.
+        least: Tokens that every frame gets, if there are enough for all.
+        pile: Whether leftover tokens go to one frame until it is full, as in the release.
 
     Returns:
-        (T,) whole numbers of 0 to `most` that add up to `total`: beyond the least, in proportion to the weights,
-        rounded down, and what is left to the largest fractions.
+        (T,) whole numbers from 0 to `most` that add up to `total`: beyond `least`, in proportion to the weights,
+        rounded down, with leftover tokens for the largest fractions.
 
     Example:
         >>> weights = torch.tensor([0.4, 0.3, 0.3])

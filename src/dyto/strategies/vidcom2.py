@@ -1,4 +1,4 @@
-"""VidCom2: the patches least like their video and their frame, more of them from frames that stand out.
+"""VidCom2: the patches least similar to their video and their frame, more of them from frames that stand out.
 
 Source: Liu et al., "Video Compression Commander: Plug-and-Play Inference Acceleration for Video Large Language Models"
 (arXiv 2505.14454).
@@ -19,19 +19,19 @@ from dyto.strategies.base import EncodesAll, check_at_least, check_words
 from dyto.strategies.shared import among_largest, check_finite, frame_chunks, hit_total, keep_patches, largest
 
 WIDTHS = (0.125, 0.25, 0.5, 1.0, 2.0)
-"""Of the Gaussians whose sum is the similarity: exp(-d^2 / (2 * width))."""
+"""Widths of the Gaussians whose sum is the similarity: exp(-d^2 / (2 * width))."""
 
 
 @dataclass(frozen=True)
 class VidCom2(EncodesAll):
-    """The patches least like their video and their frame, more of them from frames that stand out.
+    """The patches least similar to their video and their frame, more of them from frames that stand out.
 
     Attributes:
-        channels: Share of the features, those that vary least, by which patches are compared.
-        temperature: Of the softmax by which frames share the budget; higher is more equal.
-        settle: How exactly so many tokens are kept as the budget has, where the published rounding misses it: "rate",
-            at the rate of tokens whose rounding hits it; or "scores", as vLLM does it, at the budget's own rate, less
-            the most alike of all that are kept, or with the least alike of all that are dropped.
+        channels: Share of the feature channels, those that vary least, to use for comparing patches.
+        temperature: Temperature of the softmax that shares the budget among frames; higher is more equal.
+        settle: How to meet the budget exactly, which the published rounding misses: "rate" for the
+            rate at which rounding meets it; or "scores", as in vLLM, for the budget's own rate, after which the
+            most similar kept patches are dropped or the least similar dropped ones are added.
         token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
@@ -88,7 +88,7 @@ def similarities(patches: Tensor, channels: float = 0.5) -> tuple[Tensor, Tensor
 
     Args:
         patches: (T, N, D) patches.
-        channels: Share of the D features, those of least variance, that is compared; at least one of them.
+        channels: Share of the D channels, those of smallest variance, to compare; at least one.
 
     Returns:
         Two (T, N) float32: sums of Gaussians of the distance between L2-normalised vectors.
@@ -114,7 +114,7 @@ def similarities(patches: Tensor, channels: float = 0.5) -> tuple[Tensor, Tensor
 
 def _spread(patches: Tensor) -> Tensor:
     """Return the (D,) variance of each channel, up to a factor."""
-    pivot = patches[0].float().mean(0)  # near the mean, so that little is lost in what is subtracted below
+    pivot = patches[0].float().mean(0)  # near the mean, so that the difference below keeps its precision
     wide = torch.float32 if patches.device.type == "mps" else torch.float64  # which Apple's devices lack
     sums = torch.zeros(2, patches.shape[2], dtype=wide, device=patches.device)
     for chunk in frame_chunks(patches):
@@ -145,15 +145,15 @@ def frame_quotas(
 
     Args:
         likeness: (T,) mean similarity of each frame's patches to the video.
-        total: Tokens in all, at most T * `most`.
-        most: Patches of a frame.
-        temperature: Of the softmax.
-        exact: Whether they are to add up to `total`.
+        total: Number of all tokens, at most T * `most`.
+        most: Number of patches per frame.
+        temperature: Temperature of the softmax.
+        exact: Whether they must add up to `total`.
 
     Returns:
-        (T,) whole numbers of 0 to `most`, of 1 on where `total` is enough for that: rate * `most` * (1 + s - mean(s)),
-        rounded, s the softmax of -likeness / temperature. The rate is the one at which they add up to `total`; where
-        there is none, the highest that stays below, and the rest goes to the largest remainders. Unless they are to
+        (T,) whole numbers from 0 to `most`, at least 1 if `total` suffices: rate * `most` * (1 + s - mean(s)),
+        rounded, with s the softmax of -likeness / temperature. The rate is the one at which they add up to `total`; if
+        there is none, the highest that stays below, and the rest goes to the largest remainders. Unless they must
         be exact, it is total / (T * `most`).
 
     Example:

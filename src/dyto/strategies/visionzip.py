@@ -1,4 +1,4 @@
-"""VisionZip: the patches that the tower attends to, and a few that gather the rest.
+"""VisionZip: the patches that the tower attends to most, and a few that gather the rest.
 
 Source: Yang et al., "VisionZip: Longer is Better but Not Necessary in Vision Language Models" (arXiv 2412.04467).
 """
@@ -30,16 +30,16 @@ from dyto.strategies.uniform import whole_frames
 
 @dataclass(frozen=True)
 class VisionZip(LooksAtAttention):
-    """In each frame the patches that receive most attention, and a few others that gather the rest.
+    """In each frame, the patches that receive most attention, and a few others that gather the rest.
 
     All frames get the same number of tokens: CLS after the projector (it counts as the first dominant token and
-    stands for all patches of its frame), the dominant patches, then the contextual ones. A tower without CLS has no
-    such token, and attention is then the mean that all patches pay. The published code compares and adds tokens
-    before the projector and by the keys of the layer; here it is done after it, by the cosine of the patches.
+    represents all patches of its frame), the dominant patches, then the contextual ones. A tower without CLS has no
+    such token, and attention is then the mean over all patches. The published code compares and adds tokens
+    before the projector, by the keys of the layer; here this happens after the projector, by the cosine of patches.
 
     Attributes:
-        dominant: Share of a frame's tokens that are dominant, as published 54 of 64.
-        attention_layer: Layer of the tower whose attention is looked at.
+        dominant: Share of a frame's tokens that are dominant; published: 54 of 64.
+        attention_layer: Layer of the tower whose attention is used.
         token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
 
@@ -64,15 +64,15 @@ class VisionZip(LooksAtAttention):
 
     @torch.no_grad()
     def compress(self, features: FrameFeatures, attention: Tensor) -> VisualTokens:
-        """Keep what is attended to and gather the rest.
+        """Keep the patches with high attention, and gather the rest.
 
         Args:
             features: Features of the T sampled frames.
-            attention: (T, N) that each patch receives.
+            attention: (T, N) attention that each patch receives.
 
         Returns:
-            T * min(N, budget // T) tokens, frame after frame. Where the budget is below T, so many frames stay,
-            evenly spread.
+            T * min(N, budget // T) tokens, frame after frame. If the budget is below T, that many evenly spread
+            frames are kept.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.
@@ -82,7 +82,7 @@ class VisionZip(LooksAtAttention):
         positions = thin(np.arange(total), budget)
         keep = budget // len(positions)
         if keep >= n:
-            return whole_frames(features, positions, budget, uncompressed=total * n)  # then all frames are there
+            return whole_frames(features, positions, budget, uncompressed=total * n)  # then all frames are present
         check_finite(attention)
         has_cls = features.summary_source == "CLS"
         dominant = round(keep * self.dominant)
@@ -116,7 +116,7 @@ def gather(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
     Args:
         x: (B, R, D) tokens of B frames.
-        count: Targets of a frame, at most R.
+        count: Number of targets per frame, at most R.
 
     Returns:
         (B, count, D) float32, each target plus the mean of the tokens most similar to it by cosine; and (B, R)
@@ -141,7 +141,7 @@ def gather(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _sources(owner: IntArray, positions: IntArray, keep: int, summaries: int) -> tuple[IntArray, IntArray, IntArray]:
-    """Token, frame and patch of all that went into tokens; a summary stands for all patches of its frame."""
+    """Return token, frame and patch of all sources of tokens; a summary represents all patches of its frame."""
     frame, patch = np.nonzero(owner >= 0)
     token = owner[frame, patch] + frame * keep
     if summaries:
