@@ -15,8 +15,8 @@ YES, NO = 0.06, 0.03
 """Shares: a thing is present from the first on, and absent up to the second; in between it is uncertain."""
 
 SEEN = 0.35
-"""Share from which a thing is seen clearly; below, it is perhaps present. Nine of ten photographs that show a thing give
-it more than `YES`; two of a hundred films of four other things do."""
+"""Share from which a thing is seen clearly; below, it is perhaps present. Nine of ten photographs that show a thing
+give it more than `YES`; two of a hundred films of four other things do."""
 
 CLEAR = 2.0
 """An option must be this many times as likely as any other to be chosen."""

@@ -52,7 +52,7 @@ class Shown:
 
 
 def find_pictures(folder: Path) -> list[Shown]:
-    """Find the pictures below a folder that are named, or whose folder is named, after a noun of `dyto.nouns`.
+    """Find the pictures below a folder that are named, or lie in a folder named, after a noun or kind of `dyto.nouns`.
 
     Raises:
         ConfigError: Too few different things are shown.
@@ -121,7 +121,8 @@ def photo_benchmark(
 
 def _choose(rng: np.random.Generator, own: Sequence[Shown]) -> list[Shown]:
     """Choose one to six pictures of different things."""
-    wanted, chosen = int(rng.integers(1, MOST_SHOTS + 1)), []
+    wanted = int(rng.integers(1, MOST_SHOTS + 1))
+    chosen: list[Shown] = []
     for place in rng.permutation(len(own)):
         if len(chosen) < wanted and not any(own[place].what.classes & one.what.classes for one in chosen):
             chosen.append(own[place])
