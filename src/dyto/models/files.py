@@ -1,4 +1,4 @@
-"""The small files beside the weights of a checkpoint, and their download."""
+"""The small files next to the weights of a checkpoint, and their download."""
 
 from __future__ import annotations
 

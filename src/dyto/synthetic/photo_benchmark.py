@@ -22,7 +22,7 @@ from dyto.synthetic.videos import write_video
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 LEAST = 8
-"""Different things that there must be pictures of: four options, of which three are not shown."""
+"""Smallest number of different things with pictures: four options, three of them not shown."""
 
 MOST_SHOTS = 6
 
