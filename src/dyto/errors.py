@@ -171,7 +171,7 @@ class MissingExtraError(DytoError, ImportError):
 
     Example:
         >>> print(MissingExtraError("the web demo", "gradio", "demo"))
-        the web demo needs gradio, which is not installed: pip install '.[demo]' in a copy of dyto's repository
+        the web demo needs gradio, which is not installed: run pip install '.[demo]' in a clone of dyto's repository
     """
 
     def __init__(self, what: str, package: str, extra: str, source: str | None = None) -> None:
