@@ -48,7 +48,7 @@ CHECKS: dict[str, Callable[[Bench, Sequence[Trial]], str]] = {
 }
 
 TRUE_PROVENANCE = ("origin", "time order", "long films")
-"""Checks that go by where tokens say they come from."""
+"""Checks that use the stated sources of tokens."""
 
 
 def certify(

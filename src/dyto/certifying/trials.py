@@ -32,7 +32,7 @@ QUESTION, OTHER_QUESTION, THIRD_QUESTION = "what is shown ?", "what color is the
 LONG = (100, 400)
 """Numbers of frames of the long films."""
 MOST_TOKENS = 16_384
-"""No budget above it is tried: it would say nothing new and take much memory."""
+"""Largest budget to try: higher ones would show nothing new and take much memory."""
 Result = TypeVar("Result")
 
 
@@ -55,7 +55,7 @@ class Trial:
         tokens: The returned tokens, or None.
         refusal: The message, if it refused the budget or the model.
         failure: The error, if it failed otherwise.
-        digest: Of the tokens, when they were made.
+        digest: Hash of the tokens when they were made.
     """
 
     film: str
@@ -75,7 +75,7 @@ class Punctual:
     """Anybody's strategy that may take so long and no longer.
 
     Attributes:
-        inner: The strategy; what else one asks of it is asked of that one.
+        inner: The wrapped strategy, to which all other attributes belong.
         seconds: The limit of one call, with the encoding that it asks for; None for none.
     """
 

@@ -51,7 +51,7 @@ class CellAsker:
 
     Args:
         qa: The loaded model.
-        benchmark: Whose questions they are.
+        benchmark: The benchmark of the questions.
         prompt: Their template.
         max_new_tokens: Largest number of tokens per answer.
         scoring: "letter" or "likelihood".

@@ -114,7 +114,7 @@ class Variation:
 
         Args:
             differ: Share of the questions at which one of the two is right and the other wrong.
-            correlation: Of such differences at two questions about one video, 0 for none.
+            correlation: Correlation of such differences at two questions about one video, 0 for none.
 
         Raises:
             ConfigError: A share outside 0 to 1.
@@ -137,7 +137,7 @@ class Planned:
         per_video: Questions about each video.
         width: Videos for an interval of plus and minus the wanted precision.
         tell: Videos that show a difference of that size in 80 % of all cases, after correction.
-        margin: Videos that show in 80 % of all cases that a strategy is not inferior, if it is just as good.
+        margin: Videos that show in 80 % of all cases that an equally good strategy is not inferior.
     """
 
     per_video: float
@@ -157,7 +157,7 @@ def plan(
     """Plan a run.
 
     Args:
-        variation: Of the difference.
+        variation: Variation of the difference.
         precision: Half the width of the interval, and the difference to find: 0.02 for two points.
         tests: How many tests there will be.
         margin: By how much a strategy may be worse without being inferior.

@@ -21,7 +21,7 @@ MARGIN = 0.01
 """By how much a strategy may be worse and still not be called inferior: one point."""
 
 Scores = dict[str, int]
-"""For every question, how much of it is right, in units."""
+"""Score of every question, in units."""
 
 
 @dataclass
