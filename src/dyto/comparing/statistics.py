@@ -170,7 +170,7 @@ def paired_difference(differences: Sequence[int], counts: Sequence[int], unit: i
     Args:
         differences: For every video, the sum of (one - other) over its questions, in units.
         counts: For every video, how many questions it has.
-        unit: How many units make one right answer.
+        unit: Number of units in one right answer.
 
     Returns:
         The difference; below 6 videos its interval is -1 to 1. None without questions.
