@@ -41,7 +41,7 @@ class Answer:
         model: Whose answer it is.
         strategy: The strategy's name and fields, JSON-ready.
         details: What the model knows of its answer beyond the text, JSON-ready: `nouns` gives its "confidence", the
-            "reason" where it asserts nothing, and the "things" that it saw.
+            "reason" if it asserts nothing, and the "things" that it saw.
 
     Example:
         >>> import numpy as np, dyto

@@ -167,7 +167,7 @@ class MissingExtraError(DytoError, ImportError):
         what: The feature that needs it.
         package: The dependency.
         extra: The extra of `dyto` that names it.
-        source: Where it lies in a copy of the repository, for what this project keeps there itself.
+        source: Its folder in the repository, for a dependency that this project keeps there itself.
 
     Example:
         >>> print(MissingExtraError("the web demo", "gradio", "demo"))

@@ -13,7 +13,7 @@ from pathlib import Path
 from dyto.errors import DatasetError
 
 READERS_SECONDS = 2.0
-"""How long a file that is to be replaced may be in use by others, on a system where that hinders it."""
+"""Seconds to wait for other users of a file before replacing it, on systems where they prevent that."""
 
 _IN_USE = (5, 32)  # of Windows: access denied, sharing violation
 

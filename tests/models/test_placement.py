@@ -165,7 +165,8 @@ def experts(tmp_path_factory):
 def test_quantization_that_would_leave_most_weights_as_they_are_is_refused(experts, monkeypatch):
     monkeypatch.setattr("dyto.models.quantizing.find_spec", lambda package: True)
     with pytest.raises(
-        dyto.ConfigError, match=r"reaches only 33% of this language model: its experts.*device_map='auto'"
+        dyto.ConfigError,
+        match=r"reaches only 33% of this language model, expected 50% or more: its experts.*device_map='auto'",
     ):
         dyto.load_model(experts, device="cpu", quantization="8bit")
 
@@ -225,7 +226,7 @@ def test_flash_attention_is_never_needed_and_asking_for_it_says_what_is_missing(
     with pytest.raises(dyto.ConfigError, match="flash-attn, which is not installed.*pip install flash-attn.*SDPA"):
         dyto.load_model("tiny", attn_implementation="flash_attention_2")
     monkeypatch.setattr("transformers.utils.is_flash_attn_2_available", lambda: True)
-    with pytest.raises(dyto.ConfigError, match="in float32, expected bfloat16"):
+    with pytest.raises(dyto.ConfigError, match="with float32, expected bfloat16"):
         dyto.load_model("tiny", attn_implementation="flash_attention_2", dtype="float32")
     monkeypatch.setattr("dyto.models.placement.find_device", lambda device: torch.device("cpu"))
     with pytest.raises(dyto.ConfigError, match="found flash_attention_2 on cpu, expected a CUDA device"):

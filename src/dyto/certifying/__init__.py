@@ -1,4 +1,4 @@
-"""Examining anybody's strategy: does it keep its budget, its word, and its place in time, and does it do anything?
+"""Examinations of strategies: budget, provenance, determinism, order in time, and whether they have any effect.
 
-`certify.certify` is the whole of an examination; each check is a function in `checks`, and says what it found.
+`certify.certify` runs a whole examination; each check is a function in `checks`, which reports its findings.
 """

@@ -1,4 +1,4 @@
-"""An examination: let the strategy work, look at what it did, say what was found."""
+"""An examination: run the strategy, check its results, report the findings."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ CHECKS: dict[str, Callable[[Bench, Sequence[Trial]], str]] = {
 }
 
 TRUE_PROVENANCE = ("origin", "time order", "long films")
-"""Checks that go by where tokens say they come from."""
+"""Checks that use the stated sources of tokens."""
 
 
 def certify(
@@ -63,13 +63,13 @@ def certify(
     """Examine a strategy.
 
     Args:
-        strategy: A strategy, a class or function that takes `token_budget`, or a text as
-            `dyto.strategies.targets.find_strategy` takes it.
-        model: A loaded model, or what `dyto.load_model` takes.
-        budget: The budget that a strategy without a `token_budget` is to keep; not looked at for others.
-        seconds: How long one call of it may take, with the encoding that it asks for; None for no limit.
-        calls: Most calls that are made on end, to see whether they leave a trace.
-        only: Names of the checks that are made, of `CHECKS`; empty for all. The interface is always looked at.
+        strategy: A strategy, a class or function that takes `token_budget`, or a text for
+            `dyto.strategies.targets.find_strategy`.
+        model: A loaded model, or a name for `dyto.load_model`.
+        budget: The budget that a strategy without `token_budget` must keep; ignored for others.
+        seconds: Time limit of one call, including the encoding that it requests; None for no limit.
+        calls: Largest number of consecutive calls, to see whether they leave a trace.
+        only: Names of the checks in `CHECKS` to run; empty for all. The interface is always checked.
 
     Returns:
         The findings. A check is skipped if it relies on something that an earlier check found broken.

@@ -1,4 +1,4 @@
-"""The checks, one function each: it returns what it found, or raises `Fault` with what is wrong."""
+"""The checks, one function each: they return a finding, or raise `Fault` with what is wrong."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def check_budget(bench: Bench, trials: Sequence[Trial]) -> str:
 
 
 def check_no_op(bench: Bench, trials: Sequence[Trial]) -> str:
-    """Something happens: fewer tokens for a smaller budget, and other tokens for another video."""
+    """Check that it has an effect: fewer tokens for a smaller budget, and other tokens for another video."""
     for trial, tokens in made(trials):
         allowed = trial.budget or bench.stated
         if allowed is not None and len(tokens) == tokens.uncompressed > allowed:
@@ -110,7 +110,7 @@ def check_determinism(bench: Bench, trials: Sequence[Trial]) -> str:
 def check_input(bench: Bench, trials: Sequence[Trial]) -> str:
     """Check that the frames and their features are unchanged."""
     given = copy.deepcopy(bench.short[0])
-    VideoQA(bench.model, bench.strategy()).encode(given, question=QUESTION)  # without anything kept between
+    VideoQA(bench.model, bench.strategy()).encode(given, question=QUESTION)  # without kept features
     for film, frames in [*bench.films.items(), *bench.long.items(), ("7 frames", given)]:
         for name in ("data", "indices", "seconds"):
             if content(getattr(frames, name)) != bench.untouched[film, name]:

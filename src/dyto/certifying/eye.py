@@ -1,4 +1,4 @@
-"""An eye that costs next to nothing, for films of hundreds of frames: a patch's features follow from its pixels."""
+"""A fast eye for films of hundreds of frames, which computes a patch's features from its pixels."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from dyto.models.base import VideoModel
 from dyto.video import Frames
 
 CHANNELS = 9
-"""Numbers by which a patch is known: mean, mean of squares and mean of products of its colours."""
+"""Numbers that describe a patch: mean, mean of squares and mean of products of its colours."""
 OWN = 0.02
-"""How far a patch's features are its own, so that no two patches of a film have the same ones."""
+"""Weight of a patch's unique part, so that no two patches of a film have the same features."""
 _SAMPLES = 4
 _KEPT = 4
 
@@ -27,9 +27,9 @@ _KEPT = 4
 class PlainEye:
     """A replacement for a model's tower if the tower would take too long.
 
-    One frame passes the tower, for the form of its features: grid, width, dtype, device, and whether there is any
-    attention. What the features of other frames hold is the mean colour of every patch, mixed by fixed random
-    numbers: like pictures look alike, and every patch differs a little from every other. Pictures that a strategy
+    The tower encodes one frame, for the form of its features: grid, width, dtype, device, and whether there is any
+    attention. The features of other frames are the mean colour of every patch, mixed by fixed random
+    numbers: similar pictures have similar features, and all patches differ slightly. Pictures that a strategy
     composes, and frames at another resolution, go to the model itself.
 
     Args:
@@ -74,7 +74,7 @@ class PlainEye:
         for frames, *kept in reversed(self._kept):
             if frames is images:
                 return kept[0], kept[1], kept[2]
-            if images.data.base is None and len(images) < len(frames):  # a part, copied as `frames[positions]` is
+            if images.data.base is None and len(images) < len(frames):  # a part, copied like `frames[positions]`
                 places = np.searchsorted(frames.indices, images.indices).clip(max=len(frames) - 1)
                 same = np.array_equal(frames.indices[places], images.indices)
                 if same and np.array_equal(frames.data[places], images.data):

@@ -28,13 +28,13 @@ def film(model: VideoModel, count: int, *, seed: int, scenes: int = 5) -> Frames
     """Draw frames of coloured scenes, with a square that moves through each.
 
     Args:
-        model: Whose size the frames have.
+        model: The model, for the size of the frames.
         count: Number of frames.
-        seed: Another seed, another film.
-        scenes: Scenes; 1 with no movement is a still.
+        seed: Random seed of the film.
+        scenes: Number of scenes; 1 without movement is a still.
 
     Returns:
-        The frames, with numbers and times that are no plain count: a strategy that counts for itself is found out.
+        The frames, with irregular numbers and times, to detect strategies that count frames themselves.
     """
     height, width = frame_size(model)
     rng = np.random.default_rng(seed)
@@ -71,12 +71,12 @@ def long_film(
     """Draw a long film of equally long scenes: no two frames are equal, but those of one scene are similar.
 
     Args:
-        model: Whose size the frames have.
+        model: The model, for the size of the frames.
         count: Number of frames.
         scenes: Number of scenes.
-        seed: Another seed, another film.
+        seed: Random seed of the film.
         changed: Scenes to replace by others; all other frames, and all numbers and times, stay the same.
-        order: Scenes in the order of time; empty for their own.
+        order: Scenes in the order of time; empty for the default order.
 
     Returns:
         The frames, numbered as if they had been sampled evenly from a file.

@@ -1,4 +1,4 @@
-"""A limit to the time that somebody else's code takes."""
+"""A time limit for foreign code."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class TookTooLongError(BaseException):
 def time_limit(seconds: float | None) -> Iterator[None]:
     """End a block that takes too long.
 
-    A timer of the operating system interrupts what Python runs, a sleep or a loop; one call into compiled code is
+    A timer of the operating system interrupts Python code, a sleep or a loop; a call into compiled code is
     interrupted only when it returns. Outside of the main thread, and on Windows, there is no such timer and no limit;
     if the system has none, a log line says so once.
 
     Args:
-        seconds: How long it may take; None for no limit.
+        seconds: Time limit; None for no limit.
 
     Raises:
-        TookTooLongError: It took longer.
+        TookTooLongError: The block took longer.
 
     Example:
         >>> import time

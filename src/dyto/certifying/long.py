@@ -1,4 +1,4 @@
-"""Long films, of one scene and of three: what is shown of them, from the first frame to the last."""
+"""Checks on long films, of one scene and of three, from the first frame to the last."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FEW = 8
 
 @dataclass(frozen=True)
 class Shown:
-    """Which frames of a film some tokens are made of.
+    """The frames of a film that some tokens are made of.
 
     Attributes:
         trial: The call.
@@ -65,7 +65,7 @@ def check_long(bench: Bench, trials: Sequence[Trial]) -> str:
 
 
 def _budget_counts(tried: Sequence[tuple[Trial, VisualTokens]]) -> None:
-    """More than one number of tokens at many budgets."""
+    """Check that the number of tokens varies over many budgets."""
     budgets = [trial.budget for trial, _ in tried if trial.budget]
     counts = {len(tokens) for trial, tokens in tried if trial.budget}
     if len(counts) == 1 and max(budgets) > 4 * min(budgets):

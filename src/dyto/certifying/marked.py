@@ -16,28 +16,28 @@ from dyto.video import Frames
 
 HALF_TOLERANCE, TOLERANCE = 5e-2, 1e-3
 UNUSED = 1e-6
-"""A weight that is none."""
+"""Largest weight that counts as zero."""
 MOST_TRACED = 400
 OTHER_WAYS = ("encode_grid", "encode_picture")
-"""Methods of a model that encode otherwise than frame by frame."""
+"""Methods of a model that do not encode frame by frame."""
 
 
 class MarkedModel:
-    """Stands in for a model: encodes as it does, but gives every patch features of its own.
+    """A stand-in for a model, which gives every patch unique features.
 
     Args:
         model: The model.
 
     Attributes:
         model: A copy with another `encode`.
-        other_ways: Which methods a strategy used that encode otherwise; its tokens cannot be traced then.
+        other_ways: Methods used that do not encode frame by frame; the tokens cannot be traced then.
     """
 
     def __init__(self, model: VideoModel) -> None:
         self._encode = model.encode
         self.model = copy.copy(model)
         self.other_ways: set[str] = set()
-        vars(self.model)["encode"] = self.encode  # of this copy alone
+        vars(self.model)["encode"] = self.encode  # for this copy alone
         for name in OTHER_WAYS:
             if hasattr(model, name):
                 vars(self.model)[name] = self._noting(name, getattr(model, name))
@@ -78,10 +78,10 @@ def untraceable(tokens: VisualTokens, marks: Tensor) -> list[int]:
     """Find tokens that are not made of all the patches that they name, and of no others.
 
     A token may be any weighted sum of its patches, or take each of its numbers from one of them (maximum, minimum).
-    A patch without any weight is none that a token is made of. Of many tokens some are looked at, evenly.
+    A token is not made of patches without weight. If there are many tokens, evenly spread ones are traced.
 
     Args:
-        tokens: Made of marked patches.
+        tokens: Tokens made of marked patches.
         marks: (K, N, D) marked patches of the key frames.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Whether earlier calls show: many of them, in another order, on other films, in another thread."""
+"""Checks for effects of earlier calls: many calls, another order, other films, another thread."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FEWEST, SECONDS = 250, 1.5
 EVERY = 5
 """Number of calls after which the same short film is shown again."""
 TOLERANCE = 1e-3
-"""With another number of threads sums are rounded otherwise."""
+"""Tolerance for rounding with another number of threads."""
 
 
 def check_memory(bench: Bench, trials: Sequence[Trial]) -> str:
@@ -37,7 +37,7 @@ def check_memory(bench: Bench, trials: Sequence[Trial]) -> str:
 
 
 def _on_end(bench: Bench) -> int:
-    """Call one object again and again with films that change, and between them with one that does not."""
+    """Call one object repeatedly with changing films, and in between with the same film."""
     model = bench.eye.model
     whole = long_film(bench.model, LONG[0], scenes=3, seed=21)
     budget = 2 * bench.num_patches + 5 if bench.takes_budget else None
@@ -138,7 +138,7 @@ def check_kept_all(trials: Sequence[Trial]) -> None:
     """Check that the tokens of every call are unchanged since they were made.
 
     Raises:
-        Fault: Some were overwritten, or hold gradients.
+        Fault: Some tokens were overwritten, or carry gradients.
     """
     for trial in trials:
         if trial.tokens is None:

@@ -10,10 +10,10 @@ PASSED, FAILED, SKIPPED = "passed", "FAILED", "not examined"
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: What it is.
+        name: Name of the check.
         outcome: "passed", "FAILED" or "not examined".
         detail: The finding, or why the check was skipped.
     """
@@ -39,7 +39,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing failed."""
+        """Whether no check failed."""
         return all(check.outcome != FAILED for check in self.checks)
 
     @property

@@ -1,4 +1,4 @@
-"""Whether two results are the same: all their numbers, or a hash of them."""
+"""Comparing two results: by all their numbers, or by a hash of them."""
 
 from __future__ import annotations
 

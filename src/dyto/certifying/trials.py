@@ -1,4 +1,4 @@
-"""Letting a strategy work: on every film, at every budget, with the model's own features or with marked ones."""
+"""Running a strategy on every film, at every budget, with the model's own features or with marked ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ QUESTION, OTHER_QUESTION, THIRD_QUESTION = "what is shown ?", "what color is the
 LONG = (100, 400)
 """Numbers of frames of the long films."""
 MOST_TOKENS = 16_384
-"""No budget above it is tried: it would say nothing new and take much memory."""
+"""Largest budget to try: higher ones would show nothing new and take much memory."""
 Result = TypeVar("Result")
 
 
@@ -41,7 +41,7 @@ class Fault(Exception):
 
 
 class NotExamined(Exception):
-    """Why a check does not apply to a strategy."""
+    """The reason why a check does not apply to a strategy."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Trial:
         tokens: The returned tokens, or None.
         refusal: The message, if it refused the budget or the model.
         failure: The error, if it failed otherwise.
-        digest: Of the tokens, when they were made.
+        digest: Hash of the tokens when they were made.
     """
 
     film: str
@@ -72,11 +72,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Punctual:
-    """Anybody's strategy that may take so long and no longer.
+    """A strategy with a time limit.
 
     Attributes:
-        inner: The strategy; what else one asks of it is asked of that one.
-        seconds: The limit of one call, with the encoding that it asks for; None for none.
+        inner: The wrapped strategy, to which all other attributes belong.
+        seconds: Time limit of one call, including the encoding that it requests; None for no limit.
     """
 
     inner: Strategy
@@ -94,27 +94,27 @@ class Punctual:
         """Call it.
 
         Raises:
-            TookTooLongError: It took longer.
+            TookTooLongError: The block took longer.
         """
         with time_limit(self.seconds):
             return self.inner(frames, encode, question)
 
 
 class Bench:
-    """A strategy and a model, and what came of letting it work.
+    """A strategy and a model, with the results of all calls.
 
     Args:
-        target: The strategy, as `dyto.strategies.targets.with_budget` takes it.
+        target: A strategy for `dyto.strategies.targets.with_budget`.
         model: The model.
         budget: The budget of a strategy that takes none, or None.
-        seconds: How long one call may take; None for no limit.
-        calls: How many calls are made on end.
+        seconds: Time limit of one call; None for no limit.
+        calls: Number of consecutive calls.
 
     Attributes:
         films: The short films, by name.
         long: The long ones, of one scene and of three.
-        untouched: Hashes of what the frames were before any call.
-        eye: Sees the long ones.
+        untouched: Hashes of the frames before any call.
+        eye: The eye for the long films.
     """
 
     def __init__(
@@ -149,12 +149,12 @@ class Bench:
 
     @property
     def uses_question(self) -> bool:
-        """Whether it says that it looks at the question."""
+        """Whether it declares that it looks at the question."""
         return BoundStrategy(self.strategy()).uses_question
 
     @property
     def main(self) -> Frames:
-        """The film that most checks take."""
+        """The film for most checks."""
         return next(iter(self.films.values()))
 
     @cached_property
@@ -164,7 +164,7 @@ class Bench:
 
     @property
     def short(self) -> tuple[Frames, Frames]:
-        """Two films of few frames, for checks that encode anew."""
+        """Two short films, for checks that encode again."""
         return self.films["7 frames"], self.films["2 frames"]
 
     @property
@@ -177,12 +177,12 @@ class Bench:
         if not self.takes_budget:
             return [None]
         n, count = self.num_patches, len(frames)
-        if frames is self.others[0]:  # is there for comparison only
+        if frames is self.others[0]:  # only for comparison
             return [None]
         tried = {1, max(1, count // 2), 2 * n + 5, count * n + 10}
         if frames is self.main:
             tried |= {n, count * n // 3, 5 * n, 50, 99, 256, 500}
-        elif frames is self.short[0]:  # few frames at many budgets, also such as people would name
+        elif frames is self.short[0]:  # few frames at many budgets, including typical ones
             tried |= {3, 7, 10, 16, 31, 40, 64, 100, 101, 128, 150, 200, 230}
             tried |= {n - 1, n, n + 1, 2 * n, 3 * n - 1, 3 * n, 3 * n + 1, 4 * n, 5 * n + 2, 6 * n, 7 * n - 1, 7 * n}
             tried |= set(np.random.default_rng(7).integers(1, 7 * n + 20, 12).tolist())
@@ -258,7 +258,7 @@ class Bench:
     def marked(self, frames: Frames, budget: int | None = None) -> tuple[MarkedModel, VisualTokens]:
         """Make tokens of marked patches, from a copy of a film in which one pixel of each frame differs.
 
-        A strategy that keeps what it made, by what it was shown, is not to be taken by surprise.
+        The changed pixel keeps strategies that cache results by frames from returning old tokens.
         """
         pixels = frames.data.copy()
         pixels[:, 0, 0] ^= 1
@@ -292,10 +292,10 @@ def made(trials: Sequence[Trial]) -> list[tuple[Trial, VisualTokens]]:
 
 
 def attempt(what: str, action: Callable[[], Result]) -> Result:
-    """Do something with what a strategy made.
+    """Run an action on the tokens of a strategy, and turn an error into a `Fault`.
 
     Raises:
-        Fault: It cannot be done.
+        Fault: The action failed.
     """
     try:
         return action()

@@ -234,7 +234,7 @@ def spread_choices(argv: Sequence[str]) -> list[str]:
 
 
 def allow_bare_png(argv: Sequence[str]) -> list[str]:
-    """Let `--png` be used without a folder: it then gets an empty value, which means a folder beside the page.
+    """Let `--png` be used without a folder: it then gets an empty value, which means a folder next to the page.
 
     Example:
         >>> allow_bare_png(["inspect", "v.mp4", "--png", "--out", "p.html"])

@@ -103,7 +103,7 @@ def compare_command(
     ] = "letter",
     by: Annotated[
         list[str] | None,
-        typer.Option(help="Break down by these, such as regime,type or regime+type. (default: what fits)"),
+        typer.Option(help="Groupings to break down by, such as regime,type or regime+type. (default: what fits)"),
     ] = None,
     margin: Annotated[
         float, typer.Option(help="Points by which a strategy may be worse without being inferior.")
@@ -119,7 +119,7 @@ def compare_command(
     retry_failed: options.RetryFailed = False,
     as_json: options.ResultsAsJson = False,
 ) -> None:
-    """Compare strategies at equal budgets of tokens, from where an earlier run stopped."""
+    """Compare strategies at equal token budgets; run the same command again to continue after a stop."""
     from dyto.comparing.compare import compare
     from dyto.comparing.comparison import Comparison
     from dyto.comparing.power import plan_of

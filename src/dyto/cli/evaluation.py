@@ -224,7 +224,7 @@ def report_command(
         bool, typer.Option("--json", help="Print the report as JSON on stdout, and nothing else.")
     ] = False,
 ) -> None:
-    """Print and write the results of runs, beside the paper's numbers."""
+    """Print and write the results of runs, next to the paper's figures."""
     from dyto.evaluation.report import find_results, table, write_report
 
     places = folders or [Path("outputs")]

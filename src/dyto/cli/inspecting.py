@@ -39,13 +39,15 @@ def inspect_command(
     png: Annotated[
         str | None,
         typer.Option(
-            help="Also write timeline, key frames and merge maps as PNG files (default DIR: beside the page).",
+            help="Also write timeline, key frames and merge maps as PNG files (default DIR: next to the page).",
             metavar="[DIR]",
         ),
     ] = None,
     versus: Annotated[
         options.Text,
-        typer.Option(help="A second strategy, or another preset of dyto, to show beside the first at the same budget."),
+        typer.Option(
+            help="A second strategy, or another preset of dyto, to compare with the first at the same budget."
+        ),
     ] = None,
     max_new_tokens: options.MaxNewTokens = 128,
 ) -> None:

@@ -22,7 +22,7 @@ Text = str | None
 # Not a Path, which would read "" as the current folder.
 VideoFile = Annotated[str, typer.Argument(help="A video file, or a folder of pictures.", show_default=False)]
 ModelName = Annotated[
-    Text, typer.Option(help="A short name, a folder or a hub name. (default: $DYTO_MODEL, or a bundled)")
+    Text, typer.Option(help="A short name, a folder or a hub name. (default: $DYTO_MODEL, or a bundled model)")
 ]
 Revision = Annotated[Text, typer.Option(help="Branch, tag or commit of a hub model.")]
 Device = Annotated[Text, typer.Option(help="auto, cpu, cuda, cuda:N, xpu or mps. (default: auto)")]
@@ -35,9 +35,7 @@ RopeScaling = Annotated[float | None, typer.Option(help="Extend the model's cont
 PresetName = Annotated[Text, typer.Option(help="A name from `dyto list presets`.", show_default=False)]
 StrategyName = Annotated[
     str,
-    typer.Option(
-        help="A name from `dyto list strategies`, options as in uniform-pool:pool=3,num_frames=57; or FILE.py:NAME."
-    ),
+    typer.Option(help="A name from `dyto list strategies`, with options as in uniform-pool:pool=3, or FILE.py:NAME."),
 ]
 Budget = Annotated[int | None, typer.Option(help="Largest number of visual tokens. (default: the published budget)")]
 NumFrames = Annotated[int | None, typer.Option(help="Frames to sample. (default: 100)")]
@@ -125,9 +123,9 @@ class FrameFlags:
     fps: Fps = None
     start: Start = None
     end: End = None
-    sampling: Annotated[FrameChoice, typer.Option(help="uniform, or only intra frames (much faster to read).")] = (
-        FrameChoice.uniform
-    )
+    sampling: Annotated[
+        FrameChoice, typer.Option(help="uniform, or iframes for intra frames only (much faster to read).")
+    ] = FrameChoice.uniform
     allow_partial: AllowPartial = False
     raise_limit: RaiseLimit = None
 
@@ -238,14 +236,14 @@ class ScaleFlags:
     """The workers to use."""
 
     workers: Annotated[
-        int | None, typer.Option(help="Processes, or workers of the cluster. (default: one for every GPU)")
+        int | None, typer.Option(help="Number of processes or cluster workers. (default: one per GPU)")
     ] = None
     ray: Annotated[
         Text,
-        typer.Option(help="Use a Ray cluster: its address; auto for the one that runs here; local for a new one."),
+        typer.Option(help="Use a Ray cluster: its address, auto for the one that runs here, or local for a new one."),
     ] = None
     gpus_per_worker: Annotated[
-        float | None, typer.Option(help="GPUs of the cluster for each worker. (default: 1 if there are any)")
+        float | None, typer.Option(help="GPUs of the cluster per worker. (default: 1 if there are any)")
     ] = None
 
     def settings(self) -> dict[str, Any]:

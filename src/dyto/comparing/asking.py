@@ -1,4 +1,4 @@
-"""One video, put to every cell: rows for its questions, and what they cost."""
+"""One video for every cell: rows for its questions, and their costs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Cost:
     """The cost of a cell on one video.
 
     Attributes:
-        seconds: By stage, `STAGES`, over all that was asked.
+        seconds: Seconds by stage, `STAGES`, over all questions.
         memory: Peak MiB by stage.
     """
 
@@ -47,19 +47,19 @@ class Cost:
 
 
 class CellAsker:
-    """Puts the questions about a video to one cell after another.
+    """Asks one cell after another the questions about a video.
 
     Args:
         qa: The loaded model.
-        benchmark: Whose questions they are.
+        benchmark: The benchmark of the questions.
         prompt: Their template.
         max_new_tokens: Largest number of tokens per answer.
         scoring: "letter" or "likelihood".
-        subtitles: Folder of `.srt` files, for questions that come with what is said.
+        subtitles: Folder of `.srt` files, for questions with subtitles.
         attention_layer: The layer of the tower whose attention some strategy needs.
 
     Attributes:
-        log: Where errors go with their tracebacks.
+        log: The log for errors and tracebacks.
     """
 
     def __init__(
@@ -85,14 +85,14 @@ class CellAsker:
         """Encode a video's frames for all cells that follow.
 
         Raises:
-            ModelError: The tower cannot take them.
+            ModelError: The tower cannot encode them.
         """
         if isinstance(video, Unavailable):
             return
         frames = video.content
         assert isinstance(frames, Frames)
         for array in (frames.data, frames.indices, frames.seconds):
-            array.setflags(write=False)  # every cell is given these; none may change them for the others
+            array.setflags(write=False)  # shared by all cells; none may change them
         if not self._warm:
             self.vision.warm_up(frames)
             self._warm = True
@@ -108,7 +108,7 @@ class CellAsker:
         Args:
             cell: The strategy at its budget, or the control.
             variants: The questions to ask.
-            video: The video that was opened, or why there is none.
+            video: The opened video, or the reason why there is none.
         """
         cost = Cost()
         if isinstance(video, Unavailable):
@@ -147,7 +147,7 @@ class CellAsker:
         return rows
 
     def _put(self, qa: VideoQA, asked: Sequence[Sample], tokens: VisualTokens, cost: Cost) -> list[Row]:
-        """Ask about tokens, and take the time."""
+        """Ask about tokens, and measure the time."""
         seconds: dict[str, float] = {}
         start = time.perf_counter()
         asker = self._asker(qa)

@@ -25,7 +25,7 @@ class Blind:
 
     Args:
         model: The model.
-        benchmark: Whose samples they are.
+        benchmark: The benchmark of the samples.
         prompt: The template; by likelihood the model's own for open questions is taken, as for every strategy.
         max_new_tokens: Largest number of tokens per answer.
         scoring: "letter" or "likelihood".

@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 
 def compare(contest: Comparison, *, progress: Progress = lambda done, total: None) -> dict[str, Any]:
-    """Compare strategies, from where an earlier run into the same folder stopped.
+    """Compare strategies, continuing an earlier run into the same folder.
 
     Args:
         contest: The comparison to run.

@@ -21,7 +21,7 @@ from dyto.models.loading_options import Loading
 BENCHMARKS = "nextqa,videomme,mvbench"
 MODELS = "llava-next-vicuna-7b,llava-onevision-7b,qwen2.5-vl-7b"
 ROUNDS = (100, 400, 1600, None)
-"""Questions of each benchmark in each round; None for all. Every pair has its turn in a round before the next."""
+"""Questions of each benchmark in each round; None for all. Every pair finishes a round before the next begins."""
 
 logger = logging.getLogger(__name__)
 

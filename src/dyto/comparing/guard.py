@@ -16,8 +16,8 @@ class Alarm:
 
     Attributes:
         kind: "does-nothing", "over-budget", "blind" or "failed".
-        strategy: Of the cell.
-        budget: Of the cell.
+        strategy: The cell's strategy.
+        budget: The cell's budget.
         finding: For people.
     """
 

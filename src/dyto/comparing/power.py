@@ -1,4 +1,4 @@
-"""How many videos and questions it takes to tell two strategies apart, or to know their difference so precisely.
+"""Sample sizes: videos and questions needed to tell two strategies apart, or to measure their difference precisely.
 
 Everything follows from how much the difference of two strategies varies between videos, and between questions about
 one video (Cohen, "Statistical Power Analysis for the Behavioral Sciences", 1988; for questions in groups: Donner and
@@ -19,7 +19,7 @@ from dyto.errors import ConfigError
 POWER = 0.8
 """Power: the share of runs that should find an existing difference."""
 PER_VIDEO = (1, 2, 5, 10, 20)
-"""Questions about a video for which a plan is made."""
+"""Numbers of questions per video in a plan."""
 
 
 def least_p(videos: int, tests: int = 1) -> float:
@@ -48,10 +48,10 @@ def videos_to_tell(difference: float, spread: float, tests: int = 1) -> int | No
     Args:
         difference: The true difference.
         spread: Standard deviation of the difference between videos.
-        tests: How many tests the p-value is corrected for.
+        tests: Number of tests to correct for.
 
     Returns:
-        The number of videos; None for no difference, which no number shows.
+        The number of videos; None if there is no difference to show.
 
     Example:
         >>> videos_to_tell(0.03, 0.2), videos_to_tell(0.03, 0.2, tests=95)
@@ -79,7 +79,7 @@ def _z(share: float) -> float:
 
 @dataclass(frozen=True)
 class Variation:
-    """How much the difference of two strategies varies.
+    """The variation of the difference of two strategies.
 
     Attributes:
         between: Variance between videos, of the mean that any number of questions would give.
@@ -93,7 +93,7 @@ class Variation:
     def of(cls, by_video: Sequence[Sequence[float]]) -> Variation | None:
         """Estimate from the differences at all questions, by video (analysis of variance); None for one video.
 
-        Where every video has one question, all variance counts as that between videos.
+        If every video has one question, all variance counts as variance between videos.
         """
         videos, questions = len(by_video), sum(map(len, by_video))
         if videos < 2:
@@ -113,11 +113,11 @@ class Variation:
         """Compute the spread from assumptions.
 
         Args:
-            differ: Share of the questions at which one of the two is right and the other wrong.
-            correlation: Of such differences at two questions about one video, 0 for none.
+            differ: Share of the questions that only one of the two answers correctly.
+            correlation: Correlation of such differences at two questions about one video, 0 for none.
 
         Raises:
-            ConfigError: A share outside 0 to 1.
+            ConfigError: A share is not between 0 and 1.
         """
         for name, value in (("share of questions that differ", differ), ("correlation", correlation)):
             if not 0 <= value <= 1:
@@ -131,13 +131,13 @@ class Variation:
 
 @dataclass(frozen=True)
 class Planned:
-    """How large a run has to be.
+    """The required size of a run.
 
     Attributes:
         per_video: Questions about each video.
         width: Videos for an interval of plus and minus the wanted precision.
         tell: Videos that show a difference of that size in 80 % of all cases, after correction.
-        margin: Videos that show in 80 % of all cases that a strategy is not inferior, if it is just as good.
+        margin: Videos that show in 80 % of all cases that an equally good strategy is not inferior.
     """
 
     per_video: float
@@ -157,14 +157,14 @@ def plan(
     """Plan a run.
 
     Args:
-        variation: Of the difference.
+        variation: Variation of the difference.
         precision: Half the width of the interval, and the difference to find: 0.02 for two points.
-        tests: How many tests there will be.
+        tests: Number of tests.
         margin: By how much a strategy may be worse without being inferior.
         per_video: Numbers of questions about a video.
 
     Raises:
-        ConfigError: A precision or margin that is no part of 1.
+        ConfigError: The precision or the margin is not between 0 and 1.
     """
     for name, value in (("precision", precision), ("margin", margin)):
         if not 0 < value < 1:
@@ -183,13 +183,13 @@ def plan_of(found: Mapping[str, Any], precision: float, *, margin: float = 0.01)
     """Plan a run from what a comparison found.
 
     Args:
-        found: The comparison, as `compare` returns it or `compare.json` holds it.
-        precision: As `plan` takes it.
+        found: The comparison, from `compare` or `compare.json`.
+        precision: As in `plan`.
         margin: Likewise.
 
     Returns:
-        JSON-ready: for the pair that varies most and for a middling one, what it takes at several numbers of questions
-        a video.
+        JSON-ready: for the pair that varies most and for a median one, the sizes at several numbers of questions
+        per video.
 
     Raises:
         ConfigError: The comparison has no two strategies about two videos.
@@ -234,9 +234,9 @@ def plan_assumed(
     """Plan a run from assumptions, as `plan_of` does from a comparison.
 
     Args:
-        differ: As `Variation.assumed` takes it.
+        differ: As in `Variation.assumed`.
         correlation: Likewise.
-        precision: As `plan` takes it.
+        precision: As in `plan`.
         tests: Likewise.
         margin: Likewise.
     """

@@ -31,11 +31,11 @@ class Work:
     """The work that is left.
 
     Args:
-        folders: Where rows are recorded.
+        folders: The folders for the rows.
         groups: Clips with their samples.
         cells: Every strategy at every budget.
         rotate: Ask every rotation of the options.
-        error_limit: How many rows may stay without an answer.
+        error_limit: Largest number of rows without an answer.
     """
 
     folders: RunFolders
@@ -62,7 +62,7 @@ def nothing_open(work: Work, loader: Loader) -> bool:
     """Return whether everything is recorded, so that no model needs to be loaded.
 
     Raises:
-        TooManyErrorsError: More rows stayed without an answer than are allowed.
+        TooManyErrorsError: Too many rows have no answer.
     """
     with work.rows() as journal:
         journal.refresh()
@@ -71,10 +71,10 @@ def nothing_open(work: Work, loader: Loader) -> bool:
 
 
 class CompareWork:
-    """Puts one clip after another to every cell.
+    """Asks every cell about one clip after another.
 
-    Decoding, encoding and asking follow one another, so that no strategy is timed while something else is going on; the
-    cells take turns in going first.
+    Decoding, encoding and asking run one after another, so that nothing else runs while a strategy is timed; the
+    cells take turns going first.
 
     Args:
         contest: The comparison.
@@ -103,7 +103,7 @@ class CompareWork:
         )
 
     def prepare(self, job: Job) -> None:
-        """See `Work.prepare`: nothing, since seconds are taken."""
+        """See `Work.prepare`: does nothing, because seconds are measured."""
 
     def rows(self, job: Job) -> Done | Refused:
         """See `Work.rows`."""
@@ -114,7 +114,7 @@ class CompareWork:
             video = load_clip(self._loader, samples)
             self._panel.open(video)
         except DatasetError:
-            raise  # of the machine, and not of this video
+            raise  # a fault of the machine, not of this video
         except ConfigError as err:
             return refusal(job.number, err, log.take())
         except Exception as err:  # noqa: BLE001 - of the tower: it becomes these rows' reason
@@ -139,7 +139,7 @@ class CompareWork:
 
 
 class ComparisonRun(Run):
-    """Records what workers find out about cells.
+    """Records what workers report about cells.
 
     Args:
         contest: The comparison.
@@ -156,7 +156,7 @@ class ComparisonRun(Run):
         self._costs = work.costs()
 
     def compare(self) -> Work:
-        """Ask everything that is not recorded yet; what was to be done, with its cells."""
+        """Ask everything that is not recorded yet, and return the work with its cells."""
         with self._costs:
             self.ask(partial(CompareWork, self._contest))
         return self.work

@@ -26,7 +26,7 @@ class Difference:
         low: Lower end of the 95 % interval over videos: of the same test as p, so that it excludes zero if p is at
             most 5 %, and only then.
         high: Upper end.
-        p: Of the permutation test: how often chance alone gives a difference as large, either way.
+        p: Two-sided p-value of the permutation test: how often chance alone gives a difference as large.
         questions: Number of questions.
         videos: Number of videos.
         spread: Standard deviation of the difference between videos, each weighed by its questions: the standard
@@ -64,7 +64,7 @@ def sign_flip_p(differences: Sequence[int]) -> float:
     unit = reduce(math.gcd, sizes, 0) or 1
     sizes = [size // unit for size in sizes]
     total = sum(sizes)
-    chances = np.zeros(total + 1)  # of each sum of those that come out positive
+    chances = np.zeros(total + 1)  # for each sum of the positive ones
     chances[0] = 1.0
     reached = 0
     for size in sizes:
@@ -170,7 +170,7 @@ def paired_difference(differences: Sequence[int], counts: Sequence[int], unit: i
     Args:
         differences: For every video, the sum of (one - other) over its questions, in units.
         counts: For every video, how many questions it has.
-        unit: How many units make one right answer.
+        unit: Number of units in one right answer.
 
     Returns:
         The difference; below 6 videos its interval is -1 to 1. None without questions.

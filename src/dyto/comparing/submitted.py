@@ -58,7 +58,7 @@ class Submission:
 
     @property
     def compared(self) -> bool:
-        """Whether it is a comparison, and not the run of one strategy."""
+        """Whether it is a comparison, not the run of one strategy."""
         return "cells" in self.said
 
     @property
@@ -83,7 +83,7 @@ def read_submission(folder: Path) -> Submission:
     """Read a submission.
 
     Raises:
-        DatasetError: A file is missing or damaged; it is named.
+        DatasetError: A file is missing or damaged; the message names it.
     """
     config, manifest = read_json(folder / "config.json"), read_json(folder / "manifest.json")
     name = "compare.json" if (folder / "compare.json").exists() else "results.json"

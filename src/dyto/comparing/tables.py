@@ -14,7 +14,7 @@ Line = Mapping[str, Any]
 ANYTHING = "any"
 """In the place of an interval that excludes nothing."""
 MOST_GROUPS = 12
-"""Of more groups the table has a line for each."""
+"""Largest number of groups in columns; with more, the table has a line for each."""
 Table = tuple[list[str], list[list[str]]]
 """Headings, and rows of cells."""
 

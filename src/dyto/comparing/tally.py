@@ -18,10 +18,10 @@ from dyto.evaluation.scoring import is_right as is_right_choice
 from dyto.evaluation.verdicts import Case, exact_match
 
 MARGIN = 0.01
-"""By how much a strategy may be worse and still not be called inferior: one point."""
+"""By how much a strategy may be worse without being inferior: one point."""
 
 Scores = dict[str, int]
-"""For every question, how much of it is right, in units."""
+"""Score of every question, in units."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class CellResult:
 
     @property
     def over_budget(self) -> bool:
-        """Whether it used more tokens than it was allowed, on any video."""
+        """Whether it exceeded its budget on any video."""
         budget = self.cell.budget
         return budget is not None and any(row.get("visual_tokens", 0) > budget for row in self.all_rows())
 
@@ -56,7 +56,7 @@ class AskedQuestions:
     Attributes:
         videos: The video of each question.
         groups: Its group in each breakdown.
-        unit: How many units make one right answer.
+        unit: Number of units in one right answer.
     """
 
     videos: Mapping[str, str]
@@ -99,7 +99,7 @@ def standings(cells: Sequence[Cell], rows: Iterable[Row], kind: str) -> tuple[li
     Args:
         cells: The cells to compare.
         rows: Everything recorded.
-        kind: Of the benchmark, "choice" or "open".
+        kind: Kind of the benchmark, "choice" or "open".
     """
     by_key = {cell.key: CellResult(cell) for cell in cells}
     for row in sorted(rows, key=lambda row: (row["place"], row["rotation"])):
@@ -204,7 +204,7 @@ def comparisons(
     Returns:
         For each cell's key and "baseline" or "rival": the opponent's name, the difference with its interval, `p` and
         `p_holm`, its variances `between` and `within` videos, the `outcome`, and how many videos would tell the two
-        apart. One pair of cells is one test, from whichever side it is seen.
+        apart. A against B and B against A are one test.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     pairs: dict[frozenset[str], float] = {}

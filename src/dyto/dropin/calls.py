@@ -154,7 +154,7 @@ def _arguments(
     """Return ids or embeddings, mask and positions.
 
     `forward` takes the new part, as embeddings if there are visual tokens. `generate` takes everything from the
-    beginning, with ids beside the embeddings for its logits processors, and cuts off the cached part itself.
+    beginning, with ids in addition to embeddings for its logits processors, and cuts off the cached part itself.
     """
     filled, new = begun.short.shape[1], part.ids.shape[1]
     places = read.short_mask.cumsum(-1).sub(1).clamp(min=0)[:, filled:]  # (B, n)

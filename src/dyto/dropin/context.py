@@ -77,7 +77,7 @@ def compressing(
         strategy: A strategy or its name.
         processor: The stock processor that makes the inputs. It is needed if its mean and deviation are unusual for
             the family, for a strategy that reads the question, and to read captions of frames if no tokenizer is
-            stored beside the model's weights.
+            stored next to the model's weights.
         **fields: Fields of a strategy given by name, such as `token_budget`, or `preset`.
 
     Yields:
@@ -101,7 +101,7 @@ def compressing(
         (True, True)
     """
     if fields and not isinstance(strategy, str):
-        raise ConfigError(f"{', '.join(fields)} given beside a strategy object, expected them as fields of the object")
+        raise ConfigError(f"{', '.join(fields)} given with a strategy object, expected them as fields of the object")
     chosen = build_strategy(strategy, **fields) if isinstance(strategy, str) else strategy
     model = getattr(model, "_orig_mod", model)  # of torch.compile
     compression = Compression(wrap_model(model, processor), chosen)

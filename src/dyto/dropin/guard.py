@@ -36,7 +36,7 @@ class Guard:
     def check(self, asked: Sequence[Sequence[int]], read: Sequence[Sequence[int]]) -> None:
         """Check that the text read is the text of the prompt, in the same order.
 
-        Only marks and spaces beside a picture, and the caption of a frame, may be missing or repeated.
+        Only marks and spaces next to a picture, and the caption of a frame, may be missing or repeated.
 
         Args:
             asked: Ids of one row as passed: the text before the first picture, before the second, ..., after the last.

@@ -176,7 +176,7 @@ def wrap_model(model: Any, processor: Any) -> WrappedModel:
 
 
 def _own_tokenizer(model: StockModel) -> Any:
-    """Return the tokenizer stored beside the model's weights, or None."""
+    """Return the tokenizer stored next to the model's weights, or None."""
     if not getattr(model, "name_or_path", ""):
         return None
     try:
@@ -184,7 +184,7 @@ def _own_tokenizer(model: StockModel) -> Any:
             model.name_or_path, local_files_only=True, trust_remote_code=False
         )
     except Exception as err:  # noqa: BLE001 - any error means that there is no usable tokenizer
-        logger.info("no tokenizer beside %s: %s", model.name_or_path, err)
+        logger.info("no tokenizer next to %s: %s", model.name_or_path, err)
         return None
 
 

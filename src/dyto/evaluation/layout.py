@@ -62,7 +62,7 @@ def read_prepared(benchmark: Benchmark, path: Path, encoding: str | None = None)
 
     Args:
         benchmark: The benchmark of the file.
-        path: The file; for open-ended benchmarks the file of questions. The answers are beside it.
+        path: The file; for open-ended benchmarks the file of questions. The answers are next to it.
         encoding: As in `read_rows`.
 
     Raises:

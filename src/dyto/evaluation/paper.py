@@ -1,4 +1,4 @@
-"""The paper's numbers, shown beside ours if the setting is the same."""
+"""The paper's figures, shown next to ours if the setting is the same."""
 
 from __future__ import annotations
 

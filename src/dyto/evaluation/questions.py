@@ -223,7 +223,7 @@ def _check_options(sample: Sample) -> Sample:
     """Add to a multiple choice sample the number of its right option and its contradictions, or why it is broken."""
     problems, broken = list(sample.problems), ""
     number, options = sample.answer_number, sample.candidates
-    problems += [f"candidate {text!r} stands {n} times" for text, n in Counter(options).items() if n > 1]
+    problems += [f"candidate {text!r} occurs {n} times" for text, n in Counter(options).items() if n > 1]
     if len(options) < 2 or not all(option.strip() for option in options):
         broken = f"{len(options)} candidates, {sum(not o.strip() for o in options)} of them empty"
     elif number is not None and 0 <= number < len(options):
@@ -234,5 +234,5 @@ def _check_options(sample: Sample) -> Sample:
             problems.append(f"answer number {number} of {len(options)} candidates; the text decides")
         number = options.index(sample.answer)
     else:
-        broken = f"the answer {sample.answer!r} is none of the candidates, its number is {number}"
+        broken = f"the answer {sample.answer!r} is not one of the candidates; its number is {number}"
     return replace(sample, problems=tuple(problems), broken=broken, answer_number=number)

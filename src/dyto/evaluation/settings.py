@@ -72,7 +72,7 @@ class Settings:
         sampling: Options of `dyto.sample_frames`.
         max_new_tokens: Largest number of tokens per answer.
         scoring: Multiple choice by "letter" or "likelihood".
-        limit: Only the first so many questions.
+        limit: Use only this many first questions.
         shard: (i, n): every n-th video, from the i-th on.
         workers: Processes on this machine, or workers of a cluster; None for one for every GPU.
         ray: The address of a Ray cluster, "auto" or "local"; None for this machine alone.

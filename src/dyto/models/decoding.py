@@ -141,7 +141,7 @@ def _ids(said: Any) -> list[int]:
 def without_options(model: StockModel) -> Any:
     """Return the same stock model without its own generation config.
 
-    Stock `generate` fills missing options from `model.generation_config`, where a checkpoint may have put penalties,
+    Stock `generate` fills missing options from `model.generation_config`, in which a checkpoint may have put penalties,
     beams and lengths. The weights are shared, and the original model is unchanged.
 
     Args:

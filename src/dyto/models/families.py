@@ -38,7 +38,7 @@ class ModelEntry:
         source: Hub name, or "" for the one that ships with the package.
         size: Of the download, in GB.
         licence: As its makers state it.
-        note: What it is good for.
+        note: Its purpose.
         run_by: Who is known to have run its true weights with this package; "" for nobody.
     """
 

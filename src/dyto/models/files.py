@@ -1,4 +1,4 @@
-"""The small files beside the weights of a checkpoint, and their download."""
+"""The small files next to the weights of a checkpoint, and their download."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def check_bytes(source: str, file: Path) -> None:
 def read_normalization(
     source: str, revision: str | None, usual: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 ) -> Normalization:
-    """Mean and standard deviation of the image processor; the usual ones, or CLIP's, where a checkpoint has none."""
+    """Mean and standard deviation of the image processor; the usual ones, or CLIP's, if a checkpoint has none."""
     for name in ("preprocessor_config.json", "processor_config.json"):
         settings = read_json(source, name, revision) or {}
         settings = settings.get("image_processor", settings)

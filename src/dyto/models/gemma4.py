@@ -29,13 +29,13 @@ UNIT = Normalization(*families.UNIT)
 class Gemma4(FrameTower):
     """A Gemma 4 checkpoint in stock transformers, with a tower or without one, read as its video path does.
 
-    Frames keep their aspect: their sides become the largest multiples of the side of a token (48 pixels) that make at
-    most 70 tokens. Nine patches become one token, and the projected tokens are what is merged. The summary of a frame
-    is the mean of its tokens. Before each frame stands its time in minutes and seconds.
+    Frames keep their aspect: their sides become the largest multiples of a token's side (48 pixels) that make at most
+    70 tokens. Nine patches become one token, and the projected tokens are merged. The summary of a frame is the mean of
+    its tokens. Each frame follows its time in minutes and seconds.
 
-    The stock model is told beside the embeddings which places are visual, since in some checkpoints the tokens of a
-    frame see each other both ways, and, where each layer has an embedding of its own, that of the words; visual tokens
-    have that of padding, as in the stock model.
+    In addition to embeddings, the stock model receives which places are visual, since in some checkpoints the tokens of
+    a frame attend to each other in both directions. If each layer has its own embedding, it also receives that of the
+    words; visual tokens have the embedding of padding, as in the stock model.
     """
 
     own_time_text: ClassVar[str] = "{seconds} "

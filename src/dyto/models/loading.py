@@ -108,10 +108,10 @@ def usual_model(name: str | None) -> str:
     """Return the model for `dyto ask`: the named one, the environment's, or the best bundled one.
 
     Args:
-        name: What was given; None for nothing.
+        name: The given name; None for none.
 
     Returns:
-        `name`, or DYTO_MODEL, or "nouns" where the extra `see` is installed, or "tiny".
+        `name`, or DYTO_MODEL, or "nouns" if the extra `see` is installed, or "tiny".
     """
     return name or os.environ.get("DYTO_MODEL") or ("nouns" if can_see() else "tiny")
 
@@ -124,7 +124,7 @@ def _load_tiny(placement: Placement, factor: float) -> VideoModel:
 
 
 def _locate(text: str) -> str:
-    """Return the folder or Hub name behind a name."""
+    """Return the folder or Hub name of a short name."""
     if text in CATALOG:
         return CATALOG[text].source
     path = Path(text).expanduser()

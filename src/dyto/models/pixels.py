@@ -78,13 +78,13 @@ class NativeSize:
 
 @dataclass(frozen=True)
 class LargestWithin:
-    """The largest size of a frame's aspect whose sides are multiples of `side`, of so many squares at most.
+    """The largest size of a frame's aspect whose sides are multiples of `side`, of at most `most` squares.
 
-    What has such a size already, with half as many squares at least, is kept: it may be a frame that was decoded in it.
+    A frame that already has such a size, with at least half as many squares, is kept: it may have been decoded so.
 
     Attributes:
-        side: Pixels, of which both sides become a multiple, rounded down, but never to nothing.
-        most: Squares of that side that a frame has at most.
+        side: Both sides become multiples of this number of pixels, rounded down, but at least one.
+        most: Largest number of squares of that side in a frame.
 
     Source: the resizing of Gemma 4.
 

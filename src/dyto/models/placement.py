@@ -77,7 +77,7 @@ class Placement:
     def pick_dtype(self, parameters: int) -> torch.dtype:
         """Choose float32 for a small model on a CPU, otherwise bfloat16, or float16 if a device lacks it.
 
-        What is computed from 8 bit weights of bitsandbytes is float16, the one dtype that it does not convert.
+        With 8 bit weights, bitsandbytes computes in float16, the only dtype that it does not convert.
         """
         if self.dtype is not None:
             return self.dtype

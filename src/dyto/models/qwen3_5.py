@@ -14,10 +14,10 @@ from dyto.models.mrope import QwenVL
 class Qwen35(QwenVL):
     """A Qwen3.5 or Qwen3.6 checkpoint in stock transformers, read as its video path does.
 
-    Every key frame is a block of its own, after its true time: "<2.5 seconds>". Times and the marks of a block are
-    text, which an answer reports beside the budget of visual tokens.
+    Every key frame is a separate block, after its true time: "<2.5 seconds>". Times and the marks of a block are
+    text, which an answer reports separately from the budget of visual tokens.
 
-    Layers of linear attention keep one state of all that was read instead of keys and values. A question is read into
+    Layers of linear attention keep one state of the whole text instead of keys and values. A question is read into
     a copy of the state at the end of the video, see `dyto.models.states`.
     """
 

@@ -19,7 +19,7 @@ from dyto.models.versions import cache_argument
 class Qwen3VL(Qwen35):
     """A Qwen3-VL checkpoint in stock transformers, read as its video path does.
 
-    The video is written as for Qwen3.5: every key frame is a block of its own, after its true time.
+    The video is written as for Qwen3.5: every key frame is a separate block, after its true time.
 
     The first layers of the language model get features from earlier tower layers for each token (DeepStack). For a
     merged token these are the mean over its patches, see `FrameFeatures.deep_of`.

@@ -100,7 +100,7 @@ def check_head(source: str, file: Path) -> None:
 def untied_unless_said(shape: Any, config: Mapping[str, Any]) -> Any:
     """Leave the head of a model its own weights unless a config says that it shares those of the embeddings.
 
-    Some classes of transformers tie them where a config says nothing, even if its language model is of a kind that
+    Some classes of transformers tie them if a config says nothing, even if its language model is of a kind that
     does not: a head that is missing from the files would then be made up.
 
     Args:

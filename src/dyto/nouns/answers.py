@@ -15,8 +15,8 @@ YES, NO = 0.06, 0.03
 """Shares: a thing is present from the first on, and absent up to the second; in between it is uncertain."""
 
 SEEN = 0.35
-"""Share from which a thing is seen clearly; below, it is perhaps present. Nine of ten photographs that show a thing give
-it more than `YES`; two of a hundred films of four other things do."""
+"""Share from which a thing is seen clearly; below, it is perhaps present. Nine of ten photographs that show a thing
+give it more than `YES`; two of a hundred films of four other things do."""
 
 CLEAR = 2.0
 """An option must be this many times as likely as any other to be chosen."""
@@ -103,7 +103,7 @@ def _what(timeline: Timeline, question: Question) -> Reply:
     if wanted and wanted <= len(sure):
         return _told([sure[wanted - 1]])
     if question.place == "nth" and sure:
-        reason = f"I could name {len(sure)} only"
+        reason = f"I could name only {len(sure)}"
         return Reply(f"{NOT_SURE}: {reason}", min(one.verdict.sure for one in sure), reason=reason)
     return _told(sure or [_whole(timeline, kind)])
 
@@ -298,7 +298,7 @@ def _choose(timeline: Timeline, question: Question) -> Reply:
     best = int(scores.argmax())
     rest = float(np.delete(scores, best).max(initial=0.0))
     if scores[best] < GUESS or scores[best] < CLEAR * rest:
-        reason = "no option was seen clearly" if scores[best] < GUESS else "two options are about as likely"
+        reason = "no option was seen clearly" if scores[best] < GUESS else "two options are about equally likely"
         share = float(scores[best] / max(scores.sum(), 1.0))
         return Reply(f"{NOT_SURE}: {reason}", share, reason=reason)
     return Reply(f"({chr(65 + best)}) {question.options[best]}", float(scores[best] / scores.sum()), choice=best)

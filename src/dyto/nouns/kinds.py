@@ -115,7 +115,7 @@ HELD = _names(
     tank suit; theater curtain; trench coat; umbrella; velvet; vestment; volleyball; wallet; whistle; wig; wool
     """
 )
-"""Classes of things that people wear, hold or play with, named only as a guess, because the eye does not know people."""
+"""Classes of things that people wear, hold or play with, named only as a guess, because the eye knows no people."""
 
 FLAT = _names(
     """

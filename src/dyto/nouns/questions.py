@@ -98,7 +98,7 @@ class Question:
             "unclear".
         about: A key of `UNSEEN`, or "".
         concepts: The things that it names, in their order.
-        place: The moment that it asks about: "first", "last", "nth", "before", "after", "between", "middle", "at" or "".
+        place: The moment it asks about: "first", "last", "nth", "before", "after", "between", "middle", "at" or "".
         number: The time in seconds, for "at"; the ordinal, for "nth".
         options: The options of a multiple choice question.
         denied: Whether the question is negated.

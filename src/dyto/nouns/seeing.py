@@ -73,7 +73,7 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """The verdict as text: `a giant panda`, `a dog (perhaps a beagle)`, `perhaps a volleyball, a racket`, or nothing."""
+        """The text: `a giant panda`, `a dog (perhaps a beagle)`, `perhaps a volleyball, a racket`, or nothing."""
         guesses = ", ".join(with_article(name) for name in self.guesses[:2])
         if len(self.classes) == 1:
             return with_article(self.name)

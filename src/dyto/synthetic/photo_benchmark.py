@@ -22,7 +22,7 @@ from dyto.synthetic.videos import write_video
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 LEAST = 8
-"""Different things that there must be pictures of: four options, of which three are not shown."""
+"""Smallest number of different things with pictures: four options, three of them not shown."""
 
 MOST_SHOTS = 6
 
@@ -45,14 +45,14 @@ class Shown:
         return with_article(self.what.word)
 
     def load(self) -> Picture:
-        """Return the picture, no side longer than 960 pixels."""
+        """Load the picture, no side longer than 960 pixels."""
         picture = Image.open(self.path).convert("RGB")
         picture.thumbnail((960, 960))
         return np.asarray(picture)
 
 
 def find_pictures(folder: Path) -> list[Shown]:
-    """Return the pictures below a folder whose name, or whose folder's, is one of the nouns or kinds of `dyto.nouns`.
+    """Find the pictures below a folder that are named, or lie in a folder named, after a noun or kind of `dyto.nouns`.
 
     Raises:
         ConfigError: Too few different things are shown.
@@ -120,7 +120,7 @@ def photo_benchmark(
 
 
 def _choose(rng: np.random.Generator, own: Sequence[Shown]) -> list[Shown]:
-    """Return one to six pictures of different things."""
+    """Choose one to six pictures of different things."""
     wanted = int(rng.integers(1, MOST_SHOTS + 1))
     chosen: list[Shown] = []
     for place in rng.permutation(len(own)):
@@ -132,7 +132,7 @@ def _choose(rng: np.random.Generator, own: Sequence[Shown]) -> list[Shown]:
 def _questions(
     rng: np.random.Generator, shown: Sequence[Shown], things: Sequence[Concept], brief: int | None
 ) -> list[dict[str, Any]]:
-    """Return what is asked about a film: which is shown, first, last, after another, for a moment; is it there."""
+    """Ask about a film: what is shown, first, last, after another, for a moment; and whether it is there."""
     absent = {
         one.word: with_article(one.word) for one in things if not any(one.classes & s.what.classes for s in shown)
     }

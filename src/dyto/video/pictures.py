@@ -117,7 +117,7 @@ def check(pictures: Sequence[Picture], limits: Limits) -> list[str]:
                     several.append(picture.name)
     if not several:
         return []
-    return [f"{len(several)} files hold several pictures, of which the first is taken: {several[0]} is one of them"]
+    return [f"{len(several)} files hold several pictures, and only the first is used: {several[0]} is one of them"]
 
 
 def is_sequence(image: Image.Image) -> bool:

@@ -88,7 +88,7 @@ class Filler:
             self._recent.append((number, shown.kept(oldest)))
 
     def _rgb(self, frame: av.VideoFrame) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """Convert a frame to RGB, shrunk by a whole number where it is large: (H / k, W / k, 3), and upright (H, W)."""
+        """Convert a frame to RGB, shrunk by a whole factor if it is large: (H / k, W / k, 3), and upright (H, W)."""
         turned = quarter_turned(self._matrix)
         shape = (frame.width, frame.height) if turned else (frame.height, frame.width)
         factor = min(math.ceil(math.sqrt(frame.width * frame.height / LARGE)), self.buffer.fit.shrinks(*shape))
