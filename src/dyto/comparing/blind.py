@@ -26,7 +26,7 @@ class Blind:
     Args:
         model: The model.
         benchmark: The benchmark of the samples.
-        prompt: The template; by likelihood the model's own for open questions is taken, as for every strategy.
+        prompt: The template; scoring by likelihood uses the model's own for open questions, as for every strategy.
         max_new_tokens: Largest number of tokens per answer.
         scoring: "letter" or "likelihood".
     """

@@ -22,7 +22,7 @@ BASELINE = "uniform"
 BLIND = "blind"
 POOLED = "uniform-pool:pool=3"
 SIMPLE_RIVALS = (BASELINE, "uniform-pool", POOLED, "uniform-merge", "downsample", "evs", "vidcom2")
-"""Simple strategies that a method worth its name has to beat."""
+"""Simple strategies that a useful method must beat."""
 
 EVERY = [*(name for name, kind in STRATEGIES.items() if takes_budget(kind)), POOLED]
 
@@ -32,8 +32,8 @@ class Cell:
     """One strategy at one budget; or the control without any video.
 
     Attributes:
-        strategy: As it was asked for.
-        budget: Most visual tokens; None for the control.
+        strategy: Its name, as given.
+        budget: Largest number of visual tokens; None for the control.
         frames: The budget in whole frames as the user wrote it ("1.6f"), or "".
         call: The strategy; None for the control.
     """
@@ -45,7 +45,7 @@ class Cell:
 
     @cached_property
     def key(self) -> str:
-        """Name, budget and a hash of what there is to say of the strategy: another configuration is another cell."""
+        """Name, budget and a hash of the strategy's fields: another configuration is another cell."""
         fields = describe_strategy(self.call) if self.call else {}
         digest = sha256(json.dumps(fields, sort_keys=True, default=str).encode()).hexdigest()[:10]
         return f"{self.strategy}@{self.budget or 0}-{digest}"
@@ -58,7 +58,7 @@ def parse_strategies(text: str) -> list[str]:
     """Parse comma-separated names and add `uniform`; "all" means all with a budget, and more pooling.
 
     Raises:
-        ConfigError: None is named.
+        ConfigError: No strategy is named.
 
     Example:
         >>> parse_strategies("dyto, finest")
@@ -78,7 +78,7 @@ def parse_budgets(text: str, num_patches: int) -> list[tuple[int, str]]:
     """Parse numbers of tokens, given directly or in whole frames.
 
     Args:
-        text: Between commas: "230" for tokens, "6.4f" for as many as 6.4 frames have.
+        text: Comma-separated: "230" for tokens, "6.4f" for the tokens of 6.4 frames.
         num_patches: Tokens of one frame.
 
     Returns:
@@ -111,7 +111,7 @@ def make_cells(names: Sequence[str], budgets: Sequence[tuple[int, str]], *, blin
     """Return every strategy at every budget, and the control.
 
     Raises:
-        ConfigError: An unknown strategy, or one that takes no budget.
+        ConfigError: A strategy is unknown, or takes no budget.
     """
     cells = []
     for name in names:

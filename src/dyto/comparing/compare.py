@@ -1,4 +1,4 @@
-"""A whole comparison: ask, score, test, write down."""
+"""A whole comparison: ask, score, test, and write the results."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def compare(contest: Comparison, *, progress: Progress = lambda done, total: Non
     """
     settings, folders = contest.settings, contest.folders
     questions = settings.questions()
-    settings.videos()  # what is missing is said before a model is loaded
+    settings.videos()  # report what is missing before a model is loaded
     contest.cells(REFERENCE_PATCHES)  # and what is unknown
     groups = clips(questions, settings.limit)
     done = _recorded_cells(contest, questions)
@@ -168,9 +168,9 @@ def power_notes(tests: Mapping[str, Mapping[str, Mapping[str, Any]]], videos: in
     """Say what this number of videos can show at all, and what it has shown.
 
     Args:
-        tests: As `comparisons` gives them.
-        videos: How many videos there are.
-        margin: As `Comparison` has it.
+        tests: Results of `comparisons`.
+        videos: Number of videos.
+        margin: As in `Comparison`.
     """
     lines = [line for both in tests.values() for line in both.values()]
     if not lines:

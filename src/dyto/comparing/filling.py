@@ -39,7 +39,7 @@ class Filling:
         to: Folder of the submissions.
         benchmarks: Names of benchmarks.
         models: Names of models.
-        strategies: As `Comparison` takes them.
+        strategies: As in `Comparison`.
         budgets: Likewise.
         settings: Further arguments of `Settings`, the same for all.
         rounds: Questions of each round, the last one None for all.
@@ -73,18 +73,18 @@ def fill(
     told: Callable[[str], None] = lambda line: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Path]:
-    """Compare until everything is asked or the time is over; the same command again goes on from there.
+    """Compare until everything is asked or the time is over; running again continues.
 
     A pair that fails (no videos, a model that cannot be loaded) is reported and skipped; the others continue.
 
     Args:
         filling: The table to fill.
-        hours: How long.
+        hours: Time limit.
         told: Called with a line when a pair begins, ends or fails.
         clock: Seconds.
 
     Returns:
-        Folders of the submissions that were written, each after its last whole round.
+        Folders of the written submissions, each after its last complete round.
     """
     end = clock() + 3600 * hours
     written: dict[tuple[str, str], Path] = {}

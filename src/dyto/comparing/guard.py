@@ -18,7 +18,7 @@ class Alarm:
         kind: "does-nothing", "over-budget", "blind" or "failed".
         strategy: The cell's strategy.
         budget: The cell's budget.
-        finding: For people.
+        finding: The text for readers.
     """
 
     kind: str

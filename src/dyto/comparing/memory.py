@@ -12,7 +12,7 @@ MIB = 1 << 20
 
 
 class PeakMemory:
-    """The most memory in use during each of several stages that follow one another.
+    """The peak memory of each of several consecutive stages.
 
     Args:
         device: Device of the model.
@@ -27,7 +27,7 @@ class PeakMemory:
         self.stages: dict[str, float] = {}
 
     def begin(self, stage: str | None) -> None:
-        """End the stage under way, and begin another, if there is one."""
+        """End the current stage, and begin the next, if any."""
         peak = self._peak()
         if self._stage is not None and peak is not None:
             self.stages[self._stage] = max(peak / MIB, self.stages.get(self._stage, 0.0))
@@ -49,4 +49,4 @@ class PeakMemory:
         if self._device.type in ("cuda", "xpu"):
             getattr(torch, self._device.type).reset_peak_memory_stats(self._device)
         elif _RESET.exists():
-            _RESET.write_text("5")  # the peak becomes what is in use now; nothing else changes
+            _RESET.write_text("5")  # reset the peak to the current use; nothing else changes

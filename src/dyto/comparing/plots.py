@@ -33,13 +33,13 @@ other."""
 COLUMNS = 3
 MOST_PANELS = 12
 WIDE = 5
-"""From this ratio of seconds on, their axis is by ratio."""
+"""Ratio of seconds from which their axis is logarithmic."""
 CROWD = 6
-"""With more strategies than this, error bars are pale, and panels go without them."""
+"""Number of strategies above which error bars are pale, and missing in panels."""
 
 
 class Look(NamedTuple):
-    """How a strategy is drawn."""
+    """The style of a strategy."""
 
     colour: str
     marker: str

@@ -1,4 +1,4 @@
-"""The comparison as Markdown and CSV: figures, differences, costs, breakdowns, and what must not go unsaid."""
+"""The comparison as Markdown and CSV: figures, differences, costs, breakdowns, and warnings."""
 
 from __future__ import annotations
 

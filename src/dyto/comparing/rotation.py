@@ -1,4 +1,4 @@
-"""Options in every rotation, so that a liking for one letter is right no more often than chance."""
+"""Options in every rotation, so that a model that prefers one letter gains nothing by it."""
 
 from __future__ import annotations
 

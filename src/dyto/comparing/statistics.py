@@ -19,11 +19,11 @@ _CHUNK_VALUES = 4_000_000
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better one strategy is than another on the same questions.
+    """The difference of one strategy from another on the same questions.
 
     Attributes:
         value: Mean difference over questions.
-        low: Lower end of the 95 % interval over videos: of the same test as p, so that it excludes zero if p is at
+        low: Lower end of the 95 % interval over videos, from the same test as p: it excludes zero if p is at
             most 5 %, and only then.
         high: Upper end.
         p: Two-sided p-value of the permutation test: how often chance alone gives a difference as large.
@@ -45,16 +45,16 @@ class Difference:
 def sign_flip_p(differences: Sequence[int]) -> float:
     """Two-sided p-value of the permutation test that flips the sign of every video's difference, exactly.
 
-    Were two strategies alike, each video's difference would as soon have come out with the other sign. Of all
+    If two strategies were equal, each video's difference could just as well have the other sign. Of all
     2^V ways to set the signs, this is the share whose sum is at least as far from zero as the one observed. They
-    are counted, not drawn: the distribution of the sum is built up video by video (Pagano and Tritchler, "On
+    are counted, not sampled: the distribution of the sum is built up video by video (Pagano and Tritchler, "On
     obtaining permutation distributions in polynomial time", 1983).
 
     Args:
         differences: For every video, the sum over its questions, in whole units.
 
     Returns:
-        The p-value, more than 0; 1 where nothing differs.
+        The p-value, more than 0; 1 if nothing differs.
 
     Example:
         >>> sign_flip_p([1, 1, 1, 1, 1])  # 2 of the 32 ways
@@ -77,7 +77,7 @@ def sign_flip_p(differences: Sequence[int]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction: p-values that may be read as if only one test had been made.
+    """Correct p-values by Holm's method, so that each can be read as if it came from a single test.
 
     Source: Holm, "A simple sequentially rejective multiple test procedure", 1979.
 
@@ -106,13 +106,13 @@ def sign_flip_interval(
     test refuses D if flipping the signs of whole videos gives a sum as far from zero in at most 5 % of all ways. For
     a D below the observed mean, the ways that do are those whose flipped videos, or whose other videos, have a mean
     of at most D; so the lower end is a quantile of the smaller of these two means over subsets of the videos, and the
-    upper end one of the larger (after Hartigan, "Using subsample values as typical values", 1969). Up to 14 videos
-    all subsets are gone through, beyond that `SUBSETS` drawn ones; these are weighted so that just the share p of
+    upper end one of the larger (after Hartigan, "Using subsample values as typical values", 1969). Up to 14 videos,
+    all subsets are used, beyond that `SUBSETS` random ones; these are weighted so that exactly the share p of
     them speaks for zero. So zero lies outside if, and only if, p is at most 5 %.
 
     Args:
         differences: For every video, the sum over its questions, in whole units.
-        counts: For every video, how many questions it has.
+        counts: For every video, its number of questions.
         p: Result of `sign_flip_p`, if known.
 
     Returns:
@@ -146,7 +146,7 @@ def _quantile(ends: npt.NDArray[np.float64], below_zero: float | None) -> float:
         weights[:count] = below_zero / count
         weights[count:] = (1 - below_zero) / (len(ends) - count)
     reached = np.cumsum(weights)
-    if below_zero is not None and count == 0:  # rarer than that one of the drawn ways shows it
+    if below_zero is not None and count == 0:  # too rare to occur among the drawn ones
         reached = below_zero + (1 - below_zero) * reached
     return float(ends[min(int(np.searchsorted(reached, ALPHA + 1e-12, side="right")), len(ends) - 1)])
 
@@ -169,7 +169,7 @@ def paired_difference(differences: Sequence[int], counts: Sequence[int], unit: i
 
     Args:
         differences: For every video, the sum of (one - other) over its questions, in units.
-        counts: For every video, how many questions it has.
+        counts: For every video, its number of questions.
         unit: Number of units in one right answer.
 
     Returns:

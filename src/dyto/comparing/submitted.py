@@ -1,7 +1,7 @@
-"""Predictions that others send in: what a folder of them must hold, and every score computed again from its rows.
+"""Submitted predictions: the required contents of a folder, and every score computed again from its rows.
 
 A submission is what `dyto eval` or `dyto compare` has written about one benchmark: configuration, manifest, rows
-and results. Nothing in it is believed that follows from something else in it.
+and results. Everything that follows from other parts of it is computed again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from dyto.evaluation.verdicts import Verdict, exact_match
 CONFIG = ("benchmark", "questions", "model", "weights", "dtype", "prompt", "scoring", "max_new_tokens", "sampling")
 """Required keys of a configuration."""
 WITH_CLIPS = ("mvbench", "star")
-"""Benchmarks whose questions are about a part of a video, which their rows do not repeat."""
+"""Benchmarks with questions about a part of a video, whose times are not in the rows."""
 FIGURES = ("value", "low", "high", "questions", "videos")
 TESTED = ("against", "value", "low", "high", "p", "p_holm", "questions", "videos")
 _TOLERANCE = 1e-9
@@ -40,7 +40,7 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Submission:
-    """One folder, read.
+    """The contents of one folder.
 
     Attributes:
         folder: The folder.
@@ -94,7 +94,7 @@ def read_rows(folder: Path, name: str = "predictions.jsonl") -> list[Row]:
     """Read the lines of a file of rows, gzipped or not.
 
     Raises:
-        DatasetError: The file is missing, or a line is no JSON object.
+        DatasetError: The file is missing, or a line is not a JSON object.
     """
     packed = folder / f"{name}.gz"
     path = packed if packed.exists() else folder / name

@@ -1,4 +1,4 @@
-"""The tables of a comparison: accuracy, differences, breakdowns, costs, and what it would take to know more."""
+"""The tables of a comparison: accuracy, differences, breakdowns, costs, and the videos needed to know more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dyto.comparing.statistics import ALPHA
 Results = Mapping[str, Any]
 Line = Mapping[str, Any]
 ANYTHING = "any"
-"""In the place of an interval that excludes nothing."""
+"""Text for an interval that excludes nothing."""
 MOST_GROUPS = 12
 """Largest number of groups in columns; with more, the table has a line for each."""
 Table = tuple[list[str], list[list[str]]]
@@ -98,7 +98,7 @@ def accuracy_table(found: Results) -> Table:
             ]
         )
     head = ["strategy", "budget", "tokens", "frames", "accuracy [95 %]", "minus uniform", "minus best rival", "s/video"]
-    if all(row[6] == "–" for row in rows):  # nobody but uniform is a rival
+    if all(row[6] == "–" for row in rows):  # uniform is the only rival
         head, rows = [*head[:6], *head[7:]], [[*row[:6], *row[7:]] for row in rows]
     return head, rows
 
@@ -130,7 +130,7 @@ def _measured(found: Results, stage: str) -> bool:
 def group_tables(found: Results, grouping: str) -> list[Table]:
     """Return accuracy and differences in every group of a breakdown: one column per group, or one line if many.
 
-    The differences are those from the best rival, or else from uniform, with intervals.
+    The differences are from the best rival, or else from uniform, with intervals.
     """
     names = list(dict.fromkeys(name for cell in found["cells"] for name in cell["groups"].get(grouping, {})))
     if len(names) > MOST_GROUPS:

@@ -148,7 +148,7 @@ class Memory:
             torch.cuda.reset_peak_memory_stats(device)
         elif _RESET.exists():
             _give_back()
-            _RESET.write_text("5")  # the peak becomes what is in use now; nothing else changes
+            _RESET.write_text("5")  # reset the peak to the current use; nothing else changes
             self._before = self._resident()
 
     @staticmethod
