@@ -154,7 +154,7 @@ def test_times_can_be_written_before_the_frames_of_any_family(model):
     silent = dyto.VideoQA(model).ask(tokens, QUESTIONS[0], max_new_tokens=12)
     assert silent.num_time_tokens == 0
     assert silent.text != answer.text
-    with pytest.raises(dyto.ModelError, match="writes between tokens, expected VisualTokens"):
+    with pytest.raises(dyto.ModelError, match="so it needs VisualTokens"):
         spoken.prefill(prompt.before, tokens.data)
     spoken.time_text = ""  # what is kept of the video is not used again
     assert qa.ask(tokens, QUESTIONS[0], max_new_tokens=12).text == silent.text

@@ -234,7 +234,7 @@ def test_progress_is_told_stage_by_stage(qa, clip):
         (lambda qa, clip: qa.ask_many(clip, ["q"], batch_size=-1), "batch_size is -1"),
         (lambda qa, clip: qa.ask(clip, "q", generation={"top": 1}), "unknown generation option 'top'"),
         (lambda qa, clip: qa.ask(clip, "q", generation={"num_beams": 2}), "'num_beams' is not supported"),
-        (lambda qa, clip: qa.ask(clip, "q", generation={"max_new_tokens": 2}), "an argument of its own"),
+        (lambda qa, clip: qa.ask(clip, "q", generation={"max_new_tokens": 2}), "expected a separate argument"),
         (lambda qa, clip: next(qa.stream(clip, "q", max_new_tokens=0)), "max_new_tokens is 0"),
         (lambda qa, clip: qa.ask_many(clip, "one text"), "expected a list"),
         (lambda qa, clip: qa.ask_many(clip, ["a", "b"], choices=[None]), "2 questions, but choices for 1"),

@@ -59,7 +59,7 @@ def test_a_file_system_without_locks_is_said_once_and_the_work_is_done(tmp_path,
         assert claims.take(1)
         claims.release(0)
     (record,) = caplog.records
-    assert "no file locks here (No locks available)" in record.getMessage()
+    assert "no file locks on this system (No locks available)" in record.getMessage()
 
 
 def test_what_another_process_holds_is_refused(tmp_path, monkeypatch):
@@ -151,7 +151,7 @@ def test_on_windows_an_error_that_is_no_refusal_is_said(tmp_path, windows, caplo
     monkeypatch.setattr(windows, "locking", locking)
     with Claims(tmp_path / "lock") as claims:
         assert claims.take(0)
-    assert "no file locks here (Invalid argument)" in caplog.text
+    assert "no file locks on this system (Invalid argument)" in caplog.text
 
 
 def test_where_no_locks_are_known_that_is_said_once_and_the_work_is_done(tmp_path, monkeypatch, caplog):
@@ -163,4 +163,4 @@ def test_where_no_locks_are_known_that_is_said_once_and_the_work_is_done(tmp_pat
             assert claims.take(0)
             assert claims.take(1, shared=True)
             claims.release(0)
-    assert caplog.text.count("no file locks here (No locks available): two runs at once may do work twice") == 1
+    assert caplog.text.count("no file locks on this system (No locks available): two simultaneous runs may do the same work twice") == 1

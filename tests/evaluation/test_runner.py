@@ -99,7 +99,7 @@ def test_the_next_video_is_decoded_while_one_is_asked_about_if_the_saving_is_on(
 def test_results_of_another_configuration_are_left_alone_and_the_difference_named(world):
     evaluate(settings(world, limit=2))
     before = predictions(world)
-    with pytest.raises(DatasetError, match=r"max_new_tokens was 3 and is now 4\. Give this run another --name"):
+    with pytest.raises(DatasetError, match=r"max_new_tokens was 3 and is now 4: give this run another --name"):
         evaluate(settings(world, max_new_tokens=4))
     with pytest.raises(DatasetError, match=r"strategy\.name was 'dyto' and is now 'uniform'"):
         evaluate(settings(world, strategy="uniform"))

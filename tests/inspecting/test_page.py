@@ -14,7 +14,7 @@ from dyto.cli.app import run
 from dyto.inspecting import check_page, inspect_video, render, save_page, save_pictures
 from dyto.inspecting.evidence import Moment
 from dyto.inspecting.markup import text
-from dyto.strategies import Plus
+from dyto.strategies import Plus, Plus2025
 
 from conftest import scenes
 
@@ -80,7 +80,7 @@ def test_the_numbers_on_the_page_are_those_of_the_tokens(seen):
 
 
 def test_the_page_says_which_cut_was_used_and_where_there_is_none(tiny):
-    seen = inspect_video(dyto.VideoQA(tiny, Plus(token_budget=20)), scenes(), versus=[dyto.Uniform(), dyto.DyTo()])
+    seen = inspect_video(dyto.VideoQA(tiny, Plus2025(token_budget=20)), scenes(), versus=[dyto.Uniform(), dyto.DyTo()])
     words = "".join(read(render(seen)).words)
     count = len(seen.views[0].tokens.keyframes)
     assert words.count("key frames from here") == 2
@@ -88,6 +88,11 @@ def test_the_page_says_which_cut_was_used_and_where_there_is_none(tiny):
     assert words.count("wanted by the content") == 1
     assert words.count("uniform has no hierarchy over time") == 1
     assert "Colours are segments or clusters" in words
+
+
+def test_the_page_of_plus_shows_its_runs(tiny):
+    words = "".join(read(render(inspect_video(dyto.VideoQA(tiny, Plus(token_budget=20)), scenes()))).words)
+    assert re.search(r"\d+ runs?\b", words)
 
 
 @pytest.mark.parametrize(

@@ -162,12 +162,12 @@ def merge_shares(
     n, how = features.num_patches, Merging.of(strategy)
     summary = features.summary
     starts = np.cumsum(kept) - kept  # (K,) first token of every key frame
-    data = empty_tokens((int(kept.sum()), summary.shape[1]), summary)
+    data = empty_tokens((int(kept.sum()), features.dim), summary)
     owners = np.empty((len(positions), n), np.int64)
     with usable_features():
         for keep in np.unique(kept):
             alike = np.flatnonzero(kept == keep)
-            for chunk in chunks(len(alike), n * summary.shape[1] * summary.element_size(), summary.device):
+            for chunk in chunks(len(alike), n * features.dim * summary.element_size(), summary.device):
                 frames = alike[chunk]
                 tokens, owner = how.merge(features.patches(positions[frames]), int(keep))
                 rows = starts[frames, None] + np.arange(keep)  # (B, keep)
