@@ -113,6 +113,7 @@ class Answer:
         """Return the answer as JSON-ready values, as `dyto ask --json` prints them; their format number is `FORMAT`."""
         frames = zip(self.keyframes.indices.tolist(), self.keyframes.seconds.tolist(), strict=True)
         return {
+            **self.details,  # first: they replace no key of ours
             "format": FORMAT,
             "model": self.model,
             "strategy": json.loads(json.dumps(dict(self.strategy))),  # lists for tuples, as whoever reads it finds them
@@ -127,5 +128,4 @@ class Answer:
             },
             "seconds": {stage: round(self.seconds[stage], 4) for stage in STAGES},
             "warnings": list(self.warnings),
-            **self.details,
         }

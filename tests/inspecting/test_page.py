@@ -92,7 +92,7 @@ def test_the_page_says_which_cut_was_used_and_where_there_is_none(tiny):
 
 def test_the_page_of_plus_shows_its_runs(tiny):
     words = "".join(read(render(inspect_video(dyto.VideoQA(tiny, Plus(token_budget=20)), scenes()))).words)
-    assert re.search(r"\d+ runs?\b", words)
+    assert re.search(r"\d+ runs?", words)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from dyto.files import cannot_write, replacing
 FORMAT = 1
 """The number of the format of a row; raised when one of our columns changes its meaning or goes away."""
 
-OURS = ("status", "reason", "pred", "choice", "visual_tokens", "keyframe_seconds", "warnings", "machine")
+OURS = ("format", "status", "reason", "pred", "choice", "visual_tokens", "keyframe_seconds", "warnings", "machine")
 """The columns added to each row; also `key`, if the table has none."""
 
 
