@@ -163,4 +163,9 @@ def test_where_no_locks_are_known_that_is_said_once_and_the_work_is_done(tmp_pat
             assert claims.take(0)
             assert claims.take(1, shared=True)
             claims.release(0)
-    assert caplog.text.count("no file locks on this system (No locks available): two simultaneous runs may do the same work twice") == 1
+    assert (
+        caplog.text.count(
+            "no file locks on this system (No locks available): two simultaneous runs may do the same work twice"
+        )
+        == 1
+    )

@@ -52,7 +52,9 @@ def reason_of(err: Exception) -> str:
         'ZeroDivisionError: division by zero'
     """
     if isinstance(err, torch.OutOfMemoryError):
-        return "out of memory on the accelerator: lower the budget (--budget, token_budget) or the number of frames (--num-frames, num_frames)"
+        return (
+            "out of memory on the accelerator: lower the token budget (--budget) or the number of frames (--num-frames)"
+        )
     text = " ".join(str(err).split())
     if not isinstance(err, DytoError):
         text = f"{type(err).__name__}: {text}"

@@ -38,11 +38,11 @@ class Plus:
     and marked again by few tokens. A video in which nothing is left to see leaves a part of its budget unused.
 
     Attributes:
-        factor: Runs of frames differ if the squared distance of their means is at least so many times the noise of the
-            video, see `dyto.strategies.scenes`.
-        returning: What the return of a scene is worth, beside a new one at 1; 0 to 1.
-        ends: What the first and the last run are worth where they show what another shows; 0 to 1.
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        factor: Runs of frames differ if the squared distance between their means is at least this multiple of the video's
+            noise, see `dyto.strategies.scenes`.
+        returning: Weight of a repeated scene, relative to 1 for a new one; 0 to 1.
+        ends: Weight of the first and the last run if another run shows the same scene; 0 to 1.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
         reduce: How merged tokens combine: "max", "mean" or "weighted-mean".
         split: Who is matched with whom: "halves" or "alternate".
