@@ -108,7 +108,7 @@ class Plus:
         return scenes.medoids(x, runs, ranking.order[chosen]), worth[chosen], room[chosen]
 
     def worth(self, ranking: scenes.Ranking, least: float, runs: int) -> FloatArray:
-        """What runs are worth: 1 from half of the greatest distance on, next to 0 at the least; less for a return.
+        """Return what runs are worth: 1 from half of the greatest distance on, next to 0 at the least; less for a return.
 
         Args:
             ranking: The runs in their order.
@@ -152,7 +152,7 @@ class Plus:
 
 
 def how_many(worth: FloatArray, room: IntArray, budget: int, patches: int) -> int:
-    """How many of the key frames are kept, most worthy first.
+    """Return how many of the key frames are kept, most worthy first.
 
     A key frame of r tokens out of N patches shows r / (r + N / 18) of itself: one more is taken where it adds more than
     the others lose by sharing with it.
