@@ -38,8 +38,8 @@ class Plus:
     and marked again by few tokens. A video in which nothing is left to see leaves a part of its budget unused.
 
     Attributes:
-        factor: Runs of frames differ if the squared distance between their means is at least this multiple of the video's
-            noise, see `dyto.strategies.scenes`.
+        factor: Runs of frames differ if the squared distance between their means is at least this multiple of the
+            video's noise, see `dyto.strategies.scenes`.
         returning: Weight of a repeated scene, relative to 1 for a new one; 0 to 1.
         ends: Weight of the first and the last run if another run shows the same scene; 0 to 1.
         token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
@@ -108,7 +108,7 @@ class Plus:
         return scenes.medoids(x, runs, ranking.order[chosen]), worth[chosen], room[chosen]
 
     def worth(self, ranking: scenes.Ranking, least: float, runs: int) -> FloatArray:
-        """Return what runs are worth: 1 from half of the greatest distance on, next to 0 at the least; less for a return.
+        """Return what runs are worth: 1 from half the greatest distance on, nearly 0 at the least; less for a return.
 
         Args:
             ranking: The runs in their order.
