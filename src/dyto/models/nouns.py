@@ -207,12 +207,10 @@ class NounsModel(FrameTower):
         prefix: Prefix | Sequence[Prefix],
         after: Sequence[Tensor],
         *,
-        max_new_tokens: int,
         batch_size: int | None = None,
         streamer: Any = None,
         stop: Callable[[], bool] | None = None,
-        compiled: bool = False,
-        **sampling: Any,
+        **options: Any,
     ) -> list[str]:
         prefixes = [prefix] * len(after) if isinstance(prefix, Prefix) else list(prefix)
         if len(prefixes) != len(after) or (batch_size is not None and batch_size < 1):

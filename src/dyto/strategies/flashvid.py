@@ -50,8 +50,8 @@ class FlashVIDOuter(LooksAtAttention):
     Example:
         >>> import numpy as np, dyto
         >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
-        >>> dyto.VideoQA.from_pretrained("tiny", dyto.FlashVIDOuter(token_budget=60)).encode(video)
-        VisualTokens(60 tokens of 12 key frames, budget=60, uncompressed=432, dim=192)
+        >>> dyto.VideoQA.from_pretrained("tiny", dyto.FlashVIDOuter(token_budget=90)).encode(video)
+        VisualTokens(90 tokens of 12 key frames, budget=90, uncompressed=432, dim=192)
     """
 
     segments: int = 8

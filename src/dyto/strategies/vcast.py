@@ -37,8 +37,8 @@ class VCast(EncodesAll):
     Example:
         >>> import numpy as np
         >>> features = np.random.default_rng(0).normal(size=(40, 1 + 36, 64)).astype("float32")
-        >>> VCast(token_budget=100).compress(FrameFeatures.from_projected(features))
-        VisualTokens(100 tokens of 40 key frames, budget=100, uncompressed=1440, dim=64)
+        >>> VCast(token_budget=90).compress(FrameFeatures.from_projected(features))
+        VisualTokens(90 tokens of 40 key frames, budget=90, uncompressed=1440, dim=64)
     """
 
     temperature: float = 0.7
@@ -57,7 +57,7 @@ class VCast(EncodesAll):
 
     @torch.no_grad()
     def compress(self, features: FrameFeatures) -> VisualTokens:
-        """Keep the patches that stand out.
+        """Keep long patches that differ from their frame.
 
         Args:
             features: Features of the T sampled frames.
