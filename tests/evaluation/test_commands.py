@@ -141,6 +141,19 @@ def test_a_shard_without_any_work_is_no_failure(command, world):
     assert run(["eval", "nextqa", *WORDS, "--shard", "7/7"], debug=False) == 0
 
 
+def test_a_report_lists_what_has_no_answer_and_why(command, world, capsys):
+    (world / "videos/v1.mp4").write_bytes(b"broken")
+    assert run(["eval", "nextqa", *WORDS], debug=False) == 0
+    capsys.readouterr()
+    assert run(["report", "--unanswered"], debug=False) == 0
+    said = capsys.readouterr().out
+    assert "v1.mp4: undecodable: " in said
+    assert "2 questions without an answer" in said
+    assert not Path("outputs/report.md").exists()
+    assert run(["report", "--unanswered", "--json"], debug=False) == 0
+    assert {row["status"] for row in json.loads(capsys.readouterr().out)} == {"undecodable"}
+
+
 def test_one_answer_is_enough_for_0(command, world):
     (world / "videos/v1.mp4").write_bytes(b"broken")
     assert run(["eval", "nextqa", *WORDS], debug=False) == 0

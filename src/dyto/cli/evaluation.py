@@ -223,11 +223,17 @@ def report_command(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as JSON on stdout, and nothing else.")
     ] = False,
+    unanswered: Annotated[
+        bool, typer.Option("--unanswered", help="List the questions without an answer, and why; write nothing.")
+    ] = False,
 ) -> None:
     """Print and write the results of runs, next to the paper's figures."""
-    from dyto.evaluation.report import find_results, table, write_report
+    from dyto.evaluation.report import find_results, find_unanswered, table, write_report
 
     places = folders or [Path("outputs")]
+    if unanswered:
+        show_unanswered(find_unanswered(places), as_json=as_json)
+        return
     found = find_results(places)
     paths = write_report(found, out_dir or places[0])
     if as_json:
@@ -235,6 +241,17 @@ def report_command(
     else:
         show(found)
     err.print(f"written: {', '.join(map(str, paths))}", markup=False)
+
+
+def show_unanswered(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print rows without an answer, one a line: run, number of the question, video, status and reason."""
+    if as_json:
+        write_json(rows)
+        return
+    for row in rows:
+        place = f"{row['config']}, question {row['place'] + 1}, {row['video_name']}"
+        out.print(harmless(f"{place}: {row['status']}: {row['reason']}"), markup=False, soft_wrap=True)
+    out.print(f"{len(rows)} questions without an answer")
 
 
 def show(found: Sequence[Mapping[str, Any]]) -> None:

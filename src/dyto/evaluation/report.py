@@ -15,7 +15,7 @@ from dyto.evaluation.files import dump_json, write_atomic
 from dyto.evaluation.folders import read_json
 from dyto.evaluation.journal import Journal
 from dyto.evaluation.paper import paper_figure, paper_numbers, setting_of
-from dyto.evaluation.rows import rank_of_row
+from dyto.evaluation.rows import ANSWERED, Row, rank_of_row
 from dyto.evaluation.scoring import results
 
 COLUMNS = (
@@ -38,12 +38,31 @@ def find_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
     Raises:
         DatasetError: There are no results.
     """
+    return [_results(folder) for folder in _folders(paths)]
+
+
+def find_unanswered(paths: Sequence[Path]) -> list[Row]:
+    """Return the rows without an answer of all runs in or below some folders, with the `config` that they are of.
+
+    Raises:
+        DatasetError: There are no results.
+    """
+    found = []
+    for folder in _folders(paths):
+        with Journal(folder / "rows", rank=rank_of_row) as journal:
+            journal.refresh()
+            rows = [row for row in journal.rows().values() if row["status"] != ANSWERED]
+        found += [row | {"config": folder.name} for row in sorted(rows, key=lambda row: int(row["place"]))]
+    return found
+
+
+def _folders(paths: Sequence[Path]) -> list[Path]:
     folders = sorted({file.parent for path in paths for file in path.rglob("manifest.json")})
     if not folders:
         raise DatasetError(
             f"no run below {', '.join(map(str, paths))}: run `dyto eval BENCHMARK` first, or name its --out"
         )
-    return [_results(folder) for folder in folders]
+    return folders
 
 
 def _results(folder: Path) -> dict[str, Any]:

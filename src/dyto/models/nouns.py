@@ -217,7 +217,7 @@ class NounsModel(FrameTower):
             raise ConfigError(f"{len(prefixes)} prefixes for {len(after)} questions in batches of {batch_size}")
         texts = []
         for one, ids in zip(prefixes, after, strict=True):
-            written = self.tokenizer(self._reply(one, ids).text).input_ids[:options["max_new_tokens"]]
+            written = self.tokenizer(self._reply(one, ids).text).input_ids[: options["max_new_tokens"]]
             texts.append(str(self.tokenizer.decode(written, skip_special_tokens=True)).strip())
             if streamer is not None:
                 for token in written:
