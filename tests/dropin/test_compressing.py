@@ -183,7 +183,7 @@ def test_models_that_would_not_be_affected_are_refused(tiny, model):
     with pytest.raises(dyto.ConfigError, match="did you mean 'dyto'"), compressing(model, "dito"):
         pass
     with (
-        pytest.raises(dyto.ConfigError, match="beside a strategy object"),
+        pytest.raises(dyto.ConfigError, match="with a strategy object"),
         compressing(model, dyto.Concat(), token_budget=3),
     ):
         pass

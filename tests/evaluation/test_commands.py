@@ -105,7 +105,7 @@ def test_prepare_prints_rows_that_contradict_themselves_with_their_line(command,
     with (world / "NExT_QA.csv").open("a") as file:
         file.write("v0,who?,9,dog,1,CW,cat,dog,cow,cat,ant\n")
     prepared = command("prepare", "nextqa", "--qa-file", "NExT_QA.csv")
-    assert "line 6 (id 9): candidate 'cat' stands 2 times; kept" in prepared.stderr
+    assert "line 6 (id 9): candidate 'cat' occurs 2 times; kept" in prepared.stderr
     assert "5 questions" in prepared.stdout
 
 

@@ -71,7 +71,7 @@ def test_who_prepares_a_missing_file_is_not_told_to_prepare_it(tmp_path, name):
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ("v1,who?,7,dog,1,CW,cat,dog,cow,cat,ant\n", "candidate 'cat' stands 2 times"),
+        ("v1,who?,7,dog,1,CW,cat,dog,cow,cat,ant\n", "candidate 'cat' occurs 2 times"),
         ("v1,who?,7,dog,2,CW,cat,dog,cow,hen,ant\n", "answer 'dog', but candidate 2 is 'cow'"),
         ("v1,who?,7,dog,9,CW,cat,dog,cow,hen,ant\n", "answer number 9 of 5 candidates; the text decides"),
         ("v1,who?,7,dog,one,CW,cat,dog,cow,hen,ant\n", "the text decides"),
@@ -92,7 +92,7 @@ def test_a_row_that_contradicts_itself_is_reported_and_kept(tmp_path, row, probl
         ("v1,,7,dog,1,CW,cat,dog,cow,hen,ant\n", "the question is empty"),
         (",who?,7,dog,1,CW,cat,dog,cow,hen,ant\n", ""),
         ("v1,who?,7,,,CW,cat,dog,cow,hen,ant\n", "there is no true answer"),
-        ("v1,who?,7,elk,,CW,cat,dog,cow,hen,ant\n", "none of the candidates"),
+        ("v1,who?,7,elk,,CW,cat,dog,cow,hen,ant\n", "not one of the candidates"),
         ("v1,who?,7,dog,1,CW,cat,dog\n", "3 of them empty"),
     ],
 )

@@ -16,7 +16,7 @@ from dyto.comparing.cells import (
 from dyto.comparing.comparison import Comparison
 from dyto.comparing.guard import alarms, told, twins, unasked
 from dyto.comparing.power import fewest_videos, least_p
-from dyto.comparing.runner import ComparisonRun, Work, nothing_open
+from dyto.comparing.runner import ComparisonRun, Work, nothing_open, recorded_cells
 from dyto.comparing.statistics import ALPHA, Difference
 from dyto.comparing.tally import (
     MARGIN,
@@ -33,7 +33,6 @@ from dyto.comparing.tally import (
 )
 from dyto.evaluation.files import dump_json, write_atomic
 from dyto.evaluation.folders import read_json
-from dyto.evaluation.questions import Questions
 from dyto.evaluation.rows import Row
 from dyto.evaluation.runner import clips
 from dyto.evaluation.workers import Progress
@@ -60,7 +59,7 @@ def compare(contest: Comparison, *, progress: Progress = lambda done, total: Non
     settings.videos()  # report what is missing before a model is loaded
     contest.cells(REFERENCE_PATCHES)  # and what is unknown
     groups = clips(questions, settings.limit)
-    done = _recorded_cells(contest, questions)
+    done = recorded_cells(contest, questions)
     work = Work(folders, groups, done or [], contest.rotate, settings.error_limit)
     same = settings.same_model_files(folders)
     if not (done and same) or not nothing_open(work, settings.finder()):
@@ -78,14 +77,6 @@ def compare(contest: Comparison, *, progress: Progress = lambda done, total: Non
     for line in found["attention"]:
         logger.warning("%s", line)
     return found
-
-
-def _recorded_cells(contest: Comparison, questions: Questions) -> list[Cell] | None:
-    """Return the cells, if an earlier run noted the number of patches per frame; None before the first run."""
-    if not contest.folders.check(contest.config(questions), questions):
-        return None
-    noted = read_json(contest.folders.artifacts / "config.json")
-    return contest.cells(int(noted["patches_per_frame"]))
 
 
 def results(

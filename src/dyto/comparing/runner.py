@@ -14,7 +14,7 @@ from dyto.comparing.cells import Cell, attention_layer
 from dyto.comparing.comparison import Comparison
 from dyto.comparing.rotation import variants
 from dyto.errors import ConfigError, DatasetError
-from dyto.evaluation.folders import RunFolders
+from dyto.evaluation.folders import RunFolders, read_json
 from dyto.evaluation.journal import Journal
 from dyto.evaluation.loading import Loader, Unavailable
 from dyto.evaluation.outcome import ErrorLimit, reason_of, status_of
@@ -68,6 +68,14 @@ def nothing_open(work: Work, loader: Loader) -> bool:
         journal.refresh()
         work.error_limit.check(lambda: answered(journal, work.keys()))
         return not any(_open(journal, loader, work, cell, members) for _, members in work.groups for cell in work.cells)
+
+
+def recorded_cells(contest: Comparison, questions: Questions) -> list[Cell] | None:
+    """Return the cells, if an earlier run noted the number of patches per frame; None before the first run."""
+    if not contest.folders.check(contest.config(questions), questions):
+        return None
+    noted = read_json(contest.folders.artifacts / "config.json")
+    return contest.cells(int(noted["patches_per_frame"]))
 
 
 class CompareWork:
@@ -164,6 +172,11 @@ class ComparisonRun(Run):
     def journal(self) -> Journal:
         """See `Run.journal`."""
         return self.work.rows()
+
+    def catch_up(self) -> None:
+        """See `Run.catch_up`: the cells, if another process has found out meanwhile how many patches a frame has."""
+        if not self.work.cells:
+            self.work = replace(self.work, cells=recorded_cells(self._contest, self._questions) or [])
 
     def keys(self) -> set[str]:
         """See `Run.keys`."""

@@ -107,6 +107,7 @@ class Run:
             RunLog(self._folders.logs) as self._log,
         ):
             self._journal.refresh()
+            self.catch_up()
             self._report()
             jobs = self._jobs()
             driver = Driver(
@@ -117,6 +118,9 @@ class Run:
                 began=self._began,
             )
             driver.run(jobs)
+
+    def catch_up(self) -> None:
+        """Take note of what another process did before this one had its turn; the journal is read already."""
 
     def journal(self) -> Journal:
         """Return the recorded rows."""
