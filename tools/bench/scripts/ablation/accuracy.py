@@ -1,5 +1,6 @@
 """Accuracy of the bundled model on synthetic films: variants x budgets, paired differences to one of them."""
 
+import gzip
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -65,7 +66,11 @@ def _answer(model, film, name, budget, answered):
 
 def load(path):
     """Rows of an earlier run."""
-    return [json.loads(line) for line in Path(path).read_text().splitlines()] if Path(path).exists() else []
+    if not Path(path).exists():
+        return []
+    data = Path(path).read_bytes()
+    text = (gzip.decompress(data) if Path(path).suffix == ".gz" else data).decode()
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def table(rows, versus="plus"):
