@@ -171,6 +171,7 @@ def test_a_poison_video_costs_itself_alone(world, cluster, tmp_path):
             assert row["pred"] == expected["pred"]
 
 
+@pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")  # of Ray Data's own settings
 def test_a_ray_dataset_has_its_rows_answered(world, cluster):
     import ray
 

@@ -21,6 +21,9 @@ LOCAL = "local"
 
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
+KNOCK_SECONDS = 10.0
+"""How long an address may take to answer at all."""
+
 PAUSE_SECONDS = 5.0
 """Seconds before the second and last attempt to reach a cluster."""
 
@@ -101,6 +104,7 @@ class RayWorkers:
             # Ray would bind the first outside address of this machine.
             given |= {"_node_ip_address": "127.0.0.1", "include_dashboard": False}
         logger.warning("waiting for %s", "a Ray cluster of this machine" if local else f"the cluster {self.address}")
+        self._knock()
         for attempt in range(2):
             try:
                 self._ray.init(**given, logging_level=logging.ERROR, log_to_driver=False)
@@ -111,6 +115,16 @@ class RayWorkers:
                     raise ModelError(self._unreachable(err)) from err
                 logger.warning("the cluster did not answer (%s): trying again", _in_one_line(err))
                 time.sleep(PAUSE_SECONDS)
+
+    def _knock(self) -> None:
+        """Fail at once if nobody listens at an address; Ray itself tries for minutes."""
+        host, colon, port = self.address.rpartition("://")[2].rpartition(":")
+        if not colon or not port.isdecimal():
+            return
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
+        except (OSError, OverflowError) as err:
+            raise ModelError(self._unreachable(err)) from err
 
     def _unreachable(self, err: Exception) -> str:
         if "token" in str(err).lower():
