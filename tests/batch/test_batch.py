@@ -21,6 +21,7 @@ from dyto.batch.settings import BatchSettings
 from dyto.cli.app import run
 from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.journal import Journal
+from dyto.evaluation.workers import Run
 from dyto.models.loading_options import Loading
 
 WORDS = ["--model", "tiny", "--num-frames", "6", "--max-new-tokens", "3"]
@@ -62,8 +63,19 @@ ROWS: list = [
     {"video": "v0.mp4", "question": "when ?", "start": 1.0, "end": 0.5},
     {"video": "v0.mp4", "question": "what is it ?", "start": "0.2", "end": 1.5},
     {"video": "v1.mp4", "question": "what \ud83d ?"},
+    {"video": "v0.mp4", "question": "when ?", "end": 10**400},
+    {"video": "v\0.mp4", "question": "what ?"},
 ]
-STATUSES = ["answered", "answered", "missing_video", *["bad_row"] * 6, "answered", "bad_row"]
+STATUSES = [
+    "answered",
+    "answered",
+    "missing_video",
+    *["bad_row"] * 6,
+    "answered",
+    "bad_row",
+    "bad_row",
+    "missing_video",
+]
 
 
 def test_every_row_comes_back_in_its_place_with_its_columns(world):
@@ -77,6 +89,15 @@ def test_every_row_comes_back_in_its_place_with_its_columns(world):
     assert all(0.2 <= second < 1.5 for second in found[9]["keyframe_seconds"])
     assert len({row["key"] for row in found}) == len(ROWS)
     assert not any("machine" in row for row in found), "there is one kind of machine"
+
+
+def test_all_rows_are_gone_over_a_few_times_and_not_once_a_video(world, monkeypatch):
+    keys, calls = Run.keys, []
+    monkeypatch.setattr(Run, "keys", lambda run: calls.append(1) or keys(run))
+    for count in (2, 20):
+        rows = [{"video": "v0.mp4", "question": "what ?", "start": n * 0.01} for n in range(count)]
+        run_batch(settings(write(world / f"{count}.jsonl", rows), f"out{count}.jsonl"))
+    assert len(calls) <= 6
 
 
 def test_answers_are_those_of_asking_one_by_one(world, qa):

@@ -67,8 +67,10 @@ def same(folder: Path, out: str) -> bool:
 
 
 def test_two_nodes_answer_as_one_process(world, cluster):
+    before = signal.getsignal(signal.SIGTERM)
     assert run_batch(settings(world, "two.jsonl", ray=cluster.address, workers=2)) == {"answered": VIDEOS * QUESTIONS}
     assert same(world, "two.jsonl")
+    assert signal.getsignal(signal.SIGTERM) is before, "the command's own handler still ends it"
 
 
 def test_a_worker_is_killed(world, cluster):

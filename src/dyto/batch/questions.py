@@ -137,7 +137,7 @@ def _seconds(row: Mapping[str, Any], column: str) -> float | None:
         return None
     try:
         value = float(cell)
-    except (TypeError, ValueError) as err:
+    except (TypeError, ValueError, OverflowError) as err:
         raise ValueError(f"{column!r} is {kind_of(cell)}, expected seconds") from err
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(f"{column!r} is {value:g}, expected 0 seconds or more")

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dyto.errors import ConfigError, MissingExtraError, UnsafeNameError, VideoError
+from dyto.errors import MissingExtraError, UnsafeNameError, VideoError
+from dyto.video.frames import ADDRESS
 
 CHUNK = 1 << 20
 MOST_BYTES = 8 << 30
@@ -22,8 +23,7 @@ def protocol_of(name: str) -> str | None:
         >>> protocol_of("s3://bucket/a.mp4"), protocol_of("C:/a.mp4"), protocol_of("a.mp4")
         ('s3', None, None)
     """
-    protocol, mark, _ = name.partition("://")
-    return protocol.lower() if mark and protocol.isalnum() else None
+    return name.partition(":")[0].lower() if ADDRESS.match(name) else None
 
 
 def check_protocol(name: str, allowed: Sequence[str]) -> None:
@@ -75,5 +75,3 @@ def _opened(address: str) -> Any:
         raise MissingExtraError(
             f"Fetching {protocol_of(address)} addresses", "fsspec with that protocol", "remote"
         ) from err
-    except ValueError as err:
-        raise ConfigError(f"fsspec does not support the protocol of {address}: {err}") from err

@@ -11,14 +11,11 @@ from dyto.batch.questions import Table
 from dyto.batch.settings import BatchSettings
 from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.files import encoded
-from dyto.evaluation.rows import Row
+from dyto.evaluation.rows import FORMAT, Row
 from dyto.evaluation.runner import answered
 from dyto.evaluation.tables import NO_OBJECT, TOO_MANY_CELLS
 from dyto.evaluation.workers import ask_all, nothing_open
 from dyto.files import cannot_write, replacing
-
-FORMAT = 1
-"""The number of the format of a row; raised when one of our columns changes its meaning or goes away."""
 
 OURS = ("format", "status", "reason", "pred", "choice", "visual_tokens", "keyframe_seconds", "warnings", "machine")
 """The columns added to each row; also `key`, if the table has none."""

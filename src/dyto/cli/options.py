@@ -156,6 +156,11 @@ class StrategyFlags:
     preset: PresetName = None
     budget: Budget = None
 
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments for `dyto.evaluation.settings.Settings`."""
+        options = {} if self.budget is None else {"token_budget": self.budget}
+        return {"strategy": self.strategy, "preset": self.preset, "options": options}
+
     def make(self) -> Strategy:
         """Build the strategy."""
         from dyto.strategies.targets import make_strategy
@@ -207,6 +212,10 @@ class CacheFlags:
     cache_mixed: Annotated[
         bool, typer.Option("--cache-mixed", help="Allow other files in that folder; they are left alone.")
     ] = False
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments for `dyto.evaluation.settings.Settings`."""
+        return {"cache_dir": self.cache, "cache_gib": self.cache_gb, "cache_mixed": self.cache_mixed}
 
 
 CacheOptions = Annotated[CacheFlags, Flags()]

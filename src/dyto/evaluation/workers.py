@@ -86,6 +86,7 @@ class Run:
         self._progress = progress
         self._clips = clips(questions, settings.limit, settings.shard)
         self._loader = settings.finder()
+        self._keys: set[str] = set()
         self._recorded: set[str] = set()
 
     def ask(self, make: MakeWork) -> None:
@@ -108,6 +109,7 @@ class Run:
         ):
             self._journal.refresh()
             self.catch_up()
+            self._count()
             self._report()
             jobs = self._jobs()
             driver = Driver(
@@ -169,6 +171,7 @@ class Run:
         """
         if first is None:
             config = self.config(ready.about)
+            self._count()
             self._folders.settle(config, run_manifest(self._questions, config, ready.about["manifest"]))
             return
         for name, value in first.about["config"].items():
@@ -187,16 +190,18 @@ class Run:
         self._recorded |= {row["key"] for row in rows}
         self._report()
 
+    def _count(self) -> None:
+        """Settle which rows are expected and which are there: once, not for each job, since it goes over all."""
+        self._keys = self.keys()
+        self._recorded = self._keys & self._journal.refresh()
+
     def _report(self) -> None:
-        keys = self.keys()
-        if not self._recorded:
-            self._recorded = keys & self._journal.refresh()
-        self._progress(len(self._recorded), len(keys))
+        self._progress(len(self._recorded), len(self._keys))
         self._settings.error_limit.check(self._answered)
 
     def _answered(self) -> list[bool]:
         self._journal.refresh()
-        return list(answered(self._journal, self.keys()))
+        return list(answered(self._journal, self._keys))
 
     def _refused(self, job: Job, error: Exception) -> list[Row]:
         """Return the rows of a clip that cannot be asked about with these settings.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from dyto.errors import DytoError, ModelError
+from dyto.errors import ModelError
 from dyto.scaling.jobs import Died, Done, Event, Executor, Job, Machine, Ready, Refused, Row
 from dyto.scaling.working import InWorker
 
@@ -47,7 +47,7 @@ class _Worker:
     name: str
     machine: Machine = field(default_factory=Machine)
     ready: bool = False
-    held: dict[int, float] = field(default_factory=dict)  # jobs, and when each was assigned, in order
+    held: list[int] = field(default_factory=list)  # jobs, in the order of assignment; it is at the first
     alone: bool = False  # it holds a suspect job, and gets no other
     deaths: int = 0  # since its last result
     began: float = 0.0  # when it began its current job
@@ -137,7 +137,8 @@ class Driver:
         number = event.number
         assert number is not None
         job, now = self._jobs[number], self.clock()
-        worker.held.pop(number, None)
+        if number in worker.held:
+            worker.held.remove(number)
         worker.alone, worker.deaths = False, 0
         if job.size > 0:
             worker.seconds_per_size = (now - worker.began) / job.size
@@ -213,10 +214,9 @@ class Driver:
             if number is None:
                 return
             self._holders.setdefault(number, []).append(worker.name)
-            now = self.clock()
             if not worker.held:
-                worker.began = now
-            worker.held[number] = now
+                worker.began = self.clock()
+            worker.held.append(number)
             self.executor.submit(worker.name, self._jobs[number])
 
     def _next_for(self, worker: _Worker) -> int | None:
@@ -245,7 +245,7 @@ class Driver:
             if len(holders) > 1 or self._deaths[number] or worker.machine.node in self._lacking.get(number, ()):
                 continue
             holder = self._workers[holders[0]]
-            if next(iter(holder.held)) != number:
+            if holder.held[0] != number:
                 return number  # it has not begun
             size, spent = self._jobs[number].size, now - holder.began
             own = self._pace(worker)
@@ -258,10 +258,7 @@ class Driver:
 
     def _pace(self, worker: _Worker) -> float | None:
         """Return a worker's seconds per size, or the best of the others before its first result."""
+        if worker.seconds_per_size is not None:
+            return worker.seconds_per_size
         known = [other.seconds_per_size for other in self._workers.values() if other.seconds_per_size is not None]
-        return worker.seconds_per_size if worker.seconds_per_size is not None else min(known, default=None)
-
-
-def raise_it(job: Job, error: Exception) -> Sequence[Row]:
-    """End the run with the error of a job; for `refused`, if such a job has no rows."""
-    raise error if isinstance(error, DytoError) else ModelError(f"job {job.number}: {error}") from error
+        return min(known, default=None)

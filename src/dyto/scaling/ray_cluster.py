@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import socket
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -107,7 +110,8 @@ class RayWorkers:
         self._knock()
         for attempt in range(2):
             try:
-                self._ray.init(**given, logging_level=logging.ERROR, log_to_driver=False)
+                with _own_signals():
+                    self._ray.init(**given, logging_level=logging.ERROR, log_to_driver=False)
                 return
             except Exception as err:
                 self._ray.shutdown()
@@ -180,6 +184,20 @@ class RayWorkers:
             self._ray.kill(actor)
         self._actors.clear()
         self._ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep the handlers of this process: Ray would put its own in the place of what ends a command in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def import_ray() -> Any:

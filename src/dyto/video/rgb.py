@@ -92,8 +92,9 @@ class Filler:
         turned = quarter_turned(self._matrix)
         shape = (frame.width, frame.height) if turned else (frame.height, frame.width)
         factor = min(math.ceil(math.sqrt(frame.width * frame.height / LARGE)), self.buffer.fit.shrinks(*shape))
-        sides = {} if factor <= 1 else {"width": frame.width // factor, "height": frame.height // factor}
-        how: Any = {**sides, "interpolation": "AREA"} if sides else {}
+        how: Any = {}
+        if factor > 1:
+            how = {"width": frame.width // factor, "height": frame.height // factor, "interpolation": "AREA"}
         pixels: Any = self._reformatter.reformat(frame, format="rgb24", **how).to_ndarray()
         return pixels, shape
 
