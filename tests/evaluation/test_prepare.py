@@ -170,7 +170,7 @@ def test_videomme_and_mvbench_keep_what_the_source_has_besides(tmp_path):
 def test_rows_that_repeat_a_candidate_are_reported_with_their_line_and_kept(prepared):
     complaints = [text for name in FILES for text in prepared[name][0].complaints]
     assert len(complaints) == 5
-    assert complaints[0].startswith("line 626 (id 52569282107): candidate 'scarf' stands 2 times")
+    assert complaints[0].startswith("line 626 (id 52569282107): candidate 'scarf' occurs 2 times")
 
 
 @pytest.mark.parametrize("name", FILES)
