@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import LlavaNextForConditionalGeneration, MistralConfig
 
-from dyto.models.tiny import build_config, build_processor, build_tokenizer
+from dyto.models.adapters.tiny import build_config, build_processor, build_tokenizer
 
 TO_ORIGINAL = [
     (r"^model\.vision_tower\.(?:vision_model\.)?", "model.vision_tower.vision_tower.vision_model."),

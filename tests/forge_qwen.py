@@ -22,11 +22,11 @@ from transformers import (
     Qwen3VLMoeForConditionalGeneration,
 )
 
+from dyto.models.adapters.qwen2_5_vl import Qwen25VL
+from dyto.models.adapters.qwen2_vl import Qwen2VL
+from dyto.models.adapters.qwen3_5 import Qwen35
+from dyto.models.adapters.qwen3_vl import Qwen3VL
 from dyto.models.pixels import NativeSize, Normalization
-from dyto.models.qwen2_5_vl import Qwen25VL
-from dyto.models.qwen2_vl import Qwen2VL
-from dyto.models.qwen3_5 import Qwen35
-from dyto.models.qwen3_vl import Qwen3VL
 
 MARKS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>",
          "<|video_pad|>")  # fmt: skip

@@ -15,7 +15,7 @@ import torch
 import transformers as stock
 from PIL import Image
 
-from dyto.models.generic import StockVision
+from dyto.models.adapters.generic import StockVision
 from dyto.models.pixels import Normalization
 
 from forge_families import build_tokenizer

@@ -6,9 +6,9 @@ import torch
 from transformers import MistralConfig
 
 import dyto
-from dyto.models.llava_next import LlavaNext
+from dyto.models.adapters.llava_next import LlavaNext
+from dyto.models.adapters.tiny import build_tokenizer
 from dyto.models.pixels import Normalization
-from dyto.models.tiny import build_tokenizer
 
 from forge import forge_model
 

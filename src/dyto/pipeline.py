@@ -20,10 +20,10 @@ from typing import Any, TypeAlias
 from dyto.answer import Answer
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
-from dyto.models.answering import VIDEOS_AT_A_TIME, Answerer, PreparedQuestion, by_video
 from dyto.models.base import Encoded, VideoModel
-from dyto.models.decoding import check_generation, check_time_text
-from dyto.models.loading import load_model
+from dyto.models.generation.answering import VIDEOS_AT_A_TIME, Answerer, PreparedQuestion, by_video
+from dyto.models.generation.decoding import check_generation, check_time_text
+from dyto.models.loading.load import load_model
 from dyto.prompts import Prompt, choose_prompt, get_prompt
 from dyto.savings import Savings
 from dyto.strategies import Strategy, build_strategy

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from dyto.choices import format_choices
 from dyto.errors import BadQuestionError, ConfigError, unknown
-from dyto.models.chats import OTHER_CHATS, Chat
 from dyto.models.families import FAMILIES
+from dyto.models.generation.chats import OTHER_CHATS, Chat
 
 IMAGE = "<image>"
 

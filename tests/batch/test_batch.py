@@ -22,7 +22,7 @@ from dyto.cli.app import run
 from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.journal import Journal
 from dyto.evaluation.workers import Run
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 
 WORDS = ["--model", "tiny", "--num-frames", "6", "--max-new-tokens", "3"]
 

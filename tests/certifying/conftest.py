@@ -6,7 +6,7 @@ import pytest
 from transformers import LlavaNextForConditionalGeneration
 
 import dyto
-from dyto.models.tiny import build_config, build_processor
+from dyto.models.adapters.tiny import build_config, build_processor
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,7 @@ def test_an_error_commands_neither_the_table_nor_the_terminal(command):
 
 @pytest.fixture
 def command(small, monkeypatch, capsys):
-    monkeypatch.setattr("dyto.models.loading.load_model", lambda name, **options: small)
+    monkeypatch.setattr("dyto.models.loading.load.load_model", lambda name, **options: small)
 
     def call(*words):
         code = run(["certify", *map(str, words)], debug=False)

@@ -22,7 +22,7 @@ from dyto.comparing.statistics import holm, sign_flip_p
 from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.evaluate import evaluate
 from dyto.evaluation.settings import Settings
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 from evaluation.world import settings as eval_settings
 
 HERE = Path(__file__).parent

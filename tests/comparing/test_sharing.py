@@ -11,7 +11,7 @@ import torch
 from dyto.comparing.cells import Cell, attention_layer
 from dyto.comparing.memory import PeakMemory
 from dyto.errors import ConfigError
-from dyto.models.sharing import SharedVision
+from dyto.models.generation.sharing import SharedVision
 from dyto.strategies import Uniform, VisionZip
 from dyto.video import sample_frames
 

@@ -17,7 +17,7 @@ from dyto.comparing.submitted import add_submission, check_submission, find_subm
 from dyto.errors import DatasetError
 from dyto.evaluation.evaluate import Judging, evaluate
 from dyto.evaluation.settings import Settings
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 from evaluation.world import settings as eval_settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -12,9 +12,9 @@ from transformers import GenerationConfig, TextStreamer
 
 import dyto
 from dyto.dropin import compressing
-from dyto.models.llava_next import LlavaNext
+from dyto.models.adapters.llava_next import LlavaNext
+from dyto.models.adapters.tiny import build_processor, build_tokenizer
 from dyto.models.pixels import Normalization
-from dyto.models.tiny import build_processor, build_tokenizer
 
 from forge import forge_model
 

@@ -16,7 +16,7 @@ from dropin.test_dropin_qwen import film, processor, stacked  # noqa: F401
 from dropin.test_dropin_qwen import prepare as prepare_qwen
 from dropin.test_words import prepare
 from dyto.dropin import compressing
-from dyto.models.tiny import build_processor
+from dyto.models.adapters.tiny import build_processor
 
 from forge import forge_model
 from forge_families import FAMILIES

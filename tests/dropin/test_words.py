@@ -12,7 +12,7 @@ from dropin.reading import read_by
 from dyto.dropin import compressing
 from dyto.dropin.captions import Captions
 from dyto.dropin.guard import Guard
-from dyto.models.tiny import build_processor
+from dyto.models.adapters.tiny import build_processor
 from dyto.strategies.uniform import whole_frames
 
 from forge import forge_model

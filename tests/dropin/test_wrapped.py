@@ -9,7 +9,7 @@ import dyto
 from dropin.reading import cache_name
 from dropin.test_words import prepare
 from dyto.dropin import compressing
-from dyto.models.tiny import build_processor
+from dyto.models.adapters.tiny import build_processor
 
 from forge import forge_model
 

@@ -22,7 +22,7 @@ def forks():
     context = multiprocessing.get_context("forkserver")
     models = (f"transformers.models.{name}.modeling_{name}" for name in ("llava_next", "clip", "llama"))
     context.set_forkserver_preload(
-        ["evaluation.work", "dyto.cli.legacy_eval", "dyto.evaluation.evaluate", "dyto.models.tiny", *models]
+        ["evaluation.work", "dyto.cli.legacy_eval", "dyto.evaluation.evaluate", "dyto.models.adapters.tiny", *models]
     )
     return context
 

@@ -26,7 +26,7 @@ from dyto.evaluation.journal import Journal
 from dyto.evaluation.prepare import prepare
 from dyto.inspecting import inspect_video, save_page, save_pictures
 from dyto.inspecting.sheet import save_picture
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 from dyto.synthetic.benchmark import synth_benchmark
 from evaluation.broken_disk import BrokenDisk
 from evaluation.work import run_limited

@@ -20,7 +20,7 @@ from dyto.evaluation.folders import RunFolders
 from dyto.evaluation.report import find_results, notes_of
 from dyto.evaluation.settings import Settings
 from dyto.evaluation.workers import worker_devices
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 from evaluation.work import wait_for
 from evaluation.world import predictions, rows, settings, write_questions
 

@@ -10,7 +10,7 @@ import pytest
 from dyto.errors import ConfigError, DatasetError, JudgeError
 from dyto.evaluation.evaluate import Judging, evaluate
 from dyto.evaluation.settings import Settings
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 from evaluation.world import rows, settings
 
 

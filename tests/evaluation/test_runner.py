@@ -13,7 +13,7 @@ from dyto.errors import DatasetError
 from dyto.evaluation import runner
 from dyto.evaluation.asking import Asker
 from dyto.evaluation.evaluate import evaluate
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 from dyto.savings import Savings
 from evaluation.world import predictions, rows, settings, write_questions
 

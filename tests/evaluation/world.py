@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from dyto.evaluation.settings import Settings
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 
 COLORS = ["red", "green", "blue", "white"]
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from dyto.models.llava_next import LlavaNext
+from dyto.models.adapters.llava_next import LlavaNext
+from dyto.models.adapters.tiny import build_processor, build_tokenizer
 from dyto.models.pixels import Normalization
-from dyto.models.tiny import build_processor, build_tokenizer
 from dyto.strategies.image_grid import picture_size, tile
 
 from forge import forge_model

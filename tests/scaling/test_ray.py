@@ -21,7 +21,7 @@ from dyto.batch.run import run_batch
 from dyto.batch.settings import BatchSettings
 from dyto.evaluation.runner import ClipWork
 from dyto.evaluation.workers import Run
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 from dyto.ray import VideoQuestions
 from dyto.scaling.ray_cluster import RayWorkers
 from dyto.synthetic.videos import sample_video

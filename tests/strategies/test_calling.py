@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import dyto
 from dyto.dropin import compressing
 from dyto.features import FrameFeatures, KeyFrames, Sources
-from dyto.models.tiny import build_processor
+from dyto.models.adapters.tiny import build_processor
 
 from forge import forge_model
 from forge_qwen import qwen_adapter

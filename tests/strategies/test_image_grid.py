@@ -6,9 +6,9 @@ import torch
 
 import dyto
 from dyto import ConfigError, Frames, build_strategy
-from dyto.models.llava_next import LlavaNext
+from dyto.models.adapters.llava_next import LlavaNext
+from dyto.models.adapters.tiny import build_processor, build_tokenizer
 from dyto.models.pixels import Normalization
-from dyto.models.tiny import build_processor, build_tokenizer
 from dyto.strategies.image_grid import layout, places_in_frames, tile
 from dyto.strategies.uniform import spread
 from strategies.world import Model, scenes, video

@@ -6,8 +6,8 @@ import torch
 from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModel
 
 from dyto import ConfigError, Frames, ModelError, build_strategy
+from dyto.models.adapters.tiny import build_tokenizer, vocabulary
 from dyto.models.pixels import Normalization
-from dyto.models.tiny import build_tokenizer, vocabulary
 from dyto.strategies.matching import match_by_towers
 from strategies.world import Model, scenes
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dyto.models.tiny import build_config, build_tokenizer, vocabulary
+from dyto.models.adapters.tiny import build_config, build_tokenizer, vocabulary
 from dyto_tiny.model import build_model, save_tiny
 
 

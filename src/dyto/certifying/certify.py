@@ -25,7 +25,7 @@ from dyto.certifying.trials import Bench, Fault, NotExamined, Trial
 from dyto.errors import DytoError, unknown
 from dyto.inspecting.harmless import harmless
 from dyto.models.base import VideoModel
-from dyto.models.loading import load_model
+from dyto.models.loading.load import load_model
 from dyto.strategies import Strategy
 from dyto.strategies.calling import name_of
 from dyto.strategies.targets import find_strategy

@@ -20,7 +20,7 @@ from dyto.certifying.same import content, digest
 from dyto.errors import ConfigError, DytoError
 from dyto.features import VisualTokens
 from dyto.models.base import VideoModel
-from dyto.models.sharing import SharedVision
+from dyto.models.generation.sharing import SharedVision
 from dyto.pipeline import VideoQA
 from dyto.strategies import Strategy
 from dyto.strategies.base import Encode

@@ -29,7 +29,7 @@ from dyto.errors import ConfigError
 from dyto.strategies import Strategy
 
 if TYPE_CHECKING:
-    from dyto.models.loading_options import Loading
+    from dyto.models.loading.options import Loading
     from dyto.savings import Savings
 
 # File names and answers are printed verbatim, including brackets and ":words:".
@@ -150,7 +150,7 @@ def ask_and_print(
         from dyto.inspecting.evidence import find_evidence
         from dyto.inspecting.sheet import TILE, check_sheet, save_keyframe_sheet
         from dyto.models.eyes import find_eye, seen_by
-        from dyto.models.loading import usual_model
+        from dyto.models.loading.load import usual_model
         from dyto.pipeline import VideoQA
         from dyto.video import existing
 

@@ -47,7 +47,7 @@ def certify_command(
     Exits with status 1 if something is wrong.
     """
     from dyto.certifying.certify import certify
-    from dyto.models.loading import load_model
+    from dyto.models.loading.load import load_model
     from dyto.strategies.published import split_names
     from dyto.strategies.targets import find_strategy
 

@@ -16,7 +16,7 @@ from dyto.cli.evaluation import NOTHING_ANSWERED, write_json
 from dyto.cli.groups import Flags, with_flags
 from dyto.errors import ConfigError, MissingExtraError
 from dyto.evaluation.progress import Bars
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 
 if TYPE_CHECKING:
     from dyto.comparing.tables import Table as Cells

@@ -18,7 +18,7 @@ from dyto.cli.groups import Flags, with_flags
 from dyto.errors import ConfigError
 from dyto.evaluation.progress import Bars
 from dyto.inspecting.harmless import harmless
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 
 if TYPE_CHECKING:
     from dyto.evaluation.prepare import Prepared

@@ -10,7 +10,7 @@ import typer
 from dyto.cli import options
 from dyto.cli.console import err, out
 from dyto.cli.groups import Flags, with_flags
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 
 LEFT_OUT = ("attn_implementation", "device_map", "quantization", "rope_scaling_factor")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dyto.cli.app import ask_and_print
 from dyto.cli.process import report_errors
 from dyto.errors import unknown
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 from dyto.strategies import build_strategy
 from dyto.strategies.published import RELEASE, aggregation_strategy
 

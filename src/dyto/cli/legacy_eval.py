@@ -151,7 +151,7 @@ def config_settings(
         limit: Number of questions to ask, from the first.
     """
     from dyto.evaluation.settings import Settings
-    from dyto.models.loading_options import Loading
+    from dyto.models.loading.options import Loading
 
     strategy, options = aggregation_strategy(config["TEMPORAL_AGGREGATION"])
     if config["TOKEN_BUDGET"] is not None:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from dyto.errors import unknown
 from dyto.models.catalog import CATALOG
 from dyto.models.facts import FACTS
-from dyto.models.placement import LARGE
+from dyto.models.loading.placement import LARGE
 from dyto.prompts import PROMPTS
 from dyto.savings import Savings
 from dyto.strategies import PRESETS, STRATEGIES, DyTo

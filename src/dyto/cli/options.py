@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dyto.cli.groups import Flags
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 
 if TYPE_CHECKING:
     from dyto.evaluation.evaluate import Judging

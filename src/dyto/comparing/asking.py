@@ -19,7 +19,7 @@ from dyto.evaluation.loading import Loaded, Unavailable
 from dyto.evaluation.rows import Row, unanswered
 from dyto.evaluation.runlog import LogLines
 from dyto.features import VisualTokens
-from dyto.models.sharing import SharedVision
+from dyto.models.generation.sharing import SharedVision
 from dyto.pipeline import VideoQA
 from dyto.prompts import Prompt
 from dyto.strategies import Strategy

@@ -14,7 +14,7 @@ from dyto.evaluation.outcome import reason_of, status_of
 from dyto.evaluation.rows import Row, answered, unanswered
 from dyto.features import KeyFrames
 from dyto.models.base import Encoded, Prefix, VideoModel
-from dyto.models.likelihood import mean_log_likelihood
+from dyto.models.generation.likelihood import mean_log_likelihood
 from dyto.prompts import Prompt, prompt_for
 
 _NOWHERE = KeyFrames(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))

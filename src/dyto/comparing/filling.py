@@ -16,7 +16,7 @@ from dyto.comparing.comparison import Comparison
 from dyto.comparing.submitted import add_submission
 from dyto.errors import ConfigError, DytoError
 from dyto.evaluation.settings import Settings
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 
 BENCHMARKS = "nextqa,videomme,mvbench"
 MODELS = "llava-next-vicuna-7b,llava-onevision-7b,qwen2.5-vl-7b"

@@ -19,7 +19,7 @@ from dyto.dropin.whole import Whole
 from dyto.dropin.wrapped import WrappedModel, wrap_model
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
-from dyto.models.decoding import taking_embeds
+from dyto.models.generation.decoding import taking_embeds
 from dyto.models.stock import StockModel
 from dyto.strategies import Strategy, build_strategy
 from dyto.strategies.calling import BoundStrategy
@@ -90,7 +90,7 @@ def compressing(
 
     Example:
         >>> import dyto, torch
-        >>> from dyto.models.tiny import build_processor
+        >>> from dyto.models.adapters.tiny import build_processor
         >>> model, processor = dyto.load_model("tiny", device="cpu").model, build_processor()
         >>> frames = [torch.full((3, 84, 84), 20 * shade, dtype=torch.uint8) for shade in range(12)]
         >>> text = f"USER: {'<image>' * 12} what is shown ? ASSISTANT:"

@@ -15,8 +15,8 @@ from torch import Tensor
 from dyto.dropin.splice import PromptRow
 from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens
+from dyto.models.loading.placement import device_of
 from dyto.models.mrope import CHUNK_TOKENS, QwenVL
-from dyto.models.placement import device_of
 from dyto.models.qwen_attention import watched
 from dyto.models.towers import look
 from dyto.video import Frames

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dyto.dropin.inputs import PromptSample, Span
 from dyto.features import VisualTokens
-from dyto.models.layout import runs_of
+from dyto.models.generation.layout import runs_of
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dyto.evaluation.rows import Row, answered, unanswered
 from dyto.evaluation.runlog import LogLines
 from dyto.evaluation.subtitles import with_subtitles
 from dyto.features import VisualTokens
-from dyto.models.likelihood import OptionScorer
+from dyto.models.generation.likelihood import OptionScorer
 from dyto.pipeline import VideoQA
 from dyto.prompts import prompt_for
 from dyto.video import Frames

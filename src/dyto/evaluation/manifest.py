@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from dyto.evaluation.questions import Questions
-from dyto.models.decoding import stated_options
+from dyto.models.generation.decoding import stated_options
 from dyto.models.stock import StockModel
 from dyto.pipeline import VideoQA
 

@@ -20,7 +20,7 @@ from dyto.evaluation.outcome import ErrorLimit
 from dyto.evaluation.prepare import GT_QA_DIR
 from dyto.evaluation.questions import Questions, read_questions
 from dyto.evaluation.videos import EXTENSIONS, VideoIndex, subtitle_folder, video_folders
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 from dyto.pipeline import VideoQA
 from dyto.prompts import Prompt, get_prompt, prompt_for
 from dyto.savings import Savings

@@ -17,7 +17,7 @@ from dyto.evaluation.rows import Row, unanswered
 from dyto.evaluation.runlog import RunLog
 from dyto.evaluation.runner import ClipWork, answered, clips, is_open
 from dyto.evaluation.settings import Settings
-from dyto.models.devices import numbered_devices
+from dyto.models.loading.devices import numbered_devices
 from dyto.scaling.driver import Driver
 from dyto.scaling.jobs import Executor, Job, Machine, Ready
 from dyto.scaling.processes import InThisProcess, MakeWork, Processes
@@ -35,7 +35,7 @@ def worker_devices(settings: Settings) -> list[str | None]:
     """Return the device of every worker: all GPUs, or as many processes as requested.
 
     Example:
-        >>> from dyto.models.loading_options import Loading
+        >>> from dyto.models.loading.options import Loading
         >>> worker_devices(Settings("nextqa", loading=Loading(device="cpu"), workers=2))
         ['cpu', 'cpu']
     """

@@ -21,7 +21,7 @@ import torch
 
 from dyto.errors import ConfigError
 from dyto.features import Sources, VisualTokens
-from dyto.models.likelihood import mean_log_likelihood
+from dyto.models.generation.likelihood import mean_log_likelihood
 from dyto.pipeline import Video, VideoQA
 
 

@@ -12,7 +12,7 @@ import torch
 from dyto.errors import ConfigError, unknown
 from dyto.features import VisualTokens
 from dyto.lmms.requests import cut, generation_of, name_of, plain_prompt, question_of, video_of
-from dyto.models.keeping import KeptPrefix
+from dyto.models.generation.keeping import KeptPrefix
 from dyto.pipeline import VideoQA
 from dyto.strategies import build_strategy
 

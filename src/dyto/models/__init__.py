@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from dyto.models.base import Prefix, VideoModel
     from dyto.models.catalog import CATALOG
     from dyto.models.families import FAMILIES, Chat, Family, ModelEntry
-    from dyto.models.loading import load_model
+    from dyto.models.loading.load import load_model
     from dyto.models.pixels import Normalization
     from dyto.models.towers import FrameTower
 
@@ -17,7 +17,7 @@ _HOMES = {
     "base": ("Prefix", "VideoModel"),
     "catalog": ("CATALOG",),
     "families": ("FAMILIES", "Chat", "Family", "ModelEntry"),
-    "loading": ("load_model",),
+    "loading.load": ("load_model",),
     "pixels": ("Normalization",),
     "towers": ("FrameTower",),
 }

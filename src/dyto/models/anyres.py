@@ -14,7 +14,7 @@ from transformers.image_utils import ChannelDimension
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 
 from dyto.finch import FloatArray
-from dyto.models.placement import device_of
+from dyto.models.loading.placement import device_of
 from dyto.models.towers import CHUNK_FRAMES, FrameTower
 
 

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from dyto.features import FrameFeatures, VisualTokens
-from dyto.models.compiling import CompiledBlocks, can_compile, spread_out
-from dyto.models.generating import Generates
-from dyto.models.language import Encoded
+from dyto.models.generation.compiling import CompiledBlocks, can_compile, spread_out
+from dyto.models.generation.generating import Generates
+from dyto.models.generation.language import Encoded
+from dyto.models.generation.prefix import Prefix
+from dyto.models.generation.tokenizing import token_ids
 from dyto.models.pixels import Pictures
-from dyto.models.prefix import Prefix
-from dyto.models.tokenizing import token_ids
 from dyto.video import FrameSize
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from dyto.models.chats import (
+from dyto.models.generation.chats import (
     GEMMA,
     GEMMA4,
     IDEFICS3,
@@ -22,7 +22,7 @@ from dyto.models.chats import (
     SMOLVLM,
     VIPLLAVA,
 )
-from dyto.models.chats import Chat as Chat
+from dyto.models.generation.chats import Chat as Chat
 
 HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -101,7 +101,7 @@ _MIT_QWEN = "MIT, Qwen2.5 part Apache-2.0"
 
 FAMILIES: dict[str, Family] = {
     "llava_next": Family(
-        "dyto.models.llava_next:LlavaNext",
+        "dyto.models.adapters.llava_next:LlavaNext",
         "LlavaNextForConditionalGeneration",
         reader="dyto.dropin.readers:base_tiles",
         models={
@@ -122,7 +122,7 @@ FAMILIES: dict[str, Family] = {
         },
     ),
     "qwen3_vl": Family(
-        "dyto.models.qwen3_vl:Qwen3VL",
+        "dyto.models.adapters.qwen3_vl:Qwen3VL",
         "Qwen3VLForConditionalGeneration",
         QWEN3,
         "dyto.dropin.readers:native_patches",
@@ -134,7 +134,7 @@ FAMILIES: dict[str, Family] = {
         },
     ),
     "qwen3_vl_moe": Family(
-        "dyto.models.qwen3_vl:Qwen3VL",
+        "dyto.models.adapters.qwen3_vl:Qwen3VL",
         "Qwen3VLMoeForConditionalGeneration",
         QWEN3,
         "dyto.dropin.readers:native_patches",
@@ -146,14 +146,14 @@ FAMILIES: dict[str, Family] = {
         },
     ),
     "cosmos3_omni": Family(
-        "dyto.models.qwen3_vl:Qwen3VL",
+        "dyto.models.adapters.qwen3_vl:Qwen3VL",
         "Cosmos3OmniForConditionalGeneration",
         QWEN3,
         "dyto.dropin.readers:native_patches",
         HALF,
     ),
     "qwen3_5": Family(
-        "dyto.models.qwen3_5:Qwen35",
+        "dyto.models.adapters.qwen3_5:Qwen35",
         "Qwen3_5ForConditionalGeneration",
         QWEN35,
         "dyto.dropin.readers:native_patches",
@@ -165,14 +165,14 @@ FAMILIES: dict[str, Family] = {
         },
     ),
     "qwen3_5_moe": Family(
-        "dyto.models.qwen3_5:Qwen35",
+        "dyto.models.adapters.qwen3_5:Qwen35",
         "Qwen3_5MoeForConditionalGeneration",
         QWEN35,
         "dyto.dropin.readers:native_patches",
         HALF,
     ),
     "qwen2_5_vl": Family(
-        "dyto.models.qwen2_5_vl:Qwen25VL",
+        "dyto.models.adapters.qwen2_5_vl:Qwen25VL",
         "Qwen2_5_VLForConditionalGeneration",
         QWEN25,
         "dyto.dropin.readers:native_patches",
@@ -183,10 +183,13 @@ FAMILIES: dict[str, Family] = {
         },
     ),
     "qwen2_vl": Family(
-        "dyto.models.qwen2_vl:Qwen2VL", "Qwen2VLForConditionalGeneration", QWEN25, "dyto.dropin.readers:native_patches"
+        "dyto.models.adapters.qwen2_vl:Qwen2VL",
+        "Qwen2VLForConditionalGeneration",
+        QWEN25,
+        "dyto.dropin.readers:native_patches",
     ),
     "llava_onevision": Family(
-        "dyto.models.llava_onevision:LlavaOnevision",
+        "dyto.models.adapters.llava_onevision:LlavaOnevision",
         "LlavaOnevisionForConditionalGeneration",
         ONEVISION,
         "dyto.dropin.readers:videos",
@@ -201,7 +204,7 @@ FAMILIES: dict[str, Family] = {
         },
     ),
     "internvl": Family(
-        "dyto.models.internvl:InternVL",
+        "dyto.models.adapters.internvl:InternVL",
         "InternVLForConditionalGeneration",
         INTERNVL,
         "dyto.dropin.readers:single_tiles",
@@ -212,7 +215,7 @@ FAMILIES: dict[str, Family] = {
         },
     ),
     "llava": Family(
-        "dyto.models.llava:Llava",
+        "dyto.models.adapters.llava:Llava",
         "LlavaForConditionalGeneration",
         qwen_chat=ONEVISION,
         models={
@@ -225,7 +228,7 @@ FAMILIES: dict[str, Family] = {
         },
     ),
     "llava_next_video": Family(
-        "dyto.models.llava_next_video:LlavaNextVideo",
+        "dyto.models.adapters.llava_next_video:LlavaNextVideo",
         "LlavaNextVideoForConditionalGeneration",
         reader="dyto.dropin.readers:videos",
         models={
@@ -235,7 +238,7 @@ FAMILIES: dict[str, Family] = {
         },
     ),
     "smolvlm": Family(
-        "dyto.models.smolvlm:SmolVLM",
+        "dyto.models.adapters.smolvlm:SmolVLM",
         "SmolVLMForConditionalGeneration",
         SMOLVLM,
         "dyto.dropin.readers:filled_rows",
@@ -250,14 +253,14 @@ FAMILIES: dict[str, Family] = {
         },
     ),
     "idefics3": Family(
-        "dyto.models.idefics3:Idefics3",
+        "dyto.models.adapters.idefics3:Idefics3",
         "Idefics3ForConditionalGeneration",
         IDEFICS3,
         "dyto.dropin.readers:filled_rows",
         HALF,
     ),
     "gemma3": Family(
-        "dyto.models.gemma3:Gemma3",
+        "dyto.models.adapters.gemma3:Gemma3",
         "Gemma3ForConditionalGeneration",
         GEMMA,
         normalization=HALF,
@@ -278,7 +281,7 @@ FAMILIES: dict[str, Family] = {
         },
     ),
     "gemma4": Family(
-        "dyto.models.gemma4:Gemma4",
+        "dyto.models.adapters.gemma4:Gemma4",
         "Gemma4ForConditionalGeneration",
         GEMMA4,
         "dyto.dropin.readers:placed_patches",
@@ -293,7 +296,7 @@ FAMILIES: dict[str, Family] = {
         },
     ),
     "gemma4_unified": Family(
-        "dyto.models.gemma4:Gemma4",
+        "dyto.models.adapters.gemma4:Gemma4",
         "Gemma4UnifiedForConditionalGeneration",
         GEMMA4,
         "dyto.dropin.readers:placed_patches",
@@ -304,6 +307,6 @@ FAMILIES: dict[str, Family] = {
             ),
         },
     ),
-    "vipllava": Family("dyto.models.vipllava:VipLlava", "VipLlavaForConditionalGeneration", VIPLLAVA),
+    "vipllava": Family("dyto.models.adapters.vipllava:VipLlava", "VipLlavaForConditionalGeneration", VIPLLAVA),
 }
 """All families by the `model_type` of a config."""

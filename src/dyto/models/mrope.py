@@ -15,9 +15,9 @@ from dyto.errors import ModelError
 from dyto.features import FrameFeatures, PatchLoader, VisualTokens
 from dyto.finch import FloatArray, IntArray
 from dyto.models.base import VideoModel
-from dyto.models.layout import Layout, Run
+from dyto.models.generation.layout import Layout, Run
+from dyto.models.loading.placement import device_of
 from dyto.models.pixels import NativeSize, Pictures, as_pictures, resize_pictures
-from dyto.models.placement import device_of
 from dyto.models.qwen_attention import watched
 from dyto.models.stock import StockModel, Tokenizer
 from dyto.models.towers import look

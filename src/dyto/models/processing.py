@@ -13,8 +13,8 @@ from PIL import Image
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 
 from dyto.errors import ModelError
-from dyto.models.claims import checked_claims
-from dyto.models.files import read_json
+from dyto.models.loading.claims import checked_claims
+from dyto.models.loading.files import read_json
 
 PictureProcessor: TypeAlias = Callable[[Sequence[npt.NDArray[np.uint8]]], Mapping[str, Any]]
 """Makes of pictures, uint8 (H, W, 3), the arguments of a stock model that hold their pixels."""

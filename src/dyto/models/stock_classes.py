@@ -16,9 +16,9 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from dyto.errors import ModelError
-from dyto.models.chats import OTHER_CHATS
 from dyto.models.families import Family
-from dyto.models.layout import Run
+from dyto.models.generation.chats import OTHER_CHATS
+from dyto.models.generation.layout import Run
 from dyto.models.processing import accepted
 from dyto.models.stock import StockModel, Tokenizer
 
@@ -54,7 +54,7 @@ def family_of(model_type: str) -> Family | None:
     parts = [part for part in vars(sys.modules[kind.__module__]).values() if isinstance(part, type)]
     if not any(hasattr(part, "get_image_features") and hasattr(part, "get_placeholder_mask") for part in parts):
         return None
-    return Family("dyto.models.generic:StockVision", stock, OTHER_CHATS.get(model_type))
+    return Family("dyto.models.adapters.generic:StockVision", stock, OTHER_CHATS.get(model_type))
 
 
 def holder_of(name: str, model: StockModel) -> Any:

@@ -17,8 +17,8 @@ from torch import Tensor
 from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, PatchLoader
 from dyto.models.base import VideoModel
+from dyto.models.loading.placement import device_of
 from dyto.models.pixels import Pictures, as_pictures, resize_pictures
-from dyto.models.placement import device_of
 from dyto.video import FrameSize
 
 if TYPE_CHECKING:

@@ -58,7 +58,7 @@ def _unit(features: Any) -> Tensor:
 def _towers(source: str, device: str) -> tuple[Any, Any, Normalization]:
     from transformers import AutoModel, AutoTokenizer
 
-    from dyto.models.files import read_normalization
+    from dyto.models.loading.files import read_normalization
 
     try:
         model = AutoModel.from_pretrained(source, use_safetensors=True, trust_remote_code=False).to(device).eval()

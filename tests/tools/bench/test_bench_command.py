@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from dyto.cli.app import run
-from dyto.models.loading import load_model
+from dyto.models.loading.load import load_model
 from dyto_bench import command
 
 QUICK = ("--runs", 2, "--frames", 8, "--questions", 1, "--batch-sizes", 1, "--new-tokens", 3)
@@ -72,7 +72,7 @@ def unloaded(monkeypatch):
     def fail(*_, **__):
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("dyto.models.loading.load_model", fail)
+    monkeypatch.setattr("dyto.models.loading.load.load_model", fail)
     assert load_model is not fail
 
 

@@ -5,9 +5,9 @@ import torch
 
 import dyto
 from dyto.errors import ModelError
+from dyto.models.adapters.tiny import build_tokenizer
 from dyto.models.families import FAMILIES
-from dyto.models.placement import Placement
-from dyto.models.tiny import build_tokenizer
+from dyto.models.loading.placement import Placement
 from dyto_bench import floors
 from dyto_bench.clips import FPS, draw_clip
 from dyto_bench.shapes import SHAPES, build_random, check_memory

@@ -203,7 +203,7 @@ def test_an_exercise_on_a_page_is_answered_as_if_asked_alone():
 def test_packing_is_that_of_stock_transformers(tmp_path: Path):
     from PIL import Image
 
-    from dyto.models.tiny import build_processor
+    from dyto.models.adapters.tiny import build_processor
 
     model, processor = build_model(0), build_processor()
     rng = np.random.default_rng(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from dyto.models.tiny import build_tokenizer, vocabulary
+from dyto.models.adapters.tiny import build_tokenizer, vocabulary
 from dyto.synthetic.world import BACKGROUND_NAMES, KINDS, draw_scene
 from dyto_tiny.lessons import draw_question
 from dyto_tiny.model import build_model

@@ -19,7 +19,7 @@ from pathlib import Path
 from dyto.evaluation.runner import ClipWork
 from dyto.evaluation.settings import Settings
 from dyto.evaluation.workers import Run
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 from dyto.savings import Savings
 from dyto.synthetic.videos import sample_video
 

@@ -20,11 +20,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import dyto
+from dyto.models.adapters.tiny import build_config, build_tokenizer
 from dyto.models.catalog import CATALOG
 from dyto.models.families import FAMILIES
+from dyto.models.loading.quantizing import LANGUAGE_PARTS
 from dyto.models.pixels import Normalization
-from dyto.models.quantizing import LANGUAGE_PARTS
-from dyto.models.tiny import build_config, build_tokenizer
 from dyto.models.towers import FrameTower
 
 GB, GIB = 1e9, 2**30

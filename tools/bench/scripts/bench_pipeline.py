@@ -15,7 +15,7 @@ import typer
 import published
 from dyto.cli.process import report_errors
 from dyto.errors import ModelError
-from dyto.models.decoding import generation_config
+from dyto.models.generation.decoding import generation_config
 from dyto.prompts import prompt_for
 from dyto_bench import command
 from dyto_bench.plan import QUESTIONS

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dyto.models.catalog import CATALOG
 from dyto.models.facts import FACTS
-from dyto.models.placement import LARGE
+from dyto.models.loading.placement import LARGE
 
 RATES = {"s at 0.2": 0.2, "s at 100": 100.0}
 """Tera-operations a second that are taken for computed seconds: a CPU of a laptop, and a large GPU."""

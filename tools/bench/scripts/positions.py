@@ -22,7 +22,7 @@ import torch
 
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.models.base import VideoModel
-from dyto.models.placement import Placement
+from dyto.models.loading.placement import Placement
 from dyto.strategies.evs import EVS
 from dyto_bench.shapes import build_random
 

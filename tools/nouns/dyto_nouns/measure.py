@@ -21,8 +21,8 @@ import numpy.typing as npt
 import torch
 
 from dyto.features import FrameFeatures, select
-from dyto.models.loading import load_model
-from dyto.models.nouns import NounsModel
+from dyto.models.adapters.nouns import NounsModel
+from dyto.models.loading.load import load_model
 from dyto.nouns.answers import reply
 from dyto.nouns.questions import understand
 from dyto.nouns.seeing import Sighting, Timeline, named

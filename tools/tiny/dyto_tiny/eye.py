@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from transformers import LlavaNextForConditionalGeneration
 
 from dyto.merge import merge_with_owners
-from dyto.models.tiny import GRID, build_config
+from dyto.models.adapters.tiny import GRID, build_config
 from dyto.synthetic.world import BACKGROUND_NAMES, KINDS
 from dyto_tiny.model import tower_layers
 from dyto_tiny.tiles import NONE, TileBatch

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from dyto.models.tiny import GRID
+from dyto.models.adapters.tiny import GRID
 from dyto.synthetic.questions import ASKERS, Question
 from dyto.synthetic.world import Scene, draw_scene, jitter
 from dyto_tiny.tiles import GRIDS, draw_things

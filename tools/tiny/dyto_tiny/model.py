@@ -1,4 +1,4 @@
-"""The tiny model before it is trained, and how it is written down; its parts are those of `dyto.models.tiny`."""
+"""The tiny model before training, and how it is written to disk; its parts are in `dyto.models.adapters.tiny`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LlavaNextForConditionalGeneration
 
+from dyto.models.adapters.tiny import build_config, build_processor
 from dyto.models.stock import StockModel
-from dyto.models.tiny import build_config, build_processor
 
 
 def build_model(seed: int = 0) -> LlavaNextForConditionalGeneration:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dyto.choices import format_choices
-from dyto.models.tiny import vocabulary
+from dyto.models.adapters.tiny import vocabulary
 from dyto.synthetic.questions import Question
 from dyto.synthetic.world import BACKGROUND_NAMES, COLORS, CORNERS, KINDS, SHAPES
 from dyto_tiny.lessons import Picture, draw_picture, draw_question
@@ -64,7 +64,7 @@ def token_ids(text: str) -> tuple[int, ...]:
     """What the tokenizer makes of a text of this world, without its overhead.
 
     Example:
-        >>> from dyto.models.tiny import build_tokenizer
+        >>> from dyto.models.adapters.tiny import build_tokenizer
         >>> text = "Is it red? (A) yes (B) no"
         >>> list(token_ids(text)) == build_tokenizer()(text, add_special_tokens=False).input_ids
         True

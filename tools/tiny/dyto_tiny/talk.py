@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from transformers import AttentionInterface, LlavaNextForConditionalGeneration
 
 from dyto.merge import merge_tokens
-from dyto.models.tiny import GRID
+from dyto.models.adapters.tiny import GRID
 from dyto.synthetic.render import Pixels, draw_accidents, render
 from dyto_tiny.eye import look
 from dyto_tiny.lessons import VIEWS, Picture, gallery

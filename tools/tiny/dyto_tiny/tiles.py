@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dyto.models.tiny import GRID, PATCH_SIZE
+from dyto.models.adapters.tiny import GRID, PATCH_SIZE
 from dyto.synthetic.render import SIDE, Pixels, draw_accidents, render
 from dyto.synthetic.world import BACKGROUND_NAMES, KINDS, Scene, draw_scene
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import LlavaNextForConditionalGeneration
 
-from dyto.models.tiny import GRID, build_config, vocabulary
+from dyto.models.adapters.tiny import GRID, build_config, vocabulary
 from dyto.synthetic.world import BACKGROUND_NAMES, COLORS, KINDS, SHAPES
 
 SIDES = ("top", "bottom", "left", "right")

@@ -16,7 +16,7 @@ from dyto.cli import options
 from dyto.cli.console import err, out
 from dyto.cli.groups import Flags, with_flags
 from dyto.errors import ConfigError, MissingExtraError, unknown
-from dyto.models.loading_options import Loading
+from dyto.models.loading.options import Loading
 
 if TYPE_CHECKING:
     from dyto_bench.plan import Subject

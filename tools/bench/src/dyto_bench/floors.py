@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from dyto.models.base import VideoModel
-from dyto.models.compiling import blocks_of
+from dyto.models.generation.compiling import blocks_of
 from dyto_bench import tally
 from dyto_bench.plan import Subject
 from dyto_bench.probes import now

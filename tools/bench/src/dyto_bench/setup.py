@@ -9,8 +9,8 @@ from typing import Any
 
 from dyto.errors import ConfigError, VideoError
 from dyto.models.base import VideoModel
-from dyto.models.loading_options import Loading
-from dyto.models.placement import Placement
+from dyto.models.loading.options import Loading
+from dyto.models.loading.placement import Placement
 from dyto.pipeline import VideoQA
 from dyto.savings import Savings
 from dyto.strategies import Strategy

@@ -23,12 +23,12 @@ from transformers.models.llava_next.image_processing_pil_llava_next import Llava
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from dyto.errors import ConfigError, ModelError, unknown
+from dyto.models.adapters.tiny import build_tokenizer
 from dyto.models.base import VideoModel
 from dyto.models.families import FAMILIES
+from dyto.models.loading.placement import Placement
 from dyto.models.pixels import Normalization
-from dyto.models.placement import Placement
 from dyto.models.stock import Tokenizer
-from dyto.models.tiny import build_tokenizer
 from dyto_bench.processors import QwenPictures
 
 GB = 1e9

@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers import DynamicCache, GenerationConfig
 
 from dyto.errors import ModelError
-from dyto.models.decoding import generation_config
+from dyto.models.generation.decoding import generation_config
+from dyto.models.loading.versions import cache_argument
 from dyto.models.stock import StockModel
-from dyto.models.versions import cache_argument
 from dyto.prompts import prompt_for
 from dyto.video import sample_frames
 from dyto_bench.plan import QUESTIONS, Subject

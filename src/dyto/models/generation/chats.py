@@ -1,0 +1,49 @@
+"""How conversations are written for models: one format a family, or several families that share one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Chat:
+    """How a conversation is written for a model.
+
+    Attributes:
+        name: Under which its templates are known.
+        before: What stands before the video.
+        video: The video's mark, `<image>`, and what parts it from the user's words.
+        after: What stands after the user's words.
+    """
+
+    name: str
+    before: str
+    video: str
+    after: str
+
+
+INTERNVL = Chat("internvl", "<|im_start|>user\n", "<image>\n", "<|im_end|>\n<|im_start|>assistant\n")
+ONEVISION = Chat("onevision", "<|im_start|>user ", "<image>\n", "<|im_end|><|im_start|>assistant\n")
+SMOLVLM = Chat("smolvlm", "<|im_start|>User:", "<image>\n\n", "<end_of_utterance>\nAssistant:")
+IDEFICS3 = Chat("idefics3", "User:", "<image>", "<end_of_utterance>\nAssistant:")
+VIPLLAVA = Chat(
+    "vipllava",
+    "A chat between a curious human and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the human's questions.###Human: ",
+    "<image>\n",
+    "###Assistant:",
+)
+GEMMA = Chat("gemma", "<start_of_turn>user", "<image>\n\n", "<end_of_turn>\n<start_of_turn>model\n")
+GEMMA4 = Chat("gemma4", "<|turn>user\n", "<image>", "<turn|>\n<|turn>model\n")
+QWEN25 = Chat(
+    "qwen2.5",
+    "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n",
+    "<image>",
+    "<|im_end|>\n<|im_start|>assistant\n",
+)
+GLM = Chat("glm", "[gMASK]<sop><|user|>\n", "<image>", "/nothink<|assistant|>\n<think></think>\n")
+QWEN3 = Chat("qwen3", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n")
+QWEN35 = Chat("qwen3.5", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
+
+OTHER_CHATS: dict[str, Chat] = {"glm46v": GLM, "glm4v": GLM, "glm4v_moe": GLM}
+"""The chat formats of model types that have no row, and are read by `dyto.models.adapters.generic`."""

@@ -1,0 +1,1 @@
+"""From a name to a model in memory: files, claims of a config, weights, devices, precision."""

@@ -1,0 +1,328 @@
+"""Loading a model by name: short names, local folders and Hub names, in either of LLaVA's layouts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import weakref
+from collections.abc import Callable
+from contextlib import ExitStack
+from importlib.resources import as_file, files
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoTokenizer
+from transformers.utils import cached_file
+
+from dyto.errors import DytoError, MissingExtraError, ModelError, unknown
+from dyto.eye.weights import can_see
+from dyto.models.base import VideoModel
+from dyto.models.catalog import CATALOG, real_models_hint
+from dyto.models.families import FAMILIES, Family
+from dyto.models.generation.finite import check_weights
+from dyto.models.generation.tokenizing import check_class, check_growth
+from dyto.models.loading.claims import checked_claims
+from dyto.models.loading.files import (
+    TOKENIZER_FILES,
+    find_file,
+    no_progress_bars,
+    parse_json,
+    read_ends,
+    read_json,
+    read_normalization,
+)
+from dyto.models.loading.placement import DeviceMap, Placement
+from dyto.models.loading.weights import check_sizes, untied_unless_said, weight_files
+from dyto.models.processing import load_processor
+from dyto.models.stock import Tokenizer
+from dyto.models.stock_classes import NEEDS_TRANSFORMERS, family_of
+from dyto.prompts import PROMPT_PAIRS
+
+logger = logging.getLogger(__name__)
+
+
+def load_model(
+    name: str | Path | None = None,
+    *,
+    revision: str | None = None,
+    device: str | None = None,
+    dtype: str | torch.dtype | None = None,
+    attn_implementation: str | None = None,
+    device_map: DeviceMap | None = None,
+    quantization: str | None = None,
+    rope_scaling_factor: float | None = None,
+) -> VideoModel:
+    """Load a model.
+
+    Args:
+        name: A short name in `dyto.models.CATALOG`, a folder, or a Hub name ("owner/model"). None takes the
+            environment variable DYTO_MODEL, or "tiny".
+        revision: Branch, tag or commit of a hub name.
+        device: As torch names it: "cpu", "cuda:1", "xpu", "mps"; None or "auto" for the first there is of CUDA, Intel's
+            XPU, Apple's MPS and the CPU.
+        dtype: "float32", "bfloat16" or "float16"; None to choose by device and size.
+        attn_implementation: "sdpa" (default), "eager" or "flash_attention_2".
+        device_map: For a model larger than one device: "auto", "balanced", "balanced_low_0" or "sequential", or a
+            device for each part, {"model.language_model": 0, "lm_head": "cpu", ...}; it replaces `device`.
+        quantization: "8bit" or "4bit" weights of the language model; the vision side stays in `dtype`.
+        rope_scaling_factor: Factor by which the original context may be extended; None or 1 for no scaling.
+
+    Returns:
+        The adapter of the model's family. Remote code is never run and pickled weights are never read.
+
+    Raises:
+        ConfigError: A name or option is unknown.
+        ModelError: The checkpoint cannot be found or read, or weights are missing.
+        MissingExtraError: A device map without accelerate, or quantization without bitsandbytes.
+
+    Example:
+        >>> model = load_model("tiny", device="cpu")
+        >>> model.name, model.context_length
+        ('tiny', 2048)
+    """
+    text = str(name or os.environ.get("DYTO_MODEL") or "tiny")
+    placement = Placement.of(
+        revision=revision,
+        device=device,
+        dtype=dtype,
+        attention=attn_implementation,
+        device_map=device_map,
+        quantization=quantization,
+    )
+    factor = 1.0 if rope_scaling_factor is None else float(rope_scaling_factor)
+    if text == "tiny":
+        return _load_tiny(placement, factor)
+    if text == "nouns":
+        from dyto.models.adapters.nouns import load_nouns
+
+        return load_nouns(placement, factor)
+    return _load(text, _locate(text), placement, factor, ())
+
+
+def usual_model(name: str | None) -> str:
+    """Return the model for `dyto ask`: the named one, the environment's, or the best bundled one.
+
+    Args:
+        name: The given name; None for none.
+
+    Returns:
+        `name`, or DYTO_MODEL, or "nouns" if the extra `see` is installed, or "tiny".
+    """
+    return name or os.environ.get("DYTO_MODEL") or ("nouns" if can_see() else "tiny")
+
+
+def _load_tiny(placement: Placement, factor: float) -> VideoModel:
+    """Load the bundled model, in the same way as any checkpoint."""
+    hint = f"the bundled model knows synthetic shapes only; {real_models_hint()}"
+    with as_file(files("dyto") / "checkpoints" / "tiny") as folder:
+        return _load("tiny", str(folder), placement, factor, (hint,))
+
+
+def _locate(text: str) -> str:
+    """Return the folder or Hub name of a short name."""
+    if text in CATALOG:
+        return CATALOG[text].source
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return str(path)
+    if path.exists():
+        raise ModelError(f"model {text} is a file, expected a folder with config.json and *.safetensors")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", text) and not text.startswith((".", "~")):
+        return text
+    if os.sep in text or text.startswith((".", "~")):
+        raise ModelError(
+            f"model folder {text} does not exist: give a folder, a hub name or a name of `dyto list models`"
+        )
+    raise unknown("model", text, CATALOG)
+
+
+def _load(name: str, source: str, placement: Placement, factor: float, notices: tuple[str, ...]) -> VideoModel:
+    from dyto.models.loading import original_llava
+
+    config = read_config(source, placement.revision)
+    original = original_llava.is_original(config)
+    if original:
+        source = original_llava.download(source, placement.revision)
+        shape = _tell(name, original_llava.stock_config, source, config)
+    model_type = shape.model_type if original else config.get("model_type")
+    row = _row(model_type)
+    if row is None and model_type in NEEDS_TRANSFORMERS:
+        raise ModelError(
+            f"model {name} is of type {model_type!r}, for which transformers {transformers.__version__} has no class, "
+            f"expected {NEEDS_TRANSFORMERS[model_type]} or newer: pip install -U transformers"
+        )
+    if row is None:
+        raise ModelError(
+            f"model {name} is of type {model_type!r}, expected one of {', '.join(sorted(FAMILIES))}, or another whose "
+            "class in transformers has get_image_features and get_placeholder_mask: see `dyto list models`"
+        )
+    family: type[VideoModel] = row.adapter_class
+    stock = row.stock_class
+    if not original:
+        shape = untied_unless_said(_tell(name, stock.config_class.from_dict, dict(config)), config)
+    normalization = read_normalization(source, placement.revision, row.normalization)
+    more = {}
+    if model_type not in FAMILIES:
+        more["processor"] = _tell(name, load_processor, name, source, placement.revision, str(model_type))
+    model = load_weights(stock, source, placement, shape, original_llava.KEY_MAPPING if original else None)
+    tokenizer = load_tokenizer(source, placement.revision, model.config)
+    return _tell(
+        name,
+        family,
+        name,
+        model,
+        tokenizer,
+        normalization=normalization,
+        chat=chat_format(model.config, tokenizer),
+        rope_factor=factor,
+        notices=notices,
+        **more,
+    )
+
+
+def _row(model_type: Any) -> Family | None:
+    """Return the table's row for a model type, or a new one; None if no class fits."""
+    if not isinstance(model_type, str):
+        return None
+    return FAMILIES.get(model_type) or family_of(model_type)
+
+
+def read_config(source: str, revision: str | None) -> dict[str, Any]:
+    """Read the config.json of a folder or Hub name, check its sizes, and remove keys that name code and places."""
+    path = _tell(source, cached_file, source, "config.json", revision=revision)
+    if path is None:
+        raise ModelError(
+            f"model {source} cannot be loaded: it has no config.json, expected a checkpoint of transformers or of "
+            "LLaVA: check the folder, or the name and the network"
+        )
+    return checked_claims(source, parse_json(source, Path(path)))
+
+
+def load_weights(
+    stock: Any,
+    source: str,
+    placement: Placement,
+    shape: Any,
+    key_mapping: dict[str, str] | None = None,
+) -> Any:
+    """Load safetensors into a stock class; refuse a checkpoint with missing, NaN or infinite weights.
+
+    The model in the config is compared with the files and the memory before anything is built.
+    """
+    with torch.device("meta"):
+        skeleton = _tell(source, stock, shape)
+    placement.check_parts(skeleton)
+    if find_file(source, "adapter_config.json", placement.revision):
+        raise ModelError(
+            f"model {source} holds an adapter (adapter_config.json), expected a whole model: merge it into its base"
+        )
+    files = weight_files(source, placement.revision)
+    check_sizes(source, skeleton, files, placement, hasattr(shape, "quantization_config"))
+    with ExitStack() as kept, no_progress_bars():
+        # Weights that wait on disk and are of another shape there (experts) are written anew, for as long as the model.
+        folder = kept.enter_context(TemporaryDirectory(prefix="dyto-")) if placement.device_map is not None else None
+        model, report = _tell(
+            source,
+            stock.from_pretrained,
+            source,
+            config=shape,
+            key_mapping=key_mapping,
+            revision=placement.revision,
+            **placement.options(skeleton),
+            offload_folder=folder,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # reported below
+            generation_config=read_ends(source, placement.revision),
+        )
+        weakref.finalize(model, kept.pop_all().close)
+    for problem in ("missing_keys", "mismatched_keys"):
+        keys = sorted(key if isinstance(key, str) else str(key[0]) for key in report[problem])
+        if keys:
+            raise ModelError(
+                f"checkpoint {source} has {len(keys)} {problem.removesuffix('_keys')} weights (first: {keys[0]}), "
+                "expected all of them: download it again, or take a complete one"
+            )
+    if report["unexpected_keys"]:
+        logger.info("%s holds %d weights that the model does not use", source, len(report["unexpected_keys"]))
+    model = (model if placement.is_settled else model.to(placement.device)).eval()
+    check_weights(source, model)
+    return model
+
+
+def load_tokenizer(source: str, revision: str | None, config: Any) -> Any:
+    """Load the tokenizer of a checkpoint.
+
+    If there is only a sentencepiece model, as in the original layout, the language model's config names the class that
+    reads it correctly (with the leading space of such texts).
+    """
+    if find_file(source, "tokenizer.json", revision) is None and find_file(source, "tokenizer.model", revision):
+        if not (find_spec("sentencepiece") and find_spec("google") and find_spec("google.protobuf")):
+            raise MissingExtraError(f"the tokenizer of {source}", "sentencepiece and protobuf", "original")
+        config = config.get_text_config()
+    for name in TOKENIZER_FILES:
+        find_file(source, name, revision)  # each has a size limit
+    stated = read_json(source, "tokenizer_config.json", revision) or {}
+    for kind in (stated.get("tokenizer_class"), getattr(config, "tokenizer_class", None)):
+        check_class(source, kind)
+    tokenizer = _tell(
+        source, AutoTokenizer.from_pretrained, source, revision=revision, config=config, trust_remote_code=False
+    )
+    check_growth(source, tokenizer)
+    return tokenizer
+
+
+def chat_format(config: Any, tokenizer: Tokenizer) -> str:
+    """Return the chat format of a checkpoint, from its config, tokenizer and language model."""
+    own = getattr(config, "dyto_prompt", None)
+    if own:
+        if not isinstance(own, str) or own not in PROMPT_PAIRS:
+            raise unknown("dyto_prompt in config.json", own, PROMPT_PAIRS)
+        return str(own)
+    family = _row(config.model_type)
+    assert family is not None
+    if family.chat:
+        return family.chat.name
+    language, vocabulary = config.get_text_config().model_type, tokenizer.get_vocab()
+    if "<|im_start|>" in vocabulary:
+        if language.startswith("qwen"):
+            return family.qwen_chat.name
+        return "chatml"
+    if "<|start_header_id|>" in vocabulary:
+        return "llama3"
+    for mark, other in (("<|turn>", "gemma4"), ("<start_of_turn>", "gemma")):
+        if mark in vocabulary:
+            return other
+    return "mistral" if language == "mistral" else "vicuna"
+
+
+def _tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a loader of transformers, and turn its complaints into one line."""
+    try:
+        return load(*args, **kwargs)
+    except DytoError:
+        raise
+    except (
+        OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
+        ImportError,
+    ) as err:  # fmt: skip
+        said = next((line.strip() for line in str(err).splitlines() if line.strip()), type(err).__name__)
+        raise ModelError(
+            f"model {source} cannot be loaded ({said}), expected config.json, a tokenizer and *.safetensors: "
+            "check the folder, or the name and the network"
+        ) from err
+    except Exception as err:
+        if type(err).__module__.partition(".")[0] not in (
+            "safetensors",
+            "safetensors_rust",
+            "httpx",
+            "huggingface_hub",
+        ):
+            raise
+        raise ModelError(f"model {source} cannot be loaded ({err}): download it again") from err
