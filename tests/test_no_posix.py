@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from dyto import files
 from dyto.certifying import limit
 from dyto.demo import places
+from dyto.system import files
 from dyto.video import channel, guarded, sample_frames
 from evaluation.world import write_questions
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,63 @@ def test_an_unknown_benchmark_names_the_nearest():
         expand("vcgbanch")
 
 
+OWN = """
+from dyto.benchmarks import BENCHMARKS, Benchmark
+from dyto.benchmarks.base import choice_sample
+
+NUMBER = 7
+def declared(name="mine", kind="choice", prepared=("Mine/qa.json",), **more):
+    return Benchmark(name, "Mine", kind, prepared, "videos", ("question",), choice_sample, "by hand", **more)
+
+MINE = declared()
+NEXTQA = declared("nextqa")
+GROUP = declared("vcgbench")
+HALF = declared(kind="open", aspects=("match",))
+UNJUDGED = declared(kind="open", prepared=("q.json", "a.json"))
+"""
+
+
+def test_a_benchmark_of_a_file_is_found_and_run_once(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    assert get(f"{path}:MINE").title == "Mine"
+    assert get(f"{path}:MINE") is get(f"{path}:MINE")
+    assert expand(f"{path}:MINE") == (f"{path}:MINE",)
+    path.write_text(OWN.replace('"Mine"', '"Edited"'))
+    assert get(f"{path}:MINE").title == "Edited"
+    assert "mine" not in BENCHMARKS
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("MIEN", "unknown name in .*own.py 'MIEN': did you mean 'MINE'\\? Known: GROUP, HALF, MINE, NEXTQA, UNJUDGED$"),
+        ("NUMBER", "own.py:NUMBER is of type int, expected a dyto.benchmarks.Benchmark"),
+        ("NEXTQA", "is called 'nextqa', but that is another benchmark"),
+        ("GROUP", "is called 'vcgbench', but that is another benchmark"),
+        ("HALF", "of kind 'open' has 1 prepared files, expected 2"),
+        ("UNJUDGED", "of kind 'open' has aspects: none; expected .'match',. for 'open'"),
+        ("declared", "is of type function, expected"),
+    ],
+)
+def test_what_is_no_benchmark_is_an_error(tmp_path, name, message):
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    with pytest.raises(ConfigError, match=message):
+        get(f"{path}:{name}")
+
+
+@pytest.mark.parametrize(
+    ("field", "message"), [({"name": "../up"}, "it names folders"), ({"kind": "chioce"}, "'choice'")]
+)
+def test_a_declaration_with_an_impossible_field_is_an_error(field, message):
+    with pytest.raises(ConfigError, match=message):
+        dataclasses.replace(BENCHMARKS["nextqa"], **field)
+
+
 @pytest.mark.parametrize("benchmark", BENCHMARKS.values(), ids=lambda benchmark: benchmark.name)
 def test_declarations_hold_together(benchmark):
-    assert len(benchmark.prepared) == (2 if benchmark.kind == "open" else 1)
-    assert bool(benchmark.aspects) == (benchmark.kind != "choice")
+    benchmark.check()
     assert benchmark.videos.split("/")[0] in ("video_qa", "multiple_choice_qa")
     assert benchmark.source
 

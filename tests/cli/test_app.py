@@ -214,7 +214,8 @@ def test_debug_lets_errors_through():
 @pytest.mark.parametrize(
     ("what", "words"),
     [("models", ["llava-next-34b", "69.5 GB", "Llama 2 Community License"]), ("strategies", ["dyto", "uniform"]),
-     ("presets", ["paper-34b", "7200"]), ("prompts", ["image_seq_v3"]), ("savings", ["similar", "off"])],
+     ("presets", ["paper-34b", "7200"]), ("prompts", ["image_seq_v3"]), ("savings", ["similar", "off"]),
+     ("benchmarks", ["nextqa", "choice", "a0, a1, a2, a3, a4", "NExT_QA.csv"])],
 )  # fmt: skip
 def test_names_are_listed(capsys, what, words):
     code, out, _ = dyto(capsys, "list", what)

@@ -145,7 +145,7 @@ def test_a_command_works_in_a_poor_environment(changed):
 
 PARENT = """
 import multiprocessing, os, sys, time
-from dyto.children import deaf_children, end_with_parent
+from dyto.system.children import deaf_children, end_with_parent
 
 def work():
     end_with_parent()

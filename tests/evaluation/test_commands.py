@@ -26,7 +26,7 @@ from dyto.cli.legacy_eval import (
     run_inference,
     script_benchmarks,
 )
-from dyto.errors import ConfigError
+from dyto.errors import ConfigError, DatasetError
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = "video_name,question,question_id,answer,answer_number,question_type,a0,a1,a2,a3,a4\n"
@@ -78,6 +78,42 @@ def test_eval_takes_the_public_file_directly(command, world):
     assert asked.exit_code == 0
     assert "NExT-QA, asking: 4/4" in asked.stderr
     assert "validation split" in asked.stdout
+
+
+MINE = """
+from dyto.benchmarks import Benchmark
+from dyto.benchmarks.base import choice_sample
+
+MINE = Benchmark(
+    name="mine", title="My questions", kind="choice", prepared=("Mine/val_qa.json",), videos="multiple_choice_qa/Mine/video",
+    columns=("video_name", "question", "question_id", "answer", "a0"), sample=choice_sample, source="written by hand",
+    groupings={"own": lambda sample: "all of mine"},
+)
+"""
+
+
+def test_a_benchmark_of_ones_own_is_a_file_by_name(command, world):
+    (world / "mine.py").write_text(MINE)
+    prepared = command("prepare", "mine.py:MINE", "--qa-file", "NExT_QA.csv")
+    assert "My questions: 4 questions about 2 videos -> playground/gt_qa_files/Mine/val_qa.json" in prepared.stdout
+    asked = command("eval", "mine.py:MINE", "--video-dir", "videos", "--num-frames", 4, "--max-new-tokens", 2, "--json")
+    (found,) = json.loads(asked.stdout)
+    assert (found["benchmark"], found["answered"], found["complete"]) == ("mine", 4, True)
+    assert "own" in found["measures"]["accuracy"]["groups"]
+    assert Path("outputs/artifacts/mine/tiny-dyto-4frms/results.json").exists()
+    lines = json.loads(command("report", "--json").stdout)
+    assert {line["group"] for line in lines} == {"all", "own: all of mine"}
+
+
+def test_a_report_runs_no_code_that_a_folder_of_results_names(command, world, caplog):
+    (world / "evil.py").write_text("raise SystemExit('it ran')")
+    folder = world / "outputs/artifacts/mine/run"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"benchmark": "evil.py:MINE"}))
+    (folder / "manifest.json").write_text("{}")
+    said = command("report")
+    assert isinstance(said.exception, DatasetError)
+    assert "evil.py:MINE' is not one of ours: finish it with the command that began it" in caplog.text
 
 
 def test_the_strategys_options_are_part_of_the_runs_name(command, world):

@@ -77,7 +77,7 @@ def test_a_star_clip_is_cut_already_or_a_part_of_its_video(tmp_path, name, start
 
 
 def test_an_mvbench_clip_may_lie_in_the_archives_folders_cut_or_whole(tmp_path):
-    folders = [tmp_path, *(tmp_path / sub for sub in get("mvbench").subfolders)]
+    folders = [tmp_path, *(tmp_path / sub for sub in get("mvbench").own_folders)]
     touch(tmp_path, "star/Charades_v1_480/A.mp4", "my_task/B.mp4", "C_1.5_4.mp4", "C.mp4")
     clip = {"start": 1.5, "end": 4}
     assert find_clip(folders, get("mvbench"), sample("A.mp4", **clip)) == Clip(
@@ -89,7 +89,7 @@ def test_an_mvbench_clip_may_lie_in_the_archives_folders_cut_or_whole(tmp_path):
 
 def test_a_folder_of_frames_is_a_video(tmp_path):
     touch(tmp_path, "tvqa/frames_fps3_hq/clip/00001.jpg")
-    folders = [tmp_path, *(tmp_path / sub for sub in get("mvbench").subfolders)]
+    folders = [tmp_path, *(tmp_path / sub for sub in get("mvbench").own_folders)]
     assert find_clip(folders, get("mvbench"), sample("clip")).path == tmp_path / "tvqa/frames_fps3_hq/clip"
 
 
@@ -106,7 +106,7 @@ def test_folders_are_found_below_all_data_one_kind_of_data_or_a_folder_of_their_
 
 
 def mvbench_folders(tmp_path):
-    return [tmp_path, *(tmp_path / sub for sub in get("mvbench").subfolders)]
+    return [tmp_path, *(tmp_path / sub for sub in get("mvbench").own_folders)]
 
 
 @pytest.mark.parametrize(

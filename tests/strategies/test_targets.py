@@ -60,7 +60,7 @@ def test_where_a_module_defines_nothing_itself_the_error_says_what_it_passes_on(
 
 
 def test_an_unknown_strategy_names_the_known_ones():
-    with pytest.raises(ConfigError, match="unknown strategy 'zzz': known are .*FILE.py:CALLABLE.* uniform"):
+    with pytest.raises(ConfigError, match="unknown strategy 'zzz': known are .*FILE.py:NAME.* uniform"):
         find_strategy("zzz")
 
 

@@ -15,7 +15,7 @@ from dyto.evaluation.rows import FORMAT, Row
 from dyto.evaluation.runner import answered
 from dyto.evaluation.tables import NO_OBJECT, TOO_MANY_CELLS
 from dyto.evaluation.workers import ask_all, nothing_open
-from dyto.files import cannot_write, replacing
+from dyto.system.files import cannot_write, replacing
 
 OURS = ("format", "status", "reason", "pred", "choice", "visual_tokens", "keyframe_seconds", "warnings", "machine")
 """The columns added to each row; also `key`, if the table has none."""

@@ -5,13 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any, Literal
+
+from dyto.errors import ConfigError, unknown
 
 Kind = Literal["open", "choice", "generative"]
 Row = Mapping[str, Any]
+
+FILES: Mapping[str, int] = {"open": 2, "choice": 1, "generative": 1}
+"""How many prepared files a benchmark of each kind has."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +96,32 @@ class Benchmark:
         rows: Number of rows of the public file; with another number, the report says that it is a subset.
         note: Note for readers of the figures, such as that the rows are a validation split.
         subfolders: Additional folders under `videos` to search.
-        folders_of: For each sample type the subfolders to search first.
+        folders_of: For each sample type further such folders, to search first.
         prefixes: Possible prefixes of a video's name on disk.
         folder_fps: Frames per second of a video that is a folder of frames.
         subtitles: Folder of `.srt` files under the folder of all data, if the questions come with them.
+        files: The public files of a benchmark that is a folder: names, or a pattern such as "*.json". Of two names, the
+            i-th rows are two wordings of one question (`second_question`).
+        nested: Key of a JSON record that holds several rows; they share the record's other keys.
+        renamed: Names of columns in such records, and the names in `columns` that they stand for.
+        clips: Whether questions are about parts of videos (`Sample.start` and `end`).
+        group: Name for this benchmark and others together.
+
+    Raises:
+        ConfigError: The name cannot name a folder, or the kind is unknown.
+
+    Example:
+        >>> Benchmark(
+        ...     name="mine",
+        ...     title="My questions",
+        ...     kind="choice",
+        ...     prepared=("Mine/val_qa.json",),
+        ...     videos="multiple_choice_qa/Mine/video",
+        ...     columns=("video_name", "question", "question_id", "answer", "a0", "a1"),
+        ...     sample=choice_sample,
+        ...     source="written by hand",
+        ... ).name
+        'mine'
     """
 
     name: str
@@ -110,8 +139,42 @@ class Benchmark:
     subfolders: tuple[str, ...] = ()
     folders_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     prefixes: tuple[str, ...] = ("",)
-    subtitles: str = ""
     folder_fps: float = 1.0
+    subtitles: str = ""
+    files: tuple[str, ...] = ()
+    nested: str = ""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    clips: bool = False
+    group: str = ""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
+            raise ConfigError(f"benchmark name {self.name!r}, expected letters, digits and -_. only: it names folders")
+        if self.kind not in FILES:
+            raise unknown("kind of benchmark", self.kind, FILES)
+
+    @property
+    def own_folders(self) -> tuple[str, ...]:
+        """Folders under `videos` to search, each once: `subfolders`, then those of `folders_of`."""
+        return tuple(dict.fromkeys((*self.subfolders, *chain.from_iterable(self.folders_of.values()))))
+
+    def check(self) -> None:
+        """Check that a question file can be found and its answers scored with this declaration.
+
+        Raises:
+            ConfigError: The kind does not fit the other fields.
+        """
+        if len(self.prepared) != FILES[self.kind]:
+            raise ConfigError(
+                f"benchmark {self.name} of kind {self.kind!r} has {len(self.prepared)} prepared files, "
+                f"expected {FILES[self.kind]} (for 'open': questions and answers)"
+            )
+        if bool(self.aspects) == (self.kind == "choice"):
+            found = ", ".join(self.aspects) or "none"
+            raise ConfigError(
+                f"benchmark {self.name} of kind {self.kind!r} has aspects: {found}; expected ('match',) for 'open', "
+                "VCGBench's for 'generative', and none for 'choice', which needs no judge"
+            )
 
 
 class HugeNumber(str):

@@ -12,13 +12,12 @@ TASKS = {  # by folder in the dataset's archives, old and current
     **{"nturgbd nturgbd_convert": "fine_grained_pose", "Moments_in_Time_Raw/videos": "fine_grained_action"},
     **{"vlnqa": "egocentric_navigation", "FunQA_test/test": "unexpected_action", "scene_qa/video": "scene_transition"},
 }
-FOLDERS = {task: tuple(places.split()) for places, tasks in TASKS.items() for task in tasks.split()}
 
 
 def sample(row: Row) -> Sample:
     """Make a sample from a record; the reader adds `task` (the file's name) and `index` (the record's place in it)."""
-    own = {"question_id": f"{row['task']}_{row['index']}", **row}
-    told = (text(row, "video"), (text(row, "question"),), text(own, "question_id"), text(row, "answer"))
+    row = {"question_id": f"{row['task']}_{row['index']}", **row}
+    told = (text(row, "video"), (text(row, "question"),), text(row, "question_id"), text(row, "answer"))
     return Sample(*told, texts(row, "candidates"), type=row["task"], start=row.get("start"), end=row.get("end"))
 
 
@@ -33,7 +32,8 @@ MVBENCH = Benchmark(
     source="the dataset's folder of JSON files, or one of them (Li et al., CVPR 2024)",
     groupings={"task": lambda s: s.type},
     rows=4000,
-    subfolders=tuple(" ".join(TASKS).split()),
-    folders_of=FOLDERS,
+    folders_of={task: tuple(places.split()) for places, tasks in TASKS.items() for task in tasks.split()},
     folder_fps=3.0,
+    files=("*.json",),
+    clips=True,
 )

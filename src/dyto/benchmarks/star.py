@@ -29,4 +29,5 @@ STAR = Benchmark(
     groupings={"type": lambda s: TYPES.get(s.type.partition("_")[0], s.type or "none")},
     rows=7098,
     note="the 7,098 rows are the dataset's validation split; the test split has hidden answers",
+    clips=True,
 )

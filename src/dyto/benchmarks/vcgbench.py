@@ -14,7 +14,7 @@ def sample(row: Row) -> Sample:
     return replace(found, video=found.video.removeprefix("v_"), questions=questions, type="")
 
 
-def declare(name: str, file: str, aspects: tuple[str, ...], rows: int) -> Benchmark:
+def declare(name: str, file: str, aspects: tuple[str, ...], rows: int, *files: str) -> Benchmark:
     """Declare one of the three question files."""
     return Benchmark(
         name=name,
@@ -28,9 +28,12 @@ def declare(name: str, file: str, aspects: tuple[str, ...], rows: int) -> Benchm
         aspects=aspects,
         rows=rows,
         prefixes=("v_", ""),
+        files=files,
+        group="vcgbench",
     )
 
 
-GENERIC = declare("generic", "generic", ("correctness", "detail", "context"), 1996)
-TEMPORAL = declare("temporal", "temporal_understanding", ("temporal",), 499)
-CONSISTENCY = declare("consistency", "consistency", ("consistency",), 499)
+GENERIC = declare("generic", "generic", ("correctness", "detail", "context"), 1996, "Generic_QA.csv")
+TEMPORAL = declare("temporal", "temporal_understanding", ("temporal",), 499, "Temporal_QA.csv")
+PAIR = "Consistency_QA1.csv", "Consistency_QA2.csv"
+CONSISTENCY = declare("consistency", "consistency", ("consistency",), 499, *PAIR)

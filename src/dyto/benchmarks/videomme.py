@@ -10,10 +10,9 @@ def sample(row: Row) -> Sample:
     options = tuple(o.partition(". ")[2] if o[1:3] == ". " else o for o in texts(row, "options"))
     answer = text(row, "answer")
     number = "ABCDEFGH".find(answer.strip()[:1] or "?")
+    told = (f"{text(row, 'videoID')}.mp4", (text(row, "question"),), text(row, "question_id"))
     return Sample(
-        video=f"{text(row, 'videoID')}.mp4",
-        questions=(text(row, "question"),),
-        question_id=text(row, "question_id"),
+        *told,
         answer=options[number] if 0 <= number < len(options) else answer,
         candidates=options,
         answer_number=number if 0 <= number < len(options) else None,
@@ -33,6 +32,8 @@ VIDEOMME = Benchmark(
     source="the dataset's parquet file, or JSON of the same columns (Fu et al., CVPR 2025)",
     groupings={"duration": by_extra("duration"), "domain": by_extra("domain"), "type": lambda s: s.type},
     rows=2700,
+    nested="questions",  # as in the dataset's answer template
+    renamed={"video_id": "videoID"},
 )
 SUBTITLES = "multiple_choice_qa/VideoMME/subtitle"
 VIDEOMME_SUBTITLES = replace(VIDEOMME, name="videomme-subtitles", title="Video-MME with subtitles", subtitles=SUBTITLES)

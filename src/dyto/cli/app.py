@@ -194,7 +194,9 @@ def ask_and_print(
 
 @app.command("list")
 def list_names(
-    what: Annotated[str, typer.Argument(help="models, strategies, presets, prompts or savings.", show_default=False)],
+    what: Annotated[
+        str, typer.Argument(help="models, strategies, presets, benchmarks, prompts or savings.", show_default=False)
+    ],
 ) -> None:
     """List the names that other commands take."""
     from dyto.cli.listing import table

@@ -27,7 +27,7 @@ def certify_command(
         str,
         typer.Argument(
             metavar="STRATEGY",
-            help="MODULE:CALLABLE, FILE.py:CALLABLE, or a name from `dyto list strategies`.",
+            help="MODULE:NAME, FILE.py:NAME, or a name from `dyto list strategies`.",
             show_default=False,
         ),
     ],

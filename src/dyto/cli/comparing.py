@@ -78,7 +78,12 @@ def plan_command(
 @with_flags
 def compare_command(
     name: Annotated[
-        str, typer.Argument(metavar="BENCHMARK", help="A benchmark, such as synthetic or nextqa.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="BENCHMARK",
+            help="A name from `dyto list benchmarks`, or FILE.py:NAME of your own.",
+            show_default=False,
+        ),
     ],
     questions: options.QuestionOptions,
     loading: Annotated[Loading, Flags(options.LOADING, without=ONE_DEVICE)],
@@ -86,9 +91,7 @@ def compare_command(
     scale: options.ScaleOptions,
     strategies: Annotated[
         str,
-        typer.Option(
-            help="Comma-separated names, presets, MODULE:CALLABLE or FILE.py:CALLABLE; all means all with a budget."
-        ),
+        typer.Option(help="Comma-separated names, presets, MODULE:NAME or FILE.py:NAME; all means all with a budget."),
     ] = "all",
     budgets: Annotated[
         str, typer.Option(help="Comma-separated numbers of tokens (230), or of whole frames (6.4f).")

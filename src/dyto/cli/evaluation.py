@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     from dyto.evaluation.prepare import Prepared
 
 
-Name = Annotated[str, typer.Argument(help="A benchmark, such as nextqa or vcgbench.", show_default=False)]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="BENCHMARK",
+        help="A name from `dyto list benchmarks`, vcgbench for its three, or FILE.py:NAME of your own.",
+        show_default=False,
+    ),
+]
 Folder = Annotated[Path, typer.Option(help="Folder for all output.")]
 
 

@@ -1,4 +1,4 @@
-"""Tables of named things: models, strategies, presets, prompts and savings."""
+"""Tables of named things: models, strategies, presets, benchmarks, prompts and savings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import inspect
 import re
 from typing import TypeAlias
 
+from dyto.benchmarks import BENCHMARKS
 from dyto.errors import unknown
 from dyto.models.catalog import CATALOG
 from dyto.models.facts import FACTS
@@ -23,7 +24,7 @@ def table(what: str) -> Table:
     """Return the table of one kind.
 
     Args:
-        what: "models", "strategies", "presets", "prompts" or "savings".
+        what: "models", "strategies", "presets", "benchmarks", "prompts" or "savings".
 
     Raises:
         ConfigError: The kind is unknown.
@@ -77,6 +78,11 @@ def _presets() -> Table:
     return ["preset", "partition", "key frames", "budget", "note"], rows
 
 
+def _benchmarks() -> Table:
+    rows = [[b.name, b.kind, str(b.rows or "-"), ", ".join(b.columns), b.source] for b in BENCHMARKS.values()]
+    return ["benchmark", "kind", "questions", "columns", "source"], rows
+
+
 def _prompts() -> Table:
     rows = [[p.name, "multiple choice" if p.takes_choices else "open"] for p in PROMPTS.values()]
     return ["prompt", "for"], rows
@@ -96,6 +102,7 @@ TABLES = {
     "models": _models,
     "strategies": _strategies,
     "presets": _presets,
+    "benchmarks": _benchmarks,
     "prompts": _prompts,
     "savings": _savings,
 }

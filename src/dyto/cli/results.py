@@ -55,9 +55,11 @@ def table(root: Root = Path("results"), markdown: Annotated[bool, typer.Option("
 def fill(
     to: Annotated[Path, typer.Option(help="Folder of your submissions, such as results/your-name.")],
     hours: Annotated[float, typer.Option(help="Stop after this many hours; run the same command again to continue.")],
-    benchmarks: Annotated[str, typer.Option(help="Comma-separated.")] = "nextqa,videomme,mvbench",
+    benchmarks: Annotated[
+        str, typer.Option(help="Comma-separated names of `dyto list benchmarks`.")
+    ] = "nextqa,videomme,mvbench",
     models: Annotated[
-        str, typer.Option(help="Comma-separated.")
+        str, typer.Option(help="Comma-separated names of `dyto list models`.")
     ] = "llava-next-vicuna-7b,llava-onevision-7b,qwen2.5-vl-7b",
     strategies: Annotated[str, typer.Option(help="As in dyto compare.")] = "all",
     budgets: Annotated[str, typer.Option(help="As in dyto compare.")] = "1.6f,6.4f",

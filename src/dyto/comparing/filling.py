@@ -11,14 +11,15 @@ from pathlib import Path
 
 import torch
 
+from dyto.benchmarks import BENCHMARKS
 from dyto.comparing.compare import compare
 from dyto.comparing.comparison import Comparison
 from dyto.comparing.submitted import add_submission
-from dyto.errors import ConfigError, DytoError
+from dyto.errors import ConfigError, DytoError, unknown
 from dyto.evaluation.settings import Settings
 from dyto.models.loading.options import Loading
 
-BENCHMARKS = "nextqa,videomme,mvbench"
+USUAL_BENCHMARKS = "nextqa,videomme,mvbench"
 MODELS = "llava-next-vicuna-7b,llava-onevision-7b,qwen2.5-vl-7b"
 ROUNDS = (100, 400, 1600, None)
 """Questions of each benchmark in each round; None for all. Every pair finishes a round before the next begins."""
@@ -57,6 +58,9 @@ class Filling:
     def __post_init__(self) -> None:
         if not self.benchmarks or not self.models:
             raise ConfigError("no benchmark or no model named, expected comma-separated names")
+        for name in self.benchmarks:
+            if name not in BENCHMARKS:
+                raise unknown("benchmark", name, BENCHMARKS)
 
     def comparison(self, benchmark: str, model: str, limit: int | None) -> Comparison:
         """Return the comparison of one model on one benchmark."""
@@ -122,7 +126,7 @@ def fill(
 def usual_settings(gt_dir: Path, data_dir: Path, num_frames: int, device: str | None, dtype: str | None) -> Settings:
     """Return what all comparisons share: question files, videos, frames, and where models run."""
     return Settings(
-        BENCHMARKS.split(",")[0],
+        USUAL_BENCHMARKS.split(",")[0],
         gt_dir=gt_dir,
         data_dir=data_dir,
         loading=Loading(device=device, dtype=dtype),

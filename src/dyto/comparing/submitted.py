@@ -31,8 +31,6 @@ from dyto.evaluation.verdicts import Verdict, exact_match
 
 CONFIG = ("benchmark", "questions", "model", "weights", "dtype", "prompt", "scoring", "max_new_tokens", "sampling")
 """Required keys of a configuration."""
-WITH_CLIPS = ("mvbench", "star")
-"""Benchmarks with questions about a part of a video, whose times are not in the rows."""
 FIGURES = ("value", "low", "high", "questions", "videos")
 TESTED = ("against", "value", "low", "high", "p", "p_holm", "questions", "videos")
 _TOLERANCE = 1e-9
@@ -191,7 +189,7 @@ def _of_question(sent: Submission, row: Row, sample: str) -> str:
         return f"answer_number is {row['answer_number']}, but there are {len(candidates)} options"
     if sent.config["scoring"] == "letter" and parse_choice(row["pred"], candidates) != row["choice"]:
         return f"{row['pred']!r} names option {parse_choice(row['pred'], candidates)}, not {row['choice']}"
-    if row.get("rotation", 0) == 0 and sent.benchmark.name not in WITH_CLIPS:
+    if row.get("rotation", 0) == 0 and not sent.benchmark.clips:  # the times of clips are not in the rows
         questions = (row["question"],) if isinstance(row["question"], str) else tuple(row["question"])
         parts = row["video_name"], questions, row["question_id"], row["answer"], tuple(candidates)
         said = Sample(*parts, row["answer_number"], place=row["place"])

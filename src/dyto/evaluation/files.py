@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dyto.files import cannot_write, replacing
+from dyto.system.files import cannot_write, replacing
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 
 from dyto.evaluation.files import dump_line, encoded
 from dyto.evaluation.locks import byte_locks
-from dyto.files import cannot_write
+from dyto.system.files import cannot_write
 
 SYNC_SECONDS = 2.0
 

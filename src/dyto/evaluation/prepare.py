@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dyto.benchmarks import BENCHMARKS, Benchmark, Sample, expand
+from dyto.benchmarks import Benchmark, Sample, expand, get
 from dyto.evaluation.files import dump_json, write_atomic
 from dyto.evaluation.layout import to_records
 from dyto.evaluation.questions import read_questions
@@ -42,7 +42,7 @@ def prepare(
     """Write the question files of a benchmark in the common layout.
 
     Args:
-        name: A benchmark, or "vcgbench" for its three question files.
+        name: A benchmark as in `dyto.benchmarks.get`, or "vcgbench" for its three question files.
         qa_file: The public file as downloaded; for MVBench and VCGBench a folder.
         out: Folder of all prepared files.
         encoding: Encoding of the file, if it is neither UTF-8 nor has a byte-order mark.
@@ -56,7 +56,7 @@ def prepare(
     """
     done = []
     for part in expand(name, qa_file):
-        benchmark = BENCHMARKS[part]
+        benchmark = get(part)
         samples = read_questions(benchmark, qa_file, encoding=encoding).samples
         paths = tuple(Path(out) / prepared for prepared in benchmark.prepared)
         for path, records in zip(paths, to_records(benchmark, samples), strict=True):

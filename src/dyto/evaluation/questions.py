@@ -10,14 +10,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from dyto.benchmarks import Benchmark, Sample
+from dyto.benchmarks import BENCHMARKS, Benchmark, Sample
 from dyto.benchmarks.base import kind_of
 from dyto.errors import DatasetError
 from dyto.evaluation.layout import PREPARED, read_prepared, unreadable
 from dyto.evaluation.tables import NO_OBJECT, TOO_MANY_CELLS, Rows, read_rows, require_columns
-
-_VCGBENCH = {"generic": "Generic_QA.csv", "temporal": "Temporal_QA.csv", "consistency": "Consistency_QA1.csv"}
-_CONSISTENCY = ("Consistency_QA1.csv", "Consistency_QA2.csv")
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def read_questions(benchmark: Benchmark, path: str | Path, *, encoding: str | No
     samples: list[Sample]
     if files[0].suffix.lower() in (".json", ".jsonl") and _is_prepared(benchmark, files[0], encoding):
         samples = read_prepared(benchmark, files[0], encoding)
-    elif benchmark.name == "consistency":
+    elif len(benchmark.files) == 2:
         samples = _convert(benchmark, _paired(benchmark, files, encoding))
     else:
         samples = _convert(benchmark, _tagged(benchmark, files, encoding))
@@ -74,21 +71,20 @@ def read_questions(benchmark: Benchmark, path: str | Path, *, encoding: str | No
 
 
 def _files(benchmark: Benchmark, path: Path) -> list[Path]:
-    """Return the files at a path: one, a pair (consistency), or a folder of files (MVBench)."""
+    """Return the files at a path: one, a pair, or a folder of files."""
     if path.is_dir():
         prepared = path / Path(benchmark.prepared[0]).name
         if prepared.is_file():
             path = prepared
-        elif benchmark.name in _VCGBENCH:
-            path = path / _VCGBENCH[benchmark.name]
+        elif files := [file for pattern in benchmark.files for file in sorted(path.glob(pattern))]:
+            if len(files) >= len(benchmark.files):
+                return files
+            path = next(path / name for name in benchmark.files if not (path / name).is_file())
         else:
-            files = sorted(path.glob("*.json"))
-            if not files or benchmark.name != "mvbench":
-                raise DatasetError(
-                    f"{path} is a folder without {prepared.name}: give the question file of "
-                    f"{benchmark.title} ({benchmark.source})"
-                )
-            return files
+            wanted = " or ".join([prepared.name, " and ".join(benchmark.files)] if benchmark.files else [prepared.name])
+            raise DatasetError(
+                f"{path} is a folder without {wanted}: give the question file of {benchmark.title} ({benchmark.source})"
+            )
     if not path.is_file():
         in_place = path.parts[-2:] == Path(benchmark.prepared[0]).parts[-2:]  # where it is looked for if none is given
         or_prepare = f", or prepare it once: dyto prepare {benchmark.name} --qa-file F" if in_place else ""
@@ -96,25 +92,24 @@ def _files(benchmark: Benchmark, path: Path) -> list[Path]:
             f"no question file of {benchmark.title} at {path}: get {benchmark.source}, then name it with --qa-file"
             f"{or_prepare}"
         )
-    if benchmark.name in _VCGBENCH and path.suffix == ".csv":
-        return _files_of_vcgbench(benchmark, path)
+    if benchmark.files and path.suffix == ".csv":
+        return _one_of_several(benchmark, path)
     if benchmark.kind == "open" and path.name == Path(benchmark.prepared[0]).name:
         return [path, path.with_name(Path(benchmark.prepared[1]).name)]
     return [path]
 
 
-def _files_of_vcgbench(benchmark: Benchmark, path: Path) -> list[Path]:
-    """Return the public file or pair of files. All have the same columns, so only the names identify them."""
-    if benchmark.name == "consistency" and path.name not in _CONSISTENCY:
+def _one_of_several(benchmark: Benchmark, path: Path) -> list[Path]:
+    """Return the public file, or the pair that it belongs to; files of one group have the same columns."""
+    if len(benchmark.files) == 2 and path.name not in benchmark.files:
         raise DatasetError(
-            f"{path} is one file, and {benchmark.title} has two: give {' and '.join(_CONSISTENCY)} as a folder"
+            f"{path} is one file, and {benchmark.title} has two: give {' and '.join(benchmark.files)} as a folder"
         )
-    others = {file: name for name, file in _VCGBENCH.items() if name != benchmark.name}
-    if path.name in others:
-        raise DatasetError(
-            f"{path} is the question file of {others[path.name]}: {benchmark.name} needs {_VCGBENCH[benchmark.name]}"
-        )
-    return [path.with_name(name) for name in _CONSISTENCY] if benchmark.name == "consistency" else [path]
+    for other in BENCHMARKS.values():
+        if path.name in other.files and other.name != benchmark.name:
+            needed = " and ".join(benchmark.files)
+            raise DatasetError(f"{path} is the question file of {other.name}: {benchmark.name} needs {needed}")
+    return [path.with_name(name) for name in benchmark.files] if len(benchmark.files) == 2 else [path]
 
 
 def _is_prepared(benchmark: Benchmark, path: Path, encoding: str | None) -> bool:
@@ -125,34 +120,35 @@ def _is_prepared(benchmark: Benchmark, path: Path, encoding: str | None) -> bool
 
 
 def _tagged(benchmark: Benchmark, files: list[Path], encoding: str | None) -> Rows:
-    """Return all rows of all files; MVBench's records get their task, and a nested Video-MME file is flattened."""
+    """Return all rows of all files, with the name of the file (MVBench's task), and nested rows one by one."""
     rows: Rows = []
     for file in files:
-        nested = benchmark.name.startswith("videomme") and file.suffix == ".json"
+        nested = bool(benchmark.nested) and file.suffix == ".json"
         found = read_rows(file, columns=() if nested else benchmark.columns, encoding=encoding)
         if nested:
-            found = list(_flat(found))
+            found = list(_flat(benchmark, found))
             require_columns(file, {column: "" for _, row in found for column in row}, benchmark.columns)
         rows += [(line, {"task": file.stem, "index": line - 1} | row) for line, row in found]
     return rows
 
 
-def _flat(rows: Rows) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Flatten questions nested in their video's record, as in the dataset's answer template, to one row each."""
+def _flat(benchmark: Benchmark, rows: Rows) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Flatten rows that are nested in a record, such as the questions of a video, to one row each."""
     for line, row in rows:
         if NO_OBJECT in row:
             yield line, row
             continue
-        shared = {key: value for key, value in row.items() if key != "questions"}
-        shared.setdefault("videoID", shared.get("video_id", ""))
-        questions = row.get("questions", [{}])
-        for question in questions if isinstance(questions, list) else [questions]:
-            is_one = isinstance(question, dict)
-            yield line, shared | (question if is_one else {NO_OBJECT: f"a question is {kind_of(question)}"})
+        shared = {key: value for key, value in row.items() if key != benchmark.nested}
+        for former, column in benchmark.renamed.items():
+            shared.setdefault(column, shared.get(former, ""))
+        inner = row.get(benchmark.nested, [{}])
+        for one in inner if isinstance(inner, list) else [inner]:
+            found = one if isinstance(one, dict) else {NO_OBJECT: f"one of {benchmark.nested} is {kind_of(one)}"}
+            yield line, shared | found
 
 
 def _paired(benchmark: Benchmark, files: list[Path], encoding: str | None) -> Rows:
-    """Pair the i-th rows of both files of consistency, which ask the same in two ways; a lone row keeps its place."""
+    """Pair the i-th rows of two files, which ask the same in two ways; a lone row keeps its place."""
     first, second = (read_rows(file, columns=benchmark.columns, encoding=encoding) for file in files)
     rows: Rows = []
     for i in range(max(len(first), len(second))):
@@ -195,7 +191,7 @@ def check(benchmark: Benchmark, sample: Sample) -> Sample:
 
 def _broken(benchmark: Benchmark, sample: Sample) -> str:
     """Return why a sample cannot be asked or scored; "" if it can."""
-    wanted = 2 if "consistency" in benchmark.aspects else 1
+    wanted = 2 if len(benchmark.files) == 2 else 1
     if len(sample.questions) != wanted:
         return f"{len(sample.questions)} questions, expected {wanted}"
     if not all(question.strip() for question in sample.questions):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dyto.benchmarks import BENCHMARKS, GROUPS, get
+from dyto.benchmarks import BENCHMARKS, GROUPS
 from dyto.errors import DatasetError
 from dyto.evaluation.files import dump_json, write_atomic
 from dyto.evaluation.folders import read_json
@@ -28,6 +29,8 @@ _HEAD = (
 )
 _VCG_ASPECTS = ("correctness", "detail", "context", "temporal", "consistency")
 
+logger = logging.getLogger(__name__)
+
 Results = Mapping[str, Any]
 Line = dict[str, Any]
 
@@ -38,7 +41,10 @@ def find_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
     Raises:
         DatasetError: There are no results.
     """
-    return [_results(folder) for folder in _folders(paths)]
+    found = [results for folder in _folders(paths) if (results := _results(folder)) is not None]
+    if not found:
+        raise DatasetError(f"no run below {', '.join(map(str, paths))} can be reported: see the warnings above")
+    return found
 
 
 def find_unanswered(paths: Sequence[Path]) -> list[Row]:
@@ -65,15 +71,26 @@ def _folders(paths: Sequence[Path]) -> list[Path]:
     return folders
 
 
-def _results(folder: Path) -> dict[str, Any]:
-    """Return the results of a run; for an unfinished run, from the recorded rows, unjudged."""
+def _results(folder: Path) -> dict[str, Any] | None:
+    """Return the results of a run; for an unfinished run, from the recorded rows, unjudged.
+
+    None for an unfinished run of somebody's own benchmark, whose declaration is code: a report runs no code that a
+    folder of results names.
+    """
     if (folder / "results.json").exists():
         return read_json(folder / "results.json")
     config, manifest = read_json(folder / "config.json"), read_json(folder / "manifest.json")
+    if config["benchmark"] not in BENCHMARKS:
+        logger.warning(
+            "%s is left out: the run is not finished, and its benchmark %r is not one of ours: finish it with the "
+            "command that began it",
+            *(folder, config["benchmark"]),
+        )
+        return None
     with Journal(folder / "rows", rank=rank_of_row) as journal:
         journal.refresh()
         rows = list(journal.rows().values())
-    found = results(get(config["benchmark"]), rows, manifest["question_file"]["rows"])
+    found = results(BENCHMARKS[config["benchmark"]], rows, manifest["question_file"]["rows"])
     return found | {"config": folder.name, "setting": setting_of(config), "complete": False}
 
 

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from dyto.evaluation.files import dump_line
 from dyto.evaluation.outcome import reason_of
-from dyto.files import cannot_write
+from dyto.system.files import cannot_write
 
 
 class RunLog:

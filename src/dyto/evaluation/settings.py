@@ -58,7 +58,7 @@ class Settings:
     """One benchmark under one configuration.
 
     Args:
-        benchmark: Name of the benchmark.
+        benchmark: Name of the benchmark, as in `dyto.benchmarks.get`: "nextqa", or "mine.py:MINE" for one of your own.
         qa_file: The question file, public or prepared; None for the prepared file under `gt_dir`.
         gt_dir: Folder of prepared question files.
         data_dir: Folder of all videos.
@@ -132,7 +132,7 @@ class Settings:
 
     def run_folders(self) -> RunFolders:
         """Return the folders of the run."""
-        return RunFolders.under(benchmark=self.benchmark, name=self.name or self._name(), **self.folders)
+        return RunFolders.under(benchmark=self.spec.name, name=self.name or self._name(), **self.folders)
 
     def _name(self) -> str:
         model = self._model.rstrip("/").rpartition("/")[2]
@@ -158,7 +158,7 @@ class Settings:
     def common_config(self, questions: Questions) -> dict[str, Any]:
         """Return the configuration without the strategy."""
         return {
-            "benchmark": self.benchmark,
+            "benchmark": self.spec.name,
             "questions": questions.digest,
             "model": self._model,
             "revision": self.loading.revision,

@@ -80,7 +80,7 @@ def video_folders(benchmark: Benchmark, *, data_dir: Path, video_dir: Path | Non
             f"no videos of {benchmark.title}: none of {', '.join(map(str, places))} is a folder; "
             "put them there, or name the folder with --video-dir"
         )
-    return [folder / sub for folder in found for sub in ("", *benchmark.subfolders)]
+    return [folder / sub for folder in found for sub in ("", *benchmark.own_folders)]
 
 
 def subtitle_folder(benchmark: Benchmark, *, data_dir: Path) -> Path | None:

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 from dyto.errors import ConfigError
-from dyto.files import replacing
 from dyto.inspecting import sections
 from dyto.inspecting.look import Inspection
 from dyto.inspecting.markup import text
 from dyto.inspecting.style import STYLE
+from dyto.system.files import replacing
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """Content security policy of the page: it loads nothing from outside."""

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dyto.errors import ConfigError, VideoError
 from dyto.features import KeyFrames
-from dyto.files import replacing
+from dyto.system.files import replacing
 from dyto.video import Frames, sample_frames
 
 TILE = 320

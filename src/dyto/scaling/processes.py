@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from dyto.children import deaf_children, end_with_parent
 from dyto.scaling.jobs import Died, Event, Job, Ready, Work
 from dyto.scaling.working import attempted, refusal, this_machine
+from dyto.system.children import deaf_children, end_with_parent
 
 START_METHOD = "spawn"
 """Start method of workers: a process that has used a GPU must not be forked."""

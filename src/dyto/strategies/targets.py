@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import importlib
-import importlib.util
 import inspect
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
-from hashlib import sha256
-from pathlib import Path
-from types import ModuleType
 from typing import Any, cast
 
-from dyto.errors import ConfigError, unknown
+from dyto.errors import ConfigError
 from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy
 from dyto.strategies.calling import describe_strategy as describe_strategy
 from dyto.strategies.calling import name_of
 from dyto.strategies.published import is_named
+from dyto.system.objects import find_object
 
 
 def find_strategy(target: str) -> Any:
@@ -28,7 +21,7 @@ def find_strategy(target: str) -> Any:
 
     Args:
         target: A name of `STRATEGIES`, alone or with options ("uniform-pool:pool=3"), a published name, a name of
-            `PRESETS`, "package.module:callable" or "path/to/file.py:callable"; the part after the colon may have
+            `PRESETS`, "package.module:name" or "path/to/file.py:name"; the part after the colon may have
             dots.
 
     Returns:
@@ -48,14 +41,7 @@ def find_strategy(target: str) -> Any:
         return build_strategy("dyto", preset=target)
     if is_named(target):
         return build_strategy(target)
-    place, colon, name = target.rpartition(":")
-    if not (colon and place and name):
-        raise unknown("strategy", target, [*{**STRATEGIES, **PRESETS}, "MODULE:CALLABLE", "FILE.py:CALLABLE"])
-    found: Any = _module(place)
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise unknown(f"name in {place}", name, _own(found))
-        found = getattr(found, part)
+    found = find_object(target, "strategy", {**STRATEGIES, **PRESETS}, callable)
     if not callable(found):
         raise ConfigError(f"{target} is a {type(found).__name__}, expected a strategy: a callable, or a class of them")
     return found
@@ -94,56 +80,6 @@ def make_second(name: str, token_budget: int | None) -> Strategy:
         (1000, Concat())
     """
     return make_strategy(name, token_budget=token_budget if takes_budget(find_strategy(name)) else None)
-
-
-def _own(place: Any) -> list[str]:
-    """List the names in a module or class that could be strategies: its own, or all if it defines none."""
-    names = [name for name, value in vars(place).items() if callable(value) and not name.startswith("_")]
-    home = getattr(place, "__name__", None)
-    return [name for name in names if getattr(vars(place)[name], "__module__", None) == home] or names
-
-
-def _module(place: str) -> ModuleType:
-    """Import a module by name, also from the working directory, or from a file."""
-    try:
-        with _here():
-            if place.endswith(".py"):
-                return _module_of_file(Path(place))
-            return importlib.import_module(place)
-    except ModuleNotFoundError as err:
-        raise ConfigError(
-            f"{place} cannot be imported: no module named {err.name!r}; name an installed module, or a file as "
-            "path/to/file.py:callable"
-        ) from err
-    except (ImportError, SyntaxError) as err:
-        raise ConfigError(f"{place} cannot be imported: {err}; fix it and try again") from err
-
-
-def _module_of_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise ConfigError(f"there is no file {path}, expected the Python file of a strategy: check the path")
-    name = f"dyto_target_{sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look up their module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-@contextmanager
-def _here() -> Iterator[None]:
-    """Put the working directory on the module path, as `python -m` does."""
-    sys.path.insert(0, "")
-    try:
-        yield
-    finally:
-        sys.path.remove("")
 
 
 def takes_budget(target: Any) -> bool:

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from dyto.errors import ConfigError, unknown
-from dyto.files import cannot_write, replacing
 from dyto.synthetic.filming import write_long_film
 from dyto.synthetic.films import REGIMES
 from dyto.synthetic.long_films import LONG_REGIMES, SHORTEST, draw_long_film
 from dyto.synthetic.long_questions import ask_about
 from dyto.synthetic.videos import Asked, make_video
+from dyto.system.files import cannot_write, replacing
 
 log = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ import av
 import numpy as np
 
 from dyto.choices import parse_choice
-from dyto.files import replacing
 from dyto.synthetic.films import FPS, Film, draw_film, draw_frames
 from dyto.synthetic.questions import ASKERS, Question, ask_exist
 from dyto.synthetic.render import Pixels
 from dyto.synthetic.world import Scene
+from dyto.system.files import replacing
 
 CODING = {
     "crf": "24",

@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyto import errors
-from dyto.children import deaf_children
 from dyto.errors import DytoError, VideoError
 from dyto.savings import Savings
+from dyto.system.children import deaf_children
 from dyto.video.channel import AVAILABLE, Channel, mapped
 from dyto.video.limits import Limits
 

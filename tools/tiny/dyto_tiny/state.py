@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dyto.errors import ConfigError, ModelError
-from dyto.files import replacing
+from dyto.system.files import replacing
 
 
 def save_state(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from transformers import LlavaNextForConditionalGeneration
 
-from dyto.files import replacing
+from dyto.system.files import replacing
 from dyto_tiny.eye import Probes, eye_loss
 from dyto_tiny.model import build_model, save_tiny
 from dyto_tiny.optim import Muon
