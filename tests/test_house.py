@@ -1,6 +1,7 @@
 """The house itself: what is public, which way imports run, how long files are."""
 
 import ast
+import collections
 import doctest
 import functools
 import importlib
@@ -212,6 +213,28 @@ def test_files_can_be_read_in_one_sitting():
     everywhere = [*files(), *TOOLS.rglob("*.py")]
     long = {str(path): n for path in everywhere if (n := len(path.read_text(encoding="utf-8").splitlines())) > 350}
     assert not long
+
+
+def test_a_name_means_one_class_and_not_five_files():
+    everywhere = [*files(), *TOOLS.rglob("*.py")]
+    classes = collections.Counter(
+        node.name for path in everywhere for node in ast.walk(parsed(path)) if isinstance(node, ast.ClassDef)
+    )
+    assert not [name for name, count in classes.items() if count > 1]
+    names = collections.Counter(path.name for path in everywhere if not path.name.startswith("__"))
+    assert not [name for name, count in names.items() if count >= 5]
+
+
+def test_no_ten_lines_are_written_twice():
+    """Blank lines and imports do not count."""
+    places = collections.defaultdict(list)
+    for path in [*files(), *TOOLS.rglob("*.py")]:
+        said = [(n, line.strip()) for n, line in enumerate(path.read_text("utf-8").splitlines(), 1) if line.strip()]
+        for at in range(len(said) - 9):
+            ten = tuple(line for _, line in said[at : at + 10])
+            if sum(line.startswith(("import ", "from ")) or line in ("(", ")") for line in ten) < 3:
+                places[ten].append(f"{path}:{said[at][0]}")
+    assert not [found for found in places.values() if len(found) > 1]
 
 
 def test_the_tests_mirror_the_rooms():

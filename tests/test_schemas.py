@@ -9,7 +9,7 @@ import pytest
 
 from dyto.answer import FORMAT
 from dyto.benchmarks import BENCHMARKS, Sample
-from dyto.comparing.asking import COMPARED
+from dyto.comparing.asking_cells import COMPARED
 from dyto.evaluation import rows
 from dyto.evaluation.folders import RunFolders
 from dyto.evaluation.rows import FIELDS, answered, rank_of_row, unanswered

@@ -14,7 +14,7 @@ import pytest
 
 import dyto
 from dyto.cli.app import run
-from dyto.comparing.asking import CellAsker
+from dyto.comparing.asking_cells import CellAsker
 from dyto.comparing.blind import Blind
 from dyto.comparing.cells import parse_budgets, parse_strategies
 from dyto.comparing.compare import Comparison, compare

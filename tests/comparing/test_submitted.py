@@ -35,10 +35,8 @@ def once(tmp_path_factory):
     return tmp_path_factory.mktemp("once") / "run"
 
 
-@pytest.fixture
-def compared(world, once):
-    """A comparison of two strategies, with its rotations; made once."""
-    settings = Settings(
+def quick(world):
+    return Settings(
         "nextqa",
         qa_file=world / "val_qa.json",
         video_dir=world / "videos",
@@ -46,8 +44,13 @@ def compared(world, once):
         sampling={"num_frames": 4},
         max_new_tokens=2,
     )
+
+
+@pytest.fixture
+def compared(world, once):
+    """A comparison of two strategies, with its rotations; made once."""
     if not once.exists():
-        compare(Comparison(settings, once, "evs", "72", rotate=True))
+        compare(Comparison(quick(world), once, "evs", "72", rotate=True))
     return Path(shutil.copytree(once, world / "run"))
 
 
@@ -183,15 +186,7 @@ def test_the_commands_check_and_print(compared, tmp_path, capsys):
 
 
 def filling(world, tmp_path, **more):
-    settings = Settings(
-        "nextqa",
-        qa_file=world / "val_qa.json",
-        video_dir=world / "videos",
-        loading=Loading(device="cpu"),
-        sampling={"num_frames": 4},
-        max_new_tokens=2,
-    )
-    return Filling(tmp_path / "work", tmp_path / "sent", ["nextqa"], ["tiny"], "evs", "72", settings, **more)
+    return Filling(tmp_path / "work", tmp_path / "sent", ["nextqa"], ["tiny"], "evs", "72", quick(world), **more)
 
 
 def test_filling_ends_in_time_and_goes_on_from_there(world, tmp_path):

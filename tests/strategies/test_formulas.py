@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from dyto import FrameFeatures, build_strategy, merge
-from dyto.strategies.asking import match
 from dyto.strategies.evs import changes
 from dyto.strategies.kmeans import kmeans
 from dyto.strategies.peaks import Peaks, segment_ends
@@ -13,6 +12,7 @@ from dyto.strategies.query import best_apart
 from dyto.strategies.uniform import spread
 from dyto.strategies.vidcom2 import WIDTHS, frame_quotas, similarities
 from dyto.strategies.visionzip import VisionZip
+from dyto.strategies.with_question import match
 from strategies.world import Model, attention_scores, scenes, video
 
 

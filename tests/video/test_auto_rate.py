@@ -9,21 +9,21 @@ from hypothesis import strategies as st
 from dyto.cli.options import FrameFlags, rate_of
 from dyto.errors import ConfigError
 from dyto.video import sample_frames
-from dyto.video.sampling import Request, Timeline
+from dyto.video.sampling import FrameTimes, Request
 
 
 @settings(max_examples=30, deadline=None, derandomize=True, database=None)
 @given(st.floats(1, 8000), st.sampled_from([2.0, 10.0, 25.0]))
 def test_there_is_a_frame_a_second_within_bounds(seconds, rate):
     total = max(1, round(seconds * rate))
-    timeline = Timeline(np.arange(total) / rate, total / rate)
+    timeline = FrameTimes(np.arange(total) / rate, total / rate)
     chosen, _ = Request(fps="auto").choose(timeline, "film")
     assert len(chosen) == min(total, max(100, min(1000, round(total / rate))))
     assert (np.diff(chosen) > 0).all()
 
 
 def test_only_the_clip_counts():
-    timeline = Timeline(np.arange(36000) / 10, 3600.0)
+    timeline = FrameTimes(np.arange(36000) / 10, 3600.0)
     chosen, total = Request(fps="auto", start=1000, end=1300).choose(timeline, "film")
     assert (len(chosen), total) == (300, 3000)
 

@@ -27,7 +27,7 @@ FEW = 8
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownFrames:
     """The frames of a film that some tokens are made of.
 
     Attributes:
@@ -41,7 +41,7 @@ class Shown:
     end: int
 
     @classmethod
-    def of(cls, trial: Trial, tokens: VisualTokens) -> Shown:
+    def of(cls, trial: Trial, tokens: VisualTokens) -> ShownFrames:
         """Return the frames that tokens name."""
         named = np.unique(np.r_[tokens.sources.keyframe, tokens.keyframe])
         return cls(trial, np.unique(tokens.keyframes.positions[named]), len(trial.frames) - 1)
@@ -53,7 +53,7 @@ def check_long(bench: Bench, trials: Sequence[Trial]) -> str:
         _every_third_in_some_order(bench)
     else:
         _every_scene_counts(bench)
-        seen = [Shown.of(trial, tokens) for trial, tokens in made(trials)]
+        seen = [ShownFrames.of(trial, tokens) for trial, tokens in made(trials)]
         for length in LONG:
             _no_stretch_left_out([shown for shown in seen if shown.end == length - 1], length)
             _no_early_end([shown for shown in seen if shown.end == length - 1 and len(shown.positions) >= FEW])
@@ -102,7 +102,7 @@ def _every_third_in_some_order(bench: Bench) -> None:
                 for budget in bench.ample(length):
                     tokens = _make(bench, frames, budget, question)
                     if tokens is not None:
-                        found.append(Shown.of(Trial("", frames, budget), tokens).positions)
+                        found.append(ShownFrames.of(Trial("", frames, budget), tokens).positions)
         if not found:
             return
         thirds = set((np.concatenate(found) * 3 // length).tolist())
@@ -111,7 +111,7 @@ def _every_third_in_some_order(bench: Bench) -> None:
             raise Fault(f"{length} frames of 3 scenes: nothing of the {missing} is shown, whatever their order")
 
 
-def _no_stretch_left_out(seen: Sequence[Shown], length: int) -> None:
+def _no_stretch_left_out(seen: Sequence[ShownFrames], length: int) -> None:
     """Check that all calls together leave no long stretch of the film out.
 
     K random frames leave a longest gap of about ln K times their mean distance, and rarely one that is much longer.
@@ -131,7 +131,7 @@ def _no_stretch_left_out(seen: Sequence[Shown], length: int) -> None:
             raise Fault(f"{length} frames: the {end} {gap} are never shown, although up to {most} others are")
 
 
-def _no_early_end(seen: Sequence[Shown]) -> None:
+def _no_early_end(seen: Sequence[ShownFrames]) -> None:
     """Check that evenly spaced frames reach both ends of the film."""
     steps = [np.diff(shown.positions) for shown in seen]
     if any(np.ptp(step) > max(2, step.mean() / 8) for step in steps):
@@ -148,7 +148,7 @@ def _no_early_end(seen: Sequence[Shown]) -> None:
                 )
 
 
-def _last_frames_are_used(seen: Sequence[Shown]) -> None:
+def _last_frames_are_used(seen: Sequence[ShownFrames]) -> None:
     """Check that the first and the last frame are shown at least once if nearly all frames always are."""
     nearly_all = [shown for shown in seen if len(shown.positions) >= max(FEWEST, shown.end - 1)]
     if len({shown.end for shown in nearly_all}) < 2:

@@ -16,7 +16,7 @@ from dyto.comparing.cells import (
 from dyto.comparing.comparison import Comparison
 from dyto.comparing.guard import alarms, told, twins, unasked
 from dyto.comparing.power import fewest_videos, least_p
-from dyto.comparing.runner import ComparisonRun, Work, nothing_open, recorded_cells
+from dyto.comparing.runner import ComparisonRun, RemainingWork, nothing_open, recorded_cells
 from dyto.comparing.statistics import ALPHA, Difference
 from dyto.comparing.tally import (
     MARGIN,
@@ -60,7 +60,7 @@ def compare(contest: Comparison, *, progress: Progress = lambda done, total: Non
     contest.cells(REFERENCE_PATCHES)  # and what is unknown
     groups = clips(questions, settings.limit)
     done = recorded_cells(contest, questions)
-    work = Work(folders, groups, done or [], contest.rotate, settings.error_limit)
+    work = RemainingWork(folders, groups, done or [], contest.rotate, settings.error_limit)
     same = settings.same_model_files(folders)
     if not (done and same) or not nothing_open(work, settings.finder()):
         work = ComparisonRun(contest, questions, work, progress).compare()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dyto.comparing.asking import STAGES
+from dyto.comparing.asking_cells import STAGES
 from dyto.comparing.statistics import ALPHA
 from dyto.comparing.tables import (
     ANYTHING,

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from dyto.benchmarks import Sample
-from dyto.comparing.asking import COMPARED, STAGES, CellAsker, Cost, labelled, row_key, unavailable
+from dyto.comparing.asking_cells import COMPARED, STAGES, CellAsker, Cost, labelled, row_key, unavailable
 from dyto.comparing.cells import Cell, attention_layer
 from dyto.comparing.comparison import Comparison
 from dyto.comparing.rotation import variants
@@ -27,7 +27,7 @@ from dyto.scaling.working import refusal
 
 
 @dataclass(frozen=True)
-class Work:
+class RemainingWork:
     """The work that is left.
 
     Args:
@@ -58,7 +58,7 @@ class Work:
         return self.folders.journal(COMPARED)
 
 
-def nothing_open(work: Work, loader: Loader) -> bool:
+def nothing_open(work: RemainingWork, loader: Loader) -> bool:
     """Return whether everything is recorded, so that no model needs to be loaded.
 
     Raises:
@@ -156,14 +156,14 @@ class ComparisonRun(Run):
         progress: Called with the number of rows recorded, and of all.
     """
 
-    def __init__(self, contest: Comparison, questions: Questions, work: Work, progress: Progress) -> None:
+    def __init__(self, contest: Comparison, questions: Questions, work: RemainingWork, progress: Progress) -> None:
         folders = replace(contest.folders, logs=contest.folders.logs / "logs")
         super().__init__(contest.settings, questions, folders, progress)
         self._contest, self.work = contest, work
         self._name = secrets.token_hex(4)  # identifies this run, to separate seconds of several runs
         self._costs = work.costs()
 
-    def compare(self) -> Work:
+    def compare(self) -> RemainingWork:
         """Ask everything that is not recorded yet, and return the work with its cells."""
         with self._costs:
             self.ask(partial(CompareWork, self._contest))
@@ -236,7 +236,7 @@ def _turned(cells: Sequence[Cell], index: int) -> list[Cell]:
     return [*cells[first:], *cells[:first]]
 
 
-def _open(journal: Journal, loader: Loader, work: Work, cell: Cell, samples: Sequence[Sample]) -> bool:
+def _open(journal: Journal, loader: Loader, work: RemainingWork, cell: Cell, samples: Sequence[Sample]) -> bool:
     """Return whether a cell lacks any record of a clip."""
     asked = variants(samples, work.rotate)
     return any(is_open(journal, loader, sample, row_key(cell, sample.key, number)) for sample, number, _ in asked)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dyto.comparing.asking import STAGES
+from dyto.comparing.asking_cells import STAGES
 from dyto.comparing.statistics import ALPHA
 
 Results = Mapping[str, Any]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from dyto.comparing.asking import STAGES
+from dyto.comparing.asking_cells import STAGES
 from dyto.comparing.cells import BASELINE, Cell
 from dyto.comparing.power import Variation, videos_to_tell
 from dyto.comparing.statistics import ALPHA, Difference, holm, paired_difference

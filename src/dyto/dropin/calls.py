@@ -57,7 +57,7 @@ class Shortened:
 
 
 @dataclass(frozen=True)
-class Part:
+class PromptPart:
     """The part of B rows that is read now.
 
     Attributes:
@@ -109,7 +109,7 @@ def shorten(
     else:
         check_pictures(ids, mask, wrapped.placeholders)
         axes = mask.cumsum(-1).sub(1).clamp(min=0)[..., None].expand(-1, -1, 3)
-        part = Part(ids, mask, torch.zeros_like(mask, dtype=torch.bool), axes, mask.sum(-1))
+        part = PromptPart(ids, mask, torch.zeros_like(mask, dtype=torch.bool), axes, mask.sum(-1))
     read = Kept(
         torch.cat([begun.ids, ids], 1),
         torch.cat([begun.mask, mask], 1),
@@ -134,7 +134,7 @@ def _is_in(ids: Tensor, numbers: frozenset[int]) -> Tensor:
     return torch.isin(ids, torch.tensor(sorted(numbers), device=ids.device))
 
 
-def _part(wrapped: WrappedModel, rows: list[PromptRow], tokens: list[list[VisualTokens]], left: bool) -> Part:
+def _part(wrapped: WrappedModel, rows: list[PromptRow], tokens: list[list[VisualTokens]], left: bool) -> PromptPart:
     """Stack rows of unequal length."""
     length = max(len(row.ids) for row in rows)
     ids = stack([row.ids for row in rows], length, left, fill=wrapped.pad)
@@ -145,11 +145,11 @@ def _part(wrapped: WrappedModel, rows: list[PromptRow], tokens: list[list[Visual
         axes, then = stack([own for own, _ in placed], length, left), ids.new_tensor([after for _, after in placed])
     else:
         axes, then = mask.cumsum(-1).sub(1).clamp(min=0)[..., None].expand(-1, -1, 3), mask.sum(-1)
-    return Part(ids, mask, visual, axes, then)
+    return PromptPart(ids, mask, visual, axes, then)
 
 
 def _arguments(
-    wrapped: WrappedModel, part: Part, begun: Kept, read: Kept, tokens: list[VisualTokens], generating: bool
+    wrapped: WrappedModel, part: PromptPart, begun: Kept, read: Kept, tokens: list[VisualTokens], generating: bool
 ) -> dict[str, Any]:
     """Return ids or embeddings, mask and positions.
 
@@ -181,7 +181,7 @@ def _arguments(
 
 
 @torch.no_grad()
-def _embedded(wrapped: WrappedModel, part: Part, tokens: list[VisualTokens]) -> Tensor:
+def _embedded(wrapped: WrappedModel, part: PromptPart, tokens: list[VisualTokens]) -> Tensor:
     """Return (B, n, D) embeddings with the visual tokens in place."""
     ends = _is_in(part.ids, wrapped.placeholders) & ~part.visual & part.mask.bool()
     embed, device = wrapped.model.get_input_embeddings(), wrapped.adapter.device

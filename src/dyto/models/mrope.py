@@ -15,7 +15,7 @@ from dyto.errors import ModelError
 from dyto.features import FrameFeatures, PatchLoader, VisualTokens
 from dyto.finch import FloatArray, IntArray
 from dyto.models.base import VideoModel
-from dyto.models.generation.layout import Layout, Run
+from dyto.models.generation.layout import Layout, TextRun
 from dyto.models.loading.placement import device_of
 from dyto.models.pixels import NativeSize, Pictures, as_pictures, resize_pictures
 from dyto.models.qwen_attention import watched
@@ -145,7 +145,7 @@ class QwenVL(VideoModel):
             raise ModelError(f"model {self.name} needs the places of tokens in their frames, but {err}") from err
         return rows, cols
 
-    def positions(self, video: VisualTokens, runs: Sequence[Run]) -> tuple[Tensor | None, int]:
+    def positions(self, video: VisualTokens, runs: Sequence[TextRun]) -> tuple[Tensor | None, int]:
         patch = self.places_of(video)
         axes, place, block = [], 0, 0
         for index, run in enumerate(runs):

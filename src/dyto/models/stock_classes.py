@@ -18,7 +18,7 @@ from transformers.models.auto.modeling_auto import (
 from dyto.errors import ModelError
 from dyto.models.families import Family
 from dyto.models.generation.chats import OTHER_CHATS
-from dyto.models.generation.layout import Run
+from dyto.models.generation.layout import TextRun
 from dyto.models.processing import accepted
 from dyto.models.stock import StockModel, Tokenizer
 
@@ -119,7 +119,7 @@ def grid_of(made: dict[str, Any], count: int) -> tuple[int, int]:
 
 def axes_of(
     rope: Callable[..., Any],
-    runs: Sequence[Run],
+    runs: Sequence[TextRun],
     patch: Tensor,
     tokens: tuple[int, int],
     grid: tuple[str, list[int]],

@@ -47,7 +47,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialResult:
     """The result of a trial.
 
     Attributes:
@@ -91,7 +91,7 @@ class OnTrial(VideoModel):
 
 
 @torch.inference_mode()
-def try_out(model: OnTrial) -> Trial:
+def try_out(model: OnTrial) -> TrialResult:
     """Let a stock model read a short prompt with two pictures, alone and by the generic adapter.
 
     Args:
@@ -105,7 +105,7 @@ def try_out(model: OnTrial) -> Trial:
     """
     pictures = list(np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), dtype=np.uint8))
     kind, asked = type(model.model).__name__, model.tokenize("look at this:", " what is shown there ?")
-    trials: list[Trial] = []
+    trials: list[TrialResult] = []
     failed: Exception | None = None
     try:
         expected = _stock(model, pictures, asked.before, asked.after)  # (S, V)
@@ -124,7 +124,7 @@ def try_out(model: OnTrial) -> Trial:
             failed = err
             continue
         apart = [float((logits - expected).abs().max()) / deviation for logits in found]
-        trials.append(Trial(apart[0], ALLOWED.get(model.dtype, 0.1), apart[1], way))
+        trials.append(TrialResult(apart[0], ALLOWED.get(model.dtype, 0.1), apart[1], way))
         if trials[-1].passed:
             return trials[-1]
     if not trials:

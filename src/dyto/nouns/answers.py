@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dyto.nouns.questions import UNSEEN, Question
-from dyto.nouns.seeing import GUESS, Sighting, Timeline, Verdict, named
+from dyto.nouns.questions import UNSEEN, ParsedQuestion
+from dyto.nouns.seeing import GUESS, Recognition, Sighting, Timeline, named
 from dyto.nouns.table import Concept, nouns, with_article
 
 YES, NO = 0.06, 0.03
@@ -45,7 +45,7 @@ class Reply:
     seen: Sequence[Sighting] = field(default=(), repr=False)
 
 
-def reply(timeline: Timeline, question: Question) -> Reply:
+def reply(timeline: Timeline, question: ParsedQuestion) -> Reply:
     """Answer a question.
 
     Args:
@@ -79,7 +79,7 @@ def _unseen(about: str) -> Reply:
     return Reply(f"{NOT_SURE}: I cannot see {UNSEEN[about]}. {told}", None, reason=reason)
 
 
-def _what(timeline: Timeline, question: Question) -> Reply:
+def _what(timeline: Timeline, question: ParsedQuestion) -> Reply:
     """Say what is shown, at all or at some moment, and of one kind or any."""
     beside = {"before": 1, "after": 1, "between": 2}.get(question.place, 0)
     if len(question.concepts) < beside:
@@ -114,7 +114,7 @@ def _looked(timeline: Timeline) -> str:
 
 def _whole(timeline: Timeline, within: Concept | None) -> Sighting:
     """Return the video as a whole, for a guess."""
-    verdict = Verdict.of(timeline.shares.mean(0), 0.0, within)
+    verdict = Recognition.of(timeline.shares.mean(0), 0.0, within)
     return Sighting(verdict, float(timeline.seconds[0]), float(timeline.seconds[-1]), len(timeline))
 
 
@@ -195,7 +195,7 @@ def _where(timeline: Timeline, concept: Concept) -> list[Sighting]:
     return found
 
 
-def _unknown(question: Question) -> Reply | None:
+def _unknown(question: ParsedQuestion) -> Reply | None:
     """Answer a question that names nothing the eye can know."""
     concept = _any_of(question.concepts)
     if concept is None:
@@ -204,7 +204,7 @@ def _unknown(question: Question) -> Reply | None:
     return _unseen("people") if concept.classes <= nouns().people else None
 
 
-def _is_there(timeline: Timeline, question: Question) -> Reply:
+def _is_there(timeline: Timeline, question: ParsedQuestion) -> Reply:
     if unknown := _unknown(question):
         return unknown
     if question.place in ("first", "last"):
@@ -225,7 +225,7 @@ def _is_there(timeline: Timeline, question: Question) -> Reply:
     return Reply(f"{sure} {with_article(concept.word)}, {times}", share, yes=max(share, 0.5), seen=found)
 
 
-def _is_at_the_end(timeline: Timeline, question: Question) -> Reply:
+def _is_at_the_end(timeline: Timeline, question: ParsedQuestion) -> Reply:
     """Say whether something is seen first, or last, at all or of its kind."""
     concept, kind = question.concepts[0], _any_of(question.concepts[1:])
     sure = named(timeline.sightings(kind))
@@ -237,7 +237,7 @@ def _is_at_the_end(timeline: Timeline, question: Question) -> Reply:
     return Reply(f"{word}: {one.verdict.text} is, {one.when}", one.verdict.sure, yes=yes, seen=[one])
 
 
-def _either(timeline: Timeline, question: Question) -> Reply:
+def _either(timeline: Timeline, question: ParsedQuestion) -> Reply:
     """Choose between two things: the likelier one, if only that one is seen clearly."""
     shares = [_most(timeline, one) for one in question.concepts]
     best = int(np.argmax(shares))
@@ -250,7 +250,7 @@ def _either(timeline: Timeline, question: Question) -> Reply:
     return Reply(f"looks like {with_article(question.concepts[best].word)}, {times}", shares[best], seen=found)
 
 
-def _when(timeline: Timeline, question: Question) -> Reply:
+def _when(timeline: Timeline, question: ParsedQuestion) -> Reply:
     if unknown := _unknown(question):
         return unknown
     answer = _is_there(timeline, replace(question, place=""))
@@ -259,7 +259,7 @@ def _when(timeline: Timeline, question: Question) -> Reply:
     return Reply(", ".join(one.when for one in answer.seen), answer.confidence, seen=answer.seen)
 
 
-def _count(timeline: Timeline, question: Question) -> Reply:
+def _count(timeline: Timeline, question: ParsedQuestion) -> Reply:
     kind = _any_of(question.concepts)
     seen = named(timeline.sightings(kind))
     names = list(dict.fromkeys(one.verdict.text for one in seen))
@@ -269,7 +269,7 @@ def _count(timeline: Timeline, question: Question) -> Reply:
     return Reply(f"{len(names)}, as far as I can name them: {told}", min(one.verdict.sure for one in seen), seen=seen)
 
 
-def _order(timeline: Timeline, question: Question) -> Reply:
+def _order(timeline: Timeline, question: ParsedQuestion) -> Reply:
     first, second = question.concepts[:2]
     one, other = _found(timeline, first), _found(timeline, second)
     if one is None or other is None:
@@ -284,13 +284,15 @@ def _order(timeline: Timeline, question: Question) -> Reply:
     return Reply(f"{word}: {first.word} {one.when}, {second.word} {other.when}", sure, yes=yes)
 
 
-def _choose(timeline: Timeline, question: Question) -> Reply:
+def _choose(timeline: Timeline, question: ParsedQuestion) -> Reply:
     """Choose an option by the share of what it names, at the moment that the question is about."""
     if question.form == "unseen":
         return _unseen(question.about)
     concepts = [_any_of([c for c in nouns().concepts(text) if c.classes - nouns().people]) for text in question.options]
     if all(concept is None for concept in concepts):
-        open_question = Question(question.form, question.about, question.concepts, question.place, question.number)
+        open_question = ParsedQuestion(
+            question.form, question.about, question.concepts, question.place, question.number
+        )
         return _by_words(reply(timeline, open_question), question.options)
     scores = np.array([0.0 if one is None else _score(timeline, question, one, concepts) for one in concepts])
     if question.denied:
@@ -304,7 +306,7 @@ def _choose(timeline: Timeline, question: Question) -> Reply:
     return Reply(f"({chr(65 + best)}) {question.options[best]}", float(scores[best] / scores.sum()), choice=best)
 
 
-def _score(timeline: Timeline, question: Question, concept: Concept, options: Sequence[Concept | None]) -> float:
+def _score(timeline: Timeline, question: ParsedQuestion, concept: Concept, options: Sequence[Concept | None]) -> float:
     """Return how much speaks for an option."""
     shares = timeline.share_of(concept)
     scenes = range(len(shares))

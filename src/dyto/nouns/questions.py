@@ -89,7 +89,7 @@ _FILLED = re.compile(r"\(([A-Z])\) ")
 
 
 @dataclass(frozen=True)
-class Question:
+class ParsedQuestion:
     """A parsed question.
 
     Attributes:
@@ -130,7 +130,7 @@ def split_options(text: str) -> tuple[str, tuple[str, ...]]:
     return question, tuple(part.strip() for part in parts[2::2])
 
 
-def understand(text: str) -> Question:
+def understand(text: str) -> ParsedQuestion:
     """Parse a question.
 
     Args:
@@ -159,7 +159,7 @@ def understand(text: str) -> Question:
     place = "at" if at else next((place for place, how in _PLACES.items() if re.search(how, folded)), "")
     number = float(next(group for group in at.groups() if group)) if at else float(_NTH[nth[1]] if nth else 0)
     denied = bool(re.search(r"\b(not|never)\b|n't\b", folded))
-    return Question(form, about, concepts, place, number, options, denied)
+    return ParsedQuestion(form, about, concepts, place, number, options, denied)
 
 
 def _form(folded: str, concepts: tuple[Concept, ...], options: tuple[str, ...], doing: bool) -> tuple[str, str]:

@@ -29,7 +29,7 @@ ALIKE = 0.62
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Recognition:
     """The verdict about some frames.
 
     Attributes:
@@ -45,7 +45,7 @@ class Verdict:
     guesses: tuple[str, ...]
 
     @classmethod
-    def of(cls, shares: FloatArray, strength: float, within: Concept | None = None) -> Verdict:
+    def of(cls, shares: FloatArray, strength: float, within: Concept | None = None) -> Recognition:
         """Judge frames.
 
         Args:
@@ -93,7 +93,7 @@ class Sighting:
         frames: Number of its key frames.
     """
 
-    verdict: Verdict
+    verdict: Recognition
     start: float
     end: float
     frames: int
@@ -148,12 +148,12 @@ class Timeline:
         Args:
             within: The concept to which the verdict is limited.
         """
-        found: list[tuple[Verdict, list[int]]] = []
+        found: list[tuple[Recognition, list[int]]] = []
         for rows in self._stretches:
-            verdict = Verdict.of(self.shares[rows].mean(0), float(self.strength[rows].max()), within)
+            verdict = Recognition.of(self.shares[rows].mean(0), float(self.strength[rows].max()), within)
             if found and found[-1][0].name == verdict.name:
                 rows = np.concatenate([found.pop()[1], rows])
-                verdict = Verdict.of(self.shares[rows].mean(0), float(self.strength[rows].max()), within)
+                verdict = Recognition.of(self.shares[rows].mean(0), float(self.strength[rows].max()), within)
             found.append((verdict, rows.tolist()))
         return [Sighting(v, float(self.seconds[r[0]]), float(self.seconds[r[-1]]), len(r)) for v, r in found]
 
@@ -168,7 +168,7 @@ class Timeline:
     def span(self, scene: int) -> Sighting:
         """Return when a scene is seen."""
         rows = self._stretches[scene]
-        verdict = Verdict.of(self.shares[rows].mean(0), float(self.strength[rows].max()))
+        verdict = Recognition.of(self.shares[rows].mean(0), float(self.strength[rows].max()))
         return Sighting(verdict, float(self.seconds[rows[0]]), float(self.seconds[rows[-1]]), len(rows))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dyto.nouns.answers import reply
-from dyto.nouns.questions import Question
+from dyto.nouns.questions import ParsedQuestion
 from dyto.nouns.seeing import Timeline
 from dyto.nouns.table import Concept, nouns
 
@@ -11,7 +11,7 @@ EVEN = 0.5
 """Likelihood of an answer that names nothing visible."""
 
 
-def likelihood(timeline: Timeline, question: Question, answer: str) -> float:
+def likelihood(timeline: Timeline, question: ParsedQuestion, answer: str) -> float:
     """Return how likely an answer is.
 
     Args:

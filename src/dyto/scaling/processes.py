@@ -24,7 +24,7 @@ MakeWork = Callable[[str | None], Work]
 
 
 @dataclass
-class _Worker:
+class _WorkerProcess:
     device: str | None
     process: BaseProcess | None = None
     pipe: Connection | None = None
@@ -41,13 +41,13 @@ class Processes:
 
     make: MakeWork
     devices: Sequence[str | None]
-    _workers: dict[str, _Worker] = field(default_factory=dict)
+    _workers: dict[str, _WorkerProcess] = field(default_factory=dict)
 
     def start(self) -> Sequence[str]:
         """See `Executor.start`."""
         for number, device in enumerate(self.devices):
             name = f"{device or 'cpu'} ({number + 1})"
-            self._workers[name] = _Worker(device)
+            self._workers[name] = _WorkerProcess(device)
             self.restart(name)
         return list(self._workers)
 

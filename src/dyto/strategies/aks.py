@@ -13,9 +13,9 @@ import numpy as np
 
 from dyto.errors import ConfigError
 from dyto.finch import FloatArray, IntArray
-from dyto.strategies.asking import AsksFrames
 from dyto.strategies.base import check_at_least, check_words
 from dyto.strategies.uniform import spread
+from dyto.strategies.with_question import AsksFrames
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens
-from dyto.strategies.asking import asked, words_of
 from dyto.strategies.base import Budgeted, Encode, check_at_least, check_flags
 from dyto.strategies.shared import check_finite, chunks, frame_chunks, keep_patches, largest
+from dyto.strategies.with_question import asked, words_of
 
 if TYPE_CHECKING:
     from dyto.video import Frames

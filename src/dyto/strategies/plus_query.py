@@ -18,11 +18,11 @@ from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens, usable_features
 from dyto.finch import FloatArray, IntArray
 from dyto.strategies import scenes
-from dyto.strategies.asking import match
 from dyto.strategies.base import Encode, check_at_least, hook, resolve_budget
 from dyto.strategies.merging import Merging
 from dyto.strategies.plus import Plus
 from dyto.strategies.shared import assemble, largest
+from dyto.strategies.with_question import match
 from dyto.timing import Stopwatch
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from dyto.finch import FloatArray, IntArray
-from dyto.strategies.asking import AsksFrames
 from dyto.strategies.base import check_at_least
+from dyto.strategies.with_question import AsksFrames
 
 
 @dataclass(frozen=True)

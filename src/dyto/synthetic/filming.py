@@ -14,7 +14,7 @@ from dyto.synthetic.long_films import LongFilm
 from dyto.synthetic.render import Pixels, draw_grain, render
 from dyto.synthetic.videos import write_video
 from dyto.video import Frames
-from dyto.video.sampling import Request, Timeline
+from dyto.video.sampling import FrameTimes, Request
 
 
 def frame_of(film: LongFilm, number: int, side: int = SIDE) -> Pixels:
@@ -115,7 +115,7 @@ def sample_long_film(
         20
     """
     times = np.arange(film.num_frames) / film.fps
-    timeline = Timeline(times, film.num_frames / film.fps)
+    timeline = FrameTimes(times, film.num_frames / film.fps)
     numbers, _ = Request(num_frames=num_frames, fps=fps).choose(timeline, f"a film of {film.regime}")
     data = np.stack([frame_of(film, int(number), side) for number in numbers])
     return Frames(data, numbers, times[numbers], source_size=(side, side))

@@ -24,7 +24,7 @@ NEEDLE = (0.6, 1.2)
 
 
 @dataclass(frozen=True)
-class Shot:
+class PhotoShot:
     """A picture, filmed.
 
     Attributes:
@@ -42,7 +42,7 @@ class Shot:
     brief: bool
 
 
-def plan(rng: np.random.Generator, pictures: int, seconds: float = 20.0, needle: bool = False) -> list[Shot]:
+def plan(rng: np.random.Generator, pictures: int, seconds: float = 20.0, needle: bool = False) -> list[PhotoShot]:
     """Plan a film: each picture once, in their order.
 
     Args:
@@ -70,7 +70,7 @@ def plan(rng: np.random.Generator, pictures: int, seconds: float = 20.0, needle:
     lengths[int(lengths.argmax())] += total - lengths.sum()
     stops = lengths.cumsum()
     return [
-        Shot(number, int(stop - length), int(stop), (_box(rng), _box(rng)), number == brief)
+        PhotoShot(number, int(stop - length), int(stop), (_box(rng), _box(rng)), number == brief)
         for number, (length, stop) in enumerate(zip(lengths, stops, strict=True))
     ]
 
@@ -82,7 +82,7 @@ def _box(rng: np.random.Generator) -> tuple[float, float, float, float]:
     return float(left), float(top), float(left + side), float(top + side)
 
 
-def film(pictures: Sequence[Picture], shots: Sequence[Shot], size: tuple[int, int] = SIZE) -> Iterator[Picture]:
+def film(pictures: Sequence[Picture], shots: Sequence[PhotoShot], size: tuple[int, int] = SIZE) -> Iterator[Picture]:
     """Yield the frames of a film, uint8 (H, W, 3), one after another.
 
     Args:
@@ -111,7 +111,9 @@ def _padded(picture: Picture, size: tuple[int, int]) -> Image.Image:
     return ground
 
 
-def filmed(pictures: Sequence[Picture], shots: Sequence[Shot], num_frames: int, size: tuple[int, int] = SIZE) -> Frames:
+def filmed(
+    pictures: Sequence[Picture], shots: Sequence[PhotoShot], num_frames: int, size: tuple[int, int] = SIZE
+) -> Frames:
     """Return some frames of a film, evenly spaced, without writing a file.
 
     Args:

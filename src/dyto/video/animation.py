@@ -15,7 +15,7 @@ from PIL import Image
 from dyto.errors import VideoError
 from dyto.video.limits import Limits
 from dyto.video.pictures import is_sequence, opened_picture, rgb
-from dyto.video.sampling import FrameBuffer, Request, TargetSize, Timeline
+from dyto.video.sampling import FrameBuffer, FrameTimes, Request, TargetSize
 from dyto.video.through import Decoded
 
 AT_ONCE = 0.1
@@ -65,7 +65,7 @@ def read_animation(
         warnings = (f"{path.name} is broken: only {stop}",)
     ends = np.cumsum(seconds)
     limits.check_duration(path.name, float(ends[-1]))
-    timeline = Timeline(ends - seconds, float(ends[-1]))
+    timeline = FrameTimes(ends - seconds, float(ends[-1]))
     wanted, total = request.choose(timeline, path.name)
     buffer = FrameBuffer(wanted, fit, path.name)
     _walk(path, (wanted + first).tolist(), limits, lambda image, number: buffer.put(number - first, rgb(image)))

@@ -26,7 +26,7 @@ from dyto.video.decode import read_video
 from dyto.video.guarded import can_guard, read_guarded
 from dyto.video.limits import Limits
 from dyto.video.pictures import Picture, check, gather, images_of, is_picture, readable
-from dyto.video.sampling import FrameBuffer, FrameSize, Request, TargetSize, Timeline, uniform_indices
+from dyto.video.sampling import FrameBuffer, FrameSize, FrameTimes, Request, TargetSize, uniform_indices
 from dyto.video.through import Decoded
 
 __all__ = ["FrameSize", "Frames", "VideoSource", "sample_frames", "uniform_indices"]
@@ -327,7 +327,7 @@ def _sample_pictures(
         notes = [*notes, *check(pictures, limits)]
     if not positions:
         raise VideoError(f"{name}: none of {len(pictures)} pictures can be read; the first: {errors[0]}")
-    timeline = Timeline(np.asarray(positions) / fps, len(pictures) / fps)
+    timeline = FrameTimes(np.asarray(positions) / fps, len(pictures) / fps)
     wanted, total = request.choose(timeline, name)
     buffer = FrameBuffer(wanted, fit, name)
     gather(pictures, positions, buffer, limits)
@@ -338,7 +338,7 @@ def _sample_pictures(
 
 def _resample(frames: Frames, request: Request, fit: TargetSize) -> Frames:
     """Sample frames again; they keep the numbers and times of their source."""
-    timeline = Timeline(frames.seconds, float(frames.seconds[-1]) + 1e-6)
+    timeline = FrameTimes(frames.seconds, float(frames.seconds[-1]) + 1e-6)
     wanted, _ = request.choose(timeline, frames.source or "frames")
     buffer = FrameBuffer(wanted, fit, frames.source or "frames")
     gather(list(frames.data), range(len(frames)), buffer, Limits())

@@ -19,7 +19,7 @@ from dyto.errors import VideoError
 from dyto.video.container import opened, packets_of
 from dyto.video.limits import ALWAYS, Limits
 from dyto.video.rgb import Matrix, matrix_of
-from dyto.video.sampling import Timeline
+from dyto.video.sampling import FrameTimes
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Index:
     key: NDArray[np.bool_]
     end: NDArray[np.int64]
     order: NDArray[np.int64]
-    timeline: Timeline
+    timeline: FrameTimes
     trusted: bool
     area: int = 0
     limits: Limits = field(default_factory=Limits)
@@ -171,9 +171,9 @@ def _orderly(pts: NDArray[np.int64], key: NDArray[np.bool_], shown: NDArray[np.b
 
 def timeline_of(
     ticks: NDArray[np.int64], last: int, base: Fraction, intra: NDArray[np.bool_] | None = None
-) -> Timeline:
+) -> FrameTimes:
     """Convert ticks to seconds since the first frame; a last frame without a duration gets the most common one."""
     seconds = ticks * base.numerator / base.denominator
     if last <= 0 and ticks.size > 1:
         last = int(np.median(np.diff(ticks)))
-    return Timeline(seconds, float(seconds[-1] + last * base) if ticks.size else 0.0, float(base), intra)
+    return FrameTimes(seconds, float(seconds[-1] + last * base) if ticks.size else 0.0, float(base), intra)

@@ -71,7 +71,7 @@ def fill_times(times: Sequence[int | None], step: float) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Timeline:
+class FrameTimes:
     """The presentation times of all frames of a source, in order.
 
     Attributes:
@@ -120,13 +120,13 @@ class Request:
                 f"found a clip from {self.start or 0:g} s to {self.end:g} s, expected start < end: swap or widen them"
             )
 
-    def notes(self, timeline: Timeline) -> tuple[str, ...]:
+    def notes(self, timeline: FrameTimes) -> tuple[str, ...]:
         """Return a note if the clip ends more than a second after the end of the video."""
         if self.end is None or self.end <= timeline.stop + 1:
             return ()
         return (f"the clip should end at {self.end:g} s, but the video ends at {timeline.stop:.2f} s",)
 
-    def choose(self, timeline: Timeline, name: str) -> tuple[NDArray[np.int64], int]:
+    def choose(self, timeline: FrameTimes, name: str) -> tuple[NDArray[np.int64], int]:
         """Pick frames from a timeline.
 
         Returns:

@@ -19,7 +19,7 @@ from dyto.video.container import opened, packets_of, reason
 from dyto.video.index import Index, timeline_of
 from dyto.video.limits import Limits
 from dyto.video.rgb import Filler
-from dyto.video.sampling import FrameBuffer, Request, TargetSize, Timeline, fill_times
+from dyto.video.sampling import FrameBuffer, FrameTimes, Request, TargetSize, fill_times
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Decoded:
     """The frames read from a file, their timeline, and notes about them."""
 
     buffer: FrameBuffer
-    timeline: Timeline
+    timeline: FrameTimes
     total: int
     warnings: tuple[str, ...] = ()
 
@@ -81,7 +81,7 @@ class _Roll:
         concealed: Frames that the decoder partly made up.
     """
 
-    timeline: Timeline
+    timeline: FrameTimes
     damage: list[str]
     concealed: list[int]
 

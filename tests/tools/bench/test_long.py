@@ -67,7 +67,7 @@ def test_the_oracle_has_a_frame_of_every_scene(long_run, tmp_path):
     import long_watch
     from films import load_model
 
-    film = long_watch.watch(load_model(), tmp_path, long_watch.Cell("dev", "cutting", 0))
+    film = long_watch.watch(load_model(), tmp_path, long_watch.FilmCell("dev", "cutting", 0))
     assert set(film.scene[film.middles()]) == set(film.scene) - {-1}
     assert len(film.runs()) == 1 + int((np.diff(film.scene) != 0).sum())
     assert isinstance(long_run.oracle(film, 36), torch.Tensor)

@@ -11,13 +11,13 @@ from dyto.synthetic.questions import describe
 from dyto.synthetic.render import draw_accidents, render
 from dyto.synthetic.videos import Asked
 from dyto.synthetic.world import draw_scene
-from dyto_tiny.exam import StockModel, image_exam
+from dyto_tiny.exam import StockCheckpoint, image_exam
 
 SHIPPED = Path(str(files("dyto"))) / "checkpoints" / "tiny"
 
 
 def test_the_shipped_checkpoint_describes_single_images():
-    model = StockModel(SHIPPED)
+    model = StockCheckpoint(SHIPPED)
     rng = np.random.default_rng(31)
     right = 0
     for _ in range(12):
@@ -35,7 +35,7 @@ def test_the_shipped_checkpoint_passes_a_small_exam():
 
 
 def test_a_picture_of_any_size_is_accepted():
-    model = StockModel(SHIPPED)
+    model = StockCheckpoint(SHIPPED)
     for height, width in ((84, 84), (10, 300), (480, 640)):
         image = np.zeros((height, width, 3), np.uint8)
         assert len(model.answer(image, [Asked("", "What is it?", None, "")])) == 1

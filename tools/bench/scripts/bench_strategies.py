@@ -39,7 +39,7 @@ def make_film(kind, frames, patches, dim):
     return make_features(frames, patches, dim, noise={"scenes": 0.4, "still": 0.1}[kind])
 
 
-class Ready:
+class ComputedModel:
     """In the place of a model: what it would compute is there already."""
 
     name = "ready"
@@ -103,7 +103,7 @@ def main():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--film", choices=("scenes", "still", "restless"), default="scenes", help="what is to be seen")
     options = parser.parse_args()
-    model = Ready(make_film(options.film, options.frames, options.patches, options.dim))
+    model = ComputedModel(make_film(options.film, options.frames, options.patches, options.dim))
     number = np.arange(options.frames)
     frames = dyto.Frames(np.zeros((options.frames, 336, 336, 3), np.uint8), number, number / 2, (336, 336))
     names = options.names or [name for name in STRATEGIES if name != "concat"]

@@ -28,7 +28,7 @@ from dyto.nouns.questions import understand
 from dyto.nouns.seeing import Sighting, Timeline, named
 from dyto.nouns.table import nouns, with_article
 from dyto.strategies import build_strategy
-from dyto.synthetic.photographs import FPS, Shot, filmed, plan
+from dyto.synthetic.photographs import FPS, PhotoShot, filmed, plan
 from dyto.video import Frames
 from dyto_nouns.photos import Photo, listed, load
 
@@ -64,7 +64,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Film:
+class PhotoFilm:
     """A film, and what is true of it.
 
     Attributes:
@@ -76,7 +76,7 @@ class Film:
     """
 
     photos: Sequence[Photo]
-    shots: Sequence[Shot]
+    shots: Sequence[PhotoShot]
     features: FrameFeatures
     frames: Frames
     held: Sequence[bool]
@@ -103,7 +103,7 @@ def right_kind(one: Sighting, photo: Photo) -> bool:
     return (bool(said & true) and (len(said) == 1 or true <= said)) or any(said <= kind for kind in shared)
 
 
-def measure(film: Film, timeline: Timeline, tally: Tally, rng: np.random.Generator) -> None:
+def measure(film: PhotoFilm, timeline: Timeline, tally: Tally, rng: np.random.Generator) -> None:
     """Ask about a film, and count."""
     every = timeline.sightings()
     seen = named(every)
@@ -132,7 +132,7 @@ def measure(film: Film, timeline: Timeline, tally: Tally, rng: np.random.Generat
     _order(known, timeline, tally)
 
 
-def _exist(film: Film, timeline: Timeline, tally: Tally, rng: np.random.Generator) -> None:
+def _exist(film: PhotoFilm, timeline: Timeline, tally: Tally, rng: np.random.Generator) -> None:
     """Is there a ...: of what is shown, and of as many things that are not."""
     shown = [photo for photo in film.photos if photo.known]
     kinds = {kind.word for photo in film.photos for kind in nouns().kinds if photo.classes & kind.classes}
@@ -158,7 +158,7 @@ def _outcome(said: str, true: str) -> str:
     return "not sure" if said.startswith("not sure") else "right" if said.startswith(true) else "wrong"
 
 
-def _order(known: Sequence[tuple[Photo, Shot]], timeline: Timeline, tally: Tally) -> None:
+def _order(known: Sequence[tuple[Photo, PhotoShot]], timeline: Timeline, tally: Tally) -> None:
     """What comes first, last, before, after: of things that were seen right."""
     if len(known) < 2 or len({photo.shows for photo, _ in known}) < len(known):
         return
@@ -173,7 +173,7 @@ def _order(known: Sequence[tuple[Photo, Shot]], timeline: Timeline, tally: Tally
         tally.add("order", "not sure" if choice is None else "right" if choice == true else "wrong")
 
 
-def majority(film: Film, shares: npt.NDArray[np.float64], tally: Tally) -> None:
+def majority(film: PhotoFilm, shares: npt.NDArray[np.float64], tally: Tally) -> None:
     """The eye alone: the noun that most frames have as their likeliest, and those of single frames."""
     likeliest = shares.argmax(1)
     best = Counter(likeliest.tolist()).most_common(1)[0][0]
@@ -187,7 +187,7 @@ def majority(film: Film, shares: npt.NDArray[np.float64], tally: Tally) -> None:
 
 def _filmed(
     model: NounsModel, held: Sequence[tuple[Photo, npt.NDArray[np.uint8]]], rng: np.random.Generator, brief: bool
-) -> tuple[Film, npt.NDArray[np.float64]]:
+) -> tuple[PhotoFilm, npt.NDArray[np.float64]]:
     """A film of one to six photographs, and the (100, 1000) shares of the nouns in its frames."""
     count = int(rng.integers(1, 7))
     chosen = [held[int(i)] for i in rng.choice(len(held), count, replace=False)]
@@ -201,7 +201,7 @@ def _filmed(
         rows = (frames.seconds >= shot.start / FPS) & (frames.seconds < shot.stop / FPS)
         likeliest = np.argsort(-shares[rows].mean(0))[:5].tolist() if rows.any() else []
         top.append(bool(photo.classes & set(likeliest)))
-    return Film(photos, shots, features, frames, top), shares
+    return PhotoFilm(photos, shots, features, frames, top), shares
 
 
 def main(argv: list[str] | None = None) -> None:

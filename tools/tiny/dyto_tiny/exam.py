@@ -33,7 +33,7 @@ class Score(NamedTuple):
         return self.right / self.asked if self.asked else 0.0
 
 
-class StockModel:
+class StockCheckpoint:
     """A checkpoint as stock transformers loads it: processor and `generate`, nothing of ours.
 
     Args:
@@ -95,7 +95,7 @@ def image_exam(folder: str | Path, images: int = 200, seed: int = 9) -> dict[str
     Returns:
         For "free" and "letters" the score of every type of question.
     """
-    model = StockModel(folder)
+    model = StockCheckpoint(folder)
     tally: dict[tuple[str, str], list[bool]] = defaultdict(list)
     for number in range(images):
         _, image, asked = held_out_image(seed, number)

@@ -12,7 +12,7 @@ from dyto.errors import ModelError
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import FloatArray
 from dyto.models.framing import AtMost
-from dyto.models.generation.layout import Run
+from dyto.models.generation.layout import TextRun
 from dyto.models.generation.prefix import Prefix
 from dyto.models.loading.placement import device_of
 from dyto.models.pixels import Pictures, as_pictures
@@ -129,7 +129,7 @@ class StockVision(OnTrial):
         texts = [self.time_text.format(seconds=at) + self._start for at in seconds.tolist()]
         return [texts[0], *(self._end + text for text in texts[1:]), self._end]
 
-    def positions(self, video: VisualTokens, runs: Sequence[Run]) -> tuple[Tensor | None, int]:
+    def positions(self, video: VisualTokens, runs: Sequence[TextRun]) -> tuple[Tensor | None, int]:
         if not self.has_axes:
             return super().positions(video, runs)
         try:

@@ -21,7 +21,7 @@ from dyto.features import VisualTokens
 from dyto.finch import FloatArray
 from dyto.models.generation.decoding import check_time_text
 from dyto.models.generation.finite import cause, check_computed, not_finite
-from dyto.models.generation.layout import Layout, Run, runs_of
+from dyto.models.generation.layout import Layout, TextRun, runs_of
 from dyto.models.generation.prefix import Prefix
 from dyto.models.generation.tokenizing import token_ids
 from dyto.models.loading.placement import device_of
@@ -89,7 +89,7 @@ class LanguageSide(ABC):
         """Return (n, D) embeddings that end a video and are not text."""
         return None
 
-    def positions(self, video: VisualTokens, runs: Sequence[Run]) -> tuple[Tensor | None, int]:
+    def positions(self, video: VisualTokens, runs: Sequence[TextRun]) -> tuple[Tensor | None, int]:
         """Return `Layout.positions` and `Layout.advance` of a video."""
         return None, sum(map(len, runs))
 
@@ -215,14 +215,14 @@ class LanguageSide(ABC):
             )
         return need > self._rope.original_context
 
-    def _runs(self, video: VisualTokens) -> list[Run]:
+    def _runs(self, video: VisualTokens) -> list[TextRun]:
         """Return the visual tokens key frame by key frame, with the text between them."""
         places = list(runs_of(video.keyframe))
         texts = self.frame_texts(video.keyframes.seconds[[frame for _, frame in places]])
         if not any(texts):
-            return [Run(self._ids_of(""), slice(0, len(video)))]
+            return [TextRun(self._ids_of(""), slice(0, len(video)))]
         slices = [*(tokens for tokens, _ in places), slice(len(video), len(video))]
-        return [Run(self._ids_of(text), tokens) for text, tokens in zip(texts, slices, strict=True)]
+        return [TextRun(self._ids_of(text), tokens) for text, tokens in zip(texts, slices, strict=True)]
 
     def _ids_of(self, text: str) -> Tensor:
         """Return (n,) ids of a text inside a prompt."""

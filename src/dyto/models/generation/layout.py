@@ -12,7 +12,7 @@ from dyto.finch import IntArray
 
 
 @dataclass(frozen=True)
-class Run:
+class TextRun:
     """A text, and the visual tokens that follow it up to the next text.
 
     Attributes:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from films import load_model, watch
-from scoring import exactly_right
+from scoring import right_by_type
 from variants import VARIANTS
 
 BUDGETS = (58, 115, 230, 461, 922)
@@ -49,19 +49,13 @@ def measure(work, split, videos, names, budgets=BUDGETS, model=None, path=None):
 
 
 def _answer(model, film, name, budget, answered):
-    """One row, or none where the variant cannot do with the budget; the same tokens are asked about once."""
+    """One row, or none if the variant needs more than the budget."""
     data = VARIANTS[name](film, budget)
     if data is None:
         return []
     if len(data) > budget:
         raise AssertionError(f"{name} gave {len(data)} tokens at a budget of {budget}")
-    key = data.numpy().tobytes()
-    if key not in answered:
-        answered[key] = exactly_right(model, data, film.asked).tolist()
-    right = defaultdict(list)
-    for a, r in zip(film.asked, answered[key], strict=True):
-        right[a.type].append(r)
-    return [[name, budget, film.name, film.regime, len(data), right]]
+    return [[name, budget, film.name, film.regime, len(data), right_by_type(model, data, film.asked, answered)]]
 
 
 def load(path):

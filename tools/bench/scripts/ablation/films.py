@@ -17,7 +17,7 @@ from dyto.synthetic.videos import Asked, make_video
 from dyto.video import Frames, sample_frames
 
 
-class Scene(NamedTuple):
+class TrueScene(NamedTuple):
     """One true scene: sampled frames start .. end - 1, and whether it is a brief one among long ones."""
 
     start: int
@@ -30,7 +30,7 @@ class Watched(NamedTuple):
 
     name: str
     regime: str
-    scenes: list[Scene]
+    scenes: list[TrueScene]
     asked: list[Asked]
     features: FrameFeatures
 
@@ -93,7 +93,7 @@ def _watched(model, work, name, weights, path):
         part.replace(kept)
     asked = [Asked(t, q, tuple(c) if c else None, a) for t, q, c, a in truth["asked"]]
     features = FrameFeatures.from_projected(projected.float(), indices=frames.indices, seconds=frames.seconds)
-    return Watched(name, truth["regime"], [Scene(*s) for s in truth["scenes"]], asked, features)
+    return Watched(name, truth["regime"], [TrueScene(*s) for s in truth["scenes"]], asked, features)
 
 
 def load_model(name=None):

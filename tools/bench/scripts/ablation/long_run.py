@@ -1,7 +1,6 @@
 """The yardstick: strategies on long films of every regime, what they answer right and which events they keep."""
 
 import json
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from dyto.strategies import build_strategy
 from dyto.strategies.shared import shares
 from films import load_model
 from long_watch import cells, watch
-from scoring import exactly_right
+from scoring import right_by_type
 from variants import _options
 
 BUDGETS = (9, 18, 36, 58, 115, 230, 461, 922, 1440)
@@ -124,19 +123,14 @@ def _row(model, film, name, variant, budget, answered):
     data = tokens if isinstance(tokens, torch.Tensor) else tokens.data
     if len(data) > budget:
         raise AssertionError(f"{name} gave {len(data)} tokens at a budget of {budget}")
-    key = data.numpy().tobytes()
-    if key not in answered:
-        answered[key] = exactly_right(model, data, film.asked).tolist()
-    right = defaultdict(list)
-    for asked, r in zip(film.asked, answered[key], strict=True):
-        right[asked.type].append(r)
+    right = right_by_type(model, data, film.asked, answered)
     facts = {
         "seconds": film.cell.seconds,
         "frames": film.cell.num_frames,
         "scenes": len(film.middles()),
         "events": None if isinstance(tokens, torch.Tensor) else kept(tokens, film.events),
     }
-    return [name, budget, film.cell.name, film.cell.regime, len(data), dict(right), facts]
+    return [name, budget, film.cell.name, film.cell.regime, len(data), right, facts]
 
 
 def report(rows):

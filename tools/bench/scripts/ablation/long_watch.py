@@ -26,7 +26,7 @@ SAMPLES = (100, 100, 300, 100, 100, 1000)
 """How many frames are sampled, in turn with another period, so that every length meets every number."""
 
 
-class Cell(NamedTuple):
+class FilmCell(NamedTuple):
     """Which film, and how it is sampled."""
 
     split: str
@@ -51,7 +51,7 @@ class Cell(NamedTuple):
         return f"{self.split}_{self.regime}_{self.number:04d}"
 
 
-class Watched(NamedTuple):
+class WatchedLong(NamedTuple):
     """A film that a model has seen.
 
     Attributes:
@@ -63,7 +63,7 @@ class Watched(NamedTuple):
         features: Of the sampled frames.
     """
 
-    cell: Cell
+    cell: FilmCell
     scene: np.ndarray
     events: dict[int, np.ndarray]
     told: torch.Tensor
@@ -89,7 +89,7 @@ class Watched(NamedTuple):
 
 def cells(split, films, regimes=LONG_REGIMES, first=0):
     """Film after film through all regimes."""
-    return [Cell(split, regime, number) for number in range(first, films) for regime in regimes]
+    return [FilmCell(split, regime, number) for number in range(first, films) for regime in regimes]
 
 
 def watch(model, work, cell):
@@ -153,4 +153,4 @@ def _watched(cell, kept):
     features = replace(features, attention=torch.from_numpy(kept["attention"]))
     scene = kept["scene"]
     events = {int(n): np.flatnonzero(scene == n) for n in kept["needles"] if (scene == n).any()}
-    return Watched(cell, scene, events, torch.from_numpy(kept["told"][:, 1:]).float(), asked, features)
+    return WatchedLong(cell, scene, events, torch.from_numpy(kept["told"][:, 1:]).float(), asked, features)

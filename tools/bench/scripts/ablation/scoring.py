@@ -4,6 +4,8 @@ Greedy decoding writes an answer exactly if, along that answer and its end, ever
 text needs to be generated. Each question sees the video and itself, at the positions that it would have alone.
 """
 
+from collections import defaultdict
+
 import numpy as np
 import torch
 
@@ -40,6 +42,27 @@ def exactly_right(model, data, asked):
 
 
 @torch.inference_mode()
+def right_by_type(model, data, asked, answered):
+    """By type of question, which ones the model answers exactly right.
+
+    Args:
+        model: As for `exactly_right`.
+        data: Likewise.
+        asked: Likewise.
+        answered: Answers by tokens, kept by the caller: the same tokens are asked about once.
+
+    Returns:
+        {type: [right or not, ...]}.
+    """
+    key = data.numpy().tobytes()
+    if key not in answered:
+        answered[key] = exactly_right(model, data, asked).tolist()
+    right = defaultdict(list)
+    for a, r in zip(asked, answered[key], strict=True):
+        right[a.type].append(r)
+    return dict(right)
+
+
 def likeliest(model, before, data, texts):
     """For each text that follows the same video, the likeliest token after each of its tokens."""
     embed = model.model.get_input_embeddings()
