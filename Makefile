@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 # Threads that wait without spinning: where other work shares the cores, spinning costs more than it saves.
 demo test test-demo coverage soak: export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo test test-demo coverage check soak bench docs clean
+.PHONY: demo test test-demo with-browser coverage check soak with-soak bench docs clean
 
 demo: $(VENV)/.installed
 	@echo "asking about two sample videos"
@@ -24,21 +24,26 @@ QUICK = -n 2 --dist loadfile -m "not soak and not browser"
 test: $(VENV)/.ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(QUICK)
 
-# Which lines `make test` reaches, in what the tests start, too; fails where less than FLOOR percent are.
+# Which lines `make test` reaches, in what the tests start, too; fails where less than FLOOR percent are. `make coverage
+# ALL=1` counts the test in the browser and the soak as well, which takes hours.
 FLOOR ?= 95
 
-coverage: $(VENV)/.ready
+coverage: $(VENV)/.ready $(if $(ALL),with-browser with-soak)
 	rm -f .coverage .coverage.*
 	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest $(QUICK)
+	$(if $(ALL),OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -m browser tests/demo)
+	$(if $(ALL),$(BIN)/python -m coverage run -m pytest -m soak)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --skip-covered --sort=cover --fail-under=$(FLOOR)
 
 # The web demo in a real browser, which is installed if there is none (Debian: as root or with sudo).
-test-demo: $(VENV)/.ready
+test-demo: with-browser
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser tests/demo
+
+with-browser: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,demo]' playwright
 	command -v chromium chromium-browser google-chrome >/dev/null || \
 	    { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser tests/demo
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -47,14 +52,16 @@ check: $(VENV)/.ready
 	$(BIN)/mypy --config-file tests/mypy.ini
 
 # What takes long, and everything with the newest and with the oldest transformers.
-soak: test
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,soak,quantized]'
-	$(BIN)/python -m pip install --quiet --no-deps lmms-eval==0.7.3
+soak: test with-soak
 	$(BIN)/python -m pytest -m soak
 	$(PYTHON) -m venv $(VENV)-oldest
 	$(VENV)-oldest/bin/python -m pip install --quiet --constraint constraints.txt torch
 	$(VENV)-oldest/bin/python -m pip install --quiet --editable '.[dev]' --editable ./tools/bench 'transformers==$(OLDEST)'
 	OMP_NUM_THREADS=1 $(VENV)-oldest/bin/python -m pytest $(QUICK)
+
+with-soak: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,soak,quantized]'
+	$(BIN)/python -m pip install --quiet --no-deps lmms-eval==0.7.3
 
 SCRIPTS = tools/bench/scripts
 

@@ -5,6 +5,7 @@ python examples/demo.py [--out demo] [--seed 0] [--video-only]
 
 import argparse
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -60,9 +61,11 @@ def main() -> None:
         print(f"note: {warning}")
     if can_see():
         ask_about_photographs()
-        print(f"\nNow yours:  {dyto_command()} ask YOUR-VIDEO.mp4 'What is shown?'")
+        said = as_typed(FILM), "When is an animal seen?"
     else:
-        print(f"\nNow yours:  {dyto_command()} ask {video} 'Is there a green square?'")
+        said = as_typed(video), "Is there a green square?"
+    print("\nNow ask a question of your own, or about a video of your own:")
+    print(f"{dyto_command()} ask {said[0]} '{said[1]}'")
 
 
 def ask_about_photographs() -> None:
@@ -82,7 +85,13 @@ def dyto_command() -> str:
     found = shutil.which("dyto")
     if not beside.exists() or (found and Path(found).samefile(beside)):
         return "dyto" if found else f"{sys.executable} -m dyto"
-    return os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)
+    return as_typed(beside)
+
+
+def as_typed(path: Path) -> str:
+    """Return a path from the current folder if it lies there, otherwise the whole path, quoted for a shell if need be."""
+    whole = path.absolute()
+    return shlex.quote(os.path.relpath(whole) if whole.is_relative_to(Path.cwd()) else str(whole))
 
 
 if __name__ == "__main__":

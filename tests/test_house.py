@@ -134,6 +134,7 @@ def is_named(model_type, path):
 def test_a_strategy_is_one_file_and_one_line():
     text = (SRC / "strategies" / "__init__.py").read_text(encoding="utf-8")
     for kind in STRATEGIES.values():
+        assert getattr(dyto, kind.__name__) is kind
         assert len(re.findall(rf"\b{kind.__name__} as {kind.__name__}\b", text)) == 1
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 from dyto.cli.app import main, report_errors, run, spread_choices
 from dyto.errors import VideoError
 from dyto.video import container as _container
+from schemas import SOMETIMES, keys_of_table
 
 
 def dyto(capsys, *words):
@@ -32,17 +33,7 @@ def test_an_answer_for_a_program_is_one_document(capfd, clip):
     assert code == 0
     document = json.loads(out)
     assert document["format"] == 1
-    assert set(document) == {
-        "format",
-        "answer",
-        "choice",
-        "model",
-        "strategy",
-        "keyframes",
-        "tokens",
-        "seconds",
-        "warnings",
-    }
+    assert set(document) == keys_of_table("ask") - SOMETIMES
     assert document["model"] == "tiny"
     assert document["strategy"]["name"] == "dyto"
     assert document["strategy"]["token_budget"] == 100

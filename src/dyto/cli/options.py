@@ -35,9 +35,7 @@ RopeScaling = Annotated[float | None, typer.Option(help="Extend the model's cont
 PresetName = Annotated[Text, typer.Option(help="A name from `dyto list presets`.", show_default=False)]
 StrategyName = Annotated[
     str,
-    typer.Option(
-        help="A name from `dyto list strategies`, with options as in uniform-pool:pool=3, or FILE.py:NAME of your own."
-    ),
+    typer.Option(help="A name from `dyto list strategies`, with options as in uniform-pool:pool=3, or FILE.py:NAME."),
 ]
 Budget = Annotated[int | None, typer.Option(help="Largest number of visual tokens. (default: the published budget)")]
 NumFrames = Annotated[int | None, typer.Option(help="Frames to sample. (default: 100)")]

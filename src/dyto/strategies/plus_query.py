@@ -47,6 +47,14 @@ class PlusQuery(Plus):
             many tokens.
         exact: This part of the tokens of a key frame are the patches that match best, as they are; the others are
             merged.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> scenes = np.random.default_rng(0).integers(0, 255, (3, 48, 48, 3), dtype=np.uint8)
+        >>> video = np.repeat(scenes, 4, axis=0)
+        >>> qa = dyto.VideoQA.from_pretrained("tiny", dyto.PlusQuery(token_budget=60))
+        >>> qa.encode(video, question="what color is the star ?")
+        VisualTokens(60 tokens of 3 key frames, budget=60, uncompressed=432, dim=192)
     """
 
     boost: float = 0.5

@@ -35,11 +35,13 @@ def make_file(path, seconds=20):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--rounds", type=int, default=25, help="at least 2")
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--size", type=int, default=336)
     parser.add_argument("--file", type=Path)
     options = parser.parse_args()
+    if options.rounds < 2:
+        parser.error(f"--rounds {options.rounds}, expected at least 2: quartiles need two")
     with tempfile.TemporaryDirectory() as folder:
         path = options.file or Path(folder) / "480p.mp4"
         if not options.file:
