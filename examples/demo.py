@@ -89,7 +89,7 @@ def dyto_command() -> str:
 
 
 def as_typed(path: Path) -> str:
-    """Return a path from the current folder if it lies there, otherwise the whole path, quoted for a shell if need be."""
+    """Return a path as you can type it here: relative if it lies in the current folder, and quoted if need be."""
     whole = path.absolute()
     return shlex.quote(os.path.relpath(whole) if whole.is_relative_to(Path.cwd()) else str(whole))
 

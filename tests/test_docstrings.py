@@ -9,7 +9,7 @@ import pytest
 import dyto
 
 SRC = Path(dyto.__file__).parent
-"""Files whose docstrings do not follow the style yet."""
+BENCH = SRC.parents[1] / "tools" / "bench" / "src" / "dyto_bench"
 
 NO_VERBS = {
     *(
@@ -89,7 +89,7 @@ def faults(path):
         text = ast.get_docstring(node)
         if not text:
             continue
-        where = f"{path.relative_to(SRC)}:{getattr(node, 'lineno', 1)}"
+        where = f"{path}:{getattr(node, 'lineno', 1)}"
         first = text.partition("\n")[0]
         if isinstance(node, ast.FunctionDef) and not is_property(node) and not_a_verb(first):
             yield f"{where}: a function begins with a verb (Decode, Return, ...): {first}"
@@ -105,3 +105,8 @@ def faults(path):
 def test_docstrings_speak_one_dialect(room):
     paths = [SRC / room] if room.endswith(".py") else sorted((SRC / room).rglob("*.py"))
     assert not [fault for path in paths for fault in faults(path)]
+
+
+@pytest.mark.skipif(not BENCH.exists(), reason="dyto is installed without its repository")
+def test_the_second_distribution_speaks_it_too():
+    assert not [fault for path in sorted(BENCH.rglob("*.py")) for fault in faults(path)]

@@ -73,7 +73,7 @@ GEMMA, QWEN = 4096, 3072
 """896 pixels by 14; and four patches for each of at most 768 tokens per frame of a Qwen."""
 
 _LLAVA_TERMS = (
-    "trained on answers of OpenAI's models and on data for research: its makers ask to keep to those terms, which "
+    "trained on outputs of OpenAI's models and on research data: its makers ask users to keep to those terms, which "
     "limit commercial use"
 )
 _LLAVA = "haotian-liu/LLaVA, README: Usage and License Notices"
@@ -81,11 +81,11 @@ _NEXT = f"huggingface.co/llava-hf, model cards; {_LLAVA}"
 _ONE = "arXiv 2408.03326; huggingface.co/lmms-lab/llava-onevision-qwen2-7b-ov, licence tag"
 _VIDEO = "arXiv 2410.02713; huggingface.co/lmms-lab/LLaVA-Video-7B-Qwen2, licence tag"
 _QWEN25 = (
-    "arXiv 2502.13923; config.json says 128000, an earlier copy (unsloth/Qwen2.5-VL-7B-Instruct) 32768; "
+    "arXiv 2502.13923; config.json says 128000, an earlier copy (unsloth/Qwen2.5-VL-7B-Instruct) says 32768; "
     "huggingface.co/Qwen/Qwen2.5-VL-3B-Instruct/discussions/12 for the licence of 3B"
 )
 _QWEN3 = "arXiv 2511.21631; huggingface.co/Qwen, licence tags; config.json"
-_QWEN35 = "config.json; 9.65B weights with those of its multi-token prediction: ollama.com, qwen3.5 9b"
+_QWEN35 = "config.json; 9.65B weights, including its multi-token prediction: ollama.com, qwen3.5 9b"
 _INTERN3 = (
     "arXiv 2504.10479; OpenGVLab/InternVL, README (MIT); huggingface.co/OpenGVLab, licence tag (apache-2.0, qwen)"
 )
@@ -93,8 +93,8 @@ _INTERN35 = "arXiv 2508.18265; huggingface.co/OpenGVLab, collection InternVL3.5"
 _SMOL = "arXiv 2504.05299; huggingface.co/HuggingFaceTB, model cards"
 _GEMMA3 = "arXiv 2503.19786; ai.google.dev/gemma/terms"
 _GEMMA4 = (
-    "ai.google.dev/gemma/docs/core; ai.google.dev/edge/litert-lm/models/gemma-4; the share of the tower is estimated, "
-    "and with it operations and keys and values"
+    "ai.google.dev/gemma/docs/core; ai.google.dev/edge/litert-lm/models/gemma-4; the tower's share of the weights is "
+    "estimated, and so are the operations and the keys and values"
 )
 
 _VICUNA_7B = Facts(7.06, 6.48, 0.324, CLIP, 1.93, 4096, "2024-01", _NEXT, _LLAVA_TERMS)

@@ -83,7 +83,7 @@ def _what(timeline: Timeline, question: ParsedQuestion) -> Reply:
     """Say what is shown, at all or at some moment, and of one kind or any."""
     beside = {"before": 1, "after": 1, "between": 2}.get(question.place, 0)
     if len(question.concepts) < beside:
-        reason = f"what it is to come {question.place} is not among the nouns that I know"
+        reason = f"I do not know a noun after {question.place!r} in the question"
         return Reply(f"{NOT_SURE}: {reason}", None, reason=reason)
     split = len(question.concepts) - beside
     kind = _any_of(question.concepts[:split])
@@ -199,7 +199,7 @@ def _unknown(question: ParsedQuestion) -> Reply | None:
     """Answer a question that names nothing the eye can know."""
     concept = _any_of(question.concepts)
     if concept is None:
-        reason = "it asks for nothing that is among the nouns that I know"
+        reason = "the question names nothing that I know"
         return Reply(f"{NOT_SURE}: {reason}", None, reason=reason)
     return _unseen("people") if concept.classes <= nouns().people else None
 

@@ -73,7 +73,7 @@ def main():
 
 
 def read(path):
-    """The rows in a file of predictions."""
+    """Return the rows of a file of predictions."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 

@@ -27,7 +27,7 @@ COLORS = ["red", "green", "blue", "yellow"]
 
 
 def write_world(folder, options):
-    """A folder of videos and a question file in the shared layout."""
+    """Write a folder of videos and a question file in the common layout."""
     clips = sorted(options.clips.glob("*.mp4")) if options.clips else []
     (folder / "videos").mkdir()
     for i in range(options.videos):
@@ -54,11 +54,11 @@ def write_world(folder, options):
 
 
 def _quietly(done, total):
-    """No progress is shown."""
+    """Show no progress."""
 
 
 def _loaded(settings, qa, device):
-    """The work of a worker, with the model that is loaded already."""
+    """Return the work of a worker with the loaded model."""
     return ClipWork(settings, qa)
 
 

@@ -25,7 +25,7 @@ TYPES = ("exist", "which", "color", "shape", "background", "object", "first", "l
 
 
 def true_shots(film, asked):
-    """The places of the shots that the question is about."""
+    """Return the positions of the shots that the question is about."""
     words = asked.question.lower().rstrip("?").split()
     if asked.type in ("first", "last"):
         return {0 if asked.type == "first" else len(film.shots) - 1}
@@ -41,7 +41,7 @@ def true_shots(film, asked):
 
 
 def rankings(moments):
-    """The place of the first key frame by each way to weigh: ours, leaving out alone, each one by itself."""
+    """Return the position of the first key frame by each way to weigh: ours, leaving out only, each one by itself."""
     return {
         "both (find_evidence)": moments[0],
         "leaving one out": min(moments, key=lambda moment: (moment.without, moment.second)),

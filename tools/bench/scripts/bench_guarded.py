@@ -1,4 +1,4 @@
-"""What it costs to read a video where it can be stopped (`guarded=True`), the child process being warm.
+"""The cost of reading a video where it can be stopped (`guarded=True`), with a warm child process.
 
     python bench_guarded.py [--rounds 25] [--frames 100] [--size 336] [--file F]
 

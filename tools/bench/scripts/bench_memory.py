@@ -1,4 +1,4 @@
-"""The memory that each model needs: weights by precision, keys and values of a video, activations of the tower.
+"""Memory of each model: weights by precision, keys and values of a video, activations of the tower.
 
     python bench_memory.py [--tokens 3680] [--chunk 16] [MODEL ...]
     python bench_memory.py --measure llava-next-vicuna-7b [--device cuda] [--frames 100]
@@ -109,7 +109,7 @@ def qwen3(hidden, layers, intermediate, heads):
 
 
 def qwen3_moe():
-    """Qwen3-VL 30B-A3B: 128 experts, of which a token passes eight."""
+    """Return Qwen3-VL 30B-A3B: 128 experts, of which a token uses eight."""
     language = {
         "hidden_size": 2048, "num_hidden_layers": 48, "intermediate_size": 6144, "moe_intermediate_size": 768,
         "num_experts": 128, "num_experts_per_tok": 8, "num_attention_heads": 32, "num_key_value_heads": 4,
@@ -211,7 +211,7 @@ def build(config, device, dtype=torch.bfloat16):
 
 
 def weights(model, bits):
-    """Bytes of all weights, those of the language model's linear layers in so many bits."""
+    """Count the bytes of all weights, with the language model's linear layers in the given bits."""
     total = sum(weight.numel() for weight in model.parameters()) * 2
     if bits == 16:
         return total
@@ -224,7 +224,7 @@ def weights(model, bits):
 
 
 def cache(config, tokens):
-    """Bytes of keys and values of so many tokens in bfloat16; layers with a window hold no more than that."""
+    """Count the bytes of keys and values of tokens in bfloat16; layers with a window hold at most their window."""
     language = config.get_text_config()
     head = getattr(language, "head_dim", None) or language.hidden_size // language.num_attention_heads
     kinds = getattr(language, "layer_types", None) or ["full_attention"] * language.num_hidden_layers
@@ -234,13 +234,13 @@ def cache(config, tokens):
 
 
 def adapter_of(name, model):
-    """Its adapter, with the tokenizer of the bundled model: only the number of its tokens counts here."""
+    """Return the adapter, with the bundled model's tokenizer: only the number of tokens matters here."""
     family = FAMILIES[model.config.model_type].adapter_class
     return family(name, model, build_tokenizer(), normalization=Normalization(), chat="vicuna")
 
 
 def tower(adapter, chunk):
-    """Most bytes alive at once while a chunk of frames passes the tower and the projector; None for Qwen's.
+    """Return the peak bytes while a chunk of frames passes tower and projector; None for Qwen's.
 
     How Qwen's tower cuts its input into windows follows from the values of a grid, which the meta device has not.
     """
@@ -272,7 +272,7 @@ def table(names, tokens, chunk):
 
 
 def measure(name, device, frames, tokens):
-    """A model of true size with random weights, asked about random frames: seconds per stage and peak memory."""
+    """Measure a model of true size with random weights on random frames: seconds per stage and peak memory."""
     torch.manual_seed(0)
     cuda = torch.device(device).type == "cuda"
     model = build(SHAPES[name](), device)

@@ -19,7 +19,7 @@ from published import compress as published
 
 
 def make_features(frames, patches, dim, noise=0.4):
-    """Scenes of unequal length with noise: (T, 1 + N, D) float32."""
+    """Make scenes of unequal length with noise: (T, 1 + N, D) float32."""
     generator = torch.Generator().manual_seed(0)
     scene = torch.randn(12, 1 + patches, dim, generator=generator)
     which = torch.sort(torch.randint(0, 12, (frames,), generator=generator)).values
@@ -38,7 +38,7 @@ def seconds(function, *args):
 
 
 def peak_extra_bytes(which, options):
-    """Peak memory of one call above what the process held before it, in a process of its own."""
+    """Measure the peak memory of one call above what its own process held before."""
     code = (
         "import resource, sys, torch; sys.path.insert(0, sys.argv[1]); import bench_merge as b;"
         f"x = b.make_features({options.frames}, {options.patches}, {options.dim}); small = b.make_features(12, 64, 64);"

@@ -1,4 +1,4 @@
-"""Where the time goes, with the published pipeline beside this library and stock transformers.
+"""Time per stage, with the published pipeline beside this library and stock transformers.
 
     python bench_pipeline.py [VIDEO] [--model M] [--random-weights NAME] [--runs 5] [--out FOLDER] ...
 

@@ -1,4 +1,4 @@
-"""Twenty questions about one clip: with the video encoded and read once, against everything for every question.
+"""Twenty questions about one clip: the video encoded and read once, compared with once per question.
 
     python bench_questions.py [--model tiny] [--questions 20] [--new-tokens 16] [--rounds 3] [--video F]
 

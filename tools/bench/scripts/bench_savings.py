@@ -1,4 +1,4 @@
-"""What the savings spare, and what those that can change an answer cost in accuracy.
+"""The effect of the savings on time, and of those that can change an answer on accuracy.
 
     python bench_savings.py clip [--rounds 5]                  a 30 second 480p clip, first and further questions
     python bench_savings.py hour [--group 250] [--height 480]  a mostly static hour, one frame a second
@@ -49,7 +49,7 @@ def spread(seconds):
 
 
 def clip(args, folder):
-    """First and further answers, all savings on, then each off in turn, rounds interleaved."""
+    """Time first and further answers with all savings on, then with each off in turn; rounds are interleaved."""
     video = args.file or write_hour(folder / "clip.mp4", minutes=0.5, group=50)
     model = dyto.load_model("tiny", device="cpu", dtype="float32")
     sides = {"the usual": Savings(), "none": Savings.none()}
@@ -80,7 +80,7 @@ def _first(qa, video):
 
 
 def hour(args, folder):
-    """The first answer about a long video, plainly, with the usual savings, and with those for still videos."""
+    """Time the first answer about a long video: without savings, with the usual ones, with those for still videos."""
     video = args.file or write_hour(
         folder / "hour.mp4", args.minutes, args.group, size=(args.height, 2 * round(args.height * 8 / 9))
     )
@@ -106,7 +106,7 @@ def hour(args, folder):
 
 
 def loss(args, folder):
-    """Percent right on films of the test split, with and without, paired by question."""
+    """Compare percent right on films of the test split with and without each saving, paired by question."""
     model = dyto.load_model("tiny", device="cpu", dtype="float32")
     right, kept = defaultdict(list), defaultdict(list)
     for number in range(args.videos):
@@ -137,7 +137,7 @@ def loss(args, folder):
 
 
 def _sides(model, path):
-    """The features of a film with each saving, and the share of its frames that were encoded or decoded."""
+    """Return the features of a film with each saving, and the share of its frames that were encoded or decoded."""
     frames = sample_frames(path, size=model.image_size)
     plain = model.encode(frames)
     sides = {"none": (plain, 1.0)}

@@ -1,4 +1,4 @@
-"""What each strategy costs after the tower, beside what the tower costs for a frame, in the same run.
+"""The cost of each strategy after the tower, compared with the tower's cost for a frame in the same run.
 
     python bench_strategies.py [--frames 100] [--patches 576] [--dim 1024] [--rounds 5] [--film scenes] [NAME ...]
 
@@ -30,7 +30,7 @@ ASKING = 5
 
 
 def make_film(kind, frames, patches, dim):
-    """(T, 1 + N, D) float32 features of a film."""
+    """Make the (T, 1 + N, D) float32 features of a film."""
     if kind == "restless":
         generator = torch.Generator().manual_seed(0)
         noise = torch.randn(frames, 1 + patches, dim, generator=generator)
@@ -40,7 +40,7 @@ def make_film(kind, frames, patches, dim):
 
 
 class ComputedModel:
-    """In the place of a model: what it would compute is there already."""
+    """A stand-in for a model, with precomputed results."""
 
     name = "ready"
 
@@ -81,7 +81,7 @@ def seconds(function):
 
 
 def make_tower():
-    """CLIP-L/336 for one frame, as LLaVA reads it."""
+    """Make CLIP-L/336 for one frame, as LLaVA reads it."""
     config = CLIPVisionConfig(
         hidden_size=1024, intermediate_size=4096, num_hidden_layers=24, num_attention_heads=16, image_size=336,
         patch_size=14,

@@ -22,10 +22,10 @@ _LEADS = {
 _INTRODUCTION = """\
 # tiny: a LLaVA-NeXT that knows a world of coloured shapes
 
-A stock `LlavaNextForConditionalGeneration` with {parameters:,} parameters ({megabytes:.1f} MB in bfloat16), made to
-run this package's whole method within seconds on any computer, to test it with weights that mean something, and to
-compare strategies where the truth is known. It knows nothing but coloured shapes on plain backgrounds, and no words
-but those about them. Of real pictures and videos it has no idea.
+A stock `LlavaNextForConditionalGeneration` with {parameters:,} parameters ({megabytes:.1f} MB in bfloat16). It runs
+this package's whole method within seconds on any computer, lets tests use trained weights, and compares strategies
+where the truth is known. It knows only coloured shapes on plain backgrounds and the words for them; real pictures and
+videos mean nothing to it.
 
 ```python
 from transformers import AutoProcessor, LlavaNextForConditionalGeneration
@@ -40,21 +40,22 @@ print(processor.decode(model.generate(**inputs)[0], skip_special_tokens=True))
 _TRAINING = """\
 ## How it was trained
 
-By `python -m dyto_tiny.train --steps {steps} --seed {seed}`, on drawn images only: {eye} steps of {tiles} tiles
-for tower and projector (what each patch, CLS and merged tokens show), then {talk} steps of {pictures} images with
-about 20 questions each for the language model, the tower frozen. The eye learns to lay tokens along the embeddings of
-the words for what they show, which the language model starts from. `training.json` holds settings and history. The
-checkpoint is that of the last step; none was chosen by how a strategy does on videos.{notes}
+The command was `python -m dyto_tiny.train --steps {steps} --seed {seed}`. All images were drawn: {eye} steps of
+{tiles} tiles trained the tower and the projector (what each patch, CLS and merged tokens show); then {talk} steps of
+{pictures} images with about 20 questions each trained the language model, with the tower frozen. The tower learns to
+align tokens with the embeddings of the words for what they show, and the language model starts from these embeddings.
+`training.json` holds settings and history. This is the checkpoint of the last step; none was chosen by the results of
+a strategy on videos.{notes}
 
-What to bear in mind when strategies are compared with it:
+Keep in mind when you compare strategies with it:
 
-- It never saw a video. But most of its images are strips of several scenes, half of which show a scene at several
-  moments: the nearest thing to a video that an image can be.
-- In training, tokens of a strip were dropped, pooled or merged, in equal parts. All three therefore look better here
-  than on a model that never saw reduced tokens. The embeddings of those words share no entry, so that a maximum or a
-  mean of tokens keeps what each showed: merging costs less than on a model whose features mix.
-- A frame has 36 tokens and shows one to four objects, so a frame survives a fourfold reduction almost unharmed, and
-  seeing more frames matters more than seeing each of them well. The regime "detail" leans the other way.
+- It was trained without videos. But most of its images are strips of several scenes, and half of these strips show a
+  scene at several moments, which is as close to a video as an image gets.
+- During training, tokens of strips were dropped, pooled or merged, equally often. All three therefore look better here
+  than on a model that never saw reduced tokens. The embeddings of the words share no entry, so a maximum or a mean of
+  tokens keeps what each of them showed: merging costs less than on a model with entangled features.
+- A frame has 36 tokens and shows one to four objects. A frame therefore loses little in a fourfold reduction, and
+  seeing more frames matters more than seeing each frame well. The regime "detail" is the opposite.
 """
 
 
@@ -101,8 +102,8 @@ def _images(figures: Figures) -> str:
         (
             "## Held-out images",
             "",
-            "Single scenes that no lesson showed, by the stock processor and `generate`; exact match of the answer,",
-            "or the right letter of four.",
+            "Single scenes that were not in the training, asked through the stock processor and `generate`. Right",
+            "means an exact match of the answer, or the right letter of four.",
             "",
             "| type | words | letter |",
             "|---|---|---|",
@@ -117,10 +118,10 @@ def _videos(figures: Figures) -> str:
     lines = [
         "## Videos, zero-shot",
         "",
-        f"{figures['videos']} fresh videos (seed {figures['seed']}), as many of each regime, 100 sampled frames,",
-        "at most 230 visual tokens (6.4 frames). The oracle is DyTo told the middle of every true scene. `no video` is",
-        "the model with no visual token, `best guess` the most frequent answer of each type, which needs no model.",
-        "Percent right.",
+        f"Percent right on {figures['videos']} fresh videos (seed {figures['seed']}), equally many of each regime,",
+        "with 100 sampled frames and at most 230 visual tokens (6.4 frames). The oracle is DyTo given the middle of",
+        "every true scene. `no video` is the model without visual tokens. `best guess` is the most frequent answer of",
+        "each type; it needs no model.",
         "",
     ]
     for by, title in (("by_type", "type"), ("by_regime", "regime")):
@@ -158,9 +159,9 @@ def _limits(figures: Figures) -> str:
             f"{share((right, asked))} questions",
             "  are answered right.",
             f"- Types of question below 70 % on videos with every strategy: {told}.",
-            "- Answers are short phrases of its own vocabulary; unknown words are read as `<unk>`. It always answers,",
-            "  also about things that it cannot know.",
-            "- Differences of a few points between strategies may be chance: look at the intervals.",
+            "- Answers are short phrases from its own vocabulary; unknown words are read as `<unk>`. It always",
+            "  answers, even about things that it cannot know.",
+            "- Differences of a few points between strategies may be chance: check the intervals.",
             "",
             f"Measured with torch {figures['versions']['torch']}, transformers {figures['versions']['transformers']}.",
             "",

@@ -1,4 +1,4 @@
-"""The ablation of the preset `plus`: what each of its choices is worth, and where rivals win.
+"""Ablation of the strategy `plus`: the effect of each of its choices, and where rivals win.
 
     python ablation coverage [--split dev] [--films 30]
     python ablation accuracy [--split dev] [--videos 10] [--only rivals] [--work FOLDER] [--model FOLDER]
@@ -69,7 +69,7 @@ def main(argv=None):
 
 
 def long_rows(options):
-    """The rows of the yardstick: those of a file, or measured."""
+    """Return the rows of the yardstick, from a file or measured."""
     if options.report:
         return accuracy.load(options.save)
     every = {"all": [*long_run.VARIANTS, *long_run.MORE], "rivals": list(long_run.VARIANTS)}

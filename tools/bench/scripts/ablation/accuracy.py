@@ -16,7 +16,7 @@ BUDGETS = (58, 115, 230, 461, 922)
 
 
 def measure(work, split, videos, names, budgets=BUDGETS, model=None, path=None):
-    """Answer the questions of `videos` films of every regime; with a path, go on where an earlier run was stopped.
+    """Answer the questions of `videos` films of every regime; with a path, continue an earlier run.
 
     Args:
         work: Folder for films and features.
@@ -49,7 +49,7 @@ def measure(work, split, videos, names, budgets=BUDGETS, model=None, path=None):
 
 
 def _answer(model, film, name, budget, answered):
-    """One row, or none if the variant needs more than the budget."""
+    """Return one row, or none if the variant needs more than the budget."""
     data = VARIANTS[name](film, budget)
     if data is None:
         return []
@@ -59,7 +59,7 @@ def _answer(model, film, name, budget, answered):
 
 
 def load(path):
-    """Rows of an earlier run."""
+    """Return the rows of an earlier run."""
     if not Path(path).exists():
         return []
     data = Path(path).read_bytes()
@@ -68,7 +68,7 @@ def load(path):
 
 
 def table(rows, versus="plus"):
-    """Markdown: percent right by budget, the mean over budgets, and the difference to one variant with its interval."""
+    """Return Markdown: percent right by budget, their mean, and the difference to one variant with its interval."""
     names = list(dict.fromkeys(row[0] for row in rows))
     budgets = sorted({row[1] for row in rows})
     lines = [
@@ -89,7 +89,7 @@ def table(rows, versus="plus"):
 
 
 def leads(rows, column, versus="plus"):
-    """Markdown: how many points a variant is ahead of each other, with 95 % intervals.
+    """Return Markdown: how many points a variant is ahead of each other, with 95 % intervals.
 
     Args:
         rows: As `measure` returns them.
@@ -107,7 +107,7 @@ def leads(rows, column, versus="plus"):
 
 
 def by_regime(rows, budget=None):
-    """Markdown: percent right by regime, over all budgets or at one; questions about needles last."""
+    """Return Markdown: percent right by regime, at all budgets or at one; questions about needles come last."""
     rows = [row for row in rows if budget in (None, row[1])]
     regimes = list(dict.fromkeys(row[3] for row in rows))
     lines = ["| variant | " + " | ".join(regimes) + " | needle questions |", "|---" * (len(regimes) + 2) + "|"]
@@ -121,7 +121,7 @@ def by_regime(rows, budget=None):
 
 
 def difference(rows, one, other):
-    """How many points `one` is ahead of `other` where both answered, and half of its 95 % interval (by film)."""
+    """Return the lead of `one` over `other` in points, where both answered, and half of its 95 % interval (by film)."""
     answers = defaultdict(dict)
     for name, budget, film, _, _, right in rows:
         if name in (one, other):

@@ -1,4 +1,4 @@
-"""Which scenes have a key frame: rules of selection compared without a language model.
+"""Coverage of scenes by key frames: selection rules compared without a language model.
 
 The truth comes from films of the synthetic world, which are drawn as lists of scenes; the frame features are made up:
 
@@ -69,7 +69,7 @@ def ward(x, count, member="middle"):
 
 
 def changes(x, count):
-    """Cuts at the largest changes between neighbours, the middle of each part."""
+    """Cut at the largest changes between neighbours, and take the middle of each part."""
     x = x / np.linalg.norm(x, axis=1, keepdims=True)
     cuts = np.sort(np.argsort(-np.square(x[1:] - x[:-1]).sum(1), kind="stable")[: count - 1]) + 1
     bounds = np.concatenate([[0], cuts, [len(x)]])
@@ -77,7 +77,7 @@ def changes(x, count):
 
 
 def farthest(x, count):
-    """Each next frame is the one that is least like those chosen."""
+    """Choose, one after another, the frame that is least similar to those chosen before."""
     x = x / np.linalg.norm(x, axis=1, keepdims=True)
     chosen = [len(x) // 2]
     distance = np.full(len(x), np.inf)
@@ -136,7 +136,7 @@ def measure(split, films, counts=(6, 10, 12, 25)):
 
 
 def report(found):
-    """A Markdown table: scenes hit / needles hit, in percent."""
+    """Return a Markdown table: scenes hit / needles hit, in percent."""
     names = list(dict.fromkeys(name for name, _ in found))
     lines = ["| rule | " + " | ".join(KINDS) + " | key frames | flashes chosen |", "|---" * (len(KINDS) + 3) + "|"]
     for name in names:

@@ -26,7 +26,7 @@ class TrueScene(NamedTuple):
 
 
 class Watched(NamedTuple):
-    """A film that a model has seen: what is true of it, what is asked, and the features of its frames."""
+    """A film as a model sees it: the truth, the questions, and the features of its frames."""
 
     name: str
     regime: str
@@ -35,12 +35,12 @@ class Watched(NamedTuple):
     features: FrameFeatures
 
     def oracle(self):
-        """The sampled frame in the middle of every true scene."""
+        """Return the sampled frame in the middle of every true scene."""
         return np.unique([(scene.start + scene.end) // 2 for scene in self.scenes])
 
 
 def watch(model, work, split, videos, regimes=REGIMES):
-    """Yield films of a split, number after number through all regimes; what was made before is read again."""
+    """Yield films of a split, number by number through all regimes; read those of earlier runs from the folder."""
     weights = hashlib.sha256()
     for tensor in model.model.state_dict().values():
         weights.update(tensor.detach().float().numpy().tobytes())
@@ -52,7 +52,7 @@ def watch(model, work, split, videos, regimes=REGIMES):
 
 
 def _film(work, name, seed, regime, size):
-    """The frames and the truth of one film, drawn, coded as H.264 and decoded again."""
+    """Return the frames and the truth of one film: drawn, coded as H.264 and decoded."""
     path = work / f"{name}.npz"
     if not path.exists():
         work.mkdir(parents=True, exist_ok=True)
@@ -97,5 +97,5 @@ def _watched(model, work, name, weights, path):
 
 
 def load_model(name=None):
-    """The model in float32 on the CPU."""
+    """Load the model in float32 on the CPU."""
     return dyto.load_model(name, device="cpu", dtype="float32")

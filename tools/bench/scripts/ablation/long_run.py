@@ -1,4 +1,4 @@
-"""The yardstick: strategies on long films of every regime, what they answer right and which events they keep."""
+"""The yardstick: the right answers and the kept events of strategies on long films of every regime."""
 
 import json
 from dataclasses import replace
@@ -23,7 +23,7 @@ BUDGETS = (9, 18, 36, 58, 115, 230, 461, 922, 1440)
 
 
 def run(strategy, features):
-    """The tokens of a strategy that is handed features which are already there."""
+    """Return the tokens of a strategy, given precomputed features."""
 
     def encode(positions, attention_layer=None):
         rows = np.asarray(positions)
@@ -51,13 +51,13 @@ def _merged(frames, budget):
 
 
 def oracle(film, budget):
-    """The middle of every run of a scene among the sampled frames; of every scene where those are too many."""
+    """Return the middle of every run of a scene among the sampled frames; of every scene if these are too many."""
     chosen = film.runs() if len(film.runs()) <= budget else film.middles()[:budget]
     return _merged(film.features.patches(chosen), budget)
 
 
 def told(film, budget):
-    """The middle of every true shot, whether it was sampled or not."""
+    """Return the middle of every true shot, sampled or not."""
     return _merged(film.told[:budget], budget)
 
 
@@ -81,7 +81,7 @@ MORE = {
 
 
 def kept(tokens, events):
-    """Which events are handed on: those with a token whose patches lie at least half in their frames."""
+    """Find the kept events: those with a token that has at least half of its patches in their frames."""
     frame = np.asarray(tokens.keyframes.positions)[tokens.sources.keyframe]
     held = np.bincount(tokens.sources.token, minlength=len(tokens))
     found = []
@@ -92,7 +92,7 @@ def kept(tokens, events):
 
 
 def measure(split, films, names, budgets=BUDGETS, path=None, work=None, first=0, model=None):
-    """Go through the films; with a path, go on where an earlier run was stopped.
+    """Measure the films; with a path, continue an earlier run.
 
     Returns:
         Rows (variant, budget, film, regime, tokens, {type: [right or not, ...]}, facts), where facts are the seconds of
@@ -134,7 +134,7 @@ def _row(model, film, name, variant, budget, answered):
 
 
 def report(rows):
-    """Markdown tables: percent right, events kept, and what `plus` is ahead of each by budget, regime and length."""
+    """Return Markdown tables: percent right, events kept, and the leads of `plus` by budget, regime and length."""
     films = len({row[2] for row in rows})
     asked = sum(len(kind) for row in {row[2]: row for row in rows}.values() for kind in row[5].values())
     parts = {

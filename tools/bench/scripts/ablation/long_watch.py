@@ -27,7 +27,7 @@ SAMPLES = (100, 100, 300, 100, 100, 1000)
 
 
 class FilmCell(NamedTuple):
-    """Which film, and how it is sampled."""
+    """One film and its sampling."""
 
     split: str
     regime: str
@@ -43,7 +43,7 @@ class FilmCell(NamedTuple):
 
     @property
     def event(self):
-        """Seconds of the events: in every third film one sampled frame, else as the split has it."""
+        """Return the seconds of an event: one sampled frame in every third film, otherwise as the split says."""
         return self.seconds / self.num_frames if self.number % 3 == 2 else None
 
     @property
@@ -52,7 +52,7 @@ class FilmCell(NamedTuple):
 
 
 class WatchedLong(NamedTuple):
-    """A film that a model has seen.
+    """A film as a model sees it.
 
     Attributes:
         cell: Which.
@@ -71,13 +71,13 @@ class WatchedLong(NamedTuple):
     features: FrameFeatures
 
     def runs(self):
-        """The sampled frame in the middle of every run of a scene."""
+        """Return the sampled frame in the middle of every run of a scene."""
         cuts = np.flatnonzero(np.diff(self.scene)) + 1
         runs = np.split(np.arange(len(self.scene)), cuts)
         return np.array([run[len(run) // 2] for run in runs if self.scene[run[0]] >= 0])
 
     def middles(self):
-        """The sampled frame in the middle of the longest run of every scene."""
+        """Return the sampled frame in the middle of the longest run of every scene."""
         chosen = []
         for number in np.unique(self.scene[self.scene >= 0]):
             at = np.flatnonzero(self.scene == number)
@@ -88,12 +88,12 @@ class WatchedLong(NamedTuple):
 
 
 def cells(split, films, regimes=LONG_REGIMES, first=0):
-    """Film after film through all regimes."""
+    """Return the films, number by number through all regimes."""
     return [FilmCell(split, regime, number) for number in range(first, films) for regime in regimes]
 
 
 def watch(model, work, cell):
-    """A film as the model sees it; what was made before is read again where there is a work folder."""
+    """Return a film as the model sees it, from the work folder if it is there."""
     path = None if work is None else Path(work) / f"{cell.name}.npz"
     if path is None or not path.exists():
         made = _make(model, cell)

@@ -1,4 +1,4 @@
-"""Whether a model answers questions exactly right, all questions about a video in one pass.
+"""Exact answers of a model, for all questions about a video in one pass.
 
 Greedy decoding writes an answer exactly if, along that answer and its end, every next token is the most likely one: no
 text needs to be generated. Each question sees the video and itself, at the positions that it would have alone.
@@ -14,7 +14,7 @@ from dyto.prompts import prompt_for
 
 
 def exactly_right(model, data, asked):
-    """Which questions the model answers exactly right.
+    """Find the questions that the model answers exactly right.
 
     Args:
         model: The bundled model, or another whose language model takes positions and a mask of its own.
@@ -43,7 +43,7 @@ def exactly_right(model, data, asked):
 
 @torch.inference_mode()
 def right_by_type(model, data, asked, answered):
-    """By type of question, which ones the model answers exactly right.
+    """Group the exactly right answers by type of question.
 
     Args:
         model: As for `exactly_right`.
@@ -64,7 +64,7 @@ def right_by_type(model, data, asked, answered):
 
 
 def likeliest(model, before, data, texts):
-    """For each text that follows the same video, the likeliest token after each of its tokens."""
+    """Return, for each text after the same video, the likeliest token after each of its tokens."""
     embed = model.model.get_input_embeddings()
     lengths = [len(ids) for ids in texts]
     start, total = len(before) + len(data), len(before) + len(data) + sum(lengths)

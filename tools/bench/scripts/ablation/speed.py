@@ -1,4 +1,4 @@
-"""Seconds that `plus` takes for 100 frames of 577 x 1024, against a CLIP-L/336 tower for one frame."""
+"""Seconds of `plus` for 100 frames of 577 x 1024, compared with a CLIP-L/336 tower for one frame."""
 
 import statistics
 import time
@@ -11,7 +11,7 @@ from dyto.strategies import DyTo, Plus
 
 
 def scenes(count=12, frames=100, patches=576, dim=1024):
-    """Scenes of unequal length with noise: (T, 1 + N, D) float32."""
+    """Make scenes of unequal length with noise: (T, 1 + N, D) float32."""
     generator = torch.Generator().manual_seed(0)
     views = torch.randn(count, 1 + patches, dim, generator=generator)
     which = torch.sort(torch.randint(0, count, (frames,), generator=generator)).values

@@ -1,4 +1,4 @@
-"""What is compared: `plus`, the one of 2025 with one choice taken back, their rivals, and the oracle.
+"""The compared variants: `plus`, `plus-2025` with one choice undone, their rivals, and the oracle.
 
 Each is a function of a film that was watched and a budget; it returns (L, D) tokens, or None where the budget is below
 what the strategy can do.
@@ -19,7 +19,7 @@ MERGING = {"reduce": "max", "split": "alternate", "order": "raster", "metric_gro
 
 
 def run(strategy, features):
-    """The tokens of a strategy that is handed features which are already there."""
+    """Return the tokens of a strategy, given precomputed features."""
 
     def encode(positions, attention_layer=None):
         rows = np.asarray(positions)
@@ -47,7 +47,7 @@ def plus(kind=Plus2025, **fields):
 
 
 def oracle(film, budget):
-    """The middle of every true scene, merged as `plus` merges."""
+    """Return the middle of every true scene, merged as `plus` merges."""
     chosen = film.oracle()
     frames = film.features.patches(chosen)
     return torch.cat(
@@ -61,7 +61,7 @@ def _options():
 
 
 class Fixed(Plus2025):
-    """As many key frames as a number says, or as the budget carries."""
+    """A fixed number of key frames, or as many as the budget holds."""
 
     count = 10
 
@@ -117,7 +117,7 @@ class Novel(Plus2025):
 
 
 def neighbours(film, budget, frames=3):
-    """The patches of three frames of every segment, merged together."""
+    """Merge the patches of three frames of every segment."""
     strategy = Plus2025(token_budget=budget)
     summary, n = film.features.summary, film.features.num_patches
     hierarchy = segments.ward(summary)

@@ -73,8 +73,9 @@ def draw(document: Mapping[str, Any], path: Path) -> Path:
 
 
 def scaled(side: Mapping[str, Any]) -> dict[str, float]:
-    """Seconds of each stage, scaled together so that they add up to the total: medians do not, nor do stages that
-    overlap.
+    """Return the seconds of each stage, scaled to add up to the total.
+
+    Medians do not add up, nor do stages that overlap.
     """
     stages = {stage: figure["median"] for stage, figure in side["figures"]["stages"].items()}
     total, together = side["figures"]["total"]["median"], sum(stages.values())

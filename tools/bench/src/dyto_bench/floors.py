@@ -1,4 +1,4 @@
-"""How far each stage is from its floor: operations over the machine's measured rate, bytes over its bandwidth."""
+"""Distance of each stage from its floor: its operations at the machine's measured rate, its bytes at the bandwidth."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HELD = {
 
 
 def measure_rates(device: torch.device, dtype: torch.dtype) -> dict[str, float]:
-    """What the machine reaches with a large product of matrices in a dtype, and with a copy.
+    """Measure the machine's rates: a large matrix product in a dtype, and a copy.
 
     Returns:
         "operations": floating-point operations a second; "bytes": read and written a second. The best of several.
@@ -62,7 +62,7 @@ def _best(work: Callable[[], Any], device: torch.device, least: int = 5, seconds
 
 
 def floors(subject: Subject, document: dict[str, Any]) -> list[dict[str, Any]]:
-    """The floor of every stage of this library's first answer.
+    """Compute the floor of every stage of this library's first answer.
 
     It is taken without overlapping where that was measured: stages that share the machine with others say little.
 
@@ -99,7 +99,7 @@ def floors(subject: Subject, document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def work(subject: Subject, run: dict[str, Any]) -> dict[str, tuple[float, float]]:
-    """(operations, bytes) that each stage cannot do without, counted from the config and the weights.
+    """Count the (operations, bytes) that each stage needs at least, from the config and the weights.
 
     Every sampled frame is counted as passing the tower once, with the layers that the features need.
     """
@@ -130,7 +130,7 @@ def work(subject: Subject, run: dict[str, Any]) -> dict[str, tuple[float, float]
 
 
 def tower_work(model: VideoModel, patches: int) -> tuple[float, int, int]:
-    """Operations of the tower for one frame, bytes of its weights, and bytes of a frame's pixels."""
+    """Count the tower's operations for one frame, the bytes of its weights, and the bytes of a frame's pixels."""
     config, tower = model.model.config.vision_config, model.tower()
     merge = getattr(config, "spatial_merge_size", 1)
     side = config.patch_size if isinstance(config.patch_size, int) else config.patch_size[0]
@@ -151,12 +151,12 @@ def tower_work(model: VideoModel, patches: int) -> tuple[float, int, int]:
 
 
 def needed_layers(model: VideoModel, depth: int) -> int:
-    """How many layers of the tower the features need."""
+    """Return the number of layers of the tower that the features need."""
     layers: tuple[int, ...] = getattr(model, "_layers", (depth,))
     return max(layer if layer >= 0 else depth + 1 + layer for layer in layers)
 
 
 def matrices(module: Any) -> int:
-    """Weights that every place is multiplied with once: those of linear layers and convolutions."""
+    """Count the weights of linear layers and convolutions, which multiply every position once."""
     kinds = (nn.Linear, nn.Conv2d, nn.Conv3d)
     return sum(part.weight.numel() for part in module.modules() if isinstance(part, kinds))

@@ -1,4 +1,4 @@
-"""What is measured: the settings that are the same on all sides, and what the sides are handed."""
+"""The measurement: the settings common to all sides, and the model, strategy and video that they receive."""
 
 from __future__ import annotations
 
@@ -55,22 +55,22 @@ class Plan:
             raise ConfigError("questions and batch_sizes hold no 1, which all sides are compared at: add it")
 
     def cells(self) -> list[tuple[int, int]]:
-        """(questions, batch size) of every measurement about a kept video, the smallest first."""
+        """Return the (questions, batch size) of every measurement about a kept video, the smallest first."""
         sizes = sorted(set(self.batch_sizes))
         return [(count, size) for count in sorted(set(self.questions)) for size in sizes if size <= count]
 
     def further(self, count: int) -> list[str]:
-        """So many further questions, none of them the first."""
+        """Return this many further questions, without the first."""
         return [QUESTIONS[1 + number % (len(QUESTIONS) - 1)] for number in range(count)]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values."""
+        """Return the settings as JSON-ready values."""
         return {**asdict(self), "questions": list(self.questions), "batch_sizes": list(self.batch_sizes)}
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What every side measures with: one model object, one strategy, one video.
+    """The subject of the measurement: one model object, one strategy and one video for all sides.
 
     Attributes:
         model: The model.
@@ -94,10 +94,10 @@ class Subject:
 
     @property
     def total_frames(self) -> int:
-        """How many frames the file has."""
+        """Number of frames in the file."""
         return sample_frames(self.video, num_frames=1, size=32).total
 
     def uniform(self, count: int) -> list[int]:
-        """The numbers of so many frames spread evenly over the file."""
+        """Return the numbers of this many frames, spread evenly over the file."""
         found: list[int] = uniform_indices(self.total_frames, count).tolist()
         return found

@@ -1,4 +1,4 @@
-"""What a side does, seen from outside: the calls of `generate`, the projector, and memory."""
+"""Probes that observe a side from outside: its calls of `generate`, its projector, and its memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RESET = Path("/proc/self/clear_refs")
 
 
 def now(device: torch.device) -> float:
-    """Seconds of a clock, after all work queued on the device is done."""
+    """Return the time in seconds, after the device has finished all queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
@@ -47,7 +47,7 @@ class Written:
 
 @dataclass
 class Probe:
-    """Watches a model for the length of a block, without changing what it computes.
+    """A probe that observes a model during a block, without changing what it computes.
 
     Attributes:
         model: The model.
@@ -61,7 +61,7 @@ class Probe:
 
     @contextmanager
     def watching(self) -> Iterator[Probe]:
-        """Watch; afterwards the model is as it was."""
+        """Observe the model during the block; afterwards it is unchanged."""
         stock = self.model.causal_lm()
         with ExitStack() as changes:
             changes.enter_context(_replaced(stock, "generate", self._generate(stock.generate)))
@@ -115,7 +115,7 @@ class Probe:
 
 @contextmanager
 def _replaced(owner: Any, name: str, method: Callable[..., Any]) -> Iterator[None]:
-    """Give an object another method for the length of a block."""
+    """Replace a method of an object during a block."""
     own = vars(owner).get(name)
     vars(owner)[name] = method
     try:
@@ -128,14 +128,14 @@ def _replaced(owner: Any, name: str, method: Callable[..., Any]) -> Iterator[Non
 
 
 def _give_back() -> None:
-    """Give memory that is free inside the process back to the system, where the C library can."""
+    """Return free memory of the process to the system, if the C library can."""
     library = ctypes.CDLL(None)
     if hasattr(library, "malloc_trim"):
         library.malloc_trim(0)
 
 
 class Memory:
-    """The most memory in use from here on: of the accelerator, or of the process.
+    """The peak memory from here on: of the accelerator, or of the process.
 
     On CUDA it is `torch.cuda.max_memory_allocated`, weights included; on a CPU by how much the resident memory of the
     process grew beyond what it held here, after free memory was given back to the system.
@@ -153,20 +153,20 @@ class Memory:
 
     @staticmethod
     def kind(device: torch.device) -> str:
-        """What `peak` is, in words."""
+        """Describe what `peak` measures."""
         if device.type == "cuda":
             return "torch.cuda.max_memory_allocated, weights included"
         return "growth of the process's peak resident memory over what it held before the run"
 
     def peak(self) -> float | None:
-        """MiB; None where the system does not tell (a CPU elsewhere than on Linux)."""
+        """Return the peak in MiB; None if the system does not report it (on a CPU outside Linux)."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device) / MIB
         after = self._resident()
         return None if after is None or self._before is None else max(0.0, after - self._before)
 
     def _resident(self) -> float | None:
-        """The peak so far, MiB."""
+        """Return the peak so far, in MiB."""
         if not _STATUS.exists():
             return None
         lines = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines() if ":" in line)

@@ -1,4 +1,4 @@
-"""The stock processor of a checkpoint: what makes pictures and words into the input of the stock model."""
+"""The stock processor of a checkpoint, which turns pictures and words into the input of the stock model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class QwenPictures:
         self.image_processor, self.tokenizer = image_processor, tokenizer
 
     def __call__(self, *, text: Sequence[str], images: Sequence[Any], return_tensors: str) -> dict[str, torch.Tensor]:
-        """Inputs of the stock model for one text."""
+        """Return the inputs of the stock model for one text."""
         seen = self.image_processor(images=list(images), return_tensors=return_tensors)
         counts = (seen["image_grid_thw"].prod(1) // self.image_processor.merge_size**2).tolist()
         pieces = text[0].split(PAD)
@@ -46,7 +46,7 @@ class QwenPictures:
 
 
 def find_processor(name: str, revision: str | None, model: VideoModel) -> Any:
-    """The stock processor of a checkpoint.
+    """Find the stock processor of a checkpoint.
 
     Args:
         name: As the model was named.

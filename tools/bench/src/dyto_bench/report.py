@@ -21,7 +21,7 @@ JSON_FILE, MARKDOWN_FILE, PICTURE_FILE = "bench.json", "bench.md", "stages.png"
 
 
 def check_folder(folder: Path) -> None:
-    """Check that nothing in a folder would be overwritten but an earlier measurement.
+    """Check that writing into a folder would overwrite nothing but an earlier measurement.
 
     Raises:
         ConfigError: It is a file, or holds a file of one of our names that is not ours.
@@ -49,7 +49,7 @@ def write(document: Document, folder: Path) -> list[Path]:
 
 
 def headline(document: Document) -> list[str]:
-    """The settings that are the same on all sides, a line each."""
+    """Return the settings common to all sides, one line each."""
     plan, machine = document["settings"], document["machine"]
     return [
         f"{plan['model']}, {plan['dtype']}, attention {plan['attention']}; {plan['strategy']['name']}, at "
@@ -64,7 +64,7 @@ def headline(document: Document) -> list[str]:
 
 
 def spread(figure: Mapping[str, float] | None, scale: float = 1.0, digits: int = 3) -> str:
-    """A median with its quartiles.
+    """Format a median with its quartiles.
 
     Example:
         >>> spread({"median": 1.25, "low": 1.2, "high": 1.31}, digits=2)
@@ -77,7 +77,7 @@ def spread(figure: Mapping[str, float] | None, scale: float = 1.0, digits: int =
 
 
 def stage_table(document: Document, whole: bool = True) -> Table:
-    """Milliseconds of every stage of a first answer, for every side; `whole`: with spreads."""
+    """Return the milliseconds of every stage of a first answer for every side; with quartiles if `whole`."""
     rows = []
     for side in document["sides"]:
         stages = side["figures"]["stages"]
@@ -89,7 +89,7 @@ def stage_table(document: Document, whole: bool = True) -> Table:
 
 
 def answer_table(document: Document) -> Table:
-    """What a first answer and a further question cost each side."""
+    """Return the costs of a first answer and of a further question for each side."""
     rows = []
     for side in document["sides"]:
         figures, first = side["figures"], side["first"][0]
@@ -111,7 +111,7 @@ def answer_table(document: Document) -> Table:
 
 
 def axes_table(document: Document) -> Table:
-    """Further questions by their number and batch size."""
+    """Tabulate further questions by number and batch size."""
     rows = []
     for side in document["sides"]:
         for cell in side["further"] if len(side["further"]) > 1 else []:
@@ -123,13 +123,13 @@ def axes_table(document: Document) -> Table:
 
 
 def ratio_table(document: Document) -> Table:
-    """How many times as long others take."""
+    """Return the ratios: the other sides' times divided by ours."""
     rows = [[one["what"], one["side"], spread(one, 1, 2)] for one in document["ratios"]]
     return ["how many times as long as dyto", "side", "ratio"], rows
 
 
 def floor_table(document: Document) -> Table:
-    """How far each stage is from its floor."""
+    """Return the distance of each stage from its floor."""
     rows = []
     for one in document["floors"]:
         times = "–" if one["times"] is None or not one["seconds"] else f"{one['times']:.1f}"
@@ -148,7 +148,7 @@ def floor_table(document: Document) -> Table:
 
 
 def remarks(document: Document) -> list[str]:
-    """What a reader should know, a line each."""
+    """Return the notes for a reader, one line each."""
     rates, small = document["rates"], document["select_and_merge"]
     dtype = document["settings"]["dtype"]
     tower = next(one for one in document["floors"] if one["stage"] == "encode")
@@ -183,14 +183,14 @@ def remarks(document: Document) -> list[str]:
 
 
 def tables(document: Document, whole: bool = True) -> list[Table]:
-    """Every table, in the order in which they are shown; none without rows; `whole`: stages with spreads."""
+    """Return all tables with rows, in order of display; stages with quartiles if `whole`."""
     stages = stage_table(document, whole)
     found = [answer_table(document), stages, axes_table(document), ratio_table(document), floor_table(document)]
     return [table for table in found if table[1]]
 
 
 def markdown(document: Document) -> str:
-    """The whole report."""
+    """Return the whole report."""
     parts = ["# Where the time goes", "  \n".join(headline(document))]
     parts += [_grid(table) for table in tables(document)]
     parts.append("\n".join(f"- {side['name']}: {side['about']}" for side in document["sides"]))

@@ -80,7 +80,7 @@ def _record(side: Side) -> dict[str, Any]:
 
 
 def _measure(subject: Subject, side: Side, warm: bool) -> tuple[dict[str, Any], list[tuple[int, int, FollowUps]]]:
-    """One run of one side: a first answer, then further questions at every number and batch size."""
+    """Run one side once: a first answer, then further questions at every number and batch size."""
     gc.collect()
     memory = Memory(subject.model.device)
     first = {**dataclasses.asdict(side.first()), "peak_mib": memory.peak()}
@@ -105,7 +105,7 @@ def _add(record: dict[str, Any], first: dict[str, Any], further: Sequence[tuple[
 
 
 def _check_frames(subject: Subject, side: Side, first: dict[str, Any]) -> None:
-    """All sides see frames spread evenly over the same file; all but stock, which the budget limits, the same ones."""
+    """Check that all sides see the same evenly spread frames; stock, which the budget limits, may see fewer."""
     expected = subject.uniform(len(first["frames"]))
     if list(first["frames"]) != expected:
         raise ModelError(
@@ -120,7 +120,7 @@ def _check_frames(subject: Subject, side: Side, first: dict[str, Any]) -> None:
 
 
 def settings(subject: Subject) -> dict[str, Any]:
-    """What is the same on all sides, as JSON-ready values."""
+    """Return the settings common to all sides, as JSON-ready values."""
     from dyto.strategies.targets import describe_strategy
 
     model = subject.model
@@ -139,7 +139,7 @@ def settings(subject: Subject) -> dict[str, Any]:
 
 
 def resolution(subject: Subject) -> str:
-    """The file's pixels, and those that a frame has at the tower.
+    """Return the size of the file's frames, and their size at the tower.
 
     Stock cuts a frame into tiles of the same square.
     """
@@ -151,7 +151,7 @@ def resolution(subject: Subject) -> str:
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """What it was measured on."""
+    """Describe the machine."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
         "device": str(device),
@@ -166,7 +166,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name, as Linux tells it."""
+    """Return the processor's name as Linux reports it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]

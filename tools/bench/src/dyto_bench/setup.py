@@ -1,4 +1,4 @@
-"""From options to what is measured: the model, the clip, the sides of this library."""
+"""From options to the subject of the measurement: the model, the clip, and this library's own sides."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Progress = Callable[[str], None]
 
 
 def read_plan(settings: Mapping[str, Any], questions: tuple[int, ...], batch_sizes: tuple[int, ...]) -> Plan:
-    """The plan that options ask for.
+    """Build the plan from options.
 
     Args:
         settings: With "num_frames", "runs" and "new_tokens".
@@ -39,7 +39,7 @@ def read_plan(settings: Mapping[str, Any], questions: tuple[int, ...], batch_siz
 
 
 def versions(savings: bool, without: str | None, added: str | None) -> dict[str, Savings]:
-    """The versions of this library that are measured beside the one with its default savings, by name.
+    """Return the versions of this library to measure beside the default one, by name.
 
     Args:
         savings: Whether any is.
@@ -68,7 +68,7 @@ def versions(savings: bool, without: str | None, added: str | None) -> dict[str,
 
 
 def our_sides(subject: Subject, others: Mapping[str, Savings]) -> list[Ours]:
-    """This library with its default savings, and other versions of it.
+    """Return the sides of this library: with its default savings, and its other versions.
 
     Args:
         subject: What is measured with.

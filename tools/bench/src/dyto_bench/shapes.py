@@ -1,4 +1,4 @@
-"""Models of true size with random weights: what time and memory depend on, without any checkpoint.
+"""Models of true size with random weights, which cost the time and memory of real ones without a checkpoint.
 
 The shapes are those of the published config.json files. Words are those of the tiny tokenizer, and embeddings are
 random as everything else: answers mean nothing, and cost what those of the true model cost.
@@ -83,7 +83,7 @@ def _qwen3_vl(text: dict[str, int], depth: int) -> Callable[[Any, int], Any]:
 
 
 def _language(text: dict[str, int], shrink: int) -> dict[str, Any]:
-    """The shape of a language model, its width and depth divided; a head has 128 entries."""
+    """Return the shape of a language model with its width and depth divided; a head has 128 entries."""
     heads, groups = text["heads"], text["heads"] // text["kv"]
     kv = max(1, heads // shrink // groups)
     return {
@@ -121,7 +121,7 @@ SHAPES: dict[str, tuple[Callable[[Any, int], Any], str]] = {
 
 
 def build_random(name: str, placement: Placement, *, shrink: int = 1, seed: int = 0) -> tuple[VideoModel, Any]:
-    """A model of true size with random weights, and its stock processor.
+    """Build a model of true size with random weights, and its stock processor.
 
     Args:
         name: One of `SHAPES`.
@@ -181,7 +181,7 @@ def _processor(config: Any, tokenizer: Tokenizer) -> Any:
 
 
 def check_memory(name: str, weights: int, device: torch.device) -> None:
-    """Refuse weights that do not fit, before anything is allocated.
+    """Refuse weights that do not fit into memory, before anything is allocated.
 
     Args:
         name: Of the model.
@@ -200,7 +200,7 @@ def check_memory(name: str, weights: int, device: torch.device) -> None:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that can be had on a device; None where the system does not tell."""
+    """Return the free bytes of a device; None if the system does not report them."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     found = []

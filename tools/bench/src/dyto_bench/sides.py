@@ -1,4 +1,4 @@
-"""What stands against what: the interface of a side, and this library with its savings switched on and off."""
+"""The sides of a measurement: their interface, and this library with savings on and off."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STAGES = ("decode", "encode", "project", "select", "merge", "prefill", "generate
 
 @dataclass(frozen=True)
 class FirstAnswer:
-    """One first answer about a video: everything included, from the file on.
+    """The first answer about a video, with everything from reading the file on.
 
     Attributes:
         stages: Seconds of each of `STAGES`.
@@ -47,7 +47,7 @@ class FirstAnswer:
 
     @classmethod
     def of(cls, start: float, probe: Probe, stages: Mapping[str, float], **rest: Any) -> FirstAnswer:
-        """A first answer from what a probe saw of it.
+        """Make a first answer from the observations of a probe.
 
         Args:
             start: When it began.
@@ -89,13 +89,13 @@ class FollowUps:
 
     @classmethod
     def of(cls, start: float, probe: Probe) -> FollowUps:
-        """Further answers from what a probe saw of them."""
+        """Make further answers from the observations of a probe."""
         rows = [tuple(row) for one in probe.written for row in one.ids.tolist()]
         return cls(probe.written[-1].end - start, sum(map(len, rows)), tuple(rows))
 
 
 class Side(Protocol):
-    """Somebody who answers questions about a video.
+    """One way to answer questions about a video.
 
     Attributes:
         name: In tables.
@@ -110,7 +110,7 @@ class Side(Protocol):
     warnings: list[str]
 
     def first(self) -> FirstAnswer:
-        """Answer the first question, from the file on, with nothing kept of any run before."""
+        """Answer the first question, starting from the file, with nothing kept from earlier runs."""
         ...
 
     def further(self, questions: Sequence[str], batch_size: int) -> FollowUps:
@@ -118,7 +118,7 @@ class Side(Protocol):
         ...
 
     def release(self) -> None:
-        """Keep nothing of the video."""
+        """Drop everything kept about the video."""
         ...
 
 

@@ -58,7 +58,7 @@ class Stock:
         self._frames = self._fitting()
 
     def _fitting(self) -> int:
-        """Choose how frames are cut, and say how many of them make at most the tokens allowed."""
+        """Choose how frames are cut, and return how many of them fit the allowed tokens."""
         most, budget = self._subject.plan.num_frames, self._subject.budget
         picture = sample_frames(self._subject.video, num_frames=1).data[0]
         found: list[tuple[bool, int, int, int, Any, Any]] = []
@@ -75,7 +75,7 @@ class Stock:
         return count
 
     def _cuts(self) -> Iterator[tuple[Any, Any]]:
-        """Processors that cut as the checkpoint says, and into one tile; and the tiles that the model is told."""
+        """Yield processors that cut as the checkpoint says and into one tile, with the tiles that the model is told."""
         processor, config = self._subject.processor, self._model.config
         yield processor, None
         if getattr(config, "image_grid_pinpoints", None) and hasattr(processor, "image_processor"):
@@ -87,7 +87,7 @@ class Stock:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Tell the model for the length of a block how its processor cuts."""
+        """Tell the model during a block how its processor cuts."""
         own = getattr(self._model.config, "image_grid_pinpoints", None)
         if self._tiles is not None:
             self._model.config.image_grid_pinpoints = self._tiles
@@ -98,7 +98,7 @@ class Stock:
                 self._model.config.image_grid_pinpoints = own
 
     def _inputs(self, pictures: Sequence[Any], question: str) -> dict[str, Any]:
-        """What the processor makes of pictures and a question, on the device."""
+        """Return the processor's output for pictures and a question, on the device."""
         processor = self._processor
         before, after = self._prompt.fill(question)
         mark = getattr(processor, "image_token", "<image>")
@@ -163,7 +163,7 @@ class Stock:
         return FollowUps.of(start, probe)
 
     def _answer(self, questions: Sequence[str]) -> Tensor:
-        """(Q, P + S + n) ids of prompts and answers of one batch."""
+        """Return the (Q, P + S + n) ids of the prompts and answers of one batch."""
         assert self._kept is not None
         ids, kept = self._kept
         cache = copy.deepcopy(kept)
@@ -194,7 +194,7 @@ class Stock:
             self.warnings.append("its cache gives another answer than reading everything again")
 
     def _after(self, question: str) -> Tensor:
-        """(S,) ids of what follows the pictures."""
+        """Return the (S,) ids of the text after the pictures."""
         before, after = self._prompt.fill(question)
         return self._subject.model.tokenize(before, after).after
 

@@ -26,7 +26,7 @@ def middle(values: Sequence[float]) -> dict[str, float]:
 
 
 def side_of(document: Document, name: str) -> Run:
-    """The side of a name.
+    """Return the side with a name.
 
     Raises:
         KeyError: There is none.
@@ -39,7 +39,7 @@ def side_of(document: Document, name: str) -> Run:
 
 
 def cell_of(side: Run, questions: int, batch_size: int) -> list[Run]:
-    """The runs of so many further questions at a batch size; none where it was not measured."""
+    """Return the runs with this many further questions at a batch size; empty if it was not measured."""
     for cell in side["further"]:
         if (cell["questions"], cell["batch_size"]) == (questions, batch_size):
             runs: list[Run] = cell["runs"]
@@ -63,7 +63,7 @@ def first_figures(side: Run) -> dict[str, Any]:
 
 
 def tokens_per_second(run: Run) -> float:
-    """Tokens a second after the first token of an answer."""
+    """Return the tokens per second after the first token of an answer."""
     return float((run["new_tokens"] - 1) / max(run["stages"]["generate"], 1e-9))
 
 
@@ -76,7 +76,7 @@ def further_figures(runs: Sequence[Run], questions: int) -> dict[str, Any]:
 
 
 def ratios(document: Document) -> list[dict[str, Any]]:
-    """How many times as long another side takes as this library with all savings, paired run by run.
+    """Return how many times as long other sides take as this library with all savings, paired run by run.
 
     Args:
         document: As `dyto_bench.running.bench` makes it.
@@ -108,7 +108,7 @@ def _ratio(what: str, side: str, theirs: Sequence[Run], ours: Sequence[Run]) -> 
 
 
 def shares(document: Document) -> dict[str, float]:
-    """What of the total of first answers select and merge take, in medians: seconds and share."""
+    """Return the median seconds of select and merge, and their share of the total of first answers."""
     runs = side_of(document, OURS)["first"]
     seconds = [run["stages"]["select"] + run["stages"]["merge"] for run in runs]
     parts = [value / run["total"] for value, run in zip(seconds, runs, strict=True)]
