@@ -151,40 +151,10 @@ _HOMES = {
     "models": ("load_model",),
     "pipeline": ("VideoQA",),
     "savings": ("Savings",),
-    "strategies": (
-        "AKS",
-        "EVS",
-        "Concat",
-        "Downsample",
-        "DyTo",
-        "DyToNoClustering",
-        "DyToNoMerging",
-        "EchoLike",
-        "FastVID",
-        "FlashVIDOuter",
-        "HoliTomOuter",
-        "ImageGrid",
-        "KMeans",
-        "Peaks",
-        "Plus",
-        "Plus2025",
-        "PlusQuery",
-        "Query",
-        "Random",
-        "RandomFrames",
-        "SlowFast",
-        "Strategy",
-        "Uniform",
-        "UniformMerge",
-        "UniformPool",
-        "VCast",
-        "VidCom2",
-        "VisionZip",
-        "build_strategy",
-    ),
     "video": ("Frames", "sample_frames"),
 }
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
+"""Where public names live, but for strategies: those are all in `dyto.strategies`."""
+_HOME = dict.fromkeys(__all__, "strategies") | {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> "Any":
