@@ -5,6 +5,7 @@ Where the image processor of a family needs torchvision, what it makes of pictur
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -89,6 +90,17 @@ def adapter(name, seed=0, **kwargs):
     kind = KINDS[name]
     build = partial(StockVision, name, kind.build(seed), tokenizer(), normalization=Normalization(), chat="vicuna")
     return build(processor=kind.processor(), **kwargs)
+
+
+def save(name, folder):
+    """The checkpoint of a family, as a hub gives it."""
+    kind = KINDS[name]
+    kind.build().save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    processor, settings = kind.images
+    stated = {"image_processor_type": processor.removesuffix("Pil"), **settings}
+    (folder / "preprocessor_config.json").write_text(json.dumps(stated))
+    return folder
 
 
 def _normalized(pictures, size):

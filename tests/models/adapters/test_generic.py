@@ -15,7 +15,7 @@ from dyto.models.pixels import Normalization
 from dyto.models.processing import load_processor
 from dyto.models.stock_classes import family_of, marks_of
 from dyto.prompts import prompt_for
-from forge_stock import KINDS, adapter, tokenizer
+from forge_stock import KINDS, adapter, save, tokenizer
 
 REFUSED = ("PaliGemma", "Cosmos 3 Omni")
 """Of these the stock class does more with pictures: PaliGemma's prompt, too, is seen both ways; Cosmos has DeepStack."""
@@ -154,17 +154,6 @@ def test_the_marks_around_a_picture_are_those_that_a_checkpoint_names(config, na
 
 
 # --- from a folder ----------------------------------------------------------------------------------------------
-
-
-def save(name, folder):
-    kind = KINDS[name]
-    kind.build().save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
-    assert isinstance(kind.images, tuple)
-    processor, settings = kind.images
-    stated = {"image_processor_type": processor.removesuffix("Pil"), **settings}
-    (folder / "preprocessor_config.json").write_text(json.dumps(stated))
-    return folder
 
 
 @pytest.mark.parametrize("name", WITH_PROCESSOR)

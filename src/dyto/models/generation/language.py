@@ -19,6 +19,7 @@ from transformers import DynamicCache
 from dyto.errors import BadFeaturesError, BadQuestionError, DoesNotFitError, ModelError
 from dyto.features import VisualTokens
 from dyto.finch import FloatArray
+from dyto.models.generation.chats import Chat
 from dyto.models.generation.decoding import check_time_text
 from dyto.models.generation.finite import cause, check_computed, not_finite
 from dyto.models.generation.layout import Layout, Run, runs_of
@@ -53,7 +54,7 @@ class LanguageSide(ABC):
         tokenizer: Tokenizer,
         *,
         normalization: Normalization,
-        chat: str,
+        chat: str | Chat,
         rope_factor: float = 1.0,
         notices: Sequence[str] = (),
         time_text: str | None = None,
