@@ -103,6 +103,21 @@ def tokens_of(name: str, holder: Any, made: dict[str, Any], count: int) -> Tenso
     return features.view(count, -1, features.shape[-1])
 
 
+def mark_embeddings(holder: Any, ids: Tensor, words: Tensor) -> Tensor:
+    """Return (n, D) embeddings of text ids, of marks those that a stock class looks up in a table of their own.
+
+    Args:
+        holder: The part of the model that makes tokens of pictures; Gemma 3n's `embed_vision` has such a table.
+        ids: (n,) text ids.
+        words: (n, D) their embeddings in the table of words.
+    """
+    table = getattr(holder, "embed_vision", None)
+    is_mark = ids >= getattr(table, "vocab_offset", math.inf)
+    if table is None or not is_mark.any():
+        return words
+    return words.index_put((is_mark,), table(input_ids=ids[is_mark]).to(words))
+
+
 def marks_around(picture: str, image_token: int, config: Any, tokenizer: Tokenizer) -> tuple[str, str]:
     """Return the text before and after the tokens of a picture, as a processor writes it.
 

@@ -3,6 +3,7 @@
 import inspect
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -166,6 +167,7 @@ def test_a_checkpoint_is_loaded_by_its_stock_class(name, tmp_path):
     assert dyto.VideoQA(loaded).ask(film(3), QUESTIONS[0], max_new_tokens=3).num_visual_tokens > 0
 
 
+@pytest.mark.skipif(find_spec("torchvision") is not None, reason="torchvision is there")
 def test_an_image_processor_that_needs_torchvision_is_named(tmp_path):
     for model_type, needed in (("lfm2_vl", "Lfm2VlImageProcessor"), ("kimi_k25", "Kimi_K25ImageProcessor")):
         with pytest.raises(dyto.ModelError, match=f"needs {needed}, which needs torchvision"):

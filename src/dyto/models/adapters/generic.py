@@ -19,7 +19,15 @@ from dyto.models.loading.records import Record
 from dyto.models.pixels import Pictures, as_pictures
 from dyto.models.processing import PictureProcessor
 from dyto.models.stock import StockModel, Tokenizer
-from dyto.models.stock_classes import axes_of, grid_of, holder_of, image_token_of, marks_around, tokens_of
+from dyto.models.stock_classes import (
+    axes_of,
+    grid_of,
+    holder_of,
+    image_token_of,
+    mark_embeddings,
+    marks_around,
+    tokens_of,
+)
 from dyto.models.towers import look
 from dyto.models.trial import OnTrial, Way, try_out
 
@@ -115,6 +123,9 @@ class StockVision(OnTrial):
         if self.way.added:
             tokens = tokens + self.model.get_input_embeddings()(torch.tensor(self.image_token, device=self.device))
         return tokens
+
+    def embed_words(self, ids: Tensor) -> Tensor:
+        return mark_embeddings(self._holder, ids, super().embed_words(ids))
 
     def frame_texts(self, seconds: FloatArray) -> list[str]:
         texts = [self.time_text.format(seconds=at) + self._start for at in seconds.tolist()]

@@ -86,6 +86,11 @@ class LanguageSide(ABC):
         """Return R + 1 texts: one before the tokens of each of R frames at these seconds, and one after the last."""
         return [*(self.time_text.format(seconds=second) for second in seconds.tolist()), ""]
 
+    def embed_words(self, ids: Tensor) -> Tensor:
+        """Return (n, D) embeddings of (n,) text ids before and inside a video."""
+        words: Tensor = self.model.get_input_embeddings()(ids)
+        return words
+
     def video_end(self) -> Tensor | None:
         """Return (n, D) embeddings that end a video and are not text."""
         return None
@@ -259,7 +264,7 @@ class LanguageSide(ABC):
             return Layout(data, visual, None, len(data), ids=-visual.long())
         runs = self._runs(video)
         end = self.video_end()
-        parts = [part for run in runs for part in (embed(run.text), data[run.tokens])]
+        parts = [part for run in runs for part in (self.embed_words(run.text), data[run.tokens])]
         parts.append(data[:0] if end is None else end.to(data))
         visual = torch.cat(
             [data.new_full((len(part),), number % 2 == 1, dtype=torch.bool) for number, part in enumerate(parts)]
@@ -286,7 +291,7 @@ class LanguageSide(ABC):
             BadFeaturesError: The tokens, or the language model's results, hold NaN or infinity.
         """
         layout = self.lay_out(video)
-        embeds = torch.cat([self.model.get_input_embeddings()(before), layout.embeds])[None]  # (1, P + V, D)
+        embeds = torch.cat([self.embed_words(before), layout.embeds])[None]  # (1, P + V, D)
         if not torch.isfinite(embeds).all():
             raise self._bad_embeddings(layout)
         positions = None
