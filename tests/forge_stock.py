@@ -260,7 +260,7 @@ KINDS = {
         "Kimi_K25",
         {
             "text_config": {
-                **TEXT, "model_type": "deepseek_v3", "head_dim": 4, "q_lora_rank": None, "kv_lora_rank": 16, "qk_rope_head_dim": 4,
+                **TEXT, "model_type": "deepseek_v3", "head_dim": 4, "q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 4,
                 "qk_nope_head_dim": 4, "v_head_dim": 8, "n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1,
                 "topk_group": 1, "moe_intermediate_size": 16, "num_key_value_heads": 4, "first_k_dense_replace": 1,
             },

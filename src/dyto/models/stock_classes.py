@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from transformers.models.auto.modeling_auto import (
 
 from dyto.errors import ModelError
 from dyto.models.families import Family
-from dyto.models.generation.chats import OTHER_CHATS
+from dyto.models.generation.chats import OTHER_CHATS, OTHER_MARKS
 from dyto.models.generation.layout import Run
 from dyto.models.processing import accepted
 from dyto.models.stock import StockModel, Tokenizer
@@ -137,6 +138,10 @@ def marks_around(picture: str, image_token: int, config: Any, tokenizer: Tokeniz
 
 def marks_of(config: Any, tokenizer: Tokenizer) -> tuple[str, str]:
     """Find the marks around a picture in the config, the tokenizer or its vocabulary; "" for none."""
+    vocabulary = tokenizer.get_vocab()
+    known = OTHER_MARKS.get(str(getattr(config, "model_type", "")))
+    if known and all(mark in vocabulary for mark in re.findall(r"<[^<>]+>", "".join(known))):
+        return known
     for pair in MARKS:
         ids = [
             next((own for end in ENDS if (own := getattr(config, f"{name}_{end}", None)) is not None), None)
@@ -147,7 +152,6 @@ def marks_of(config: Any, tokenizer: Tokenizer) -> tuple[str, str]:
         named = [getattr(tokenizer, f"{name}_token", None) for name in pair]
         if all(named):
             return str(named[0]), str(named[1])
-    vocabulary = tokenizer.get_vocab()
     return next((pair for pair in WRITTEN if vocabulary.keys() >= set(pair)), ("", ""))
 
 

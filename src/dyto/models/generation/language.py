@@ -231,8 +231,10 @@ class LanguageSide(ABC):
         return [Run(self._ids_of(text), tokens) for text, tokens in zip(texts, slices, strict=True)]
 
     def _ids_of(self, text: str) -> Tensor:
-        """Return (n,) ids of a text inside a prompt."""
-        return self.tokenize("", text).after if text else torch.empty(0, dtype=torch.int64, device=self.device)
+        """Return (n,) ids of a text inside a prompt; in some families `<image>` is a mark around a picture."""
+        mark = torch.tensor([self._image_id], device=self.device)
+        parts = [part for piece in text.split(IMAGE) for part in (mark, self.tokenize("", piece).after)]
+        return torch.cat(parts[1:]) if text else mark[:0]
 
     def lay_out(self, video: VisualTokens | Tensor) -> Layout:
         """Lay out a video as the family writes it: its tokens, with the text between them.

@@ -320,9 +320,8 @@ def _tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> A
         OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
         ImportError,
     ) as err:  # fmt: skip
-        said = next((line.strip() for line in str(err).splitlines() if line.strip()), type(err).__name__)
         raise ModelError(
-            f"model {source} cannot be loaded ({said}), expected config.json, a tokenizer and *.safetensors: "
+            f"model {source} cannot be loaded ({_one_line(err)}), expected config.json, a tokenizer and *.safetensors: "
             "check the folder, or the name and the network"
         ) from err
     except Exception as err:
@@ -333,4 +332,8 @@ def _tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> A
             "huggingface_hub",
         ):
             raise
-        raise ModelError(f"model {source} cannot be loaded ({err}): download it again") from err
+        raise ModelError(f"model {source} cannot be loaded ({_one_line(err)}): download it again") from err
+
+
+def _one_line(err: Exception) -> str:
+    return next((line.strip() for line in str(err).splitlines() if line.strip()), type(err).__name__)
