@@ -77,6 +77,40 @@ def test_a_swap_of_two_tokens_changes_what_is_answered(model):
     assert (ours - other).abs().max() > 1e-2
 
 
+def test_generated_tokens_are_those_of_the_stock_model_alone(model):
+    """From ids, placeholders and pixels, all of it read anew for every token."""
+    frames, qa = film(3), dyto.VideoQA(model, "concat")
+    for question in QUESTIONS[:2]:
+        prompt, answer = asked(model, question), []
+        while len(answer) < 4 and answer[-1:] != [2]:
+            text = torch.cat([prompt.after, torch.tensor(answer, dtype=torch.int64)])
+            answer.append(int(stock_logits(model, frames, prompt.before, text)[-1].argmax()))
+        expected = model.tokenizer.decode(answer, skip_special_tokens=True).strip()
+        assert qa.ask(frames, question, max_new_tokens=4).text == expected
+
+
+RECURRENT = ("MiniCPM-V 4.6", "MiniCPM-V 4.7", "LFM2-VL", "LFM3-VL", "Nemotron-H Omni")
+"""Families whose layers keep a state of all that was read."""
+
+
+def test_long_videos_in_turn_are_answered_as_one_by_one_whatever_state_they_leave(model):
+    if model.name not in RECURRENT:
+        pytest.skip("its cache has keys and values alone")
+    qa = dyto.VideoQA(model, "concat")
+    videos = [qa.encode(film(30, seed=1)), qa.encode(film(19, seed=2))]
+    assert min(map(len, videos)) > 64  # more than one chunk
+    plain = {
+        (number, question): plain_answer(model, tokens, question)
+        for number, tokens in enumerate(videos)
+        for question in QUESTIONS[:2]
+    }
+    for order in ((0, 1), (1, 0)):
+        for number, question in zip(order, QUESTIONS, strict=False):
+            assert qa.ask(videos[number], question, max_new_tokens=4).text == plain[number, question]
+    pairs = [(videos[number], question) for number, question in plain]
+    assert [answer.text for answer in qa.ask_batch(pairs, max_new_tokens=4)] == list(plain.values())
+
+
 def plain_answer(model, tokens, question):
     """A question behind a prefix of its own, one token after the other, without `generate`."""
     prompt, answer = asked(model, question), []
