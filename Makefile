@@ -10,9 +10,9 @@ OLDEST ?= 5.17.0
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 # Threads that wait without spinning: where other work shares the cores, spinning costs more than it saves.
-demo test test-demo coverage soak: export OMP_WAIT_POLICY ?= passive
+demo test test-demo test-vision coverage soak: export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo test test-demo with-browser coverage check soak with-soak bench docs clean
+.PHONY: demo test test-demo with-browser test-vision coverage check soak with-soak bench docs clean
 
 demo: $(VENV)/.installed
 	@echo "asking about two sample videos"
@@ -44,6 +44,14 @@ with-browser: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,demo]' playwright
 	command -v chromium chromium-browser google-chrome >/dev/null || \
 	    { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+
+# Families whose image processors need torchvision, or whose towers need timm, in an environment of their own: torchvision
+# fits only the torch that it was built for, which may be some gigabytes.
+test-vision:
+	$(PYTHON) -m venv $(VENV)-vision
+	$(VENV)-vision/bin/python -m pip install --quiet torch torchvision timm
+	$(VENV)-vision/bin/python -m pip install --quiet --editable '.[dev]' --editable ./tools/bench
+	OMP_NUM_THREADS=1 $(VENV)-vision/bin/python -m pytest tests/models/adapters/test_generic.py tests/models/adapters/test_processors.py
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -100,4 +108,4 @@ $(VENV)/.ready: $(VENV)/.installed tools/bench/pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-oldest build dist demo site src/*.egg-info tools/bench/build tools/bench/dist tools/bench/src/*.egg-info
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-vision build dist demo site src/*.egg-info tools/bench/build tools/bench/dist tools/bench/src/*.egg-info

@@ -5,9 +5,11 @@ Where the image processor of a family needs torchvision, what it makes of pictur
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -50,19 +52,24 @@ class Kind:
         config: Of the whole model.
         images: The name of its image processor and its settings; or a function of pictures.
         suffix: What its class ends with.
+        needs: A package without which its class cannot be built.
+        marks: Tokens behind the table of words, which its class looks up in a table of their own.
     """
 
     stock: str
     config: dict[str, Any]
     images: tuple[str, dict[str, Any]] | Callable[..., Any]
     suffix: str = "ForConditionalGeneration"
+    needs: str = ""
+    marks: tuple[str, ...] = ()
 
     @property
     def is_there(self):
         """Whether this version of transformers has the class, and an image processor that works without torchvision."""
         names = [f"{self.stock}{self.suffix}", *([self.images[0]] if isinstance(self.images, tuple) else [])]
         kinds = [getattr(stock, name, None) for name in names]
-        return all(kind is not None and type(kind).__name__ != "DummyObject" for kind in kinds)
+        there = all(kind is not None and type(kind).__name__ != "DummyObject" for kind in kinds)
+        return there and (not self.needs or find_spec(self.needs) is not None)
 
     def config_class(self):
         return getattr(stock, f"{self.stock}{self.suffix}").config_class
@@ -70,6 +77,14 @@ class Kind:
     def build(self, seed=0):
         """The stock model."""
         return loud(getattr(stock, f"{self.stock}{self.suffix}"), self.config_class()(**self.config), seed)
+
+    def tokenizer(self):
+        """Its tokenizer."""
+        made = tokenizer()
+        if self.marks:
+            made.add_tokens([f"<{number}>" for number in range(TEXT["vocab_size"] - len(made))])
+            made.add_tokens(list(self.marks), special_tokens=True)
+        return made
 
     def processor(self):
         """What makes its pixels."""
@@ -87,8 +102,19 @@ def tokenizer():
 def adapter(name, seed=0, **kwargs):
     """The generic adapter of a family; its trial has passed."""
     kind = KINDS[name]
-    build = partial(StockVision, name, kind.build(seed), tokenizer(), normalization=Normalization(), chat="vicuna")
+    build = partial(StockVision, name, kind.build(seed), kind.tokenizer(), normalization=Normalization(), chat="vicuna")
     return build(processor=kind.processor(), **kwargs)
+
+
+def save(name, folder):
+    """The checkpoint of a family, as a hub gives it."""
+    kind = KINDS[name]
+    kind.build().save_pretrained(folder)
+    kind.tokenizer().save_pretrained(folder)
+    processor, settings = kind.images
+    stated = {"image_processor_type": processor.removesuffix("Pil"), **settings}
+    (folder / "preprocessor_config.json").write_text(json.dumps(stated))
+    return folder
 
 
 def _normalized(pictures, size):
@@ -136,6 +162,15 @@ def _molmo_pixels(pictures):
         "image_grids": torch.tensor([[2, 3, 0, 0]] * len(patches)),
         "image_num_crops": torch.ones(len(patches), dtype=torch.int64),
     }
+
+
+def _thumb_pixels(pictures):
+    """One tile a picture, on an axis of its own."""
+    return {"pixel_values": _normalized(pictures, (32, 32))[:, None]}
+
+
+def _square_pixels(pictures):
+    return {"pixel_values": _normalized(pictures, (128, 128))}
 
 
 def _pixtral(text):
@@ -225,7 +260,7 @@ KINDS = {
         "Kimi_K25",
         {
             "text_config": {
-                **TEXT, "model_type": "deepseek_v3", "head_dim": 4, "q_lora_rank": None, "kv_lora_rank": 16, "qk_rope_head_dim": 4,
+                **TEXT, "model_type": "deepseek_v3", "head_dim": 4, "q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 4,
                 "qk_nope_head_dim": 4, "v_head_dim": 8, "n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1,
                 "topk_group": 1, "moe_intermediate_size": 16, "num_key_value_heads": 4, "first_k_dense_replace": 1,
             },
@@ -290,6 +325,38 @@ KINDS = {
         {"text_config": {**TEXT, **MROPE}, **IDS, **MARKS,
          "vision_config": _tower(num_position_embeddings=36, deepstack_visual_indexes=[0])},
         ("Qwen2VLImageProcessorPil", NATIVE),
+    ),
+    "PerceptionLM": Kind(
+        "PerceptionLM",
+        {
+            "text_config": {**TEXT, "model_type": "llama"}, "projector_pooling_ratio": 2, **IDS,
+            "vision_config": {
+                "model_type": "timm_wrapper", "architecture": "vit_pe_core_large_patch14_336",
+                "model_args": {"embed_dim": 32, "depth": 2, "num_heads": 2, "img_size": [32, 32], "patch_size": 4,
+                               "use_post_transformer_norm": False, "global_pool": "", "mlp_ratio": 2.0,
+                               "ref_feat_shape": [8, 8]},
+            },
+        },
+        _thumb_pixels, needs="timm",
+    ),
+    "Gemma 3n": Kind(
+        "Gemma3n",
+        {
+            "text_config": {
+                **TEXT, "vocab_size": 434, "vocab_size_per_layer_input": 430, "hidden_size_per_layer_input": 8,
+                "num_hidden_layers": 5, "intermediate_size": [48] * 5, "activation_sparsity_pattern": [0.5] + [0.0] * 4,
+                "layer_types": ["sliding_attention"] * 2 + ["full_attention", "sliding_attention", "full_attention"],
+                "sliding_window": 256, "num_kv_shared_layers": 2, "laurel_rank": 4, "altup_num_inputs": 2,
+            },
+            # (its own tower, mobilenetv5_300m_enc, is of one size only)
+            "vision_config": {"architecture": "test_efficientnet", "hidden_size": 256, "vocab_size": 2,
+                              "vocab_offset": 430},
+            "audio_config": {"hidden_size": 32, "vocab_size": 2, "vocab_offset": 432, "conf_num_hidden_layers": 1,
+                             "conf_num_attention_heads": 2, "sscp_conv_channel_size": [8, 8]},
+            "vision_soft_tokens_per_image": 16, "boi_token_id": 3, "eoi_token_id": 430, "image_token_id": 431,
+            "boa_token_id": 4, "eoa_token_id": 432, "audio_token_id": 433,
+        },
+        _square_pixels, needs="timm", marks=("<|after|>", "<|soft|>"),
     ),
     "Exaone 4.5": Kind(
         "Exaone4_5_",

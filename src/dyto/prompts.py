@@ -139,8 +139,8 @@ def _substitute(text: str, question: str, options: str) -> str:
     return question.strip().join(parts)
 
 
-def _chat(name: str, chat: str, body: str, start: str) -> Prompt:
-    form = CHAT_FORMATS[chat]
+def _chat(name: str, chat: str | Chat, body: str, start: str) -> Prompt:
+    form = chat if isinstance(chat, Chat) else CHAT_FORMATS[chat]
     gap = "" if form.after.endswith("\n") else " "
     return Prompt(name, f"{form.before}{form.video}{body}{form.after}{gap}{start}")
 
@@ -207,22 +207,24 @@ def get_prompt(name: str | Path) -> Prompt:
     raise unknown("prompt", str(name), PROMPTS)
 
 
-def prompt_for(chat: str, choices: bool) -> Prompt:
+def prompt_for(chat: str | Chat, choices: bool) -> Prompt:
     """Return the template for a chat format.
 
     Args:
-        chat: A key of `PROMPT_PAIRS`.
+        chat: A key of `PROMPT_PAIRS`, or a format of a checkpoint's own.
         choices: Whether the question is multiple choice.
     """
+    if isinstance(chat, Chat):
+        return _chat(chat.name, chat, *((_CHOICE, _BEST) if choices else (_OPEN, _ANSWER)))
     return PROMPTS[PROMPT_PAIRS[chat][int(choices)]]
 
 
-def choose_prompt(prompt: str | Path | Prompt | None, chat: str, choices: bool) -> Prompt:
+def choose_prompt(prompt: str | Path | Prompt | None, chat: str | Chat, choices: bool) -> Prompt:
     """Return the requested template, or by default the template for a chat format.
 
     Args:
         prompt: A template, its name or its file; None for the template of the chat format.
-        chat: A key of `PROMPT_PAIRS`.
+        chat: A key of `PROMPT_PAIRS`, or a format of a checkpoint's own.
         choices: Whether the question is multiple choice.
 
     Returns:

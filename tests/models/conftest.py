@@ -21,3 +21,10 @@ def untrained(tmp_path_factory):
 def folder(untrained, tmp_path):
     """A copy of it for one test."""
     return shutil.copytree(untrained, tmp_path / "m")
+
+
+@pytest.fixture(autouse=True)
+def records(tmp_path, monkeypatch):
+    """The folder of what came of trials, for one test."""
+    monkeypatch.setattr("dyto.models.loading.records.folder", lambda: tmp_path / "records")
+    return tmp_path / "records"

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,6 +100,18 @@ def test_generated_tokens_equal_those_of_stock_transformers(name, model, stock):
         ids = stock.generate(**inputs, max_new_tokens=12, do_sample=False)[0, inputs["input_ids"].shape[1] :]
         expected = model.tokenizer.decode(ids, skip_special_tokens=True).strip()
         assert dyto.VideoQA(model).ask(tokens, question, max_new_tokens=12).text == expected
+
+
+def test_two_tokens_that_are_swapped_change_what_is_read(model):
+    """So that a wrong order or a wrong place would be seen by the tests of this file."""
+    tokens = dyto.VideoQA(model, "concat").encode(video())
+    prompt, order = model.tokenize(*prompt_of(model, QUESTIONS[0])), np.arange(len(tokens))
+    order[[3, -4]] = order[[-4, 3]]
+    ours, other = (
+        model.logits(model.prefill(prompt.before, own), prompt.after)
+        for own in (tokens, replace(tokens, data=tokens.data[order]))
+    )
+    assert (ours - other).abs().max() > 1e-2  # the tolerance of these tests is a hundredth of that
 
 
 def test_kept_batched_and_streamed_answers_equal_plain_ones(model):

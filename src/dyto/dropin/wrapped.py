@@ -24,6 +24,7 @@ from dyto.models.families import FAMILIES, HALF
 from dyto.models.mrope import QwenVL
 from dyto.models.pixels import Normalization
 from dyto.models.stock import StockModel, Tokenizer
+from dyto.models.stock_classes import family_of
 from dyto.models.towers import FrameTower
 from dyto.prompts import IMAGE
 from dyto.strategies.calling import BoundStrategy
@@ -150,6 +151,12 @@ def wrap_model(model: Any, processor: Any) -> WrappedModel:
         )
     if model_type not in FAMILIES or not isinstance(model, FAMILIES[model_type].stock_class):
         known = ", ".join(sorted(FAMILIES))
+        if isinstance(model_type, str) and model_type not in FAMILIES and family_of(model_type):
+            raise ConfigError(
+                f"{type(model).__name__} of type {model_type!r} has no adapter here, so its own calls cannot be "
+                f"shortened, expected a model of type {known}: ask with dyto.VideoQA(dyto.load_model(...)) instead, "
+                "which needs no adapter"
+            )
         raise ConfigError(
             f"{type(model).__name__} of type {model_type!r} would not be affected, expected one of transformers that "
             f"generates, of type {known}; of a wrapped one pass what is inside (PEFT: .get_base_model())"

@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from dyto.errors import ConfigError
+from dyto.models.generation.chats import Chat
 from dyto.prompts import CHAT_FORMATS, IMAGE, Prompt, prompt_for
 
 logger = logging.getLogger(__name__)
@@ -21,17 +22,17 @@ MAX_NEW_TOKENS = 1024
 """Default number of new tokens, as in lmms-eval's own models."""
 
 
-def plain_prompt(chat: str) -> Prompt:
+def plain_prompt(chat: str | Chat) -> Prompt:
     """Return a prompt with only the video and the task's question.
 
     Example:
         >>> plain_prompt("vicuna").text
         'USER: <image>\\n{question} ASSISTANT:'
     """
-    if chat not in CHAT_FORMATS:
+    if isinstance(chat, str) and chat not in CHAT_FORMATS:
         return prompt_for(chat, False)
-    form = CHAT_FORMATS[chat]
-    return Prompt(f"plain {chat}", f"{form.before}{form.video}{{question}}{form.after}")
+    form = CHAT_FORMATS[chat] if isinstance(chat, str) else chat
+    return Prompt(f"plain {form.name}", f"{form.before}{form.video}{{question}}{form.after}")
 
 
 def question_of(context: str) -> str:

@@ -55,7 +55,7 @@ class VideoModel(Generates):
         model: The stock transformers model.
         tokenizer: The stock tokenizer, with `<image>` as a single token.
         normalization: Mean and deviation of the tower's input.
-        chat: Chat format of its prompts, a key of `dyto.prompts.PROMPT_PAIRS`.
+        chat: Chat format of its prompts: a key of `dyto.prompts.PROMPT_PAIRS`, or that of its own chat template.
         image_size: Height and width of the frames for the tower, in pixels; for a family with native aspect ratio, a
             function from the source's (height, width) to these.
         num_patches: Number of visual tokens per frame, N; the largest number if it depends on the frames.

@@ -27,7 +27,7 @@ class Facts:
         kept: GB of keys and values of `TOKENS` tokens in 16 bits.
         context: Tokens for which it was trained, according to its makers.
         published: Year and month; the year alone if the month is unknown.
-        source: Source of date, licence and context.
+        source: Source of date, licence and context, and which of them no public source that we could read confirms.
         terms: Limits on its use in addition to the licence; "" for none known.
         stated: Tokens that its config.json allows, if more than it was trained for; otherwise 0.
     """
@@ -76,25 +76,51 @@ _LLAVA_TERMS = (
     "trained on outputs of OpenAI's models and on research data: its makers ask users to keep to those terms, which "
     "limit commercial use"
 )
+_NEWS = "LLaVA-VL/LLaVA-NeXT, README: Release Notes"
 _LLAVA = "haotian-liu/LLaVA, README: Usage and License Notices"
-_NEXT = f"huggingface.co/llava-hf, model cards; {_LLAVA}"
-_ONE = "arXiv 2408.03326; huggingface.co/lmms-lab/llava-onevision-qwen2-7b-ov, licence tag"
-_VIDEO = "arXiv 2410.02713; huggingface.co/lmms-lab/LLaVA-Video-7B-Qwen2, licence tag"
+_NEXT = (
+    f"{_NEWS} (2024-01-30); {_LLAVA}; huggingface.co/liuhaotian/llava-v1.6-mistral-7b, licence tag (apache-2.0); "
+    "not confirmed: the licence of the 34B weights"
+)
+_LLAVA_15 = (
+    f"{_NEWS} (2023-10-05); {_LLAVA}; huggingface.co/Mozilla/llava-v1.5-7b-llamafile, a copy of its card (Llama 2)"
+)
+_NEXT_VIDEO = (
+    "huggingface.co/llava-hf/LLaVA-NeXT-Video-7B-hf, licence tag (llama2), trained in April 2024; "
+    f"{_NEWS}: announced on 2024-05-10"
+)
+_ONE = f"arXiv 2408.03326; {_NEWS} (2024-08-06); not confirmed: the licence tags of these weights"
+_VIDEO = (
+    f"arXiv 2410.02713; {_NEWS} (2024-10-04); huggingface.co/lmms-lab/LLaVA-Video-7B-Qwen2-Video-Only, licence tag "
+    "(apache-2.0); not confirmed: the tag of these weights themselves"
+)
 _QWEN25 = (
-    "arXiv 2502.13923; config.json says 128000, an earlier copy (unsloth/Qwen2.5-VL-7B-Instruct) says 32768; "
-    "huggingface.co/Qwen/Qwen2.5-VL-3B-Instruct/discussions/12 for the licence of 3B"
+    "arXiv 2502.13923; QwenLM/Qwen3-VL, README: News (2025-01-28); config.json says 128000, an earlier copy "
+    "(unsloth/Qwen2.5-VL-7B-Instruct) 32768; huggingface.co/Qwen/Qwen2.5-VL-3B-Instruct/discussions/12 for the licence "
+    "of 3B"
 )
-_QWEN3 = "arXiv 2511.21631; huggingface.co/Qwen, licence tags; config.json"
-_QWEN35 = "config.json; 9.65B weights, including its multi-token prediction: ollama.com, qwen3.5 9b"
-_INTERN3 = (
-    "arXiv 2504.10479; OpenGVLab/InternVL, README (MIT); huggingface.co/OpenGVLab, licence tag (apache-2.0, qwen)"
+_QWEN3 = (
+    "arXiv 2511.21631; QwenLM/Qwen3-VL, README: News (2025-10-04 to 2025-10-21), native 256K context; config.json; "
+    "not confirmed: the licence tags"
 )
-_INTERN35 = "arXiv 2508.18265; huggingface.co/OpenGVLab, collection InternVL3.5"
-_SMOL = "arXiv 2504.05299; huggingface.co/HuggingFaceTB, model cards"
-_GEMMA3 = "arXiv 2503.19786; ai.google.dev/gemma/terms"
+_QWEN35 = (
+    "config.json; artificialanalysis.ai/articles/qwen3-5-small-models (2026-03, Apache-2.0, 262K); 9.65B weights with "
+    "those of its multi-token prediction: ollama.com, qwen3.5 9b"
+)
+_INTERN3 = "arXiv 2504.10479; OpenGVLab/InternVL, README: News (2025-04-11) and License (MIT)"
+_INTERN35 = "arXiv 2508.18265; huggingface.co/OpenGVLab/InternVL3_5-4B-Instruct and -38B, licence tags (apache-2.0)"
+_SMOL = (
+    "arXiv 2504.05299; huggingface.co/HuggingFaceTB/SmolVLM2-2.2B-Instruct, card (Apache 2.0); not confirmed by its "
+    "makers' own page: the month"
+)
+_GEMMA3 = (
+    "arXiv 2503.19786; huggingface/transformers, docs/source/en/model_doc/gemma3.md (2025-03-12, 128K); not confirmed: "
+    "the present wording of ai.google.dev/gemma/terms"
+)
 _GEMMA4 = (
-    "ai.google.dev/gemma/docs/core; ai.google.dev/edge/litert-lm/models/gemma-4; the tower's share of the weights is "
-    "estimated, and so are the operations and the keys and values"
+    "huggingface/transformers, docs/source/en/model_doc/gemma4.md (2026-04-01, 128K and 256K); c114pro.com/ai/169440 "
+    "(12B: 2026-06-03, Apache-2.0); ai.google.dev/gemma/docs/core; ai.google.dev/edge/litert-lm/models/gemma-4; the "
+    "share of the tower is estimated, and with it operations and keys and values"
 )
 
 _VICUNA_7B = Facts(7.06, 6.48, 0.324, CLIP, 1.93, 4096, "2024-01", _NEXT, _LLAVA_TERMS)
@@ -119,29 +145,29 @@ FACTS: dict[str, Facts] = {
     "qwen3-vl-4b": Facts(4.44, 3.63, 0.415, QWEN, 0.54, 262144, "2025-10", _QWEN3),
     "qwen3-vl-8b": Facts(8.77, 6.95, 0.576, QWEN, 0.54, 262144, "2025-10", _QWEN3),
     "qwen3-vl-30b-a3b": Facts(31.07, 2.73, 0.539, QWEN, 0.36, 262144, "2025-10", _QWEN3),
-    "qwen3.5-9b": Facts(9.65, 6.92, 0.456, QWEN, 0.12, 262144, "2026", _QWEN35),
+    "qwen3.5-9b": Facts(9.65, 6.92, 0.456, QWEN, 0.12, 262144, "2026-03", _QWEN35),
     "qwen2.5-vl-3b": Facts(3.75, 2.77, 0.669, QWEN, 0.14, 32768, "2025-01", _QWEN25, stated=128000),
     "qwen2.5-vl-7b": Facts(8.29, 6.53, 0.677, QWEN, 0.21, 32768, "2025-01", _QWEN25, stated=128000),
     "gemma-3-4b": Facts(4.30, 3.21, 0.420, GEMMA, 0.20, 131072, "2025-03", _GEMMA3),
     "gemma-3-12b": Facts(12.19, 10.76, 0.421, GEMMA, 0.58, 131072, "2025-03", _GEMMA3),
-    "gemma-4-e2b": Facts(5.1, 2.3, 0.15, 2520, 0.2, 131072, "2026", _GEMMA4),
-    "gemma-4-e4b": Facts(8.0, 4.5, 0.15, 2520, 0.3, 131072, "2026", _GEMMA4),
-    "gemma-4-12b": Facts(12.0, 11.0, 0.05, 2520, 1.0, 262144, "2026", _GEMMA4),
+    "gemma-4-e2b": Facts(5.1, 2.3, 0.15, 2520, 0.2, 131072, "2026-04", _GEMMA4),
+    "gemma-4-e4b": Facts(8.0, 4.5, 0.15, 2520, 0.3, 131072, "2026-04", _GEMMA4),
+    "gemma-4-12b": Facts(12.0, 11.0, 0.05, 2520, 1.0, 262144, "2026-06", _GEMMA4),
     "llava-onevision-0.5b": _ONE_05B,
     "llava-onevision-0.5b-original": _ONE_05B,
     "llava-onevision-7b": _ONE_7B,
     "llava-onevision-7b-original": _ONE_7B,
     "llava-onevision-72b": _ONE_72B,
     "llava-video-7b": Facts(8.03, 6.53, 0.415, SIGLIP, 0.21, 32768, "2024-10", _VIDEO, _LLAVA_TERMS),
-    "llava-next-video-7b": Facts(7.06, 6.48, 0.324, CLIP, 1.93, 4096, "2024-04", _NEXT, _LLAVA_TERMS),
+    "llava-next-video-7b": Facts(7.06, 6.48, 0.324, CLIP, 1.93, 4096, "2024-04", _NEXT_VIDEO, _LLAVA_TERMS),
     "llava-next-vicuna-7b": _VICUNA_7B,
     "llava-v1.6-vicuna-7b": _VICUNA_7B,
     "llava-next-mistral-7b": _MISTRAL_7B,
     "llava-v1.6-mistral-7b": _MISTRAL_7B,
     "llava-next-34b": _YI_34B,
     "llava-v1.6-34b": _YI_34B,
-    "llava-1.5-7b": Facts(7.06, 6.48, 0.324, CLIP, 1.93, 4096, "2023-10", _NEXT, _LLAVA_TERMS),
-    "llava-1.5-13b": Facts(13.35, 12.69, 0.335, CLIP, 3.01, 4096, "2023-10", _NEXT, _LLAVA_TERMS),
+    "llava-1.5-7b": Facts(7.06, 6.48, 0.324, CLIP, 1.93, 4096, "2023-10", _LLAVA_15, _LLAVA_TERMS),
+    "llava-1.5-13b": Facts(13.35, 12.69, 0.335, CLIP, 3.01, 4096, "2023-10", _LLAVA_15, _LLAVA_TERMS),
 }
 """Facts by short name; some versions of transformers lack some of these families."""
 

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import torch
 import transformers
 from PIL import Image
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
@@ -21,7 +22,7 @@ PictureProcessor: TypeAlias = Callable[[Sequence[npt.NDArray[np.uint8]]], Mappin
 
 ONE_TILE: dict[str, Any] = {
     "do_image_splitting": False, "crop_to_patches": False, "slice_mode": False, "do_pan_and_scan": False,
-    "use_thumbnail": False, "max_slice_nums": 1,
+    "use_thumbnail": False, "max_slice_nums": 1, "vision_input_type": "vanilla",
 }  # fmt: skip
 """Options that keep image processors from cutting a picture; each processor knows some of them."""
 
@@ -65,9 +66,36 @@ def load_processor(name: str, source: str, revision: str | None, model_type: str
     told = {option: value for option, value in ONE_TILE.items() if hasattr(made, option)}
 
     def process(pictures: Sequence[npt.NDArray[np.uint8]]) -> Mapping[str, Any]:
-        return dict(made([Image.fromarray(picture) for picture in pictures], return_tensors="pt", **told))
+        return overviews(made([Image.fromarray(picture) for picture in pictures], return_tensors="pt", **told))
 
     return process
+
+
+def overviews(made: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep only the first crop of each picture, which shows all of it, where a processor always adds finer ones.
+
+    Args:
+        made: The result of an image processor. Molmo 2's has the crops of all pictures one after the other in
+            `pixel_values`, their number in `image_num_crops`, and in `image_grids` the rows and columns of tokens of
+            the first crop and of the others together; `image_token_pooling` has the patches of each token.
+    """
+    if made.get("image_num_crops") is None:
+        return dict(made)
+    grids, crops = made["image_grids"], made["image_num_crops"]
+    own = grids[:, 0] * grids[:, 1]
+    first_token = (own + grids[:, 2] * grids[:, 3]).cumsum(0) - own - grids[:, 2] * grids[:, 3]
+    first_crop, patches = crops.cumsum(0) - crops, made["pixel_values"].shape[1]
+    pooling = [
+        made["image_token_pooling"][start : start + count] - (crop - number) * patches
+        for number, (start, count, crop) in enumerate(zip(first_token, own, first_crop, strict=True))
+    ]
+    return {
+        **made,
+        "pixel_values": made["pixel_values"][first_crop],
+        "image_token_pooling": torch.cat(pooling),
+        "image_grids": torch.cat([grids[:, :2], torch.zeros_like(grids[:, 2:])], 1),
+        "image_num_crops": torch.ones_like(crops),
+    }
 
 
 def _check_size(name: str, settings: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from transformers.models.auto.modeling_auto import (
 
 from dyto.errors import ModelError
 from dyto.models.families import Family
-from dyto.models.generation.chats import OTHER_CHATS
+from dyto.models.generation.chats import OTHER_CHATS, OTHER_MARKS
 from dyto.models.generation.layout import TextRun
 from dyto.models.processing import accepted
 from dyto.models.stock import StockModel, Tokenizer
@@ -72,8 +73,75 @@ def holder_of(name: str, model: StockModel) -> Any:
     )
 
 
+def image_token_of(config: Any) -> int:
+    """Return the id of the placeholders of a picture in a config; -1 if it names none."""
+    named = [getattr(config, f"image_{end}", None) for end in ("token_id", "token_index", "patch_id")]
+    return next((own for own in named if isinstance(own, int)), -1)
+
+
+def tokens_of(name: str, holder: Any, made: dict[str, Any], count: int) -> Tensor:
+    """Return the (B, N, D) tokens that a stock class makes of the pixels of B pictures.
+
+    Args:
+        name: Name of the model, for errors.
+        holder: The part of the model that makes them.
+        made: The pixels, and what else its image processor returns.
+        count: Number of pictures, B.
+
+    Raises:
+        ModelError: The pictures have different numbers of tokens.
+    """
+    features = holder.get_image_features(**accepted(holder.get_image_features, made))
+    features = getattr(features, "pooler_output", features)
+    if not isinstance(features, Tensor):
+        features = torch.cat([part.flatten(0, -2) for part in features])
+    features = features.flatten(0, -2)  # (B * N, D)
+    if len(features) % count:
+        raise ModelError(
+            f"model {name} makes {len(features)} tokens of {count} pictures, expected equally many of each: "
+            "it cuts pictures into tiles, or packs them; write an adapter as docs/families.md describes"
+        )
+    return features.view(count, -1, features.shape[-1])
+
+
+def mark_embeddings(holder: Any, ids: Tensor, words: Tensor) -> Tensor:
+    """Return (n, D) embeddings of text ids, of marks those that a stock class looks up in a table of their own.
+
+    Args:
+        holder: The part of the model that makes tokens of pictures; Gemma 3n's `embed_vision` has such a table.
+        ids: (n,) text ids.
+        words: (n, D) their embeddings in the table of words.
+    """
+    table = getattr(holder, "embed_vision", None)
+    is_mark = ids >= getattr(table, "vocab_offset", math.inf)
+    if table is None or not is_mark.any():
+        return words
+    return words.index_put((is_mark,), table(input_ids=ids[is_mark]).to(words))
+
+
+def marks_around(picture: str, image_token: int, config: Any, tokenizer: Tokenizer) -> tuple[str, str]:
+    """Return the text before and after the tokens of a picture, as a processor writes it.
+
+    Args:
+        picture: A picture in the chat template, including its placeholder; "" if it has none.
+        image_token: Id of the placeholders.
+        config: Config of the model.
+        tokenizer: Its tokenizer.
+    """
+    placeholder, (start, end) = str(tokenizer.decode([max(0, image_token)])), marks_of(config, tokenizer)
+    before, found, after = picture.partition(placeholder)
+    if not found:  # the processor replaces another text
+        text = picture.strip()
+        before, _, after = picture.partition(text) if text else ("", "", "")
+    return (before, after) if before.strip() and after.strip() else (before + start, end + after)
+
+
 def marks_of(config: Any, tokenizer: Tokenizer) -> tuple[str, str]:
     """Find the marks around a picture in the config, the tokenizer or its vocabulary; "" for none."""
+    vocabulary = tokenizer.get_vocab()
+    known = OTHER_MARKS.get(str(getattr(config, "model_type", "")))
+    if known and all(mark in vocabulary for mark in re.findall(r"<[^<>]+>", "".join(known))):
+        return known
     for pair in MARKS:
         ids = [
             next((own for end in ENDS if (own := getattr(config, f"{name}_{end}", None)) is not None), None)
@@ -84,7 +152,6 @@ def marks_of(config: Any, tokenizer: Tokenizer) -> tuple[str, str]:
         named = [getattr(tokenizer, f"{name}_token", None) for name in pair]
         if all(named):
             return str(named[0]), str(named[1])
-    vocabulary = tokenizer.get_vocab()
     return next((pair for pair in WRITTEN if vocabulary.keys() >= set(pair)), ("", ""))
 
 
@@ -122,7 +189,7 @@ def axes_of(
     runs: Sequence[TextRun],
     patch: Tensor,
     tokens: tuple[int, int],
-    grid: tuple[str, list[int]],
+    grid: tuple[str, int],
     word: Tensor,
     image_token: int,
 ) -> Tensor:
@@ -133,7 +200,7 @@ def axes_of(
         runs: The video.
         patch: (L,) of each visual token the patch of its frame whose place it takes.
         tokens: Rows and columns of the tokens of a whole frame.
-        grid: The argument by which `rope` is told of the patches of a frame, and its value.
+        grid: The argument that tells `rope` of the patches of a frame, and how many are along the side of a token.
         word: (1,) id of a word, to stand before the video and behind it.
         image_token: Id of the placeholders.
 
@@ -150,7 +217,9 @@ def axes_of(
             ids.append(word.new_full((count,), image_token))
     whole = torch.cat([*ids, word])[None]
     types = (whole == image_token).int()
-    grids = word.new_tensor([grid[1]]).repeat(int(types.sum()) // count, 1)
+    patches = [side * grid[1] for side in tokens]
+    shape = word.new_tensor([[1, *patches] if grid[0] == GRIDS[0] else patches])
+    grids = shape.repeat(int(types.sum()) // count, 1)
     call = {"input_ids": whole, "mm_token_type_ids": types, grid[0]: grids}
     axes: Tensor = rope(**accepted(rope, call))[0][:, 0] - 1  # (3, 1 + whole + 1)
     kept.append(torch.tensor([whole.shape[1] - 1], device=word.device))

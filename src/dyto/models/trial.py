@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import math
 from abc import abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -16,8 +17,10 @@ from torch import Tensor
 from dyto.errors import DytoError, ModelError
 from dyto.features import VisualTokens
 from dyto.models.base import VideoModel
+from dyto.models.loading.records import Record
 from dyto.models.pixels import Pictures
 from dyto.models.processing import accepted
+from dyto.models.stock_classes import grid_of, patches_of
 
 SIZE = (56, 84)
 """Height and width of the two pictures of a trial, pixels."""
@@ -38,12 +41,16 @@ class Way:
         per_layer: Whether each layer has its own embedding, computed from the ids.
         added: Whether features are added to the embedding of their placeholder, instead of replacing it.
         first_axis: 1 if positions of three axes are passed without the places before them, else 0.
+        grid: The argument with the rows and columns of a picture's patches; "" if there is none.
+        merged: Number of patches along the side of a token.
     """
 
     types: str = ""
     per_layer: bool = False
     added: bool = False
     first_axis: int = 0
+    grid: str = ""
+    merged: int = 1
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,24 @@ class TrialResult:
     def passed(self) -> bool:
         """Whether the two agree, and would disagree if something were wrong."""
         return self.difference <= self.allowed and self.difference * 4 <= self.control
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any] | None) -> TrialResult | None:
+        """Read a trial that was kept; None if it is none.
+
+        Example:
+            >>> trial = TrialResult(0.0, 1e-3, 2.5, Way(grid="image_grid_thw", merged=2))
+            >>> TrialResult.of(asdict(trial)) == trial, TrialResult.of({"difference": "small"}), TrialResult.of(None)
+            (True, None, None)
+        """
+        try:
+            numbers = {name: kept[name] for name in ("difference", "allowed", "control")}  # type: ignore[index]
+            way = Way(**kept["way"])  # type: ignore[index]
+        except (TypeError, KeyError):
+            return None
+        fits = all(type(value) is type(getattr(Way(), name)) for name, value in vars(way).items())
+        sound = all(isinstance(number, float) and math.isfinite(number) for number in numbers.values())
+        return cls(**numbers, way=way) if fits and sound and way.merged > 0 else None
 
 
 class OnTrial(VideoModel):
@@ -90,12 +115,12 @@ class OnTrial(VideoModel):
         """Return the (B, N, D) tokens that the stock class makes of the pixels of B pictures."""
 
 
-@torch.inference_mode()
-def try_out(model: OnTrial) -> TrialResult:
+def try_out(model: OnTrial, record: Record | None = None) -> TrialResult:
     """Let a stock model read a short prompt with two pictures, alone and by the generic adapter.
 
     Args:
         model: The adapter; its `way` becomes the first one in which it agrees with the stock model.
+        record: Where the result is kept; a result that is there already saves the trial.
 
     Returns:
         The result.
@@ -103,19 +128,41 @@ def try_out(model: OnTrial) -> TrialResult:
     Raises:
         ModelError: The two differ in every way, or one of them cannot read the prompt.
     """
+    trial = TrialResult.of(record.read()) if record else None
+    if trial is None:
+        trial = _tried(model)
+        if record:
+            record.write(asdict(trial))
+    if not trial.passed:
+        raise ModelError(
+            f"model {model.name} ({type(model.model).__name__}) has no adapter here, and without one its logits differ "
+            f"from the stock model's by {trial.difference:.3g} deviations, expected {trial.allowed:g} at most, and at "
+            f"most a quarter of the difference that shuffled tokens make ({trial.control:.3g}): the model does more "
+            "with pictures than put their tokens into the prompt; write an adapter as docs/families.md describes"
+        )
+    model.way = trial.way
+    return trial
+
+
+@torch.inference_mode()
+def _tried(model: OnTrial) -> TrialResult:
+    """Return the first trial that passes, or the one with the smallest difference."""
     pictures = list(np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), dtype=np.uint8))
-    kind, asked = type(model.model).__name__, model.tokenize("look at this:", " what is shown there ?")
+    asked = model.tokenize("look at this:", " what is shown there ?")
     trials: list[TrialResult] = []
     failed: Exception | None = None
     try:
-        expected = _stock(model, pictures, asked.before, asked.after)  # (S, V)
+        made = model.pixels(pictures)
+        count = model.tokens_of(made, len(pictures)).shape[1]
+        expected = _stock(model, made, count, asked.before, asked.after)  # (S, V)
     except DytoError:
         raise
     except Exception as err:
-        raise _unread(model, kind, err) from err
+        raise _unread(model, err) from err
     deviation = float(expected.std()) or 1.0
+    grid, (rows, _) = patches_of(made)
     for way in _ways(model):
-        model.way = way
+        model.way = replace(way, grid=grid, merged=max(1, rows // grid_of(made, count)[0]))
         try:
             whole = _whole(model, pictures)
             both = [whole, replace(whole, data=whole.data.flip(0))]
@@ -124,33 +171,26 @@ def try_out(model: OnTrial) -> TrialResult:
             failed = err
             continue
         apart = [float((logits - expected).abs().max()) / deviation for logits in found]
-        trials.append(TrialResult(apart[0], ALLOWED.get(model.dtype, 0.1), apart[1], way))
+        trials.append(TrialResult(apart[0], ALLOWED.get(model.dtype, 0.1), apart[1], model.way))
         if trials[-1].passed:
             return trials[-1]
     if not trials:
-        raise _unread(model, kind, failed) from failed
-    best = min(trials, key=lambda trial: trial.difference)
-    raise ModelError(
-        f"model {model.name} ({kind}) has no adapter here, and without one its logits differ from the stock model's by "
-        f"{best.difference:.3g} deviations, expected {best.allowed:g} at most, and at most a quarter of the difference "
-        f"that shuffled tokens make ({best.control:.3g}): the model does more with pictures than put their tokens into "
-        "the prompt; write an adapter as docs/families.md describes"
-    )
+        raise _unread(model, failed) from failed
+    return min(trials, key=lambda trial: trial.difference)
 
 
-def _unread(model: OnTrial, kind: str, err: Exception | None) -> ModelError:
+def _unread(model: OnTrial, err: Exception | None) -> ModelError:
     said = str(err).strip().partition("\n")[0] or type(err).__name__
     return ModelError(
-        f"model {model.name} ({kind}) has no adapter here, and without one it could not read two pictures ({said}), "
-        "expected a class that accepts what its image processor makes: write an adapter as docs/families.md describes"
+        f"model {model.name} ({type(model.model).__name__}) has no adapter here, and without one it could not read two "
+        f"pictures ({said}), expected a class that accepts what its image processor makes: write an adapter as "
+        "docs/families.md describes"
     )
 
 
-def _stock(model: OnTrial, pictures: list[np.ndarray], before: Tensor, after: Tensor) -> Tensor:
+def _stock(model: OnTrial, made: dict[str, Any], count: int, before: Tensor, after: Tensor) -> Tensor:
     """Return the (S, V) logits of the stock model, for ids with placeholders and pixels."""
-    made = model.pixels(pictures)
-    count = model.tokens_of(made, len(pictures)).shape[1]
-    texts = [model._ids_of(text) for text in model.frame_texts(np.zeros(len(pictures)))]
+    texts = [model._ids_of(text) for text in model.frame_texts(np.zeros(2))]
     places = before.new_full((count,), model.image_token)
     ids = torch.cat([before, texts[0], places, texts[1], places, texts[2], after])[None]
     types = (ids == model.image_token).long()

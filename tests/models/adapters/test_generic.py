@@ -3,6 +3,7 @@
 import inspect
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from dyto.models.pixels import Normalization
 from dyto.models.processing import load_processor
 from dyto.models.stock_classes import family_of, marks_of
 from dyto.prompts import prompt_for
-from forge_stock import KINDS, adapter, tokenizer
+from forge_stock import KINDS, adapter, save, tokenizer
 
 REFUSED = ("PaliGemma", "Cosmos 3 Omni")
 """Of these the stock class does more with pictures: PaliGemma's prompt, too, is seen both ways; Cosmos has DeepStack."""
@@ -74,6 +75,40 @@ def test_a_swap_of_two_tokens_changes_what_is_answered(model):
         for own in (tokens, replace(tokens, data=tokens.data[order]))
     )
     assert (ours - other).abs().max() > 1e-2
+
+
+def test_generated_tokens_are_those_of_the_stock_model_alone(model):
+    """From ids, placeholders and pixels, all of it read anew for every token."""
+    frames, qa = film(3), dyto.VideoQA(model, "concat")
+    for question in QUESTIONS[:2]:
+        prompt, answer = asked(model, question), []
+        while len(answer) < 4 and answer[-1:] != [2]:
+            text = torch.cat([prompt.after, torch.tensor(answer, dtype=torch.int64)])
+            answer.append(int(stock_logits(model, frames, prompt.before, text)[-1].argmax()))
+        expected = model.tokenizer.decode(answer, skip_special_tokens=True).strip()
+        assert qa.ask(frames, question, max_new_tokens=4).text == expected
+
+
+RECURRENT = ("MiniCPM-V 4.6", "MiniCPM-V 4.7", "LFM2-VL", "LFM3-VL", "Nemotron-H Omni")
+"""Families whose layers keep a state of all that was read."""
+
+
+def test_long_videos_in_turn_are_answered_as_one_by_one_whatever_state_they_leave(model):
+    if model.name not in RECURRENT:
+        pytest.skip("its cache has keys and values alone")
+    qa = dyto.VideoQA(model, "concat")
+    videos = [qa.encode(film(30, seed=1)), qa.encode(film(19, seed=2))]
+    assert min(map(len, videos)) > 64  # more than one chunk
+    plain = {
+        (number, question): plain_answer(model, tokens, question)
+        for number, tokens in enumerate(videos)
+        for question in QUESTIONS[:2]
+    }
+    for order in ((0, 1), (1, 0)):
+        for number, question in zip(order, QUESTIONS, strict=False):
+            assert qa.ask(videos[number], question, max_new_tokens=4).text == plain[number, question]
+    pairs = [(videos[number], question) for number, question in plain]
+    assert [answer.text for answer in qa.ask_batch(pairs, max_new_tokens=4)] == list(plain.values())
 
 
 def plain_answer(model, tokens, question):
@@ -156,17 +191,6 @@ def test_the_marks_around_a_picture_are_those_that_a_checkpoint_names(config, na
 # --- from a folder ----------------------------------------------------------------------------------------------
 
 
-def save(name, folder):
-    kind = KINDS[name]
-    kind.build().save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
-    assert isinstance(kind.images, tuple)
-    processor, settings = kind.images
-    stated = {"image_processor_type": processor.removesuffix("Pil"), **settings}
-    (folder / "preprocessor_config.json").write_text(json.dumps(stated))
-    return folder
-
-
 @pytest.mark.parametrize("name", WITH_PROCESSOR)
 def test_a_checkpoint_is_loaded_by_its_stock_class(name, tmp_path):
     loaded = dyto.load_model(save(name, tmp_path), device="cpu")
@@ -177,6 +201,7 @@ def test_a_checkpoint_is_loaded_by_its_stock_class(name, tmp_path):
     assert dyto.VideoQA(loaded).ask(film(3), QUESTIONS[0], max_new_tokens=3).num_visual_tokens > 0
 
 
+@pytest.mark.skipif(find_spec("torchvision") is not None, reason="torchvision is there")
 def test_an_image_processor_that_needs_torchvision_is_named(tmp_path):
     for model_type, needed in (("lfm2_vl", "Lfm2VlImageProcessor"), ("kimi_k25", "Kimi_K25ImageProcessor")):
         with pytest.raises(dyto.ModelError, match=f"needs {needed}, which needs torchvision"):
@@ -219,7 +244,8 @@ def test_a_model_type_without_such_a_class_is_refused_by_name(model_type, tmp_pa
         dyto.load_model(tmp_path, device="cpu")
 
 
-def test_compressing_says_that_it_wants_a_family_of_the_table():
+def test_compressing_says_that_it_wants_a_family_of_the_table_and_what_to_do_instead():
     model = adapter("VideoLLaMA 3")
-    with pytest.raises(dyto.ConfigError, match="would not be affected"), dyto.compressing(model.model):
+    said = r"'video_llama_3' has no adapter here.* expected a model of type .*qwen3_vl.*: ask with dyto\.VideoQA"
+    with pytest.raises(dyto.ConfigError, match=said), dyto.compressing(model.model):
         pass

@@ -1,6 +1,7 @@
 """Qwen2.5-VL and Qwen3-VL against stock transformers fed the same frames as a video."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -152,6 +153,21 @@ def test_uncompressed_logits_and_answers_equal_stock_transformers(models, family
     answer = qa.ask(frames, QUESTIONS[0], max_new_tokens=12)
     assert answer.text == model.tokenizer.decode(ids, skip_special_tokens=True).strip()
     assert answer.num_time_tokens == inputs["input_ids"].shape[1] - len(tokens) - len(prompt.before) - len(prompt.after)
+
+
+@every
+def test_two_tokens_that_are_swapped_change_what_is_read(models, family):
+    model = models[family]
+    tokens = dyto.VideoQA(model, "concat").encode(film())
+    order = np.arange(len(tokens))
+    order[[3, -4]] = order[[-4, 3]]
+    before, after = prompt_for(model.chat, False).fill(QUESTIONS[0])
+    prompt = model.tokenize(before, after)
+    ours, other = (
+        model.logits(model.prefill(prompt.before, own), prompt.after)
+        for own in (tokens, replace(tokens, data=tokens.data[order]))
+    )
+    assert (ours - other).abs().max() > 1e-2
 
 
 @every

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from models.test_qwen import film, plain_answer, stock_inputs
+from models.adapters.test_qwen import film, plain_answer, stock_inputs
 from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration
 
 import dyto

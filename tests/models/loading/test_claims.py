@@ -302,3 +302,19 @@ def test_the_page_on_security_states_every_bound():
     page = Path(__file__).parents[3].joinpath("docs/security.md").read_text(encoding="utf-8")
     for bound in BOUNDS:
         assert f"| {bound.most:,.0f} |" in page, bound
+
+
+@pytest.mark.parametrize("written", [float("inf"), {"__float__": "Infinity"}])
+def test_a_state_space_model_may_have_no_longest_step(written):
+    said = {"text_config": {"time_step_limit": [0.0, written]}}
+    assert checked_claims("m", said) == {"text_config": {"time_step_limit": [0.0, float("inf")]}}
+    with pytest.raises(ModelError, match=r"rms_norm_eps = inf, expected a finite number"):
+        checked_claims("m", {"rms_norm_eps": written})
+
+
+def test_a_written_number_is_one_of_three():
+    with pytest.raises(ModelError, match="expected a finite number"):
+        checked_claims("m", {"text_config": {"time_step_limit": [{"__float__": "NaN"}]}})
+    for other in ({"__float__": "1e9999"}, {"__float__": {"a": 1}}, {"__float__": "Infinity", "b": 1}):
+        found = {"text_config": {"time_step_limit": [other]}}
+        assert checked_claims("m", found) == found  # left for the stock config to refuse

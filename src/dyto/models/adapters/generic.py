@@ -15,10 +15,19 @@ from dyto.models.framing import AtMost
 from dyto.models.generation.layout import TextRun
 from dyto.models.generation.prefix import Prefix
 from dyto.models.loading.placement import device_of
+from dyto.models.loading.records import Record
 from dyto.models.pixels import Pictures, as_pictures
-from dyto.models.processing import PictureProcessor, accepted
+from dyto.models.processing import PictureProcessor
 from dyto.models.stock import StockModel, Tokenizer
-from dyto.models.stock_classes import GRIDS, axes_of, grid_of, holder_of, marks_of, patches_of
+from dyto.models.stock_classes import (
+    axes_of,
+    grid_of,
+    holder_of,
+    image_token_of,
+    mark_embeddings,
+    marks_around,
+    tokens_of,
+)
 from dyto.models.towers import look
 from dyto.models.trial import OnTrial, Way, try_out
 
@@ -45,33 +54,39 @@ class StockVision(OnTrial):
 
     Args:
         processor: The image processor of the checkpoint.
+        picture: The text of one picture in its chat template; "" if it has none.
+        record: Where the result of the trial is kept; None to try again each time.
 
     Attributes:
-        trial: The difference of the two, and the way in which this adapter reads.
+        trial: The difference of the two, and how this adapter reads.
 
     Raises:
         ModelError: They differ, or the class lacks these methods.
     """
 
     def __init__(
-        self, name: str, model: StockModel, tokenizer: Tokenizer, *, processor: PictureProcessor, **kwargs: Any
+        self,
+        name: str,
+        model: StockModel,
+        tokenizer: Tokenizer,
+        *,
+        processor: PictureProcessor,
+        picture: str = "",
+        record: Record | None = None,
+        **kwargs: Any,
     ) -> None:
         self._holder = holder_of(name, model)
         self._processor, self.has_axes = processor, hasattr(self._holder, "get_rope_index")
         self.way = Way()
-        self._grid_name, self._factor = "", 1  # name of the processor's patch grids; patches per token
         super().__init__(name, model, tokenizer, **kwargs)
-        config = model.config
-        named = [getattr(config, f"image_{end}", None) for end in ("token_id", "token_index", "patch_id")]
-        self.image_token = next((own for own in named if isinstance(own, int)), -1)
-        self._start, self._end = marks_of(config, tokenizer)
+        self.image_token = image_token_of(model.config)
+        self._start, self._end = marks_around(picture, self.image_token, model.config, tokenizer)
         self.image_size, self.num_patches = AtMost(LARGEST), LARGEST
-        self.trial = try_out(self)
-        told = f"model type {config.model_type!r} has no adapter of its own: in a short trial with two pictures, it"
-        self.notices = (
-            *self.notices,
-            f"{told} agreed with its stock class; its chat format is assumed to be {self.chat!r}",
+        self.trial = try_out(self, record)
+        told = (
+            f"model type {model.config.model_type!r} has no adapter of its own: in a short trial with two pictures, it"
         )
+        self.notices = (*self.notices, f"{told} agreed with its stock class")
 
     def language_model(self) -> Any:
         decoder = self._holder.language_model
@@ -90,19 +105,13 @@ class StockVision(OnTrial):
             made = self.pixels(some)
             tokens = self.tokens_of(made, len(some))
             shapes.append(grid_of(made, tokens.shape[1]))
-            self._grid_name, patches = patches_of(made)
-            self._factor = max(1, patches[0] // shapes[0][0])
             return tokens
 
         summary, load = look(pictures, see, lambda seen: seen.mean(1), CHUNK_FRAMES)
         return FrameFeatures(
-            summary=summary,
-            grid=shapes[0],
-            load_patches=load,
-            indices=indices,
-            seconds=seconds,
+            summary=summary, grid=shapes[0], load_patches=load, indices=indices, seconds=seconds,
             summary_source="mean patch",
-        )
+        )  # fmt: skip
 
     def pixels(self, pictures: Pictures) -> dict[str, Any]:
         device = device_of(self.tower())
@@ -110,20 +119,13 @@ class StockVision(OnTrial):
         return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in made.items()}
 
     def tokens_of(self, made: dict[str, Any], count: int) -> Tensor:
-        features = self._holder.get_image_features(**accepted(self._holder.get_image_features, made))
-        features = getattr(features, "pooler_output", features)
-        if not isinstance(features, Tensor):
-            features = torch.cat([part.flatten(0, -2) for part in features])
-        features = features.flatten(0, -2).to(self.device, self.dtype)  # (B * N, D)
-        if len(features) % count:
-            raise ModelError(
-                f"model {self.name} makes {len(features)} tokens of {count} pictures, expected equally many of each: "
-                "it cuts pictures into tiles, or packs them; write an adapter as docs/families.md describes"
-            )
+        tokens = tokens_of(self.name, self._holder, made, count).to(self.device, self.dtype)
         if self.way.added:
-            mark = torch.tensor(self.image_token, device=self.device)
-            features = features + self.model.get_input_embeddings()(mark)
-        return features.view(count, -1, features.shape[-1])
+            tokens = tokens + self.model.get_input_embeddings()(torch.tensor(self.image_token, device=self.device))
+        return tokens
+
+    def embed_words(self, ids: Tensor) -> Tensor:
+        return mark_embeddings(self._holder, ids, super().embed_words(ids))
 
     def frame_texts(self, seconds: FloatArray) -> list[str]:
         texts = [self.time_text.format(seconds=at) + self._start for at in seconds.tolist()]
@@ -136,9 +138,7 @@ class StockVision(OnTrial):
             patch = torch.from_numpy(video.patch).to(self.device)
         except ValueError as err:
             raise ModelError(f"model {self.name} needs the places of tokens in their frames, but {err}") from err
-        patches = [side * self._factor for side in video.grid]
-        grid = (self._grid_name, [1, *patches] if self._grid_name == GRIDS[0] else patches)
-        word = self._ids_of("a")[:1]
+        grid, word = (self.way.grid, self.way.merged), self._ids_of("a")[:1]
         axes = axes_of(self._holder.get_rope_index, runs, patch, video.grid, grid, word, self.image_token)
         return axes[:, :-1], int(axes[0, -1])
 
@@ -154,7 +154,6 @@ class StockVision(OnTrial):
         if self.way.types and visual.any():
             told[self.way.types] = visual.long()
         if self.way.per_layer:
-            told["per_layer_inputs"] = self.language_model().get_per_layer_inputs(
-                ids.masked_fill(visual, self.image_token)
-            )
+            places = ids.masked_fill(visual, self.image_token)
+            told["per_layer_inputs"] = self.language_model().get_per_layer_inputs(places)
         return told

@@ -47,3 +47,10 @@ QWEN35 = Chat("qwen3.5", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_star
 
 OTHER_CHATS: dict[str, Chat] = {"glm46v": GLM, "glm4v": GLM, "glm4v_moe": GLM}
 """The chat formats of model types that have no row, and are read by `dyto.models.adapters.generic`."""
+
+OTHER_MARKS: dict[str, tuple[str, str]] = {
+    "aya_vision": ("<|START_OF_IMG|>TILE_GLOBAL", "<|END_OF_IMG|>"),
+    "gemma3n": ("\n\n<start_of_image>", "<end_of_image>\n\n"),
+    "molmo2": ("<low_res_im_start>", "<im_end>"),
+}
+"""What the processors of such model types write around a picture, if it is more than their config says."""

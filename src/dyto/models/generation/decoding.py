@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -149,8 +150,27 @@ def without_options(model: StockModel) -> Any:
     """
     bare: Any = copy.copy(model)
     bare.generation_config = GenerationConfig()
-    bare.prepare_inputs_for_generation = taking_embeds(bare.prepare_inputs_for_generation)
+    bare.prepare_inputs_for_generation = for_first_step(taking_embeds(bare.prepare_inputs_for_generation))
     return bare
+
+
+def for_first_step(prepare: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep embeddings of layers from steps that read ids, because the model computes them from these.
+
+    Gemma 4 drops them by itself; Gemma 3n passes them on and then refuses them.
+
+    Args:
+        prepare: `prepare_inputs_for_generation` of a stock model.
+    """
+
+    @functools.wraps(prepare)
+    def preparing(*args: Any, **kwargs: Any) -> Any:
+        inputs = prepare(*args, **kwargs)
+        if inputs.get("input_ids") is not None:
+            inputs.pop("per_layer_inputs", None)
+        return inputs
+
+    return preparing
 
 
 def taking_embeds(prepare: Callable[..., Any]) -> Callable[..., Any]:

@@ -19,6 +19,7 @@ from transformers import DynamicCache
 from dyto.errors import BadFeaturesError, BadQuestionError, DoesNotFitError, ModelError
 from dyto.features import VisualTokens
 from dyto.finch import FloatArray
+from dyto.models.generation.chats import Chat
 from dyto.models.generation.decoding import check_time_text
 from dyto.models.generation.finite import cause, check_computed, not_finite
 from dyto.models.generation.layout import Layout, TextRun, runs_of
@@ -53,7 +54,7 @@ class LanguageSide(ABC):
         tokenizer: Tokenizer,
         *,
         normalization: Normalization,
-        chat: str,
+        chat: str | Chat,
         rope_factor: float = 1.0,
         notices: Sequence[str] = (),
         time_text: str | None = None,
@@ -84,6 +85,11 @@ class LanguageSide(ABC):
     def frame_texts(self, seconds: FloatArray) -> list[str]:
         """Return R + 1 texts: one before the tokens of each of R frames at these seconds, and one after the last."""
         return [*(self.time_text.format(seconds=second) for second in seconds.tolist()), ""]
+
+    def embed_words(self, ids: Tensor) -> Tensor:
+        """Return (n, D) embeddings of (n,) text ids before and inside a video."""
+        words: Tensor = self.model.get_input_embeddings()(ids)
+        return words
 
     def video_end(self) -> Tensor | None:
         """Return (n, D) embeddings that end a video and are not text."""
@@ -225,8 +231,10 @@ class LanguageSide(ABC):
         return [TextRun(self._ids_of(text), tokens) for text, tokens in zip(texts, slices, strict=True)]
 
     def _ids_of(self, text: str) -> Tensor:
-        """Return (n,) ids of a text inside a prompt."""
-        return self.tokenize("", text).after if text else torch.empty(0, dtype=torch.int64, device=self.device)
+        """Return (n,) ids of a text inside a prompt; in some families `<image>` is a mark around a picture."""
+        mark = torch.tensor([self._image_id], device=self.device)
+        parts = [part for piece in text.split(IMAGE) for part in (mark, self.tokenize("", piece).after)]
+        return torch.cat(parts[1:]) if text else mark[:0]
 
     def lay_out(self, video: VisualTokens | Tensor) -> Layout:
         """Lay out a video as the family writes it: its tokens, with the text between them.
@@ -258,7 +266,7 @@ class LanguageSide(ABC):
             return Layout(data, visual, None, len(data), ids=-visual.long())
         runs = self._runs(video)
         end = self.video_end()
-        parts = [part for run in runs for part in (embed(run.text), data[run.tokens])]
+        parts = [part for run in runs for part in (self.embed_words(run.text), data[run.tokens])]
         parts.append(data[:0] if end is None else end.to(data))
         visual = torch.cat(
             [data.new_full((len(part),), number % 2 == 1, dtype=torch.bool) for number, part in enumerate(parts)]
@@ -285,7 +293,7 @@ class LanguageSide(ABC):
             BadFeaturesError: The tokens, or the language model's results, hold NaN or infinity.
         """
         layout = self.lay_out(video)
-        embeds = torch.cat([self.model.get_input_embeddings()(before), layout.embeds])[None]  # (1, P + V, D)
+        embeds = torch.cat([self.embed_words(before), layout.embeds])[None]  # (1, P + V, D)
         if not torch.isfinite(embeds).all():
             raise self._bad_embeddings(layout)
         positions = None

@@ -60,6 +60,12 @@ of 16,384 numbers a token, Gemma 3 has 262,208 words, Llama 4 reads 10,485,760 p
 REST = Bound("", -(1 << 31), 1 << 31)
 """Limits on whole numbers of all other keys."""
 
+ENDLESS = ("time_step_limit", "time_step_max")
+"""Keys of state space models that may be infinite."""
+
+WRITTEN = ("Infinity", "-Infinity", "NaN")
+"""Numbers that transformers writes as {"__float__": "Infinity"}, because JSON has none of them."""
+
 MOST_DEPTH = 32
 """Largest nesting depth of objects and lists."""
 
@@ -106,6 +112,8 @@ def _checked(name: str, path: tuple[str, ...], value: Any) -> Any:
         raise _refused(name, path[:3], "...", f"{MOST_DEPTH} objects inside one another at most")
     key = next((part for part in reversed(path) if not part.isdigit()), "")
     bound = next((bound for bound in BOUNDS if bound.names(key)), REST)
+    if isinstance(value, dict) and value.keys() == {"__float__"} and value["__float__"] in WRITTEN:
+        value = float(value["__float__"])
     if isinstance(value, dict):
         if key in bound.exact:
             raise _refused(name, path, value, _expected(bound))
@@ -122,7 +130,7 @@ def _checked(name: str, path: tuple[str, ...], value: Any) -> Any:
         raise _refused(name, path, value, _expected(bound))
     if strict and isinstance(value, bool):
         raise _refused(name, path, value, _expected(bound))
-    if number and not math.isfinite(value):
+    if number and not math.isfinite(value) and (key not in ENDLESS or math.isnan(value)):
         raise _refused(name, path, value, "a finite number")
     if number and not bound.least <= value <= bound.most and (bound is not REST or isinstance(value, int)):
         raise _refused(name, path, value, _expected(bound))

@@ -24,6 +24,7 @@ from dyto.eye.weights import can_see
 from dyto.models.base import VideoModel
 from dyto.models.catalog import CATALOG, real_models_hint
 from dyto.models.families import FAMILIES, Family
+from dyto.models.generation.chats import Chat
 from dyto.models.generation.finite import check_weights
 from dyto.models.generation.tokenizing import check_class, check_growth
 from dyto.models.loading.claims import checked_claims
@@ -37,6 +38,8 @@ from dyto.models.loading.files import (
     read_normalization,
 )
 from dyto.models.loading.placement import DeviceMap, Placement
+from dyto.models.loading.records import record_of
+from dyto.models.loading.templates import chat_of
 from dyto.models.loading.weights import check_sizes, untied_unless_said, weight_files
 from dyto.models.processing import load_processor
 from dyto.models.stock import Tokenizer
@@ -166,11 +169,16 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
     if not original:
         shape = untied_unless_said(_tell(name, stock.config_class.from_dict, dict(config)), config)
     normalization = read_normalization(source, placement.revision, row.normalization)
-    more = {}
-    if model_type not in FAMILIES:
-        more["processor"] = _tell(name, load_processor, name, source, placement.revision, str(model_type))
+    generic = model_type not in FAMILIES
+    processor = _tell(name, load_processor, name, source, placement.revision, str(model_type)) if generic else None
     model = load_weights(stock, source, placement, shape, original_llava.KEY_MAPPING if original else None)
     tokenizer = load_tokenizer(source, placement.revision, model.config)
+    chat: str | Chat = chat_format(model.config, tokenizer)
+    more: dict[str, Any] = {}
+    if generic:
+        more = {"processor": processor, "record": record_of(source, placement)}
+        chat, more["picture"], told = chat_of(source, placement.revision, model.config, tokenizer, chat)
+        notices = (*notices, told)
     return _tell(
         name,
         family,
@@ -178,7 +186,7 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
         model,
         tokenizer,
         normalization=normalization,
-        chat=chat_format(model.config, tokenizer),
+        chat=chat,
         rope_factor=factor,
         notices=notices,
         **more,
@@ -312,9 +320,8 @@ def _tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> A
         OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
         ImportError,
     ) as err:  # fmt: skip
-        said = next((line.strip() for line in str(err).splitlines() if line.strip()), type(err).__name__)
         raise ModelError(
-            f"model {source} cannot be loaded ({said}), expected config.json, a tokenizer and *.safetensors: "
+            f"model {source} cannot be loaded ({_one_line(err)}), expected config.json, a tokenizer and *.safetensors: "
             "check the folder, or the name and the network"
         ) from err
     except Exception as err:
@@ -325,4 +332,8 @@ def _tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> A
             "huggingface_hub",
         ):
             raise
-        raise ModelError(f"model {source} cannot be loaded ({err}): download it again") from err
+        raise ModelError(f"model {source} cannot be loaded ({_one_line(err)}): download it again") from err
+
+
+def _one_line(err: Exception) -> str:
+    return next((line.strip() for line in str(err).splitlines() if line.strip()), type(err).__name__)
