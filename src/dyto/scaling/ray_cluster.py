@@ -9,8 +9,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -80,6 +80,7 @@ class RayWorkers:
     gpus: float | None = None
     _actors: dict[str, Any] = field(default_factory=dict)
     _coming: dict[Any, str] = field(default_factory=dict)  # results to come, and whose
+    _quiet: ExitStack = field(default_factory=ExitStack)
 
     def start(self) -> Sequence[str]:
         """See `Executor.start`.
@@ -112,6 +113,7 @@ class RayWorkers:
             try:
                 with _own_signals():
                     self._ray.init(**given, logging_level=logging.ERROR, log_to_driver=False)
+                self._quiet.enter_context(_no_notices(self._ray))
                 return
             except Exception as err:
                 self._ray.shutdown()
@@ -184,6 +186,7 @@ class RayWorkers:
             self._ray.kill(actor)
         self._actors.clear()
         self._ray.shutdown()
+        self._quiet.close()
 
 
 @contextmanager
@@ -198,6 +201,29 @@ def _own_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+@contextmanager
+def _no_notices(ray: Any) -> Iterator[None]:
+    """Log what Ray would print about dead workers: stdout belongs to the command, which may be writing JSON there.
+
+    Ray has no option for this, so one of its private functions is replaced; a version without it prints as before.
+    """
+    inside = ray._private.worker
+    printing = getattr(inside, "print_to_stdstream", None)
+    if printing is None:
+        yield
+        return
+
+    def log(data: Mapping[str, Any], *_: Any, **__: Any) -> None:
+        for line in data.get("lines", ()):
+            logger.debug("Ray: %s", " ".join(COLORS.sub("", str(line)).split()))
+
+    inside.print_to_stdstream = log
+    try:
+        yield
+    finally:
+        inside.print_to_stdstream = printing
 
 
 def import_ray() -> Any:
