@@ -201,14 +201,14 @@ class Settings:
             return False
 
     def load(self, device: str | None) -> VideoQA:
-        """Load model and strategy onto a device."""
+        """Load model and strategy onto a device; None for that of the settings."""
         takes_choices = self.spec.kind == "choice"
         template: dict[str, Any] = {"choice_prompt" if takes_choices else "prompt": self.prompt}
         return VideoQA.from_pretrained(
             self.loading.model,
             self.made_strategy(),
             savings=self.savings,
-            **self.loading.on(device).options,
+            **self.loading.on(device or self.loading.device).options,
             **template,
         )
 

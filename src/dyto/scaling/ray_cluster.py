@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,9 +34,14 @@ logger = logging.getLogger(__name__)
 
 
 class _Actor:
-    """The actor on a node. It does jobs one after another, and `prepare` runs at the same time."""
+    """The actor on a node. It does jobs one after another, and `prepare` runs at the same time.
 
-    def __init__(self, make: MakeWork) -> None:
+    It goes to the driver's working directory if its node has it, so that relative paths mean the same everywhere.
+    """
+
+    def __init__(self, make: MakeWork, folder: str) -> None:
+        with suppress(OSError):
+            os.chdir(folder)
         self._work: Work | Refused
         try:
             self._work = make(None)
@@ -49,7 +54,7 @@ class _Actor:
         if isinstance(self._work, Refused):
             return self._work
         node = import_ray().get_runtime_context().get_node_id()[:8]  # two may have one name
-        machine = this_machine(None)
+        machine = this_machine(self._work.about)
         return Ready("", replace(machine, node=f"{machine.node} ({node})"), self._work.about)
 
     def prepare(self, job: Job) -> None:
@@ -147,7 +152,7 @@ class RayWorkers:
         """See `Executor.restart`."""
         options: dict[str, Any] = {"num_cpus": 1, "num_gpus": self._gpus, "max_restarts": 0}
         kind = self._ray.remote(concurrency_groups={"reading": 1})(_Actor)
-        actor = kind.options(**options).remote(self.make)
+        actor = kind.options(**options).remote(self.make, os.getcwd())
         self._actors[worker] = actor
         self._coming[actor.begin.remote()] = worker
 
