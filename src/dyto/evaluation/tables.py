@@ -86,8 +86,8 @@ def require_columns(path: Path, row: dict[str, Any], columns: Sequence[str]) -> 
     if missing:
         found = ", ".join(repr(column) for column in row if column and column != TOO_MANY_CELLS)
         raise DatasetError(
-            f"{path} has no column {', '.join(map(repr, missing))}, found {found}: rename its columns, or give the right "
-            "file"
+            f"{path} has no column {', '.join(map(repr, missing))}: found {found}; "
+            "rename its columns, or give the right file"
         )
 
 
