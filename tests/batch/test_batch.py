@@ -10,46 +10,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import pytest
 
-import dyto
+from batch.tables import WORDS, read, settings, write
 from dyto.batch.questions import ask_each, read_table
-from dyto.batch.run import OURS, run_batch
-from dyto.batch.settings import BatchSettings
+from dyto.batch.run import run_batch
 from dyto.cli.app import run
 from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.journal import Journal
+from dyto.evaluation.tasks import ANSWER
 from dyto.evaluation.workers import Run
-from dyto.models.loading.options import Loading
-
-WORDS = ["--model", "tiny", "--num-frames", "6", "--max-new-tokens", "3"]
-
-
-@pytest.fixture
-def world(tmp_path, clip, tiny, monkeypatch):
-    """Four videos, and the current folder."""
-    for n in range(4):
-        shutil.copy(clip, tmp_path / f"v{n}.mp4")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(dyto.pipeline, "load_model", lambda name, **options: tiny)
-    return tmp_path
-
-
-def write(path: Path, rows: list) -> Path:
-    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
-    return path
-
-
-def read(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def settings(table: Path | None, out: str = "out.jsonl", **more) -> BatchSettings:
-    base = {"loading": Loading("tiny", device="cpu"), "sampling": {"num_frames": 6}, "max_new_tokens": 3}
-    return BatchSettings(**(base | {"qa_file": table, "out": Path(out)} | more))
-
 
 ROWS: list = [
     {"video": "v1.mp4", "question": "what is shown ?", "mine": {"a": [1, None]}},
@@ -182,7 +153,7 @@ def test_columns_of_ours_can_be_given_other_names(world):
     run_batch(settings(table, prefix="dyto_"))
     (row,) = read(world / "out.jsonl")
     assert (row["pred"], row["status"], row["dyto_status"]) == ("mine", 3, "answered")
-    assert set(row) <= {"key", "video", "question", "pred", "status", *("dyto_" + name for name in OURS)}
+    assert set(row) <= {"key", "video", "question", "pred", "status", *("dyto_" + name for name in ANSWER.columns)}
 
 
 def test_another_table_into_the_same_file_is_refused_and_named(world):

@@ -27,6 +27,7 @@ from dyto.evaluation.prepare import prepare
 from dyto.inspecting import inspect_video, save_page, save_pictures
 from dyto.inspecting.sheet import save_picture
 from dyto.models.loading.options import Loading
+from dyto.savings import Savings
 from dyto.synthetic.benchmark import synth_benchmark
 from evaluation.broken_disk import BrokenDisk
 from evaluation.work import run_limited
@@ -404,3 +405,16 @@ def test_a_configuration_that_changed_is_refused_with_both_values(small, changed
     evaluate(settings(small))
     with pytest.raises(DatasetError, match=said):
         evaluate(settings(small, **changed))
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        ({"savings": Savings(similar=1.0)}, r"savings was \{'similar': 1.0\} and is now None"),
+        ({"sampling": {"num_frames": 6, "limits": {"hours": 48}}}, "limits.*is now None"),
+    ],
+)
+def test_an_option_that_is_no_longer_given_is_a_change_too(small, first, said):
+    evaluate(settings(small, **first))
+    with pytest.raises(DatasetError, match=said):
+        evaluate(settings(small))

@@ -19,6 +19,7 @@ import pytest
 
 from dyto.batch.run import run_batch
 from dyto.batch.settings import BatchSettings
+from dyto.cli.app import run
 from dyto.evaluation.runner import ClipWork
 from dyto.evaluation.workers import Run
 from dyto.models.loading.options import Loading
@@ -73,7 +74,46 @@ def test_two_nodes_answer_as_one_process(world, cluster):
     assert signal.getsignal(signal.SIGTERM) is before, "the command's own handler still ends it"
 
 
-def test_a_worker_is_killed(world, cluster):
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory) -> Path:
+    """A small benchmark, for commands that take one."""
+    folder = tmp_path_factory.mktemp("benchmark")
+    assert run(["synth", "benchmark", "--out", str(folder), "--videos", "1"], debug=False) == 0
+    return folder
+
+
+def command(name: str, benchmark: Path, out: str, *more: str) -> int:
+    words = [name, "synthetic", "--gt-dir", benchmark / "gt_qa_files", "--data-dir", benchmark / "data", "--limit", 36]
+    words += ["--num-frames", 8, "--out", benchmark / out, *more]
+    return run([str(word) for word in words], debug=False)
+
+
+def timeless(cells: list[dict]) -> list[dict]:
+    measured = ("seconds", "total_seconds", "peak_mib")
+    return [{name: value for name, value in cell.items() if name not in measured} for cell in cells]
+
+
+def test_a_comparison_on_two_nodes_is_that_of_one_process(benchmark, cluster):
+    chosen = ["--strategies", "dyto,uniform", "--budgets", "72,144", "--no-pictures", "--model", "tiny"]
+    assert command("compare", benchmark, "compared", *chosen) == 0
+    assert command("compare", benchmark, "spread", *chosen, "--ray", cluster.address, "--workers", "2") == 0
+    one, two = ((benchmark / name / "predictions.jsonl").read_bytes() for name in ("compared", "spread"))
+    assert one.count(b"\n") == 36 * 5
+    assert one == two
+    found = [json.loads((benchmark / name / "compare.json").read_text())["cells"] for name in ("compared", "spread")]
+    assert timeless(found[0]) == timeless(found[1])
+
+
+def test_an_evaluation_on_two_nodes_is_that_of_one_process(benchmark, cluster):
+    chosen = ["--name", "walk", "--model", "tiny"]
+    assert command("eval", benchmark, "evaluated", *chosen) == 0
+    assert command("eval", benchmark, "shared", *chosen, "--ray", cluster.address, "--workers", "2") == 0
+    one, two = (sorted((benchmark / name).rglob("predictions.jsonl")) for name in ("evaluated", "shared"))
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+    assert len(one) == 1
+
+
+def test_a_worker_is_killed(world, cluster, capfd):
     killed = []
 
     def kill(done, total):
@@ -85,6 +125,8 @@ def test_a_worker_is_killed(world, cluster):
     run_batch(settings(world, "actor.jsonl", ray=cluster.address, workers=2), progress=kill)
     assert killed
     assert same(world, "actor.jsonl")
+    time.sleep(2)  # Ray tells of the death on its own time
+    assert capfd.readouterr().out == "", "stdout belongs to the command"
 
 
 def test_a_driver_is_killed_and_another_goes_on(world, cluster):
@@ -168,7 +210,7 @@ def test_a_poison_video_costs_itself_alone(world, cluster, tmp_path):
     whole = [json.loads(line) for line in (world / "whole.jsonl").read_text().splitlines()]
     for row, expected in zip(rows, whole, strict=True):
         if row["video"] == "v7.mp4":
-            assert "3 workers died of it" in row["reason"]
+            assert "it killed 3 workers" in row["reason"]
         else:
             assert row["pred"] == expected["pred"]
 

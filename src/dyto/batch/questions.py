@@ -77,7 +77,7 @@ def ask_each(pattern: str, questions: Sequence[str]) -> Table:
     Raises:
         ConfigError: No file matches, or there is no question.
     """
-    videos = sorted(path for path in glob.glob(pattern, recursive=True) if not path.startswith("."))
+    videos = sorted(glob.glob(pattern, recursive=True))
     if not videos:
         raise ConfigError(f"no file matches {pattern!r}: put the pattern in quotes, such as 'videos/**/*.mp4'")
     if not questions:
@@ -113,13 +113,20 @@ def _converted(row: Mapping[str, Any]) -> Sample:
             raise ValueError(f"the clip ends at {sample.end:g} s, before it begins at {sample.start:g} s")
     except ValueError as err:
         video = row.get("video")
-        return Sample(video if isinstance(video, str) else "", ("",), "", "", broken=str(err))
+        key = row.get("key")
+        told = str(key) if isinstance(key, (str, int)) and not isinstance(key, bool) else ""
+        return Sample(video if isinstance(video, str) else "", ("",), told, "", broken=str(err))
     return sample
+
+
+def blank(cell: Any) -> bool:
+    """Return whether a cell is empty: null, no text, or NaN."""
+    return cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell))
 
 
 def _choices(cell: Any) -> tuple[str, ...]:
     """Return the options of a question: a list, or one written as JSON."""
-    if cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell)):
+    if blank(cell):
         return ()
     if isinstance(cell, str):
         try:
@@ -133,9 +140,11 @@ def _choices(cell: Any) -> tuple[str, ...]:
 
 def _seconds(row: Mapping[str, Any], column: str) -> float | None:
     cell = row.get(column)
-    if cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell)):
+    if blank(cell):
         return None
     try:
+        if isinstance(cell, bool):
+            raise ValueError
         value = float(cell)
     except (TypeError, ValueError, OverflowError) as err:
         raise ValueError(f"{column!r} is {kind_of(cell)}, expected seconds") from err

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from dyto.batch.questions import Table
+from dyto.batch.questions import Table, blank
 from dyto.batch.settings import BatchSettings
 from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.files import encoded
@@ -16,9 +17,6 @@ from dyto.evaluation.runner import answered
 from dyto.evaluation.tables import NO_OBJECT, TOO_MANY_CELLS
 from dyto.evaluation.workers import ask_all, nothing_open
 from dyto.system.files import cannot_write, replacing
-
-OURS = ("format", "status", "reason", "pred", "choice", "visual_tokens", "keyframe_seconds", "warnings", "machine")
-"""The columns added to each row; also `key`, if the table has none."""
 
 
 def run_batch(
@@ -38,12 +36,9 @@ def run_batch(
         DytoError: The run failed; everything recorded before is safe.
     """
     table = settings.table()
-    _check_columns(table, settings.prefix)
+    _check_columns(table, settings)
+    _check_out(settings)
     folders = settings.run_folders()
-    if settings.out.exists() and not folders.artifacts.is_dir():
-        raise DatasetError(
-            f"{settings.out} exists and was not written by dyto batch: name another --out, or move it away"
-        )
     questions = table.questions
     settings.check_cache()
     if not (folders.check(settings.config(questions), questions) and nothing_open(settings, questions)):
@@ -55,13 +50,24 @@ def run_batch(
         found = journal.rows()
     machines = {row["machine"] for row in found.values() if row.get("machine")}
     statuses = Counter(found[key]["status"] for key in keys)
-    _write(settings, (line for line in _lines(table, found, settings.prefix, mixed=len(machines) > 1)))
+    columns = [name for name in settings.task.columns if name != "machine" or len(machines) > 1]
+    _write(settings, _lines(table, found, settings.prefix, columns))
     return dict(statuses)
 
 
-def _check_columns(table: Table, prefix: str) -> None:
+def _check_out(settings: BatchSettings) -> None:
+    out, table = settings.out, settings.qa_file
+    if out.is_dir():
+        raise DatasetError(f"--out {out} is a folder, expected a file: name one in it, such as {out / 'answers.jsonl'}")
+    if table is not None and out.exists() and out.samefile(table):
+        raise DatasetError(f"--out {out} is the table of questions, which the answers would replace: name another file")
+    if out.exists() and not settings.run_folders().artifacts.is_dir():
+        raise DatasetError(f"{out} exists and was not written by dyto batch: name another --out, or move it away")
+
+
+def _check_columns(table: Table, settings: BatchSettings) -> None:
     there = {column for row in table.rows for column in row}
-    taken = sorted(there & {prefix + column for column in OURS})
+    taken = sorted(there & {settings.prefix + column for column in settings.task.columns})
     if taken:
         raise ConfigError(
             f"the table has the columns {', '.join(map(repr, taken))}, which dyto writes itself: rename them, or give "
@@ -69,12 +75,30 @@ def _check_columns(table: Table, prefix: str) -> None:
         )
 
 
-def _lines(table: Table, found: Mapping[str, Row], prefix: str, *, mixed: bool) -> Iterator[str]:
+def _lines(table: Table, found: Mapping[str, Row], prefix: str, columns: Sequence[str]) -> Iterator[str]:
     for cells, sample in zip(table.rows, table.questions.samples, strict=True):
         row = found[sample.key]
         given = {name: cell for name, cell in cells.items() if name not in (NO_OBJECT, TOO_MANY_CELLS)}
-        ours = {prefix + name: row[name] for name in OURS if name in row and (mixed or name != "machine")}
-        yield json.dumps({"key": sample.key, **given, **ours}, ensure_ascii=False, default=str) + "\n"
+        if blank(given.get("key")):
+            given.pop("key", None)  # ours takes its place
+        ours = {prefix + name: row[name] for name in columns if name in row}
+        yield _line({"key": sample.key, **given, **ours})
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    """Return a row as JSON, which has no NaN and no infinity: they become null."""
+    try:
+        return json.dumps(row, ensure_ascii=False, default=str, allow_nan=False) + "\n"
+    except ValueError:
+        return _line({name: _finite(cell) for name, cell in row.items()})
+
+
+def _finite(cell: Any) -> Any:
+    if isinstance(cell, Mapping):
+        return {name: _finite(value) for name, value in cell.items()}
+    if isinstance(cell, (list, tuple)):
+        return [_finite(value) for value in cell]
+    return None if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 
 def _write(settings: BatchSettings, lines: Iterator[str]) -> None:

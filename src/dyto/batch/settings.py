@@ -102,6 +102,10 @@ class PathLoader(Loader):
         """See `Loader.index`."""
         return _Paths(self.folders[0], self.remote)
 
+    def where_missing(self, sample: Sample) -> str:
+        """See `Loader.where_missing`."""
+        return f"there is no file {sample.video}" + (f" in {self.folders[0]}" if self.folders[0] != Path() else "")
+
     def decode(self, clip: Clip) -> Frames:
         """See `Loader.decode`; remote videos are downloaded first."""
         if not isinstance(clip, _RemoteClip):

@@ -99,7 +99,7 @@ class Loader:
         except DatasetError as err:
             return Unavailable(status_of(err), reason_of(err))
         if clip is None:
-            return Unavailable("missing_video", f"{sample.video} is in none of the video folders")
+            return Unavailable("missing_video", self.where_missing(sample))
         try:
             kept = self.cache if clip.path.exists() else None  # what is fetched from elsewhere is not kept
             key = kept.key(clip.path, clip.start, clip.end, self.sampling) if kept else None
@@ -119,6 +119,10 @@ class Loader:
             return Unavailable(status_of(err), reason_of(err).replace(str(clip.path), sample.video))
         except Exception as err:  # noqa: BLE001 - one odd file must not stop a run of days
             return Unavailable("undecodable", reason_of(err).replace(str(clip.path), sample.video))
+
+    def where_missing(self, sample: Sample) -> str:
+        """Return the reason in the row of a sample whose video is missing."""
+        return f"{sample.video} is in none of the video folders"
 
     def decode(self, clip: Clip) -> Frames:
         """Decode a clip's frames, read where a poison file can be stopped.

@@ -1,4 +1,4 @@
-"""The work of one worker: all questions about one clip, from the file to their rows.
+"""The work of one worker: a task for one clip, such as all questions about it, from the file to the rows.
 
 Samples are grouped by clip. Each clip is decoded, encoded and read by the language model once for its questions; with
 the saving `overlap` the next one is already being decoded meanwhile. `rows_of_clip` is what every command that
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dyto.benchmarks import Sample
 from dyto.errors import ConfigError
-from dyto.evaluation.asking import Asker
 from dyto.evaluation.journal import Journal
 from dyto.evaluation.loading import Loaded, Loader, Unavailable
 from dyto.evaluation.questions import Questions
 from dyto.evaluation.rows import ANSWERED, STATUSES, Row
 from dyto.evaluation.runlog import LogLines
+from dyto.evaluation.tasks import RowsOfClip
 from dyto.scaling.jobs import Done, Job, Refused
 from dyto.scaling.working import refusal
 
@@ -49,7 +49,7 @@ def clips(questions: Questions, limit: int | None = None, shard: tuple[int, int]
 
 
 class ClipWork:
-    """Asks a model the questions about one clip after another.
+    """Does the task of the settings for one clip after another.
 
     Args:
         settings: Videos and options.
@@ -63,10 +63,7 @@ class ClipWork:
         self.about: Mapping[str, Any] = settings.about(qa)
         self._log = LogLines()
         self._loader = settings.loader(qa, settings.token_cache(qa, self.about["config"]))
-        self._asker = Asker(
-            *(qa, settings.spec, self._loader.cache, settings.max_new_tokens, settings.scoring),
-            *(settings.subtitles(), self._log),
-        )
+        self._task = settings.task.make(settings, qa, self._loader.cache, self._log)
         self._ahead: dict[int, Future[Loaded | Unavailable]] = {}
         self._decoder = ThreadPoolExecutor(1)
         self._begun: set[int] = set()
@@ -87,7 +84,7 @@ class ClipWork:
         self._begun.add(job.number)  # a cluster may announce a job from another thread, and too late
         video = self._ahead.pop(job.number, None) or self._decoder.submit(load_clip, self._loader, job.payload)
         try:
-            found, rows = rows_of_clip(self._asker, job.payload, video, self._log)
+            found, rows = rows_of_clip(self._task, job.payload, video, self._log)
         except ConfigError as err:  # the driver knows whether any clip has met this setting
             return refusal(job.number, err, self._log.take())
         lacking = isinstance(found, Unavailable) and found.status == MISSING
@@ -99,12 +96,12 @@ class ClipWork:
 
 
 def rows_of_clip(
-    asker: Asker, samples: Sequence[Sample], video: Future[Loaded | Unavailable], log: LogLines
+    task: RowsOfClip, samples: Sequence[Sample], video: Future[Loaded | Unavailable], log: LogLines
 ) -> tuple[Loaded | Unavailable, list[Row]]:
-    """Answer all questions about one clip.
+    """Do a task for one clip, such as answering all questions about it.
 
     Args:
-        asker: Model, strategy and options.
+        task: The task, with its model.
         samples: The questions, all about one clip.
         video: The clip, decoded or still being decoded.
         log: The log for seconds.
@@ -118,7 +115,7 @@ def rows_of_clip(
     """
     with log.clip(samples[0].video) as seconds:
         loaded = video.result()
-        return loaded, asker.rows(samples, loaded, seconds)
+        return loaded, task.rows(samples, loaded, seconds)
 
 
 def load_clip(loader: Loader, samples: Sequence[Sample]) -> Loaded | Unavailable:

@@ -19,6 +19,7 @@ from dyto.evaluation.manifest import loaded_config, machine_manifest, model_file
 from dyto.evaluation.outcome import ErrorLimit
 from dyto.evaluation.prepare import GT_QA_DIR
 from dyto.evaluation.questions import Questions, read_questions
+from dyto.evaluation.tasks import ANSWER, Task
 from dyto.evaluation.videos import EXTENSIONS, VideoIndex, subtitle_folder, video_folders
 from dyto.models.loading.options import Loading
 from dyto.pipeline import VideoQA
@@ -30,6 +31,9 @@ from dyto.video import READER
 
 _GIB = 1 << 30
 
+
+SAMPLING = ("num_frames", "fps", "start", "end", "size", "max_side", "limits")
+"""Options of `dyto.sample_frames` that change its frames and may be left out."""
 
 FORMER = {"attention": "attn_implementation"} | {field.name: field.name for field in fields(Loading)}
 """Old arguments of `Settings`, and their names in `loading`."""
@@ -85,6 +89,7 @@ class Settings:
         encoding: Of the question file.
         error_limit: How many questions may stay unanswered.
         savings: What is spared on the way; those that can change an answer are a part of the configuration.
+        task: What is done with each clip.
     """
 
     benchmark: str
@@ -113,6 +118,7 @@ class Settings:
     encoding: str | None = None
     error_limit: ErrorLimit = field(default_factory=ErrorLimit)
     savings: Savings = field(default_factory=Savings)
+    task: Task = ANSWER
 
     def __post_init__(self) -> None:
         index, count = self.shard
@@ -164,8 +170,11 @@ class Settings:
             "revision": self.loading.revision,
             "scoring": self.scoring,
             "max_new_tokens": self.max_new_tokens,
+            # None where nothing is given: what is left out is not compared with what an earlier run noted.
+            **dict.fromkeys(SAMPLING),
             **self._sampling,
-            **({"savings": self.savings.changing} if self.savings.changing else {}),
+            "savings": self.savings.changing or None,
+            "task": None if self.task == ANSWER else self.task.name,
         }
 
     def questions(self) -> Questions:
@@ -201,14 +210,14 @@ class Settings:
             return False
 
     def load(self, device: str | None) -> VideoQA:
-        """Load model and strategy onto a device."""
+        """Load model and strategy onto a device; None for that of the settings."""
         takes_choices = self.spec.kind == "choice"
         template: dict[str, Any] = {"choice_prompt" if takes_choices else "prompt": self.prompt}
         return VideoQA.from_pretrained(
             self.loading.model,
             self.made_strategy(),
             savings=self.savings,
-            **self.loading.on(device).options,
+            **self.loading.on(device or self.loading.device).options,
             **template,
         )
 

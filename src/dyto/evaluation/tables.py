@@ -87,7 +87,7 @@ def require_columns(path: Path, row: dict[str, Any], columns: Sequence[str]) -> 
         found = ", ".join(repr(column) for column in row if column and column != TOO_MANY_CELLS)
         raise DatasetError(
             f"{path} has no column {', '.join(map(repr, missing))}: found {found}; "
-            "is this the file of another benchmark?"
+            "rename its columns, or give the right file"
         )
 
 
@@ -116,6 +116,9 @@ def _csv_rows(path: Path, reader: Any, columns: Sequence[str]) -> Rows:
         if header is None:
             header = [cell.strip() for cell in cells]
             require_columns(path, dict.fromkeys(header), columns)
+            twice = sorted({name for name in header if name and header.count(name) > 1})
+            if twice:
+                raise DatasetError(f"{path} has the column {', '.join(map(repr, twice))} twice: rename one of them")
         elif any(cells):
             row: dict[str, Any] = dict(zip(header, cells, strict=False))
             row.update(dict.fromkeys(header[len(cells) :], ""))

@@ -167,19 +167,21 @@ class Run:
         """Settle the folder when the first worker is ready; the others must have loaded the same.
 
         Raises:
-            DatasetError: The folder holds another configuration's rows, or a worker has another model than the first.
+            DatasetError: The folder holds another configuration's rows, or a worker has another model or dtype than the
+                first.
         """
         if first is None:
             config = self.config(ready.about)
             self._count()
             self._folders.settle(config, run_manifest(self._questions, config, ready.about["manifest"]))
             return
-        for name, value in first.about["config"].items():
-            if ready.about["config"][name] != value:
+        for name in sorted(first.about["config"], key=lambda name: name != "dtype"):  # the dtype explains the weights
+            own, value = ready.about["config"][name], first.about["config"][name]
+            if own != value:
+                advice = "choose one with --dtype" if name == "dtype" else "give all machines the same model"
                 raise DatasetError(
-                    f"worker {ready.worker} on {ready.machine.node} has {name} {ready.about['config'][name]!r}, but "
-                    f"{first.worker} on {first.machine.node} has {value!r}, expected the same: give all machines the "
-                    "same model"
+                    f"worker {ready.worker} on {ready.machine.node} has {name} {own!r}, but {first.worker} on "
+                    f"{first.machine.node} has {value!r}, expected the same: {advice}"
                 )
 
     def _record(self, job: Job, rows: Sequence[Row], machine: Machine, beside: Mapping[str, Sequence[Row]]) -> None:

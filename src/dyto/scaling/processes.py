@@ -136,7 +136,7 @@ class InThisProcess:
         """See `Executor.events`."""
         if self._work is None:
             self._work = self._make(self._device)
-            return [Ready(self.NAME, this_machine(self._device), self._work.about)]
+            return [Ready(self.NAME, this_machine(self._work.about), self._work.about)]
         if not self._jobs:
             return []
         for job in self._jobs:
@@ -161,7 +161,7 @@ def _main(make: MakeWork, device: str | None, threads: int, pipe: Connection) ->
     except Exception as err:  # noqa: BLE001 - raised again in the parent
         pipe.send(refusal(None, err))
         raise SystemExit(1) from None
-    pipe.send(Ready("", this_machine(device), work.about))
+    pipe.send(Ready("", this_machine(work.about), work.about))
     waiting: list[Job] = []
     while True:
         while not waiting or pipe.poll():

@@ -9,8 +9,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,9 +34,14 @@ logger = logging.getLogger(__name__)
 
 
 class _Actor:
-    """The actor on a node. It does jobs one after another, and `prepare` runs at the same time."""
+    """The actor on a node. It does jobs one after another, and `prepare` runs at the same time.
 
-    def __init__(self, make: MakeWork) -> None:
+    It goes to the driver's working directory if its node has it, so that relative paths mean the same everywhere.
+    """
+
+    def __init__(self, make: MakeWork, folder: str) -> None:
+        with suppress(OSError):
+            os.chdir(folder)
         self._work: Work | Refused
         try:
             self._work = make(None)
@@ -49,7 +54,7 @@ class _Actor:
         if isinstance(self._work, Refused):
             return self._work
         node = import_ray().get_runtime_context().get_node_id()[:8]  # two may have one name
-        machine = this_machine(None)
+        machine = this_machine(self._work.about)
         return Ready("", replace(machine, node=f"{machine.node} ({node})"), self._work.about)
 
     def prepare(self, job: Job) -> None:
@@ -80,6 +85,7 @@ class RayWorkers:
     gpus: float | None = None
     _actors: dict[str, Any] = field(default_factory=dict)
     _coming: dict[Any, str] = field(default_factory=dict)  # results to come, and whose
+    _quiet: ExitStack = field(default_factory=ExitStack)
 
     def start(self) -> Sequence[str]:
         """See `Executor.start`.
@@ -112,6 +118,7 @@ class RayWorkers:
             try:
                 with _own_signals():
                     self._ray.init(**given, logging_level=logging.ERROR, log_to_driver=False)
+                self._quiet.enter_context(_no_notices(self._ray))
                 return
             except Exception as err:
                 self._ray.shutdown()
@@ -145,7 +152,7 @@ class RayWorkers:
         """See `Executor.restart`."""
         options: dict[str, Any] = {"num_cpus": 1, "num_gpus": self._gpus, "max_restarts": 0}
         kind = self._ray.remote(concurrency_groups={"reading": 1})(_Actor)
-        actor = kind.options(**options).remote(self.make)
+        actor = kind.options(**options).remote(self.make, os.getcwd())
         self._actors[worker] = actor
         self._coming[actor.begin.remote()] = worker
 
@@ -184,6 +191,7 @@ class RayWorkers:
             self._ray.kill(actor)
         self._actors.clear()
         self._ray.shutdown()
+        self._quiet.close()
 
 
 @contextmanager
@@ -198,6 +206,29 @@ def _own_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+@contextmanager
+def _no_notices(ray: Any) -> Iterator[None]:
+    """Log what Ray would print about dead workers: stdout belongs to the command, which may be writing JSON there.
+
+    Ray has no option for this, so one of its private functions is replaced; a version without it prints as before.
+    """
+    inside = ray._private.worker
+    printing = getattr(inside, "print_to_stdstream", None)
+    if printing is None:
+        yield
+        return
+
+    def log(data: Mapping[str, Any], *_: Any, **__: Any) -> None:
+        for line in data.get("lines", ()):
+            logger.debug("Ray: %s", " ".join(COLORS.sub("", str(line)).split()))
+
+    inside.print_to_stdstream = log
+    try:
+        yield
+    finally:
+        inside.print_to_stdstream = printing
 
 
 def import_ray() -> Any:

@@ -6,11 +6,10 @@ import pickle
 import platform
 import socket
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from dyto.errors import DytoError
 from dyto.scaling.jobs import Done, Job, Machine, Refused, Row, Work
@@ -49,13 +48,17 @@ class InWorker(Exception):
         return f"in a worker:\n{self.args[0]}"
 
 
-def this_machine(device: str | None) -> Machine:
+def this_machine(about: Mapping[str, Any]) -> Machine:
     """Describe where this process runs: workers of one kind write the same rows.
 
     Args:
-        device: The worker's device, as torch names it; None for the processor.
+        about: The worker's report about its model; its manifest names the device that the model is on.
+
+    Example:
+        >>> "H200" in this_machine({"manifest": {"device": "NVIDIA H200"}}).kind
+        True
     """
-    chip = torch.cuda.get_device_name(device) if device and device.startswith("cuda") else device or "cpu"
+    chip = str(about.get("manifest", {}).get("device", "cpu"))
     parts = [_processor(), chip, *(f"{name} {version(name)}" for name in ("torch", "transformers"))]
     return Machine(node=socket.gethostname(), kind=", ".join(parts))
 
