@@ -26,7 +26,7 @@ from dyto.models.generation.decoding import check_generation, check_time_text
 from dyto.models.loading.load import load_model
 from dyto.prompts import Prompt, choose_prompt, get_prompt
 from dyto.savings import Savings
-from dyto.strategies import Strategy, build_strategy
+from dyto.strategies import DEFAULT, Strategy, build_strategy
 from dyto.strategies.calling import BoundStrategy
 from dyto.strategies.encoding import KeptFeatures
 from dyto.strategies.running import run_strategy
@@ -57,7 +57,7 @@ class VideoQA:
     def __init__(
         self,
         model: VideoModel,
-        strategy: Strategy | str = "dyto",
+        strategy: Strategy | str = DEFAULT,
         *,
         prompt: str | Path | Prompt | None = None,
         choice_prompt: str | Path | Prompt | None = None,
@@ -85,7 +85,7 @@ class VideoQA:
     def from_pretrained(
         cls,
         model: str | Path | None = None,
-        strategy: Strategy | str = "dyto",
+        strategy: Strategy | str = DEFAULT,
         *,
         time_text: str | None = None,
         prompt: str | Path | Prompt | None = None,

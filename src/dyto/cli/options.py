@@ -34,8 +34,11 @@ Quantization = Annotated[Text, typer.Option(help="8bit or 4bit, for the weights 
 RopeScaling = Annotated[float | None, typer.Option(help="Extend the model's context by this factor.")]
 PresetName = Annotated[Text, typer.Option(help="A name from `dyto list presets`.", show_default=False)]
 StrategyName = Annotated[
-    str,
-    typer.Option(help="A name from `dyto list strategies`, with options as in uniform-pool:pool=3, or FILE.py:NAME."),
+    Text,
+    typer.Option(
+        help="A name from `dyto list strategies`, with options as in uniform-pool:pool=3, or FILE.py:NAME. "
+        "(default: plus; dyto where a preset is given)"
+    ),
 ]
 Budget = Annotated[int | None, typer.Option(help="Largest number of visual tokens. (default: the published budget)")]
 NumFrames = Annotated[int | None, typer.Option(help="Frames to sample. (default: 100)")]
@@ -152,7 +155,7 @@ WholeVideoOptions = Annotated[FrameFlags, Flags(without=("start", "end"))]
 class StrategyFlags:
     """The strategy to use."""
 
-    strategy: StrategyName = "dyto"
+    strategy: StrategyName = None
     preset: PresetName = None
     budget: Budget = None
 

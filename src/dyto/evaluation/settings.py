@@ -24,7 +24,7 @@ from dyto.models.loading.options import Loading
 from dyto.pipeline import VideoQA
 from dyto.prompts import Prompt, get_prompt, prompt_for
 from dyto.savings import Savings
-from dyto.strategies import Strategy
+from dyto.strategies import DEFAULT, Strategy
 from dyto.strategies.targets import describe_strategy, make_strategy, short_name
 from dyto.video import READER
 
@@ -65,7 +65,7 @@ class Settings:
         video_dir: Folder of this benchmark's videos, if it is elsewhere.
         loading: The model and how to load it. The device applies to all workers (None for all available devices);
             with a device map there is one worker.
-        strategy: The strategy, as in `dyto.strategies.targets.find_strategy`.
+        strategy: The strategy, as in `dyto.strategies.targets.make_strategy`.
         preset: Preset of the strategy.
         options: Fields of the strategy that differ from its defaults.
         prompt: Name or file of the prompt template; None for the model's own.
@@ -93,7 +93,7 @@ class Settings:
     data_dir: Path = Path("playground/data")
     video_dir: Path | None = None
     loading: Loading = field(default_factory=Loading)
-    strategy: str = "dyto"
+    strategy: str | None = None
     preset: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     prompt: str | None = None
@@ -137,7 +137,7 @@ class Settings:
     def _name(self) -> str:
         model = self._model.rstrip("/").rpartition("/")[2]
         frames = f"{self.sampling['num_frames']}frms" if self.sampling.get("num_frames") else "fps"
-        strategy = self.preset or short_name(self.strategy)
+        strategy = self.preset or short_name(self.strategy or DEFAULT)
         options = [f"{value}" for value in self.options.values()]
         scoring = [] if self.scoring == "letter" else [self.scoring]
         return "-".join([model, strategy, *options, frames, *scoring])
