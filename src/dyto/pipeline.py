@@ -9,6 +9,7 @@ Frames are sampled, a strategy turns them into tokens, and a language model answ
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -137,7 +138,7 @@ class VideoQA:
             if sampling:
                 raise ConfigError(f"sampling options {', '.join(sampling)} given with tokens encoded before")
             return video
-        savings = self.savings.on(self.model.device.type)
+        savings = self.savings.sampling(sampling.get("fps")).on(self.model.device.type)
         try:
             return self._encode(video, question, savings, sampling)
         except FramesChanged as err:
@@ -223,12 +224,15 @@ class VideoQA:
         options = [None] * len(questions) if choices is None else list(choices)
         if len(options) != len(questions):
             raise ConfigError(f"{len(questions)} questions, but choices for {len(options)}")
+        asker = self
         if self.uses_question and not isinstance(video, (Frames, VisualTokens)) and len(questions) > 1:
+            asker = copy.copy(self)
+            asker.savings = self.savings.sampling(sampling.get("fps"))
             reading = replace(self.savings, overlap=False)
             video = sample_frames(video, size=self.model.image_size, savings=reading, **sampling)
             sampling = {}
         requests = [(video, question, choice) for question, choice in zip(questions, options, strict=True)]
-        return self.ask_batch(
+        return asker.ask_batch(
             requests, max_new_tokens=max_new_tokens, batch_size=batch_size, generation=generation, **sampling
         )
 

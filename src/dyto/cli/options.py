@@ -47,7 +47,8 @@ Fps = Annotated[
     typer.Option(
         parser=lambda text: rate_of(text),
         metavar="RATE",
-        help="Frames to sample per second, instead of --num-frames; auto: one a second, 100 to 1000 of them.",
+        help="Frames to sample per second, instead of --num-frames; auto: one a second, 100 to 1000 of them, and "
+        "similar=1 where nothing else is said of that saving.",
     ),
 ]
 Start = Annotated[float | None, typer.Option(help="Start of the clip, in seconds.")]

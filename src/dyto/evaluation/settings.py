@@ -115,6 +115,7 @@ class Settings:
     savings: Savings = field(default_factory=Savings)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "savings", self.savings.sampling(self.sampling.get("fps")))
         index, count = self.shard
         if not 1 <= index <= count:
             raise ConfigError(f"shard {index}/{count}, expected i/n with i from 1 to n, such as 1/4")
