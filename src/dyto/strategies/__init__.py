@@ -56,7 +56,7 @@ def build_strategy(name: str | None = None, *, preset: str | None = None, **fiel
 
     Args:
         name: One of `STRATEGIES`, alone or with options ("uniform-pool:pool=3,num_frames=57"), or a published name
-            ("slowfast-slow_10frms_spatial_1d_max_pool-fast_4x4"); None for `DEFAULT`, or for "dyto" if there is a preset.
+            ("slowfast-slow_10frms_spatial_1d_max_pool-fast_4x4"); None for `DEFAULT`, and for "dyto" with a preset.
         preset: A preset of "dyto".
         **fields: Fields of the strategy to set; None values are left at their default.
 
