@@ -72,7 +72,8 @@ class Settings:
         sampling: Options of `dyto.sample_frames`.
         max_new_tokens: Largest number of tokens per answer.
         scoring: Multiple choice by "letter" or "likelihood".
-        limit: Use only this many first questions.
+        limit: Use only this many questions, the first unless there is a seed.
+        seed: Of a sample of that many, spread over the videos.
         shard: (i, n): every n-th video, from the i-th on.
         workers: Processes on this machine, or workers of a cluster; None for one for every GPU.
         ray: The address of a Ray cluster, "auto" or "local"; None for this machine alone.
@@ -101,6 +102,7 @@ class Settings:
     max_new_tokens: int = 128
     scoring: str = "letter"
     limit: int | None = None
+    seed: int | None = None
     shard: tuple[int, int] = (1, 1)
     workers: int | None = None
     ray: str | None = None
@@ -167,6 +169,7 @@ class Settings:
             "max_new_tokens": self.max_new_tokens,
             **self._sampling,
             **({"savings": self.savings.changing} if self.savings.changing else {}),
+            **({} if self.seed is None else {"sample_seed": self.seed}),
         }
 
     def questions(self) -> Questions:
@@ -187,7 +190,7 @@ class Settings:
         """Describe the searched folders and names, for a run that found no video."""
         index = VideoIndex(self.videos())
         there = [folder for folder in index.folders if os.path.isdir(folder)]
-        names = dict.fromkeys(repr(s.video) for s in self.questions().samples[: self.limit] if not s.broken)
+        names = dict.fromkeys(repr(s.video) for s in self.questions().chosen(self.limit, self.seed) if not s.broken)
         return (
             f"no video of {self.spec.title} was found. Looked in {_first(there)} and subfolders "
             f"({index.files} files and folders) for {_first(list(names))}, in upper or lower case and with the "
