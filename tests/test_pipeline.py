@@ -9,6 +9,7 @@ import torch
 
 import dyto
 from dyto.answer import STAGES
+from dyto.strategies import DEFAULT
 
 from conftest import scenes
 from forge import forge_model, save_stock
@@ -35,11 +36,16 @@ def test_a_question_about_a_file(qa, clip):
     assert all(answer.seconds[stage] > 0 for stage in ("decode", "encode", "select", "prefill", "generate"))
 
 
-def test_key_frames_are_those_the_strategy_selects(qa, clip):
+def test_key_frames_are_those_the_strategy_selects(tiny, clip):
     frames = dyto.sample_frames(clip, size=84)
     release: Any = dyto.DyTo.preset("release")
-    expected = release.select_keyframes(qa.model.encode(frames).summary)
-    assert qa.encode(clip).keyframes.positions.tolist() == expected.tolist()
+    expected = release.select_keyframes(tiny.encode(frames).summary)
+    assert dyto.VideoQA(tiny, release).encode(clip).keyframes.positions.tolist() == expected.tolist()
+
+
+def test_where_no_strategy_is_named_it_is_the_default(tiny):
+    assert dyto.VideoQA(tiny).strategy == dyto.build_strategy() == dyto.build_strategy(DEFAULT)
+    assert dyto.build_strategy(preset="finest") == dyto.DyTo.preset("finest")
 
 
 def test_arrays_frames_and_tokens_can_be_asked_about(qa, clip):

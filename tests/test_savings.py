@@ -18,6 +18,7 @@ import torch
 import dyto
 from dyto import Savings
 from dyto.errors import ConfigError, VideoError
+from dyto.evaluation.settings import Settings
 from dyto.strategies.sparing import alike
 from dyto.video import ArrivingFrames, Frames, sample_frames
 from dyto.video import rgb as _rgb
@@ -84,8 +85,8 @@ def test_a_command_line_sets_them_by_name():
     assert Savings.of(["overlap"], ["still", "similar=2.5"]) == Savings(overlap=False, still=True, similar=2.5)
     assert Savings.of(["all"]) == OFF
     assert Savings.of(["all"], ["overlap=on"]) == replace(OFF, overlap=True)
-    assert Savings.of(["similar"], []).similar is None
-    assert Savings.of([], ["similar=off", "overlap=off"]) == Savings(overlap=False)
+    assert Savings.of(["similar"], []).similar is False
+    assert Savings.of([], ["similar=off", "overlap=off"]) == Savings(overlap=False, similar=False)
 
 
 @pytest.mark.parametrize(
@@ -402,6 +403,30 @@ def test_repeated_frames_are_encoded_once_and_give_the_same_tokens(tiny, monkeyp
         assert data[0].uncompressed == data[1].uncompressed
         if name == "dyto":
             assert sum(seen) == 6
+
+
+@pytest.mark.parametrize(
+    ("similar", "fps", "encoded"), [(None, "auto", 4), (False, "auto", 120), (None, 1, 120), (0, 1, 4)]
+)
+def test_at_the_rate_auto_the_tower_is_paid_for_frames_that_differ(tiny, monkeypatch, similar, fps, encoded):
+    pixels = np.random.default_rng(0).integers(0, 255, (4, 84, 84, 3), dtype=np.uint8).repeat(30, 0)  # two minutes
+    seen = []
+    states = type(tiny).tower_states
+    monkeypatch.setattr(type(tiny), "tower_states", lambda self, x: seen.append(len(x)) or states(self, x))
+    for name in ("plus", "query"):
+        seen.clear()
+        qa = dyto.VideoQA(tiny, name, savings=Savings(similar=similar))
+        answers = qa.ask_many(pixels, ["what is shown ?", "is there a ring ?"], max_new_tokens=2, fps=fps)
+        assert sum(seen) == encoded, name
+        assert answers[0].uncompressed_tokens == 120 * 36
+        assert qa.savings == Savings(similar=similar)
+
+
+def test_an_evaluation_records_what_the_rate_auto_turns_on():
+    auto = Settings("synthetic", sampling={"num_frames": None, "fps": "auto"})
+    assert auto.savings.changing == {"similar": 1.0}
+    assert Settings("synthetic", sampling={"fps": "auto"}, savings=Savings(similar=False)).savings.changing == {}
+    assert Settings("synthetic").savings == Savings()
 
 
 def test_slow_change_adds_up():

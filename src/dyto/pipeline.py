@@ -9,6 +9,7 @@ Frames are sampled, a strategy turns them into tokens, and a language model answ
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -26,7 +27,7 @@ from dyto.models.generation.decoding import check_generation, check_time_text
 from dyto.models.loading.load import load_model
 from dyto.prompts import Prompt, choose_prompt, get_prompt
 from dyto.savings import Savings
-from dyto.strategies import Strategy, build_strategy
+from dyto.strategies import DEFAULT, Strategy, build_strategy
 from dyto.strategies.calling import BoundStrategy
 from dyto.strategies.encoding import KeptFeatures
 from dyto.strategies.running import run_strategy
@@ -57,7 +58,7 @@ class VideoQA:
     def __init__(
         self,
         model: VideoModel,
-        strategy: Strategy | str = "dyto",
+        strategy: Strategy | str = DEFAULT,
         *,
         prompt: str | Path | Prompt | None = None,
         choice_prompt: str | Path | Prompt | None = None,
@@ -85,7 +86,7 @@ class VideoQA:
     def from_pretrained(
         cls,
         model: str | Path | None = None,
-        strategy: Strategy | str = "dyto",
+        strategy: Strategy | str = DEFAULT,
         *,
         time_text: str | None = None,
         prompt: str | Path | Prompt | None = None,
@@ -137,7 +138,7 @@ class VideoQA:
             if sampling:
                 raise ConfigError(f"sampling options {', '.join(sampling)} given with tokens encoded before")
             return video
-        savings = self.savings.on(self.model.device.type)
+        savings = self.savings.sampling(sampling.get("fps")).on(self.model.device.type)
         try:
             return self._encode(video, question, savings, sampling)
         except FramesChanged as err:
@@ -223,12 +224,15 @@ class VideoQA:
         options = [None] * len(questions) if choices is None else list(choices)
         if len(options) != len(questions):
             raise ConfigError(f"{len(questions)} questions, but choices for {len(options)}")
+        asker = self
         if self.uses_question and not isinstance(video, (Frames, VisualTokens)) and len(questions) > 1:
+            asker = copy.copy(self)
+            asker.savings = self.savings.sampling(sampling.get("fps"))
             reading = replace(self.savings, overlap=False)
             video = sample_frames(video, size=self.model.image_size, savings=reading, **sampling)
             sampling = {}
         requests = [(video, question, choice) for question, choice in zip(questions, options, strict=True)]
-        return self.ask_batch(
+        return asker.ask_batch(
             requests, max_new_tokens=max_new_tokens, batch_size=batch_size, generation=generation, **sampling
         )
 

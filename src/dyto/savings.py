@@ -10,6 +10,8 @@ from dyto.errors import ConfigError, unknown
 
 GREATEST = 255.0
 """The largest possible difference between two pictures, in gray levels."""
+AUTO_SIMILAR = 1
+"""`similar` where nothing is said of it and frames are sampled with fps="auto"."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Savings:
         batch_questions: Several questions are answered in one `generate`.
         project_chosen: Only the patches of frames that a strategy asks for pass the projector.
         similar: A frame is not encoded if no part of it differs by more than this many gray levels (of 255) from an
-            encoded frame; it takes that frame's features. 0 skips only identical pictures. None is off.
+            encoded frame; it takes that frame's features. 0 skips only identical pictures. False is off; None, too, but
+            for frames sampled with fps="auto", where it is 1.
         still: In stretches of a video with almost empty packets and equal intra frames at both ends, only these intra
             frames are decoded and stand for the whole stretch.
         hardware: The graphics card decodes the video if it and FFmpeg can; otherwise the CPU does.
@@ -48,7 +51,7 @@ class Savings:
     keep_features: bool = True
     batch_questions: bool = True
     project_chosen: bool = True
-    similar: float | None = None
+    similar: float | bool | None = None
     still: bool = False
     hardware: bool = False
     compiled: bool = False
@@ -59,14 +62,13 @@ class Savings:
             may_be_open = field.name == "overlap" and value is None
             if field.name != "similar" and not may_be_open and not isinstance(value, bool):
                 raise ConfigError(f"saving {field.name!r} is {value!r}, expected true or false")
-        if self.similar is not None:
+        if self.similar is not None and self.similar is not False:
             object.__setattr__(self, "similar", _levels(self.similar))
 
     @classmethod
     def none(cls) -> Savings:
         """Return the plain path with all savings off; savings are measured against it."""
-        off: dict[str, Any] = {field.name: None if field.name == "similar" else False for field in fields(cls)}
-        return cls(**off)
+        return cls(**dict.fromkeys((field.name for field in fields(cls)), False))
 
     @property
     def changing(self) -> dict[str, Any]:
@@ -87,6 +89,15 @@ class Savings:
             (True, False, True)
         """
         return self if self.overlap is not None else replace(self, overlap=device_type != "cpu")
+
+    def sampling(self, fps: float | str | None) -> Savings:
+        """Return these savings for frames sampled at a rate: at "auto" the tower is paid only for frames that differ.
+
+        Example:
+            >>> Savings().sampling("auto").similar, Savings(similar=False).sampling("auto").similar
+            (1.0, False)
+        """
+        return replace(self, similar=AUTO_SIMILAR) if fps == "auto" and self.similar is None else self
 
     @classmethod
     def of(cls, without: Iterable[str] = (), given: Iterable[str] = ()) -> Savings:
@@ -114,7 +125,7 @@ batch_questions=True, project_chosen=True, similar=2.0, still=True, hardware=Fal
             if name == "all":
                 chosen = cls.none()
             elif name in names:
-                changes[name] = None if name == "similar" else False
+                changes[name] = False
             else:
                 raise unknown("saving", name, [*names, "all"])
         for text in given:
@@ -125,13 +136,13 @@ batch_questions=True, project_chosen=True, similar=2.0, still=True, hardware=Fal
         return replace(chosen, **changes)
 
 
-def _value(name: str, text: str) -> bool | float | None:
+def _value(name: str, text: str) -> bool | float:
     """Parse a value from a command line."""
     switches = {"true": True, "on": True, "false": False, "off": False}
     word = text.strip().lower()
     if name == "similar":
         if word in ("off", "false", "none"):
-            return None
+            return False
         try:
             return float(word)
         except ValueError as err:
@@ -144,5 +155,5 @@ def _value(name: str, text: str) -> bool | float | None:
 def _levels(value: Any) -> float:
     """Check a threshold in gray levels."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= GREATEST:
-        raise ConfigError(f"saving 'similar' is {value!r}, expected 0 to {GREATEST:g} gray levels, or None for off")
+        raise ConfigError(f"saving 'similar' is {value!r}, expected 0 to {GREATEST:g} gray levels, or False for off")
     return float(value)

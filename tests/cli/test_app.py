@@ -35,7 +35,7 @@ def test_an_answer_for_a_program_is_one_document(capfd, clip):
     assert document["format"] == 1
     assert set(document) == keys_of_table("ask") - SOMETIMES
     assert document["model"] == "tiny"
-    assert document["strategy"]["name"] == "dyto"
+    assert document["strategy"]["name"] == "plus"
     assert document["strategy"]["token_budget"] == 100
     assert document["choice"] in (None, 0, 1)
     assert document["tokens"]["uncompressed"] == 2340

@@ -13,7 +13,7 @@ import pytest
 from dyto.cli.app import run
 from dyto.comparing.compare import Comparison, compare
 from dyto.comparing.filling import Filling, fill
-from dyto.comparing.submitted import add_submission, check_submission, find_submissions, table_of
+from dyto.comparing.submitted import add_submission, check_submission, find_submissions, read_rows, table_of
 from dyto.errors import DatasetError
 from dyto.evaluation.evaluate import Judging, evaluate
 from dyto.evaluation.settings import Settings
@@ -202,6 +202,17 @@ def test_filling_ends_in_time_and_goes_on_from_there(world, tmp_path):
     assert "6 questions" in told[-1]
     assert check_submission(folder) == []
     assert table_of([folder])[1][0][-1] == "6 of 6"
+
+
+def test_a_round_asks_a_sample_that_is_spread_over_the_videos(world, tmp_path):
+    (folder,) = fill(filling(world, tmp_path, rounds=(3,)), 1.0)
+    rows = [row for row in read_rows(folder) if row["strategy"] == "evs"]
+    assert sorted(row["video_name"] for row in rows) == ["v0.mp4", "v1.mp4", "v2.mp4"]
+    assert [row["place"] for row in rows] != [0, 1, 2]
+    assert check_submission(folder) == []
+    change_json(folder, "config.json", lambda config: config.pop("sample_seed"))
+    change_json(folder, "manifest.json", lambda manifest: manifest["config"].pop("sample_seed"))
+    assert "is missing" in check_submission(folder)[0]
 
 
 def test_a_model_that_cannot_be_had_is_left_out_and_the_others_go_on(world, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -195,3 +196,24 @@ def test_consistency_rows_that_do_not_belong_together_are_reported(tmp_path):
 def test_a_folder_of_another_benchmark_is_an_error(tmp_path):
     with pytest.raises(DatasetError, match=r"folder without val_qa\.json"):
         read_questions(get("nextqa"), tmp_path)
+
+
+def test_a_sample_is_spread_over_the_videos_and_holds_smaller_ones(tmp_path):
+    rows = [f"v{number // 5},who runs?,{number},dog,1,CW,cat,dog,cow,hen,ant\n" for number in range(40)]
+    path = tmp_path / "q.csv"
+    path.write_text(HEADER + "".join(rows))
+    questions = read_questions(get("nextqa"), path)
+    before: set[int] = set()
+    for limit in range(1, 41):
+        chosen = questions.chosen(limit, 7)
+        places = [sample.place for sample in chosen]
+        counts = Counter(sample.video for sample in chosen)
+        assert places == sorted(places)
+        assert len(places) == limit
+        assert before < set(places)
+        assert len(counts) == min(limit, 8)
+        assert max(counts.values()) - min(counts.values()) <= (1 if limit >= 8 else 0)
+        before = set(places)
+    assert questions.chosen(8, 7) == questions.chosen(8, 7) != questions.chosen(8, 8)
+    assert questions.chosen(3) == questions.samples[:3]
+    assert questions.chosen(None, 7) == questions.samples

@@ -23,7 +23,7 @@ def test_tokens_are_those_that_asking_reads(tiny, seen):
     tokens = dyto.VideoQA(tiny).encode(scenes())
     assert seen.views[0].tokens.keyframes.positions.tolist() == tokens.keyframes.positions.tolist()
     assert bool((seen.views[0].tokens.data == tokens.data).all())
-    assert [view.name for view in seen.views] == ["dyto", "uniform", "slowfast"]
+    assert [view.name for view in seen.views] == ["plus", "uniform", "slowfast"]
 
 
 def test_the_hierarchy_is_the_one_the_key_frames_were_chosen_from(tiny):

@@ -55,7 +55,7 @@ def read(page):
 
 @pytest.fixture(scope="module")
 def seen(tiny):
-    return inspect_video(dyto.VideoQA(tiny), scenes(), versus=[dyto.Uniform()])
+    return inspect_video(dyto.VideoQA(tiny, "dyto"), scenes(), versus=[dyto.Uniform()])
 
 
 def test_the_page_holds_all_it_shows(seen):

@@ -130,7 +130,7 @@ def test_a_strategy_that_looks_at_the_question_is_asked_for_each(clip):
         ({"strategy": "dito"}, "did you mean 'dyto'"),
         ({"strategy_options": "{"}, "expected JSON of fields"),
         ({"strategy_options": "[1]"}, "expected JSON of fields"),
-        ({"strategy_options": '{"partitio": "finest"}'}, "did you mean 'partition'"),
+        ({"strategy": "dyto", "strategy_options": '{"partitio": "finest"}'}, "did you mean 'partition'"),
         ({"preset": "relaese"}, "did you mean 'release'"),
         ({"quantization": "3bit"}, "did you mean '8bit'"),
     ],

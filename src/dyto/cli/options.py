@@ -34,8 +34,11 @@ Quantization = Annotated[Text, typer.Option(help="8bit or 4bit, for the weights 
 RopeScaling = Annotated[float | None, typer.Option(help="Extend the model's context by this factor.")]
 PresetName = Annotated[Text, typer.Option(help="A name from `dyto list presets`.", show_default=False)]
 StrategyName = Annotated[
-    str,
-    typer.Option(help="A name from `dyto list strategies`, with options as in uniform-pool:pool=3, or FILE.py:NAME."),
+    Text,
+    typer.Option(
+        help="A name from `dyto list strategies`, with options as in uniform-pool:pool=3, or FILE.py:NAME. "
+        "(default: plus; dyto where a preset is given)"
+    ),
 ]
 Budget = Annotated[int | None, typer.Option(help="Largest number of visual tokens. (default: the published budget)")]
 NumFrames = Annotated[int | None, typer.Option(help="Frames to sample. (default: 100)")]
@@ -44,7 +47,8 @@ Fps = Annotated[
     typer.Option(
         parser=lambda text: rate_of(text),
         metavar="RATE",
-        help="Frames to sample per second, instead of --num-frames; auto: one a second, 100 to 1000 of them.",
+        help="Frames to sample per second, instead of --num-frames; auto: one a second, 100 to 1000 of them, and "
+        "similar=1 where nothing else is said of that saving.",
     ),
 ]
 Start = Annotated[float | None, typer.Option(help="Start of the clip, in seconds.")]
@@ -152,7 +156,7 @@ WholeVideoOptions = Annotated[FrameFlags, Flags(without=("start", "end"))]
 class StrategyFlags:
     """The strategy to use."""
 
-    strategy: StrategyName = "dyto"
+    strategy: StrategyName = None
     preset: PresetName = None
     budget: Budget = None
 

@@ -58,7 +58,7 @@ def compare(contest: Comparison, *, progress: Progress = lambda done, total: Non
     questions = settings.questions()
     settings.videos()  # report what is missing before a model is loaded
     contest.cells(REFERENCE_PATCHES)  # and what is unknown
-    groups = clips(questions, settings.limit)
+    groups = clips(questions, settings.limit, seed=settings.seed)
     done = recorded_cells(contest, questions)
     work = RemainingWork(folders, groups, done or [], contest.rotate, settings.error_limit)
     same = settings.same_model_files(folders)

@@ -23,6 +23,8 @@ USUAL_BENCHMARKS = "nextqa,videomme,mvbench"
 MODELS = "llava-next-vicuna-7b,llava-onevision-7b,qwen2.5-vl-7b"
 ROUNDS = (100, 400, 1600, None)
 """Questions of each benchmark in each round; None for all. Every pair finishes a round before the next begins."""
+SEED = 0
+"""Of the sample that a round asks: spread over the videos, and each holds the one before."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +67,7 @@ class Filling:
     def comparison(self, benchmark: str, model: str, limit: int | None) -> Comparison:
         """Return the comparison of one model on one benchmark."""
         loading = replace(self.settings.loading, model=model)
-        settings = replace(self.settings, benchmark=benchmark, loading=loading, limit=limit)
+        settings = replace(self.settings, benchmark=benchmark, loading=loading, limit=limit, seed=SEED)
         folder = self.work / benchmark / model.rstrip("/").rpartition("/")[2]
         return Comparison(settings, folder, self.strategies, self.budgets)
 

@@ -304,7 +304,9 @@ def read_wish(
     if strategy == "dyto":
         chosen = build_strategy("dyto", preset=None if preset == NOTHING else preset, token_budget=most)
     elif preset != NOTHING:
-        raise ConfigError(f"preset {preset!r} goes with the strategy dyto only: set it to {NOTHING!r}")
+        raise ConfigError(
+            f"preset {preset!r} goes with the strategy dyto only: choose that one, or set the preset to {NOTHING!r}"
+        )
     else:
         chosen = _listed(strategy, most)
     others = () if versus == NOTHING else (_listed(versus, most),)

@@ -8,7 +8,7 @@ from typing import Any
 
 from dyto.demo.engine import Engine
 from dyto.demo.look import JUMP
-from dyto.strategies import PRESETS, STRATEGIES
+from dyto.strategies import DEFAULT, PRESETS, STRATEGIES
 
 NOTHING = "none"
 SIDE_PARTS = 6
@@ -35,7 +35,7 @@ def controls(gr: Any, engine: Engine) -> list[Any]:
     names, models = list(STRATEGIES), list(shown_models(engine.models))
     return [
         gr.Dropdown(models, value=models[0], label="Model", elem_id="model"),
-        gr.Dropdown(names, value="dyto", label="Strategy", elem_id="strategy"),
+        gr.Dropdown(names, value=DEFAULT, label="Strategy", elem_id="strategy"),
         gr.Dropdown([NOTHING, *PRESETS], value=NOTHING, label="Preset of dyto", elem_id="preset"),
         gr.Number(
             value=0, label="Largest number of visual tokens (0 for the published budget)", precision=0, minimum=0

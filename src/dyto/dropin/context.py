@@ -57,7 +57,7 @@ class Compression:
 
 @contextmanager
 def compressing(
-    model: StockModel, strategy: Strategy | str = "dyto", *, processor: Any = None, **fields: Any
+    model: StockModel, strategy: Strategy | str | None = None, *, processor: Any = None, **fields: Any
 ) -> Iterator[Compression]:
     """Compress the visual input of one stock transformers model for the length of a block.
 
@@ -74,7 +74,7 @@ def compressing(
 
     Args:
         model: A transformers model of a family in `dyto list models`, or the result of `torch.compile` on one.
-        strategy: A strategy or its name.
+        strategy: A strategy or its name; None for the default, see `dyto.strategies.build_strategy`.
         processor: The stock processor that makes the inputs. It is needed if its mean and deviation are unusual for
             the family, for a strategy that reads the question, and to read captions of frames if no tokenizer is
             stored next to the model's weights.
@@ -100,11 +100,12 @@ def compressing(
         >>> ids.shape[1] <= inputs.input_ids.shape[1] + 4, len(compression.tokens[0]) <= 100
         (True, True)
     """
-    if fields and not isinstance(strategy, str):
+    if strategy is None or isinstance(strategy, str):
+        strategy = build_strategy(strategy, **fields)
+    elif fields:
         raise ConfigError(f"{', '.join(fields)} given with a strategy object, expected them as fields of the object")
-    chosen = build_strategy(strategy, **fields) if isinstance(strategy, str) else strategy
     model = getattr(model, "_orig_mod", model)  # of torch.compile
-    compression = Compression(wrap_model(model, processor), chosen)
+    compression = Compression(wrap_model(model, processor), strategy)
     blocks.enter(model, compression, _replacements(model))
     try:
         yield compression

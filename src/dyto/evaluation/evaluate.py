@@ -104,7 +104,7 @@ def evaluate(settings: Settings, judging: Judging | None = None, *, hooks: Hooks
     folders = settings.run_folders()
     if not (folders.check(settings.config(questions), questions) and nothing_open(settings, questions)):
         ask_all(settings, questions, hooks.asking)
-    selected = questions.samples[: settings.limit]
+    selected = questions.chosen(settings.limit, settings.seed)
     with folders.journal() as journal:
         recorded = journal.refresh()
         known = journal.rows()

@@ -94,7 +94,7 @@ def machine_manifest(qa: VideoQA, model: str, max_new_tokens: int) -> dict[str, 
         "generation": stated_options(qa.model.model, qa.model.tokenizer, max_new_tokens),
         "attention": str(getattr(qa.model.model.config, "_attn_implementation", None)),
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}, {' '.join(platform.libc_ver())}".rstrip(", "),
         "versions": {package: _version(package) for package in PACKAGES},
     }
 

@@ -10,6 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dyto.benchmarks import BENCHMARKS, Benchmark, Sample
 from dyto.benchmarks.base import kind_of
 from dyto.errors import DatasetError
@@ -37,6 +39,25 @@ class Questions:
     def digest(self) -> str:
         """Hash of all rows' identities; the same for the public file and the file prepared from it."""
         return sha256("\n".join(sample.key for sample in self.samples).encode()).hexdigest()[:16]
+
+    def chosen(self, limit: int | None = None, seed: int | None = None) -> tuple[Sample, ...]:
+        """Return the questions to ask, in the file's order.
+
+        Args:
+            limit: How many; None for all.
+            seed: Of a sample spread over the videos: none gives a second question before all gave one. A larger sample
+                of the same seed holds the smaller. None for the first questions of the file.
+        """
+        if seed is None or limit is None:
+            return self.samples[:limit]
+        rank = np.random.default_rng(seed).permutation(len(self.samples)).tolist()
+        turn: Counter[str] = Counter()
+        order: list[tuple[int, int, int]] = []
+        for draw, place in sorted((draw, place) for place, draw in enumerate(rank)):
+            video = self.samples[place].video
+            order.append((turn[video], draw, place))
+            turn[video] += 1
+        return tuple(self.samples[place] for place in sorted(place for _, _, place in sorted(order)[:limit]))
 
 
 def read_questions(benchmark: Benchmark, path: str | Path, *, encoding: str | None = None) -> Questions:

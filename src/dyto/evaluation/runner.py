@@ -31,19 +31,22 @@ ANSWERED_RANK, MISSING_RANK = STATUSES.index(ANSWERED), STATUSES.index(MISSING)
 Group: TypeAlias = tuple[int, list[Sample]]
 
 
-def clips(questions: Questions, limit: int | None = None, shard: tuple[int, int] = (1, 1)) -> list[Group]:
+def clips(
+    questions: Questions, limit: int | None = None, shard: tuple[int, int] = (1, 1), seed: int | None = None
+) -> list[Group]:
     """Return the clips with their samples; a clip's number is its place in the whole file.
 
     Args:
         questions: The question file.
-        limit: Use only this many first questions; None for all.
+        limit: Use only this many questions; None for all.
         shard: (i, n) to use only every n-th clip, from the i-th on, counted from 1.
+        seed: Of a sample spread over the videos; None for the first questions.
     """
     numbers: dict[tuple[str, float | None, float | None], int] = {}
     for sample in questions.samples:
         numbers.setdefault(sample.clip, len(numbers))
     members: dict[int, list[Sample]] = {}
-    for sample in questions.samples[:limit]:
+    for sample in questions.chosen(limit, seed):
         members.setdefault(numbers[sample.clip], []).append(sample)
     return sorted(members.items())[shard[0] - 1 :: shard[1]]
 

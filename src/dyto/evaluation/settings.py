@@ -25,7 +25,7 @@ from dyto.models.loading.options import Loading
 from dyto.pipeline import VideoQA
 from dyto.prompts import Prompt, get_prompt, prompt_for
 from dyto.savings import Savings
-from dyto.strategies import Strategy
+from dyto.strategies import DEFAULT, Strategy
 from dyto.strategies.targets import describe_strategy, make_strategy, short_name
 from dyto.video import READER
 
@@ -69,14 +69,15 @@ class Settings:
         video_dir: Folder of this benchmark's videos, if it is elsewhere.
         loading: The model and how to load it. The device applies to all workers (None for all available devices);
             with a device map there is one worker.
-        strategy: The strategy, as in `dyto.strategies.targets.find_strategy`.
+        strategy: The strategy, as in `dyto.strategies.targets.make_strategy`.
         preset: Preset of the strategy.
         options: Fields of the strategy that differ from its defaults.
         prompt: Name or file of the prompt template; None for the model's own.
         sampling: Options of `dyto.sample_frames`.
         max_new_tokens: Largest number of tokens per answer.
         scoring: Multiple choice by "letter" or "likelihood".
-        limit: Use only this many first questions.
+        limit: Use only this many questions, the first unless there is a seed.
+        seed: Of a sample of that many, spread over the videos.
         shard: (i, n): every n-th video, from the i-th on.
         workers: Processes on this machine, or workers of a cluster; None for one for every GPU.
         ray: The address of a Ray cluster, "auto" or "local"; None for this machine alone.
@@ -98,7 +99,7 @@ class Settings:
     data_dir: Path = Path("playground/data")
     video_dir: Path | None = None
     loading: Loading = field(default_factory=Loading)
-    strategy: str = "dyto"
+    strategy: str | None = None
     preset: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     prompt: str | None = None
@@ -106,6 +107,7 @@ class Settings:
     max_new_tokens: int = 128
     scoring: str = "letter"
     limit: int | None = None
+    seed: int | None = None
     shard: tuple[int, int] = (1, 1)
     workers: int | None = None
     ray: str | None = None
@@ -121,6 +123,7 @@ class Settings:
     task: Task = ANSWER
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "savings", self.savings.sampling(self.sampling.get("fps")))
         index, count = self.shard
         if not 1 <= index <= count:
             raise ConfigError(f"shard {index}/{count}, expected i/n with i from 1 to n, such as 1/4")
@@ -143,7 +146,7 @@ class Settings:
     def _name(self) -> str:
         model = self._model.rstrip("/").rpartition("/")[2]
         frames = f"{self.sampling['num_frames']}frms" if self.sampling.get("num_frames") else "fps"
-        strategy = self.preset or short_name(self.strategy)
+        strategy = self.preset or short_name(self.strategy or DEFAULT)
         options = [f"{value}" for value in self.options.values()]
         scoring = [] if self.scoring == "letter" else [self.scoring]
         return "-".join([model, strategy, *options, frames, *scoring])
@@ -175,6 +178,7 @@ class Settings:
             **self._sampling,
             "savings": self.savings.changing or None,
             "task": None if self.task == ANSWER else self.task.name,
+            "sample_seed": self.seed,
         }
 
     def questions(self) -> Questions:
@@ -195,7 +199,7 @@ class Settings:
         """Describe the searched folders and names, for a run that found no video."""
         index = VideoIndex(self.videos())
         there = [folder for folder in index.folders if os.path.isdir(folder)]
-        names = dict.fromkeys(repr(s.video) for s in self.questions().samples[: self.limit] if not s.broken)
+        names = dict.fromkeys(repr(s.video) for s in self.questions().chosen(self.limit, self.seed) if not s.broken)
         return (
             f"no video of {self.spec.title} was found. Looked in {_first(there)} and subfolders "
             f"({index.files} files and folders) for {_first(list(names))}, in upper or lower case and with the "

@@ -59,7 +59,7 @@ def nothing_open(settings: Settings, questions: Questions) -> bool:
     loader = settings.finder()
     with folders.journal() as journal:
         journal.refresh()
-        return not any(is_open(journal, loader, sample) for sample in questions.samples[: settings.limit])
+        return not any(is_open(journal, loader, sample) for sample in questions.chosen(settings.limit, settings.seed))
 
 
 def ask_all(settings: Settings, questions: Questions, progress: Progress) -> None:
@@ -84,7 +84,7 @@ class Run:
     def __init__(self, settings: Settings, questions: Questions, folders: RunFolders, progress: Progress) -> None:
         self._settings, self._questions, self._folders = settings, questions, folders
         self._progress = progress
-        self._clips = clips(questions, settings.limit, settings.shard)
+        self._clips = clips(questions, settings.limit, settings.shard, settings.seed)
         self._loader = settings.finder()
         self._keys: set[str] = set()
         self._recorded: set[str] = set()

@@ -28,7 +28,7 @@ class LmmsModel:
 
     Args:
         pretrained: Name of the model, as in `dyto.load_model`; `model` is an alias.
-        strategy: Name of a strategy.
+        strategy: Name of a strategy; None for the default, see `dyto.strategies.build_strategy`.
         batch_size: Number of questions about one video at a time; "auto" for as many as reasonably fit in memory.
         device: A torch device; several processes use one CUDA device each.
         **options: Other arguments in `TAKEN`. The string "none" counts as not given.
@@ -43,7 +43,7 @@ class LmmsModel:
     def __init__(
         self,
         pretrained: str | None = None,
-        strategy: str = "dyto",
+        strategy: str | None = None,
         batch_size: int | str | None = 1,
         device: str | None = None,
         max_batch_size: int | None = None,

@@ -8,7 +8,7 @@ from typing import Any
 
 from dyto.errors import ConfigError, DytoError
 from dyto.pipeline import VideoQA
-from dyto.strategies import Strategy
+from dyto.strategies import DEFAULT, Strategy
 
 
 class VideoQuestions:
@@ -36,7 +36,7 @@ class VideoQuestions:
     def __init__(
         self,
         model: str | Path | None = None,
-        strategy: Strategy | str = "dyto",
+        strategy: Strategy | str = DEFAULT,
         *,
         max_new_tokens: int = 128,
         sampling: Mapping[str, Any] | None = None,

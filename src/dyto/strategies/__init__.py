@@ -47,14 +47,16 @@ from dyto.strategies.published import named_strategy
 _CLASSES: list[Any] = [value for value in globals().values() if dataclasses.is_dataclass(value)]
 STRATEGIES: dict[str, type[Any]] = {kind.name: kind for kind in _CLASSES}
 """Every strategy by its name. A strategy of your own needs no entry here: pass the object."""
+DEFAULT = "plus"
+"""The strategy where none is named; docs/plus.md says why it is this one."""
 
 
-def build_strategy(name: str, *, preset: str | None = None, **fields: Any) -> Strategy:
+def build_strategy(name: str | None = None, *, preset: str | None = None, **fields: Any) -> Strategy:
     """Make a strategy from its name.
 
     Args:
         name: One of `STRATEGIES`, alone or with options ("uniform-pool:pool=3,num_frames=57"), or a published name
-            ("slowfast-slow_10frms_spatial_1d_max_pool-fast_4x4").
+            ("slowfast-slow_10frms_spatial_1d_max_pool-fast_4x4"); None for `DEFAULT`, and for "dyto" with a preset.
         preset: A preset of "dyto".
         **fields: Fields of the strategy to set; None values are left at their default.
 
@@ -70,7 +72,7 @@ def build_strategy(name: str, *, preset: str | None = None, **fields: Any) -> St
         >>> build_strategy("uniform-pool:pool=3").pool
         3
     """
-    name, written = named_strategy(name, "strategy")
+    name, written = named_strategy(chosen_name(name, preset), "strategy")
     kind = STRATEGIES[name]
     given = {key: _frozen(value) for key, value in fields.items() if value is not None}
     twice = sorted(given.keys() & written.keys())
@@ -90,6 +92,16 @@ def build_strategy(name: str, *, preset: str | None = None, **fields: Any) -> St
     else:
         raise ConfigError(f"preset {preset!r} given with strategy {name!r}, but only 'dyto' has presets")
     return strategy
+
+
+def chosen_name(name: str | None, preset: str | None) -> str:
+    """Return the name of a strategy where none may be given: presets are those of "dyto".
+
+    Example:
+        >>> chosen_name(None, None), chosen_name(None, "finest"), chosen_name("evs", None)
+        ('plus', 'dyto', 'evs')
+    """
+    return name or (DEFAULT if preset is None else DyTo.name)
 
 
 def _frozen(value: Any) -> Any:

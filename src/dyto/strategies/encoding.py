@@ -98,8 +98,9 @@ class Encoder:
 
     def _new(self, images: Frames | Sequence[npt.NDArray[np.uint8]], attention_layer: int | None) -> FrameFeatures:
         """Return the features of pictures; if that saving is on, similar frames are encoded once."""
-        if self._savings.similar is not None and isinstance(images, Frames):
-            kept, stands = alike(images, self._savings.similar)
+        levels = self._savings.similar
+        if levels is not None and levels is not False and isinstance(images, Frames):
+            kept, stands = alike(images, levels)
             if len(kept) < len(images):
                 seen = self._tower(images[kept], attention_layer)
                 return replace(select(seen, stands), indices=images.indices, seconds=images.seconds)

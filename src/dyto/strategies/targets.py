@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, cast
 
 from dyto.errors import ConfigError
-from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy
+from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy, chosen_name
 from dyto.strategies.calling import describe_strategy as describe_strategy
 from dyto.strategies.calling import name_of
 from dyto.strategies.published import is_named
@@ -47,11 +47,13 @@ def find_strategy(target: str) -> Any:
     return found
 
 
-def make_strategy(name: str, *, preset: str | None = None, token_budget: int | None = None, **fields: Any) -> Strategy:
+def make_strategy(
+    name: str | None, *, preset: str | None = None, token_budget: int | None = None, **fields: Any
+) -> Strategy:
     """Make a strategy as commands name it.
 
     Args:
-        name: A name for `find_strategy`.
+        name: A name for `find_strategy`; None for the default, see `dyto.strategies.build_strategy`.
         preset: A preset of "dyto".
         token_budget: Largest number of visual tokens; None for the strategy's own choice.
         **fields: Further fields of one of ours.
@@ -63,6 +65,7 @@ def make_strategy(name: str, *, preset: str | None = None, token_budget: int | N
         >>> make_strategy("finest", token_budget=1000).token_budget
         1000
     """
+    name = chosen_name(name, preset)
     if is_named(name):
         return build_strategy(name, preset=preset, token_budget=token_budget, **fields)
     if preset is not None:

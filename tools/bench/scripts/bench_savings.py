@@ -23,6 +23,7 @@ import torch
 import dyto
 from dyto import DyTo, Savings
 from dyto.features import select
+from dyto.strategies import build_strategy
 from dyto.strategies.sparing import alike
 from dyto.synthetic.benchmark import SPLITS
 from dyto.synthetic.films import REGIMES
@@ -35,6 +36,8 @@ from scoring import exactly_right
 
 QUESTIONS = ("what is shown ?", "how many objects are there ?", "which color is the square ?", "is there a star ?")
 LEVELS = (0.0, 1.0, 2.0, 4.0, 8.0)
+LOSING = ("dyto", "plus", "plus-2025")
+"""Strategies whose losses are measured."""
 LOSSLESS = ("parallel", "repeats", "keep_prefix", "batch_questions", "project_chosen")
 
 
@@ -115,20 +118,20 @@ def loss(args, folder):
             _, asked = make_video(path, (SPLITS["test"], REGIMES.index(regime), number), regime)
             for side, (features, share) in _sides(model, path).items():
                 kept[side, regime].append(share)
-                for preset in ("release", "plus"):
-                    found = DyTo.preset(preset).compress(features)
-                    right[preset, side] += [(regime, bool(r)) for r in exactly_right(model, found.data, asked)]
+                for name in LOSING:
+                    found = build_strategy(name).compress(features)
+                    right[name, side] += [(regime, bool(r)) for r in exactly_right(model, found.data, asked)]
             path.unlink()
     sides = list(dict.fromkeys(side for _, side in right))
-    for preset in ("release", "plus"):
+    for strategy in LOSING:
         for side in sides:
-            plain, these = (np.array([r for _, r in right[preset, one]]) for one in ("none", side))
+            plain, these = (np.array([r for _, r in right[strategy, one]]) for one in ("none", side))
             change = (these.astype(int) - plain).reshape(-1)
             error = 196 * change.std() / np.sqrt(len(change))
-            groups = {regime: np.array([g == regime for g, _ in right[preset, side]]) for regime in REGIMES}
+            groups = {regime: np.array([g == regime for g, _ in right[strategy, side]]) for regime in REGIMES}
             regimes = "  ".join(f"{name} {100 * change[mask].mean():+.1f}" for name, mask in groups.items())
             print(
-                f"{preset:8} {side:18} {100 * these.mean():5.1f} % right of {len(these)}, "
+                f"{strategy:9} {side:18} {100 * these.mean():5.1f} % right of {len(these)}, "
                 f"{100 * change.mean():+5.2f} ± {error:.2f} points  ({regimes})"
             )
     for side in sides:

@@ -121,7 +121,7 @@ def look(folder):
     """The demo's sample video through the bundled model."""
     video = Path(folder) / "sample.mp4"
     sample_video(video)
-    return inspect_video(dyto.VideoQA.from_pretrained("tiny"), video)
+    return inspect_video(dyto.VideoQA.from_pretrained("tiny", "dyto"), video)
 
 
 def overview(seen):

@@ -35,6 +35,7 @@ from dyto_nouns.photos import Photo, listed, load
 STRATEGIES = {
     "release": "dyto",
     "plus": "plus",
+    "plus-2025": "plus-2025",
     "kmeans": "kmeans",
     "evs": "evs",
     "uniform": "uniform",

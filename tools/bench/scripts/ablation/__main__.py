@@ -42,6 +42,7 @@ def main(argv=None):
     parser.add_argument("--work", type=Path, default=Path("outputs/ablation"), help="where films are kept")
     parser.add_argument("--model", help="a checkpoint of the bundled model's kind")
     parser.add_argument("--save", type=Path, help="accuracy: add every answer to this file, and go on from it")
+    parser.add_argument("--first", type=int, default=0, help="long: begin with this film of each regime")
     parser.add_argument("--report", action="store_true", help="long: print what the file of --save holds")
     options = parser.parse_args(argv)
     if options.what == "coverage":
@@ -72,11 +73,13 @@ def long_rows(options):
     """Return the rows of the yardstick, from a file or measured."""
     if options.report:
         return accuracy.load(options.save)
-    every = {"all": [*long_run.VARIANTS, *long_run.MORE], "rivals": list(long_run.VARIANTS)}
+    blind = [*long_run.VARIANTS, *long_run.MORE]
+    every = {"all": [*blind, *long_run.ASKING], "rivals": list(long_run.VARIANTS), "blind": blind}
     names = [name for given in options.only for name in every.get(given, [given])]
     budgets = long_run.BUDGETS if options.budgets == accuracy.BUDGETS else options.budgets
     work = options.work if options.split == "dev" else None  # an hour of film is seen in a second, and takes 30 MB
-    return long_run.measure(options.split, options.videos, names, budgets, options.save, work, model=options.model)
+    films = (options.videos, names, budgets, options.save, work, options.first, options.model)
+    return long_run.measure(options.split, *films)
 
 
 if __name__ == "__main__":

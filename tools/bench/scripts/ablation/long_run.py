@@ -1,6 +1,7 @@
 """The yardstick: the right answers and the kept events of strategies on long films of every regime."""
 
 import json
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,21 +10,21 @@ import torch
 
 from accuracy import difference, load
 from dyto import ConfigError
-from dyto.features import FrameFeatures
+from dyto.features import FrameFeatures, VisualTokens
 from dyto.merge import merge_tokens
 from dyto.strategies import build_strategy
 from dyto.strategies.shared import shares
 from films import load_model
 from long_watch import cells, watch
-from scoring import right_by_type
+from scoring import exactly_right
 from variants import _options
 
 BUDGETS = (9, 18, 36, 58, 115, 230, 461, 922, 1440)
 """0.25 to 40 frames of 36 tokens."""
 
 
-def run(strategy, features):
-    """Return the tokens of a strategy, given precomputed features."""
+def run(strategy, features, question=None, model=None):
+    """Return the tokens of a strategy that gets features already made; one that asks needs a model, too."""
 
     def encode(positions, attention_layer=None):
         rows = np.asarray(positions)
@@ -36,7 +37,9 @@ def run(strategy, features):
         )
         return seen if features.attention is None else replace(seen, attention=features.attention[rows])
 
-    return strategy(np.arange(len(features)), encode)
+    if model is not None:
+        encode.embed_text = model.embed_text
+    return strategy(np.arange(len(features)), encode, question)
 
 
 def named(name):
@@ -73,11 +76,20 @@ VARIANTS = {
     "25 uniform, merged": named("uniform-merge"),
 }
 MORE = {
-    "uniform, pooled 2 x 2": named("uniform-pool:pool=2"),
+    "vcast": named("vcast"),
+    "flashvid-outer": named("flashvid-outer"),
+    "holitom-outer": named("holitom-outer"),
+    "fastvid": named("fastvid"),
+    "vidcom2": named("vidcom2"),
     "release": named("dyto"),
     "uniform": named("uniform"),
-    "vidcom2": named("vidcom2"),
+    "random": named("random"),
+    "uniform, pooled 2 x 2": named("uniform-pool:pool=2"),
+    "random-frames": named("random-frames"),
+    "visionzip": named("visionzip"),
 }
+ASKING = ("aks", "echo-like", "query", "plus-query")
+"""Strategies that look at the question; they are asked once for each."""
 
 
 def kept(tokens, events):
@@ -107,7 +119,7 @@ def measure(split, films, names, budgets=BUDGETS, path=None, work=None, first=0,
         if not wanted:
             continue
         film, answered = watch(loaded, work, cell), {}
-        fresh = [row for name, b in wanted if (row := _row(loaded, film, name, every[name], b, answered))]
+        fresh = [row for name, b in wanted if (row := _row(loaded, film, name, every.get(name), b, answered))]
         if path:
             with Path(path).open("a") as file:
                 file.writelines(json.dumps(row) + "\n" for row in fresh)
@@ -117,20 +129,41 @@ def measure(split, films, names, budgets=BUDGETS, path=None, work=None, first=0,
 
 def _row(model, film, name, variant, budget, answered):
     try:
-        tokens = variant(film, budget)
+        given = [variant(film, budget)] if variant else _asked(model, film, name, budget)
     except ConfigError:
         return None  # the budget is below the least that the strategy can do
-    data = tokens if isinstance(tokens, torch.Tensor) else tokens.data
-    if len(data) > budget:
-        raise AssertionError(f"{name} gave {len(data)} tokens at a budget of {budget}")
-    right = right_by_type(model, data, film.asked, answered)
+    data = [tokens if isinstance(tokens, torch.Tensor) else tokens.data for tokens in given]
+    longest = max(map(len, data))
+    if longest > budget:
+        raise AssertionError(f"{name} gave {longest} tokens at a budget of {budget}")
+    right = defaultdict(list)
+    for asked, r in zip(film.asked, _answered(model, film.asked, data, answered), strict=True):
+        right[asked.type].append(r)
     facts = {
         "seconds": film.cell.seconds,
         "frames": film.cell.num_frames,
         "scenes": len(film.middles()),
-        "events": None if isinstance(tokens, torch.Tensor) else kept(tokens, film.events),
+        "events": kept(given[0], film.events) if variant and isinstance(given[0], VisualTokens) else None,
     }
-    return [name, budget, film.cell.name, film.cell.regime, len(data), right, facts]
+    return [name, budget, film.cell.name, film.cell.regime, longest, dict(right), facts]
+
+
+def _asked(model, film, name, budget):
+    """Tokens for every question."""
+    strategy = build_strategy(name, token_budget=budget)
+    return [run(strategy, film.features, asked.question, model) for asked in film.asked]
+
+
+def _answered(model, asked, data, known):
+    """Which questions are answered right with the one matrix of tokens, or each with its own; none is asked twice."""
+    data = data * (len(asked) if len(data) == 1 else 1)
+    keys = [x.numpy().tobytes() for x in data]
+    for key in dict.fromkeys(keys):
+        fresh = [i for i, k in enumerate(keys) if k == key and (key, i) not in known]
+        if fresh:
+            right = exactly_right(model, data[fresh[0]], [asked[i] for i in fresh]).tolist()
+            known |= {(key, i): r for i, r in zip(fresh, right, strict=True)}
+    return [known[key, i] for i, key in enumerate(keys)]
 
 
 def report(rows):
