@@ -42,18 +42,3 @@ CATALOG: dict[str, ModelEntry] = {
     **{name: _KNOWN[name] for name in sorted(_KNOWN, key=lambda name: first_to_try(name, _KNOWN[name].size))},
 }
 """Every short name, in the order in which to try them. A hub name or a local folder works as well."""
-
-
-def real_models_hint() -> str:
-    """Name models for real videos in one line, with size and licence, small ones first."""
-    named = ("smolvlm2-500m", "qwen3-vl-2b", "qwen3-vl-8b", "llava-next-vicuna-7b")
-    real = [f"{name} ({CATALOG[name].size:.0f} GB, {CATALOG[name].licence})" for name in named]
-    return "for real videos pass --model " + ", ".join(real)
-
-
-def smallest_real_model() -> str:
-    """Return the smallest model that answers freely about real videos, with its size and licence."""
-    name, entry = min(
-        ((name, entry) for name, entry in CATALOG.items() if entry.source), key=lambda pair: (pair[1].size, pair[0])
-    )
-    return f"{name} ({entry.size:.1f} GB, {entry.licence})"

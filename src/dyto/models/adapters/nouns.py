@@ -25,13 +25,13 @@ from dyto.errors import BadFeaturesError, ConfigError, DoesNotFitError
 from dyto.eye.lite0 import WIDTH, Lite0
 from dyto.eye.weights import load_eye
 from dyto.features import VisualTokens
-from dyto.models.catalog import smallest_real_model
 from dyto.models.generation.decoding import check_time_text
 from dyto.models.generation.language import Encoded
 from dyto.models.generation.prefix import Prefix
 from dyto.models.loading.placement import Placement
 from dyto.models.pixels import Normalization
 from dyto.models.stock import Tokenizer
+from dyto.models.suitable import for_more
 from dyto.models.towers import FrameTower
 from dyto.nouns.answers import Reply, reply
 from dyto.nouns.questions import understand
@@ -287,5 +287,6 @@ def load_nouns(placement: Placement, factor: float) -> NounsModel:
         raise ConfigError(f"dtype {placement.dtype} was given, but model nouns computes in float32: leave it out")
     tokenizer = build_tokenizer()
     net = NounsNet(load_eye().net, tokenizer).to(placement.device).eval()
-    note = f"recognises 1,000 kinds of things, but no people; for anything else pass --model {smallest_real_model()}"
+    more = for_more(placement.device, "anything else")
+    note = f"recognises 1,000 kinds of things, but no people; {more}"
     return NounsModel(net, tokenizer, (note,))

@@ -22,7 +22,7 @@ from transformers.utils import cached_file
 from dyto.errors import DytoError, MissingExtraError, ModelError, unknown
 from dyto.eye.weights import can_see
 from dyto.models.base import VideoModel
-from dyto.models.catalog import CATALOG, real_models_hint
+from dyto.models.catalog import CATALOG
 from dyto.models.families import FAMILIES, Family
 from dyto.models.generation.chats import Chat
 from dyto.models.generation.finite import check_weights
@@ -44,6 +44,7 @@ from dyto.models.loading.weights import check_sizes, untied_unless_said, weight_
 from dyto.models.processing import load_processor
 from dyto.models.stock import Tokenizer
 from dyto.models.stock_classes import NEEDS_TRANSFORMERS, family_of
+from dyto.models.suitable import for_more
 from dyto.prompts import PROMPT_PAIRS
 
 logger = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ def usual_model(name: str | None) -> str:
 
 def _load_tiny(placement: Placement, factor: float) -> VideoModel:
     """Load the bundled model, in the same way as any checkpoint."""
-    hint = f"the bundled model knows synthetic shapes only; {real_models_hint()}"
+    hint = f"the bundled model knows synthetic shapes only; {for_more(placement.device, 'real videos')}"
     with as_file(files("dyto") / "checkpoints" / "tiny") as folder:
         return _load("tiny", str(folder), placement, factor, (hint,))
 
