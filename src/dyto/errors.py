@@ -4,7 +4,8 @@
     ├── VideoError          a video cannot be read, or not completely
     ├── ModelError          a checkpoint cannot be loaded or used
     │   ├── DoesNotFitError     prompt, video and answer are longer than the model's context
-    │   └── BadFeaturesError    a model gave NaN, infinity or wrong shapes
+    │   ├── BadFeaturesError    a model gave NaN, infinity or wrong shapes
+    │   └── EndpointError       a model behind an endpoint cannot be reached, or does not answer
     ├── StrategyError       a strategy raised an unexpected error, or returned unusable tokens
     ├── DatasetError        a question file or a results folder is wrong
     │   ├── UnsafeNameError     a video's name leads out of its folder
@@ -87,6 +88,21 @@ class BadFeaturesError(ModelError):
         ... except dyto.BadFeaturesError as err:
         ...     print(err)
         features have shape (4, 64), expected (T, 1 + N, D)
+    """
+
+
+class EndpointError(ModelError):
+    """A model behind an endpoint cannot be reached, does not answer, or may not be asked any more.
+
+    Example:
+        >>> from dyto.models.endpoint.service import Spending
+        >>> spent = Spending(max_requests=1)
+        >>> spent.ask_for(300)
+        >>> try:
+        ...     spent.ask_for(300)
+        ... except EndpointError as err:
+        ...     print(err)
+        1 requests were sent, and max_requests allows no more: raise it, or ask fewer questions
     """
 
 

@@ -319,7 +319,7 @@ class VideoQA:
 
     @strategy.setter
     def strategy(self, strategy: Strategy) -> None:
-        self._strategy = BoundStrategy(strategy)
+        self._strategy = self.model.accept(BoundStrategy(strategy))
 
     @property
     def uses_question(self) -> bool:

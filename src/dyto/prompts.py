@@ -160,6 +160,8 @@ PROMPTS: dict[str, Prompt] = {
         *(_chat(f"image_seq_{chat}_v3", chat, _OPEN, _ANSWER) for chat in _OTHERS),
         *(_chat(f"multiple_choice_allvideo_{chat}_v4", chat, _CHOICE, _BEST) for chat in _OTHERS),
         Prompt("tiny", "USER: <image>\n{question} ASSISTANT:"),
+        Prompt("endpoint", f"<image>\n{_OPEN}"),
+        Prompt("endpoint_choice", f"<image>\n{_CHOICE}\nAnswer with the letter of that option only."),
         Prompt("nouns", "<image>\n{question}\nAnswer:"),
         Prompt("nouns_choice", "<image>\n{question}\n{choices}\nAnswer:"),
         Prompt("tiny_choice", "USER: <image>\n{question} {choices} ASSISTANT:", separator=" "),
@@ -174,6 +176,7 @@ PROMPT_PAIRS: dict[str, tuple[str, str]] = {
     **{chat: (f"image_seq_{chat}_v3", f"multiple_choice_allvideo_{chat}_v4") for chat in _OTHERS},
     "tiny": ("tiny", "tiny_choice"),
     "nouns": ("nouns", "nouns_choice"),
+    "endpoint": ("endpoint", "endpoint_choice"),
 }
 """The templates for open questions and for multiple choice, by chat format."""
 

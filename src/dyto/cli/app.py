@@ -91,9 +91,9 @@ def ask(
         Path | None, typer.Option(help="Save a picture of the key frames to this file.", metavar="FILE.png")
     ] = None,
     evidence: Annotated[bool, typer.Option("--evidence", help="Say which moments the answer rests on.")] = False,
-    eye: Annotated[
-        str | None, typer.Option(help="Compare frames by this eye and not by the model's own: nouns.", metavar="NAME")
-    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Choose the key frames and count their tokens, but do not ask.")
+    ] = False,
 ) -> None:
     """Answer a question about a video."""
     ask_and_print(
@@ -109,7 +109,7 @@ def ask(
         save_keyframes=save_keyframes,
         evidence=evidence,
         savings=savings.make(),
-        eye=eye,
+        dry_run=dry_run,
     )
 
 
@@ -127,7 +127,7 @@ def ask_and_print(
     save_keyframes: Path | None = None,
     evidence: bool = False,
     savings: Savings | None = None,
-    eye: str | None = None,
+    dry_run: bool = False,
 ) -> None:
     """Answer one question and print the answer, as the commands do.
 
@@ -144,12 +144,12 @@ def ask_and_print(
         save_keyframes: Where to save a picture of the key frames.
         evidence: Say which moments the answer rests on.
         savings: Which savings are on; None for the usual ones.
-        eye: The eye by which frames are compared; None for the model's own.
+        dry_run: Print what would be asked, and ask nothing.
     """
     with err.status(STAGE_WORDS["load"]) as status:
-        from dyto.inspecting.evidence import find_evidence
+        from dyto.cli.planning import Plan
+        from dyto.inspecting.evidence import check_evidence, find_evidence
         from dyto.inspecting.sheet import TILE, check_sheet, save_keyframe_sheet
-        from dyto.models.eyes import find_eye, seen_by
         from dyto.models.loading.load import usual_model
         from dyto.pipeline import VideoQA
         from dyto.video import existing
@@ -161,15 +161,19 @@ def ask_and_print(
             sampling = {**sampling, "preview": TILE}
         template: dict[str, Any] = {"choice_prompt" if choices else "prompt": prompt}
         model = usual_model(loading.model)
-        other = None if eye is None else find_eye(eye)
         qa = VideoQA.from_pretrained(model, strategy, savings=savings, **template, **loading.options)
-        if other is not None:
-            qa = VideoQA(seen_by(qa.model, other), strategy, savings=savings, **template)
         qa.on_stage = lambda stage: status.update(STAGE_WORDS.get(stage, stage))
         qa.on_frames = seen.append if save_keyframes else None
         asked: Any = video
         options = sampling
+        if dry_run:
+            tokens = qa.encode(video, question=qa.question_for_strategy(question), **sampling)
+            plan = Plan.of(qa, tokens, question, choices, max_new_tokens)
+            status.stop()
+            plan.print(as_json)
+            return
         if evidence:  # the tokens are used again below
+            check_evidence(qa.model)
             asked, options = qa.encode(video, question=qa.question_for_strategy(question), **sampling), {}
         if as_json:
             answer = qa.ask(asked, question, choices=choices, max_new_tokens=max_new_tokens, **options)

@@ -64,6 +64,12 @@ def demo_command(
     device: options.Device = None,
     dtype: options.Dtype = None,
     rope_scaling_factor: options.RopeScaling = None,
+    eye: options.EyeName = None,
+    base_url: options.BaseUrl = None,
+    tokens_per_image: options.TokensPerImage = None,
+    picture_side: options.PictureSide = None,
+    max_requests: options.MaxRequests = None,
+    max_tokens: options.MaxTokens = None,
 ) -> None:
     """Serve a web page that answers questions about videos."""
     from dyto.demo.addresses import LOOPBACK
@@ -94,6 +100,12 @@ def demo_command(
             device=device,
             dtype=dtype,
             rope_scaling_factor=rope_scaling_factor,
+            eye=eye,
+            base_url=base_url,
+            tokens_per_image=tokens_per_image,
+            picture_side=picture_side,
+            max_requests=max_requests,
+            max_tokens=max_tokens,
         )
     except (KeyboardInterrupt, SystemExit) as stop:
         _hurry(stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else 130)

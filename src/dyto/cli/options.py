@@ -32,6 +32,22 @@ Attention = Annotated[
 ]
 Quantization = Annotated[Text, typer.Option(help="8bit or 4bit, for the weights of the language model.")]
 RopeScaling = Annotated[float | None, typer.Option(help="Extend the model's context by this factor.")]
+EyeName = Annotated[
+    Text,
+    typer.Option(help="Compare frames by this eye: nouns, pixels, siglip2-base, or a CLIP, SigLIP or DINO of the hub."),
+]
+BaseUrl = Annotated[
+    Text,
+    typer.Option(help="Address of the endpoint for --model endpoint:NAME, such as http://127.0.0.1:11434/v1."),
+]
+TokensPerImage = Annotated[
+    int | None, typer.Option(help="What a picture costs at the endpoint. (default: the rule for the model's name)")
+]
+PictureSide = Annotated[
+    int | None, typer.Option(help="Longest side of a picture for the endpoint, in pixels. (default: 768)")
+]
+MaxRequests = Annotated[int | None, typer.Option(help="Send the endpoint no more requests than this.")]
+MaxTokens = Annotated[int | None, typer.Option(help="Spend no more tokens than this at the endpoint.")]
 PresetName = Annotated[Text, typer.Option(help="A name from `dyto list presets`.", show_default=False)]
 StrategyName = Annotated[
     Text,
@@ -96,6 +112,12 @@ LOADING = {
     "device_map": DeviceMap,
     "quantization": Quantization,
     "rope_scaling_factor": RopeScaling,
+    "eye": EyeName,
+    "base_url": BaseUrl,
+    "tokens_per_image": TokensPerImage,
+    "picture_side": PictureSide,
+    "max_requests": MaxRequests,
+    "max_tokens": MaxTokens,
 }
 """The flags of `Loading`. A command may use some of them."""
 

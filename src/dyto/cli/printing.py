@@ -39,7 +39,9 @@ def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None) -> 
     budget = "no budget" if answer.token_budget is None else f"budget {answer.token_budget}"
     out.print(f"tokens      {answer.uncompressed_tokens} -> {answer.num_visual_tokens} ({budget})")
     out.print("seconds     " + "  ".join(f"{stage} {s:.2f}" for stage, s in answer.to_dict()["seconds"].items()))
-    out.print(f"model       {qa.model.name} on {qa.model.device}, {str(qa.model.dtype).removeprefix('torch.')}")
+    out.print(f"model       {qa.model.name} on {qa.model.where}")
+    if "spent" in answer.details:
+        out.print("spent       {requests} requests, {tokens} tokens".format(**answer.details["spent"]))
     for warning in answer.warnings:
         err.print(f"note: {warning}", style="yellow")
 

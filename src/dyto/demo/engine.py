@@ -28,6 +28,7 @@ from dyto.inspecting.regions import regions, tokens_per_keyframe
 from dyto.inspecting.sheet import small_frames
 from dyto.inspecting.times import clock
 from dyto.models import load_model
+from dyto.models.loading.options import fitting
 from dyto.pipeline import VideoQA
 from dyto.strategies import Strategy
 from dyto.strategies.calling import BoundStrategy
@@ -261,7 +262,7 @@ class Engine:
 
     def _model(self, name: str) -> Any:
         if name not in self._loaded:
-            self._loaded[name] = load_model(name, **self.loading)
+            self._loaded[name] = load_model(name, **fitting(name, self.loading))
         return self._loaded[name]
 
     def _look(

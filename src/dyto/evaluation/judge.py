@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import random
-import threading
 from collections.abc import Mapping
 from typing import Any
 
 from dyto.errors import JudgeError
-from dyto.evaluation.endpoint import BrokenReplyError, Endpoint, Messages, OddReplyError
 from dyto.evaluation.verdicts import Verdict, parse_verdict
+from dyto.models.endpoint.client import Endpoint, Messages, OddReplyError
+from dyto.models.endpoint.sending import RequestFailedError, Sender
 
 DEFAULT_MODEL = "gpt-3.5-turbo-0125"
+_REPLY_TOKENS = 100
 _LONGEST_KEPT = 2000
 _REMINDER = "That was not the JSON object asked for. Reply with that object only."
-
-logger = logging.getLogger(__name__)
 
 
 class Judge:
@@ -57,12 +54,26 @@ class Judge:
             )
         self.model = model
         self.name = f"{model} at {base_url}" if base_url else model
-        self._attempts, self._asks, self._backoff = attempts, asks, backoff
-        self._endpoint = Endpoint(model, key, base_url, timeout)
-        self._failed_in_a_row = 0
-        self._give_up_after = give_up_after
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
+        self._asks = asks
+        endpoint = Endpoint(
+            model,
+            key,
+            base_url,
+            timeout,
+            most_tokens=_REPLY_TOKENS,
+            what="The judge of open-ended answers",
+            extra="judge",
+        )
+        self._sender = Sender(
+            endpoint,
+            kind="the judge",
+            name=self.name,
+            error=JudgeError,
+            attempts=attempts,
+            backoff=backoff,
+            give_up_after=give_up_after,
+            kept="All verdicts so far are kept: run the same command again when it is back",
+        )
 
     def __call__(self, messages: Messages, aspect: str) -> Verdict:
         """Ask about one case until there is a verdict or the number of asks is used up.
@@ -70,15 +81,15 @@ class Judge:
         Raises:
             JudgeError: The endpoint rejects our requests, or fails repeatedly.
         """
-        talk: list[Mapping[str, str]] = list(messages)
+        talk: list[Mapping[str, Any]] = list(messages)
         reply, reason = "", ""
         for _ in range(self._asks):
             try:
-                reply = self._send(talk)
+                reply = self._sender.send(talk).text
             except OddReplyError as err:
                 reason = f"no chat completion in {self._asks} replies: {err}"
                 continue
-            except _RequestFailedError as err:
+            except RequestFailedError as err:
                 return Verdict(reason=str(err))
             verdict = parse_verdict(reply, aspect)
             if verdict is not None:
@@ -90,66 +101,4 @@ class Judge:
 
     def stop(self) -> None:
         """Send no further requests."""
-        self._stop.set()
-
-    def _send(self, messages: Messages) -> str:
-        """Send one request with retries; return the reply's text, empty if the endpoint said nothing."""
-        import openai
-
-        why = ""
-        for attempt in range(self._attempts):
-            if self._stop.is_set():
-                raise JudgeError("judging was stopped")
-            try:
-                reply = self._endpoint.complete(messages)
-                self._failed_in_a_row = 0
-                return reply
-            except OddReplyError:
-                self._failed_in_a_row = 0
-                raise
-            except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as err:
-                raise JudgeError(
-                    f"the judge {self.name} rejects our requests: {_short(err)}; check key, model and endpoint"
-                ) from err
-            except (openai.BadRequestError, openai.UnprocessableEntityError) as err:
-                self._count_failure(_short(err))
-                raise _RequestFailedError(f"refused: {_short(err)}") from err
-            except openai.RateLimitError as err:
-                if err.code == "insufficient_quota":
-                    raise JudgeError(f"the judge's quota is used up: {_short(err)}") from err
-                why, pause = _short(err), _retry_after(err)
-            except (openai.APIError, BrokenReplyError) as err:  # 5xx, no connection, too late, a body that is not JSON
-                why, pause = _short(err), None
-            logger.info("judge, attempt %d of %d: %s", attempt + 1, self._attempts, why)
-            if attempt + 1 < self._attempts:
-                delay = min(60.0, self._backoff * 2**attempt) * random.uniform(0.8, 1.2)
-                self._stop.wait(delay if pause is None else pause)
-        self._count_failure(why)
-        raise _RequestFailedError(f"no reply in {self._attempts} attempts: {why}")
-
-    def _count_failure(self, why: str) -> None:
-        with self._lock:
-            self._failed_in_a_row += 1
-            if self._failed_in_a_row >= self._give_up_after:
-                raise JudgeError(
-                    f"the judge {self.name} failed {self._failed_in_a_row} times in a row, last: {why}. "
-                    "All verdicts so far are kept: run the same command again when it is back"
-                )
-
-
-class _RequestFailedError(Exception):
-    """Error for one request that gets no answer; others may."""
-
-
-def _short(err: Exception) -> str:
-    status = getattr(err, "status_code", None)
-    said = getattr(err, "body", None)
-    text = " ".join(f"{err} {said if isinstance(said, str) else ''}".split())[:160] or type(err).__name__
-    return f"HTTP {status}: {text}" if status and str(status) not in text else text
-
-
-def _retry_after(err: Any) -> float | None:
-    try:
-        return min(60.0, max(0.0, float(err.response.headers["retry-after"])))
-    except (KeyError, ValueError):
-        return None
+        self._sender.stop()

@@ -144,7 +144,7 @@ class Settings:
         return RunFolders.under(benchmark=self.spec.name, name=self.name or self._name(), **self.folders)
 
     def _name(self) -> str:
-        model = self._model.rstrip("/").rpartition("/")[2]
+        model = self._model.rstrip("/").rpartition("/")[2].replace(":", "-")
         frames = f"{self.sampling['num_frames']}frms" if self.sampling.get("num_frames") else "fps"
         strategy = self.preset or short_name(self.strategy or DEFAULT)
         options = [f"{value}" for value in self.options.values()]
@@ -171,6 +171,7 @@ class Settings:
             "questions": questions.digest,
             "model": self._model,
             "revision": self.loading.revision,
+            **self.loading.choosing,
             "scoring": self.scoring,
             "max_new_tokens": self.max_new_tokens,
             # None where nothing is given: what is left out is not compared with what an earlier run noted.
@@ -261,8 +262,11 @@ class Settings:
         """
         if self.cache_dir is None:
             return None
+        if not qa.model.can_cache:
+            raise ConfigError(f"--cache was given, but videos for model {qa.model.name} are not kept: leave it out")
         strategy = describe_strategy(self.made_strategy())
         what = {"model": self._model, "weights": loaded["weights"], "dtype": loaded["dtype"], "strategy": strategy}
+        what |= self.loading.choosing
         if self.savings.changing:
             what["savings"] = self.savings.changing
         return TokenCache(

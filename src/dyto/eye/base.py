@@ -15,26 +15,9 @@ class Eye(Protocol):
 
     Attributes:
         name: Its name.
-        image_size: Height and width of its input, in pixels.
-        grid: Rows and columns of its patches.
-        width: Numbers that describe a patch, D.
     """
 
     name: str
-    image_size: tuple[int, int]
-    grid: tuple[int, int]
-    width: int
-
-    def patches(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
-        """Describe the patches of pictures.
-
-        Args:
-            pictures: Pictures of any size, (H, W, 3) uint8.
-
-        Returns:
-            (B, N, D) float32, the patches in raster order.
-        """
-        ...
 
     def summaries(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
         """Describe each picture as a whole.
@@ -43,6 +26,6 @@ class Eye(Protocol):
             pictures: Pictures of any size, (H, W, 3) uint8.
 
         Returns:
-            (B, D) float32: the mean over the patches.
+            (B, D) float32: pictures that show the same have vectors of similar direction.
         """
         ...

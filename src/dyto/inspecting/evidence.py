@@ -21,6 +21,7 @@ import torch
 
 from dyto.errors import ConfigError
 from dyto.features import Sources, VisualTokens
+from dyto.models.base import VideoModel
 from dyto.models.generation.likelihood import mean_log_likelihood
 from dyto.pipeline import Video, VideoQA
 
@@ -55,6 +56,16 @@ class Moment:
         rounded = {name: round(getattr(self, name), 4) for name in ("weight", "alone")}
         without = None if self.without is None else round(self.without, 4)
         return {"second": round(self.second, 3), "index": self.index, **rounded, "without": without}
+
+
+def check_evidence(model: VideoModel) -> None:
+    """Check that a model can say what an answer rests on.
+
+    Raises:
+        ConfigError: It gives no likelihoods.
+    """
+    if not model.gives_likelihoods:
+        raise ConfigError(f"model {model.name} gives no likelihoods, only text: leave out --evidence")
 
 
 def find_evidence(

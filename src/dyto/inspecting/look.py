@@ -101,6 +101,7 @@ class _Watched:
     def __post_init__(self) -> None:
         bound = BoundStrategy(self.strategy)
         self.name, self.uses_question = bound.name, bound.uses_question
+        self.needs, self.picks_keyframes = bound.needs, bound.picks_keyframes
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
         def watched(images: Any, *, attention_layer: int | None = None) -> FrameFeatures:
@@ -162,7 +163,7 @@ def inspect_video(
         source=Path(frames.source).name if frames.source else "pictures",
         frames=frames,
         model=qa.model.name,
-        device=f"{qa.model.device}, {str(qa.model.dtype).removeprefix('torch.')}",
+        device=qa.model.where,
         views=views,
         question=question,
         choices=None if choices is None else tuple(choices),
@@ -184,7 +185,8 @@ def _view(
     else:
         tokens = own.encode(video, question=own.question_for_strategy(question), **sampling)
         answer = own.ask(tokens, question, choices=choices, max_new_tokens=asking["max_new_tokens"])
-        evidence = tuple(find_evidence(own, tokens, question, answer.text, choices=choices)) if answer.text else ()
+        if answer.text and qa.model.gives_likelihoods:
+            evidence = tuple(find_evidence(own, tokens, question, answer.text, choices=choices))
     return View(
         name=name_of(strategy),
         options=_options(strategy),

@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ from dyto.models.pixels import Pictures
 from dyto.video import FrameSize
 
 if TYPE_CHECKING:
+    from dyto.strategies.calling import BoundStrategy
     from dyto.video import Frames
 
 __all__ = ["Encoded", "Prefix", "VideoModel"]
@@ -62,10 +63,14 @@ class VideoModel(Generates):
         time_text: Text before the tokens of each key frame, with `{seconds}` for its time; "" for none.
         rope_factor: Factor by which the original context may be extended; 1 for no scaling.
         notices: Notes for readers of any of its answers.
+        can_cache: Whether encoded videos can be kept in a cache.
+        gives_likelihoods: Whether `logits` can say how likely an answer is.
     """
 
     image_size: FrameSize
     num_patches: int
+    can_cache: ClassVar[bool] = True
+    gives_likelihoods: ClassVar[bool] = True
 
     def __init_subclass__(cls, **more: Any) -> None:
         """Accept the method names from before 0.2.0, with a warning."""
@@ -99,6 +104,23 @@ class VideoModel(Generates):
         copied = copy.copy(self)
         setattr(copied, "encode", encode)  # noqa: B010 - replaces the method in this copy only
         return copied
+
+    def accept(self, strategy: BoundStrategy) -> BoundStrategy:
+        """Return a strategy unchanged if the model can take its tokens, as most models can.
+
+        Raises:
+            ConfigError: It cannot; the message names the strategy.
+        """
+        return strategy
+
+    def finish(self, tokens: VisualTokens, frames: Frames) -> VisualTokens:
+        """Return what the model reads of the frames that a strategy encoded: its tokens, in most families."""
+        return tokens
+
+    @property
+    def where(self) -> str:
+        """Where the model computes: device and precision, or the address of an endpoint."""
+        return f"{self.device}, {str(self.dtype).removeprefix('torch.')}"
 
     def account(self, tokens: VisualTokens, question: str, choices: Sequence[str] | None) -> Mapping[str, Any]:
         """Return what a model knows about an answer beyond its text, for a family that knows more.

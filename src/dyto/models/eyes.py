@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dyto.errors import unknown
-from dyto.eye import Eye, load_eye
+from dyto.eye import Eye, PixelEye, can_see, load_eye
 from dyto.features import FrameFeatures
 from dyto.models.base import VideoModel
 from dyto.models.pixels import Pictures, as_pictures
@@ -14,20 +17,41 @@ from dyto.models.pixels import Pictures, as_pictures
 if TYPE_CHECKING:
     from dyto.video import Frames
 
-EYES = {"nouns": load_eye}
-"""Eyes by name."""
+HUB = {
+    "siglip2-base": "google/siglip2-base-patch16-224",
+    "clip-base": "openai/clip-vit-base-patch32",
+    "dinov2-small": "facebook/dinov2-small",
+}
+"""Eyes on the hub by short name."""
+
+EYES: dict[str, Callable[[], Eye]] = {"nouns": load_eye, "pixels": PixelEye}
+"""Eyes that need no download by name."""
 
 
 def find_eye(name: str) -> Eye:
     """Load an eye by its name.
 
+    Args:
+        name: A key of `EYES` or `HUB`, or a folder or hub name of a CLIP, SigLIP or DINO.
+
     Raises:
         ConfigError: No eye has that name.
+        ModelError: The checkpoint cannot be loaded.
         MissingExtraError: A package that it needs is not installed.
     """
-    if name not in EYES:
-        raise unknown("eye", name, EYES)
-    return EYES[name]()
+    if name in EYES:
+        return EYES[name]()
+    folder = Path(name).expanduser()
+    if name not in HUB and not folder.is_dir() and not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name):
+        raise unknown("eye", name, [*EYES, *HUB])
+    from dyto.models.tower_eye import TowerEye
+
+    return TowerEye(HUB.get(name) or (str(folder) if folder.is_dir() else name), name)
+
+
+def usual_eye() -> Eye:
+    """Return the best eye that needs no download: `nouns` if the extra `see` is installed, otherwise `pixels`."""
+    return load_eye() if can_see() else PixelEye()
 
 
 def seen_by(model: VideoModel, eye: Eye) -> VideoModel:

@@ -33,6 +33,7 @@ class BoundStrategy:
         name: Its own name, or that of its class or function.
         uses_question: Whether its tokens depend on the question, so that each question needs its own encoding.
         needs: Keys of `dyto.strategies.NEEDS` that the model must offer.
+        picks_keyframes: Whether its key frames as whole pictures can stand for its tokens.
     """
 
     def __init__(self, strategy: Strategy) -> None:
@@ -40,6 +41,7 @@ class BoundStrategy:
         self.name = name_of(strategy)
         self.uses_question = bool(getattr(strategy, "uses_question", False))
         self.needs: tuple[str, ...] = tuple(getattr(strategy, "needs", ()))
+        self.picks_keyframes = bool(getattr(strategy, "picks_keyframes", False))
 
     @cached_property
     def description(self) -> dict[str, Any]:

@@ -66,6 +66,7 @@ class DyTo:
     name: ClassVar[str] = "dyto"
     uses_question: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
+    picks_keyframes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for field_name, known in (("partition", keyframes.PARTITIONS), ("member", keyframes.MEMBERS)):

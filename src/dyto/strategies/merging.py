@@ -223,6 +223,7 @@ class KeyFrameMerger:
     name: ClassVar[str]
     uses_question: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
+    picks_keyframes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "num_frames")

@@ -70,6 +70,7 @@ class Plus:
     name: ClassVar[str] = "plus"
     uses_question: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
+    picks_keyframes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_at_least(self, 0.0, "factor")

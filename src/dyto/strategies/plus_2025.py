@@ -71,6 +71,7 @@ class Plus2025:
     name: ClassVar[str] = "plus-2025"
     uses_question: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
+    picks_keyframes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.member not in segments.MEMBERS:

@@ -48,6 +48,7 @@ def run_strategy(
     with watch.stage("strategy"):
         tokens = with_deep(strategy(frames, encode, question), encode.seen)
         _ = frames.data  # unused frames must be readable, too
+        tokens = model.finish(tokens, frames)
     waited = frames.waited - before
     seconds = {**watch.seconds, **tokens.stages}
     spent = sum(seconds.get(name, 0.0) for name in ("encode", "select")) + waited

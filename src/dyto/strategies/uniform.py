@@ -34,6 +34,7 @@ class Uniform(Budgeted):
     reference_budget: int = 3680
 
     name: ClassVar[str] = "uniform"
+    picks_keyframes: ClassVar[bool] = True
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
         """Encode the frames that fit and keep them whole; the question is ignored.

@@ -65,6 +65,8 @@ class AsksFrames(KeyFrameMerger):
         super().__post_init__()
         if self.towers is not None and not (isinstance(self.towers, str) and self.towers.strip()):
             raise ConfigError(f"towers of strategy {self.name!r} is {self.towers!r}, expected a folder or a hub name")
+        if self.towers is not None:
+            object.__setattr__(self, "needs", ("question",))
 
     @abstractmethod
     def choose(self, scores: FloatArray) -> IntArray:

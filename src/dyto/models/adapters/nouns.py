@@ -15,9 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import AddedToken, decoders, pre_tokenizers
-from tokenizers import Tokenizer as FastTokenizer
-from tokenizers.models import Unigram
 from torch import Tensor, nn
 from transformers import DynamicCache, GenerationConfig, PretrainedConfig, PreTrainedTokenizerFast
 
@@ -28,6 +25,7 @@ from dyto.features import VisualTokens
 from dyto.models.generation.decoding import check_time_text
 from dyto.models.generation.language import Encoded
 from dyto.models.generation.prefix import Prefix
+from dyto.models.generation.tokenizing import spelling_tokenizer
 from dyto.models.loading.placement import Placement
 from dyto.models.pixels import Normalization
 from dyto.models.stock import Tokenizer
@@ -49,7 +47,6 @@ maximum of merged patches raise the mean, which would make every answer surer, s
 ANSWER = "\nAnswer:"
 """Text between a question and its answer in the prompts of this model."""
 
-_SPECIAL = ("<pad>", "<s>", "</s>", "<unk>", "<image>")
 _WORDS = """
 a an and answer as at before after by can cannot clearly do did first for frames how I in is it kinds know
 last like looked looks many name named not no nothing of one option or out people perhaps picture question s
@@ -68,24 +65,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     """
     words = {word for name in nouns().names for word in name.split()} | set(_WORDS.split())
     pieces = [piece for word in sorted(words) for piece in (word, f" {word}")]
-    scored = [
-        *((mark, -100.0) for mark in _SPECIAL),
-        *((f"<0x{byte:02X}>", -100.0) for byte in range(256)),
-        *((piece, -1.0) for piece in pieces),
-    ]
-    tokenizer = FastTokenizer(Unigram(scored, unk_id=_SPECIAL.index("<unk>"), byte_fallback=True))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("<", "isolated")  # so that "<0x41>" in a text stays unchanged
-    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
-    tokenizer.add_special_tokens([AddedToken(mark, normalized=False) for mark in _SPECIAL])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        pad_token="<pad>",
-        clean_up_tokenization_spaces=False,
-        model_input_names=["input_ids", "attention_mask"],
-    )
+    return spelling_tokenizer(pieces)
 
 
 class NounsNet(nn.Module):
@@ -274,15 +254,7 @@ def load_nouns(placement: Placement, factor: float) -> NounsModel:
         ModelError: The file of weights is not the known one.
         ConfigError: This model lacks a given option.
     """
-    for given, what in (
-        (placement.device_map, "device_map"),
-        (placement.quantization, "quantization"),
-        (placement.attention, "attn_implementation"),
-        (placement.revision, "revision"),
-        (factor != 1.0, "rope_scaling_factor"),
-    ):
-        if given:
-            raise ConfigError(f"{what} was given, but model nouns has none: leave it out")
+    placement.refuse_for("nouns", factor)
     if placement.dtype not in (None, torch.float32):
         raise ConfigError(f"dtype {placement.dtype} was given, but model nouns computes in float32: leave it out")
     tokenizer = build_tokenizer()

@@ -189,6 +189,10 @@ class LanguageSide(ABC):
         end = self.video_end()
         return sum(len(run.text) for run in self._runs(video)) + (0 if end is None else len(end))
 
+    def expected(self, prompt: Encoded, tokens: VisualTokens, max_new_tokens: int) -> int:
+        """Return how many tokens a question takes at most: prompt, video, the text between, and answer."""
+        return len(prompt.before) + len(prompt.after) + len(tokens) + self.count_text(tokens) + max_new_tokens
+
     def check_fit(self, prompt: Encoded, video: VisualTokens | int | None, max_new_tokens: int) -> bool:
         """Check that a question fits, and return whether its positions must be scaled.
 

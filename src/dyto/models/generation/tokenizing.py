@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
+from tokenizers import AddedToken, decoders, pre_tokenizers
+from tokenizers import Tokenizer as FastTokenizer
+from tokenizers.models import Unigram
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from dyto.errors import ModelError
 from dyto.models.stock import Tokenizer
@@ -82,3 +86,37 @@ def token_ids(tokenizer: Tokenizer, text: str, **options: Any) -> Tensor:
             "another checkpoint"
         ) from None
     return ids
+
+
+_MARKS = ("<pad>", "<s>", "</s>", "<unk>", "<image>")
+
+
+def spelling_tokenizer(pieces: Iterable[str] = ()) -> PreTrainedTokenizerFast:
+    """Build a tokenizer of some words, and of bytes for everything else: any text stays unchanged.
+
+    Args:
+        pieces: Words that are one token each.
+
+    Example:
+        >>> tokenizer = spelling_tokenizer()
+        >>> tokenizer.decode(tokenizer("Was <0x41> ein \u00c4ffchen?").input_ids)
+        'Was <0x41> ein \u00c4ffchen?'
+    """
+    scored = [
+        *((mark, -100.0) for mark in _MARKS),
+        *((f"<0x{byte:02X}>", -100.0) for byte in range(256)),
+        *((piece, -1.0) for piece in pieces),
+    ]
+    tokenizer = FastTokenizer(Unigram(scored, unk_id=_MARKS.index("<unk>"), byte_fallback=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("<", "isolated")  # so that "<0x41>" in a text stays unchanged
+    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.add_special_tokens([AddedToken(mark, normalized=False) for mark in _MARKS])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        pad_token="<pad>",
+        clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
+    )

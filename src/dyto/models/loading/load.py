@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import weakref
-from collections.abc import Callable
 from contextlib import ExitStack
 from importlib.resources import as_file, files
 from importlib.util import find_spec
@@ -19,10 +18,12 @@ import transformers
 from transformers import AutoTokenizer
 from transformers.utils import cached_file
 
-from dyto.errors import DytoError, MissingExtraError, ModelError, unknown
-from dyto.eye.weights import can_see
+from dyto.errors import ConfigError, MissingExtraError, ModelError, unknown
+from dyto.eye import Eye, can_see
 from dyto.models.base import VideoModel
 from dyto.models.catalog import CATALOG
+from dyto.models.endpoint.service import PREFIX, Service
+from dyto.models.eyes import find_eye, seen_by, usual_eye
 from dyto.models.families import FAMILIES, Family
 from dyto.models.generation.chats import Chat
 from dyto.models.generation.finite import check_weights
@@ -39,6 +40,7 @@ from dyto.models.loading.files import (
 )
 from dyto.models.loading.placement import DeviceMap, Placement
 from dyto.models.loading.records import record_of
+from dyto.models.loading.telling import tell
 from dyto.models.loading.templates import chat_of
 from dyto.models.loading.weights import check_sizes, untied_unless_said, weight_files
 from dyto.models.processing import load_processor
@@ -60,12 +62,14 @@ def load_model(
     device_map: DeviceMap | None = None,
     quantization: str | None = None,
     rope_scaling_factor: float | None = None,
+    eye: str | None = None,
+    **service: Any,
 ) -> VideoModel:
     """Load a model.
 
     Args:
-        name: A short name in `dyto.models.CATALOG`, a folder, or a Hub name ("owner/model"). None takes the
-            environment variable DYTO_MODEL, or "tiny".
+        name: A short name in `dyto.models.CATALOG`, a folder, a Hub name ("owner/model"), or "endpoint:" and the name
+            of a model behind an OpenAI-compatible endpoint. None takes the environment variable DYTO_MODEL, or "tiny".
         revision: Branch, tag or commit of a hub name.
         device: As torch names it: "cpu", "cuda:1", "xpu", "mps"; None or "auto" for the first there is of CUDA, Intel's
             XPU, Apple's MPS and the CPU.
@@ -75,6 +79,9 @@ def load_model(
             device for each part, {"model.language_model": 0, "lm_head": "cpu", ...}; it replaces `device`.
         quantization: "8bit" or "4bit" weights of the language model; the vision side stays in `dtype`.
         rope_scaling_factor: Factor by which the original context may be extended; None or 1 for no scaling.
+        eye: Compare frames by this eye and not by the model's own tower, see `dyto.models.eyes.find_eye`.
+        **service: For a model behind an endpoint, "endpoint:NAME": `base_url`, `tokens_per_image`, `picture_side`,
+            `max_requests`, `max_tokens` and more, see `dyto.models.endpoint.service.Service`.
 
     Returns:
         The adapter of the model's family. Remote code is never run and pickled weights are never read.
@@ -99,6 +106,30 @@ def load_model(
         quantization=quantization,
     )
     factor = 1.0 if rope_scaling_factor is None else float(rope_scaling_factor)
+    other = None if eye is None else find_eye(eye)
+    if text.startswith(PREFIX):
+        return _reach(text.removeprefix(PREFIX), placement, factor, other, service)
+    if given := sorted(name for name, value in service.items() if value is not None):
+        raise ConfigError(
+            f"{given[0]} was given with model {text}, but only a model behind an endpoint takes it: leave it out, or "
+            f"name the model {PREFIX}NAME"
+        )
+    model = _named(text, placement, factor)
+    return model if other is None else seen_by(model, other)
+
+
+def _reach(name: str, placement: Placement, factor: float, eye: Eye | None, options: dict[str, Any]) -> VideoModel:
+    """Return a model behind an endpoint."""
+    from dyto.models.endpoint.model import EndpointModel
+
+    if not name.strip():
+        raise ConfigError(f"found {PREFIX} without a name, expected {PREFIX}NAME, as the endpoint calls the model")
+    placement.refuse_for(f"{PREFIX}{name}", factor)
+    return EndpointModel(name, Service.of(options), eye or usual_eye())
+
+
+def _named(text: str, placement: Placement, factor: float) -> VideoModel:
+    """Load a model of this machine or of the hub."""
     if text == "tiny":
         return _load_tiny(placement, factor)
     if text == "nouns":
@@ -152,7 +183,7 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
     original = original_llava.is_original(config)
     if original:
         source = original_llava.download(source, placement.revision)
-        shape = _tell(name, original_llava.stock_config, source, config)
+        shape = tell(name, original_llava.stock_config, source, config)
     model_type = shape.model_type if original else config.get("model_type")
     row = _row(model_type)
     if row is None and model_type in NEEDS_TRANSFORMERS:
@@ -168,10 +199,10 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
     family: type[VideoModel] = row.adapter_class
     stock = row.stock_class
     if not original:
-        shape = untied_unless_said(_tell(name, stock.config_class.from_dict, dict(config)), config)
+        shape = untied_unless_said(tell(name, stock.config_class.from_dict, dict(config)), config)
     normalization = read_normalization(source, placement.revision, row.normalization)
     generic = model_type not in FAMILIES
-    processor = _tell(name, load_processor, name, source, placement.revision, str(model_type)) if generic else None
+    processor = tell(name, load_processor, name, source, placement.revision, str(model_type)) if generic else None
     model = load_weights(stock, source, placement, shape, original_llava.KEY_MAPPING if original else None)
     tokenizer = load_tokenizer(source, placement.revision, model.config)
     chat: str | Chat = chat_format(model.config, tokenizer)
@@ -180,7 +211,7 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
         more = {"processor": processor, "record": record_of(source, placement)}
         chat, more["picture"], told = chat_of(source, placement.revision, model.config, tokenizer, chat)
         notices = (*notices, told)
-    return _tell(
+    return tell(
         name,
         family,
         name,
@@ -203,7 +234,7 @@ def _row(model_type: Any) -> Family | None:
 
 def read_config(source: str, revision: str | None) -> dict[str, Any]:
     """Read the config.json of a folder or Hub name, check its sizes, and remove keys that name code and places."""
-    path = _tell(source, cached_file, source, "config.json", revision=revision)
+    path = tell(source, cached_file, source, "config.json", revision=revision)
     if path is None:
         raise ModelError(
             f"model {source} cannot be loaded: it has no config.json, expected a checkpoint of transformers or of "
@@ -224,7 +255,7 @@ def load_weights(
     The model in the config is compared with the files and the memory before anything is built.
     """
     with torch.device("meta"):
-        skeleton = _tell(source, stock, shape)
+        skeleton = tell(source, stock, shape)
     placement.check_parts(skeleton)
     if find_file(source, "adapter_config.json", placement.revision):
         raise ModelError(
@@ -235,7 +266,7 @@ def load_weights(
     with ExitStack() as kept, no_progress_bars():
         # Weights that wait on disk and are of another shape there (experts) are written anew, for as long as the model.
         folder = kept.enter_context(TemporaryDirectory(prefix="dyto-")) if placement.device_map is not None else None
-        model, report = _tell(
+        model, report = tell(
             source,
             stock.from_pretrained,
             source,
@@ -280,7 +311,7 @@ def load_tokenizer(source: str, revision: str | None, config: Any) -> Any:
     stated = read_json(source, "tokenizer_config.json", revision) or {}
     for kind in (stated.get("tokenizer_class"), getattr(config, "tokenizer_class", None)):
         check_class(source, kind)
-    tokenizer = _tell(
+    tokenizer = tell(
         source, AutoTokenizer.from_pretrained, source, revision=revision, config=config, trust_remote_code=False
     )
     check_growth(source, tokenizer)
@@ -309,32 +340,3 @@ def chat_format(config: Any, tokenizer: Tokenizer) -> str:
         if mark in vocabulary:
             return other
     return "mistral" if language == "mistral" else "vicuna"
-
-
-def _tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a loader of transformers, and turn its complaints into one line."""
-    try:
-        return load(*args, **kwargs)
-    except DytoError:
-        raise
-    except (
-        OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
-        ImportError,
-    ) as err:  # fmt: skip
-        raise ModelError(
-            f"model {source} cannot be loaded ({_one_line(err)}), expected config.json, a tokenizer and *.safetensors: "
-            "check the folder, or the name and the network"
-        ) from err
-    except Exception as err:
-        if type(err).__module__.partition(".")[0] not in (
-            "safetensors",
-            "safetensors_rust",
-            "httpx",
-            "huggingface_hub",
-        ):
-            raise
-        raise ModelError(f"model {source} cannot be loaded ({_one_line(err)}): download it again") from err
-
-
-def _one_line(err: Exception) -> str:
-    return next((line.strip() for line in str(err).splitlines() if line.strip()), type(err).__name__)

@@ -103,6 +103,26 @@ class Placement:
             told["quantization_config"] = quantization_config(self.quantization, self.device, dtype, model)
         return told
 
+    def refuse_for(self, name: str, rope_factor: float) -> None:
+        """Refuse options that only a language model in memory has.
+
+        Args:
+            name: A model without one.
+            rope_factor: Factor of RoPE scaling; 1 for none.
+
+        Raises:
+            ConfigError: An option was given.
+        """
+        for given, what in (
+            (self.device_map, "device_map"),
+            (self.quantization, "quantization"),
+            (self.attention, "attn_implementation"),
+            (self.revision, "revision"),
+            (rope_factor != 1.0, "rope_scaling_factor"),
+        ):
+            if given:
+                raise ConfigError(f"{what} was given, but model {name} has none: leave it out")
+
     def check_parts(self, model: StockModel) -> None:
         """Check that a device map names parts of a model, and all of them, and that quantization reaches most of it.
 

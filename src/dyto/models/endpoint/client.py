@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as WaitTimeoutError
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dyto.errors import MissingExtraError
@@ -17,7 +18,6 @@ from dyto.errors import MissingExtraError
 if TYPE_CHECKING:
     from openai import OpenAI
 
-_REPLY_TOKENS = 100
 _THINKING_TOKENS = 4096
 _LARGEST = 1 << 22
 _UNSUPPORTED = re.compile(
@@ -29,7 +29,8 @@ _UNSUPPORTED = re.compile(
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Messages = Sequence[Mapping[str, str]]
+Messages = Sequence[Mapping[str, Any]]
+"""A chat: each message has a "role", and a "content" that is a text or a list of parts."""
 
 
 class BrokenReplyError(Exception):
@@ -40,6 +41,25 @@ class OddReplyError(Exception):
     """Error for JSON that is not a chat completion; the endpoint is up."""
 
 
+@dataclass(frozen=True)
+class Reply:
+    """A chat completion.
+
+    Attributes:
+        text: What the model said; empty if it said nothing.
+        ended: Why it stopped, in the endpoint's words ("stop", "length", "content_filter"); "" if it does not say.
+        refusal: What it said instead of an answer; "" for no refusal.
+        prompt_tokens: Tokens of the request, as the endpoint counts them; None if it does not say.
+        reply_tokens: Tokens of the reply, likewise.
+    """
+
+    text: str
+    ended: str = ""
+    refusal: str = ""
+    prompt_tokens: int | None = None
+    reply_tokens: int | None = None
+
+
 class Endpoint:
     """A chat model at an endpoint.
 
@@ -48,20 +68,37 @@ class Endpoint:
         key: The API key.
         base_url: The address; None for the client's default.
         timeout: Seconds for a whole request, from connecting to the last byte of the reply.
+        most_tokens: Largest number of tokens in a reply.
+        what: What needs the client, for an error.
+        extra: The extra of `dyto` that installs it.
 
     Raises:
         MissingExtraError: The client is not installed.
     """
 
-    def __init__(self, model: str, key: str, base_url: str | None, timeout: float) -> None:
+    def __init__(
+        self,
+        model: str,
+        key: str,
+        base_url: str | None,
+        timeout: float,
+        *,
+        most_tokens: int,
+        what: str,
+        extra: str,
+    ) -> None:
         self._model, self._timeout = model, timeout
-        self._client = _client(key, base_url, timeout)
-        self._settings: dict[str, Any] = {"temperature": 0, "max_tokens": _REPLY_TOKENS}
+        self._client = _client(key, base_url, timeout, what, extra)
+        self._settings: dict[str, Any] = {"temperature": 0, "max_tokens": most_tokens}
 
-    def complete(self, messages: Messages) -> str:
-        """Send a chat and return the text of the reply; empty if the model said nothing.
+    def complete(self, messages: Messages, **changes: Any) -> Reply:
+        """Send a chat and return the reply.
 
         A parameter that the endpoint refuses is left out from then on.
+
+        Args:
+            messages: The chat.
+            **changes: Parameters of this request that differ from the usual ones, such as `max_tokens`.
 
         Raises:
             openai.APIError: The endpoint reports an error.
@@ -70,8 +107,11 @@ class Endpoint:
         """
         import openai
 
-        settings = self._settings
-        sent = [{name: _encodable(text) for name, text in message.items()} for message in messages]
+        settings = self._settings | {name: value for name, value in changes.items() if name in self._settings}
+        if "max_completion_tokens" in settings:
+            settings["max_completion_tokens"] = max(_THINKING_TOKENS, changes.get("max_tokens", 0))
+        settings |= {name: value for name, value in changes.items() if name not in ("max_tokens", *self._settings)}
+        sent = _encodable(messages)
         while True:
             try:
                 body = _within(self._timeout, lambda given_up: self._exchange(sent, settings, given_up))  # noqa: B023
@@ -83,7 +123,7 @@ class Endpoint:
                 settings = _without(refused, settings)
             else:
                 self._settings = settings  # remember it only now: the refusal may have had another reason
-                return _text(body)
+                return _reply(body)
 
     def _exchange(self, messages: Sequence[Any], settings: Mapping[str, Any], given_up: threading.Event) -> bytes:
         """Send one request and read the body of its reply, up to a limit."""
@@ -102,13 +142,19 @@ class Endpoint:
         return bytes(body)
 
 
-def _client(key: str, base_url: str | None, timeout: float) -> OpenAI:
+def _client(key: str, base_url: str | None, timeout: float, what: str, extra: str) -> OpenAI:
     try:
         import openai
     except ImportError as err:
-        raise MissingExtraError("The judge of open-ended answers", "openai", "judge") from err
-    organization = os.environ.get("OPENAI_ORG") or None
-    return openai.OpenAI(api_key=key, base_url=base_url, organization=organization, timeout=timeout, max_retries=0)
+        raise MissingExtraError(what, "openai", extra) from err
+    return openai.OpenAI(
+        api_key=key,
+        base_url=base_url,
+        organization=os.environ.get("OPENAI_ORG") or None,
+        timeout=timeout,
+        max_retries=0,
+        http_client=openai.DefaultHttpxClient(follow_redirects=False),  # nothing goes to a place that nobody named
+    )
 
 
 def _within(seconds: float, work: Callable[[threading.Event], T]) -> T:
@@ -125,7 +171,7 @@ def _within(seconds: float, work: Callable[[threading.Event], T]) -> T:
         except BaseException as err:  # noqa: BLE001 - raised in the waiting thread
             done.set_exception(err)
 
-    threading.Thread(target=run, name="judge", daemon=True).start()
+    threading.Thread(target=run, name="dyto-endpoint", daemon=True).start()
     try:
         return done.result(seconds)
     except WaitTimeoutError as err:
@@ -158,18 +204,18 @@ def _without(refused: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return rest | {"max_completion_tokens": _THINKING_TOKENS} if refused == "max_tokens" else rest
 
 
-def _text(body: bytes) -> str:
-    """Return the text of a chat completion."""
+def _reply(body: bytes) -> Reply:
+    """Read a chat completion."""
     try:
         completion = json.loads(body)
     except (ValueError, RecursionError) as err:
         raise BrokenReplyError(f"the endpoint did not send JSON, but {_start(body)}") from err
     choices = completion.get("choices") if isinstance(completion, dict) else None
     if choices == []:
-        return ""
+        return _counted(Reply(""), completion)
     first = choices[0] if isinstance(choices, list) else None
     message = first.get("message") if isinstance(first, dict) else None
-    if not isinstance(message, dict):
+    if not isinstance(first, dict) or not isinstance(message, dict):
         raise OddReplyError(f"sent {_start(body)}")
     content = message.get("content")
     if isinstance(content, list):
@@ -177,12 +223,33 @@ def _text(body: bytes) -> str:
         content = "".join(text for text in texts if isinstance(text, str))
     if not isinstance(content, str | None):
         raise OddReplyError(f"sent {_start(body)}")
-    return _encodable(content or "")
+    ended, refusal = first.get("finish_reason"), message.get("refusal")
+    reply = Reply(
+        text=_encodable(content or ""),
+        ended=ended if isinstance(ended, str) else "",
+        refusal=_encodable(refusal) if isinstance(refusal, str) else "",
+    )
+    return _counted(reply, completion)
 
 
-def _encodable(text: str) -> str:
-    """Replace lone surrogates, which no file or request can hold."""
-    return text.encode("utf-8", "replace").decode()
+def _counted(reply: Reply, completion: Mapping[str, Any]) -> Reply:
+    """Add to a reply what its completion says of its tokens."""
+    usage = completion.get("usage")
+    told = usage if isinstance(usage, dict) else {}
+    sent, received = (
+        count if type(count) is int and count >= 0 else None
+        for count in (told.get("prompt_tokens"), told.get("completion_tokens"))
+    )
+    return replace(reply, prompt_tokens=sent, reply_tokens=received)
+
+
+def _encodable(value: Any) -> Any:
+    """Replace lone surrogates, which no file or request can hold, in a text or in all texts of a chat."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {name: _encodable(part) for name, part in value.items()}
+    return [_encodable(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 def _start(body: bytes) -> str:

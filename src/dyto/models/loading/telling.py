@@ -1,0 +1,37 @@
+"""Complaints of transformers about a checkpoint, in one line of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dyto.errors import DytoError, ModelError
+
+
+def tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a loader of transformers, and turn its complaints into one line."""
+    try:
+        return load(*args, **kwargs)
+    except DytoError:
+        raise
+    except (
+        OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
+        ImportError,
+    ) as err:  # fmt: skip
+        raise ModelError(
+            f"model {source} cannot be loaded ({_one_line(err)}), expected config.json, a tokenizer and *.safetensors: "
+            "check the folder, or the name and the network"
+        ) from err
+    except Exception as err:
+        if type(err).__module__.partition(".")[0] not in (
+            "safetensors",
+            "safetensors_rust",
+            "httpx",
+            "huggingface_hub",
+        ):
+            raise
+        raise ModelError(f"model {source} cannot be loaded ({_one_line(err)}): download it again") from err
+
+
+def _one_line(err: Exception) -> str:
+    return next((line.strip() for line in str(err).splitlines() if line.strip()), type(err).__name__)

@@ -1,0 +1,119 @@
+"""A model behind an endpoint in every command that takes a model: eval, compare, batch, inspect and the demo."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import dyto
+from dyto.cli.app import main
+from dyto.demo.engine import DemoQuestion, Engine, SideAnswered
+from dyto.errors import ConfigError
+
+from endpoints import say
+
+HEADER = "video_name,question,question_id,answer,answer_number,question_type,a0,a1,a2,a3,a4\n"
+
+
+@pytest.fixture
+def world(tmp_path, clip, server, monkeypatch):
+    """Two videos, four questions about them, and a server that always picks the second option."""
+    (tmp_path / "videos").mkdir()
+    for number in range(2):
+        shutil.copy(clip, tmp_path / f"videos/v{number}.mp4")
+    rows = [f"v{number % 2},who is {number}?,{number},dog,1,CW,cat,dog,cow,hen,ant\n" for number in range(4)]
+    (tmp_path / "NExT_QA.csv").write_text(HEADER + "".join(rows))
+    monkeypatch.chdir(tmp_path)
+    server.script = lambda number, request: say("(B)")
+    return ["--model", "endpoint:gpt-4o", "--base-url", server.url, "--eye", "pixels", "--num-frames", "6"]
+
+
+BENCHMARK = ["nextqa", "--qa-file", "NExT_QA.csv", "--video-dir", "videos"]
+
+
+def test_eval_reads_choices_and_records_what_was_asked(world, server, capfd):
+    assert main(["eval", *BENCHMARK, *world, "--json"]) == 0
+    (found,) = json.loads(capfd.readouterr().out)
+    assert (found["answered"], found["complete"], found["config"]) == (4, True, "endpoint-gpt-4o-dyto-6frms")
+    assert len(server.requests) == 4
+    manifest = json.loads(next(Path("outputs").rglob("manifest*.json")).read_text())
+    assert manifest["config"]["base_url"] == server.url
+    assert manifest["config"]["eye"] == "pixels"
+    main(["eval", *BENCHMARK, *world, "--json"])
+    assert len(server.requests) == 4, "recorded answers are not paid for twice"
+
+
+def test_eval_stops_at_the_limit_and_goes_on_with_a_higher_one(world, server, capfd):
+    main(["eval", *BENCHMARK, *world, "--max-requests", "3", "--json"])
+    (found,) = json.loads(capfd.readouterr().out)
+    assert (found["answered"], found["unanswered"]) == (3, {"failed": 1}), "every answer that was paid for is kept"
+    assert len(server.requests) == 3
+    main(["eval", *BENCHMARK, *world, "--retry-failed", "--json"])
+    assert len(server.requests) == 4
+
+
+def test_encoded_videos_for_an_endpoint_are_not_cached(world, capfd):
+    assert main(["eval", *BENCHMARK, *world, "--cache", "kept"]) == 2
+    assert "are not kept: leave it out" in capfd.readouterr().err
+
+
+def test_likelihoods_are_refused(world, server, capfd):
+    assert main(["eval", *BENCHMARK, *world, "--scoring", "likelihood"]) == 2
+    assert "gives no likelihoods" in capfd.readouterr().err
+    assert not server.requests
+
+
+def test_compare_asks_each_strategy_and_the_blind_control(world, server, capfd):
+    words = ["compare", *BENCHMARK, *world, "--strategies", "uniform,plus", "--budgets", "600", "--no-pictures"]
+    assert main(words) == 0
+    pictures = [
+        sum(part["type"] == "image_url" for message in request["messages"] for part in message["content"])
+        for request in server.requests
+    ]
+    assert pictures.count(0) == 4, "the control sees no video"
+    assert len(pictures) == 12
+    assert "uniform" in capfd.readouterr().out
+
+
+def test_batch_answers_a_table(world, server):
+    rows = [
+        {"video": f"videos/v{number % 2}.mp4", "question": f"what {number}?", "choices": ["x", "y"]}
+        for number in range(3)
+    ]
+    Path("table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["batch", "table.jsonl", "--out", "out.jsonl", *world]) == 0
+    answers = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    assert [answer["choice"] for answer in answers] == [1, 1, 1]
+
+
+def test_inspect_shows_the_key_frames_and_the_answer_without_evidence(world, server, clip, capfd):
+    assert (
+        main(["inspect", str(clip), "--question", "what ?", "--out", "page.html", "--versus", "uniform", *world]) == 0
+    )
+    assert "(B)" in Path("page.html").read_text()
+    assert len(server.requests) == 2
+    assert "key frames" in capfd.readouterr().out
+
+
+def test_the_demo_offers_it_beside_local_models(server, clip):
+    server.script = lambda number, request: say("a panda")
+    loading = {"base_url": server.url, "tokens_per_image": 50, "device": "cpu"}
+    engine = Engine(("endpoint:m", "tiny"), loading=loading)
+    try:
+        for model in engine.models:
+            (end,) = [
+                event
+                for event in engine.ask(DemoQuestion(str(clip), "what ?", model, (dyto.DyTo(),), max_new_tokens=4))
+                if isinstance(event, SideAnswered)
+            ]
+            assert len(end.keyframes) == len(end.answer.keyframes)
+            assert end.answer.model == model
+            assert (end.answer.text == "a panda") == (model != "tiny")
+    finally:
+        engine.close()
+
+
+def test_a_name_is_needed():
+    with pytest.raises(ConfigError, match="found endpoint: without a name"):
+        dyto.load_model("endpoint:", base_url="http://127.0.0.1:1/v1")
