@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         DatasetError,
         DoesNotFitError,
         DytoError,
+        EngineError,
         JudgeError,
         MissingExtraError,
         ModelError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from dyto.models import load_model
     from dyto.pipeline import VideoQA
     from dyto.savings import Savings
+    from dyto.serving.engine import Engine
     from dyto.strategies import (
         AKS,
         EVS,
@@ -82,6 +84,8 @@ __all__ = [
     "DyToNoMerging",
     "DytoError",
     "EchoLike",
+    "Engine",
+    "EngineError",
     "FastVID",
     "FlashVIDOuter",
     "FrameFeatures",
@@ -133,6 +137,7 @@ _HOMES = {
         "DatasetError",
         "DoesNotFitError",
         "DytoError",
+        "EngineError",
         "JudgeError",
         "MissingExtraError",
         "ModelError",
@@ -145,6 +150,7 @@ _HOMES = {
     "models": ("load_model",),
     "pipeline": ("VideoQA",),
     "savings": ("Savings",),
+    "serving.engine": ("Engine",),
     "strategies": (
         "AKS",
         "EVS",
