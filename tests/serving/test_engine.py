@@ -277,7 +277,7 @@ def test_answers_are_given_while_a_video_is_encoded(tiny, engine, videos, monkey
         ({"stop": [""]}, "stop has 1 texts"),
         ({"seed": 2**63}, "seed is"),
         ({"strategy": "dyot"}, "did you mean 'dyto'"),
-        ({"choices": ["one"]}, "option"),
+        ({"choices": ["one"]}, "1 choices given"),
         ({"sampling": {"num_frames": 0}}, "num_frames=0"),
     ],
 )

@@ -43,6 +43,7 @@ class ModelThread:
         self._wake = threading.Condition()
         self._closed = False
         self._between = 0.0  # seconds of answers inside the encoding of a video
+        self._prefill = 0.0  # seconds of reading the first prefix of a batch
         self._batch_seconds = 1.0
         self.on_batch: Callable[[int, float], None] = lambda questions, seconds: None
         self._hook: Any = None
@@ -155,7 +156,9 @@ class ModelThread:
             try:
                 ticket.check_fit()
                 if first is None:
+                    begin = time.perf_counter()
                     first = self._prefix(ticket)
+                    self._prefill = time.perf_counter() - begin
                     company = self._model.company(first, len(ticket.prompt.after))
                     most = min(self._most, self._model.batch_size(first))
                     batch.append(ticket)
@@ -183,7 +186,7 @@ class ModelThread:
         try:
             begin = time.perf_counter()
             prefixes = [self._prefix(ticket) for ticket in batch]
-            prefill = time.perf_counter() - begin
+            prefill = self._prefill + time.perf_counter() - begin
             rows = [ticket.row(prefill, self._finished) for ticket in batch]
             after = [ticket.prompt.after for ticket in batch]
             self._model.write(prefixes, after, rows, compiled=self._compiled)
