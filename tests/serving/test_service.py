@@ -14,7 +14,7 @@ from PIL import Image
 import dyto
 from dyto.serving.messages import where
 
-from .conftest import KEYS, ask, chat
+from serving_client import KEYS, ask, chat
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dyto.errors import ConfigError
+from dyto.errors import ConfigError, unknown
 from dyto.serving.media import Media, Reader
 from dyto.serving.messages import ChatRequest, DytoOptions, FilePart, Message, PicturePart, TextPart, VideoPart
 from dyto.serving.questions import EngineQuestion
 from dyto.serving.refusing import Refusal
-from dyto.strategies import PRESETS, Strategy, build_strategy
+from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy
+from dyto.strategies.published import is_named
 from dyto.strategies.targets import with_budget
 
 DEFAULT_TOKENS = 128
@@ -89,7 +90,10 @@ def chosen_strategy(options: DytoOptions, usual: Strategy) -> Strategy:
         if preset is not None:
             raise ConfigError(f"found strategy {name!r} and preset {preset!r}, expected one of them")
         name, preset = "dyto", name
-    return build_strategy(name or "dyto", preset=preset, token_budget=budget)
+    name = name or "dyto"
+    if not is_named(name):
+        raise unknown("strategy", name, [*STRATEGIES, *PRESETS])
+    return build_strategy(name, preset=preset, token_budget=budget)
 
 
 def sampling_of(chat: ChatRequest, options: DytoOptions) -> dict[str, Any]:

@@ -142,7 +142,7 @@ class Reader:
             if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
                 raise no_such
             text = unquote(parts.path, errors="strict")
-            if "\0" in text:
+            if "\0" in text or text.endswith("/"):
                 raise no_such
             root = self._policy.root.resolve()
             path = (root / text).resolve(strict=True)  # an absolute path replaces the root

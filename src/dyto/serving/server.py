@@ -69,6 +69,7 @@ def serve(
     drain_seconds: float = DRAIN_SECONDS,
     ready: Callable[[str], None] = lambda address: None,
     until: threading.Event | None = None,
+    build: Callable[..., tuple[Any, Any]] | None = None,
 ) -> None:
     """Serve an engine until it is interrupted; uploads are not kept.
 
@@ -82,6 +83,7 @@ def serve(
         drain_seconds: Longest time to wait for answers at the end.
         ready: Called with the address when the service takes questions.
         until: Event that ends the service as SIGTERM does.
+        build: Function to call instead of `dyto.serving.app.build_service`.
 
     Raises:
         MissingExtraError: A package of the extra `serve` is not installed.
@@ -91,12 +93,10 @@ def serve(
     try:
         check_extra()
         check_reach(host, accepted)
-        build_service = import_module("dyto.serving.app").build_service
+        build = build or import_module("dyto.serving.app").build_service
         with _folder() as folder, open_door(host, port) as door:
             addresses = Addresses(host, door.getsockname()[1], public_url)
-            app, service = build_service(
-                engine, folder, addresses=addresses, keys=accepted, policy=policy or MediaPolicy()
-            )
+            app, service = build(engine, folder, addresses=addresses, keys=accepted, policy=policy or MediaPolicy())
             door.listen(128)
             server = _server(app, service, drain_seconds)
             if until:
