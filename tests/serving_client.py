@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -90,3 +95,21 @@ def chat(url: Any, question: str = "what is shown ?", **fields: Any) -> dict[str
 
 def ask(client: httpx.Client, url: Any, question: str = "what is shown ?", **fields: Any) -> httpx.Response:
     return client.post("/v1/chat/completions", json=chat(url, question, **fields))
+
+
+@contextlib.contextmanager
+def start_process(folder, *words):
+    """A service in a process of its own, which has its files in a folder."""
+    environment = os.environ | {"OUR_KEYS": ALL_KEYS, "TMPDIR": str(folder)}
+    command = [sys.executable, "-m", "dyto", "serve", "--model", "tiny", "--port", "0", "--api-key-env", "OUR_KEYS"]
+    process = subprocess.Popen(
+        [*command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        line = process.stdout.readline()
+        found = re.search(r"http://\S+/v1", line)
+        assert found, line + process.stderr.read()
+        yield process, Running(found[0].removesuffix("v1"), None, None, None, (None, None))
+    finally:
+        process.kill()
+        process.communicate()
