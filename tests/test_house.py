@@ -28,7 +28,7 @@ FLOORS = [
     {"pipeline"},
     {"synthetic", "benchmarks", "scaling", "ray"},
     {"evaluation", "inspecting"},
-    {"demo", "batch"},
+    {"demo", "batch", "serving"},
     {"comparing", "certifying"},
     {"cli", "lmms"},
     {"__main__"},

@@ -265,7 +265,7 @@ def test_marks_of_the_tokenizer_in_what_is_asked_are_an_error_and_not_read_as_su
     for question, choices in ((f"what {mark} is shown", None), ("what is shown", ["a cat", f"a dog{mark}"])):
         with pytest.raises(dyto.ConfigError, match=f"holds '{mark}', expected words"):
             qa.ask("no such file.mp4", question, choices=choices)
-    assert qa._tokenize("is 2 < 3 and <b> a letter ?", None, 4)
+    assert qa.tokenize("is 2 < 3 and <b> a letter ?", None, 4)
 
 
 def test_no_questions_give_no_answers(qa, clip):

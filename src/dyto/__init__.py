@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         DatasetError,
         DoesNotFitError,
         DytoError,
+        EngineError,
         JudgeError,
         MissingExtraError,
         ModelError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from dyto.models import load_model
     from dyto.pipeline import VideoQA
     from dyto.savings import Savings
+    from dyto.serving.engine import Engine
     from dyto.strategies import (
         AKS,
         EVS,
@@ -85,6 +87,8 @@ __all__ = [
     "DyToNoMerging",
     "DytoError",
     "EchoLike",
+    "Engine",
+    "EngineError",
     "FastVID",
     "FlashVIDOuter",
     "FrameFeatures",
@@ -139,6 +143,7 @@ _HOMES = {
         "DatasetError",
         "DoesNotFitError",
         "DytoError",
+        "EngineError",
         "JudgeError",
         "MissingExtraError",
         "ModelError",
@@ -151,6 +156,7 @@ _HOMES = {
     "models": ("load_model",),
     "pipeline": ("VideoQA",),
     "savings": ("Savings",),
+    "serving.engine": ("Engine",),
     "video": ("Frames", "sample_frames"),
 }
 """Where public names live, but for strategies: those are all in `dyto.strategies`."""

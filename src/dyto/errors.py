@@ -14,6 +14,9 @@
     ├── JudgeError          the judge of open-ended answers cannot be reached or understood
     ├── ConfigError         wrong usage: an unknown name, key or value
     │   └── BadQuestionError    a question that no model can answer
+    ├── EngineError         an engine takes no question
+    │   ├── BusyError           as many questions wait as may wait
+    │   └── ClosedError         the engine stops, or has stopped
     └── MissingExtraError   an optional dependency is not installed
 
 Every message says what was found, what was expected, and what to do next.
@@ -174,6 +177,35 @@ class ConfigError(DytoError, ValueError):
 
 class BadQuestionError(ConfigError):
     """Error for a question that no model can answer: it is empty, or not text."""
+
+
+class EngineError(DytoError):
+    """An engine takes no question now.
+
+    Example:
+        >>> import dyto
+        >>> engine = dyto.Engine("tiny")
+        >>> engine.close()
+        >>> try:
+        ...     engine.ask("clip.mp4", "what is shown ?")
+        ... except dyto.EngineError as err:
+        ...     print(err)
+        the engine has stopped, expected a running one: make a new one
+    """
+
+
+class BusyError(EngineError):
+    """Error for a question that comes when as many wait as may wait.
+
+    Attributes:
+        retry_after: Seconds after which it is worth asking again.
+    """
+
+    retry_after: float = 1.0
+
+
+class ClosedError(EngineError):
+    """Error for a question to an engine that stops, or has stopped."""
 
 
 class MissingExtraError(DytoError, ImportError):

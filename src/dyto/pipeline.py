@@ -9,12 +9,8 @@ Frames are sampled, a strategy turns them into tokens, and a language model answ
 
 from __future__ import annotations
 
-import copy
-import logging
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,18 +20,15 @@ from dyto.features import VisualTokens
 from dyto.models.base import Encoded, VideoModel
 from dyto.models.generation.answering import VIDEOS_AT_A_TIME, Answerer, PreparedQuestion, by_video
 from dyto.models.generation.decoding import check_generation, check_time_text
+from dyto.models.generation.keeping import KEEP_GB, KeptVideos, bytes_allowed
 from dyto.models.loading.load import load_model
 from dyto.prompts import Prompt, choose_prompt, get_prompt
 from dyto.savings import Savings
 from dyto.strategies import DEFAULT, Strategy, build_strategy
 from dyto.strategies.calling import BoundStrategy
-from dyto.strategies.encoding import KeptFeatures
-from dyto.strategies.running import run_strategy
-from dyto.timing import Stopwatch
+from dyto.strategies.videos import VideoEncoder
 from dyto.video import Frames, VideoSource, sample_frames
-from dyto.video.arrival import FramesChanged
 
-log = logging.getLogger(__name__)
 Video: TypeAlias = "VideoSource | Frames | VisualTokens"
 """A video to ask about: a file, a folder of pictures, arrays, sampled frames, or encoded tokens."""
 
@@ -43,8 +36,9 @@ Video: TypeAlias = "VideoSource | Frames | VisualTokens"
 class VideoQA:
     """A model with a strategy and prompts; each call names its own video.
 
-    The language model's state after the last video is kept for further questions about the same `VisualTokens`;
-    `forget` frees it. Use one object per thread.
+    The tokens of the last videos, and the language model's state after reading them, are kept for further questions
+    within a limit of memory; `forget` frees them. Tokens are kept for videos in files, if the strategy is a frozen
+    dataclass. Use one object per thread.
 
     Example:
         >>> import numpy as np, dyto
@@ -63,6 +57,8 @@ class VideoQA:
         prompt: str | Path | Prompt | None = None,
         choice_prompt: str | Path | Prompt | None = None,
         savings: Savings | None = None,
+        keep_gb: float = KEEP_GB,
+        kept: KeptVideos | None = None,
     ) -> None:
         """Combine a loaded model and a strategy.
 
@@ -72,13 +68,21 @@ class VideoQA:
             prompt: Template for open questions: a name, a file or a `Prompt`; None for the model's own.
             choice_prompt: Template for multiple choice, in the same forms.
             savings: The savings to use; None for those that change no answer.
+            keep_gb: Limit in GB on what is kept of videos for further questions, least recently used first. The last
+                video is always kept.
+            kept: Store that other pipelines with the same model use too; None for one of its own.
+
+        Raises:
+            ConfigError: A name is unknown, or the limit is not a number of at least 0.
         """
         self.model = model
         self.strategy = build_strategy(strategy) if isinstance(strategy, str) else strategy
         self._prompts = (choose_prompt(prompt, model.chat, False), choose_prompt(choice_prompt, model.chat, True))
         self.savings = savings or Savings()
-        self._answerer = Answerer(model, self.savings.keep_prefix)
-        self._features = KeptFeatures()
+        limit = bytes_allowed(keep_gb)
+        self.kept = KeptVideos(model, limit, keep=self.savings.keep_prefix) if kept is None else kept
+        self._answerer = Answerer(model, self.kept)
+        self._encoder = VideoEncoder(model, self.savings, self.kept)
         self.on_stage: Callable[[str], None] | None = None  # called with each stage's name when it begins
         self.on_frames: Callable[[Frames], None] | None = None  # called with the frames of a file after reading
 
@@ -92,6 +96,7 @@ class VideoQA:
         prompt: str | Path | Prompt | None = None,
         choice_prompt: str | Path | Prompt | None = None,
         savings: Savings | None = None,
+        keep_gb: float = KEEP_GB,
         **loading: Any,
     ) -> VideoQA:
         """Load a model and combine it with a strategy.
@@ -104,6 +109,7 @@ class VideoQA:
             prompt: Template for open questions, as in `VideoQA`.
             choice_prompt: Template for multiple choice, as in `VideoQA`.
             savings: The savings to use, as in `VideoQA`.
+            keep_gb: Limit on what is kept of videos, as in `VideoQA`.
             **loading: Further options of `dyto.load_model`: `revision`, `device`, `dtype`, `attn_implementation`,
                 `device_map`, `quantization` and `rope_scaling_factor`.
 
@@ -117,7 +123,7 @@ class VideoQA:
         loaded = load_model(model, **loading)
         if time_text is not None:
             loaded.time_text = check_time_text(time_text)
-        return cls(loaded, chosen, prompt=named[0], choice_prompt=named[1], savings=savings)
+        return cls(loaded, chosen, prompt=named[0], choice_prompt=named[1], savings=savings, keep_gb=keep_gb)
 
     def encode(self, video: Video, *, question: str | None = None, **sampling: Any) -> VisualTokens:
         """Encode a video as the tokens that the language model reads, for any number of questions.
@@ -138,28 +144,9 @@ class VideoQA:
             if sampling:
                 raise ConfigError(f"sampling options {', '.join(sampling)} given with tokens encoded before")
             return video
-        savings = self.savings.sampling(sampling.get("fps")).on(self.model.device.type)
-        try:
-            return self._encode(video, question, savings, sampling)
-        except FramesChanged as err:
-            log.info("reading again, without overlap: %s", err)
-            return self._encode(video, question, replace(savings, overlap=False), sampling)
-
-    def _encode(
-        self, video: VideoSource | Frames, question: str | None, savings: Savings, sampling: dict[str, Any]
-    ) -> VisualTokens:
-        """Compute frames = sample_frames(path), tokens = strategy(frames, encode)."""
-        watch = Stopwatch(self.model.device, self.on_stage)
-        run = partial(run_strategy, self._strategy, model=self.model, question=question, savings=savings, watch=watch)
-        if isinstance(video, Frames) and not sampling:
-            return run(video, kept=self._features)
-        with watch.stage("decode"):
-            frames = sample_frames(video, size=self.model.image_size, savings=savings, **sampling)
-        with closing(frames):
-            tokens = run(frames)
-        if self.on_frames:
-            self.on_frames(frames)
-        return tokens
+        return self._encoder.encode(
+            video, question, self._strategy, sampling, on_stage=self.on_stage, on_frames=self.on_frames
+        )
 
     def ask(
         self,
@@ -268,7 +255,7 @@ class VideoQA:
             raise ConfigError(f"batch_size is {batch_size}, expected at least 1, or None to choose")
         size = batch_size if self.savings.batch_questions else 1
         full = [(one[0], one[1], one[2] if len(one) == 3 else None) for one in requests]
-        prompts = [self._tokenize(question, choices, max_new_tokens) for _, question, choices in full]
+        prompts = [self.tokenize(question, choices, max_new_tokens) for _, question, choices in full]
         answers: dict[int, Answer] = {}
 
         def encode(video: Video, question: str) -> VisualTokens:
@@ -277,7 +264,7 @@ class VideoQA:
         for load in by_video(full, prompts, encode, size or VIDEOS_AT_A_TIME, self.uses_question):
             found = self._answerer.answer(list(load.values()), batch_size=size, **options)
             for (index, one), (text, seconds) in zip(load.items(), found, strict=True):
-                answers[index] = self._answer(one.tokens, text, *full[index][1:], seconds)
+                answers[index] = self.answer_of(one.tokens, text, *full[index][1:], seconds)
         return [answers[index] for index in range(len(full))]
 
     def stream(
@@ -301,16 +288,16 @@ class VideoQA:
             The same answer as `ask`, as the value of the generator (`answer = yield from ...`).
         """
         options = self._options(max_new_tokens, generation)
-        prompt = self._tokenize(question, choices, max_new_tokens)
+        prompt = self.tokenize(question, choices, max_new_tokens)
         tokens = self.encode(video, question=self.question_for_strategy(question), **sampling)
         start = self.prompt_for(choices).answer_start
         text, seconds = yield from self._answerer.stream(PreparedQuestion(tokens, prompt), start=start, **options)
-        return self._answer(tokens, text, question, choices, seconds)
+        return self.answer_of(tokens, text, question, choices, seconds)
 
     def forget(self) -> None:
-        """Free the state and features kept from the last video."""
-        self._answerer.forget()
-        self._features.forget()
+        """Free everything kept from videos."""
+        self.kept.forget()
+        self._encoder.forget()
 
     @property
     def strategy(self) -> Strategy:
@@ -338,17 +325,23 @@ class VideoQA:
         own = {"compiled": self.savings.compiled, "on_stage": self.on_stage, "max_new_tokens": max_new_tokens}
         return {**check_generation(max_new_tokens, generation), **own}
 
-    def _tokenize(self, question: str, choices: Sequence[str] | None, max_new_tokens: int) -> Encoded:
-        """Return the prompt as token ids, after checking that it fits without a video."""
+    def tokenize(self, question: str, choices: Sequence[str] | None, max_new_tokens: int) -> Encoded:
+        """Return the prompt as token ids, after checking that it fits without a video.
+
+        Raises:
+            ModelError: The question does not fit the context.
+            ConfigError: The question is empty, or holds a mark of the prompt.
+        """
         before, after = self.prompt_for(choices).fill(question, choices)
         self.model.check_words(question, choices)
         prompt = self.model.tokenize(before, after)
         self.model.check_fit(prompt, None, max_new_tokens)
         return prompt
 
-    def _answer(
+    def answer_of(
         self, tokens: VisualTokens, text: str, question: str, choices: Sequence[str] | None, seconds: dict[str, float]
     ) -> Answer:
+        """Return the answer for a text that the model has written, given the seconds of the stages after encoding."""
         start, strategy = self.prompt_for(choices).answer_start, self._strategy.description
         details = self.model.account(tokens, question, choices)
         return Answer.of(self.model, tokens, text, choices, seconds, start=start, strategy=strategy, details=details)

@@ -25,7 +25,7 @@ class Savings:
         parallel: Several decoders decode parts of a file at the same time.
         repeats: A decoded frame that is bit for bit equal to one of the last sampled frames is not converted or
             resized again.
-        keep_prefix: The language model reads a video once for all questions about it.
+        keep_prefix: The tower encodes a video file, and the language model reads it, once for all questions about it.
         keep_features: For a strategy that reads the question, the tower's features of the last video are kept for
             the next question about it.
         batch_questions: Several questions are answered in one `generate`.

@@ -172,6 +172,13 @@ class VisualTokens:
         )
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the tokens and their sources hold."""
+        tensors = [self.data] if self.deep is None else [self.data, self.deep]
+        arrays = [self.keyframe, *vars(self.sources).values(), *vars(self.keyframes).values()]
+        return sum(part.untyped_storage().nbytes() for part in tensors) + sum(part.nbytes for part in arrays)
+
+    @property
     def frames(self) -> IntArray:
         """(L,) video frame number of each token."""
         return self.keyframes.indices[self.keyframe]

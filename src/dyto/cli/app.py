@@ -24,6 +24,7 @@ from dyto.cli.plugins import Commands
 from dyto.cli.printing import print_answer, print_evidence, print_stream
 from dyto.cli.process import report_errors
 from dyto.cli.results import app as results_app
+from dyto.cli.serving import register as register_serving
 from dyto.cli.synthetic import app as synthetic_app
 from dyto.errors import ConfigError
 from dyto.strategies import Strategy
@@ -277,5 +278,6 @@ register_comparing(app)
 register_certifying(app)
 register_inspecting(app)
 register_demo(app)
+register_serving(app)
 app.add_typer(synthetic_app)
 app.add_typer(results_app)

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-import threading
-from contextlib import suppress
 from typing import Annotated, NoReturn
 
 import typer
 
 from dyto.cli import options
 from dyto.cli.console import err, out
-
-HURRY_SECONDS = 0.5
-"""Seconds that shutdown may take after the demo's files are deleted."""
+from dyto.cli.process import hurry
 
 
 def register(app: typer.Typer) -> None:
@@ -108,7 +103,7 @@ def demo_command(
             max_tokens=max_tokens,
         )
     except (KeyboardInterrupt, SystemExit) as stop:
-        _hurry(stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else 130)
+        hurry(stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else 130)
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -117,16 +112,3 @@ def demo_command(
 def _end(*_: object) -> NoReturn:
     """Exit on SIGTERM, so that all cleanup still runs."""
     raise SystemExit(128 + signal.SIGTERM)
-
-
-def _hurry(status: int) -> None:
-    """End the process soon, even if a decoder, a model or another library holds it up."""
-    # Not a daemon thread: the interpreter waits for it at exit, and it cuts the rest of the exit short.
-    threading.Timer(HURRY_SECONDS, _leave, (status,)).start()
-
-
-def _leave(status: int) -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
-    os._exit(status)

@@ -21,6 +21,9 @@ from dyto.errors import ConfigError, DytoError
 PATIENCE = 1.0
 """Seconds that a stopped command has for cleanup. Then the process ends, even if something hangs."""
 
+HURRY_SECONDS = 0.5
+"""Seconds that the shutdown of a server may take after its files are deleted."""
+
 LAST_SECONDS = 0.3
 """Seconds for functions registered with `atexit` when the process is ended by force."""
 
@@ -208,3 +211,20 @@ class _Stream:
         except OSError as error:
             if self._needed:
                 raise _OutputError from error
+
+
+def hurry(status: int) -> None:
+    """End the process soon, even if a decoder, a model or another library holds it up.
+
+    Args:
+        status: Exit status.
+    """
+    # Not a daemon thread: the interpreter waits for it at exit, and it cuts the rest of the exit short.
+    threading.Timer(HURRY_SECONDS, _leave, (status,)).start()
+
+
+def _leave(status: int) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(status)

@@ -1,4 +1,4 @@
-"""The folder of the demo's files, which is removed at the end."""
+"""The folder of a server's files, which is removed at the end."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from dyto.errors import ConfigError
 PREFIX = "dyto-demo-"
 
 
-def make_folder() -> Path:
-    """Make a new folder for this process, and remove the leftovers of killed demos.
+def make_folder(prefix: str = PREFIX) -> Path:
+    """Make a new folder for this process, and remove the leftovers of killed ones.
+
+    Args:
+        prefix: Beginning of the folder's name, by which leftovers are known.
 
     Returns:
         The folder, readable by nobody else.
@@ -25,19 +28,19 @@ def make_folder() -> Path:
         ConfigError: No folder can be made.
     """
     try:
-        for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-            owner = old.name.removeprefix(PREFIX).partition("-")[0]
+        for old in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+            owner = old.name.removeprefix(prefix).partition("-")[0]
             if owner.isdecimal() and _ours(old) and not _runs(int(owner)):
                 shutil.rmtree(old, ignore_errors=True)
-        return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        return Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-"))
     except OSError as err:
         raise no_place(err) from err
 
 
 def no_place(err: OSError) -> ConfigError:
-    """Return the error for a demo that cannot write its files."""
+    """Return the error for a server that cannot write its files."""
     return ConfigError(
-        f"the demo cannot write to the folder for temporary files ({err.strerror or err}): make room there, or name "
+        f"the server cannot write to the folder for temporary files ({err.strerror or err}): make room there, or name "
         f"another in TMPDIR"
     )
 

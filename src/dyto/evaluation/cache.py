@@ -20,8 +20,8 @@ from dyto.errors import ConfigError, DatasetError, DytoError
 from dyto.evaluation.entries import MARK, read_entry, to_entry
 from dyto.evaluation.files import write_atomic
 from dyto.features import VisualTokens
+from dyto.video.fingerprint import fingerprint
 
-_EDGE_BYTES = 1 << 16
 _ABANDONED_SECONDS = 24 * 3600
 _SUFFIX = ".safetensors"
 _HALF_WRITTEN = re.compile(r"\.[\w-]+\.safetensors\.\w+")
@@ -67,7 +67,7 @@ class TokenCache:
 
     def key(self, path: Path, start: float | None, end: float | None, sampling: Mapping[str, Any]) -> str:
         """Return the key of a clip's tokens."""
-        what = json.dumps([_fingerprint(path), start, end, dict(sampling)], sort_keys=True, default=str)
+        what = json.dumps([fingerprint(path), start, end, dict(sampling)], sort_keys=True, default=str)
         return sha256(f"{self._identity}\n{what}".encode()).hexdigest()
 
     def load(self, key: str) -> VisualTokens | None:
@@ -162,23 +162,3 @@ def _others(folder: Path) -> Iterator[str]:
         ours = _HALF_WRITTEN.fullmatch(entry.name) or _ENTRY.fullmatch(entry.name) or is_ours(entry.path)
         if not (plain and ours):
             yield entry.name
-
-
-def _fingerprint(path: Path) -> str:
-    """Describe a file by size, time and both ends, or a folder by its names, sizes and times."""
-    digest = sha256()
-    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-        try:
-            info = file.stat()
-        except OSError as err:
-            logger.warning("%s cannot be read: %s", file, err.strerror)
-            digest.update(f"{file.name} is not there".encode(errors="backslashreplace"))
-            continue
-        name = file.name if path.is_dir() else ""
-        digest.update(f"{name} {info.st_size} {info.st_mtime_ns}".encode(errors="backslashreplace"))
-    if path.is_file():
-        with path.open("rb") as stream:
-            digest.update(stream.read(_EDGE_BYTES))
-            stream.seek(max(0, path.stat().st_size - _EDGE_BYTES))
-            digest.update(stream.read(_EDGE_BYTES))
-    return digest.hexdigest()

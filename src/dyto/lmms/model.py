@@ -12,7 +12,7 @@ import torch
 from dyto.errors import ConfigError, unknown
 from dyto.features import VisualTokens
 from dyto.lmms.requests import cut, generation_of, name_of, plain_prompt, question_of, video_of
-from dyto.models.generation.keeping import KeptPrefix
+from dyto.models.generation.keeping import KeptVideos
 from dyto.pipeline import VideoQA
 from dyto.strategies import build_strategy
 
@@ -64,7 +64,7 @@ class LmmsModel:
             pretrained or given.get("model"), build_strategy(strategy, **fields), **loading
         )
         self._prompt = plain_prompt(self.qa.model.chat)
-        self._kept = KeptPrefix(self.qa.model)
+        self._kept = KeptVideos(self.qa.model, 0)
         self.qa = VideoQA(self.qa.model, self.qa.strategy, prompt=self._prompt)
 
     @property
@@ -169,7 +169,7 @@ class LmmsModel:
         while shared > 1 and not torch.equal(asked.after[:shared], ids[:shared]):
             shared -= 1  # the first letters may have merged with the prompt's last token
         scaled = model.check_fit(asked, tokens, len(ids) - len(asked.after) + 1)
-        logits = model.logits(self._kept.of(tokens, asked.before, scaled), ids)[shared - 1 : -1].float()  # (n, V)
+        logits = model.logits(self._kept.prefix(tokens, asked.before, scaled), ids)[shared - 1 : -1].float()  # (n, V)
         target = ids[shared:].to(logits.device)
         loss = torch.nn.functional.cross_entropy(logits, target)
         return float(loss), bool((logits.argmax(-1) == target).all())

@@ -51,7 +51,7 @@ def video(frames=4, size=(64, 96)):
 
 def by_hand(qa, tokens, question=QUESTION, count=8):
     """The likeliest token, again and again, each from all that comes before it."""
-    model, prompt = qa.model, qa._tokenize(question, None, count)
+    model, prompt = qa.model, qa.tokenize(question, None, count)
     prefix = model.prefill(prompt.before, tokens)
     written = []
     while len(written) < count:
@@ -109,7 +109,7 @@ def test_no_option_in_a_checkpoints_files_reaches_an_answer(llava, plain, tmp_pa
 
 def test_an_option_that_is_asked_for_counts(plain):
     qa, tokens, expected = plain
-    prompt = qa._tokenize(QUESTION, None, 8)
+    prompt = qa.tokenize(QUESTION, None, 8)
     first = int(qa.model.logits(qa.model.prefill(prompt.before, tokens), prompt.after)[-1].argmax())
     other = qa.ask(tokens, QUESTION, max_new_tokens=8, generation={"begin_suppress_tokens": [first]}).text
     assert other != expected

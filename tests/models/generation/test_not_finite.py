@@ -118,7 +118,7 @@ def test_a_word_that_only_the_answer_holds_is_noticed_when_it_is_written(models)
     model = models("llava")
     qa = dyto.VideoQA(model, "uniform")
     tokens = qa.encode(video())
-    prompt = qa._tokenize(QUESTION, None, 8)
+    prompt = qa.tokenize(QUESTION, None, 8)
     first = int(model.logits(model.prefill(prompt.before, tokens), prompt.after)[-1].argmax())
     assert first not in [*prompt.before.tolist(), *prompt.after.tolist()]
     with (

@@ -9,7 +9,7 @@ from typing import Any
 
 from dyto.features import VisualTokens
 from dyto.models.base import Encoded, Prefix, VideoModel
-from dyto.models.generation.keeping import KeptPrefix
+from dyto.models.generation.keeping import KeptVideos
 from dyto.models.generation.streaming import stream_text
 from dyto.timing import Stopwatch
 
@@ -67,15 +67,15 @@ def by_video(
 
 
 class Answerer:
-    """A model that answers questions about encoded videos, in batches or piece by piece; it keeps the last prefix.
+    """A model that answers questions about encoded videos, in batches or piece by piece.
 
     Args:
         model: The model.
-        keep_prefix: Whether to keep the prefix of the last video.
+        kept: Store of the prefixes.
     """
 
-    def __init__(self, model: VideoModel, keep_prefix: bool = True) -> None:
-        self._model, self._kept = model, KeptPrefix(model, keep_prefix)
+    def __init__(self, model: VideoModel, kept: KeptVideos) -> None:
+        self._model, self._kept = model, kept
 
     def answer(
         self,
@@ -158,15 +158,11 @@ class Answerer:
             text = yield from stream_text(self._model, prefix, after, max_new_tokens=max_new_tokens, **options)
         return text, watch.seconds
 
-    def forget(self) -> None:
-        """Free the kept prefix."""
-        self._kept.forget()
-
     def _is_scaled(self, one: PreparedQuestion, max_new_tokens: int) -> bool:
         return self._model.check_fit(one.prompt, one.tokens, max_new_tokens)
 
     def _prefix(self, one: PreparedQuestion, scaled: bool) -> Prefix:
-        return self._kept.of(one.tokens, one.prompt.before, scaled)
+        return self._kept.prefix(one.tokens, one.prompt.before, scaled)
 
 
 def _neighbours(asked: Sequence[PreparedQuestion], members: Sequence[int]) -> list[int]:

@@ -16,6 +16,7 @@ from dyto.models.generation.decoding import generation_config, stopping, through
 from dyto.models.generation.finite import FiniteScores, check_computed
 from dyto.models.generation.language import LanguageSide
 from dyto.models.generation.prefix import Batch, Prefix
+from dyto.models.generation.rows import Row, Rows
 from dyto.models.loading.versions import cache_argument
 
 CACHE_BYTES = 4 << 30
@@ -82,12 +83,33 @@ class Generates(LanguageSide):
                 rows = group[start : start + size]
                 options = generation_config(self.model, self.tokenizer, max_new_tokens, sampling)
                 some, asked = [prefixes[i] for i in rows], [after[i] for i in rows]
-                checks = FiniteScores(self.model, masked=bool(sampling))
-                ids = self._generate(some, asked, options, compiled, checks, streamer=streamer, stop=stop)
+                checks = [FiniteScores(self.model, masked=bool(sampling))]
+                stops = [] if stop is None else stopping(stop)
+                ids = self._generate(some, asked, options, compiled, checks, streamer, stops)
                 answers = through_end(ids, options.eos_token_id)
                 for row, text in zip(rows, self.tokenizer.batch_decode(answers, skip_special_tokens=True), strict=True):
                     texts[row] = text.strip()
         return texts
+
+    @torch.inference_mode()
+    def write(
+        self, prefixes: Sequence[Prefix], after: Sequence[Tensor], rows: Sequence[Row], *, compiled: bool
+    ) -> None:
+        """Answer one batch of questions, each in a row of its own length, sampling and end.
+
+        Args:
+            prefixes: The prefix of each question; all have the same `company`, and are scaled alike.
+            after: For each question the (S,) token ids after the video.
+            rows: The rows, which receive the tokens one by one.
+            compiled: As in `generate`.
+
+        Raises:
+            BadFeaturesError: The language model computes NaN or infinity.
+        """
+        options = generation_config(self.model, self.tokenizer, max(row.max_new_tokens for row in rows), {})
+        company = Rows(rows, options.eos_token_id or ())
+        checks = [FiniteScores(self.model, masked=False), company]
+        self._generate(prefixes, after, options, compiled, checks, None, [company.stopped])
 
     def _generate(
         self,
@@ -95,14 +117,13 @@ class Generates(LanguageSide):
         after: Sequence[Tensor],
         options: Any,
         compiled: bool,
-        checks: FiniteScores,
-        *,
+        processors: Sequence[Any],
         streamer: Any,
-        stop: Callable[[], bool] | None,
+        stops: Sequence[Any],
     ) -> Tensor:
         """Return (Q, n) ids of the answers to one batch of questions."""
         batch = Batch.of(prefixes, [self.model.get_input_embeddings()(ids) for ids in after])
-        extra: dict[str, Any] = {} if stop is None else {"stopping_criteria": stopping(stop)}
+        extra: dict[str, Any] = {"stopping_criteria": list(stops)} if stops else {}
         if batch.positions is not None:
             extra["position_ids"] = self.axes(batch.positions)
         cache: Cache = batch.cache
@@ -119,7 +140,7 @@ class Generates(LanguageSide):
                 attention_mask=batch.mask,
                 generation_config=options,
                 streamer=streamer,
-                logits_processor=[checks],
+                logits_processor=list(processors),
                 **self.beside(_stacked(after)),
                 **cache_argument(writer, cache),
                 **extra,

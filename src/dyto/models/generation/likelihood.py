@@ -8,7 +8,7 @@ import torch
 
 from dyto.features import VisualTokens
 from dyto.models.base import Prefix, VideoModel
-from dyto.models.generation.keeping import KeptPrefix
+from dyto.models.generation.keeping import KeptVideos
 from dyto.prompts import Prompt
 
 
@@ -23,7 +23,7 @@ class OptionScorer:
     def __init__(self, model: VideoModel, prompt: Prompt) -> None:
         self._model = model
         self._prompt = prompt
-        self._kept = KeptPrefix(model)
+        self._kept = KeptVideos(model, 0)
 
     @torch.inference_mode()
     def scores(self, tokens: VisualTokens, question: str, options: Sequence[str]) -> list[float]:
@@ -46,7 +46,7 @@ class OptionScorer:
         asked = self._model.tokenize(before, after)
         written = [self._model.tokenize(before, f"{after} {option.strip()}").after for option in options]
         scaled = self._model.check_fit(asked, tokens, max(map(len, written)) - len(asked.after))
-        prefix = self._kept.of(tokens, asked.before, scaled)
+        prefix = self._kept.prefix(tokens, asked.before, scaled)
         return [mean_log_likelihood(self._model, prefix, asked.after, ids) for ids in written]
 
 

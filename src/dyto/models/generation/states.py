@@ -44,7 +44,30 @@ def bytes_of(cache: DynamicCache) -> int:
         >>> bytes_of(cache)
         320
     """
-    return sum(part.nbytes for layer in cache.layers for part in tensors_of(layer).values())
+    return sum(part.nbytes for layer in cache.layers for value in vars(layer).values() for part in _tensors_in(value))
+
+
+def _tensors_in(value: Any) -> Iterator[Tensor]:
+    """Yield all tensors in a value: itself, or in lists, tuples and dicts of any depth."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (list, tuple, dict)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _tensors_in(part)
+
+
+def release_unused(cache: DynamicCache) -> None:
+    """Free memory that a cache holds but does not use: a window is a part of the tensor it was cut from.
+
+    Afterwards `bytes_of` says what the cache really takes.
+    """
+    for layer in cache.layers:
+        for (name, key), part in tensors_of(layer).items():
+            if part.untyped_storage().nbytes() > part.nbytes:
+                if key is None:
+                    setattr(layer, name, part.clone(memory_format=torch.contiguous_format))
+                else:
+                    getattr(layer, name)[key] = part.clone(memory_format=torch.contiguous_format)
 
 
 def ignores_padding(cache: DynamicCache) -> bool:

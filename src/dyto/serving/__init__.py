@@ -1,0 +1,1 @@
+"""A warm service: one model, many clients. `engine` works without HTTP; `app` speaks OpenAI's protocol."""

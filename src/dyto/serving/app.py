@@ -1,0 +1,319 @@
+"""The routes of the service."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+from fastapi import FastAPI, Form, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.exceptions import HTTPException
+
+from dyto.demo.addresses import Addresses
+from dyto.serving.asking import Asked, read_chat
+from dyto.serving.engine import Engine
+from dyto.serving.gate import Gate
+from dyto.serving.keys import Keys
+from dyto.serving.media import MediaPolicy, Reader
+from dyto.serving.messages import ChatRequest, explain
+from dyto.serving.metrics import Metrics
+from dyto.serving.questions import Answered, Event, Failed, TextWritten
+from dyto.serving.refusing import Refusal, refusal_of
+from dyto.serving.replies import Completion
+from dyto.serving.storing import Files, Store, Uploaded
+from dyto.serving.tickets import Ticket
+
+PURPOSES = ("user_data", "vision", "assistants")
+BASE64 = 4 / 3 * 1.02
+"""Bytes of a request for each byte of a video in it."""
+
+
+@dataclass
+class Service:
+    """What the routes share.
+
+    Attributes:
+        engine: Who answers.
+        folder: Folder for the files of clients.
+        policy: What media are accepted.
+        stopping: Whether the server stops.
+    """
+
+    engine: Engine
+    folder: Path
+    policy: MediaPolicy
+    stopping: bool = False
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.folder)
+        self.files = Files(10 * self.policy.most_bytes)
+        self.reader = Reader(self.policy, self.store, self.files)
+        self.metrics = Metrics(self.engine)
+
+    @property
+    def name(self) -> str:
+        """Name of the model; of one in a folder only the folder's name."""
+        name = self.engine.model.name
+        return Path(name).name if Path(name).is_dir() else name
+
+
+def build_service(
+    engine: Engine, folder: Path, *, addresses: Addresses, keys: Keys, policy: MediaPolicy
+) -> tuple[Gate, Service]:
+    """Build the service as a web application.
+
+    Args:
+        engine: The engine that answers.
+        folder: Folder for the files of clients; nobody else uses it.
+        addresses: The service's own addresses.
+        keys: Keys of clients.
+        policy: What media are accepted.
+
+    Returns:
+        An ASGI application, and what its routes share.
+    """
+    service = Service(engine, folder, policy)
+    app = FastAPI(
+        title="dyto",
+        description="Questions about videos, in the protocol of OpenAI's chat completions.",
+        version=version("dyto"),
+        redoc_url=None,
+    )
+    app.state.service = service
+    _handle_errors(app)
+    app.get("/health", summary="Whether the service takes questions")(health)
+    app.get("/metrics", summary="Counters for Prometheus", response_class=Response)(metrics)
+    app.get("/v1/models", summary="The model that answers")(models)
+    app.get("/v1/models/{name:path}", summary="One model")(model)
+    app.post("/v1/chat/completions", summary="Ask about a video")(chat)
+    app.post("/v1/files", summary="Upload a video")(upload)
+    app.get("/v1/files", summary="List your files")(list_files)
+    app.get("/v1/files/{file_id}", summary="Look up a file")(find_file)
+    app.delete("/v1/files/{file_id}", summary="Delete a file")(delete_file)
+    most = int(policy.most_bytes * BASE64) + 1_000_000
+    return Gate(app, addresses, keys, most, count=service.metrics.request), service
+
+
+def _handle_errors(app: FastAPI) -> None:
+    def refused(request: Request, err: Exception) -> Response:
+        refusal = refusal_of(err)
+        return JSONResponse(refusal.body(), refusal.status, refusal.headers)
+
+    def invalid(request: Request, err: Any) -> Response:
+        words, field = explain(err.errors())
+        return refused(request, Refusal(400, words, param=field or None))
+
+    def missing(request: Request, err: Any) -> Response:
+        words = {404: "there is nothing here", 405: "this method is not offered here"}.get(err.status_code)
+        return refused(request, Refusal(err.status_code, words or str(err.detail), headers=err.headers))
+
+    app.exception_handler(RequestValidationError)(invalid)
+    app.exception_handler(HTTPException)(missing)
+    app.exception_handler(Refusal)(refused)
+    app.exception_handler(Exception)(refused)
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def _owner(request: Request) -> str:
+    return str(request.state.owner)
+
+
+# --- routes -------------------------------------------------------------------------------------------------
+
+
+async def health(request: Request) -> Response:
+    """Say whether the service takes questions."""
+    stopping = _service(request).stopping
+    return JSONResponse({"status": "stopping" if stopping else "ok"}, 503 if stopping else 200)
+
+
+async def metrics(request: Request) -> Response:
+    """Return counters and gauges."""
+    return Response(_service(request).metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def models(request: Request) -> dict[str, Any]:
+    """List the model."""
+    return {"object": "list", "data": [_model(_service(request))]}
+
+
+async def model(request: Request, name: str) -> dict[str, Any]:
+    """Look up the model."""
+    _check_model(_service(request), name)
+    return _model(_service(request))
+
+
+def _model(service: Service) -> dict[str, Any]:
+    length = service.engine.model.context_length
+    return {"id": service.name, "object": "model", "created": 0, "owned_by": "dyto", "max_model_len": length}
+
+
+def _check_model(service: Service, name: str) -> None:
+    if name != service.name:
+        raise Refusal(
+            404, f"there is no model of that name, expected {service.name!r}", code="model_not_found", param="model"
+        )
+
+
+async def chat(request: Request, body: ChatRequest) -> Response:
+    """Answer a question about a video."""
+    service, begin = _service(request), time.perf_counter()
+    _check_model(service, body.model)
+    asked = await read_chat(body, _owner(request), service.reader, service.engine.strategy)
+    answering = _Answering(service, asked, begin)
+    try:
+        await answering.submit()
+        first = await answering.first(request)
+        if body.stream:
+            usage = body.stream_options is not None and body.stream_options.include_usage
+            return StreamingResponse(answering.streamed(first, usage), media_type="text/event-stream")
+        reply = await answering.rest(first, request)
+    except BaseException:
+        answering.over()
+        raise
+    answering.over()
+    return JSONResponse(answering.completion.whole(reply))
+
+
+class _Answering:
+    """One question on its way, seen from the server's loop."""
+
+    def __init__(self, service: Service, asked: Asked, begin: float) -> None:
+        self._service, self._asked, self._begin = service, asked, begin
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._ticket: Ticket | None = None
+        hidden = {str(asked.media.path): asked.media.name, asked.media.path.name: asked.media.name}
+        self.completion = Completion(service.name, hidden)
+
+    async def submit(self) -> None:
+        """Hand the question to the engine."""
+        loop = asyncio.get_running_loop()
+
+        def tell(event: Event) -> None:
+            with suppress(RuntimeError):  # the server has ended
+                loop.call_soon_threadsafe(self._events.put_nowait, event)
+
+        engine = self._service.engine
+        try:
+            self._ticket = await anyio.to_thread.run_sync(engine.submit, self._asked.question, tell)
+        except Exception as err:
+            raise refusal_of(err, self.completion.hidden) from err
+
+    async def first(self, request: Request) -> Event:
+        """Wait for the first event, or for the client to leave.
+
+        Raises:
+            Refusal: The question failed, or the client has left.
+        """
+        event = asyncio.ensure_future(self._events.get())
+        gone = asyncio.ensure_future(_gone(request))
+        try:
+            await asyncio.wait((event, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not event.done():
+                raise Refusal(499, "the client has left", code="client_left")
+            return self._checked(event.result())
+        finally:
+            gone.cancel()
+            event.cancel()
+
+    async def rest(self, event: Event, request: Request) -> Any:
+        """Wait for the reply."""
+        while not isinstance(event, Answered):
+            event = await self.first(request)
+        self._service.metrics.answered(event.reply, time.perf_counter() - self._begin)
+        return event.reply
+
+    async def streamed(self, event: Event, usage: bool) -> AsyncIterator[str]:
+        """Yield the events of a streamed answer."""
+        first = True
+        try:
+            while True:
+                if isinstance(event, Answered):
+                    if first:
+                        yield self.completion.piece("", True)
+                    self._service.metrics.answered(event.reply, time.perf_counter() - self._begin)
+                    yield self.completion.last(event.reply, usage)
+                    return
+                if isinstance(event, TextWritten):
+                    yield self.completion.piece(event.text, first)
+                    first = False
+                event = self._checked(await self._events.get())
+        except Refusal as err:
+            yield self.completion.failed(err)
+        finally:
+            self.over()
+
+    def over(self) -> None:
+        """Give up the answer, if it is not there, and release the video."""
+        if self._ticket is not None:
+            self._ticket.leave()
+        self._asked.media.release()
+
+    def _checked(self, event: Event) -> Event:
+        if isinstance(event, Failed):
+            raise refusal_of(event.error, self.completion.hidden) from event.error
+        return event
+
+
+async def _gone(request: Request) -> None:
+    """Wait until the client has left."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def upload(
+    request: Request, file: UploadFile, purpose: Annotated[str, Form(max_length=100)] = "user_data"
+) -> dict[str, Any]:
+    """Keep a video for questions that name its id."""
+    service, owner = _service(request), _owner(request)
+    if purpose not in PURPOSES:
+        raise Refusal(400, f"the purpose is not known, expected one of {', '.join(PURPOSES)}", param="purpose")
+    size = file.size or 0
+    if not size:
+        raise Refusal(400, "the file is empty, expected a video", code="invalid_media", param="file")
+    if size > service.policy.most_bytes:
+        raise Refusal(
+            413, f"the file has {size / 1e6:.0f} MB, expected {service.policy.megabytes:g} at most", code="too_large"
+        )
+    service.files.room(owner, size)
+    path = service.store.scratch()
+    try:
+        with path.open("xb") as place:
+            while chunk := await file.read(1 << 20):
+                await anyio.to_thread.run_sync(place.write, chunk)
+        name = Path(file.filename or "video").name[:200]
+        media = await anyio.to_thread.run_sync(service.reader.keep_upload, path, name)
+    finally:
+        path.unlink(missing_ok=True)
+    kept = Uploaded(owner, media, name, purpose, size)
+    service.files.add(kept)
+    return kept.to_dict()
+
+
+async def list_files(request: Request) -> dict[str, Any]:
+    """List the files of whoever asks."""
+    found = [file.to_dict() for file in _service(request).files.of(_owner(request))]
+    return {"object": "list", "data": found, "has_more": False}
+
+
+async def find_file(request: Request, file_id: str) -> dict[str, Any]:
+    """Look up a file."""
+    return _service(request).files.find(_owner(request), file_id).to_dict()
+
+
+async def delete_file(request: Request, file_id: str) -> dict[str, Any]:
+    """Delete a file."""
+    _service(request).files.delete(_owner(request), file_id)
+    return {"id": file_id, "object": "file", "deleted": True}

@@ -1,0 +1,170 @@
+"""Questions on their way through an engine, and the videos that they wait for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+from dyto.features import VisualTokens
+from dyto.models.base import Encoded
+from dyto.models.generation.rows import Row
+from dyto.pipeline import VideoQA
+from dyto.serving.questions import EngineQuestion, Event, Failed, Reply, Tell, TextWritten
+from dyto.serving.writing import Writer, cut_before
+from dyto.video import Frames
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Ticket:
+    """A question in an engine.
+
+    Attributes:
+        asked: The question.
+        qa: The model with the question's strategy.
+        prompt: The tokenized prompt.
+        left: Set when nobody waits for the answer any more.
+        begun: Whether the model has begun to answer.
+        reused: Whether the tokens of the video were kept.
+        tokens: The encoded video, when it is there.
+        scaled: As returned by `VideoModel.check_fit`.
+        explained: Whether the text is complete, and only its evidence is still to come.
+    """
+
+    asked: EngineQuestion
+    qa: VideoQA
+    prompt: Encoded
+    tell: Tell
+    on_end: Callable[[Ticket], None]
+    left: threading.Event = field(default_factory=threading.Event)
+    begun: bool = False
+    reused: bool = False
+    tokens: VisualTokens | None = None
+    scaled: bool = False
+    explained: bool = False
+    _told: int = -1
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last event has been told, or nobody waits for one."""
+        return self._ended.is_set()
+
+    def leave(self) -> None:
+        """Give up the answer: a row that is being written ends at its next step, anything else does not start."""
+        self.left.set()
+        self.end(None)
+
+    def end(self, event: Event | None) -> None:
+        """Tell the last event, unless there was one.
+
+        Args:
+            event: The event; None to tell nothing.
+        """
+        if self._ended.is_set():
+            return
+        self._ended.set()
+        self.on_end(self)
+        if event is not None and not self.left.is_set():
+            self.tell(event)
+
+    def check_fit(self) -> None:
+        """Check that the question and the video fit the context together.
+
+        Raises:
+            DoesNotFitError: They do not.
+        """
+        assert self.tokens is not None
+        self.scaled = self.qa.model.check_fit(self.prompt, self.tokens, self.asked.max_new_tokens)
+
+    def row(self, prefill: float, finished: Callable[[Ticket, Reply], None]) -> Row:
+        """Return a new row for the answer; text that was told before is not told again.
+
+        Args:
+            prefill: Seconds of reading the prefixes of the batch.
+            finished: Called with the reply when the row has ended.
+        """
+        self.begun, begin = True, time.perf_counter()
+        start = self.qa.prompt_for(self.asked.choices).answer_start
+        if self._told < 0:
+            self._told = 0
+            if start:
+                self.tell(TextWritten(start))
+        writer = Writer(self.qa.model.tokenizer, self.asked.stop, self._piece, skip=self._told)
+
+        def done() -> None:
+            if self.left.is_set():
+                return
+            try:
+                writer.end()
+                seconds = {"prefill": prefill, "generate": time.perf_counter() - begin}
+                finished(self, self._reply(row, seconds))
+            except Exception as err:
+                logger.exception("an answer could not be finished")
+                self.end(Failed(err))
+
+        asked = self.asked
+        row = Row(
+            asked.max_new_tokens, asked.temperature, asked.top_p, asked.seed,
+            tell=writer.token, ended=lambda: writer.stopped or self.left.is_set(), done=done,
+        )  # fmt: skip
+        return row
+
+    def _piece(self, text: str) -> None:
+        self._told += len(text)
+        if not self.left.is_set():
+            self.tell(TextWritten(text))
+
+    def _reply(self, row: Row, seconds: dict[str, float]) -> Reply:
+        assert self.tokens is not None
+        asked, model = self.asked, self.qa.model
+        text = str(model.tokenizer.decode(row.ids, skip_special_tokens=True))
+        text = cut_before(text, asked.stop).strip()
+        answer = self.qa.answer_of(self.tokens, text, asked.question, asked.choices, seconds)
+        return Reply(
+            answer=answer,
+            reason="length" if row.reason == "length" else "stop",
+            prompt_tokens=len(self.prompt.before) + len(self.prompt.after) + len(self.tokens) + answer.num_time_tokens,
+            completion_tokens=len(row.ids),
+            reused=self.reused,
+        )
+
+
+@dataclass(eq=False)
+class Coming:
+    """A video that is being read and encoded, and the questions that wait for it.
+
+    Attributes:
+        key: Under which its tokens will be kept; None to keep nothing.
+        tickets: The questions.
+        close: Closes the list of questions and returns it: those that come later do not wait for this video.
+        frames: The frames, when they are there.
+        seconds: Seconds of reading them.
+        over: Set when the frames are no longer needed.
+    """
+
+    key: Hashable
+    tickets: list[Ticket]
+    close: Callable[[Coming], list[Ticket]]
+    frames: Frames | None = None
+    seconds: float = 0.0
+    over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def first(self) -> Ticket:
+        """The question that asked for the video first."""
+        return self.tickets[0]
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody still waits."""
+        return any(not ticket.ended for ticket in self.tickets)
+
+    def fail(self, error: Exception) -> None:
+        """End all questions with an error."""
+        for ticket in self.tickets:
+            ticket.end(Failed(error))
