@@ -9,6 +9,7 @@ Frames are sampled, a strategy turns them into tokens, and a language model answ
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -82,7 +83,7 @@ class VideoQA:
         limit = bytes_allowed(keep_gb)
         self.kept = KeptVideos(model, limit, keep=self.savings.keep_prefix) if kept is None else kept
         self._answerer = Answerer(model, self.kept)
-        self._encoder = VideoEncoder(model, self.savings, self.kept)
+        self._encoder = VideoEncoder(model, self.kept)
         self.on_stage: Callable[[str], None] | None = None  # called with each stage's name when it begins
         self.on_frames: Callable[[Frames], None] | None = None  # called with the frames of a file after reading
 
@@ -145,7 +146,7 @@ class VideoQA:
                 raise ConfigError(f"sampling options {', '.join(sampling)} given with tokens encoded before")
             return video
         return self._encoder.encode(
-            video, question, self._strategy, sampling, on_stage=self.on_stage, on_frames=self.on_frames
+            video, question, self._strategy, self.savings, sampling, on_stage=self.on_stage, on_frames=self.on_frames
         )
 
     def ask(

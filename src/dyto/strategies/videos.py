@@ -27,16 +27,15 @@ log = logging.getLogger(__name__)
 
 
 class VideoEncoder:
-    """A model's vision side with its savings, which turns videos into tokens.
+    """A model's vision side, which turns videos into tokens.
 
     Args:
         model: The model.
-        savings: The savings to use.
         kept: Store for the tokens of files.
     """
 
-    def __init__(self, model: VideoModel, savings: Savings, kept: KeptVideos) -> None:
-        self._model, self._savings, self._kept = model, savings, kept
+    def __init__(self, model: VideoModel, kept: KeptVideos) -> None:
+        self._model, self._kept = model, kept
         self._features = KeptFeatures()
 
     def encode(
@@ -44,6 +43,7 @@ class VideoEncoder:
         video: VideoSource | Frames,
         question: str | None,
         strategy: BoundStrategy,
+        savings: Savings,
         sampling: Mapping[str, Any],
         *,
         on_stage: Callable[[str], None] | None = None,
@@ -55,6 +55,7 @@ class VideoEncoder:
             video: A file, a folder of pictures, an array, a list of pictures, or `Frames`.
             question: The question, for a strategy that reads it.
             strategy: The strategy.
+            savings: The savings to use.
             sampling: Options of `dyto.sample_frames`.
             on_stage: Called with each stage's name when it begins.
             on_frames: Called with the frames after reading; then kept tokens are not used.
@@ -65,16 +66,16 @@ class VideoEncoder:
         """
         key = None
         if isinstance(video, (str, Path)) and not on_frames:
-            key = tokens_key(content_of(video), strategy, question, sampling, self._savings)
+            key = tokens_key(content_of(video), strategy, question, sampling, savings)
         if key is not None and (known := self._kept.tokens(key)) is not None:
             return known
-        savings = self._savings.sampling(sampling.get("fps")).on(self._model.device.type)
+        used = savings.sampling(sampling.get("fps")).on(self._model.device.type)
         run = partial(self._encode, video, question, strategy, sampling, on_stage=on_stage, on_frames=on_frames)
         try:
-            tokens = run(savings)
+            tokens = run(used)
         except FramesChanged as err:
             log.info("reading again, without overlap: %s", err)
-            tokens = run(replace(savings, overlap=False))
+            tokens = run(replace(used, overlap=False))
         if key is not None:
             self._kept.keep_tokens(key, tokens)
         return tokens

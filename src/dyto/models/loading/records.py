@@ -13,10 +13,10 @@ from typing import Any
 
 from huggingface_hub import constants
 
-from dyto.files import replacing
 from dyto.models.loading.files import TOKENIZER_FILES, find_file
 from dyto.models.loading.placement import Placement
 from dyto.models.loading.weights import weight_files
+from dyto.system.files import replacing
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dyto.children import deaf_children
 from dyto.errors import ModelError
 from dyto.models.generation.chats import Chat
 from dyto.models.generation.tokenizing import token_ids
@@ -17,6 +16,7 @@ from dyto.models.loading import rendering
 from dyto.models.loading.files import find_file, read_json
 from dyto.models.stock import Tokenizer
 from dyto.prompts import IMAGE
+from dyto.system.children import deaf_children
 
 OWN = "its own template"
 """Name of the chat format of a checkpoint's own template."""
