@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import itertools
 import json
@@ -14,7 +15,7 @@ from dyto.cli.app import run
 from dyto.comparing.compare import Comparison, compare
 from dyto.comparing.filling import Filling, fill
 from dyto.comparing.submitted import add_submission, check_submission, find_submissions, read_rows, table_of
-from dyto.errors import DatasetError
+from dyto.errors import ConfigError, DatasetError
 from dyto.evaluation.evaluate import Judging, evaluate
 from dyto.evaluation.settings import Settings
 from dyto.models.loading.options import Loading
@@ -183,6 +184,12 @@ def test_the_commands_check_and_print(compared, tmp_path, capsys):
     assert run(["results", "check", str(tmp_path / "sent")], debug=False) == 1
     assert "is stated as 1.5" in " ".join(capsys.readouterr().err.split())
     assert run(["results", "check", str(tmp_path / "none")], debug=False) == 1
+
+
+def test_a_table_is_filled_with_our_benchmarks_alone(world, tmp_path):
+    """Somebody's own could be compared, but not submitted: that is said before anything is asked."""
+    with pytest.raises(ConfigError, match="unknown benchmark 'mine.py:MINE'"):
+        dataclasses.replace(filling(world, tmp_path), benchmarks=["nextqa", "mine.py:MINE"])
 
 
 def filling(world, tmp_path, **more):

@@ -180,6 +180,12 @@ def test_mvbench_is_read_from_a_folder_of_tasks_in_the_order_of_their_names(tmp_
     assert all(sample.answer_number == 1 and not sample.problems for sample in questions.samples)
 
 
+def test_of_a_pair_of_files_the_missing_one_is_named(tmp_path):
+    (tmp_path / "Consistency_QA1.csv").write_text("video_name,question,question_id,answer,question_type\n")
+    with pytest.raises(DatasetError, match="no question file of VCGBench consistency at .*Consistency_QA2.csv"):
+        read_questions(get("consistency"), tmp_path)
+
+
 def test_consistency_rows_that_do_not_belong_together_are_reported(tmp_path):
     header = ",video_name,question,question_id,answer,question_type\n"
     (tmp_path / "Consistency_QA1.csv").write_text(
