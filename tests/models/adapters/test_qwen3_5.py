@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from models.adapters.test_qwen import film, plain_answer, stock_inputs
 from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration
 
 import dyto
@@ -16,6 +15,7 @@ from dyto.models.generation.states import tensors_of
 from dyto.models.loading.claims import checked_claims
 from dyto.models.pixels import NativeSize, Normalization
 from dyto.prompts import prompt_for
+from models.adapters.test_qwen import film, plain_answer, stock_inputs
 
 from forge_qwen import FAMILIES, TEXT, loud, qwen_adapter, qwen_tokenizer
 

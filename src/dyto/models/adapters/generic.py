@@ -79,7 +79,7 @@ class StockVision(OnTrial):
         self._processor, self.has_axes = processor, hasattr(self._holder, "get_rope_index")
         self.way = Way()
         super().__init__(name, model, tokenizer, **kwargs)
-        self.image_token = image_token_of(model.config)
+        self.image_token = image_token_of(name, model.config, tokenizer)
         self._start, self._end = marks_around(picture, self.image_token, model.config, tokenizer)
         self.image_size, self.num_patches = AtMost(LARGEST), LARGEST
         self.trial = try_out(self, record)

@@ -49,6 +49,10 @@ from dyto.prompts import PROMPT_PAIRS
 logger = logging.getLogger(__name__)
 
 
+MOST_SAID = 240
+"""Largest number of letters that an error repeats of a complaint by transformers."""
+
+
 def load_model(
     name: str | Path | None = None,
     *,
@@ -154,7 +158,7 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
         shape = _tell(name, original_llava.stock_config, source, config)
     model_type = shape.model_type if original else config.get("model_type")
     row = _row(model_type)
-    if row is None and model_type in NEEDS_TRANSFORMERS:
+    if row is None and isinstance(model_type, str) and model_type in NEEDS_TRANSFORMERS:
         raise ModelError(
             f"model {name} is of type {model_type!r}, for which transformers {transformers.__version__} has no class, "
             f"expected {NEEDS_TRANSFORMERS[model_type]} or newer: pip install -U transformers"
@@ -336,4 +340,7 @@ def _tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> A
 
 
 def _one_line(err: Exception) -> str:
-    return next((line.strip() for line in str(err).splitlines() if line.strip()), type(err).__name__)
+    """Return the first sentence of a complaint, which may take two lines."""
+    lines = [line.strip() for line in str(err).splitlines() if line.strip()] or [type(err).__name__]
+    said = " ".join(lines[: 2 if lines[0].endswith(":") else 1])
+    return said if len(said) <= MOST_SAID else f"{said[:MOST_SAID]}..."
