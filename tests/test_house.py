@@ -121,6 +121,16 @@ def test_a_family_is_one_file_and_one_row():
         assert places <= {"models/families.py", own}, name
 
 
+def test_an_adapter_can_be_read_at_a_glance():
+    """The bundled models live in the same room, but are no adapters of a family."""
+    room = SRC / "models" / "adapters"
+    adapters = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in room.glob("*.py")}
+    bundled = {room / "tiny.py", room / "nouns.py"}
+    named = {SRC.parent / (family.adapter.split(":")[0].replace(".", "/") + ".py") for family in FAMILIES.values()}
+    assert named | {room / "generic.py", room / "__init__.py"} == adapters.keys() - bundled
+    assert not {path.name: lines for path, lines in adapters.items() if lines >= 150 and path not in bundled}
+
+
 def is_named(model_type, path):
     """Whether a file asks for a model type, or holds something for it."""
     for node in ast.walk(parsed(path)):

@@ -44,9 +44,11 @@ def load_processor(name: str, source: str, revision: str | None, model_type: str
         ModelError: There is none, or it needs torchvision, which is not installed.
     """
     settings: dict[str, Any] = {}
+    said = ""  # by the file that describes it
     for file in ("preprocessor_config.json", "processor_config.json"):
         found = read_json(source, file, revision) or {}
-        settings = settings or dict(found.get("image_processor", found))
+        if not settings:
+            settings, said = dict(found.get("image_processor", found)), file
     known = IMAGE_PROCESSOR_MAPPING_NAMES.get(model_type) or {}
     stated = str(settings.get("image_processor_type") or "").removesuffix("Pil").removesuffix("Fast")
     names = (known.get("pil"), f"{stated}Pil", known.get("torchvision"), stated)
@@ -61,8 +63,13 @@ def load_processor(name: str, source: str, revision: str | None, model_type: str
             f"model {name} needs {needed}, which needs torchvision, which is not installed: pip install torchvision, "
             f"or use a model of another type than {model_type!r}"
         )
+    if not settings:
+        raise ModelError(
+            f"model {name} has neither preprocessor_config.json nor processor_config.json, expected one of them to say "
+            "how pictures are prepared: download it again"
+        )
     _check_size(name, settings)
-    made = kind.from_dict(checked_claims(name, settings))
+    made = kind.from_dict(checked_claims(name, settings, said))
     told = {option: value for option, value in ONE_TILE.items() if hasattr(made, option)}
 
     def process(pictures: Sequence[npt.NDArray[np.uint8]]) -> Mapping[str, Any]:

@@ -73,10 +73,20 @@ def holder_of(name: str, model: StockModel) -> Any:
     )
 
 
-def image_token_of(config: Any) -> int:
-    """Return the id of the placeholders of a picture in a config; -1 if it names none."""
+def image_token_of(name: str, config: Any, tokenizer: Tokenizer) -> int:
+    """Return the id of the placeholders of a picture, which a config names.
+
+    Raises:
+        ModelError: It names none, or one that the tokenizer lacks.
+    """
     named = [getattr(config, f"image_{end}", None) for end in ("token_id", "token_index", "patch_id")]
-    return next((own for own in named if isinstance(own, int)), -1)
+    found = next((own for own in named if isinstance(own, int)), None)
+    if found is None or found not in tokenizer.get_vocab().values():
+        raise ModelError(
+            f"config.json of model {name} says image_token_id = {found}, expected the id of a token of its tokenizer, "
+            "which stands for a picture: download it again, or use another checkpoint"
+        )
+    return found
 
 
 def tokens_of(name: str, holder: Any, made: dict[str, Any], count: int) -> Tensor:
@@ -128,7 +138,7 @@ def marks_around(picture: str, image_token: int, config: Any, tokenizer: Tokeniz
         config: Config of the model.
         tokenizer: Its tokenizer.
     """
-    placeholder, (start, end) = str(tokenizer.decode([max(0, image_token)])), marks_of(config, tokenizer)
+    placeholder, (start, end) = str(tokenizer.decode([image_token])), marks_of(config, tokenizer)
     before, found, after = picture.partition(placeholder)
     if not found:  # the processor replaces another text
         text = picture.strip()

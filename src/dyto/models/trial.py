@@ -25,6 +25,9 @@ from dyto.models.stock_classes import grid_of, patches_of
 SIZE = (56, 84)
 """Height and width of the two pictures of a trial, pixels."""
 
+ASKED = "look at this:", " what is shown there ?"
+"""Text before and after the pictures of a trial."""
+
 ALLOWED = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.02}
 """Largest difference of logits, in their standard deviations: for rounding, and for half precision."""
 
@@ -147,14 +150,13 @@ def try_out(model: OnTrial, record: Record | None = None) -> TrialResult:
 @torch.inference_mode()
 def _tried(model: OnTrial) -> TrialResult:
     """Return the first trial that passes, or the one with the smallest difference."""
-    pictures = list(np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), dtype=np.uint8))
-    asked = model.tokenize("look at this:", " what is shown there ?")
+    pictures, asked = pictures_of_trial(), model.tokenize(*ASKED)
     trials: list[TrialResult] = []
     failed: Exception | None = None
     try:
         made = model.pixels(pictures)
         count = model.tokens_of(made, len(pictures)).shape[1]
-        expected = _stock(model, made, count, asked.before, asked.after)  # (S, V)
+        expected = read_alone(model, made, count, asked.before, asked.after)  # (S, V)
     except DytoError:
         raise
     except Exception as err:
@@ -188,8 +190,24 @@ def _unread(model: OnTrial, err: Exception | None) -> ModelError:
     )
 
 
-def _stock(model: OnTrial, made: dict[str, Any], count: int, before: Tensor, after: Tensor) -> Tensor:
-    """Return the (S, V) logits of the stock model, for ids with placeholders and pixels."""
+def pictures_of_trial() -> list[np.ndarray]:
+    """Return two pictures of noise, the same every time."""
+    return list(np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), dtype=np.uint8))
+
+
+def read_alone(model: OnTrial, made: dict[str, Any], count: int, before: Tensor, after: Tensor) -> Tensor:
+    """Let the stock model alone read ids with placeholders, and pixels.
+
+    Args:
+        model: The adapter of the stock model.
+        made: The pixels of two pictures, and what else the image processor returns.
+        count: Number of tokens of each picture.
+        before: (P,) ids before the pictures.
+        after: (S,) ids after them.
+
+    Returns:
+        (S, V) logits of the text after the pictures.
+    """
     texts = [model._ids_of(text) for text in model.frame_texts(np.zeros(2))]
     places = before.new_full((count,), model.image_token)
     ids = torch.cat([before, texts[0], places, texts[1], places, texts[2], after])[None]

@@ -11,6 +11,7 @@ from torch import Tensor
 from dyto.errors import ModelError
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import FloatArray
+from dyto.models import stock_classes as common
 from dyto.models.framing import AtMost
 from dyto.models.generation.layout import TextRun
 from dyto.models.generation.prefix import Prefix
@@ -19,15 +20,6 @@ from dyto.models.loading.records import Record
 from dyto.models.pixels import Pictures, as_pictures
 from dyto.models.processing import PictureProcessor
 from dyto.models.stock import StockModel, Tokenizer
-from dyto.models.stock_classes import (
-    axes_of,
-    grid_of,
-    holder_of,
-    image_token_of,
-    mark_embeddings,
-    marks_around,
-    tokens_of,
-)
 from dyto.models.towers import look
 from dyto.models.trial import OnTrial, Way, try_out
 
@@ -75,12 +67,12 @@ class StockVision(OnTrial):
         record: Record | None = None,
         **kwargs: Any,
     ) -> None:
-        self._holder = holder_of(name, model)
+        self._holder = common.holder_of(name, model)
         self._processor, self.has_axes = processor, hasattr(self._holder, "get_rope_index")
         self.way = Way()
         super().__init__(name, model, tokenizer, **kwargs)
-        self.image_token = image_token_of(model.config)
-        self._start, self._end = marks_around(picture, self.image_token, model.config, tokenizer)
+        self.image_token = common.image_token_of(name, model.config, tokenizer)
+        self._start, self._end = common.marks_around(picture, self.image_token, model.config, tokenizer)
         self.image_size, self.num_patches = AtMost(LARGEST), LARGEST
         self.trial = try_out(self, record)
         told = (
@@ -104,7 +96,7 @@ class StockVision(OnTrial):
         def see(some: Pictures) -> Tensor:
             made = self.pixels(some)
             tokens = self.tokens_of(made, len(some))
-            shapes.append(grid_of(made, tokens.shape[1]))
+            shapes.append(common.grid_of(made, tokens.shape[1]))
             return tokens
 
         summary, load = look(pictures, see, lambda seen: seen.mean(1), CHUNK_FRAMES)
@@ -119,13 +111,13 @@ class StockVision(OnTrial):
         return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in made.items()}
 
     def tokens_of(self, made: dict[str, Any], count: int) -> Tensor:
-        tokens = tokens_of(self.name, self._holder, made, count).to(self.device, self.dtype)
+        tokens = common.tokens_of(self.name, self._holder, made, count).to(self.device, self.dtype)
         if self.way.added:
             tokens = tokens + self.model.get_input_embeddings()(torch.tensor(self.image_token, device=self.device))
         return tokens
 
     def embed_words(self, ids: Tensor) -> Tensor:
-        return mark_embeddings(self._holder, ids, super().embed_words(ids))
+        return common.mark_embeddings(self._holder, ids, super().embed_words(ids))
 
     def frame_texts(self, seconds: FloatArray) -> list[str]:
         texts = [self.time_text.format(seconds=at) + self._start for at in seconds.tolist()]
@@ -139,7 +131,7 @@ class StockVision(OnTrial):
         except ValueError as err:
             raise ModelError(f"model {self.name} needs the places of tokens in their frames, but {err}") from err
         grid, word = (self.way.grid, self.way.merged), self._ids_of("a")[:1]
-        axes = axes_of(self._holder.get_rope_index, runs, patch, video.grid, grid, word, self.image_token)
+        axes = common.axes_of(self._holder.get_rope_index, runs, patch, video.grid, grid, word, self.image_token)
         return axes[:, :-1], int(axes[0, -1])
 
     def axes(self, positions: Tensor) -> Tensor:

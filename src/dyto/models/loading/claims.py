@@ -81,12 +81,13 @@ QUANTIZED = ("awq", "bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit", "c
 """Allowed quantization methods of a checkpoint's weights."""
 
 
-def checked_claims(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Check a config.json, and remove keys that it must not set.
+def checked_claims(name: str, config: Mapping[str, Any], file: str = "config.json") -> dict[str, Any]:
+    """Check a config.json, or a file like it, and remove keys that it must not set.
 
     Args:
         name: Name of the model, for errors.
         config: Content of the file.
+        file: Name of the file, for errors.
 
     Returns:
         A copy without the keys in `NOT_ITS_OWN`, at any depth.
@@ -102,42 +103,43 @@ def checked_claims(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
         dyto.errors.ModelError: config.json of model m says text_config.hidden_size = 1000000000, expected 1 to \
 1048576 numbers a token: download it again, or use another checkpoint
     """
-    found: dict[str, Any] = _checked(name, (), dict(config))
-    _check_quantization(name, found.get("quantization_config"))
+    where = f"{file} of model {name}"
+    found: dict[str, Any] = _checked(where, (), dict(config))
+    _check_quantization(where, found.get("quantization_config"))
     return found
 
 
-def _checked(name: str, path: tuple[str, ...], value: Any) -> Any:
+def _checked(where: str, path: tuple[str, ...], value: Any) -> Any:
     if len(path) > MOST_DEPTH:
-        raise _refused(name, path[:3], "...", f"{MOST_DEPTH} objects inside one another at most")
+        raise _refused(where, path[:3], "...", f"{MOST_DEPTH} objects inside one another at most")
     key = next((part for part in reversed(path) if not part.isdigit()), "")
     bound = next((bound for bound in BOUNDS if bound.names(key)), REST)
     if isinstance(value, dict) and value.keys() == {"__float__"} and value["__float__"] in WRITTEN:
         value = float(value["__float__"])
     if isinstance(value, dict):
         if key in bound.exact:
-            raise _refused(name, path, value, _expected(bound))
+            raise _refused(where, path, value, _expected(bound))
         if not path or path[-1].endswith("_config"):
-            _check_heads(name, path, value)
-        return {k: _checked(name, (*path, str(k)), v) for k, v in value.items() if k not in NOT_ITS_OWN}
+            _check_heads(where, path, value)
+        return {k: _checked(where, (*path, str(k)), v) for k, v in value.items() if k not in NOT_ITS_OWN}
     if key.endswith("_config") and not isinstance(value, (bool, type(None))) and path[-1] == key:  # (is_llama_config)
-        raise _refused(name, path, value, "an object")
+        raise _refused(where, path, value, "an object")
     if isinstance(value, list):
-        return [_checked(name, (*path, str(place)), one) for place, one in enumerate(value)]
+        return [_checked(where, (*path, str(place)), one) for place, one in enumerate(value)]
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     strict = key in bound.exact or f"{key}?" in bound.exact
     if strict and not isinstance(value, int) | (value is None and key not in bound.exact):
-        raise _refused(name, path, value, _expected(bound))
+        raise _refused(where, path, value, _expected(bound))
     if strict and isinstance(value, bool):
-        raise _refused(name, path, value, _expected(bound))
+        raise _refused(where, path, value, _expected(bound))
     if number and not math.isfinite(value) and (key not in ENDLESS or math.isnan(value)):
-        raise _refused(name, path, value, "a finite number")
+        raise _refused(where, path, value, "a finite number")
     if number and not bound.least <= value <= bound.most and (bound is not REST or isinstance(value, int)):
-        raise _refused(name, path, value, _expected(bound))
+        raise _refused(where, path, value, _expected(bound))
     return value
 
 
-def _check_heads(name: str, path: tuple[str, ...], config: Mapping[str, Any]) -> None:
+def _check_heads(where: str, path: tuple[str, ...], config: Mapping[str, Any]) -> None:
     """Check that the numbers of heads divide evenly."""
 
     def whole(key: str) -> int:
@@ -147,19 +149,19 @@ def _check_heads(name: str, path: tuple[str, ...], config: Mapping[str, Any]) ->
     heads = whole("num_attention_heads") or whole("num_heads")
     width, groups = whole("hidden_size"), whole("num_key_value_heads")
     if heads and width % heads and not config.get("head_dim"):
-        raise _refused(name, (*path, "num_attention_heads"), heads, f"a divisor of hidden_size, {width}")
+        raise _refused(where, (*path, "num_attention_heads"), heads, f"a divisor of hidden_size, {width}")
     if heads and groups and heads % groups:
-        raise _refused(name, (*path, "num_key_value_heads"), groups, f"a divisor of num_attention_heads, {heads}")
+        raise _refused(where, (*path, "num_key_value_heads"), groups, f"a divisor of num_attention_heads, {heads}")
 
 
-def _check_quantization(name: str, said: Any) -> None:
+def _check_quantization(where: str, said: Any) -> None:
     if said is None:
         return
     method = said.get("quant_method")
     if method is None and (said.get("load_in_4bit") or said.get("load_in_8bit")):
         return
     if method not in QUANTIZED:
-        raise _refused(name, ("quantization_config", "quant_method"), method, f"one of {', '.join(QUANTIZED)}")
+        raise _refused(where, ("quantization_config", "quant_method"), method, f"one of {', '.join(QUANTIZED)}")
 
 
 def _expected(bound: Bound) -> str:
@@ -167,10 +169,10 @@ def _expected(bound: Bound) -> str:
     return f"{text} {bound.what}" if bound.what else f"a number from {text}"
 
 
-def _refused(name: str, path: tuple[str, ...], value: Any, expected: str) -> ModelError:
+def _refused(where: str, path: tuple[str, ...], value: Any, expected: str) -> ModelError:
     shown = repr(value) if not isinstance(value, (dict, list)) else f"a {type(value).__name__}"
     shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
     return ModelError(
-        f"config.json of model {name} says {'.'.join(path)[:100]} = {shown}, expected {expected}: "
+        f"{where} says {'.'.join(path)[:100]} = {shown}, expected {expected}: "
         "download it again, or use another checkpoint"
     )

@@ -186,7 +186,7 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
         shape = tell(name, original_llava.stock_config, source, config)
     model_type = shape.model_type if original else config.get("model_type")
     row = _row(model_type)
-    if row is None and model_type in NEEDS_TRANSFORMERS:
+    if row is None and isinstance(model_type, str) and model_type in NEEDS_TRANSFORMERS:
         raise ModelError(
             f"model {name} is of type {model_type!r}, for which transformers {transformers.__version__} has no class, "
             f"expected {NEEDS_TRANSFORMERS[model_type]} or newer: pip install -U transformers"

@@ -90,7 +90,7 @@ def main() -> None:
     try:
         said = {"texts": render(job["template"], job["conversations"], job["names"])}
     except Exception as err:  # noqa: BLE001 - whatever a stranger's program raises
-        said = {"error": f"{type(err).__name__}: {err}"[:200]}
+        said = {"error": f"{type(err).__name__}: {err}"[:200].rstrip(": ")}
     json.dump(said, sys.stdout)
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from dyto.errors import DytoError, ModelError
 
+MOST_SAID = 240
+"""Largest number of letters that an error repeats of a complaint by transformers."""
+
 
 def tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call a loader of transformers, and turn its complaints into one line."""
@@ -34,4 +37,7 @@ def tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> An
 
 
 def _one_line(err: Exception) -> str:
-    return next((line.strip() for line in str(err).splitlines() if line.strip()), type(err).__name__)
+    """Return the first sentence of a complaint, which may take two lines."""
+    lines = [line.strip() for line in str(err).splitlines() if line.strip()] or [type(err).__name__]
+    said = " ".join(lines[: 2 if lines[0].endswith(":") else 1])
+    return said if len(said) <= MOST_SAID else f"{said[:MOST_SAID]}..."
