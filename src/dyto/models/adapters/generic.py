@@ -46,8 +46,8 @@ class StockVision(OnTrial):
 
     Args:
         processor: The image processor of the checkpoint.
-        picture: The text of one picture in its chat template; "" if it has none.
-        record: Where the result of the trial is kept; None to try again each time.
+        picture: A picture in its chat template; "" if it has none.
+        record: Where the result of the trial is kept; None for nowhere.
 
     Attributes:
         trial: The difference of the two, and how this adapter reads.
@@ -142,9 +142,8 @@ class StockVision(OnTrial):
         return len(prefix), length, super().company(prefix, length)
 
     def beside(self, ids: Tensor) -> dict[str, Tensor]:
-        visual, told = ids < 0, {}
-        if self.way.types and visual.any():
-            told[self.way.types] = visual.long()
+        visual = ids < 0
+        told = {self.way.types: visual.long()} if self.way.types and visual.any() else {}
         if self.way.per_layer:
             places = ids.masked_fill(visual, self.image_token)
             told["per_layer_inputs"] = self.language_model().get_per_layer_inputs(places)
