@@ -36,18 +36,19 @@ CHUNK_FRAMES = 8
 class StockVision(OnTrial):
     """A checkpoint whose stock class has `get_image_features` and `get_placeholder_mask`, read as several images.
 
-    The image processor of the checkpoint turns each frame into one tile. The tokens of a frame are
-    those that the stock class puts in place of its placeholders, and these are merged. The summary of a frame is the
-    mean of its tokens. The marks that the config or the tokenizer names surround each frame. Positions of several
-    axes come from `get_rope_index` for whole key frames; merged tokens have the places of `VisualTokens.patch`.
+    The image processor of the checkpoint turns each frame into one tile. The tokens of a frame are those that the stock
+    class puts in place of its placeholders, and these are merged. The summary of a frame is the mean of its tokens. The
+    text around a frame is that of the chat template and of the marks that the config or the tokenizer names. Positions
+    of several axes come from `get_rope_index` for whole key frames; merged tokens have the places of
+    `VisualTokens.patch`.
 
     Nobody has checked these families by hand. So the stock class alone and this adapter first read a short prompt with
     two pictures, and the two must agree (`trial`).
 
     Args:
         processor: The image processor of the checkpoint.
-        picture: The text of one picture in its chat template; "" if it has none.
-        record: Where the result of the trial is kept; None to try again each time.
+        picture: A picture in its chat template; "" if it has none.
+        record: Where the result of the trial is kept; None for nowhere.
 
     Attributes:
         trial: The difference of the two, and how this adapter reads.
@@ -75,10 +76,8 @@ class StockVision(OnTrial):
         self._start, self._end = common.marks_around(picture, self.image_token, model.config, tokenizer)
         self.image_size, self.num_patches = AtMost(LARGEST), LARGEST
         self.trial = try_out(self, record)
-        told = (
-            f"model type {model.config.model_type!r} has no adapter of its own: in a short trial with two pictures, it"
-        )
-        self.notices = (*self.notices, f"{told} agreed with its stock class")
+        told = f"model type {model.config.model_type!r} has no adapter of its own, but agreed with its stock class"
+        self.notices = (f"{told} in a short trial with two pictures", *self.notices)
 
     def language_model(self) -> Any:
         decoder = self._holder.language_model
@@ -142,9 +141,8 @@ class StockVision(OnTrial):
         return len(prefix), length, super().company(prefix, length)
 
     def beside(self, ids: Tensor) -> dict[str, Tensor]:
-        visual, told = ids < 0, {}
-        if self.way.types and visual.any():
-            told[self.way.types] = visual.long()
+        visual = ids < 0
+        told = {self.way.types: visual.long()} if self.way.types and visual.any() else {}
         if self.way.per_layer:
             places = ids.masked_fill(visual, self.image_token)
             told["per_layer_inputs"] = self.language_model().get_per_layer_inputs(places)

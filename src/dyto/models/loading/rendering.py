@@ -15,6 +15,9 @@ MEMORY = 1 << 30
 SECONDS = 10
 """Seconds of computation that the child may take."""
 
+SAFE = (3, 1, 6)
+"""The first version of jinja2 without known ways out of its sandbox."""
+
 MOST_LETTERS = 1 << 16
 """Largest length of a rendered conversation."""
 
@@ -40,6 +43,9 @@ def render(template: str, conversations: list[Any], names: dict[str, Any]) -> li
     import jinja2
     from jinja2.ext import Extension
     from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    if tuple(map(int, jinja2.__version__.split(".")[:3])) < SAFE:
+        raise jinja2.TemplateError(f"jinja2 {jinja2.__version__} is too old: pip install -U jinja2")
 
     class Generation(Extension):
         """The block `generation`, which marks answers in training data."""
