@@ -10,9 +10,9 @@ OLDEST ?= 5.17.0
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 # Threads that wait without spinning: where other work shares the cores, spinning costs more than it saves.
-demo test test-demo coverage soak: export OMP_WAIT_POLICY ?= passive
+demo test test-demo test-ray coverage soak: export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo test test-demo coverage check soak bench docs clean
+.PHONY: demo test test-demo test-ray coverage check soak bench docs clean
 
 demo: $(VENV)/.installed
 	@echo "asking about two sample videos"
@@ -39,6 +39,11 @@ test-demo: $(VENV)/.ready
 	command -v chromium chromium-browser google-chrome >/dev/null || \
 	    { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser tests/demo
+
+# Clusters: two nodes on this machine, and (Linux, as root) two hosts in network namespaces. A part of `make soak`.
+test-ray: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,ray]' 'ray[data]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak tests/scaling
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .
