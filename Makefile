@@ -10,9 +10,9 @@ OLDEST ?= 5.17.0
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 # Threads that wait without spinning: where other work shares the cores, spinning costs more than it saves.
-demo test test-demo test-vision coverage soak: export OMP_WAIT_POLICY ?= passive
+demo test test-demo test-vision test-ray coverage soak: export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo test test-demo with-browser test-vision coverage check soak with-soak bench docs clean
+.PHONY: demo test test-demo with-browser test-vision test-ray coverage check soak with-soak bench docs clean
 
 demo: $(VENV)/.installed
 	@echo "asking about two sample videos"
@@ -53,6 +53,11 @@ test-vision:
 	$(VENV)-vision/bin/python -m pip install --quiet --editable '.[dev]' --editable ./tools/bench
 	OMP_NUM_THREADS=1 $(VENV)-vision/bin/python -m pytest tests/models/adapters/test_generic.py tests/models/adapters/test_processors.py
 
+# Clusters: two nodes on this machine, and (Linux, as root) two hosts in network namespaces. A part of `make soak`.
+test-ray: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,ray]' 'ray[data]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak tests/scaling
+
 check: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -82,6 +87,7 @@ bench: $(VENV)/.ready
 	$(BIN)/python $(SCRIPTS)/bench_guarded.py
 	$(BIN)/python $(SCRIPTS)/bench_eval.py
 	$(BIN)/python $(SCRIPTS)/bench_compare.py --limit 48
+	$(BIN)/python $(SCRIPTS)/bench_workers.py
 	$(BIN)/python $(SCRIPTS)/bench_strategies.py
 	$(BIN)/python $(SCRIPTS)/bench_memory.py
 	$(BIN)/python $(SCRIPTS)/bench_evidence.py

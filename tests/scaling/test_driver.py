@@ -62,6 +62,21 @@ def test_a_job_that_kills_its_workers_is_recorded_after_three_deaths_and_costs_n
     assert Counter(number for _, number in workers.tried)[4] == DEATHS
 
 
+def test_a_dead_worker_costs_at_most_the_two_jobs_that_it_held():
+    class Counted(FakeWorkers):
+        submitted = 0
+
+        def submit(self, worker, job):
+            self.submitted += 1
+            super().submit(worker, job)
+
+    workers = Counted([1.0], mortal=[4])  # each of its lives ends at the fifth job
+    assert set(map(tuple, run(workers, [1.0] * 30).values())) == {("answered",)}
+    deaths = workers._lives["w0"] - 1
+    assert deaths >= 5
+    assert 30 < workers.submitted <= 30 + 2 * deaths
+
+
 def test_the_largest_jobs_go_first():
     workers = FakeWorkers([1.0])
     run(workers, [1.0, 9.0, 3.0])
