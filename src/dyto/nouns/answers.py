@@ -11,12 +11,14 @@ from dyto.nouns.questions import UNSEEN, ParsedQuestion
 from dyto.nouns.seeing import GUESS, Recognition, Sighting, Timeline, named
 from dyto.nouns.table import Concept, nouns, with_article
 
-YES, NO = 0.06, 0.03
-"""Shares: a thing is present from the first on, and absent up to the second; in between it is uncertain."""
+PRESENT = 0.03
+"""Share from which a thing is present rather than absent, if the scene is clear, see `STRENGTH`."""
+
+ORDERED = 0.06
+"""Share from which a thing takes part in what comes first, last, before and after."""
 
 SEEN = 0.35
-"""Share from which a thing is seen clearly; below, it is perhaps present. Nine of ten photographs that show a thing
-give it more than `YES`; two of a hundred films of four other things do."""
+"""Share from which a thing is seen clearly; below, it is perhaps present."""
 
 CLEAR = 2.0
 """An option must be this many times as likely as any other to be chosen."""
@@ -59,9 +61,7 @@ def reply(timeline: Timeline, question: ParsedQuestion) -> Reply:
     if question.form == "unseen":
         return _unseen(question.about)
     if question.form == "unclear":
-        told = _what(timeline, question)
-        reason = "the question was not understood: I name kinds of things and say when they are seen"
-        return Reply(f"{NOT_SURE} what is asked. {told.text}", told.confidence, reason=reason, seen=told.seen)
+        return _unclear(timeline, question)
     by_form = {
         "is there": _is_there,
         "either": _either,
@@ -79,6 +79,19 @@ def _unseen(about: str) -> Reply:
     return Reply(f"{NOT_SURE}: I cannot see {UNSEEN[about]}. {told}", None, reason=reason)
 
 
+def _unclear(timeline: Timeline, question: ParsedQuestion) -> Reply:
+    """Say what was not understood, and what is seen of the things that the question names, or at all."""
+    if question.strange:
+        strange = ", ".join(f'"{word[:40]}"' for word in question.strange[:3])
+        reason = f"I do not know what {strange} means here"
+    else:
+        reason = "the question was not understood"
+    told = _what(timeline, ParsedQuestion("what", concepts=question.concepts))
+    seen = f"it {told.text}" if told.reason is None and told.text.startswith("looks") else told.text
+    text = f"{NOT_SURE}: {reason}; {seen.removeprefix(f'{NOT_SURE}: ')}"
+    return Reply(text, told.confidence, reason=reason, seen=told.seen)
+
+
 def _what(timeline: Timeline, question: ParsedQuestion) -> Reply:
     """Say what is shown, at all or at some moment, and of one kind or any."""
     beside = {"before": 1, "after": 1, "between": 2}.get(question.place, 0)
@@ -91,7 +104,7 @@ def _what(timeline: Timeline, question: ParsedQuestion) -> Reply:
     if beside:
         return _beside(timeline, question.place, seen, question.concepts[split:])
     sure = named(seen)
-    if kind is not None and not sure and _most(timeline, kind) <= NO:
+    if kind is not None and not sure and _most(timeline, kind) < PRESENT:
         text = f"nothing of that kind: I do not see {with_article(kind.word)} {_looked(timeline)}"
         return Reply(text, 1 - _most(timeline, kind))
     if question.place == "at":
@@ -175,7 +188,7 @@ def _found(timeline: Timeline, concept: Concept) -> Sighting | None:
     """Find the scene that shows a concept best; None if no scene does."""
     shares = timeline.share_of(concept)
     scene = int(shares.argmax())
-    return timeline.span(scene) if shares[scene] >= (YES if timeline.is_clear(scene) else SEEN) else None
+    return timeline.span(scene) if shares[scene] >= (ORDERED if timeline.is_clear(scene) else SEEN) else None
 
 
 def _where(timeline: Timeline, concept: Concept) -> list[Sighting]:
@@ -212,17 +225,24 @@ def _is_there(timeline: Timeline, question: ParsedQuestion) -> Reply:
     shares = [_most(timeline, one) for one in question.concepts]
     concept = question.concepts[int(np.argmin(shares))]  # if there are several, all must be present
     share = min(shares)
-    if share <= NO:
-        return Reply(f"no: I do not see {with_article(concept.word)} {_looked(timeline)}", 1 - share, yes=share)
+    if share < PRESENT:
+        told = f"I do not see {with_article(concept.word)} {_looked(timeline)}"
+        return Reply(told if question.denied else f"no: {told}", 1 - share, yes=share)
     found = _where(timeline, concept)
     clear = timeline.is_clear(int(timeline.share_of(concept).argmax()))
-    if nouns().worn[list(concept.classes)].all() or share < (YES if clear else SEEN):
+    if nouns().worn[list(concept.classes)].all() or share < (PRESENT if clear else SEEN):
         text, reason = f"{NOT_SURE}: perhaps {with_article(concept.word)}, {found[0].when}", "it was not seen clearly"
         return Reply(text, share, reason=reason, yes=share, seen=found[:1])
-    times = ", ".join(one.when for one in found)
     said = share >= SEEN and not nouns().guarded[list(concept.classes)].all()
-    sure = "yes: it looks like" if said else "yes, perhaps:"
-    return Reply(f"{sure} {with_article(concept.word)}, {times}", share, yes=max(share, 0.5), seen=found)
+    told = "; ".join(_when_seen(timeline, one) for one in question.concepts)
+    sure = "it looks like" if said else "perhaps"
+    yes = "" if question.denied else "yes: " if said else "yes, "  # a bare "yes" to a negation says nothing
+    return Reply(f"{yes}{sure}{'' if said else ':'} {told}", share, yes=max(share, 0.5), seen=found)
+
+
+def _when_seen(timeline: Timeline, concept: Concept) -> str:
+    """Return a thing with the times when it is seen: "a dog, 3.0 to 8.5 s"."""
+    return f"{with_article(concept.word)}, {', '.join(one.when for one in _where(timeline, concept))}"
 
 
 def _is_at_the_end(timeline: Timeline, question: ParsedQuestion) -> Reply:
@@ -254,7 +274,7 @@ def _when(timeline: Timeline, question: ParsedQuestion) -> Reply:
     if unknown := _unknown(question):
         return unknown
     answer = _is_there(timeline, replace(question, place=""))
-    if not answer.text.startswith("yes"):
+    if not answer.seen or answer.reason is not None:
         return answer
     return Reply(", ".join(one.when for one in answer.seen), answer.confidence, seen=answer.seen)
 
@@ -288,6 +308,8 @@ def _choose(timeline: Timeline, question: ParsedQuestion) -> Reply:
     """Choose an option by the share of what it names, at the moment that the question is about."""
     if question.form == "unseen":
         return _unseen(question.about)
+    if question.strange:
+        return _unclear(timeline, question)
     concepts = [_any_of([c for c in nouns().concepts(text) if c.classes - nouns().people]) for text in question.options]
     if all(concept is None for concept in concepts):
         open_question = ParsedQuestion(
@@ -311,7 +333,7 @@ def _score(timeline: Timeline, question: ParsedQuestion, concept: Concept, optio
     shares = timeline.share_of(concept)
     scenes = range(len(shares))
     if question.place in ("first", "last"):
-        seen = [s for s in scenes if any(o is not None and timeline.share_of(o)[s] >= YES for o in options)]
+        seen = [s for s in scenes if any(o is not None and timeline.share_of(o)[s] >= ORDERED for o in options)]
         return float(shares[seen[0] if question.place == "first" else seen[-1]]) if seen else 0.0
     if question.place == "at":
         spans = [timeline.span(s) for s in scenes]
@@ -321,8 +343,8 @@ def _score(timeline: Timeline, question: ParsedQuestion, concept: Concept, optio
         beside = timeline.share_of(question.concepts[-1])
         place = int(beside.argmax())
         step = range(place + 1, len(shares)) if question.place == "after" else range(place - 1, -1, -1)
-        seen = [s for s in step if any(o is not None and timeline.share_of(o)[s] >= YES for o in options)]
-        return float(shares[seen[0]]) if seen and beside[place] >= YES else 0.0
+        seen = [s for s in step if any(o is not None and timeline.share_of(o)[s] >= ORDERED for o in options)]
+        return float(shares[seen[0]]) if seen and beside[place] >= ORDERED else 0.0
     return float(shares.max())
 
 

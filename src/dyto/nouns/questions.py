@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dyto.nouns.table import Concept, nouns, words_of
+from dyto.nouns.wording import left_over, topic
 
 UNSEEN = {
     "people": "people: who they are, what they are called, or whether there are any",
@@ -16,6 +19,7 @@ UNSEEN = {
     "places": "where in the picture something is, or where the video was made",
     "reasons": "reasons, feelings or sounds",
     "size": "how large, old, fast or expensive something is",
+    "absent": "what is not there",
 }
 """Topics that no classifier of nouns can see, in the words of an answer."""
 
@@ -70,10 +74,20 @@ _ON = re.compile(
     r"\b(on|in|under|behind|beside|near|inside|above|below|next to|left of|right of|in front of)( the| a| an| this)?$"
 )
 _SCREEN = re.compile(r"\bon (the |this )?(screen|display)\b")
+_LOOKS_LIKE = re.compile(r"\b(looks?|looked) like\b")
 _AT = re.compile(
     r"\b(?:at|around|about|after)\s+(\d+(?:\.\d+)?)\s*(?:s|sec|secs|seconds?)\b|\bsecond\s+(\d+(?:\.\d+)?)\b"
 )
-_NTH = {"second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6}
+_READ = re.compile(rf"{_AT.pattern}|{_COUNT.pattern}|\bhow long\b|\byes or no\b|\bright (before|after|at)\b")
+"""Phrases whose words stand for something else when alone."""
+
+_NTH = dict(
+    zip(
+        ["second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"],
+        range(2, 11),
+        strict=True,
+    )
+)
 _PLACES = {
     "between": r"\bbetween\b.*\band\b",
     "after": r"\b(after|following|follows|comes next|later than|once)\b",
@@ -81,7 +95,7 @@ _PLACES = {
     "last": r"\b(last|final|finally|ends? with|at the (very )?end|end of)\b",
     "first": r"\b(first|(begins?|starts?) with|at the (very )?(start|beginning)|(beginning|start) of|initially)\b",
     "middle": r"\b(in the middle|halfway)\b",
-    "nth": r"\b(second|third|fourth|fifth|sixth) (?!\d)(thing|object|item|scene|shot|animal|one|\w+)\b",
+    "nth": rf"\b({'|'.join(_NTH)}) (?!\d)(thing|object|item|scene|shot|animal|one|\w+)\b",
 }
 """Words for moments; the first match counts."""
 
@@ -102,6 +116,7 @@ class ParsedQuestion:
         number: The time in seconds, for "at"; the ordinal, for "nth".
         options: The options of a multiple choice question.
         denied: Whether the question is negated.
+        strange: Words on which the answer may depend and that were not understood; the form is then "unclear".
     """
 
     form: str
@@ -111,6 +126,7 @@ class ParsedQuestion:
     number: float = 0.0
     options: tuple[str, ...] = ()
     denied: bool = False
+    strange: tuple[str, ...] = ()
 
 
 def split_options(text: str) -> tuple[str, tuple[str, ...]]:
@@ -144,7 +160,7 @@ def understand(text: str) -> ParsedQuestion:
         ('what', 'after', ['animal', 'panda'])
     """
     asked, options = split_options(text)
-    words = words_of(_SCREEN.sub("", asked.casefold()))
+    words = words_of(_LOOKS_LIKE.sub(r"\1", _SCREEN.sub("", asked.casefold())))
     folded, spans = " ".join(words), nouns().spans(words)
     concepts = tuple(concept for _, _, concept in spans)
     inside = {at for start, stop, _ in spans for at in range(start, stop)}
@@ -158,8 +174,23 @@ def understand(text: str) -> ParsedQuestion:
     at, nth = _AT.search(asked.casefold()), re.search(_PLACES["nth"], folded)
     place = "at" if at else next((place for place, how in _PLACES.items() if re.search(how, folded)), "")
     number = float(next(group for group in at.groups() if group)) if at else float(_NTH[nth[1]] if nth else 0)
-    denied = bool(re.search(r"\b(not|never)\b|n't\b", folded))
-    return ParsedQuestion(form, about, concepts, place, number, options, denied)
+    denied = bool(re.search(r"\b(not|never|no)\b|n't\b", folded)) and not re.search(r"\byes or no\b", folded)
+    strange = () if form in ("unseen", "unclear") else _strange(asked.casefold(), words, spans)
+    if strange or (form == "what" and denied and not options):
+        about = topic(strange) if strange else "absent"
+        form = "unseen" if about else "unclear"
+    return ParsedQuestion(form, about, concepts, place, number, options, denied, strange)
+
+
+def _strange(asked: str, words: Sequence[str], spans: Sequence[tuple[int, int, Concept]]) -> tuple[str, ...]:
+    """Return the words that are not understood, and nouns that together mean something else ("dog house")."""
+    joined = [
+        " ".join(words[start:stop])
+        for (start, end, _), (after, stop, _) in pairwise(spans)
+        if end == after and re.search(r"[\s-]+".join(map(re.escape, words[start:stop])), asked)
+    ]
+    read = {word for match in _READ.finditer(asked) for word in words_of(match[0])}
+    return (*joined, *(word for word in left_over(words, spans) if word not in read))
 
 
 def _form(folded: str, concepts: tuple[Concept, ...], options: tuple[str, ...], doing: bool) -> tuple[str, str]:

@@ -18,8 +18,9 @@ NOUN = 0.4
 KIND = 0.5
 """Smallest share of all nouns of a kind with which the kind is named instead."""
 
-STRENGTH = 7.2
-"""Smallest value of the classifier's strongest output for things that it knows; drawings and noise stay below."""
+STRENGTH = 5.5
+"""Smallest value of the classifier's strongest output for things that it knows. A twentieth of the photographs, and most
+pictures of noise and plain colour, stay below."""
 
 GUESS = 0.05
 """Smallest share of a guess that is mentioned."""

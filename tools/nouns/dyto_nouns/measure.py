@@ -1,8 +1,9 @@
 """Measure the model `nouns` on films of photographs whose content is known; its card states what this prints.
 
-python -m dyto_nouns.measure PACKAGES --films 60
+python -m dyto_nouns.measure PACKAGES --films 60 --half "held out"
 
-`PACKAGES` holds the unpacked packages of `dyto_nouns.photos`. Every film shows one to six photographs in 20 seconds.
+`PACKAGES` holds the unpacked packages of `dyto_nouns.photos`. Every film shows one to six photographs of one half in 20
+seconds. What is asserted of photographs of people, and of pictures of nothing, is counted too.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from dyto.nouns.questions import understand
 from dyto.nouns.seeing import Sighting, Timeline, named
 from dyto.nouns.table import nouns, with_article
 from dyto.strategies import build_strategy
+from dyto.strategies.uniform import whole_frames
 from dyto.synthetic.photographs import FPS, PhotoShot, filmed, plan
 from dyto.video import Frames
-from dyto_nouns.photos import Photo, listed, load
+from dyto_nouns.nothing import pictures
+from dyto_nouns.photos import HALVES, Photo, listed, load, people
 
 STRATEGIES = {
     "release": "dyto",
@@ -73,14 +76,19 @@ class PhotoFilm:
         shots: When.
         features: Of its hundred frames.
         frames: The frames.
-        held: For each photograph whether the eye's five likeliest nouns hold the truth, over all frames of its shot.
+        likeliest: For each photograph the eye's five likeliest nouns over all frames of its shot, people left out.
     """
 
     photos: Sequence[Photo]
     shots: Sequence[PhotoShot]
     features: FrameFeatures
     frames: Frames
-    held: Sequence[bool]
+    likeliest: Sequence[Sequence[int]]
+
+    @property
+    def held(self) -> list[bool]:
+        """For each photograph whether the five hold the truth."""
+        return [bool(photo.classes & set(five)) for photo, five in zip(self.photos, self.likeliest, strict=True)]
 
     def timeline(self, model: NounsModel, strategy: str) -> Timeline:
         """What is seen by way of a strategy."""
@@ -99,7 +107,10 @@ class PhotoFilm:
 
 def right_kind(one: Sighting, photo: Photo) -> bool:
     """Whether what is said of a sighting is true of a photograph: its noun, or a kind that covers it."""
-    said, true = one.verdict.classes, photo.classes
+    return any(_right(one.verdict.classes, true) for true in photo.things)
+
+
+def _right(said: frozenset[int], true: frozenset[int]) -> bool:
     shared = [kind.classes for kind in nouns().kinds if true <= kind.classes and len(kind.classes) < 200]
     return (bool(said & true) and (len(said) == 1 or true <= said)) or any(said <= kind for kind in shared)
 
@@ -137,7 +148,10 @@ def _exist(film: PhotoFilm, timeline: Timeline, tally: Tally, rng: np.random.Gen
     """Is there a ...: of what is shown, and of as many things that are not."""
     shown = [photo for photo in film.photos if photo.known]
     kinds = {kind.word for photo in film.photos for kind in nouns().kinds if photo.classes & kind.classes}
-    others = [photo for photo in listed() if photo.known and not any(photo.classes & p.classes for p in film.photos)]
+    half = film.photos[0].half
+    others = [
+        photo for photo in listed(half) if photo.known and not any(photo.classes & p.classes for p in film.photos)
+    ]
     absent = [others[int(i)] for i in rng.choice(len(others), len(shown), replace=False)] if shown else []
     for photo, there in [*((p, True) for p in shown), *((p, False) for p in absent)]:
         said = _said(timeline, f"Is there {with_article(photo.shows.split(' or ')[0])}?")
@@ -184,6 +198,11 @@ def majority(film: PhotoFilm, shares: npt.NDArray[np.float64], tally: Tally) -> 
     kinds = [kind.classes for kind in nouns().kinds if best in kind.classes and len(kind.classes) < 200]
     true = any(best in photo.classes or any(photo.classes <= kind for kind in kinds) for photo in film.photos)
     tally.add("asserted, by kind", "right" if true else "wrong")
+    for photo, shot, held, five in zip(film.photos, film.shots, film.held, film.likeliest, strict=True):
+        if photo.known and held and not shot.brief:  # the bound of whoever names the likeliest noun of each shot
+            tally.add("held, likeliest, by noun", "right" if five[0] in photo.classes else "wrong")
+            true = any(_right(frozenset([five[0]]), thing) for thing in photo.things)
+            tally.add("held, likeliest, by kind", "right" if true else "wrong")
 
 
 def _filmed(
@@ -198,11 +217,23 @@ def _filmed(
     with torch.inference_mode():
         shares = model.tower().classifier(features.summary).softmax(1).double().numpy()
     photos, top = [photo for photo, _ in chosen], []
-    for photo, shot in zip(photos, shots, strict=True):
+    for shot in shots:
         rows = (frames.seconds >= shot.start / FPS) & (frames.seconds < shot.stop / FPS)
-        likeliest = np.argsort(-shares[rows].mean(0))[:5].tolist() if rows.any() else []
-        top.append(bool(photo.classes & set(likeliest)))
+        mean = shares[rows].mean(0) if rows.any() else np.zeros(shares.shape[1])
+        mean[list(nouns().people)] = 0
+        top.append(np.argsort(-mean)[:5].tolist() if rows.any() else [])
     return PhotoFilm(photos, shots, features, frames, top), shares
+
+
+def asserted(model: NounsModel, picture: npt.NDArray[np.uint8]) -> str:
+    """What is asserted of a still picture; "" for nothing."""
+    frames = Frames(picture[None], np.zeros(1, np.int64), np.zeros(1), source_size=picture.shape[:2], total=1)
+    return ", ".join(one.verdict.name for one in named(whole(model, frames).sightings()))
+
+
+def whole(model: NounsModel, frames: Frames) -> Timeline:
+    """What is seen in all tokens of frames."""
+    return model.timeline(whole_frames(model.encode(frames), np.arange(len(frames)), None, 49 * len(frames)))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -210,11 +241,13 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("packages", type=Path)
     parser.add_argument("--films", type=int, default=60)
+    parser.add_argument("--nothing", type=int, default=30, help="pictures of nothing, of each sort")
+    parser.add_argument("--half", choices=HALVES, default="held out")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
     model = load_model("nouns", device="cpu")
     assert isinstance(model, NounsModel)
-    held = [(photo, pixels) for photo in listed() if (pixels := load(photo, options.packages)) is not None]
+    held = [(photo, pixels) for photo in listed(options.half) if (pixels := load(photo, options.packages)) is not None]
     tallies = {name: Tally() for name in [*STRATEGIES, "eye alone"]}
     for number in range(options.films):
         film, shares = _filmed(model, held, np.random.default_rng((options.seed, number)), number % 2 == 0)
@@ -223,7 +256,17 @@ def main(argv: list[str] | None = None) -> None:
             measure(film, film.timeline(model, strategy), tallies[name], asking)
         majority(film, shares, tallies["eye alone"])
         sys.stderr.write(f"\r{number + 1} of {options.films} films")
-    sys.stdout.write(json.dumps({name: tally.summary() for name, tally in tallies.items()}, indent=1) + "\n")
+    counted: dict[str, Any] = {name: tally.summary() for name, tally in tallies.items()}
+    counted["asserted of nothing"] = {
+        sort: [name for made in some if (name := asserted(model, made))]
+        for sort, some in pictures(options.half, options.nothing).items()
+    }
+    counted["asserted of people"] = [
+        f"{photo.package} {Path(photo.path).name}: {asserted(model, pixels) or 'nothing'}"
+        for photo in people()
+        if (pixels := load(photo, options.packages)) is not None
+    ]
+    sys.stdout.write(json.dumps(counted, indent=1) + "\n")
 
 
 if __name__ == "__main__":
