@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 
 import dyto
-from dyto.serving.app import build_service
 from dyto.serving.keys import Keys
 from dyto.serving.server import serve
 
@@ -54,6 +53,8 @@ class Running:
 
 def start(model, keys=ALL_KEYS, policy=None, engine=None, **options) -> Running:
     engine = engine or dyto.Engine(model)
+    from dyto.serving.app import build_service  # the engine's tests need no web framework
+
     built = []
 
     def build(*args, **kwargs):

@@ -1,5 +1,6 @@
 """The engine: what it answers, in which batches, and how questions and engines end."""
 
+import copy
 import threading
 import time
 
@@ -335,3 +336,24 @@ def test_the_bundled_grammar_answers_too(clip):
         asked = [Asked(engine, str(clip), question, sampling={"num_frames": 4}) for question in ("What is shown?",) * 3]
         qa = dyto.VideoQA(engine.model, "uniform")
         assert {one.text for one in asked} == {qa.ask(str(clip), "What is shown?", num_frames=4).text}
+
+
+def test_an_adapter_that_writes_in_its_own_way_is_asked_in_its_own_way(tiny, videos, monkeypatch):
+    asked = []
+
+    class Own(type(tiny)):
+        def generate(self, prefix, after, *, max_new_tokens, **options):
+            asked.append((len(after), max_new_tokens, options.get("temperature")))
+            return ["a red ring"] * len(after)
+
+    own = copy.copy(tiny)
+    own.__class__ = Own
+    with dyto.Engine(own) as engine:
+        held = Held(engine, monkeypatch)
+        rows = [
+            Asked(engine, videos[0], max_new_tokens=most, temperature=hot) for most, hot in ((5, 0), (5, 0), (2, 1))
+        ]
+        held.go.set()
+        assert [row.text for row in rows] == ["a red ring", "a red ring", "a red"]
+        assert [row.end.reply.reason for row in rows] == ["stop", "stop", "length"]
+    assert sorted(asked, key=str) == [(1, 2, 1), (2, 5, None)]

@@ -26,7 +26,9 @@ def started(tmp_path):
         yield found
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["term", "ctrl-c"])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.soak)]
+)
 def test_sigterm_answers_what_is_there_and_ctrl_c_ends_now(started, number, status, inline, tmp_path):
     process, running = started
     replies: list = []

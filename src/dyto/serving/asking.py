@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dyto.errors import ConfigError, unknown
-from dyto.serving.media import Media, Reader
+from dyto.serving.media import Reader
 from dyto.serving.messages import ChatRequest, DytoOptions, FilePart, Message, PicturePart, TextPart, VideoPart
 from dyto.serving.questions import EngineQuestion
 from dyto.serving.refusing import Refusal
+from dyto.serving.storing import Media
 from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy
 from dyto.strategies.published import is_named
 from dyto.strategies.targets import with_budget

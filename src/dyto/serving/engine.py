@@ -90,13 +90,12 @@ class Engine:
             if value < 1:
                 raise ConfigError(f"{name} is {value}, expected at least 1")
         self.strategy = build_strategy(strategy) if isinstance(strategy, str) else strategy
-        self.model = (
-            model if isinstance(model, VideoModel) else load_model(usual_model(model and str(model)), **loading)
-        )
+        named = None if model is None or isinstance(model, VideoModel) else str(model)
+        self.model = model if isinstance(model, VideoModel) else load_model(usual_model(named), **loading)
         self.savings = savings or Savings()
         self.kept = KeptVideos(self.model, bytes_allowed(keep_gb), keep=self.savings.keep_prefix)
         self.max_queue = max_queue
-        self._prompts = {"prompt": prompt, "choice_prompt": choice_prompt}
+        self._prompts: dict[str, Any] = {"prompt": prompt, "choice_prompt": choice_prompt}
         # A tokenizer serves one thread at a time: the model's thread has its own, and those who ask share this one.
         self._asker = copy.copy(self.model)
         self._asker.tokenizer = copy.deepcopy(self.model.tokenizer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -144,4 +145,5 @@ def is_public(address: str) -> bool:
         inside = [one for one in (number.ipv4_mapped, number.sixtofour, *teredo) if one is not None]
         if number in ipaddress.ip_network("64:ff9b::/96") or int(number) >> 32 == 0:
             inside.append(ipaddress.IPv4Address(int(number) & 0xFFFFFFFF))
-    return all(one.is_global and not one.is_multicast and not one.is_reserved for one in inside or [number])
+    judged: Sequence[ipaddress.IPv4Address | ipaddress.IPv6Address] = inside or [number]
+    return all(one.is_global and not one.is_multicast and not one.is_reserved for one in judged)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -126,7 +126,7 @@ class Reader:
         path = self._store.scratch()
         try:
             content = await self._fetcher.fetch(url, path, param)
-            return self._store.hold(content, "the video", lambda place: os.replace(path, place))
+            return self._store.hold(content, "the video", partial(os.replace, path))
         finally:
             path.unlink(missing_ok=True)
 
@@ -165,10 +165,13 @@ class Reader:
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
-        return self._store.hold(digest.hexdigest(), name, lambda place: shutil.move(path, place) and None)
+        return self._store.hold(digest.hexdigest(), name, partial(os.replace, path))
 
     def _keep(self, data: bytes) -> Media:
-        return self._store.hold(sha256(data).hexdigest(), "the video", lambda path: path.write_bytes(data) and None)
+        def write(path: Path) -> None:
+            path.write_bytes(data)
+
+        return self._store.hold(sha256(data).hexdigest(), "the video", write)
 
     async def _frames(self, pictures: Sequence[bytes], param: str) -> Media:
         endings = [_ending(data, param) for data in pictures]

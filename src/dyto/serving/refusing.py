@@ -71,7 +71,8 @@ def refusal_of(err: Exception, hidden: Mapping[str, str] | None = None) -> Refus
         return err
     words = tidy(str(err), hidden)
     for kind, status, code in STATUSES:
-        if isinstance(err, kind) and not names_a_place(words):
+        # A mistake of usage repeats what the client wrote, which may look like a place.
+        if isinstance(err, kind) and (kind is ConfigError or not names_a_place(words)):
             wait = {"retry-after": f"{err.retry_after:.0f}"} if isinstance(err, BusyError) else None
             return Refusal(status, words, code=code, headers=wait)
     number = secrets.token_hex(4)

@@ -48,6 +48,7 @@ class Ticket:
     explained: bool = False
     _told: int = -1
     _ended: threading.Event = field(default_factory=threading.Event)
+    _last: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def ended(self) -> bool:
@@ -65,7 +66,7 @@ class Ticket:
         Args:
             event: The event; None to tell nothing.
         """
-        if self._ended.is_set():
+        if not self._last.acquire(blocking=False):  # another thread was first
             return
         self._ended.set()
         self.on_end(self)

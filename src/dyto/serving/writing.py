@@ -10,7 +10,7 @@ from transformers import TextStreamer
 from dyto.models.stock import Tokenizer
 
 
-class Writer(TextStreamer):
+class Writer(TextStreamer):  # type: ignore[misc]
     """A stock streamer of one row, which holds back what might begin a stop text.
 
     Args:
@@ -25,7 +25,7 @@ class Writer(TextStreamer):
     """
 
     def __init__(self, tokenizer: Tokenizer, stops: Sequence[str], tell: Callable[[str], None], skip: int = 0) -> None:
-        super().__init__(tokenizer, skip_special_tokens=True)  # type: ignore[arg-type]
+        super().__init__(tokenizer, skip_special_tokens=True)
         self._stops, self._tell, self._skip = tuple(stops), tell, skip
         self._held = ""
         self.stopped = False

@@ -25,7 +25,6 @@ from dyto.features import VisualTokens
 from dyto.models.generation.decoding import check_time_text
 from dyto.models.generation.language import Encoded
 from dyto.models.generation.prefix import Prefix
-from dyto.models.generation.rows import Row
 from dyto.models.generation.tokenizing import spelling_tokenizer
 from dyto.models.loading.placement import Placement
 from dyto.models.pixels import Normalization
@@ -207,14 +206,6 @@ class NounsModel(FrameTower):
                     streamer.put(torch.tensor([token]))
                 streamer.end()
         return texts
-
-    def write(
-        self, prefixes: Sequence[Prefix], after: Sequence[Tensor], rows: Sequence[Row], *, compiled: bool
-    ) -> None:
-        for prefix, ids, row in zip(prefixes, after, rows, strict=True):
-            for token in self.tokenizer(self._reply(prefix, ids).text).input_ids:
-                row.take(token, frozenset())
-            row.end("stop")
 
     def _reply(self, prefix: Prefix, after: Tensor) -> Reply:
         question, _ = self._parts(after)

@@ -97,6 +97,8 @@ class Generates(LanguageSide):
     ) -> None:
         """Answer one batch of questions, each in a row of its own length, sampling and end.
 
+        An adapter that replaces `generate` writes whole answers with it, which the rows then receive.
+
         Args:
             prefixes: The prefix of each question; all have the same `company`, and are scaled alike.
             after: For each question the (S,) token ids after the video.
@@ -106,10 +108,33 @@ class Generates(LanguageSide):
         Raises:
             BadFeaturesError: The language model computes NaN or infinity.
         """
+        if type(self).generate is not Generates.generate:
+            self._write_whole(prefixes, after, rows, compiled)
+            return
         options = generation_config(self.model, self.tokenizer, max(row.max_new_tokens for row in rows), {})
         company = Rows(rows, options.eos_token_id or ())
         checks = [FiniteScores(self.model, masked=False), company]
         self._generate(prefixes, after, options, compiled, checks, None, [company.stopped])
+
+    def _write_whole(
+        self, prefixes: Sequence[Prefix], after: Sequence[Tensor], rows: Sequence[Row], compiled: bool
+    ) -> None:
+        """Answer as `write` does, by `generate`; rows with the same options together."""
+        groups: dict[tuple[int, float, float], list[int]] = {}
+        for number, row in enumerate(rows):
+            groups.setdefault((row.max_new_tokens, row.temperature, row.top_p), []).append(number)
+        for (most, temperature, top_p), group in groups.items():
+            texts = self.generate(
+                [prefixes[number] for number in group],
+                [after[number] for number in group],
+                max_new_tokens=most,
+                compiled=compiled,
+                **({"do_sample": True, "temperature": temperature, "top_p": top_p} if temperature else {}),
+            )
+            for number, text in zip(group, texts, strict=True):
+                for token in self.tokenizer(text, add_special_tokens=False).input_ids:
+                    rows[number].take(token, frozenset())
+                rows[number].end("stop")
 
     def _generate(
         self,
