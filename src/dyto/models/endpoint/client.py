@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as WaitTimeoutError
@@ -89,6 +90,7 @@ class Endpoint:
     ) -> None:
         self._model, self._timeout = model, timeout
         self._client = _client(key, base_url, timeout, what, extra)
+        weakref.finalize(self, self._client.close)
         self._settings: dict[str, Any] = {"temperature": 0, "max_tokens": most_tokens}
 
     def complete(self, messages: Messages, **changes: Any) -> Reply:

@@ -106,7 +106,7 @@ class EndpointModel(VideoModel):
     def __init__(self, name: str, service: Service, eye: Eye) -> None:
         # there is no language model, so the constructor of the base class is not called
         self.name = f"{PREFIX}{name}"
-        self.tokenizer: Tokenizer = spelling_tokenizer()  # type: ignore[assignment]
+        self.tokenizer: Tokenizer = spelling_tokenizer()
         self.model = EndpointNet(self.name, self.tokenizer)  # type: ignore[assignment]
         self.normalization = Normalization()
         self.chat, self.rope_factor = "endpoint", 1.0
@@ -241,7 +241,7 @@ class EndpointModel(VideoModel):
         settings = _settings(sampling) | {"max_tokens": max_new_tokens}
         asked = [(one, self._spelled(ids)) for one, ids in zip(prefixes, after, strict=True)]
         with ThreadPoolExecutor(min(AT_A_TIME, max(1, len(asked)))) as pool:
-            texts = list(pool.map(lambda pair: self._ask(*pair, settings), asked))
+            texts = list(pool.map(lambda pair: self._ask(pair[0], pair[1], settings), asked))
         if streamer is not None:
             streamer.put(self.tokenizer(texts[0], return_tensors="pt").input_ids[0])
             streamer.end()

@@ -59,7 +59,7 @@ class Picture:
             Image.fromarray(pixels).save(file, kind, **options)
             files[kind] = file.getvalue()
         kind = min(files, key=lambda kind: (len(files[kind]), kind == "jpeg"))
-        return cls(files[kind], kind, *pixels.shape[:2], tokens)
+        return cls(files[kind], kind, pixels.shape[0], pixels.shape[1], tokens)
 
     @property
     def url(self) -> str:
