@@ -22,8 +22,8 @@ from dyto.scaling.working import attempted
 class Stamps:
     """Notes when frames were taken."""
 
-    def __init__(self, settings, qa, cache, log) -> None:
-        self._spec = settings.spec
+    def __init__(self, qa, benchmark, *more) -> None:
+        self._spec = benchmark
 
     def rows(self, samples, video, seconds):
         """See `RowsOfClip.rows`."""

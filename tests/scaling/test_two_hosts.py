@@ -188,11 +188,11 @@ def test_one_host_lacks_a_file(world, hosts):
     for path in (world / "videos").iterdir():
         if path.name != "v3.mp4":
             os.link(path, world / "fewer" / path.name)
-    subprocess.run(hosts[1].command("mount", "--bind", "fewer", "videos"), check=True)
-    there = [subprocess.run(host.command("test", "-e", "videos/v3.mp4")).returncode == 0 for host in hosts]
+    subprocess.run(hosts[1].command("mount", "--bind", world / "fewer", world / "videos"), check=True)
+    there = [subprocess.run(host.command("test", "-e", world / "videos/v3.mp4")).returncode == 0 for host in hosts]
     assert there == [True, False]
     subprocess.run(shared(hosts[0], "lacking.jsonl"), env=ENVIRON, check=True)
-    subprocess.run(hosts[1].command("umount", "videos"), check=True)
+    subprocess.run(hosts[1].command("umount", world / "videos"), check=True)
     assert same(world, "lacking.jsonl")
 
 

@@ -139,7 +139,7 @@ def _choices(cell: Any) -> tuple[str, ...]:
 
 
 def _seconds(row: Mapping[str, Any], column: str) -> float | None:
-    cell = row.get(column)
+    cell: Any = row.get(column)
     if blank(cell):
         return None
     try:

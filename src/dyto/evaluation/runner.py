@@ -66,7 +66,10 @@ class ClipWork:
         self.about: Mapping[str, Any] = settings.about(qa)
         self._log = LogLines()
         self._loader = settings.loader(qa, settings.token_cache(qa, self.about["config"]))
-        self._task = settings.task.make(settings, qa, self._loader.cache, self._log)
+        self._task = settings.task.make(
+            *(qa, settings.spec, self._loader.cache, settings.max_new_tokens, settings.scoring),
+            *(settings.subtitles(), self._log),
+        )
         self._ahead: dict[int, Future[Loaded | Unavailable]] = {}
         self._decoder = ThreadPoolExecutor(1)
         self._begun: set[int] = set()
