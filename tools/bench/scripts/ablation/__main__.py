@@ -7,8 +7,8 @@
 
 `coverage` needs no model. `accuracy` draws films and lets the bundled model answer; `--videos` counts films of each of
 the seven regimes, a minute or two a film and core for everything. Films and features are kept in the work folder.
-`long` measures `plus` and its rivals on films of 20 seconds to an hour in ten regimes (`PLAN_2026.md`), `--videos` of each
-regime, six to twenty seconds a film. Both go on from the file of `--save`, and `--report` prints what is in it.
+`long` measures `plus` and its rivals on films of 20 seconds to an hour in ten regimes (`PLAN_2026.md`), `--videos` of
+each regime, six to twenty seconds a film. Both go on from the file of `--save`, and `--report` prints what is in it.
 """
 
 import argparse
