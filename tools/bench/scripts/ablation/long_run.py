@@ -38,7 +38,7 @@ def run(strategy, features, question=None, model=None):
         return seen if features.attention is None else replace(seen, attention=features.attention[rows])
 
     if model is not None:
-        encode.embed_text = model.embed_text
+        vars(encode)["embed_text"] = model.embed_text
     return strategy(np.arange(len(features)), encode, question)
 
 
