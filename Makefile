@@ -89,6 +89,7 @@ bench: $(VENV)/.ready
 	$(BIN)/python $(SCRIPTS)/bench_compare.py --limit 48
 	$(BIN)/python $(SCRIPTS)/bench_workers.py
 	$(BIN)/python $(SCRIPTS)/bench_strategies.py
+	$(BIN)/python $(SCRIPTS)/bench_plus.py memory
 	$(BIN)/python $(SCRIPTS)/bench_memory.py
 	$(BIN)/python $(SCRIPTS)/bench_evidence.py
 

@@ -212,17 +212,13 @@ class VideoQA:
         options = [None] * len(questions) if choices is None else list(choices)
         if len(options) != len(questions):
             raise ConfigError(f"{len(questions)} questions, but choices for {len(options)}")
-        asker = self
+        asker = copy.copy(self)
         if self.uses_question and not isinstance(video, (Frames, VisualTokens)) and len(questions) > 1:
-            asker = copy.copy(self)
-            asker.savings = self.savings.sampling(sampling.get("fps"))
-            reading = replace(self.savings, overlap=False)
-            video = sample_frames(video, size=self.model.image_size, savings=reading, **sampling)
-            sampling = {}
+            asker.savings = replace(self.savings.sampling(sampling.get("fps")), overlap=False)
+            video, sampling = sample_frames(video, size=self.model.image_size, savings=asker.savings, **sampling), {}
         requests = [(video, question, choice) for question, choice in zip(questions, options, strict=True)]
-        return asker.ask_batch(
-            requests, max_new_tokens=max_new_tokens, batch_size=batch_size, generation=generation, **sampling
-        )
+        own: dict[str, Any] = {"max_new_tokens": max_new_tokens, "batch_size": batch_size, "generation": generation}
+        return asker.ask_batch(requests, **own, **sampling)
 
     def ask_batch(
         self,

@@ -76,6 +76,34 @@ class FirstFrameAtOneLength(Even):
         return spread(1, 1) if len(frames) == 300 else spread(len(frames), count)
 
 
+class FirstFrameBetweenUsualLengths(Even):
+    def positions(self, frames, count):
+        return spread(1, 1) if 100 < len(frames) < 128 else spread(len(frames), count)
+
+
+class StopsAtFourHundred(Even):
+    def positions(self, frames, count):
+        length = min(400, len(frames))
+        return spread(length, min(count, length))
+
+
+class FirstFrameUnlessThereIsMuchRoom(Even):
+    """A long film is its first frame where fewer than twelve whole frames fit."""
+
+    def positions(self, frames, count):
+        little = len(frames) > SHORT and (self.token_budget or 0) < 12 * 36
+        return spread(1, 1) if little else spread(len(frames), count)
+
+
+class FirstFrameOfWhatALensSaw(Even):
+    """Right on drawn films, whose surfaces are even; where neighbouring pixels differ, the first frame only."""
+
+    def positions(self, frames, count):
+        picture = frames.data[0].astype(int)
+        even = (np.diff(picture, axis=1) == 0).all(2).mean() > 0.5
+        return spread(len(frames), count) if even else spread(1, 1)
+
+
 class DropsTheLastTenth(Even):
     def positions(self, frames, count):
         length = len(frames) - len(frames) // 10 if len(frames) > SHORT else len(frames)
@@ -486,6 +514,10 @@ STRAYS = {
     FirstFrameOnly: "long films",
     FirstFramesOnly: "long films",
     FirstFrameAtOneLength: "long films",
+    FirstFrameBetweenUsualLengths: "long films",
+    StopsAtFourHundred: "long films",
+    FirstFrameUnlessThereIsMuchRoom: "long films",
+    FirstFrameOfWhatALensSaw: "long films",
     DropsTheLastTenth: "long films",
     DropsTheLastFrame: "long films",
     DropsTheFirstFrame: "long films",

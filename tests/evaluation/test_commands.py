@@ -63,10 +63,10 @@ def test_prepare_eval_and_report_one_after_another(command, world):
     assert "4 questions about 2 videos -> playground/gt_qa_files/NExTQA/val_qa.json" in prepared.stdout
     asked = command("eval", "nextqa", "--video-dir", "videos", "--num-frames", 4, "--max-new-tokens", 2, "--json")
     (found,) = json.loads(asked.stdout)
-    assert (found["answered"], found["complete"], found["config"]) == (4, True, "tiny-dyto-4frms")
+    assert (found["answered"], found["complete"], found["config"]) == (4, True, "tiny-plus-4frms")
     shown = command("report")
     assert "nextqa" in shown.stdout
-    assert "tiny-dyto-4frms" in shown.stdout
+    assert "tiny-plus-4frms" in shown.stdout
     assert Path("outputs/report.md").exists()
     lines = json.loads(command("report", "outputs", "--json").stdout)
     assert lines[0]["group"] == "all"

@@ -66,7 +66,14 @@ def films(model: VideoModel) -> dict[str, Frames]:
 
 
 def long_film(
-    model: VideoModel, count: int, *, scenes: int, seed: int, changed: Collection[int] = (), order: Sequence[int] = ()
+    model: VideoModel,
+    count: int,
+    *,
+    scenes: int,
+    seed: int,
+    changed: Collection[int] = (),
+    order: Sequence[int] = (),
+    noise: int = 0,
 ) -> Frames:
     """Draw a long film of equally long scenes: no two frames are equal, but those of one scene are similar.
 
@@ -77,19 +84,26 @@ def long_film(
         seed: Random seed of the film.
         changed: Scenes to replace by others; all other frames, and all numbers and times, stay the same.
         order: Scenes in the order of time; empty for the default order.
+        noise: Gray levels by which every pixel is changed at most, as a camera does.
 
     Returns:
         The frames, numbered as if they had been sampled evenly from a file.
     """
     size = frame_size(model)
-    told = size, count, scenes, seed, frozenset(changed), tuple(order)
+    told = size, count, scenes, seed, frozenset(changed), tuple(order), noise
     pixels = _kept_pixels(*told).copy() if 3 * count * size[0] * size[1] <= _MOST_KEPT else _pixels(*told)
     numbers = 4 + 7 * np.arange(count, dtype=np.int64)
     return Frames(pixels, numbers, numbers / 25.0, source_size=size, total=int(numbers[-1]) + 4)
 
 
 def _pixels(
-    size: tuple[int, int], count: int, scenes: int, seed: int, changed: frozenset[int], order: tuple[int, ...]
+    size: tuple[int, int],
+    count: int,
+    scenes: int,
+    seed: int,
+    changed: frozenset[int],
+    order: tuple[int, ...],
+    noise: int,
 ) -> npt.NDArray[np.uint8]:
     """Draw the pictures of a long film, (T, H, W, 3)."""
     rng = np.random.default_rng(seed)
@@ -99,6 +113,9 @@ def _pixels(
         place, within = divmod(number * scenes, count)
         scene = order[place] if order else place
         pixels[number] = drawn[scene][scene in changed].picture(within / count, *size)
+        if noise:
+            grain = rng.integers(-noise, noise + 1, (*size, 3), np.int16)
+            pixels[number] = np.clip(pixels[number] + grain, 0, 255).astype(np.uint8)
     return pixels
 
 

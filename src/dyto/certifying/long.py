@@ -17,8 +17,10 @@ from dyto.features import VisualTokens
 from dyto.strategies.uniform import spread
 from dyto.video import Frames
 
-LENGTHS = (31, 41, 50, 64, 65, 80, 99, 128, 129, 150, 200, 256, 257, 300, 365)
+LENGTHS = (31, 41, 50, 64, 65, 80, 99, 110, 128, 129, 140, 150, 175, 200, 225, 256, 257, 300, 330, 365)
 """Numbers of frames at which the last scene is replaced, in addition to those of the long films."""
+LONGEST, NOISE = 513, 6
+"""Frames of a last film, longer than any other, whose pixels are noisy, as a camera's are."""
 SCENES = ("first scene", "second scene", "last scene")
 FEWEST = 5
 """Fewest frames that can count as nearly all of a film."""
@@ -53,6 +55,7 @@ def check_long(bench: Bench, trials: Sequence[Trial]) -> str:
         _every_third_in_some_order(bench)
     else:
         _every_scene_counts(bench)
+        _little_is_spread(bench)
         seen = [ShownFrames.of(trial, tokens) for trial, tokens in made(trials)]
         for length in LONG:
             _no_stretch_left_out([shown for shown in seen if shown.end == length - 1], length)
@@ -61,7 +64,7 @@ def check_long(bench: Bench, trials: Sequence[Trial]) -> str:
     for length in LONG:
         _budget_counts([(trial, tokens) for trial, tokens in made(trials) if len(trial.frames) == length])
     _all_places_are_used(bench, trials)
-    return f"films of {' and '.join(map(str, LONG))} frames are used from end to end"
+    return f"films of {', '.join(map(str, LONG))} and {LONGEST} frames are used from end to end"
 
 
 def _budget_counts(tried: Sequence[tuple[Trial, VisualTokens]]) -> None:
@@ -90,6 +93,18 @@ def _every_scene_counts(bench: Bench) -> None:
                 if one is not None and two is not None and not difference(one, two):
                     told = Trial(f"{len(frames)} frames of 3 scenes", frames, budget)
                     raise Fault(f"{told}: the {scene} is replaced by another, but the tokens are the same")
+
+
+def _little_is_spread(bench: Bench) -> None:
+    """Check that more than one scene is shown where there is room for five whole frames."""
+    if not bench.takes_budget:
+        return
+    for length, (frames, variants) in zip(LONG, exchanged(bench), strict=False):
+        budget = 5 * bench.num_patches + 1
+        one = _make(bench, frames, budget)
+        found = [] if one is None else [_make(bench, other, budget) for other in variants.values()]
+        if one is not None and sum(two is None or bool(difference(one, two)) for two in found) < 2:
+            raise Fault(f"{length} frames of 3 scenes, budget {budget}: it shows one scene, although five frames fit")
 
 
 def _every_third_in_some_order(bench: Bench) -> None:
@@ -185,9 +200,13 @@ def exchanged(bench: Bench) -> Iterator[tuple[Frames, dict[str, Frames]]]:
     for length in LENGTHS:
         picked = spread(LONG[-1], length)
         yield frames[picked], {SCENES[2]: last[picked]}
+    frames, others = (
+        long_film(bench.model, LONGEST, scenes=3, seed=9, changed=which, noise=NOISE) for which in ((), (0, 1, 2))
+    )
+    yield frames, {"last fifth": _with_scene(frames, others, 4, of=5)}
 
 
-def _with_scene(frames: Frames, others: Frames, scene: int) -> Frames:
-    """Replace one scene of a film by the same scene of another."""
-    is_other = np.arange(len(frames)) * 3 // len(frames) == scene
+def _with_scene(frames: Frames, others: Frames, scene: int, of: int = 3) -> Frames:
+    """Replace one of so many parts of a film, such as a scene, by the same part of another."""
+    is_other = np.arange(len(frames)) * of // len(frames) == scene
     return replace(frames, data=np.where(is_other[:, None, None, None], others.data, frames.data))

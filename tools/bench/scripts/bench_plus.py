@@ -17,7 +17,7 @@ import time
 import numpy as np
 
 import dyto
-from dyto.strategies import build_strategy
+from dyto.strategies import Plus
 
 FILMS = {"60 scenes": (60, 1024), "every frame a scene": (None, 1024), "60 scenes, wide": (60, 4096)}
 """Scenes, None for as many as frames, and numbers of a summary."""
@@ -42,7 +42,7 @@ def peak():
 
 def choose(frames, scenes, dim):
     """Key frames, GB above the summaries, and seconds."""
-    x, plus = summaries(frames, scenes, dim), build_strategy("plus")
+    x, plus = summaries(frames, scenes, dim), Plus()
     plus.select_keyframes(x[:50], BUDGET, PATCHES)  # what is loaded at the first use
     before, start = peak(), time.perf_counter()
     chosen, _, _ = plus.select_keyframes(x, BUDGET, PATCHES)

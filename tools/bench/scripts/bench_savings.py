@@ -23,7 +23,7 @@ import torch
 import dyto
 from dyto import DyTo, Savings
 from dyto.features import select
-from dyto.strategies import build_strategy
+from dyto.strategies import STRATEGIES
 from dyto.strategies.sparing import alike
 from dyto.synthetic.benchmark import SPLITS
 from dyto.synthetic.films import REGIMES
@@ -119,7 +119,7 @@ def loss(args, folder):
             for side, (features, share) in _sides(model, path).items():
                 kept[side, regime].append(share)
                 for name in LOSING:
-                    found = build_strategy(name).compress(features)
+                    found = STRATEGIES[name]().compress(features)
                     right[name, side] += [(regime, bool(r)) for r in exactly_right(model, found.data, asked)]
             path.unlink()
     sides = list(dict.fromkeys(side for _, side in right))

@@ -38,7 +38,7 @@ def run(strategy, features, question=None, model=None):
         return seen if features.attention is None else replace(seen, attention=features.attention[rows])
 
     if model is not None:
-        encode.embed_text = model.embed_text
+        vars(encode)["embed_text"] = model.embed_text
     return strategy(np.arange(len(features)), encode, question)
 
 
@@ -178,9 +178,15 @@ def report(rows):
         "by regime": _leads(rows, lambda row: row[3]),
         "by seconds": _leads(rows, lambda row: row[6]["seconds"]),
         "by sampled frames": _leads(rows, lambda row: row[6]["frames"]),
+        "by kind of question": _leads(_by_kind(rows), lambda row: "".join(row[5])),
     }
     tables = [f"{title}\n\n" + "\n".join(lines) for title, lines in parts.items()]
     return "\n\n".join([f"{films} films, {asked} questions", *tables])
+
+
+def _by_kind(rows):
+    """A row for each kind of question."""
+    return [[*row[:5], {kind: right}, row[6]] for row in rows for kind, right in row[5].items()]
 
 
 def _right(rows):
