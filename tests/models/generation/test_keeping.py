@@ -80,7 +80,7 @@ def test_a_strategy_that_may_change_is_asked_each_time(tiny, clips, calls):
         budget: int = 20
 
         def __call__(self, frames, encode, question=None):
-            return dyto.Uniform(token_budget=self.budget)(frames, encode)
+            return dyto.DyTo(token_budget=self.budget)(frames, encode)
 
     changing = Changing()
     qa = dyto.VideoQA(tiny, changing)
