@@ -130,11 +130,19 @@ def test_addresses_are_public_or_not_in_whatever_form(address, public):
     assert is_public(address) is public
 
 
+class Host(http.server.ThreadingHTTPServer):
+    """A host on this machine, with what it was asked and the addresses of its names."""
+
+    asked: list
+    names: dict
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """A host from which media come."""
 
     def do_GET(self):
-        self.server.asked.append((self.path, self.headers["Host"]))
+        asked = (self.path, self.headers["Host"])
+        self.server.asked.append(asked)  # type: ignore[attr-defined]
         if self.path == "/redirect":
             self.send_response(302)
             self.send_header("Location", "/video")
@@ -167,7 +175,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def host(monkeypatch):
     """A host on this machine under a public name."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Host(("127.0.0.1", 0), Handler)
     server.asked = []
     threading.Thread(target=server.serve_forever, daemon=True).start()
     inner = socket.getaddrinfo

@@ -57,8 +57,8 @@ class Completion:
     def details(self, reply: Reply) -> dict[str, Any]:
         """Return our own part of a completion."""
         told = reply.answer.to_dict()
-        names = ("choice", "keyframes", "tokens", "seconds", "strategy", "confidence", "reason", "things")
-        details = {name: told[name] for name in names if name in told}
+        names = ("choice", "keyframes", "tokens", "seconds", "strategy")
+        details = {**reply.answer.details, **{name: told[name] for name in names}}
         details["warnings"] = [tidy(words, self.hidden) for words in told["warnings"]]
         details["reused"] = reply.reused
         if reply.evidence is not None:

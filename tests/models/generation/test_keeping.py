@@ -80,11 +80,12 @@ def test_a_strategy_that_may_change_is_asked_each_time(tiny, clips, calls):
         budget: int = 20
 
         def __call__(self, frames, encode, question=None):
-            return dyto.Uniform(token_budget=self.budget)(frames, encode)
+            return dyto.DyTo(token_budget=self.budget)(frames, encode)
 
-    qa = dyto.VideoQA(tiny, Changing())
+    changing = Changing()
+    qa = dyto.VideoQA(tiny, changing)
     for budget in (20, 30):
-        qa.strategy.budget = budget
+        changing.budget = budget
         assert len(qa.encode(clips[0], num_frames=8)) <= budget
     assert calls["encode"] == 2
 

@@ -124,12 +124,13 @@ class Generates(LanguageSide):
         for number, row in enumerate(rows):
             groups.setdefault((row.max_new_tokens, row.temperature, row.top_p), []).append(number)
         for (most, temperature, top_p), group in groups.items():
+            sampling: dict[str, Any] = {"do_sample": True, "temperature": temperature, "top_p": top_p}
             texts = self.generate(
                 [prefixes[number] for number in group],
                 [after[number] for number in group],
                 max_new_tokens=most,
                 compiled=compiled,
-                **({"do_sample": True, "temperature": temperature, "top_p": top_p} if temperature else {}),
+                **(sampling if temperature else {}),
             )
             for number, text in zip(group, texts, strict=True):
                 for token in self.tokenizer(text, add_special_tokens=False).input_ids:

@@ -48,9 +48,10 @@ def bytes_of(cache: DynamicCache) -> int:
 
 
 def _tensors_in(value: Any) -> Iterator[Tensor]:
-    """Yield all tensors in a value: itself, or in lists, tuples and dicts of any depth."""
+    """Yield all tensors in a value but single numbers: itself, or in lists, tuples and dicts of any depth."""
     if isinstance(value, Tensor):
-        yield value
+        if value.ndim:
+            yield value
     elif isinstance(value, (list, tuple, dict)):
         for part in value.values() if isinstance(value, dict) else value:
             yield from _tensors_in(part)
