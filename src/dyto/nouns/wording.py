@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-UNDERSTOOD = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\S+", text))
+
+
+UNDERSTOOD = _words(
     """
     a able about actually after ago all along already also always am among an and any anything anywhere appear
     appearance appearances appeared appears are aren't arrive arrives as at be become becomes been before begin
@@ -17,30 +23,30 @@ UNDERSTOOD = frozenset(
     general get give given go guess had halfway happen happened happening happens has have hello help here hey hi
     how i i'm identify if image images immediately in include included includes indeed initially into is isn't it
     it's item items just kind kindly kinds know last late later least leave leaves let list look looked looks main
-    mainly may me means mention mentioned might mind moment moments mostly movie must my name named names next ninth
-    no not now object objects occur occurs of ok okay on once one ones opens option options or order other others
-    our out overall part particular perhaps picture pictured pictures please point possibly precede precedes
-    preceding present previous prior probably question questions quickly quite re really recognise recognised
-    recognize recognized record recorded recording reel s same say scene scenes screen second seconds see seem seems
-    seen segment sequence seventh shall short shot shots should show showed shown shows since sixth so some
+    mainly may me means mention mentioned middle might mind moment moments mostly movie must my name named names
+    next ninth no not now object objects occur occurs of ok okay on once one ones opens option options or order
+    other others our out overall part particular perhaps picture pictured pictures please point possibly precede
+    precedes preceding present previous prior probably question questions quickly quite re really recognise
+    recognised recognize recognized record recorded recording reel s same say scene scenes screen second seconds see
+    seem seems seen segment sequence seventh shall shot shots should show showed shown shows since sixth so some
     someplace something sometime somewhere sort sorts species spot spotted start started starts statement still
     story subject such summarise summarize summary sure t tell tenth than that that's the their them then there
     there's these they thing things think third this those through throughout till time times to together told topic
     true try type types until us variety version very vid video videos view viewed visible visual visually was
     wasn't watch watched watching we were weren't what what's when which while whole will with within won't would
     yes yet you your
-    """.split()
+    """
 )
 """Words that change nothing, or that the grammar reads itself."""
 
 _NUMBERS = "two three four five six seven eight nine ten dozen several many few more fewer less both single pair only"
 _COLORS = """
 black white red green blue yellow orange brown grey gray pink purple violet golden silver beige turquoise colorful
-colourful dark bright striped spotted transparent blond blonde
+colourful dark bright striped transparent blond blonde
 """
 _PLACES = """
 left right top bottom above below under beneath behind beside near nearby front inside outside indoors outdoors corner
-middle foreground background center centre upper lower upside down up away far close closer opposite against facing
+foreground background center centre upper lower upside down up away far close closer opposite against facing
 street city town village country forest jungle garden home kitchen room zoo farm park
 """
 _SIZE = """
@@ -54,12 +60,12 @@ cute beautiful ugly happy sad angry scared afraid dangerous friendly nice good b
 dead sick healthy real fake asleep awake hungry tired friends love loves want wants
 """
 BEYOND = {
-    "counts": frozenset(_NUMBERS.split()),
-    "colors": frozenset(_COLORS.split()),
-    "places": frozenset(_PLACES.split()),
-    "size": frozenset(_SIZE.split()),
-    "reasons": frozenset(_REASONS.split()),
-    "absent": frozenset(_ABSENT.split()),
+    "counts": _words(_NUMBERS),
+    "colors": _words(_COLORS),
+    "places": _words(_PLACES),
+    "size": _words(_SIZE),
+    "reasons": _words(_REASONS),
+    "absent": _words(_ABSENT),
 }
 """Words by the topic of `dyto.nouns.questions.UNSEEN` that they ask about, where they are not part of a noun."""
 

@@ -109,6 +109,11 @@ def right_kind(one: Sighting, photo: Photo) -> bool:
     return any(_right(one.verdict.classes, true) for true in photo.things)
 
 
+def right_noun(noun: int, photo: Photo) -> bool:
+    """Whether a noun is right of a photograph, or of one of its kinds."""
+    return any(_right(frozenset([noun]), true) for true in photo.things)
+
+
 def _right(said: frozenset[int], true: frozenset[int]) -> bool:
     shared = [kind.classes for kind in nouns().kinds if true <= kind.classes and len(kind.classes) < 200]
     return (bool(said & true) and (len(said) == 1 or true <= said)) or any(said <= kind for kind in shared)
@@ -148,7 +153,9 @@ def _exist(film: Film, timeline: Timeline, tally: Tally, rng: np.random.Generato
     shown = [photo for photo in film.photos if photo.known]
     kinds = {kind.word for photo in film.photos for kind in nouns().kinds if photo.classes & kind.classes}
     half = film.photos[0].half
-    others = [photo for photo in listed(half) if photo.known and not any(photo.classes & p.classes for p in film.photos)]
+    others = [
+        photo for photo in listed(half) if photo.known and not any(photo.classes & p.classes for p in film.photos)
+    ]
     absent = [others[int(i)] for i in rng.choice(len(others), len(shown), replace=False)] if shown else []
     for photo, there in [*((p, True) for p in shown), *((p, False) for p in absent)]:
         said = _said(timeline, f"Is there {with_article(photo.shows.split(' or ')[0])}?")
@@ -198,8 +205,7 @@ def majority(film: Film, shares: npt.NDArray[np.float64], tally: Tally) -> None:
     for photo, shot, held, five in zip(film.photos, film.shots, film.held, film.likeliest, strict=True):
         if photo.known and held and not shot.brief:  # the bound of whoever names the likeliest noun of each shot
             tally.add("held, likeliest, by noun", "right" if five[0] in photo.classes else "wrong")
-            true = any(_right(frozenset([five[0]]), thing) for thing in photo.things)
-            tally.add("held, likeliest, by kind", "right" if true else "wrong")
+            tally.add("held, likeliest, by kind", "right" if right_noun(five[0], photo) else "wrong")
 
 
 def _filmed(
