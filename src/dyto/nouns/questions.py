@@ -78,16 +78,14 @@ _LOOKS_LIKE = re.compile(r"\b(looks?|looked) like\b")
 _AT = re.compile(
     r"\b(?:at|around|about|after)\s+(\d+(?:\.\d+)?)\s*(?:s|sec|secs|seconds?)\b|\bsecond\s+(\d+(?:\.\d+)?)\b"
 )
-_READ = re.compile(rf"{_AT.pattern}|{_COUNT.pattern}|\bhow long\b|\byes or no\b|\bright (before|after|at)\b")
+_READ = re.compile(
+    rf"{_AT.pattern}|{_COUNT.pattern}|\bhow long\b|\byes or no\b|\bright (before|after|at)\b"
+    r"|\bshort (answer|summary|title)\b"
+)
 """Phrases whose words stand for something else when alone."""
 
-_NTH = dict(
-    zip(
-        ["second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"],
-        range(2, 11),
-        strict=True,
-    )
-)
+_ORDINALS = ("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+_NTH = {word: number for number, word in enumerate(_ORDINALS, 2)}
 _PLACES = {
     "between": r"\bbetween\b.*\band\b",
     "after": r"\b(after|following|follows|comes next|later than|once)\b",
@@ -176,7 +174,9 @@ def understand(text: str) -> ParsedQuestion:
     number = float(next(group for group in at.groups() if group)) if at else float(_NTH[nth[1]] if nth else 0)
     denied = bool(re.search(r"\b(not|never|no)\b|n't\b", folded)) and not re.search(r"\byes or no\b", folded)
     strange = () if form in ("unseen", "unclear") else _strange(asked.casefold(), words, spans)
-    if strange or (form == "what" and denied and not options):
+    if place == "middle" and form in ("is there", "either"):  # of the film, or of the picture?
+        form, about = "unseen", "places"
+    elif strange or (form == "what" and denied and not options):
         about = topic(strange) if strange else "absent"
         form = "unseen" if about else "unclear"
     return ParsedQuestion(form, about, concepts, place, number, options, denied, strange)

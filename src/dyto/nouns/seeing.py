@@ -19,8 +19,7 @@ KIND = 0.5
 """Smallest share of all nouns of a kind with which the kind is named instead."""
 
 STRENGTH = 5.5
-"""Smallest value of the classifier's strongest output for things that it knows. A twentieth of the photographs, and most
-pictures of noise and plain colour, stay below."""
+"""Smallest value of the classifier's strongest output for things that it knows."""
 
 GUESS = 0.05
 """Smallest share of a guess that is mentioned."""

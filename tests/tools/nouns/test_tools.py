@@ -2,12 +2,18 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import dyto
+from dyto.nouns.seeing import Sighting, Verdict
 from dyto.nouns.table import nouns
 from dyto_nouns import sample
-from dyto_nouns.photos import listed, load
+from dyto_nouns.measure import right_kind, right_noun
+from dyto_nouns.nothing import pictures
+from dyto_nouns.photos import HALVES, listed, load, people
+from dyto_nouns.probe import find, fit
 from dyto_nouns.table import TABLE, read_names, read_wordnet, table
 
 WORDNET = Path("/usr/share/wordnet")
@@ -51,6 +57,58 @@ def test_every_photograph_of_the_list_shows_what_there_is_a_word_for():
     assert sum(photo.ground == "scene" for photo in photos) >= 50
     assert all(photo.classes for photo in photos)
     assert all(load(photo, Path("/nowhere")) is None for photo in photos[:3])
+
+
+def test_the_halves_share_no_package_and_no_picture():
+    calibration, held_out = (listed(half) for half in HALVES)
+    assert len(calibration) + len(held_out) == len(listed())
+    assert len(held_out) >= 100
+    assert not {photo.package for photo in calibration} & {photo.package for photo in held_out}
+    digests = [photo.digest for photo in [*listed(), *people()]]
+    assert all(len(digest) == 16 for digest in digests)
+    assert len(people()) >= 50
+    assert len({photo.digest for photo in listed()}) == len(listed())
+    assert not {photo.digest for photo in calibration} & {photo.digest for photo in people()}
+
+
+def test_another_picture_than_the_listed_one_is_refused(tmp_path):
+    photo = next(photo for photo in listed("held out") if photo.package == "darknet")
+    path = tmp_path / photo.package / photo.path
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"another picture")
+    with pytest.raises(ValueError, match=f"expected {photo.digest}"):
+        load(photo, tmp_path)
+
+
+def test_of_two_things_that_a_photograph_shows_each_is_right_by_its_kind():
+    photo = next(photo for photo in listed() if photo.shows == "dog or mountain bike")
+    (dog,) = (kind for kind in nouns().kinds if kind.word == "dog")
+    (cat,) = (kind for kind in nouns().kinds if kind.word == "cat")
+    names = nouns().names
+    for said, right in ((dog.classes, True), ({names.index("mountain bike")}, True), (cat.classes, False)):
+        seen = Sighting(Verdict(frozenset(said), "it", 1.0, ()), 0.0, 1.0, 2)
+        assert right_kind(seen, photo) == right
+    assert right_noun(names.index("tandem bicycle"), photo)  # a bicycle, as the mountain bike is
+    assert not right_noun(names.index("tabby cat"), photo)
+
+
+def test_pictures_of_nothing_are_the_same_every_time_and_others_in_the_other_half():
+    ours, again, others = pictures("held out", 2), pictures("held out", 2), pictures("calibration", 2)
+    for sort, made in ours.items():
+        assert all(picture.dtype == np.uint8 and picture.shape[2] == 3 for picture in made)
+        assert all(np.array_equal(one, two) for one, two in zip(made, again[sort], strict=True))
+    assert not np.array_equal(ours["pages of text"][0], others["pages of text"][0])
+
+
+def test_the_probe_finds_the_pictures_whose_tokens_are_kept_and_no_others():
+    noise = torch.Generator().manual_seed(0)
+    centres = torch.randn(12, 1280, generator=noise)
+    views = [centre + 0.3 * torch.randn(2, 49, 1280, generator=noise) for centre in centres]
+    probe = fit(views)
+    kept = torch.cat([views[number][0, :3] for number in (2, 5, 7)])
+    assert find(kept, probe, 3) == {2, 5, 7}
+    mixed = torch.stack([views[number][0, 0] for number in range(12)]).mean(0, keepdim=True)
+    assert len(find(torch.cat([kept[:3], mixed]), probe, 3) & {5, 7}) < 2  # what was averaged away is not found
 
 
 def test_the_film_of_the_demo_is_made_of_its_photographs(tmp_path):

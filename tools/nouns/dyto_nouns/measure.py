@@ -110,6 +110,11 @@ def right_kind(one: Sighting, photo: Photo) -> bool:
     return any(_right(one.verdict.classes, true) for true in photo.things)
 
 
+def right_noun(noun: int, photo: Photo) -> bool:
+    """Whether a noun is right of a photograph, or of one of its kinds."""
+    return any(_right(frozenset([noun]), true) for true in photo.things)
+
+
 def _right(said: frozenset[int], true: frozenset[int]) -> bool:
     shared = [kind.classes for kind in nouns().kinds if true <= kind.classes and len(kind.classes) < 200]
     return (bool(said & true) and (len(said) == 1 or true <= said)) or any(said <= kind for kind in shared)
@@ -201,8 +206,7 @@ def majority(film: PhotoFilm, shares: npt.NDArray[np.float64], tally: Tally) -> 
     for photo, shot, held, five in zip(film.photos, film.shots, film.held, film.likeliest, strict=True):
         if photo.known and held and not shot.brief:  # the bound of whoever names the likeliest noun of each shot
             tally.add("held, likeliest, by noun", "right" if five[0] in photo.classes else "wrong")
-            true = any(_right(frozenset([five[0]]), thing) for thing in photo.things)
-            tally.add("held, likeliest, by kind", "right" if true else "wrong")
+            tally.add("held, likeliest, by kind", "right" if right_noun(five[0], photo) else "wrong")
 
 
 def _filmed(

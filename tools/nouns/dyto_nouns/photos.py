@@ -1,9 +1,9 @@
 """Photographs that packages ship, and what they show: the truth by which the model is measured.
 
 `photos.tsv` names each: package, path inside it, what is shown ("*animal": a kind only, for the noun is none of the
-eye's), "scene" or "plain" (a cut-out on plain ground), its half and the first 16 digits of its SHA-256. The thresholds of
-`dyto.nouns` were set on the half "calibration"; the half "held out" comes from other packages, was listed later, and
-only measures. `people.tsv` lists photographs of people: package, path, SHA-256.
+eye's), "scene" or "plain" (a cut-out on plain ground), its half and the first 16 digits of its SHA-256. The thresholds
+of `dyto.nouns` were set on the half "calibration"; the half "held out" comes from other packages, was listed later,
+and only measures. `people.tsv` lists photographs of people: package, path, SHA-256.
 
 `load` takes them from packages that lie in a folder, each in a folder of its name: Debian packages (`apt-get download`)
 unpacked with `dpkg -x`, wheels unpacked, and archives of `npm pack` unpacked (`@tabler/preview` as `tabler-preview`).

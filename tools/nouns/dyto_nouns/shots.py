@@ -1,0 +1,70 @@
+"""Measure the model `nouns` on single shots: each photograph of a half in two pans of four frames, without a strategy.
+
+python -m dyto_nouns.shots PACKAGES --half "held out"
+
+This separates what the eye and the thresholds can do from what a strategy leaves of a film; `dyto_nouns.measure` films.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from dyto.models.adapters.nouns import NounsModel
+from dyto.models.loading.load import load_model
+from dyto.nouns.seeing import named
+from dyto.nouns.table import nouns
+from dyto.synthetic.photographs import filmed, plan
+from dyto_nouns.measure import right_kind, right_noun, whole
+from dyto_nouns.photos import HALVES, Photo, listed, load
+
+SIZE = (224, 398)
+
+
+def count(model: NounsModel, photo: Photo, pixels: np.ndarray, seed: tuple[int, ...], counted: Counter[str]) -> None:
+    """Film a photograph for five seconds, and count what is said of it."""
+    shots = plan(np.random.default_rng(seed), 1, seconds=5)
+    timeline = whole(model, filmed([pixels], shots, 4, SIZE))
+    every = timeline.sightings()
+    seen = named(every)
+    shares = timeline.shares.mean(0)
+    shares[list(nouns().people)] = 0
+    likeliest = np.argsort(-shares)[:5].tolist()
+    kind = any(right_kind(one, photo) for one in seen)
+    guessed = any(nouns().names.index(name) in photo.classes for one in every for name in one.verdict.guesses[:2])
+    counted["shots"] += 1
+    counted["asserted"] += bool(seen)
+    counted["asserted and right by kind"] += bool(seen) and all(right_kind(one, photo) for one in seen)
+    if photo.known and photo.classes & set(likeliest):
+        noun = any(one.verdict.classes <= photo.classes for one in seen)
+        counted["held"] += 1
+        counted["held: noun asserted"] += noun
+        counted["held: noun asserted or first or second guess"] += noun or guessed
+        counted["held: kind asserted"] += kind
+        counted["held: likeliest noun right"] += likeliest[0] in photo.classes
+        counted["held: likeliest noun right by kind"] += right_noun(likeliest[0], photo)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Film, ask, count, and print the counts as JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("packages", type=Path)
+    parser.add_argument("--half", choices=HALVES, default="held out")
+    options = parser.parse_args(argv)
+    model = load_model("nouns", device="cpu")
+    assert isinstance(model, NounsModel)
+    counted: Counter[str] = Counter()
+    for number, photo in enumerate(listed(options.half)):
+        pixels = load(photo, options.packages)
+        for view in range(2 if pixels is not None else 0):
+            count(model, photo, pixels, (7, number, view), counted)
+    sys.stdout.write(json.dumps({"half": options.half, **counted}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
