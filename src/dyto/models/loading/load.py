@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import weakref
-from collections.abc import Callable
 from contextlib import ExitStack
 from importlib.resources import as_file, files
 from importlib.util import find_spec
@@ -19,7 +18,7 @@ import transformers
 from transformers import AutoTokenizer
 from transformers.utils import cached_file
 
-from dyto.errors import DytoError, MissingExtraError, ModelError, unknown
+from dyto.errors import MissingExtraError, ModelError, unknown
 from dyto.eye.weights import can_see
 from dyto.models.base import VideoModel
 from dyto.models.catalog import CATALOG, real_models_hint
@@ -28,6 +27,7 @@ from dyto.models.generation.chats import Chat
 from dyto.models.generation.finite import check_weights
 from dyto.models.generation.tokenizing import check_class, check_growth
 from dyto.models.loading.claims import checked_claims
+from dyto.models.loading.complaints import in_one_line
 from dyto.models.loading.files import (
     TOKENIZER_FILES,
     find_file,
@@ -47,10 +47,6 @@ from dyto.models.stock_classes import NEEDS_TRANSFORMERS, family_of
 from dyto.prompts import PROMPT_PAIRS
 
 logger = logging.getLogger(__name__)
-
-
-MOST_SAID = 240
-"""Largest number of letters that an error repeats of a complaint by transformers."""
 
 
 def load_model(
@@ -155,7 +151,7 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
     original = original_llava.is_original(config)
     if original:
         source = original_llava.download(source, placement.revision)
-        shape = _tell(name, original_llava.stock_config, source, config)
+        shape = in_one_line(name, original_llava.stock_config, source, config)
     model_type = shape.model_type if original else config.get("model_type")
     row = _row(model_type)
     if row is None and isinstance(model_type, str) and model_type in NEEDS_TRANSFORMERS:
@@ -171,19 +167,22 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
     family: type[VideoModel] = row.adapter_class
     stock = row.stock_class
     if not original:
-        shape = untied_unless_said(_tell(name, stock.config_class.from_dict, dict(config)), config)
+        shape = untied_unless_said(in_one_line(name, stock.config_class.from_dict, dict(config)), config)
     normalization = read_normalization(source, placement.revision, row.normalization)
     generic = model_type not in FAMILIES
-    processor = _tell(name, load_processor, name, source, placement.revision, str(model_type)) if generic else None
+    processor = (
+        in_one_line(name, load_processor, name, source, placement.revision, str(model_type)) if generic else None
+    )
     model = load_weights(stock, source, placement, shape, original_llava.KEY_MAPPING if original else None)
     tokenizer = load_tokenizer(source, placement.revision, model.config)
-    chat: str | Chat = chat_format(model.config, tokenizer)
+    usual = chat_format(model.config, tokenizer)
+    chat: str | Chat = usual
     more: dict[str, Any] = {}
     if generic:
         more = {"processor": processor, "record": record_of(source, placement)}
-        chat, more["picture"], told = chat_of(source, placement.revision, model.config, tokenizer, chat)
+        chat, more["picture"], told = chat_of(name, source, placement.revision, model.config, tokenizer, usual)
         notices = (*notices, told)
-    return _tell(
+    return in_one_line(
         name,
         family,
         name,
@@ -206,7 +205,7 @@ def _row(model_type: Any) -> Family | None:
 
 def read_config(source: str, revision: str | None) -> dict[str, Any]:
     """Read the config.json of a folder or Hub name, check its sizes, and remove keys that name code and places."""
-    path = _tell(source, cached_file, source, "config.json", revision=revision)
+    path = in_one_line(source, cached_file, source, "config.json", revision=revision)
     if path is None:
         raise ModelError(
             f"model {source} cannot be loaded: it has no config.json, expected a checkpoint of transformers or of "
@@ -227,7 +226,7 @@ def load_weights(
     The model in the config is compared with the files and the memory before anything is built.
     """
     with torch.device("meta"):
-        skeleton = _tell(source, stock, shape)
+        skeleton = in_one_line(source, stock, shape)
     placement.check_parts(skeleton)
     if find_file(source, "adapter_config.json", placement.revision):
         raise ModelError(
@@ -238,7 +237,7 @@ def load_weights(
     with ExitStack() as kept, no_progress_bars():
         # Weights that wait on disk and are of another shape there (experts) are written anew, for as long as the model.
         folder = kept.enter_context(TemporaryDirectory(prefix="dyto-")) if placement.device_map is not None else None
-        model, report = _tell(
+        model, report = in_one_line(
             source,
             stock.from_pretrained,
             source,
@@ -283,7 +282,7 @@ def load_tokenizer(source: str, revision: str | None, config: Any) -> Any:
     stated = read_json(source, "tokenizer_config.json", revision) or {}
     for kind in (stated.get("tokenizer_class"), getattr(config, "tokenizer_class", None)):
         check_class(source, kind)
-    tokenizer = _tell(
+    tokenizer = in_one_line(
         source, AutoTokenizer.from_pretrained, source, revision=revision, config=config, trust_remote_code=False
     )
     check_growth(source, tokenizer)
@@ -312,35 +311,3 @@ def chat_format(config: Any, tokenizer: Tokenizer) -> str:
         if mark in vocabulary:
             return other
     return "mistral" if language == "mistral" else "vicuna"
-
-
-def _tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a loader of transformers, and turn its complaints into one line."""
-    try:
-        return load(*args, **kwargs)
-    except DytoError:
-        raise
-    except (
-        OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
-        ImportError,
-    ) as err:  # fmt: skip
-        raise ModelError(
-            f"model {source} cannot be loaded ({_one_line(err)}), expected config.json, a tokenizer and *.safetensors: "
-            "check the folder, or the name and the network"
-        ) from err
-    except Exception as err:
-        if type(err).__module__.partition(".")[0] not in (
-            "safetensors",
-            "safetensors_rust",
-            "httpx",
-            "huggingface_hub",
-        ):
-            raise
-        raise ModelError(f"model {source} cannot be loaded ({_one_line(err)}): download it again") from err
-
-
-def _one_line(err: Exception) -> str:
-    """Return the first sentence of a complaint, which may take two lines."""
-    lines = [line.strip() for line in str(err).splitlines() if line.strip()] or [type(err).__name__]
-    said = " ".join(lines[: 2 if lines[0].endswith(":") else 1])
-    return said if len(said) <= MOST_SAID else f"{said[:MOST_SAID]}..."
