@@ -111,6 +111,7 @@ def save(name, folder):
     kind = KINDS[name]
     kind.build().save_pretrained(folder)
     kind.tokenizer().save_pretrained(folder)
+    assert isinstance(kind.images, tuple)
     processor, settings = kind.images
     stated = {"image_processor_type": processor.removesuffix("Pil"), **settings}
     (folder / "preprocessor_config.json").write_text(json.dumps(stated))

@@ -134,7 +134,9 @@ def build(name):
         tokenizer_object=tokenizer.backend_tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>",
         extra_special_tokens=real.names,
     )  # fmt: skip
-    image_kind, settings = real.images or (kind.images[0].removesuffix("Pil"), kind.images[1])
+    images = real.images or kind.images
+    assert isinstance(images, tuple)
+    image_kind, settings = images[0].removesuffix("Pil"), images[1]
     parts = {"image_processor": getattr(stock, image_kind)(**settings), "tokenizer": tokenizer}
     processor = getattr(stock, real.processor)
     if "video_processor" in inspect.signature(processor.__init__).parameters:

@@ -11,7 +11,7 @@ import dyto
 from dyto.models.adapters.llava_onevision import NEWLINES
 from dyto.models.loading import original_towers
 from dyto.models.loading.original_llava import stock_config
-from dyto.prompts import PROMPT_PAIRS, PROMPTS
+from dyto.prompts import PROMPT_PAIRS, PROMPTS, prompt_for
 
 from forge import save_original
 from forge_families import FAMILIES
@@ -118,7 +118,7 @@ def test_logits_are_those_of_the_stock_model_given_the_authors_embeddings(save, 
     model = dyto.load_model(save(**LIKE_VIDEO), device="cpu")
     frames = video(3)
     tokens = dyto.VideoQA(model, "concat").encode(frames, num_frames=3)
-    prompt = model.tokenize(*PROMPTS[PROMPT_PAIRS[model.chat][0]].fill(QUESTION))
+    prompt = model.tokenize(*prompt_for(model.chat, False).fill(QUESTION))
     embed = stock.get_input_embeddings()
     rows = [embed(prompt.before), by_hand(stock, model, frames, "average", "grid"), embed(prompt.after)]
     with torch.no_grad():
@@ -171,7 +171,7 @@ def test_tokens_in_raster_order_have_a_newline_behind_each_row_that_is_left(save
 
 def test_llava_video_is_asked_in_the_words_it_was_trained_with(save):
     model = dyto.load_model(save(**LIKE_VIDEO), device="cpu")
-    before, after = PROMPTS[PROMPT_PAIRS[model.chat][0]].fill("why")
+    before, after = prompt_for(model.chat, False).fill("why")
     assert before == "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
     assert after.startswith("\n")
     assert "<|im_end|>\n<|im_start|>assistant\n" in after

@@ -79,7 +79,7 @@ UNUSABLE = {
 @pytest.mark.parametrize("template", UNUSABLE)
 def test_a_template_that_cannot_be_used_is_told_of_and_the_usual_format_taken(template, own, tmp_path):
     (tmp_path / "chat_template.jinja").write_text(template)
-    chat, picture, notice = chat_of(str(tmp_path), None, object(), own, "vicuna")
+    chat, picture, notice = chat_of("m", str(tmp_path), None, object(), own, "vicuna")
     assert (chat, picture) == ("vicuna", "")
     assert UNUSABLE[template] in notice
     assert notice.endswith("its chat format is assumed to be 'vicuna'")
@@ -91,12 +91,12 @@ def test_a_template_without_end_is_ended(own, tmp_path, monkeypatch):
     nested = "".join(f"{{% for a{depth} in range(99999) %}}" for depth in range(4)) + "{% endfor %}" * 4
     (tmp_path / "chat_template.jinja").write_text(nested)
     begun = time.monotonic()
-    assert "it does not end" in chat_of(str(tmp_path), None, object(), own, "vicuna")[2]
+    assert "it does not end" in chat_of("m", str(tmp_path), None, object(), own, "vicuna")[2]
     assert time.monotonic() - begun < 30
 
 
 def test_templates_are_found_where_processors_find_them(own, tmp_path):
-    assert "assumed" in chat_of(str(tmp_path), None, object(), own, "vicuna")[2]
+    assert "assumed" in chat_of("m", str(tmp_path), None, object(), own, "vicuna")[2]
     own_one = tokenizer()
     own_one.chat_template = {"default": PLAIN.replace("assistant", "tokenizer"), "tools": "hello"}
     places = {
@@ -104,17 +104,23 @@ def test_templates_are_found_where_processors_find_them(own, tmp_path):
         "chat_template.json": '{"chat_template": "%s"}',
         "chat_template.jinja": "%s",
     }
-    assert "tokenizer" in chat_of(str(tmp_path), None, object(), own_one, "vicuna")[0].after
+
+    def after():
+        chat = chat_of("m", str(tmp_path), None, object(), own_one, "vicuna")[0]
+        assert isinstance(chat, Chat)
+        return chat.after
+
+    assert "tokenizer" in after()
     for file, form in places.items():
         text = PLAIN.replace("assistant", file)
         (tmp_path / file).write_text(form % (text.replace("\n", "\\n") if "json" in file else text))
-        assert file in chat_of(str(tmp_path), None, object(), own_one, "vicuna")[0].after
+        assert file in after()
 
 
 def test_a_prompt_of_this_package_in_a_config_comes_first(own, tmp_path):
     (tmp_path / "chat_template.jinja").write_text(PLAIN)
     config = type("Config", (), {"dyto_prompt": "tiny"})()
-    assert chat_of(str(tmp_path), None, config, own, "tiny")[0] == "tiny"
+    assert chat_of("m", str(tmp_path), None, config, own, "tiny")[0] == "tiny"
 
 
 def test_questions_options_and_other_prompts_go_into_the_format(tmp_path):

@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -51,13 +52,13 @@ def cost(model: StockVision) -> tuple[float, float]:
 
 
 def main() -> None:
-    from forge_stock import KINDS, adapter
+    forge = import_module("forge_stock")  # of the tests
 
     torch.set_num_threads(1)
     taken = []
-    for name in [name for name in KINDS if KINDS[name].is_there]:
+    for name in [name for name, kind in forge.KINDS.items() if kind.is_there]:
         try:
-            whole, once = cost(adapter(name))
+            whole, once = cost(forge.adapter(name))
         except Exception as err:  # noqa: BLE001 - refused: the trial has failed, as it should
             print(f"{name:16} refused: {str(err)[:60]}...")
             continue

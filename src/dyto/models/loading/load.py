@@ -29,6 +29,7 @@ from dyto.models.generation.chats import Chat
 from dyto.models.generation.finite import check_weights
 from dyto.models.generation.tokenizing import check_class, check_growth
 from dyto.models.loading.claims import checked_claims
+from dyto.models.loading.complaints import in_one_line
 from dyto.models.loading.files import (
     TOKENIZER_FILES,
     find_file,
@@ -40,7 +41,6 @@ from dyto.models.loading.files import (
 )
 from dyto.models.loading.placement import DeviceMap, Placement
 from dyto.models.loading.records import record_of
-from dyto.models.loading.telling import tell
 from dyto.models.loading.templates import chat_of
 from dyto.models.loading.weights import check_sizes, untied_unless_said, weight_files
 from dyto.models.processing import load_processor
@@ -183,7 +183,7 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
     original = original_llava.is_original(config)
     if original:
         source = original_llava.download(source, placement.revision)
-        shape = tell(name, original_llava.stock_config, source, config)
+        shape = in_one_line(name, original_llava.stock_config, source, config)
     model_type = shape.model_type if original else config.get("model_type")
     row = _row(model_type)
     if row is None and isinstance(model_type, str) and model_type in NEEDS_TRANSFORMERS:
@@ -199,19 +199,22 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
     family: type[VideoModel] = row.adapter_class
     stock = row.stock_class
     if not original:
-        shape = untied_unless_said(tell(name, stock.config_class.from_dict, dict(config)), config)
+        shape = untied_unless_said(in_one_line(name, stock.config_class.from_dict, dict(config)), config)
     normalization = read_normalization(source, placement.revision, row.normalization)
     generic = model_type not in FAMILIES
-    processor = tell(name, load_processor, name, source, placement.revision, str(model_type)) if generic else None
+    processor = (
+        in_one_line(name, load_processor, name, source, placement.revision, str(model_type)) if generic else None
+    )
     model = load_weights(stock, source, placement, shape, original_llava.KEY_MAPPING if original else None)
     tokenizer = load_tokenizer(source, placement.revision, model.config)
-    chat: str | Chat = chat_format(model.config, tokenizer)
+    usual = chat_format(model.config, tokenizer)
+    chat: str | Chat = usual
     more: dict[str, Any] = {}
     if generic:
         more = {"processor": processor, "record": record_of(source, placement)}
-        chat, more["picture"], told = chat_of(source, placement.revision, model.config, tokenizer, chat)
+        chat, more["picture"], told = chat_of(name, source, placement.revision, model.config, tokenizer, usual)
         notices = (*notices, told)
-    return tell(
+    return in_one_line(
         name,
         family,
         name,
@@ -234,7 +237,7 @@ def _row(model_type: Any) -> Family | None:
 
 def read_config(source: str, revision: str | None) -> dict[str, Any]:
     """Read the config.json of a folder or Hub name, check its sizes, and remove keys that name code and places."""
-    path = tell(source, cached_file, source, "config.json", revision=revision)
+    path = in_one_line(source, cached_file, source, "config.json", revision=revision)
     if path is None:
         raise ModelError(
             f"model {source} cannot be loaded: it has no config.json, expected a checkpoint of transformers or of "
@@ -255,7 +258,7 @@ def load_weights(
     The model in the config is compared with the files and the memory before anything is built.
     """
     with torch.device("meta"):
-        skeleton = tell(source, stock, shape)
+        skeleton = in_one_line(source, stock, shape)
     placement.check_parts(skeleton)
     if find_file(source, "adapter_config.json", placement.revision):
         raise ModelError(
@@ -266,7 +269,7 @@ def load_weights(
     with ExitStack() as kept, no_progress_bars():
         # Weights that wait on disk and are of another shape there (experts) are written anew, for as long as the model.
         folder = kept.enter_context(TemporaryDirectory(prefix="dyto-")) if placement.device_map is not None else None
-        model, report = tell(
+        model, report = in_one_line(
             source,
             stock.from_pretrained,
             source,
@@ -311,7 +314,7 @@ def load_tokenizer(source: str, revision: str | None, config: Any) -> Any:
     stated = read_json(source, "tokenizer_config.json", revision) or {}
     for kind in (stated.get("tokenizer_class"), getattr(config, "tokenizer_class", None)):
         check_class(source, kind)
-    tokenizer = tell(
+    tokenizer = in_one_line(
         source, AutoTokenizer.from_pretrained, source, revision=revision, config=config, trust_remote_code=False
     )
     check_growth(source, tokenizer)

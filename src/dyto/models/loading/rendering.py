@@ -93,6 +93,7 @@ def main() -> None:
 
     _limit()
     job = json.load(sys.stdin)
+    said: dict[str, Any] = {}
     try:
         said = {"texts": render(job["template"], job["conversations"], job["names"])}
     except Exception as err:  # noqa: BLE001 - whatever a stranger's program raises

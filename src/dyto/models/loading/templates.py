@@ -42,11 +42,12 @@ class OwnChat:
 
 
 def chat_of(
-    source: str, revision: str | None, config: Any, tokenizer: Tokenizer, usual: str
+    name: str, source: str, revision: str | None, config: Any, tokenizer: Tokenizer, usual: str
 ) -> tuple[str | Chat, str, str]:
     """Choose the chat format of a checkpoint without an adapter: that of its own template, if it has one.
 
     Args:
+        name: Name of the model, for notices.
         source: Its folder or hub name.
         revision: Branch, tag or commit.
         config: Config of the model; `dyto_prompt` in it comes first.
@@ -60,7 +61,7 @@ def chat_of(
     if template is None:
         return usual, "", f"its chat format is assumed to be {usual!r}"
     try:
-        own = own_chat(source, template, tokenizer)
+        own = own_chat(name, template, tokenizer)
     except ModelError as err:
         return usual, "", f"{err}: its chat format is assumed to be {usual!r}"
     return own.chat, own.picture, "its prompts follow its own chat template"

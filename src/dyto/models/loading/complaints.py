@@ -1,4 +1,4 @@
-"""Complaints of transformers about a checkpoint, in one line of ours."""
+"""Complaints of transformers about a checkpoint, as errors of one line."""
 
 from __future__ import annotations
 
@@ -8,11 +8,24 @@ from typing import Any
 from dyto.errors import DytoError, ModelError
 
 MOST_SAID = 240
-"""Largest number of letters that an error repeats of a complaint by transformers."""
+"""Largest number of letters that an error repeats of a complaint."""
 
 
-def tell(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a loader of transformers, and turn its complaints into one line."""
+def in_one_line(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a loader of transformers, and turn its complaints into one line.
+
+    Args:
+        source: Name of the checkpoint.
+        load: The loader.
+        *args: Its arguments.
+        **kwargs: Its arguments by name.
+
+    Returns:
+        What it loads.
+
+    Raises:
+        ModelError: It complains.
+    """
     try:
         return load(*args, **kwargs)
     except DytoError:
