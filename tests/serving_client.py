@@ -35,7 +35,7 @@ class Running:
 
     def client(self, key=KEYS[0], **options) -> httpx.Client:
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        return httpx.Client(base_url=self.address, headers=headers, timeout=60, trust_env=False, **options)
+        return httpx.Client(base_url=self.address, headers=headers, timeout=180, trust_env=False, **options)
 
     def gate(self):
         """The gate in front of the routes."""
@@ -47,7 +47,7 @@ class Running:
 
     def stop(self) -> None:
         self.until.set()
-        self.thread.join(30)
+        self.thread.join(120)
         assert not self.thread.is_alive()
 
 
@@ -81,7 +81,7 @@ def start(model, keys=ALL_KEYS, policy=None, engine=None, **options) -> Running:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    assert ready.wait(30)
+    assert ready.wait(120)
     if failed:
         raise failed[0]
     return Running(address[0], engine, until, thread, built[0])

@@ -19,6 +19,7 @@ import dyto
 from dyto import Savings
 from dyto.errors import ConfigError, VideoError
 from dyto.evaluation.settings import Settings
+from dyto.strategies import videos
 from dyto.strategies.sparing import alike
 from dyto.video import ArrivingFrames, Frames, sample_frames
 from dyto.video import rgb as _rgb
@@ -74,8 +75,8 @@ def test_decoding_overlaps_where_the_tower_leaves_the_processor_alone():
 
 def test_on_a_cpu_nothing_arrives_unless_it_is_asked_for(tiny, clip, monkeypatch):
     seen = []
-    original = dyto.pipeline.sample_frames
-    monkeypatch.setattr(dyto.pipeline, "sample_frames", lambda *a, **k: seen.append(original(*a, **k)) or seen[-1])
+    original = videos.sample_frames
+    monkeypatch.setattr(videos, "sample_frames", lambda *a, **k: seen.append(original(*a, **k)) or seen[-1])
     for savings in (None, OVERLAP):
         dyto.VideoQA(tiny, savings=savings).encode(clip)
     assert [isinstance(frames, ArrivingFrames) for frames in seen] == [False, True]

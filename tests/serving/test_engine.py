@@ -41,7 +41,7 @@ class Held:
 
         def answer():
             self.inside.set()
-            self.go.wait(20)
+            self.go.wait(120)
             inner()
 
         monkeypatch.setattr(engine._worker, "_answer_ready", answer)
@@ -69,7 +69,7 @@ class Asked:
 
     @property
     def end(self):
-        assert self.over.wait(20), "nothing came back"
+        assert self.over.wait(120), "nothing came back"
         return self.events[-1]
 
     @property
@@ -184,7 +184,7 @@ def test_a_client_that_leaves_frees_its_row_within_a_step(engine, videos, monkey
 
     monkeypatch.setattr(type(engine.model), "write", write)
     one = Asked(engine, videos[0], temperature=30.0, seed=0, max_new_tokens=1000)
-    assert one.first.wait(20)
+    assert one.first.wait(120)
     one.ticket.leave()
     steps.append(len(rows[0].ids))
     assert engine.ask(videos[0], QUESTIONS[1]).text  # the batch is over
@@ -196,7 +196,7 @@ def test_a_client_that_leaves_frees_its_row_within_a_step(engine, videos, monkey
 def test_one_who_leaves_while_waiting_is_never_answered(engine, videos, monkeypatch):
     held = Held(engine, monkeypatch)
     stays, leaves = Asked(engine, videos[0]), Asked(engine, videos[0])
-    assert held.inside.wait(10)
+    assert held.inside.wait(120)
     leaves.ticket.leave()
     held.go.set()
     assert stays.text
@@ -247,7 +247,16 @@ def test_one_question_that_breaks_the_model_does_not_spoil_its_batch(tiny, engin
 
 def test_answers_are_given_while_a_video_is_encoded(tiny, engine, videos, monkeypatch):
     """The tower sees 16 frames at a time; between them, those who wait are answered."""
-    began, asked = threading.Event(), []
+    began, asked, spent = threading.Event(), [], []
+    inner = engine._worker._answer_ready
+
+    def answer():
+        begin = time.perf_counter()
+        inner()
+        time.sleep(0.5 if asked else 0)
+        spent.append(time.perf_counter() - begin)
+
+    monkeypatch.setattr(engine._worker, "_answer_ready", answer)
 
     def slowly(module, args):
         began.set()
@@ -256,13 +265,17 @@ def test_answers_are_given_while_a_video_is_encoded(tiny, engine, videos, monkey
 
     hook = tiny.tower().register_forward_pre_hook(slowly, prepend=True)
     try:
+        begin = time.perf_counter()
         new = Asked(engine, film(7, frames=64), sampling={"num_frames": 64})
-        assert began.wait(10)
+        assert began.wait(120)
         asked.append(Asked(engine, videos[0]))
         assert asked[0].text
         assert not new.over.is_set()
+        assert new.over.wait(120)
+        elapsed = time.perf_counter() - begin
         assert new.text == dyto.VideoQA(tiny).ask(film(7, frames=64), QUESTIONS[0]).text
-        assert new.end.reply.answer.seconds["encode"] < 5
+        seconds = new.end.reply.answer.seconds["encode"]  # without the answers in between
+        assert seconds + max(spent) <= elapsed
     finally:
         hook.remove()
 
@@ -293,7 +306,7 @@ def test_draining_answers_what_is_there_and_takes_nothing_new(tiny, videos, monk
     held = Held(engine, monkeypatch)
     asked = [Asked(engine, video) for video in videos]
     drained = []
-    thread = threading.Thread(target=lambda: drained.append(engine.drain(20)))
+    thread = threading.Thread(target=lambda: drained.append(engine.drain(120)))
     thread.start()
     while not engine._closed:
         time.sleep(0.01)
@@ -310,13 +323,13 @@ def test_a_stop_in_the_middle_tells_everybody_and_leaves_no_thread(tiny, videos,
     before = set(threading.enumerate())
     engine = dyto.Engine(tiny)
     inside = Asked(engine, videos[0], temperature=30.0, seed=0, max_new_tokens=1000)
-    assert inside.first.wait(20)
+    assert inside.first.wait(120)
     waiting = [Asked(engine, video) for video in (videos[1], str(clip), film(3))]
     engine.close()
     for one in [inside, *waiting]:
         assert isinstance(one.end, Failed)
         assert isinstance(one.end.error, ClosedError)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while set(threading.enumerate()) - before and time.monotonic() < until:
         time.sleep(0.05)
     assert not set(threading.enumerate()) - before

@@ -49,16 +49,16 @@ def test_the_python_of_the_page_runs(local, sample, mark, capsys):
 def test_the_curl_of_the_page_runs(local, sample, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     script = block("bash", "curl").replace("http://127.0.0.1:8000", local)
-    done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, timeout=180)
     assert json.loads(done.stdout)["choices"][0]["message"]["content"] == "yes", done
 
 
 def test_the_health_check_of_the_container_works(local):
     words = json.loads(re.search(r"HEALTHCHECK .*? CMD (\[.*\])", CONTAINER)[1])
     code = words[-1].replace("http://127.0.0.1:8000", local)
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=180).returncode == 0
     nowhere = words[-1].replace("127.0.0.1:8000", "127.0.0.1:9")
-    assert subprocess.run([sys.executable, "-c", nowhere], timeout=60, capture_output=True).returncode != 0
+    assert subprocess.run([sys.executable, "-c", nowhere], timeout=180, capture_output=True).returncode != 0
 
 
 def test_the_command_of_the_container_is_one_of_ours_and_it_is_nobodys_root():

@@ -51,14 +51,14 @@ def test_sigterm_answers_what_is_there_and_ctrl_c_ends_now(started, number, stat
             time.sleep(0.01)
     begin = time.monotonic()
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    thread.join(10)
+    _, err = process.communicate(timeout=180)
+    thread.join(60)
     assert process.returncode == status
     assert "Traceback" not in err
     if number == signal.SIGTERM:
         assert "data: [DONE]" in replies
     else:
-        assert time.monotonic() - begin < 20
+        assert time.monotonic() - begin < 60
     assert not list(Path(tmp_path).glob("dyto-serve-*"))
 
 

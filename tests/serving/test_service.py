@@ -258,7 +258,7 @@ def test_curl_gets_an_answer(service, inline, tmp_path):
     said = subprocess.run(
         ["curl", "-sS", "--noproxy", "*", f"{service.address}v1/chat/completions",
          "-H", f"Authorization: Bearer {KEYS[0]}", "-H", "Content-Type: application/json", "-d", "@request.json"],
-        cwd=tmp_path, capture_output=True, check=True, timeout=60,
+        cwd=tmp_path, capture_output=True, check=True, timeout=180,
     )  # fmt: skip
     assert json.loads(said.stdout)["choices"][0]["message"]["content"]
 

@@ -34,12 +34,18 @@ def main():
             sample_video(video)
 
         def anew():
-            return [qa.ask(video, q, max_new_tokens=options.new_tokens).text for q in questions]
+            texts = []
+            for question in questions:
+                qa.forget()  # otherwise the video would be known from the question before
+                texts.append(qa.ask(video, question, max_new_tokens=options.new_tokens).text)
+            return texts
 
         def reused():
+            qa.forget()
             return [a.text for a in qa.ask_many(video, questions, max_new_tokens=options.new_tokens)]
 
         def one_by_one():
+            qa.forget()
             tokens = qa.encode(video)
             return [qa.ask(tokens, q, max_new_tokens=options.new_tokens).text for q in questions]
 
