@@ -189,7 +189,9 @@ def both(request, tmp_path_factory):
         conversation(film(), QUESTION), tokenize=True, return_dict=True, return_tensors="pt",
         add_generation_prompt=True, enable_thinking=False, processor_kwargs=REAL[name].one_tile,
     )  # fmt: skip
-    model = dyto.load_model(folder, device="cpu")
+    with pytest.MonkeyPatch.context() as patch:  # earlier than the fixture of every test
+        patch.setattr("dyto.models.loading.records.folder", lambda: folder / "records")
+        model = dyto.load_model(folder, device="cpu")
     return name, model, dyto.VideoQA(model, "concat").encode(film()), dict(made)
 
 
