@@ -48,7 +48,7 @@ class Answer:
         >>> qa = dyto.VideoQA.from_pretrained("tiny")
         >>> answer = qa.ask(np.zeros((8, 32, 32, 3), np.uint8), "what is shown ?", max_new_tokens=2)
         >>> answer.to_dict()["model"], answer.to_dict()["strategy"]["name"]
-        ('tiny', 'dyto')
+        ('tiny', 'plus')
     """
 
     text: str

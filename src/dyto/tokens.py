@@ -117,7 +117,7 @@ class VisualTokens:
     Example:
         >>> import numpy as np, dyto
         >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
-        >>> tokens = dyto.VideoQA.from_pretrained("tiny").encode(video)
+        >>> tokens = dyto.VideoQA.from_pretrained("tiny", "dyto").encode(video)
         >>> tokens
         VisualTokens(220 tokens of 11 key frames, budget=230, uncompressed=432, dim=192)
         >>> tuple(tokens.data.shape), tokens.keyframes.indices.tolist()

@@ -5,7 +5,9 @@ import inspect
 import pytest
 
 import dyto.cli.options
+from dyto.cli import options
 from dyto.cli.app import run
+from dyto.strategies import DEFAULT
 
 CLASSES = [name for name, value in vars(dyto.cli.options).items() if inspect.isclass(value)]
 
@@ -17,3 +19,8 @@ def test_help_speaks_of_frames_and_not_of_classes(command, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "Frames to sample" in said
     assert not [name for name in CLASSES if name.endswith("Flags") and name in said]
+
+
+def test_help_names_the_default_strategy():
+    (option,) = options.StrategyName.__metadata__
+    assert f"(default: {DEFAULT};" in option.help

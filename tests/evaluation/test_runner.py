@@ -101,7 +101,7 @@ def test_results_of_another_configuration_are_left_alone_and_the_difference_name
     before = predictions(world)
     with pytest.raises(DatasetError, match=r"max_new_tokens was 3 and is now 4: give this run another --name"):
         evaluate(settings(world, max_new_tokens=4))
-    with pytest.raises(DatasetError, match=r"strategy\.name was 'dyto' and is now 'uniform'"):
+    with pytest.raises(DatasetError, match=r"strategy\.name was 'plus' and is now 'uniform'"):
         evaluate(settings(world, strategy="uniform"))
     write_questions(world / "val_qa.json", ["v0.mp4"], 3)
     with pytest.raises(DatasetError, match="questions was"):
@@ -128,7 +128,7 @@ def test_a_run_is_described_so_that_it_can_be_repeated(world):
     assert manifest["config"]["model"] == "tiny"
     assert len(manifest["config"]["weights"]) == 16
     assert "{question}" in manifest["config"]["prompt"]
-    assert manifest["config"]["strategy"]["name"] == "dyto"
+    assert manifest["config"]["strategy"]["name"] == "plus"
     assert manifest["question_file"]["rows"] == 24
     assert set(manifest["versions"]) >= {"torch", "transformers", "dyto", "av"}
     assert manifest["device"].startswith("cpu")

@@ -147,7 +147,7 @@ def inspect_video(
         >>> video = np.random.default_rng(0).integers(0, 255, (12, 48, 64, 3), dtype=np.uint8)
         >>> seen = inspect_video(dyto.VideoQA.from_pretrained("tiny"), video, versus=[dyto.Uniform()])
         >>> [(view.name, len(view.partitions) > 0) for view in seen.views]
-        [('dyto', True), ('uniform', False)]
+        [('plus', True), ('uniform', False)]
     """
     if isinstance(video, VisualTokens):
         raise ConfigError("found encoded tokens, expected a video: pass the file or frames that they come from")
