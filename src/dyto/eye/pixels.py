@@ -46,7 +46,9 @@ class PixelEye:
 
 def described(picture: npt.NDArray[np.uint8]) -> FloatArray:
     """Return (D,) numbers for an (H, W, 3) picture."""
-    small = np.asarray(Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / np.float32(255)
+    small = np.asarray(Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / np.float32(
+        255
+    )
     parts = (thumbnail(small), colours(small), gradients(small))
     return np.concatenate([weight * _unit(part) for weight, part in zip(WEIGHTS, parts, strict=True)])
 

@@ -44,7 +44,7 @@ class NextModel:
     licence: str
 
     def __str__(self) -> str:
-        """The options to pass, and what they cost."""
+        """Return the options to pass, and what they cost."""
         fetched = f"{self.download:.1f} GB to download" if self.download else "already on this disk"
         least = "less than a second" if self.seconds < 1 else f"about {_round(self.seconds)}"
         costs = f"{fetched}, {self.memory:.1f} GB of memory, {least} for the first answer, estimated; {self.licence}"

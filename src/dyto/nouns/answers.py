@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
-from dyto.nouns.questions import UNSEEN, ParsedQuestion
+from dyto.nouns.questions import ParsedQuestion
+from dyto.nouns.replies import NOT_SURE, Reply, any_of, unseen
 from dyto.nouns.seeing import GUESS, Recognition, Sighting, Timeline, named
 from dyto.nouns.table import Concept, nouns, with_article
 
@@ -23,29 +24,6 @@ SEEN = 0.35
 CLEAR = 2.0
 """An option must be this many times as likely as any other to be chosen."""
 
-NOT_SURE = "not sure"
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An answer.
-
-    Attributes:
-        text: The text.
-        confidence: Confidence from 0 to 1; None if the question asks for nothing visible.
-        choice: The option that it names, or None.
-        reason: Why nothing is asserted, or no option named; None if there is an answer.
-        yes: Likelihood of yes, for a yes-or-no question; None for others.
-        seen: The sightings that the answer is about.
-    """
-
-    text: str
-    confidence: float | None
-    choice: int | None = None
-    reason: str | None = None
-    yes: float | None = None
-    seen: Sequence[Sighting] = field(default=(), repr=False)
-
 
 def reply(timeline: Timeline, question: ParsedQuestion) -> Reply:
     """Answer a question.
@@ -59,7 +37,7 @@ def reply(timeline: Timeline, question: ParsedQuestion) -> Reply:
     if question.options:
         return _choose(timeline, question)
     if question.form == "unseen":
-        return _unseen(question.about)
+        return unseen(question.about)
     if question.form == "unclear":
         return _unclear(timeline, question)
     by_form = {
@@ -71,12 +49,6 @@ def reply(timeline: Timeline, question: ParsedQuestion) -> Reply:
         "before or after": _order,
     }
     return by_form.get(question.form, _what)(timeline, question)
-
-
-def _unseen(about: str) -> Reply:
-    reason = f"this model cannot see {UNSEEN[about]}"
-    told = "I name kinds of things and say when they are seen"
-    return Reply(f"{NOT_SURE}: I cannot see {UNSEEN[about]}. {told}", None, reason=reason)
 
 
 def _unclear(timeline: Timeline, question: ParsedQuestion) -> Reply:
@@ -99,7 +71,7 @@ def _what(timeline: Timeline, question: ParsedQuestion) -> Reply:
         reason = f"I do not know a noun after {question.place!r} in the question"
         return Reply(f"{NOT_SURE}: {reason}", None, reason=reason)
     split = len(question.concepts) - beside
-    kind = _any_of(question.concepts[:split])
+    kind = any_of(question.concepts[:split])
     seen = timeline.sightings(kind)
     if beside:
         return _beside(timeline, question.place, seen, question.concepts[split:])
@@ -129,13 +101,6 @@ def _whole(timeline: Timeline, within: Concept | None) -> Sighting:
     """Return the video as a whole, for a guess."""
     verdict = Recognition.of(timeline.shares.mean(0), 0.0, within)
     return Sighting(verdict, float(timeline.seconds[0]), float(timeline.seconds[-1]), len(timeline))
-
-
-def _any_of(concepts: Sequence[Concept]) -> Concept | None:
-    """Join several concepts into one; None for none."""
-    if not concepts:
-        return None
-    return Concept(" or ".join(one.word for one in concepts), frozenset().union(*(one.classes for one in concepts)))
 
 
 def _told(seen: Sequence[Sighting]) -> Reply:
@@ -210,11 +175,11 @@ def _where(timeline: Timeline, concept: Concept) -> list[Sighting]:
 
 def _unknown(question: ParsedQuestion) -> Reply | None:
     """Answer a question that names nothing the eye can know."""
-    concept = _any_of(question.concepts)
+    concept = any_of(question.concepts)
     if concept is None:
         reason = "the question names nothing that I know"
         return Reply(f"{NOT_SURE}: {reason}", None, reason=reason)
-    return _unseen("people") if concept.classes <= nouns().people else None
+    return unseen("people") if concept.classes <= nouns().people else None
 
 
 def _is_there(timeline: Timeline, question: ParsedQuestion) -> Reply:
@@ -247,7 +212,7 @@ def _when_seen(timeline: Timeline, concept: Concept) -> str:
 
 def _is_at_the_end(timeline: Timeline, question: ParsedQuestion) -> Reply:
     """Say whether something is seen first, or last, at all or of its kind."""
-    concept, kind = question.concepts[0], _any_of(question.concepts[1:])
+    concept, kind = question.concepts[0], any_of(question.concepts[1:])
     sure = named(timeline.sightings(kind))
     if not sure:
         return _missed(timeline, concept)
@@ -280,7 +245,7 @@ def _when(timeline: Timeline, question: ParsedQuestion) -> Reply:
 
 
 def _count(timeline: Timeline, question: ParsedQuestion) -> Reply:
-    kind = _any_of(question.concepts)
+    kind = any_of(question.concepts)
     seen = named(timeline.sightings(kind))
     names = list(dict.fromkeys(one.verdict.text for one in seen))
     if not names:
@@ -307,10 +272,10 @@ def _order(timeline: Timeline, question: ParsedQuestion) -> Reply:
 def _choose(timeline: Timeline, question: ParsedQuestion) -> Reply:
     """Choose an option by the share of what it names, at the moment that the question is about."""
     if question.form == "unseen":
-        return _unseen(question.about)
+        return unseen(question.about)
     if question.strange:
         return _unclear(timeline, question)
-    concepts = [_any_of([c for c in nouns().concepts(text) if c.classes - nouns().people]) for text in question.options]
+    concepts = [any_of([c for c in nouns().concepts(text) if c.classes - nouns().people]) for text in question.options]
     if all(concept is None for concept in concepts):
         open_question = ParsedQuestion(
             question.form, question.about, question.concepts, question.place, question.number

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import dyto
-from dyto.nouns.seeing import Sighting, Verdict
+from dyto.nouns.seeing import Recognition, Sighting
 from dyto.nouns.table import nouns
 from dyto_nouns import sample
 from dyto_nouns.measure import right_kind, right_noun
@@ -86,7 +86,7 @@ def test_of_two_things_that_a_photograph_shows_each_is_right_by_its_kind():
     (cat,) = (kind for kind in nouns().kinds if kind.word == "cat")
     names = nouns().names
     for said, right in ((dog.classes, True), ({names.index("mountain bike")}, True), (cat.classes, False)):
-        seen = Sighting(Verdict(frozenset(said), "it", 1.0, ()), 0.0, 1.0, 2)
+        seen = Sighting(Recognition(frozenset(said), "it", 1.0, ()), 0.0, 1.0, 2)
         assert right_kind(seen, photo) == right
     assert right_noun(names.index("tandem bicycle"), photo)  # a bicycle, as the mountain bike is
     assert not right_noun(names.index("tabby cat"), photo)

@@ -61,10 +61,9 @@ def main(argv: list[str] | None = None) -> None:
     counted: Counter[str] = Counter()
     for number, photo in enumerate(listed(options.half)):
         pixels = load(photo, options.packages)
-        if pixels is None:
-            continue
-        for view in range(2):
-            count(model, photo, pixels, (7, number, view), counted)
+        if pixels is not None:
+            for view in range(2):
+                count(model, photo, pixels, (7, number, view), counted)
     sys.stdout.write(json.dumps({"half": options.half, **counted}, indent=1) + "\n")
 
 

@@ -31,8 +31,9 @@ from dyto.models.pixels import Normalization
 from dyto.models.stock import Tokenizer
 from dyto.models.suitable import for_more
 from dyto.models.towers import FrameTower
-from dyto.nouns.answers import Reply, reply
+from dyto.nouns.answers import reply
 from dyto.nouns.questions import understand
+from dyto.nouns.replies import Reply
 from dyto.nouns.seeing import Timeline
 from dyto.nouns.table import nouns
 from dyto.nouns.writing import likelihood
