@@ -48,7 +48,8 @@ def sample(**more):
 
 def test_an_answer_has_the_keys_of_its_page_and_evidence_is_added_by_the_command(answer):
     document = answer.to_dict()
-    assert {*document, "evidence", "confidence", "reason", "things"} == keys_of_table("ask")  # the last three: `nouns`
+    nouns, endpoints = {"confidence", "reason", "things"}, {"pictures", "spent"}
+    assert {*document, "evidence", *nouns, *endpoints} == keys_of_table("ask")
     assert document["format"] == FORMAT == 1
     assert json.loads(json.dumps(document)) == document
 

@@ -36,6 +36,7 @@ def test_an_answer_for_a_program_is_one_document(capfd, clip):
         "format",
         "answer",
         "choice",
+        "meaningful",
         "model",
         "strategy",
         "keyframes",

@@ -37,6 +37,7 @@ from dyto.demo.visitors import Visitors
 from dyto.errors import ConfigError, MissingExtraError, unknown
 from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy
 from dyto.strategies.targets import make_second
+from dyto.tokens import NOT_ITS_WORLD
 
 logger = logging.getLogger(__name__)
 
@@ -260,7 +261,7 @@ def _changes(
     if isinstance(event, TextWritten):
         return {first: gr.update(value=event.text, label=label)}
     shown = (
-        gr.update(value=event.answer.text or "(no answer)", label=label),
+        gr.update(value=_marked(event.answer), label=label),
         gr.update(value=facts_of(event.answer, wish.choices)),
         gr.update(value=kept(event.keyframes)),
         gr.update(value=kept(event.maps)),
@@ -270,6 +271,12 @@ def _changes(
     return {**done, 0: gr.update(value="")} if event.side + 1 == len(wish.strategies) else done
 
 
+def _marked(answer: Answer) -> str:
+    """Return the text of an answer, after a remark if it means nothing."""
+    remark = "" if answer.meaningful else f"({NOT_ITS_WORLD})\n\n"
+    return remark + (answer.text or "(no answer)")
+
+
 def facts_of(answer: Answer, choices: Sequence[str] | None) -> str:
     """Return the facts about an answer as Markdown."""
     chosen = ""
@@ -277,7 +284,7 @@ def facts_of(answer: Answer, choices: Sequence[str] | None) -> str:
         named = "none of the options" if answer.choice is None else choices[answer.choice]
         chosen = f"Option: **{_plain(named)}**  \n"
     budget = "no budget" if answer.token_budget is None else f"budget {answer.token_budget}"
-    notes = "".join(f"  \n*{_plain(warning)}*" for warning in answer.warnings)
+    notes = "".join(f"  \n*{_plain(warning)}*" for warning in answer.warnings if warning != NOT_ITS_WORLD)
     read = sum(answer.seconds[stage] for stage in ("decode", "encode", "select", "merge"))
     answered = answer.seconds["prefill"] + answer.seconds["generate"]
     return (

@@ -32,6 +32,7 @@ from dyto.models.loading.options import fitting
 from dyto.pipeline import VideoQA
 from dyto.strategies import Strategy
 from dyto.strategies.calling import BoundStrategy
+from dyto.tokens import NOT_ITS_WORLD
 from dyto.video import Frames, sample_frames
 
 logger = logging.getLogger(__name__)
@@ -249,8 +250,9 @@ class Engine:
     ) -> None:
         seen = self._look(wish, strategy, read, tell)
         tell(StageBegun("answering"))
+        text = "" if seen.tokens.meaningful else f"({NOT_ITS_WORLD})\n\n"
+        tell(TextWritten(side, text))
         stream = seen.qa.stream(seen.tokens, wish.question, choices=wish.choices, max_new_tokens=wish.max_new_tokens)
-        text = ""
         while not left.is_set():
             try:
                 text += next(stream)

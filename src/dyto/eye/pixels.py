@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ CELLS, DIRECTIONS, SHADES = 4, 8, 4
 WEIGHTS = (1.0, 1.0, 0.5)
 """Weights of the thumbnail, the colours and the gradients; each part has length 1 before."""
 
-FloatArray = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.floating[Any]]
 
 
 class PixelEye:
@@ -41,12 +42,14 @@ class PixelEye:
 
     def summaries(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
         """See `Eye.summaries`."""
-        return torch.from_numpy(np.stack([described(picture) for picture in pictures]))
+        return torch.from_numpy(np.stack([described(picture) for picture in pictures]).astype(np.float32))
 
 
 def described(picture: npt.NDArray[np.uint8]) -> FloatArray:
     """Return (D,) numbers for an (H, W, 3) picture."""
-    small = np.asarray(Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / 255
+    small = np.asarray(Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / np.float32(
+        255
+    )
     parts = (thumbnail(small), colours(small), gradients(small))
     return np.concatenate([weight * _unit(part) for weight, part in zip(WEIGHTS, parts, strict=True)])
 
