@@ -13,6 +13,7 @@ import typer
 
 from dyto.cli import options
 from dyto.cli.console import err, out
+from dyto.models.loading.options import Loading
 
 HURRY_SECONDS = 0.5
 """Seconds that shutdown may take after the demo's files are deleted."""
@@ -76,7 +77,19 @@ def demo_command(
     from dyto.demo.app import serve
     from dyto.demo.limits import DemoLimits
 
-    names = list(dict.fromkeys(model or [os.environ.get("DYTO_MODEL") or "tiny"]))
+    flags = Loading.of_flags(
+        model=model[0] if model else None,
+        device=device,
+        dtype=dtype,
+        rope_scaling_factor=rope_scaling_factor,
+        eye=eye,
+        base_url=base_url,
+        tokens_per_image=tokens_per_image,
+        picture_side=picture_side,
+        max_requests=max_requests,
+        max_tokens=max_tokens,
+    )
+    names = list(dict.fromkeys(model or [flags.model or "tiny"]))
     if host not in LOOPBACK:
         err.print(f"note: {host} is not loopback, so everybody who can reach this machine can ask", style="yellow")
     before = signal.signal(signal.SIGTERM, _end)
@@ -97,15 +110,7 @@ def demo_command(
             ),
             waiting=max_waiting,
             ready=lambda address: out.print(f"listening on {address}; stop with ctrl-c"),
-            device=device,
-            dtype=dtype,
-            rope_scaling_factor=rope_scaling_factor,
-            eye=eye,
-            base_url=base_url,
-            tokens_per_image=tokens_per_image,
-            picture_side=picture_side,
-            max_requests=max_requests,
-            max_tokens=max_tokens,
+            **flags.options,
         )
     except (KeyboardInterrupt, SystemExit) as stop:
         _hurry(stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else 130)

@@ -20,6 +20,7 @@ from transformers.utils import cached_file
 
 from dyto.errors import ConfigError, MissingExtraError, ModelError, unknown
 from dyto.eye import Eye, can_see
+from dyto.eye.drawn import is_drawn
 from dyto.models.base import VideoModel
 from dyto.models.catalog import CATALOG, real_models_hint
 from dyto.models.endpoint.service import PREFIX, Service
@@ -27,6 +28,7 @@ from dyto.models.eyes import find_eye, seen_by, usual_eye
 from dyto.models.families import FAMILIES, Family
 from dyto.models.generation.finite import check_weights
 from dyto.models.generation.tokenizing import check_class, check_growth
+from dyto.models.loading.chosen import chosen_model
 from dyto.models.loading.claims import checked_claims
 from dyto.models.loading.files import (
     TOKENIZER_FILES,
@@ -41,6 +43,7 @@ from dyto.models.loading.placement import DeviceMap, Placement
 from dyto.models.loading.telling import tell
 from dyto.models.loading.weights import check_sizes, untied_unless_said, weight_files
 from dyto.models.processing import load_processor
+from dyto.models.ranking import chosen_for
 from dyto.models.stock import Tokenizer
 from dyto.models.stock_classes import NEEDS_TRANSFORMERS, family_of
 from dyto.prompts import PROMPT_PAIRS
@@ -65,7 +68,8 @@ def load_model(
 
     Args:
         name: A short name in `dyto.models.CATALOG`, a folder, a Hub name ("owner/model"), or "endpoint:" and the name
-            of a model behind an OpenAI-compatible endpoint. None takes the environment variable DYTO_MODEL, or "tiny".
+            of a model behind an OpenAI-compatible endpoint; "auto" for the best that fits this machine. None takes the
+            choice of the environment or of a file (see `dyto.models.loading.chosen`), or "tiny".
         revision: Branch, tag or commit of a hub name.
         device: As torch names it: "cpu", "cuda:1", "xpu", "mps"; None or "auto" for the first there is of CUDA, Intel's
             XPU, Apple's MPS and the CPU.
@@ -92,7 +96,15 @@ def load_model(
         >>> model.name, model.context_length
         ('tiny', 2048)
     """
-    text = str(name or os.environ.get("DYTO_MODEL") or "tiny")
+    if name is None and (chosen := chosen_model()) is not None:
+        stated = {
+            "revision": revision, "device": device, "dtype": dtype, "attn_implementation": attn_implementation,
+            "device_map": device_map, "quantization": quantization, "rope_scaling_factor": rope_scaling_factor,
+            "eye": eye, **service,
+        }  # fmt: skip
+        given = {key: value for key, value in stated.items() if value is not None}
+        return load_model(chosen.model, **{**chosen.options, **given})
+    text, why = chosen_for(str(name or "tiny"))
     placement = Placement.of(
         revision=revision,
         device=device,
@@ -111,6 +123,7 @@ def load_model(
             f"name the model {PREFIX}NAME"
         )
     model = _named(text, placement, factor)
+    model.notices = (*model.notices, *why)
     return model if other is None else seen_by(model, other)
 
 
@@ -136,22 +149,25 @@ def _named(text: str, placement: Placement, factor: float) -> VideoModel:
 
 
 def usual_model(name: str | None) -> str:
-    """Return the model for `dyto ask`: the named one, the environment's, or the best bundled one.
+    """Return the model for `dyto ask`: the named one, the chosen one, or the best bundled one.
 
     Args:
         name: The given name; None for none.
 
     Returns:
-        `name`, or DYTO_MODEL, or "nouns" if the extra `see` is installed, or "tiny".
+        `name`, or that of `chosen_model`, or "nouns" if the extra `see` is installed, or "tiny".
     """
-    return name or os.environ.get("DYTO_MODEL") or ("nouns" if can_see() else "tiny")
+    chosen = None if name else chosen_model()
+    return name or (chosen.model if chosen else "nouns" if can_see() else "tiny")
 
 
 def _load_tiny(placement: Placement, factor: float) -> VideoModel:
     """Load the bundled model, in the same way as any checkpoint."""
     hint = f"the bundled model knows synthetic shapes only; {real_models_hint()}"
     with as_file(files("dyto") / "checkpoints" / "tiny") as folder:
-        return _load("tiny", str(folder), placement, factor, (hint,))
+        model = _load("tiny", str(folder), placement, factor, (hint,))
+    model.knows = is_drawn
+    return model
 
 
 def _locate(text: str) -> str:
