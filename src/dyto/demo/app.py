@@ -259,9 +259,10 @@ def _changes(
     first = 1 + SIDE_PARTS * event.side
     label = f"Answer ({getattr(wish.strategies[event.side], 'name', 'own strategy')})"
     if isinstance(event, TextWritten):
-        return {first: gr.update(value=event.text, label=label)}
+        return {first: gr.update(value=_after(event.remark, event.text), label=label)}
+    said = "" if event.answer.meaningful else NOT_ITS_WORLD
     shown = (
-        gr.update(value=_marked(event.answer), label=label),
+        gr.update(value=_after(said, event.answer.text or "(no answer)"), label=label),
         gr.update(value=facts_of(event.answer, wish.choices)),
         gr.update(value=kept(event.keyframes)),
         gr.update(value=kept(event.maps)),
@@ -271,10 +272,9 @@ def _changes(
     return {**done, 0: gr.update(value="")} if event.side + 1 == len(wish.strategies) else done
 
 
-def _marked(answer: Answer) -> str:
-    """Return the text of an answer, after a remark if it means nothing."""
-    remark = "" if answer.meaningful else f"({NOT_ITS_WORLD})\n\n"
-    return remark + (answer.text or "(no answer)")
+def _after(remark: str, text: str) -> str:
+    """Return a text after a remark, if there is one."""
+    return f"({remark})\n\n{text}" if remark else text
 
 
 def facts_of(answer: Answer, choices: Sequence[str] | None) -> str:

@@ -82,10 +82,11 @@ class StageBegun:
 
 @dataclass(frozen=True)
 class TextWritten:
-    """Event: the answer of one side so far."""
+    """Event: the answer of one side so far, and a remark that stands before it."""
 
     side: int
     text: str
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -250,8 +251,9 @@ class Engine:
     ) -> None:
         seen = self._look(wish, strategy, read, tell)
         tell(StageBegun("answering"))
-        text = "" if seen.tokens.meaningful else f"({NOT_ITS_WORLD})\n\n"
-        tell(TextWritten(side, text))
+        text, remark = "", "" if seen.tokens.meaningful else NOT_ITS_WORLD
+        if remark:
+            tell(TextWritten(side, text, remark))
         stream = seen.qa.stream(seen.tokens, wish.question, choices=wish.choices, max_new_tokens=wish.max_new_tokens)
         while not left.is_set():
             try:
@@ -259,7 +261,7 @@ class Engine:
             except StopIteration as done:
                 tell(SideAnswered(side, done.value, seen.keyframes, seen.maps))
                 return
-            tell(TextWritten(side, text))
+            tell(TextWritten(side, text, remark))
         stream.close()
 
     def _model(self, name: str) -> Any:

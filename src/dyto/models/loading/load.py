@@ -117,9 +117,9 @@ def load_model(
     other = None if eye is None else find_eye(eye)
     if text.startswith(PREFIX):
         return _reach(text.removeprefix(PREFIX), placement, factor, other, service)
-    if given := sorted(name for name, value in service.items() if value is not None):
+    if others := sorted(name for name, value in service.items() if value is not None):
         raise ConfigError(
-            f"{given[0]} was given with model {text}, but only a model behind an endpoint takes it: leave it out, or "
+            f"{others[0]} was given with model {text}, but only a model behind an endpoint takes it: leave it out, or "
             f"name the model {PREFIX}NAME"
         )
     model = _named(text, placement, factor)
