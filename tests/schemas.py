@@ -7,8 +7,9 @@ from pathlib import Path
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
-SOMETIMES = {"evidence", "confidence", "reason", "things"}
-"""Keys of `ask` that are there if they are asked for (`--evidence`), or with the model `nouns` (the other three)."""
+SOMETIMES = {"evidence", "confidence", "reason", "things", "pictures", "spent"}
+"""Keys of `ask` that are there if they are asked for (`--evidence`), with the model `nouns` (the next three), or with a
+model behind an endpoint (the last two)."""
 
 
 def keys_of_table(page):

@@ -40,6 +40,8 @@ class Answer:
             in families that write them. The budget does not count them.
         model: Whose answer it is.
         strategy: The strategy's name and fields, JSON-ready.
+        meaningful: Whether the model knows anything of what the video shows; False for an answer of `tiny` about a
+            video outside of its drawn world.
         details: What the model knows of its answer beyond the text, JSON-ready: `nouns` gives its "confidence", the
             "reason" if it asserts nothing, and the "things" that it saw.
 
@@ -63,6 +65,7 @@ class Answer:
     model: str = ""
     strategy: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+    meaningful: bool = True
 
     @classmethod
     def of(
@@ -104,6 +107,7 @@ class Answer:
             model=model.name,
             strategy=strategy or {},
             details=details or {},
+            meaningful=tokens.meaningful,
         )
 
     def __str__(self) -> str:
@@ -119,6 +123,7 @@ class Answer:
             "strategy": json.loads(json.dumps(dict(self.strategy))),  # lists for tuples, as whoever reads it finds them
             "answer": self.text,
             "choice": self.choice,
+            "meaningful": self.meaningful,
             "keyframes": [{"index": index, "second": round(second, 3)} for index, second in frames],
             "tokens": {
                 "uncompressed": self.uncompressed_tokens,

@@ -13,6 +13,9 @@ from dyto._shapes import numbers_of
 from dyto.errors import BadFeaturesError, StrategyError
 from dyto.finch import FloatArray, IntArray
 
+NOT_ITS_WORLD = "this video shows nothing that the model knows (drawn shapes), so its answer means nothing"
+"""Warning of tokens that are not meaningful."""
+
 
 class Timed(Protocol):
     """Protocol for objects with numbered and timed frames, such as `dyto.FrameFeatures`."""
@@ -164,6 +167,11 @@ class VisualTokens:
 
     def __len__(self) -> int:
         return len(self.data)
+
+    @property
+    def meaningful(self) -> bool:
+        """Whether the model knows anything of what the frames show, as far as it can tell; only `tiny` says no."""
+        return NOT_ITS_WORLD not in self.warnings
 
     def __repr__(self) -> str:
         return (

@@ -21,7 +21,7 @@ from dyto.cli.evaluation import register as register_evaluation
 from dyto.cli.groups import with_flags
 from dyto.cli.inspecting import register as register_inspecting
 from dyto.cli.plugins import Commands
-from dyto.cli.printing import print_answer, print_evidence, print_stream
+from dyto.cli.printing import print_answer, print_evidence, print_note, print_stream
 from dyto.cli.process import report_errors
 from dyto.cli.results import app as results_app
 from dyto.cli.serving import register as register_serving
@@ -153,6 +153,7 @@ def ask_and_print(
         from dyto.inspecting.sheet import TILE, check_sheet, save_keyframe_sheet
         from dyto.models.loading.load import usual_model
         from dyto.pipeline import VideoQA
+        from dyto.tokens import NOT_ITS_WORLD
         from dyto.video import existing
 
         existing(video)  # fail for a missing file before a model is loaded
@@ -165,23 +166,24 @@ def ask_and_print(
         qa = VideoQA.from_pretrained(model, strategy, savings=savings, **template, **loading.options)
         qa.on_stage = lambda stage: status.update(STAGE_WORDS.get(stage, stage))
         qa.on_frames = seen.append if save_keyframes else None
-        asked: Any = video
-        options = sampling
+        if evidence:
+            check_evidence(qa.model)
+        tokens = qa.encode(video, question=qa.question_for_strategy(question), **sampling)
         if dry_run:
-            tokens = qa.encode(video, question=qa.question_for_strategy(question), **sampling)
             plan = Plan.of(qa, tokens, question, choices, max_new_tokens)
             status.stop()
             plan.print(as_json)
             return
-        if evidence:  # the tokens are used again below
-            check_evidence(qa.model)
-            asked, options = qa.encode(video, question=qa.question_for_strategy(question), **sampling), {}
         if as_json:
-            answer = qa.ask(asked, question, choices=choices, max_new_tokens=max_new_tokens, **options)
+            answer = qa.ask(tokens, question, choices=choices, max_new_tokens=max_new_tokens)
         else:
-            pieces = qa.stream(asked, question, choices=choices, max_new_tokens=max_new_tokens, **options)
+            if not tokens.meaningful:  # before the answer
+                status.stop()
+                print_note(NOT_ITS_WORLD)
+            pieces = qa.stream(tokens, question, choices=choices, max_new_tokens=max_new_tokens)
             answer = print_stream(pieces, status)
-        moments = find_evidence(qa, asked, question, answer.text, choices=choices) if evidence and answer.text else []
+        weigh = evidence and answer.text and answer.meaningful
+        moments = find_evidence(qa, tokens, question, answer.text, choices=choices) if weigh else []
     if as_json:
         document = answer.to_dict()
         if evidence:
@@ -190,7 +192,7 @@ def ask_and_print(
     else:
         print_answer(answer, qa, choices)
         if evidence:
-            print_evidence(moments)
+            print_evidence(moments, answer)
     if save_keyframes:  # last, so that the answer is printed even if the picture cannot be saved
         save_keyframe_sheet(save_keyframes, seen[-1], answer.keyframes)
         if not as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from typing import Annotated, NoReturn
 
@@ -11,6 +10,7 @@ import typer
 from dyto.cli import options
 from dyto.cli.console import err, out
 from dyto.cli.process import hurry
+from dyto.models.loading.options import Loading
 
 
 def register(app: typer.Typer) -> None:
@@ -71,7 +71,19 @@ def demo_command(
     from dyto.demo.app import serve
     from dyto.demo.limits import DemoLimits
 
-    names = list(dict.fromkeys(model or [os.environ.get("DYTO_MODEL") or "tiny"]))
+    flags = Loading.of_flags(
+        model=model[0] if model else None,
+        device=device,
+        dtype=dtype,
+        rope_scaling_factor=rope_scaling_factor,
+        eye=eye,
+        base_url=base_url,
+        tokens_per_image=tokens_per_image,
+        picture_side=picture_side,
+        max_requests=max_requests,
+        max_tokens=max_tokens,
+    )
+    names = list(dict.fromkeys(model or [flags.model or "tiny"]))
     if host not in LOOPBACK:
         err.print(f"note: {host} is not loopback, so everybody who can reach this machine can ask", style="yellow")
     before = signal.signal(signal.SIGTERM, _end)
@@ -92,15 +104,7 @@ def demo_command(
             ),
             waiting=max_waiting,
             ready=lambda address: out.print(f"listening on {address}; stop with ctrl-c"),
-            device=device,
-            dtype=dtype,
-            rope_scaling_factor=rope_scaling_factor,
-            eye=eye,
-            base_url=base_url,
-            tokens_per_image=tokens_per_image,
-            picture_side=picture_side,
-            max_requests=max_requests,
-            max_tokens=max_tokens,
+            **flags.options,
         )
     except (KeyboardInterrupt, SystemExit) as stop:
         hurry(stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else 130)

@@ -56,7 +56,8 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def call(**given: Any) -> None:
         for name, (kind, options) in groups.items():
-            given[name] = kind(**{field: given.pop(field) for field in options})
+            make = getattr(kind, "of_flags", kind)  # a class may fill in what is left open
+            given[name] = make(**{field: given.pop(field) for field in options})
         command(**given)
 
     del call.__wrapped__  # the signature has changed

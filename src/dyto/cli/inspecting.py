@@ -10,6 +10,7 @@ import typer
 from dyto.cli import options
 from dyto.cli.console import err, out
 from dyto.cli.groups import Flags, with_flags
+from dyto.cli.printing import print_note
 from dyto.models.loading.options import Loading
 
 LEFT_OUT = ("attn_implementation", "device_map", "quantization", "rope_scaling_factor")
@@ -64,6 +65,7 @@ def inspect_command(
     with err.status("loading the model") as status:
         from dyto.inspecting import inspect_video, save_page, save_pictures
         from dyto.pipeline import VideoQA
+        from dyto.tokens import NOT_ITS_WORLD
 
         qa = VideoQA.from_pretrained(loading.model, first, savings=saved, **loading.options)
         qa.on_stage = lambda stage: status.update(stage)
@@ -79,6 +81,9 @@ def inspect_command(
         status.update("writing")
         page = save_page(seen, out_file)
         written = save_pictures(seen, folder) if folder else []
+    first_said = [warning for warning in seen.warnings if warning == NOT_ITS_WORLD]
+    for warning in first_said:
+        print_note(warning)
     for view in seen.views:
         said = "" if view.answer is None else f"; answer: {view.answer.text}"
         tokens = f"{view.tokens.uncompressed} -> {len(view.tokens)} tokens"
@@ -86,5 +91,5 @@ def inspect_command(
     out.print(f"saved {page} ({page.stat().st_size / 1e6:.1f} MB)")
     if written:
         out.print(f"saved {len(written)} pictures in {folder}")
-    for warning in seen.warnings:
-        err.print(f"note: {warning}", style="yellow")
+    for warning in seen.warnings[len(first_said) :]:
+        print_note(warning)

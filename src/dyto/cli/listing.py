@@ -12,6 +12,7 @@ from dyto.errors import unknown
 from dyto.models.catalog import CATALOG
 from dyto.models.facts import FACTS
 from dyto.models.loading.placement import LARGE
+from dyto.models.ranking import ranking
 from dyto.prompts import PROMPTS
 from dyto.savings import Savings
 from dyto.strategies import PRESETS, STRATEGIES, DyTo
@@ -35,19 +36,23 @@ def table(what: str) -> Table:
 
 
 def _models() -> Table:
-    rows = [
-        [
-            name,
-            f"{entry.size:.1f} GB" if entry.size else "none",
-            *_needs(name),
-            entry.licence,
-            entry.source or "-",
-            entry.run_by or "nobody yet",
-            entry.note,
-        ]
-        for name, entry in CATALOG.items()
-    ]
-    heads = ["model", "download", "on a CPU", "on a GPU", "licence", "hub name", "true weights run by", "note"]
+    rows = []
+    for place in ranking():
+        entry = CATALOG[place.name]
+        rows.append(
+            [
+                place.name,
+                place.reason,
+                f"{entry.size:.1f} GB" if entry.size else "none",
+                *_needs(place.name),
+                entry.licence,
+                entry.source or "-",
+                entry.run_by or "nobody yet",
+                entry.note,
+            ]
+        )
+    heads = ["model", "on this machine", "download", "on a CPU", "on a GPU", "licence", "hub name"]
+    heads += ["true weights run by", "note"]
     return heads, rows
 
 

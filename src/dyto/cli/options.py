@@ -22,7 +22,11 @@ Text = str | None
 # Not a Path, which would read "" as the current folder.
 VideoFile = Annotated[str, typer.Argument(help="A video file, or a folder of pictures.", show_default=False)]
 ModelName = Annotated[
-    Text, typer.Option(help="A short name, a folder or a hub name. (default: $DYTO_MODEL, or a bundled model)")
+    Text,
+    typer.Option(
+        help="A short name, a folder, a hub name, endpoint:NAME, or auto for the best that fits here. "
+        "(default: $DYTO_MODEL, dyto.toml, or a bundled model)"
+    ),
 ]
 Revision = Annotated[Text, typer.Option(help="Branch, tag or commit of a hub model.")]
 Device = Annotated[Text, typer.Option(help="auto, cpu, cuda, cuda:N, xpu or mps. (default: auto)")]

@@ -31,6 +31,8 @@ def print_stream(pieces: Generator[str, None, Answer], status: Any) -> Answer:
 
 def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None) -> None:
     """Print an answer's key frames, tokens, seconds and notes for people."""
+    from dyto.tokens import NOT_ITS_WORLD
+
     if choices is not None:
         named = f"({chr(65 + answer.choice)}) {choices[answer.choice]}" if answer.choice is not None else "none"
         out.print(f"choice      {named}")
@@ -43,14 +45,20 @@ def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None) -> 
     if "spent" in answer.details:
         out.print("spent       {requests} requests, {tokens} tokens".format(**answer.details["spent"]))
     for warning in answer.warnings:
-        err.print(f"note: {warning}", style="yellow")
+        if answer.meaningful or warning != NOT_ITS_WORLD:  # that was said before the answer
+            print_note(warning)
 
 
-def print_evidence(moments: Sequence[Moment]) -> None:
+def print_note(words: str) -> None:
+    """Print a note for people."""
+    err.print(f"note: {words}", style="yellow")
+
+
+def print_evidence(moments: Sequence[Moment], answer: Answer) -> None:
     """Print the moments that an answer rests on, largest weight first."""
     for number, moment in enumerate(moments[:MOST_MOMENTS]):
         without = "" if moment.without is None else f", without it {moment.without:.2f}"
         head = "evidence    " if not number else " " * 12
         out.print(f"{head}{moment.second:.1f}s  weight {moment.weight:+.2f}  (alone {moment.alone:.2f}{without})")
     if not moments:
-        out.print("evidence    none: the answer is empty")
+        out.print(f"evidence    none: the answer {'is empty' if answer.meaningful else 'means nothing'}")

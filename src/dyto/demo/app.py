@@ -37,6 +37,7 @@ from dyto.demo.visitors import Visitors
 from dyto.errors import ConfigError, MissingExtraError, unknown
 from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy
 from dyto.strategies.targets import make_second
+from dyto.tokens import NOT_ITS_WORLD
 
 logger = logging.getLogger(__name__)
 
@@ -258,9 +259,10 @@ def _changes(
     first = 1 + SIDE_PARTS * event.side
     label = f"Answer ({getattr(wish.strategies[event.side], 'name', 'own strategy')})"
     if isinstance(event, TextWritten):
-        return {first: gr.update(value=event.text, label=label)}
+        return {first: gr.update(value=_after(event.remark, event.text), label=label)}
+    said = "" if event.answer.meaningful else NOT_ITS_WORLD
     shown = (
-        gr.update(value=event.answer.text or "(no answer)", label=label),
+        gr.update(value=_after(said, event.answer.text or "(no answer)"), label=label),
         gr.update(value=facts_of(event.answer, wish.choices)),
         gr.update(value=kept(event.keyframes)),
         gr.update(value=kept(event.maps)),
@@ -270,6 +272,11 @@ def _changes(
     return {**done, 0: gr.update(value="")} if event.side + 1 == len(wish.strategies) else done
 
 
+def _after(remark: str, text: str) -> str:
+    """Return a text after a remark, if there is one."""
+    return f"({remark})\n\n{text}" if remark else text
+
+
 def facts_of(answer: Answer, choices: Sequence[str] | None) -> str:
     """Return the facts about an answer as Markdown."""
     chosen = ""
@@ -277,7 +284,7 @@ def facts_of(answer: Answer, choices: Sequence[str] | None) -> str:
         named = "none of the options" if answer.choice is None else choices[answer.choice]
         chosen = f"Option: **{_plain(named)}**  \n"
     budget = "no budget" if answer.token_budget is None else f"budget {answer.token_budget}"
-    notes = "".join(f"  \n*{_plain(warning)}*" for warning in answer.warnings)
+    notes = "".join(f"  \n*{_plain(warning)}*" for warning in answer.warnings if warning != NOT_ITS_WORLD)
     read = sum(answer.seconds[stage] for stage in ("decode", "encode", "select", "merge"))
     answered = answer.seconds["prefill"] + answer.seconds["generate"]
     return (

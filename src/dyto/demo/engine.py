@@ -32,6 +32,7 @@ from dyto.models.loading.options import fitting
 from dyto.pipeline import VideoQA
 from dyto.strategies import Strategy
 from dyto.strategies.calling import BoundStrategy
+from dyto.tokens import NOT_ITS_WORLD
 from dyto.video import Frames, sample_frames
 
 logger = logging.getLogger(__name__)
@@ -81,10 +82,11 @@ class StageBegun:
 
 @dataclass(frozen=True)
 class TextWritten:
-    """Event: the answer of one side so far."""
+    """Event: the answer of one side so far, and a remark that stands before it."""
 
     side: int
     text: str
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -249,15 +251,17 @@ class Engine:
     ) -> None:
         seen = self._look(wish, strategy, read, tell)
         tell(StageBegun("answering"))
+        text, remark = "", "" if seen.tokens.meaningful else NOT_ITS_WORLD
+        if remark:
+            tell(TextWritten(side, text, remark))
         stream = seen.qa.stream(seen.tokens, wish.question, choices=wish.choices, max_new_tokens=wish.max_new_tokens)
-        text = ""
         while not left.is_set():
             try:
                 text += next(stream)
             except StopIteration as done:
                 tell(SideAnswered(side, done.value, seen.keyframes, seen.maps))
                 return
-            tell(TextWritten(side, text))
+            tell(TextWritten(side, text, remark))
         stream.close()
 
     def _model(self, name: str) -> Any:

@@ -21,6 +21,7 @@ from dyto.evaluation.prepare import GT_QA_DIR
 from dyto.evaluation.questions import Questions, read_questions
 from dyto.evaluation.tasks import ANSWER, Task
 from dyto.evaluation.videos import EXTENSIONS, VideoIndex, subtitle_folder, video_folders
+from dyto.models.loading.chosen import chosen_model
 from dyto.models.loading.options import Loading
 from dyto.pipeline import VideoQA
 from dyto.prompts import Prompt, get_prompt, prompt_for
@@ -153,7 +154,8 @@ class Settings:
 
     @property
     def _model(self) -> str:
-        return self.loading.model or os.environ.get("DYTO_MODEL") or "tiny"
+        chosen = None if self.loading.model else chosen_model()
+        return self.loading.model or (chosen.model if chosen else "tiny")
 
     @property
     def _sampling(self) -> dict[str, Any]:

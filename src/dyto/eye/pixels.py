@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ CELLS, DIRECTIONS, SHADES = 4, 8, 4
 WEIGHTS = (1.0, 1.0, 0.5)
 """Weights of the thumbnail, the colours and the gradients; each part has length 1 before."""
 
-FloatArray = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.floating[Any]]
 
 
 class PixelEye:
@@ -41,7 +42,7 @@ class PixelEye:
 
     def summaries(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
         """See `Eye.summaries`."""
-        return torch.from_numpy(np.stack([described(picture) for picture in pictures]))
+        return torch.from_numpy(np.stack([described(picture) for picture in pictures]).astype(np.float32))
 
 
 def described(picture: npt.NDArray[np.uint8]) -> FloatArray:

@@ -20,6 +20,7 @@ from dyto.pipeline import VideoQA
 from dyto.prompts import prompt_for
 from dyto.strategies import Encode, Strategy
 from dyto.strategies.calling import BoundStrategy, name_of
+from dyto.tokens import NOT_ITS_WORLD
 from dyto.video import Frames, VideoSource
 
 SIDE = 640
@@ -159,6 +160,7 @@ def inspect_video(
     views = tuple(_view(qa, video, strategy, asking, sampling) for strategy in (qa.strategy, *versus))
     first = views[0].tokens
     frames = small_frames(video, sampling, side=_side(first.uncompressed // (first.grid[0] * first.grid[1])))
+    warnings = [*qa.model.notices, *(warning for view in views for warning in view.tokens.warnings)]
     return Inspection(
         source=Path(frames.source).name if frames.source else "pictures",
         frames=frames,
@@ -167,7 +169,7 @@ def inspect_video(
         views=views,
         question=question,
         choices=None if choices is None else tuple(choices),
-        warnings=tuple(dict.fromkeys((*qa.model.notices, *(w for view in views for w in view.tokens.warnings)))),
+        warnings=tuple(sorted(dict.fromkeys(warnings), key=lambda warning: warning != NOT_ITS_WORLD)),  # that is first
     )
 
 
@@ -185,7 +187,7 @@ def _view(
     else:
         tokens = own.encode(video, question=own.question_for_strategy(question), **sampling)
         answer = own.ask(tokens, question, choices=choices, max_new_tokens=asking["max_new_tokens"])
-        if answer.text and qa.model.gives_likelihoods:
+        if answer.text and answer.meaningful and qa.model.gives_likelihoods:
             evidence = tuple(find_evidence(own, tokens, question, answer.text, choices=choices))
     return View(
         name=name_of(strategy),

@@ -11,6 +11,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,6 +25,7 @@ from dyto.models.generation.language import Encoded
 from dyto.models.generation.prefix import Prefix
 from dyto.models.generation.tokenizing import token_ids
 from dyto.models.pixels import Pictures
+from dyto.tokens import NOT_ITS_WORLD
 from dyto.video import FrameSize
 
 if TYPE_CHECKING:
@@ -63,12 +65,15 @@ class VideoModel(Generates):
         time_text: Text before the tokens of each key frame, with `{seconds}` for its time; "" for none.
         rope_factor: Factor by which the original context may be extended; 1 for no scaling.
         notices: Notes for readers of any of its answers.
+        knows: Tells from (T, H, W, 3) frames whether the model knows what they show; None for a model of the real
+            world.
         can_cache: Whether encoded videos can be kept in a cache.
         gives_likelihoods: Whether `logits` can say how likely an answer is.
     """
 
     image_size: FrameSize
     num_patches: int
+    knows: Callable[[Any], bool] | None = None
     can_cache: ClassVar[bool] = True
     gives_likelihoods: ClassVar[bool] = True
 
@@ -114,8 +119,13 @@ class VideoModel(Generates):
         return strategy
 
     def finish(self, tokens: VisualTokens, frames: Frames) -> VisualTokens:
-        """Return what the model reads of the frames that a strategy encoded: its tokens, in most families."""
-        return tokens
+        """Return what the model reads of the frames that a strategy encoded: its tokens, in most families.
+
+        If the model does not know what the frames show, a warning says so, see `VisualTokens.meaningful`.
+        """
+        if self.knows is None or self.knows(frames.data):
+            return tokens
+        return replace(tokens, warnings=(NOT_ITS_WORLD, *tokens.warnings))
 
     @property
     def where(self) -> str:

@@ -20,6 +20,7 @@ from transformers.utils import cached_file
 
 from dyto.errors import ConfigError, MissingExtraError, ModelError, unknown
 from dyto.eye import Eye, can_see
+from dyto.eye.drawn import is_drawn
 from dyto.models.base import VideoModel
 from dyto.models.catalog import CATALOG
 from dyto.models.endpoint.service import PREFIX, Service
@@ -28,6 +29,7 @@ from dyto.models.families import FAMILIES, Family
 from dyto.models.generation.chats import Chat
 from dyto.models.generation.finite import check_weights
 from dyto.models.generation.tokenizing import check_class, check_growth
+from dyto.models.loading.chosen import chosen_model
 from dyto.models.loading.claims import checked_claims
 from dyto.models.loading.complaints import in_one_line
 from dyto.models.loading.files import (
@@ -44,6 +46,7 @@ from dyto.models.loading.records import record_of
 from dyto.models.loading.templates import chat_of
 from dyto.models.loading.weights import check_sizes, untied_unless_said, weight_files
 from dyto.models.processing import load_processor
+from dyto.models.ranking import chosen_for
 from dyto.models.stock import Tokenizer
 from dyto.models.stock_classes import NEEDS_TRANSFORMERS, family_of
 from dyto.models.suitable import for_more
@@ -69,7 +72,8 @@ def load_model(
 
     Args:
         name: A short name in `dyto.models.CATALOG`, a folder, a Hub name ("owner/model"), or "endpoint:" and the name
-            of a model behind an OpenAI-compatible endpoint. None takes the environment variable DYTO_MODEL, or "tiny".
+            of a model behind an OpenAI-compatible endpoint; "auto" for the best that fits this machine. None takes the
+            choice of the environment or of a file (see `dyto.models.loading.chosen`), or "tiny".
         revision: Branch, tag or commit of a hub name.
         device: As torch names it: "cpu", "cuda:1", "xpu", "mps"; None or "auto" for the first there is of CUDA, Intel's
             XPU, Apple's MPS and the CPU.
@@ -96,7 +100,15 @@ def load_model(
         >>> model.name, model.context_length
         ('tiny', 2048)
     """
-    text = str(name or os.environ.get("DYTO_MODEL") or "tiny")
+    if name is None and (chosen := chosen_model()) is not None:
+        stated = {
+            "revision": revision, "device": device, "dtype": dtype, "attn_implementation": attn_implementation,
+            "device_map": device_map, "quantization": quantization, "rope_scaling_factor": rope_scaling_factor,
+            "eye": eye, **service,
+        }  # fmt: skip
+        given = {key: value for key, value in stated.items() if value is not None}
+        return load_model(chosen.model, **{**chosen.options, **given})
+    text, why = chosen_for(str(name or "tiny"))
     placement = Placement.of(
         revision=revision,
         device=device,
@@ -109,12 +121,13 @@ def load_model(
     other = None if eye is None else find_eye(eye)
     if text.startswith(PREFIX):
         return _reach(text.removeprefix(PREFIX), placement, factor, other, service)
-    if given := sorted(name for name, value in service.items() if value is not None):
+    if others := sorted(name for name, value in service.items() if value is not None):
         raise ConfigError(
-            f"{given[0]} was given with model {text}, but only a model behind an endpoint takes it: leave it out, or "
+            f"{others[0]} was given with model {text}, but only a model behind an endpoint takes it: leave it out, or "
             f"name the model {PREFIX}NAME"
         )
     model = _named(text, placement, factor)
+    model.notices = (*model.notices, *why)
     return model if other is None else seen_by(model, other)
 
 
@@ -140,22 +153,25 @@ def _named(text: str, placement: Placement, factor: float) -> VideoModel:
 
 
 def usual_model(name: str | None) -> str:
-    """Return the model for `dyto ask`: the named one, the environment's, or the best bundled one.
+    """Return the model for `dyto ask`: the named one, the chosen one, or the best bundled one.
 
     Args:
         name: The given name; None for none.
 
     Returns:
-        `name`, or DYTO_MODEL, or "nouns" if the extra `see` is installed, or "tiny".
+        `name`, or that of `chosen_model`, or "nouns" if the extra `see` is installed, or "tiny".
     """
-    return name or os.environ.get("DYTO_MODEL") or ("nouns" if can_see() else "tiny")
+    chosen = None if name else chosen_model()
+    return name or (chosen.model if chosen else "nouns" if can_see() else "tiny")
 
 
 def _load_tiny(placement: Placement, factor: float) -> VideoModel:
     """Load the bundled model, in the same way as any checkpoint."""
     hint = f"the bundled model knows synthetic shapes only; {for_more(placement.device, 'real videos')}"
     with as_file(files("dyto") / "checkpoints" / "tiny") as folder:
-        return _load("tiny", str(folder), placement, factor, (hint,))
+        model = _load("tiny", str(folder), placement, factor, (hint,))
+    model.knows = is_drawn
+    return model
 
 
 def _locate(text: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from dyto.models.loading.chosen import chosen_model
+
 if TYPE_CHECKING:
     from dyto.models.base import VideoModel
 
@@ -50,6 +52,19 @@ class Loading:
     picture_side: int | None = None
     max_requests: int | None = None
     max_tokens: int | None = None
+
+    @classmethod
+    def of_flags(cls, **given: Any) -> Loading:
+        """Return the options of a command; what it leaves open is taken from the environment or a file.
+
+        Raises:
+            ConfigError: The file is wrong.
+        """
+        chosen = None if given.get("model") else chosen_model()
+        if chosen is None:
+            return cls(**given)
+        stated = {name: value for name, value in given.items() if value is not None}
+        return cls(**{"model": chosen.model, **chosen.options, **stated})
 
     @property
     def options(self) -> dict[str, Any]:
