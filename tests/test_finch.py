@@ -1,9 +1,12 @@
 """TW-FINCH: golden partitions, properties, and every edge case of the specification."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from dyto import finch
 from dyto.finch import tw_finch
 
 
@@ -180,3 +183,77 @@ def test_a_single_cluster_is_returned_only_where_nothing_finer_was_found():
     for seed in range(100):
         counts = cluster_counts(tw_finch(walk(12, dim=3, seed=seed)))
         assert counts == [1] or counts[-1] > 1
+
+
+def whole_matrix(x, temporal):
+    """The same from the matrix of all inner products in float64, as it was before distances were computed in blocks."""
+    x = np.asarray(x, np.float64)
+    products = x @ x.T
+    products = products + products.T
+    size, time_sum = np.ones(len(x), np.int64), np.arange(len(x))
+    labels, partitions = np.arange(len(x)), []
+    while True:
+        norm = np.sqrt(np.maximum(products.diagonal(), 0))
+        scale = norm[:, None] * norm
+        cosine = np.divide(products, scale, out=np.zeros_like(scale), where=scale > 0)
+        distance = np.maximum(1.0 - cosine, 1e-6)
+        if temporal:
+            distance *= np.abs(time_sum[:, None] * size - time_sum * size[:, None]) / (size[:, None] * size)
+        np.fill_diagonal(distance, np.inf)
+        joined = finch._connected_components(distance.argmin(1))
+        if partitions and not joined.any():
+            return partitions
+        labels = joined[labels]
+        partitions.append(labels)
+        member = np.eye(int(joined.max()) + 1)[joined]
+        products = member.T @ products @ member
+        size, time_sum = np.bincount(joined, size).astype(int), np.bincount(joined, time_sum).astype(int)
+
+
+def any_film(rng):
+    """Features of any kind: noise, drift, scenes with and without noise, few values, one direction, all equal."""
+    frames, dim = int(rng.integers(1, 140)), int(rng.choice([1, 2, 3, 8, 32, 192, 768]))
+    noise, one = rng.normal(size=(frames, dim)), rng.normal(size=dim)
+    scenes = np.repeat(noise, 7, 0)[:frames]
+    kinds = [
+        noise,
+        np.cumsum(noise, 0) + 3 * one,
+        scenes,
+        scenes + 1e-4 * noise,
+        noise[rng.integers(0, min(3, frames), frames)],
+        rng.integers(-1, 2, size=(frames, dim)).astype(float),
+        one + 10.0 ** rng.uniform(-9, 0) * noise,
+        np.ones((frames, dim)),
+    ]
+    x = kinds[int(rng.integers(len(kinds)))]
+    return (x.astype(np.float32) if rng.random() < 0.5 else x), bool(rng.random() < 0.8)
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_blocks_in_float32_find_what_the_whole_matrix_in_float64_finds(count, monkeypatch):
+    rng = np.random.default_rng(count)
+    for number in range(count):
+        x, temporal = any_film(rng)
+        monkeypatch.setattr(finch, "RANK", 4 if number % 2 else 64)  # so that sketches are used for short films, too
+        monkeypatch.setattr(finch, "CELLS", 1 << (10 if number % 4 < 2 else 18))
+        before = x.copy()
+        found = tw_finch(x, temporal=temporal)
+        assert (x == before).all()
+        expected = whole_matrix(x, temporal)
+        assert [p.tolist() for p in found] == [p.tolist() for p in expected], (number, x.shape)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measured as Linux can")
+def test_many_frames_take_little_memory():
+    rng = np.random.default_rng(0)
+    x = (np.repeat(rng.normal(size=(150, 64)), 40, 0) + 0.3 * rng.normal(size=(6000, 64))).astype(np.float32)
+    tw_finch(x[:50])
+    Path("/proc/self/clear_refs").write_text("5")
+    before = peak_mib()
+    tw_finch(x)
+    assert peak_mib() - before < 60  # the matrix of all pairs would take 275 in float64
+
+
+def peak_mib():
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024

@@ -191,7 +191,7 @@ def test_the_mathematics_knows_neither_transformers_nor_videos():
             for node in ast.walk(tree)
             if isinstance(node, (ast.Import, ast.ImportFrom))
         }
-        assert imported <= {"__future__", "typing", "collections", "dataclasses", "numpy", "torch", "dyto"}
+        assert imported <= {"__future__", "typing", "collections", "dataclasses", "heapq", "numpy", "torch", "dyto"}
         assert set(imports_of(SRC / f"{name}.py")) <= {"finch"}
 
 

@@ -11,6 +11,7 @@ the device of the features, so the result is the same everywhere.
 
 from __future__ import annotations
 
+import heapq
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,10 @@ MEMBERS = ("middle", "medoid")
 LEAST_COST = 0.02
 """Smallest cost that separates segments, about that of two frames at a cosine of 0.98. Camera and codec noise costs
 less."""
+
+
+ROWS = 256
+"""Number of frames worked on at a time."""
 
 
 class Hierarchy(NamedTuple):
@@ -91,36 +96,47 @@ def ward(features: npt.ArrayLike | torch.Tensor) -> Hierarchy:
         >>> ward(scenes).cut(3).tolist()
         [0, 4, 6, 10]
     """
-    x = _directions(features)
-    total = len(x)
-    mean, size = x.copy(), np.ones(total)
-    left = np.arange(total) - 1  # the previous segment, by its first frame
-    right = np.arange(total) + 1
-    cost = np.full(total, np.inf)  # of joining the segment that begins here with the previous one
-    cost[1:] = np.square(x[1:] - x[:-1]).sum(1) / 2
+    mean = _directions(features)
+    total = len(mean)
+    size = [1.0] * total
+    left = list(range(-1, total - 1))  # the previous segment, by its first frame
+    right = list(range(1, total + 1))
+    cost = [np.inf, *_first_costs(mean)]  # of joining the segment that begins here with the previous one
+    waiting = [(cost[start], start) for start in range(1, total)]  # also costs that no longer hold
+    heapq.heapify(waiting)
     boundaries, costs = np.empty(total - 1, np.int64), np.empty(total - 1)
+
+    def renew(start: int, before: int) -> None:
+        gap = mean[before] - mean[start]
+        cost[start] = float(gap @ gap * (size[before] * size[start] / (size[before] + size[start])))
+        heapq.heappush(waiting, (cost[start], start))
+
     for step in range(total - 1):
-        second = int(cost.argmin())
-        first, after = int(left[second]), int(right[second])
-        boundaries[step], costs[step] = second - 1, cost[second]
+        least, second = heapq.heappop(waiting)
+        while least != cost[second]:
+            least, second = heapq.heappop(waiting)
+        first, after = left[second], right[second]
+        boundaries[step], costs[step] = second - 1, least
         whole = size[first] + size[second]
         mean[first] = (mean[first] * size[first] + mean[second] * size[second]) / whole
         size[first] = whole
-        cost[second] = np.inf
+        cost[second] = np.nan  # equal to nothing
         right[first] = after
         if after < total:
             left[after] = first
-            cost[after] = _increase(mean[first], size[first], mean[after], size[after])
+            renew(after, first)
         if first > 0:
-            before = int(left[first])
-            cost[first] = _increase(mean[before], size[before], mean[first], size[first])
+            renew(first, left[first])
     return Hierarchy(boundaries, np.maximum.accumulate(costs))
 
 
-def _increase(mean: FloatArray, size: float, other: FloatArray, other_size: float) -> float:
-    """Return how much joining two segments adds to the squared distances of frames from their segment means."""
-    gap = mean - other
-    return float(gap @ gap * (size * other_size / (size + other_size)))
+def _first_costs(x: FloatArray) -> list[float]:
+    """Return what it costs to join each frame but the first with the one before it."""
+    costs: list[float] = []
+    for start in range(1, len(x), ROWS):
+        block = x[start - 1 : start + ROWS]
+        costs += (np.square(block[1:] - block[:-1]).sum(1) / 2).tolist()
+    return costs
 
 
 def representatives(features: npt.ArrayLike | torch.Tensor, bounds: IntArray, member: str = "middle") -> IntArray:
@@ -150,7 +166,10 @@ def representatives(features: npt.ArrayLike | torch.Tensor, bounds: IntArray, me
 
 
 def _directions(features: npt.ArrayLike | torch.Tensor) -> FloatArray:
-    """Scale vectors (T, D) to length 1; a zero vector stays zero."""
-    x = as_matrix(features)
-    norm = np.linalg.norm(x, axis=1, keepdims=True)
-    return np.divide(x, norm, out=np.zeros_like(x), where=norm > 0)
+    """Scale vectors (T, D) to length 1, in an array of their own; a zero vector stays zero."""
+    x = np.array(as_matrix(features))
+    for start in range(0, len(x), ROWS):
+        block = x[start : start + ROWS]
+        norm = np.linalg.norm(block, axis=1, keepdims=True)
+        np.divide(block, norm, out=block, where=norm > 0)
+    return x
