@@ -101,7 +101,7 @@ def tw_finch(features: npt.ArrayLike | torch.Tensor, *, temporal: bool = True) -
             _summed(clusters.sums, joined),
             np.bincount(joined, clusters.size).astype(np.int64),
             np.bincount(joined, clusters.time_sum).astype(np.int64),
-            np.bincount(joined, clusters.lengths),
+            np.bincount(joined, clusters.lengths).astype(np.float64),
         )
 
 
@@ -254,7 +254,9 @@ class _Exact:
         """Return the nearest other cluster of each of some clusters, compared with all."""
         first = np.arange(block.start, block.stop)[:, None]
         some = self._sums[block].double()
-        products = 2 * np.hstack([(some @ part.double().T).numpy() for part in self._sums.split(1 << 10)])  # (B, K)
+        products = 2 * np.hstack(
+            [(some @ part.double().T).numpy() for part in torch.split(self._sums, 1 << 10)]
+        )  # (B, K)
         distance = self._distances(products, first, np.arange(len(self._size))[None, :])
         distance[np.arange(len(first)), first[:, 0]] = np.inf
         nearest: IntArray = distance.argmin(axis=1)

@@ -11,6 +11,7 @@ import dyto
 from dyto.cli.app import main
 from dyto.errors import ConfigError, EndpointError
 from dyto.inspecting import inspect_video
+from dyto.models.endpoint.model import EndpointModel
 from dyto.models.endpoint.service import ADDRESS, OPENAI_KEY, OWN_KEY, Service
 from dyto.prompts import Prompt
 
@@ -45,6 +46,7 @@ def test_the_answer_is_the_one_of_stock_generate_with_the_same_pictures_and_prom
         expected, read = stock.answer([*content, {"type": "text", "text": f"\n{question}"}], 6)
         assert answer.text == expected != ""
         assert len(shown) > 1
+        assert isinstance(qa.model, EndpointModel)
         assert qa.model.spent.tokens >= read
 
 
@@ -128,7 +130,7 @@ def test_a_strategy_of_your_own_can_pick_key_frames(reach):
     def ends(frames, encode, question=None):
         return dyto.Uniform(token_budget=60)(frames[[0, len(frames) - 1]], encode)
 
-    ends.picks_keyframes = True
+    ends.picks_keyframes = True  # type: ignore[attr-defined]
     assert len(reach(ends, tokens_per_image=30).encode(scenes()).pictures) == 2
 
 

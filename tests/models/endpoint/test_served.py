@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from importlib.resources import files
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -54,7 +55,7 @@ def test_transformers_own_server_answers_as_stock_generate_does(address, stock):
     frames = dyto.sample_frames(scenes(size=(72, 84)), num_frames=40)
     for question in ("what is shown ?", "how many scenes are there ?"):
         answer = qa.ask(frames, question, max_new_tokens=6)
-        content = []
+        content: list[dict[str, Any]] = []
         for position, second in zip(answer.keyframes.positions, answer.keyframes.seconds, strict=True):
             content.append({"type": "text", "text": f"{second:.1f} s:\n"})
             content.append({"type": "image", "image": Image.fromarray(frames.data[position])})

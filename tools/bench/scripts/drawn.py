@@ -36,10 +36,10 @@ def drawn_film(number, seed):
         at = np.linspace(0, film.num_frames - 1, MOST_FRAMES).astype(int)
         return f"{regime} ({split})", [small(frame_of(film, int(frame))) for frame in at]
     regime = REGIMES[turn % len(REGIMES)]
-    film = draw_film(rng, regime)
+    short = draw_film(rng, regime)
     frames = []
-    for frame in np.linspace(0, film.shots[-1].end - 1, MOST_FRAMES).astype(int).tolist():
-        shot = next(shot for shot in film.shots if shot.start <= frame < shot.end)
+    for frame in np.linspace(0, short.shots[-1].end - 1, MOST_FRAMES).astype(int).tolist():
+        shot = next(shot for shot in short.shots if shot.start <= frame < shot.end)
         frames.append(small(render(scene_at(shot, frame), shot.accidents)[0]))
     return regime, frames
 

@@ -11,9 +11,11 @@ compares frames by the tower of the bundled model. Intervals are over films (boo
 
 import argparse
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 import dyto
 from dyto.models.endpoint.model import EndpointModel
@@ -42,7 +44,7 @@ class Once:
     """An eye that looks at the frames of a film once for all strategies."""
 
     def __init__(self, eye):
-        self.name, self._eye, self._seen = eye.name, eye, None
+        self.name, self._eye, self._seen = eye.name, eye, torch.zeros(0)
 
     def of(self, pictures):
         self._seen = self._eye.summaries(list(pictures))
@@ -86,11 +88,11 @@ def main():
     parser.add_argument("--seed", type=int, default=91)
     options = parser.parse_args()
 
-    sources = {regime: (lambda rng, regime=regime: drawn(rng, regime)) for regime in REGIMES}
+    sources = {regime: partial(drawn, regime=regime) for regime in REGIMES}
     if options.clips:
         paths = sorted(options.clips.glob("*.mp4"))
         clips = [dyto.sample_frames(path, num_frames=100, size=(240, 320)).data for path in paths]
-        sources["real clips"] = lambda rng: spliced(rng, clips)
+        sources["real clips"] = partial(spliced, clips=clips)
     service = Service("http://127.0.0.1:9/v1", tokens_per_image=COST)  # where nobody listens: nothing is asked
     eyes = {name: Once(TinyEye() if name == "tiny" else find_eye(name)) for name in options.eyes.split(",")}
     models = {name: EndpointModel(name, service, eye) for name, eye in eyes.items()}
