@@ -8,7 +8,7 @@ import time
 import pytest
 
 import dyto
-from dyto.demo.engine import DemoQuestion, Engine, QuestionFailed, SideAnswered, StageBegun, TextWritten
+from dyto.demo.engine import DemoEngine, DemoQuestion, QuestionFailed, SideAnswered, StageBegun, TextWritten
 from dyto.demo.limits import DemoLimits
 from dyto.demo.places import PREFIX, make_folder
 from dyto.video import frames as video
@@ -17,7 +17,7 @@ from dyto.video import frames as video
 @pytest.fixture
 def engine(tiny, monkeypatch):
     monkeypatch.setattr("dyto.demo.engine.load_model", lambda name, **options: tiny)
-    made = Engine(("tiny",))
+    made = DemoEngine(("tiny",))
     yield made
     made.close()
 

@@ -12,7 +12,7 @@ from PIL import Image
 import dyto
 from dyto.cli import console
 from dyto.cli.app import main
-from dyto.demo.engine import DemoQuestion, Engine, SideAnswered, TextWritten
+from dyto.demo.engine import DemoEngine, DemoQuestion, SideAnswered, TextWritten
 from dyto.eye import drawn
 from dyto.synthetic import world
 from dyto.synthetic.filming import sample_long_film
@@ -104,7 +104,7 @@ def test_inspect_says_so_before_the_answer(panda, tmp_path, capfd):
 
 def test_the_demo_says_so_before_the_answer(tiny, panda, monkeypatch):
     monkeypatch.setattr("dyto.demo.engine.load_model", lambda name, **options: tiny)
-    engine = Engine(("tiny",))
+    engine = DemoEngine(("tiny",))
     try:
         events = list(engine.ask(DemoQuestion(str(panda), "what ?", "tiny", (dyto.DyTo(),), max_new_tokens=3)))
     finally:

@@ -9,9 +9,10 @@ from dyto.models import ranking as ranks
 from dyto.models.catalog import CATALOG
 from dyto.models.facts import FACTS
 from dyto.models.loading.chosen import FILE, chosen_model, settings_folder
-from dyto.models.loading.load import load_model, usual_model
+from dyto.models.loading.load import load_model
+from dyto.models.loading.naming import usual_model
 from dyto.models.loading.options import Loading
-from dyto.models.ranking import ROOM, Machine, best_model, on_disk, ranking
+from dyto.models.ranking import ROOM, ThisMachine, best_model, on_disk, ranking
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "machine", [Machine("cpu", 8), Machine("cpu", None), Machine("cuda", 24), Machine("cuda", 140)]
+    "machine", [ThisMachine("cpu", 8), ThisMachine("cpu", None), ThisMachine("cuda", 24), ThisMachine("cuda", 140)]
 )
 def test_every_model_is_ranked_once_and_what_does_not_fit_is_last(cache, machine):
     places = ranking(machine)
@@ -45,9 +46,9 @@ def test_every_model_is_ranked_once_and_what_does_not_fit_is_last(cache, machine
 
 
 def test_larger_models_come_first_on_a_card_and_quick_ones_on_a_cpu(cache):
-    on_card = [place.name for place in ranking(Machine("cuda", 24)) if "fits" in place.reason]
+    on_card = [place.name for place in ranking(ThisMachine("cuda", 24)) if "fits" in place.reason]
     assert FACTS[on_card[0]].weights == pytest.approx(max(FACTS[name].weights for name in on_card), abs=1)
-    on_cpu = [place for place in ranking(Machine("cpu", 16)) if "fits" in place.reason]
+    on_cpu = [place for place in ranking(ThisMachine("cpu", 16)) if "fits" in place.reason]
     slow = ["slow" in place.reason for place in on_cpu]
     assert slow == sorted(slow)
     assert on_cpu[0].name == "internvl3.5-1b"
@@ -56,7 +57,7 @@ def test_larger_models_come_first_on_a_card_and_quick_ones_on_a_cpu(cache):
 def test_a_model_on_the_disk_comes_before_a_download(cache):
     cache("smolvlm2-256m")
     assert on_disk(CATALOG["smolvlm2-256m"].source)
-    for machine in (Machine("cpu", 8), Machine("cuda", 80)):
+    for machine in (ThisMachine("cpu", 8), ThisMachine("cuda", 80)):
         assert best_model(machine).name == "smolvlm2-256m"
         assert "on the disk" in best_model(machine).reason
 
@@ -65,11 +66,11 @@ def test_a_disk_with_nothing_and_no_network_leaves_the_bundled_ones(cache, monke
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for sees, name in ((True, "nouns"), (False, "tiny")):
         monkeypatch.setattr(ranks, "can_see", lambda sees=sees: sees)
-        assert best_model(Machine("cpu", 8)).name == name
+        assert best_model(ThisMachine("cpu", 8)).name == name
 
 
 def test_a_model_that_asks_for_consent_is_not_chosen(cache):
-    assert not [gb for gb in range(4, 200, 4) if "gemma-3" in best_model(Machine("cuda", gb)).name]
+    assert not [gb for gb in range(4, 200, 4) if "gemma-3" in best_model(ThisMachine("cuda", gb)).name]
 
 
 def test_auto_loads_the_best_and_says_why(cache, monkeypatch):

@@ -11,7 +11,7 @@ import torch
 import dyto
 from dyto.errors import BadFeaturesError, BusyError, ClosedError
 from dyto.models.generation.rows import Row
-from dyto.serving.questions import Answered, EngineQuestion, Failed, TextWritten
+from dyto.serving.questions import Answered, EngineQuestion, Failed, TextPiece
 
 QUESTIONS = ["what is shown ?", "is there a star ?", "what color is the ring ?", "how many stars are there ?"]
 
@@ -64,7 +64,7 @@ class Asked:
     def tell(self, event):
         self.events.append(event)
         self.first.set()
-        if not isinstance(event, TextWritten):
+        if not isinstance(event, TextPiece):
             self.over.set()
 
     @property

@@ -148,10 +148,10 @@ def ask_and_print(
         dry_run: Print what would be asked, and ask nothing.
     """
     with err.status(STAGE_WORDS["load"]) as status:
-        from dyto.cli.planning import Plan
+        from dyto.cli.planning import AskPlan
         from dyto.inspecting.evidence import check_evidence, find_evidence
         from dyto.inspecting.sheet import TILE, check_sheet, save_keyframe_sheet
-        from dyto.models.loading.load import usual_model
+        from dyto.models.loading.naming import usual_model
         from dyto.pipeline import VideoQA
         from dyto.tokens import NOT_ITS_WORLD
         from dyto.video import existing
@@ -170,7 +170,7 @@ def ask_and_print(
             check_evidence(qa.model)
         tokens = qa.encode(video, question=qa.question_for_strategy(question), **sampling)
         if dry_run:
-            plan = Plan.of(qa, tokens, question, choices, max_new_tokens)
+            plan = AskPlan.of(qa, tokens, question, choices, max_new_tokens)
             status.stop()
             plan.print(as_json)
             return

@@ -9,12 +9,12 @@ from typing import Any
 
 from dyto.cli.console import err, out
 from dyto.features import VisualTokens
-from dyto.models.endpoint.pictures import Picture, PictureTokens
+from dyto.models.endpoint.pictures import FramePicture, SentPictures
 from dyto.pipeline import VideoQA
 
 
 @dataclass(frozen=True)
-class Plan:
+class AskPlan:
     """A question that is not asked.
 
     Attributes:
@@ -28,7 +28,7 @@ class Plan:
 
     model: str
     tokens: VisualTokens
-    pictures: Sequence[Picture]
+    pictures: Sequence[FramePicture]
     text: int
     answer: int
     warnings: Sequence[str]
@@ -36,11 +36,11 @@ class Plan:
     @classmethod
     def of(
         cls, qa: VideoQA, tokens: VisualTokens, question: str, choices: Sequence[str] | None, max_new_tokens: int
-    ) -> Plan:
+    ) -> AskPlan:
         """Count what a question about an encoded video would take."""
         prompt = qa.model.tokenize(*qa.prompt_for(choices).fill(question, choices))
         need = qa.model.expected(prompt, tokens, max_new_tokens)
-        pictures = tokens.pictures if isinstance(tokens, PictureTokens) else ()
+        pictures = tokens.pictures if isinstance(tokens, SentPictures) else ()
         text = need - len(tokens) - max_new_tokens
         place = f"{qa.model.name} on {qa.model.where}"
         warnings = (*qa.model.notices, *tokens.warnings)

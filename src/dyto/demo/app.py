@@ -18,8 +18,8 @@ from dyto.demo.addresses import Addresses
 from dyto.demo.engine import (
     WORDS,
     Captioned,
+    DemoEngine,
     DemoQuestion,
-    Engine,
     QuestionFailed,
     SideAnswered,
     StageBegun,
@@ -77,7 +77,7 @@ def serve(
     """
     bounds, ended = limits or DemoLimits(), threading.Event()
     with own_folder() as folder, open_door(host, port) as door:
-        engine = Engine(tuple(models), bounds, loading, max(1, waiting))
+        engine = DemoEngine(tuple(models), bounds, loading, max(1, waiting))
         try:
             addresses = Addresses(host, door.getsockname()[1], public_url)
             gr = _gradio()
@@ -99,7 +99,7 @@ def _gradio() -> Any:
         raise MissingExtraError("The web demo", "gradio", "demo") from err
 
 
-def build_page(gr: Any, engine: Engine, visitors: Visitors, folder: Path) -> Any:
+def build_page(gr: Any, engine: DemoEngine, visitors: Visitors, folder: Path) -> Any:
     """Build the page as gradio blocks.
 
     Args:
@@ -177,7 +177,7 @@ def _requesting(gr: Any, function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _handler(gr: Any, engine: Engine, visitors: Visitors) -> Callable[..., Generator[list[Any], None, None]]:
+def _handler(gr: Any, engine: DemoEngine, visitors: Visitors) -> Callable[..., Generator[list[Any], None, None]]:
     """Return the handler for a question."""
     models = shown_models(engine.models)
 

@@ -120,7 +120,7 @@ class _Seen:
 
 
 @dataclass
-class Engine:
+class DemoEngine:
     """An engine that answers one visitor at a time per model, in the order in which their videos were read.
 
     Attributes:

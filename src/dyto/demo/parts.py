@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dyto.demo.engine import Engine
+from dyto.demo.engine import DemoEngine
 from dyto.demo.look import JUMP
 from dyto.strategies import DEFAULT, PRESETS, STRATEGIES
 
@@ -30,7 +30,7 @@ def shown_models(models: Sequence[str]) -> dict[str, str]:
     return shown
 
 
-def controls(gr: Any, engine: Engine) -> list[Any]:
+def controls(gr: Any, engine: DemoEngine) -> list[Any]:
     """Build the controls: model, strategy, preset, budget, and the comparison."""
     names, models = list(STRATEGIES), list(shown_models(engine.models))
     return [

@@ -27,7 +27,7 @@ QUICK = 70.0
 
 
 @dataclass(frozen=True)
-class Machine:
+class ThisMachine:
     """What a machine has.
 
     Attributes:
@@ -39,7 +39,7 @@ class Machine:
     memory: float | None
 
     @classmethod
-    def here(cls) -> Machine:
+    def here(cls) -> ThisMachine:
         """Look at this machine."""
         size = memory_of(find_device(None))
         return cls(best_kind(), None if size is None else size / 1e9)
@@ -62,7 +62,7 @@ class Ranked:
     reason: str
 
 
-def ranking(machine: Machine | None = None) -> list[Ranked]:
+def ranking(machine: ThisMachine | None = None) -> list[Ranked]:
     """Rank all models with short names.
 
     Args:
@@ -72,15 +72,15 @@ def ranking(machine: Machine | None = None) -> list[Ranked]:
         The models: those that fit, those on the disk first among them; bundled ones; those that do not fit.
 
     Example:
-        >>> first = ranking(Machine("cuda", 24.0))[0]
+        >>> first = ranking(ThisMachine("cuda", 24.0))[0]
         >>> first.name, first.usable
         ('qwen3.5-9b', True)
     """
-    given = machine or Machine.here()
+    given = machine or ThisMachine.here()
     return [place for _, place in sorted((_placed(name, given) for name in CATALOG), key=lambda pair: pair[0])]
 
 
-def best_model(machine: Machine | None = None) -> Ranked:
+def best_model(machine: ThisMachine | None = None) -> Ranked:
     """Return the model that "auto" stands for.
 
     A model whose makers ask for consent is left out, since its download would fail; so is any download if
@@ -105,7 +105,7 @@ def chosen_for(name: str) -> tuple[str, tuple[str, ...]]:
     return best.name, (f"auto chose {best.name}: {best.reason}",)
 
 
-def _placed(name: str, machine: Machine) -> tuple[tuple[float, ...], Ranked]:
+def _placed(name: str, machine: ThisMachine) -> tuple[tuple[float, ...], Ranked]:
     """Return the sort key and the place of a model."""
     facts, entry = FACTS.get(name), CATALOG[name]
     if not entry.source or facts is None:

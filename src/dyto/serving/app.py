@@ -18,14 +18,14 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from dyto.demo.addresses import Addresses
-from dyto.serving.asking import Asked, read_chat
+from dyto.serving.asking import AskedRequest, read_chat
 from dyto.serving.engine import Engine
-from dyto.serving.gate import Gate
+from dyto.serving.gate import ServiceGate
 from dyto.serving.keys import Keys
 from dyto.serving.media import MediaPolicy, Reader
 from dyto.serving.messages import ChatRequest, explain
 from dyto.serving.metrics import Metrics
-from dyto.serving.questions import Answered, Event, Failed, TextWritten
+from dyto.serving.questions import Answered, Event, Failed, TextPiece
 from dyto.serving.refusing import Refusal, refusal_of
 from dyto.serving.replies import Completion
 from dyto.serving.storing import Files, Store, Uploaded
@@ -37,7 +37,7 @@ BASE64 = 4 / 3 * 1.02
 
 
 @dataclass
-class Service:
+class ChatService:
     """What the routes share.
 
     Attributes:
@@ -67,7 +67,7 @@ class Service:
 
 def build_service(
     engine: Engine, folder: Path, *, addresses: Addresses, keys: Keys, policy: MediaPolicy
-) -> tuple[Gate, Service]:
+) -> tuple[ServiceGate, ChatService]:
     """Build the service as a web application.
 
     Args:
@@ -80,7 +80,7 @@ def build_service(
     Returns:
         An ASGI application, and what its routes share.
     """
-    service = Service(engine, folder, policy)
+    service = ChatService(engine, folder, policy)
     app = FastAPI(
         title="dyto",
         description="Questions about videos, in the protocol of OpenAI's chat completions.",
@@ -99,7 +99,7 @@ def build_service(
     app.get("/v1/files/{file_id}", summary="Look up a file")(find_file)
     app.delete("/v1/files/{file_id}", summary="Delete a file")(delete_file)
     most = int(policy.most_bytes * BASE64) + 1_000_000
-    return Gate(app, addresses, keys, most, count=service.metrics.request), service
+    return ServiceGate(app, addresses, keys, most, count=service.metrics.request), service
 
 
 def _handle_errors(app: FastAPI) -> None:
@@ -121,8 +121,8 @@ def _handle_errors(app: FastAPI) -> None:
     app.exception_handler(Exception)(refused)
 
 
-def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
+def _service(request: Request) -> ChatService:
+    service: ChatService = request.app.state.service
     return service
 
 
@@ -155,12 +155,12 @@ async def model(request: Request, name: str) -> dict[str, Any]:
     return _model(_service(request))
 
 
-def _model(service: Service) -> dict[str, Any]:
+def _model(service: ChatService) -> dict[str, Any]:
     length = service.engine.model.context_length
     return {"id": service.name, "object": "model", "created": 0, "owned_by": "dyto", "max_model_len": length}
 
 
-def _check_model(service: Service, name: str) -> None:
+def _check_model(service: ChatService, name: str) -> None:
     if name != service.name:
         raise Refusal(
             404, f"there is no model of that name, expected {service.name!r}", code="model_not_found", param="model"
@@ -190,7 +190,7 @@ async def chat(request: Request, body: ChatRequest) -> Response:
 class _Answering:
     """One question on its way, seen from the server's loop."""
 
-    def __init__(self, service: Service, asked: Asked, begin: float) -> None:
+    def __init__(self, service: ChatService, asked: AskedRequest, begin: float) -> None:
         self._service, self._asked, self._begin = service, asked, begin
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._ticket: Ticket | None = None
@@ -246,7 +246,7 @@ class _Answering:
                     self._service.metrics.answered(event.reply, time.perf_counter() - self._begin)
                     yield self.completion.last(event.reply, usage)
                     return
-                if isinstance(event, TextWritten):
+                if isinstance(event, TextPiece):
                     yield self.completion.piece(event.text, first)
                     first = False
                 event = self._checked(await self._events.get())

@@ -20,7 +20,7 @@ DEFAULT_TOKENS = 128
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedRequest:
     """A question with its video.
 
     Attributes:
@@ -32,7 +32,7 @@ class Asked:
     media: Media
 
 
-async def read_chat(chat: ChatRequest, owner: str, reader: Reader, usual: Strategy) -> Asked:
+async def read_chat(chat: ChatRequest, owner: str, reader: Reader, usual: Strategy) -> AskedRequest:
     """Turn a chat into a question for the engine.
 
     Args:
@@ -71,7 +71,7 @@ async def read_chat(chat: ChatRequest, owner: str, reader: Reader, usual: Strate
     except BaseException:
         media.release()
         raise
-    return Asked(question, media)
+    return AskedRequest(question, media)
 
 
 def chosen_strategy(options: DytoOptions, usual: Strategy) -> Strategy:

@@ -16,11 +16,11 @@ from dyto.features import VisualTokens
 from dyto.models import load_model
 from dyto.models.base import VideoModel
 from dyto.models.generation.keeping import KEEP_GB, KeptVideos, bytes_allowed
-from dyto.models.loading.load import usual_model
+from dyto.models.loading.naming import usual_model
 from dyto.pipeline import Video, VideoQA
 from dyto.prompts import Prompt
 from dyto.savings import Savings
-from dyto.serving.questions import Answered, EngineQuestion, Event, Failed, Reply, Tell, TextWritten
+from dyto.serving.questions import Answered, EngineQuestion, EngineReply, Event, Failed, Tell, TextPiece
 from dyto.serving.reading import Reading
 from dyto.serving.tickets import Ticket
 from dyto.serving.working import ModelThread
@@ -116,7 +116,7 @@ class Engine:
 
     # --- asking -----------------------------------------------------------------------------------------
 
-    def ask(self, video: Video, question: str, **options: Any) -> Reply:
+    def ask(self, video: Video, question: str, **options: Any) -> EngineReply:
         """Ask a question and wait for the reply.
 
         Args:
@@ -133,10 +133,10 @@ class Engine:
             try:
                 next(pieces)
             except StopIteration as done:
-                reply: Reply = done.value
+                reply: EngineReply = done.value
                 return reply
 
-    def stream(self, video: Video, question: str, **options: Any) -> Generator[str, None, Reply]:
+    def stream(self, video: Video, question: str, **options: Any) -> Generator[str, None, EngineReply]:
         """Ask a question and yield the answer piece by piece; closing the generator gives the answer up.
 
         Arguments and errors are those of `ask`.
@@ -152,7 +152,7 @@ class Engine:
         try:
             while True:
                 event = events.get()
-                if isinstance(event, TextWritten):
+                if isinstance(event, TextPiece):
                     yield event.text
                 elif isinstance(event, Answered):
                     return event.reply

@@ -33,7 +33,7 @@ HEADERS = [
 ]
 
 
-class Gate:
+class ServiceGate:
     """An ASGI application that lets checked requests through to another one.
 
     Args:
@@ -155,7 +155,7 @@ class Gate:
 class _Body:
     """The body of one request, counted and timed as it arrives."""
 
-    def __init__(self, gate: Gate, receive: Receive) -> None:
+    def __init__(self, gate: ServiceGate, receive: Receive) -> None:
         self._gate, self._receive = gate, receive
         self._held, self._whole = 0, False
         self._begin = time.monotonic()

@@ -77,7 +77,7 @@ class StreamOptions(Strict):
     include_usage: bool = False
 
 
-class Frames(Strict):
+class FramesPart(Strict):
     """How many frames of a video are sampled, in vLLM's words."""
 
     num_frames: Annotated[int, Field(ge=1, le=100_000)] | None = None
@@ -87,7 +87,7 @@ class Frames(Strict):
 class MediaOptions(Strict):
     """`media_io_kwargs` of vLLM."""
 
-    video: Frames | None = None
+    video: FramesPart | None = None
 
 
 class DytoOptions(Strict):
@@ -122,7 +122,7 @@ class ChatRequest(Strict):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     media_io_kwargs: MediaOptions | None = None
-    mm_processor_kwargs: Frames | None = None
+    mm_processor_kwargs: FramesPart | None = None
     dyto: DytoOptions | None = None
     user: Annotated[str, Field(max_length=1000)] | None = None
     n: Literal[1] | None = None

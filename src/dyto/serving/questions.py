@@ -69,7 +69,7 @@ class EngineQuestion:
 
 
 @dataclass(frozen=True)
-class Reply:
+class EngineReply:
     """An engine's reply.
 
     Attributes:
@@ -95,7 +95,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class TextWritten:
+class TextPiece:
     """Event: a further piece of the answer."""
 
     text: str
@@ -105,7 +105,7 @@ class TextWritten:
 class Answered:
     """Event: the end, with the reply."""
 
-    reply: Reply
+    reply: EngineReply
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,6 @@ class Failed:
     error: Exception
 
 
-Event = TextWritten | Answered | Failed
+Event = TextPiece | Answered | Failed
 Tell = Callable[[Event], None]
 """Function that receives the events of one question, in threads of the engine; it must return at once."""

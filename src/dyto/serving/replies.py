@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dyto.serving.questions import Reply
+from dyto.serving.questions import EngineReply
 from dyto.serving.refusing import Refusal, tidy
 
 
@@ -29,7 +29,7 @@ class Completion:
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def whole(self, reply: Reply) -> dict[str, Any]:
+    def whole(self, reply: EngineReply) -> dict[str, Any]:
         """Return a plain completion."""
         message = {"role": "assistant", "content": reply.text, "refusal": None}
         return {
@@ -43,7 +43,7 @@ class Completion:
         """Return a piece of a streamed completion."""
         return self._chunk({"role": "assistant", "content": text} if first else {"content": text}, None)
 
-    def last(self, reply: Reply, usage: bool) -> str:
+    def last(self, reply: EngineReply, usage: bool) -> str:
         """Return the end of a streamed completion."""
         chunks = self._chunk({}, reply.reason, dyto=self.details(reply))
         if usage:
@@ -54,7 +54,7 @@ class Completion:
         """Return the end of a streamed completion that failed."""
         return _event(refusal.body())
 
-    def details(self, reply: Reply) -> dict[str, Any]:
+    def details(self, reply: EngineReply) -> dict[str, Any]:
         """Return our own part of a completion."""
         told = reply.answer.to_dict()
         names = ("choice", "keyframes", "tokens", "seconds", "strategy")
@@ -73,7 +73,7 @@ class Completion:
         return _event({**self._head("chat.completion.chunk"), "choices": [choice], **more})
 
 
-def usage_of(reply: Reply) -> dict[str, Any]:
+def usage_of(reply: EngineReply) -> dict[str, Any]:
     """Return the tokens of a reply; visual tokens are part of the prompt."""
     return {
         "prompt_tokens": reply.prompt_tokens,

@@ -12,7 +12,7 @@ from dyto.features import VisualTokens
 from dyto.models.base import Encoded
 from dyto.models.generation.rows import Row
 from dyto.pipeline import VideoQA
-from dyto.serving.questions import EngineQuestion, Event, Failed, Reply, Tell, TextWritten
+from dyto.serving.questions import EngineQuestion, EngineReply, Event, Failed, Tell, TextPiece
 from dyto.serving.writing import Writer, cut_before
 from dyto.video import Frames
 
@@ -82,7 +82,7 @@ class Ticket:
         assert self.tokens is not None
         self.scaled = self.qa.model.check_fit(self.prompt, self.tokens, self.asked.max_new_tokens)
 
-    def row(self, prefill: float, finished: Callable[[Ticket, Reply], None]) -> Row:
+    def row(self, prefill: float, finished: Callable[[Ticket, EngineReply], None]) -> Row:
         """Return a new row for the answer; text that was told before is not told again.
 
         Args:
@@ -94,7 +94,7 @@ class Ticket:
         if self._told < 0:
             self._told = 0
             if start:
-                self.tell(TextWritten(start))
+                self.tell(TextPiece(start))
         writer = Writer(self.qa.model.tokenizer, self.asked.stop, self._piece, skip=self._told)
 
         def done() -> None:
@@ -118,15 +118,15 @@ class Ticket:
     def _piece(self, text: str) -> None:
         self._told += len(text)
         if not self.left.is_set():
-            self.tell(TextWritten(text))
+            self.tell(TextPiece(text))
 
-    def _reply(self, row: Row, seconds: dict[str, float]) -> Reply:
+    def _reply(self, row: Row, seconds: dict[str, float]) -> EngineReply:
         assert self.tokens is not None
         asked, model = self.asked, self.qa.model
         text = str(model.tokenizer.decode(row.ids, skip_special_tokens=True))
         text = cut_before(text, asked.stop).strip()
         answer = self.qa.answer_of(self.tokens, text, asked.question, asked.choices, seconds)
-        return Reply(
+        return EngineReply(
             answer=answer,
             reason="length" if row.reason == "length" else "stop",
             prompt_tokens=len(self.prompt.before) + len(self.prompt.after) + len(self.tokens) + answer.num_time_tokens,

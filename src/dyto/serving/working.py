@@ -16,7 +16,7 @@ from dyto.inspecting.evidence import find_evidence
 from dyto.models.base import Prefix, VideoModel
 from dyto.models.generation.keeping import KeptVideos
 from dyto.models.generation.rows import Row
-from dyto.serving.questions import Answered, Failed, Reply
+from dyto.serving.questions import Answered, EngineReply, Failed
 from dyto.serving.tickets import Coming, Ticket
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class ModelThread:
         self._model, self._kept, self._most, self._compiled = model, kept, most, compiled
         self._ready: deque[Ticket] = deque()
         self._videos: deque[Coming] = deque()
-        self._explaining: deque[tuple[Ticket, Reply]] = deque()
+        self._explaining: deque[tuple[Ticket, EngineReply]] = deque()
         self._wake = threading.Condition()
         self._closed = False
         self._between = 0.0  # seconds of answers inside the encoding of a video
@@ -200,7 +200,7 @@ class ModelThread:
             for ticket in left:
                 self._write([ticket])
 
-    def _finished(self, ticket: Ticket, reply: Reply) -> None:
+    def _finished(self, ticket: Ticket, reply: EngineReply) -> None:
         if not ticket.asked.evidence or not reply.text:
             ticket.end(Answered(replace(reply, evidence=[] if ticket.asked.evidence else None)))
             return

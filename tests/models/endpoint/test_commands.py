@@ -8,7 +8,7 @@ import pytest
 
 import dyto
 from dyto.cli.app import main
-from dyto.demo.engine import DemoQuestion, Engine, SideAnswered
+from dyto.demo.engine import DemoEngine, DemoQuestion, SideAnswered
 from dyto.errors import ConfigError
 
 from endpoints import say
@@ -99,7 +99,7 @@ def test_inspect_shows_the_key_frames_and_the_answer_without_evidence(world, ser
 def test_the_demo_offers_it_beside_local_models(server, clip):
     server.script = lambda number, request: say("a panda")
     loading = {"base_url": server.url, "tokens_per_image": 50, "device": "cpu"}
-    engine = Engine(("endpoint:m", "tiny"), loading=loading)
+    engine = DemoEngine(("endpoint:m", "tiny"), loading=loading)
     try:
         for model in engine.models:
             (end,) = [

@@ -11,7 +11,7 @@ from PIL import Image
 import dyto
 from dyto.errors import ConfigError
 from dyto.models.endpoint.counting import RULES, rule_for
-from dyto.models.endpoint.pictures import SMALLEST, Picture, shares, shrunk
+from dyto.models.endpoint.pictures import SMALLEST, FramePicture, shares, shrunk
 
 from conftest import scenes
 
@@ -63,9 +63,9 @@ def test_drawings_are_sent_without_loss_and_photographs_as_jpeg():
     drawn = np.zeros((96, 96, 3), np.uint8)
     drawn[20:50, 30:60] = (200, 30, 30)
     noisy = np.random.default_rng(0).integers(0, 255, (96, 96, 3), dtype=np.uint8)
-    assert [Picture.of(pixels, 1).kind for pixels in (drawn, noisy)] == ["png", "jpeg"]
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(Picture.of(drawn, 1).content))), drawn)
-    assert Picture.of(noisy, 1).url.startswith("data:image/jpeg;base64,")
+    assert [FramePicture.of(pixels, 1).kind for pixels in (drawn, noisy)] == ["png", "jpeg"]
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(FramePicture.of(drawn, 1).content))), drawn)
+    assert FramePicture.of(noisy, 1).url.startswith("data:image/jpeg;base64,")
 
 
 @pytest.mark.parametrize("strategy", ["plus", "dyto", "kmeans", "uniform", "uniform-merge", "plus-2025"])

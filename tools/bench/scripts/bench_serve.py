@@ -43,18 +43,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder, "sample.mp4")
         sample_video(video)
-        with Service(Path(folder)) as service:
+        with RunningService(Path(folder)) as service:
             measure(service, sides, options)
             compare(service, video, options)
 
 
-class Service:
+class RunningService:
     """`dyto serve` as a process."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def __enter__(self) -> Service:
+    def __enter__(self) -> RunningService:
         words = [sys.executable, "-m", "dyto", "serve", "--model", "tiny", "--strategy", "plus", "--port", "0"]
         self.process = subprocess.Popen(
             [*words, "--media-root", str(self._root), "--max-queue", "256"], stdout=subprocess.PIPE, text=True,
@@ -86,7 +86,7 @@ class Service:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(service: Service, sides: list[int], options: argparse.Namespace) -> None:
+def measure(service: RunningService, sides: list[int], options: argparse.Namespace) -> None:
     wanted = [QUESTIONS[number % len(QUESTIONS)] for number in range(options.requests)]
     expected = [service.ask(question) for question in QUESTIONS] * (options.requests // len(QUESTIONS) + 1)
     rates: dict[int, list[float]] = {clients: [] for clients in sides}
@@ -104,7 +104,7 @@ def measure(service: Service, sides: list[int], options: argparse.Namespace) -> 
         print(f"{clients:>8}  {statistics.median(found):>6.1f}  {statistics.median(ratios):.2f}")
 
 
-def compare(service: Service, video: Path, options: argparse.Namespace) -> None:
+def compare(service: RunningService, video: Path, options: argparse.Namespace) -> None:
     import torch
 
     torch.set_num_threads(1)

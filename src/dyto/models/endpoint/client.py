@@ -43,7 +43,7 @@ class OddReplyError(Exception):
 
 
 @dataclass(frozen=True)
-class Reply:
+class EndpointReply:
     """A chat completion.
 
     Attributes:
@@ -93,7 +93,7 @@ class Endpoint:
         weakref.finalize(self, self._client.close)
         self._settings: dict[str, Any] = {"temperature": 0, "max_tokens": most_tokens}
 
-    def complete(self, messages: Messages, **changes: Any) -> Reply:
+    def complete(self, messages: Messages, **changes: Any) -> EndpointReply:
         """Send a chat and return the reply.
 
         A parameter that the endpoint refuses is left out from then on.
@@ -206,7 +206,7 @@ def _without(refused: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return rest | {"max_completion_tokens": _THINKING_TOKENS} if refused == "max_tokens" else rest
 
 
-def _reply(body: bytes) -> Reply:
+def _reply(body: bytes) -> EndpointReply:
     """Read a chat completion."""
     try:
         completion = json.loads(body)
@@ -214,7 +214,7 @@ def _reply(body: bytes) -> Reply:
         raise BrokenReplyError(f"the endpoint did not send JSON, but {_start(body)}") from err
     choices = completion.get("choices") if isinstance(completion, dict) else None
     if choices == []:
-        return _counted(Reply(""), completion)
+        return _counted(EndpointReply(""), completion)
     first = choices[0] if isinstance(choices, list) else None
     message = first.get("message") if isinstance(first, dict) else None
     if not isinstance(first, dict) or not isinstance(message, dict):
@@ -226,7 +226,7 @@ def _reply(body: bytes) -> Reply:
     if not isinstance(content, str | None):
         raise OddReplyError(f"sent {_start(body)}")
     ended, refusal = first.get("finish_reason"), message.get("refusal")
-    reply = Reply(
+    reply = EndpointReply(
         text=_encodable(content or ""),
         ended=ended if isinstance(ended, str) else "",
         refusal=_encodable(refusal) if isinstance(refusal, str) else "",
@@ -234,7 +234,7 @@ def _reply(body: bytes) -> Reply:
     return _counted(reply, completion)
 
 
-def _counted(reply: Reply, completion: Mapping[str, Any]) -> Reply:
+def _counted(reply: EndpointReply, completion: Mapping[str, Any]) -> EndpointReply:
     """Add to a reply what its completion says of its tokens."""
     usage = completion.get("usage")
     told = usage if isinstance(usage, dict) else {}

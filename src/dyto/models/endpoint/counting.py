@@ -100,7 +100,7 @@ def by_crops(height: int, width: int) -> int:
 
 
 @dataclass(frozen=True)
-class Fixed:
+class FixedCount:
     """The same number of tokens for any picture."""
 
     tokens: int
@@ -144,12 +144,12 @@ RULES: tuple[Rule, ...] = (
     Rule(r"gemini", by_crops, "258 for each tile of up to 768 pixels", "ai.google.dev/gemini-api/docs/tokens"),
     Rule(r"qwen-?3(\.\d)?-?(vl|omni)|qwen3\.[5-9]", Squares(32, 4, 16384, marks=2), "squares of 32 pixels", _QWEN),
     Rule(r"qwen.*(vl|omni)|qvq", Squares(28, 4, 16384, marks=2), "squares of 28 pixels", _QWEN),
-    Rule(r"gemma-?[34]", Fixed(258), "256, and 2 marks", "ai.google.dev/gemma/docs/core"),
+    Rule(r"gemma-?[34]", FixedCount(258), "256, and 2 marks", "ai.google.dev/gemma/docs/core"),
     Rule(r"pixtral", Squares(16, 1, 4096, round_up=True, row_marks=True),
          "squares of 16 pixels, and a mark for each row", "arXiv 2410.07073"),
-    Rule(r"llava-?(v?1\.6|next|onevision)", Fixed(2928), "576 for each of five tiles, and marks: at most",
+    Rule(r"llava-?(v?1\.6|next|onevision)", FixedCount(2928), "576 for each of five tiles, and marks: at most",
          "llava-vl.github.io/blog/2024-01-30-llava-next"),
-    Rule(r"llava|bakllava|vip-?llava", Fixed(576), "576", "arXiv 2310.03744"),
+    Rule(r"llava|bakllava|vip-?llava", FixedCount(576), "576", "arXiv 2310.03744"),
 )  # fmt: skip
 """The rules; the first whose pattern is found in a name counts."""
 
@@ -174,5 +174,5 @@ def rule_for(name: str, tokens_per_image: int | None = None) -> Rule:
     if tokens_per_image is not None:
         if tokens_per_image < 1:
             raise ConfigError(f"tokens_per_image is {tokens_per_image}, expected at least 1")
-        return Rule("", Fixed(tokens_per_image), f"{tokens_per_image} for any picture, as given", "the caller")
+        return Rule("", FixedCount(tokens_per_image), f"{tokens_per_image} for any picture, as given", "the caller")
     return next((rule for rule in RULES if re.search(rule.names, name.lower())), UNKNOWN)

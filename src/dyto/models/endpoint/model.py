@@ -20,8 +20,8 @@ from dyto.errors import ConfigError, EndpointError, unknown
 from dyto.eye import Eye
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.models.base import VideoModel
-from dyto.models.endpoint.client import Endpoint, OddReplyError, Reply
-from dyto.models.endpoint.pictures import PictureTokens, as_whole_pictures, size_within
+from dyto.models.endpoint.client import Endpoint, EndpointReply, OddReplyError
+from dyto.models.endpoint.pictures import SentPictures, as_whole_pictures, size_within
 from dyto.models.endpoint.sending import RequestFailedError, Sender
 from dyto.models.endpoint.service import OWN_KEY, PREFIX, Service, Spending, text_tokens
 from dyto.models.generation.decoding import check_time_text
@@ -212,7 +212,7 @@ class EndpointModel(VideoModel):
         text = self._spelled(before)
         if isinstance(video, Tensor) and not len(video):  # a prompt without a video
             return SeenPrefix(torch.zeros(1, 1, 0), DynamicCache(), False, None, (_text(text),) if text else ())
-        if not isinstance(video, PictureTokens):
+        if not isinstance(video, SentPictures):
             raise ConfigError(f"found tokens of another model, expected pictures: encode the video with {self.name}")
         parts: list[Mapping[str, Any]] = []
         if text:
@@ -229,10 +229,10 @@ class EndpointModel(VideoModel):
         after: Sequence[Tensor],
         *,
         max_new_tokens: int,
-        batch_size: int | None = None,
-        streamer: Any = None,
         stop: Callable[[], bool] | None = None,
+        streamer: Any = None,
         compiled: bool = False,
+        batch_size: int | None = None,
         **sampling: Any,
     ) -> list[str]:
         prefixes = [prefix] * len(after) if isinstance(prefix, Prefix) else list(prefix)
@@ -256,7 +256,7 @@ class EndpointModel(VideoModel):
         )
 
     def account(self, tokens: VisualTokens, question: str, choices: Sequence[str] | None) -> dict[str, Any]:
-        assert isinstance(tokens, PictureTokens)
+        assert isinstance(tokens, SentPictures)
         pictures = [
             {"second": round(second, 3), "width": one.width, "height": one.height, "tokens": one.tokens}
             for second, one in zip(tokens.keyframes.seconds.tolist(), tokens.pictures, strict=True)
@@ -291,7 +291,7 @@ class EndpointModel(VideoModel):
         prefix.answers[key] = text = self._answer(reply)
         return text
 
-    def _answer(self, reply: Reply) -> str:
+    def _answer(self, reply: EndpointReply) -> str:
         """Return the text of a reply.
 
         Raises:

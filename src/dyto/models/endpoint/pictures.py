@@ -33,7 +33,7 @@ QUALITY = 90
 
 
 @dataclass(frozen=True, repr=False)
-class Picture:
+class FramePicture:
     """A key frame as a file.
 
     Attributes:
@@ -51,7 +51,7 @@ class Picture:
     tokens: int
 
     @classmethod
-    def of(cls, pixels: npt.NDArray[np.uint8], tokens: int) -> Picture:
+    def of(cls, pixels: npt.NDArray[np.uint8], tokens: int) -> FramePicture:
         """Encode (H, W, 3) pixels."""
         files: dict[str, bytes] = {}
         for kind, options in (("png", {"optimize": False}), ("jpeg", {"quality": QUALITY})):
@@ -68,17 +68,17 @@ class Picture:
 
 
 @dataclass(frozen=True, repr=False)
-class PictureTokens(VisualTokens):
+class SentPictures(VisualTokens):
     """What an endpoint reads of a video: whole key frames. Their tokens are only counted, so `data` is zero.
 
     Attributes:
         pictures: The K key frames, in order.
     """
 
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[FramePicture, ...] = ()
 
 
-def as_whole_pictures(tokens: VisualTokens, frames: Frames, count: Count) -> PictureTokens:
+def as_whole_pictures(tokens: VisualTokens, frames: Frames, count: Count) -> SentPictures:
     """Replace the tokens of a strategy by its key frames, each as large as its tokens pay for.
 
     Args:
@@ -116,7 +116,7 @@ def as_whole_pictures(tokens: VisualTokens, frames: Frames, count: Count) -> Pic
             f"{len(chosen)} of {len(old)} key frames are sent, since a budget of {tokens.budget} tokens pays for no "
             "more pictures"
         )
-    return PictureTokens(
+    return SentPictures(
         data=torch.zeros(total, 1),
         keyframes=KeyFrames(old.indices[chosen], old.seconds[chosen], old.positions[chosen]),
         keyframe=keyframe,
@@ -179,7 +179,7 @@ def size_within(height: int, width: int, longest: int) -> tuple[int, int]:
     return max(1, round(rows)), max(1, round(cols))
 
 
-def shrunk(pixels: npt.NDArray[np.uint8], share: int, count: Count) -> Picture:
+def shrunk(pixels: npt.NDArray[np.uint8], share: int, count: Count) -> FramePicture:
     """Return the largest picture of an (H, W, 3) frame that costs at most a share."""
     height, width = pixels.shape[:2]
     sides: Sequence[int] = [*range(max(height, width), SMALLEST, -STEP), SMALLEST]
@@ -187,4 +187,4 @@ def shrunk(pixels: npt.NDArray[np.uint8], share: int, count: Count) -> Picture:
     rows, cols = next((size for size in sizes if count(*size) <= share), size_within(height, width, SMALLEST))
     if (rows, cols) != (height, width):
         pixels = np.asarray(Image.fromarray(pixels).resize((cols, rows), Image.Resampling.LANCZOS))
-    return Picture.of(np.ascontiguousarray(pixels), count(rows, cols))
+    return FramePicture.of(np.ascontiguousarray(pixels), count(rows, cols))

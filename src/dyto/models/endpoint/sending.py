@@ -9,7 +9,7 @@ import threading
 from typing import Any
 
 from dyto.errors import DytoError
-from dyto.models.endpoint.client import BrokenReplyError, Endpoint, Messages, OddReplyError, Reply
+from dyto.models.endpoint.client import BrokenReplyError, Endpoint, EndpointReply, Messages, OddReplyError
 
 LONGEST_PAUSE = 60.0
 """Largest number of seconds between two attempts, whatever the endpoint asks for."""
@@ -60,7 +60,7 @@ class Sender:
         """Send no further requests."""
         self._stop.set()
 
-    def send(self, messages: Messages, **changes: Any) -> Reply:
+    def send(self, messages: Messages, **changes: Any) -> EndpointReply:
         """Send one request, several times if necessary.
 
         Args:

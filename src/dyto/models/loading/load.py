@@ -19,7 +19,7 @@ from transformers import AutoTokenizer
 from transformers.utils import cached_file
 
 from dyto.errors import ConfigError, MissingExtraError, ModelError, unknown
-from dyto.eye import Eye, can_see
+from dyto.eye import Eye
 from dyto.eye.drawn import is_drawn
 from dyto.models.base import VideoModel
 from dyto.models.catalog import CATALOG
@@ -150,19 +150,6 @@ def _named(text: str, placement: Placement, factor: float) -> VideoModel:
 
         return load_nouns(placement, factor)
     return _load(text, _locate(text), placement, factor, ())
-
-
-def usual_model(name: str | None) -> str:
-    """Return the model for `dyto ask`: the named one, the chosen one, or the best bundled one.
-
-    Args:
-        name: The given name; None for none.
-
-    Returns:
-        `name`, or that of `chosen_model`, or "nouns" if the extra `see` is installed, or "tiny".
-    """
-    chosen = None if name else chosen_model()
-    return name or (chosen.model if chosen else "nouns" if can_see() else "tiny")
 
 
 def _load_tiny(placement: Placement, factor: float) -> VideoModel:
