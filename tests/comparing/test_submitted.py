@@ -158,7 +158,7 @@ def test_a_run_of_one_strategy_is_taken_and_scored_again(world, tmp_path):
         *("config.json", "manifest.json", "predictions.jsonl.gz", "results.json"),
     ]
     _, rows = table_of([folder])
-    assert rows[0][:3] == ["NExT-QA", "tiny", "dyto"]
+    assert rows[0][:3] == ["NExT-QA", "tiny", "plus"]
     assert rows[0][-1] == "6 of 6"
     change_json(folder, "results.json", lambda found: found["measures"]["accuracy"].update(value=0.99))
     assert "measures.accuracy.value is stated as 0.99" in check_submission(folder)[0]

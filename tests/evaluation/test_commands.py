@@ -100,7 +100,7 @@ def test_a_benchmark_of_ones_own_is_a_file_by_name(command, world):
     (found,) = json.loads(asked.stdout)
     assert (found["benchmark"], found["answered"], found["complete"]) == ("mine", 4, True)
     assert "own" in found["measures"]["accuracy"]["groups"]
-    assert Path("outputs/artifacts/mine/tiny-dyto-4frms/results.json").exists()
+    assert Path("outputs/artifacts/mine/tiny-plus-4frms/results.json").exists()
     lines = json.loads(command("report", "--json").stdout)
     assert {line["group"] for line in lines} == {"all", "own: all of mine"}
 

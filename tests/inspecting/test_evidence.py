@@ -90,8 +90,9 @@ def test_the_true_moment_comes_first(qa, tmp_path):
     assert first.second < 3.2
 
 
-def test_the_command_tells_the_moments(capsys, clip):
-    words = ["ask", str(clip), "is there a red ring ?", "--evidence", "--max-new-tokens", "4"]
+def test_the_command_tells_the_moments(capsys, tmp_path):
+    sample_video(tmp_path / "v.mp4")
+    words = ["ask", str(tmp_path / "v.mp4"), "is there a red ring ?", "--evidence", "--max-new-tokens", "4"]
     assert run(words, debug=False) == 0
     assert "evidence    " in capsys.readouterr().out
     assert run([*words, "--json"], debug=False) == 0

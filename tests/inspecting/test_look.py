@@ -9,6 +9,7 @@ from dyto.inspecting.colors import cluster_colors
 from dyto.inspecting.drawing import stagger
 from dyto.inspecting.regions import DROPPED, borders, mean_colors, regions, tokens_per_keyframe
 from dyto.strategies import Plus, Plus2025
+from dyto.synthetic.videos import sample_video
 
 from conftest import scenes
 
@@ -77,9 +78,10 @@ def test_the_strategy_of_the_pipeline_is_left_as_it_was(tiny):
     assert qa.strategy is before
 
 
-def test_a_question_brings_answers_and_evidence(tiny):
+def test_a_question_brings_answers_and_evidence(tiny, tmp_path):
+    sample_video(tmp_path / "v.mp4")
     seen = inspect_video(
-        dyto.VideoQA(tiny), scenes((6, 7, 8)), question="which ?", choices=["a", "b"], max_new_tokens=3
+        dyto.VideoQA(tiny), tmp_path / "v.mp4", question="which ?", choices=["a", "b"], max_new_tokens=3
     )
     (view,) = seen.views
     assert view.answer is not None

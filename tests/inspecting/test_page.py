@@ -15,6 +15,7 @@ from dyto.inspecting import check_page, inspect_video, render, save_page, save_p
 from dyto.inspecting.evidence import Moment
 from dyto.inspecting.markup import text
 from dyto.strategies import Plus, Plus2025
+from dyto.synthetic.videos import sample_video
 
 from conftest import scenes
 
@@ -199,10 +200,11 @@ def command(capsys, *words):
     return code, printed.out, printed.err
 
 
-def test_the_command_writes_page_and_pictures(capsys, clip, tmp_path, small_maps):
-    page = tmp_path / "r.html"
+def test_the_command_writes_page_and_pictures(capsys, tmp_path, small_maps):
+    page, drawn = tmp_path / "r.html", tmp_path / "v.mp4"
+    sample_video(drawn)
     code, out, err = command(
-        capsys, "inspect", clip, "--question", "is there a star ?", "--versus", "finest", "--out", page,
+        capsys, "inspect", drawn, "--question", "is there a star ?", "--versus", "finest", "--out", page,
         "--png", tmp_path / "png", "--budget", 100, "--max-new-tokens", 3,
     )  # fmt: skip
     assert code == 0

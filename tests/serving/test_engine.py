@@ -11,7 +11,7 @@ import torch
 import dyto
 from dyto.errors import BadFeaturesError, BusyError, ClosedError
 from dyto.models.generation.rows import Row
-from dyto.serving.questions import Answered, EngineQuestion, Failed, TextPiece
+from dyto.serving.events import Answered, EngineQuestion, Failed, TextPiece
 
 QUESTIONS = ["what is shown ?", "is there a star ?", "what color is the ring ?", "how many stars are there ?"]
 

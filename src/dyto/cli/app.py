@@ -21,7 +21,7 @@ from dyto.cli.evaluation import register as register_evaluation
 from dyto.cli.groups import with_flags
 from dyto.cli.inspecting import register as register_inspecting
 from dyto.cli.plugins import Commands
-from dyto.cli.printing import print_answer, print_evidence, print_note, print_stream
+from dyto.cli.printing import print_answer, print_evidence, print_stream
 from dyto.cli.process import report_errors
 from dyto.cli.results import app as results_app
 from dyto.cli.serving import register as register_serving
@@ -177,11 +177,8 @@ def ask_and_print(
         if as_json:
             answer = qa.ask(tokens, question, choices=choices, max_new_tokens=max_new_tokens)
         else:
-            if not tokens.meaningful:  # before the answer
-                status.stop()
-                print_note(NOT_ITS_WORLD)
             pieces = qa.stream(tokens, question, choices=choices, max_new_tokens=max_new_tokens)
-            answer = print_stream(pieces, status)
+            answer = print_stream(pieces, status, None if tokens.meaningful else NOT_ITS_WORLD)
         weigh = evidence and answer.text and answer.meaningful
         moments = find_evidence(qa, tokens, question, answer.text, choices=choices) if weigh else []
     if as_json:

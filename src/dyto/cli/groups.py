@@ -16,10 +16,17 @@ class Flags:
         options: Typer annotation of each field with a flag; other fields keep their defaults. None if the fields
             carry their annotations themselves, and all have flags.
         without: Fields without a flag.
+        filled: Let the class fill in what is left open, if it can (`of_flags`).
     """
 
-    def __init__(self, options: Mapping[str, Any] | None = None, *, without: Sequence[str] = ()) -> None:
-        self._options, self._without = options, without
+    def __init__(
+        self, options: Mapping[str, Any] | None = None, *, without: Sequence[str] = (), filled: bool = True
+    ) -> None:
+        self._options, self._without, self._filled = options, without, filled
+
+    def maker(self, kind: type[Any]) -> Callable[..., Any]:
+        """Return what makes the object from the flags."""
+        return getattr(kind, "of_flags", kind) if self._filled else kind
 
     def of(self, kind: type[Any]) -> dict[str, Any]:
         """Return the annotation of every flag."""
@@ -30,7 +37,7 @@ class Flags:
 def with_flags(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command one flag for every field of its parameters marked with `Flags`."""
     hints = get_type_hints(command, include_extras=True)
-    groups: dict[str, tuple[type[Any], dict[str, Any]]] = {}
+    groups: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {}
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command).parameters.values():
         hint = hints[parameter.name]
@@ -40,7 +47,7 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
             continue
         kind = get_args(hint)[0]
         options = flags.of(kind)
-        groups[parameter.name] = kind, options
+        groups[parameter.name] = flags.maker(kind), options
         for field in fields(kind):
             if field.name in options:
                 default = field.default if field.default is not MISSING else inspect.Parameter.empty
@@ -55,8 +62,7 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def call(**given: Any) -> None:
-        for name, (kind, options) in groups.items():
-            make = getattr(kind, "of_flags", kind)  # a class may fill in what is left open
+        for name, (make, options) in groups.items():
             given[name] = make(**{field: given.pop(field) for field in options})
         command(**given)
 

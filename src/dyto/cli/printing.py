@@ -16,16 +16,21 @@ MOST_MOMENTS = 5
 """Number of moments to print as evidence."""
 
 
-def print_stream(pieces: Generator[str, None, Answer], status: Any) -> Answer:
-    """Print an answer while the model writes it, and return it."""
+def print_stream(pieces: Generator[str, None, Answer], status: Any, note: str | None = None) -> Answer:
+    """Print an answer while the model writes it, and return it; a note stands before its first word."""
     while True:
+        answer: Answer | None = None
         try:
             piece = next(pieces)
         except StopIteration as done:
-            out.print()
-            answer: Answer = done.value
-            return answer
+            piece, answer = "", done.value
         status.stop()
+        if note is not None:
+            print_note(note)
+            note = None
+        if answer is not None:
+            out.print()
+            return answer
         out.print(piece, end="", style="bold")
 
 

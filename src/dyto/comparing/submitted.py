@@ -168,7 +168,7 @@ def _rows(sent: Submission) -> Iterator[str]:
     for cell, one in asked.items():
         if one.keys() != set().union(*(other.keys() for other in asked.values())):
             yield f"rows are missing{' of ' + cell if cell else ''}: it has {len(one)}, others have more"
-    if "sample_seed" not in sent.config and sorted(everything) != list(range(len(everything))):
+    if sent.config.get("sample_seed") is None and sorted(everything) != list(range(len(everything))):
         gap = next(place for place in range(len(everything)) if place not in everything)
         yield f"the row of question {gap} is missing"
     total = sent.manifest["question_file"]["rows"]

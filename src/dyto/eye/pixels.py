@@ -34,8 +34,8 @@ class PixelEye:
     Example:
         >>> red, blue = np.full((48, 64, 3), (200, 0, 0), np.uint8), np.full((48, 64, 3), (0, 0, 200), np.uint8)
         >>> x = torch.nn.functional.normalize(PixelEye().summaries([red, red // 2 * 2, blue]), dim=1)
-        >>> (x @ x.T)[0].round(decimals=1).tolist()
-        [1.0, 1.0, 0.1]
+        >>> [f"{cosine:.1f}" for cosine in (x @ x.T)[0]]
+        ['1.0', '1.0', '-0.2']
     """
 
     name = "pixels"

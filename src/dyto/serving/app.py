@@ -20,12 +20,12 @@ from starlette.exceptions import HTTPException
 from dyto.demo.addresses import Addresses
 from dyto.serving.asking import AskedRequest, read_chat
 from dyto.serving.engine import Engine
+from dyto.serving.events import Answered, Event, Failed, TextPiece
 from dyto.serving.gate import ServiceGate
 from dyto.serving.keys import Keys
 from dyto.serving.media import MediaPolicy, Reader
 from dyto.serving.messages import ChatRequest, explain
 from dyto.serving.metrics import Metrics
-from dyto.serving.questions import Answered, Event, Failed, TextPiece
 from dyto.serving.refusing import Refusal, refusal_of
 from dyto.serving.replies import Completion
 from dyto.serving.storing import Files, Store, Uploaded

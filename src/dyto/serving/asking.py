@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from dyto.errors import ConfigError, unknown
+from dyto.serving.events import EngineQuestion
 from dyto.serving.media import Reader
 from dyto.serving.messages import ChatRequest, DytoOptions, FilePart, Message, PicturePart, TextPart, VideoPart
-from dyto.serving.questions import EngineQuestion
 from dyto.serving.refusing import Refusal
 from dyto.serving.storing import Media
-from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy
+from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy, chosen_name
 from dyto.strategies.published import is_named
 from dyto.strategies.targets import with_budget
 
@@ -91,7 +91,7 @@ def chosen_strategy(options: DytoOptions, usual: Strategy) -> Strategy:
         if preset is not None:
             raise ConfigError(f"found strategy {name!r} and preset {preset!r}, expected one of them")
         name, preset = "dyto", name
-    name = name or "dyto"
+    name = chosen_name(name, preset)
     if not is_named(name):
         raise unknown("strategy", name, [*STRATEGIES, *PRESETS])
     return build_strategy(name, preset=preset, token_budget=budget)

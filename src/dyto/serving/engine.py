@@ -20,11 +20,11 @@ from dyto.models.loading.naming import usual_model
 from dyto.pipeline import Video, VideoQA
 from dyto.prompts import Prompt
 from dyto.savings import Savings
-from dyto.serving.questions import Answered, EngineQuestion, EngineReply, Event, Failed, Tell, TextPiece
+from dyto.serving.events import Answered, EngineQuestion, EngineReply, Event, Failed, Tell, TextPiece
 from dyto.serving.reading import Reading
 from dyto.serving.tickets import Ticket
 from dyto.serving.working import ModelThread
-from dyto.strategies import Strategy, build_strategy
+from dyto.strategies import DEFAULT, Strategy, build_strategy
 from dyto.strategies.calling import BoundStrategy
 from dyto.strategies.videos import content_of, tokens_key
 from dyto.video.limits import Limits
@@ -57,7 +57,7 @@ class Engine:
     def __init__(
         self,
         model: VideoModel | str | Path | None = None,
-        strategy: Strategy | str = "dyto",
+        strategy: Strategy | str = DEFAULT,
         *,
         prompt: str | Path | Prompt | None = None,
         choice_prompt: str | Path | Prompt | None = None,
@@ -122,7 +122,7 @@ class Engine:
         Args:
             video: The video, as in `VideoQA.encode`.
             question: The question.
-            **options: Further attributes of `dyto.serving.questions.EngineQuestion`.
+            **options: Further attributes of `dyto.serving.events.EngineQuestion`.
 
         Raises:
             DytoError: As for `VideoQA.ask`.

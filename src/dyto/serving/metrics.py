@@ -7,7 +7,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from dyto.serving.engine import Engine
-from dyto.serving.questions import EngineReply
+from dyto.serving.events import EngineReply
 
 SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 QUESTIONS = (1, 2, 4, 8, 16, 32, 64)

@@ -39,6 +39,7 @@ class Reading:
         self._savings = dataclasses.replace(savings, overlap=False)
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="dyto-engine-read")
         self._coming: dict[Hashable, Coming] = {}
+        self._begun: dict[int, Coming] = {}  # by identity: those without a key, too
         self._lock = threading.Lock()
         self._closed = False
 
@@ -60,13 +61,14 @@ class Reading:
                 return
             if key is not None:
                 self._coming[key] = coming
+            self._begun[id(coming)] = coming
             self._pool.submit(self._read, coming)
 
     def close(self) -> None:
         """Read nothing more; videos that are being read are given up when they are there."""
         with self._lock:
             self._closed = True
-            coming = list(self._coming.values())
+            coming = list(self._begun.values())
         for one in coming:
             one.over.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -79,6 +81,13 @@ class Reading:
             return coming.tickets
 
     def _read(self, coming: Coming) -> None:
+        try:
+            self._read_and_wait(coming)
+        finally:
+            with self._lock:
+                del self._begun[id(coming)]
+
+    def _read_and_wait(self, coming: Coming) -> None:
         try:
             frames = self._frames(coming) if coming.wanted and not self._closed else None
         except Exception as err:  # noqa: BLE001 - told to everybody who waits for this video

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dyto.serving.questions import EngineReply
+from dyto.serving.events import EngineReply
 from dyto.serving.refusing import Refusal, tidy
 
 

@@ -12,7 +12,7 @@ from dyto.features import VisualTokens
 from dyto.models.base import Encoded
 from dyto.models.generation.rows import Row
 from dyto.pipeline import VideoQA
-from dyto.serving.questions import EngineQuestion, EngineReply, Event, Failed, Tell, TextPiece
+from dyto.serving.events import EngineQuestion, EngineReply, Event, Failed, Tell, TextPiece
 from dyto.serving.writing import Writer, cut_before
 from dyto.video import Frames
 

@@ -16,7 +16,7 @@ from dyto.inspecting.evidence import find_evidence
 from dyto.models.base import Prefix, VideoModel
 from dyto.models.generation.keeping import KeptVideos
 from dyto.models.generation.rows import Row
-from dyto.serving.questions import Answered, EngineReply, Failed
+from dyto.serving.events import Answered, EngineReply, Failed
 from dyto.serving.tickets import Coming, Ticket
 
 logger = logging.getLogger(__name__)

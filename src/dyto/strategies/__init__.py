@@ -101,7 +101,7 @@ def chosen_name(name: str | None, preset: str | None) -> str:
         >>> chosen_name(None, None), chosen_name(None, "finest"), chosen_name("evs", None)
         ('plus', 'dyto', 'evs')
     """
-    return name or (DEFAULT if preset is None else DyTo.name)
+    return name if name is not None else DEFAULT if preset is None else DyTo.name
 
 
 def _frozen(value: Any) -> Any:

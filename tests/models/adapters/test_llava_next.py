@@ -225,7 +225,7 @@ def test_what_does_not_fit_is_said_before_anything_runs():
     qa = dyto.VideoQA(adapter(context=200))
     with pytest.raises(
         dyto.ModelError,
-        match=r"prompt 11 \+ video 228 \+ new 20 = 259 tokens, but the context is 200: .*rope_scaling_factor 2",
+        match=r"prompt 11 \+ video 230 \+ new 20 = 261 tokens, but the context is 200: .*rope_scaling_factor 2",
     ):
         qa.ask(video(30), QUESTIONS[0], max_new_tokens=20)
     with pytest.raises(dyto.ModelError, match=r"prompt 11 \+ video at least 1 \+ new 200 = 212 .*context is 200"):

@@ -1,6 +1,7 @@
 """The bundled model that names things of the world: as a model of the house, and in what it says."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -84,8 +85,9 @@ def test_it_answers_what_a_classifier_can_see_and_says_what_it_cannot(qa, tokens
 
 
 def test_the_time_of_a_thing_is_that_of_its_shot(qa, tokens):
-    start, _, rest = qa.ask(tokens, "When is the palace seen?").text.partition(" to ")
-    assert 6.3 <= float(start) < float(rest.split(" ")[0]) <= 9.2  # it is shown from 6.5 to 9.0 s
+    said = [float(number) for number in re.findall(r"[0-9.]+", qa.ask(tokens, "When is the palace seen?").text)]
+    assert said
+    assert all(6.3 <= second <= 9.2 for second in said)  # it is shown from 6.5 to 9.0 s
 
 
 def test_options_are_chosen_by_what_they_name_and_when(qa, tokens):

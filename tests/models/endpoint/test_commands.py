@@ -35,7 +35,7 @@ BENCHMARK = ["nextqa", "--qa-file", "NExT_QA.csv", "--video-dir", "videos"]
 def test_eval_reads_choices_and_records_what_was_asked(world, server, capfd):
     assert main(["eval", *BENCHMARK, *world, "--json"]) == 0
     (found,) = json.loads(capfd.readouterr().out)
-    assert (found["answered"], found["complete"], found["config"]) == (4, True, "endpoint-gpt-4o-dyto-6frms")
+    assert (found["answered"], found["complete"], found["config"]) == (4, True, "endpoint-gpt-4o-plus-6frms")
     assert len(server.requests) == 4
     manifest = json.loads(next(Path("outputs").rglob("manifest*.json")).read_text())
     assert manifest["config"]["base_url"] == server.url

@@ -155,7 +155,7 @@ def shares(given: IntArray, least: int, most: int, budget: int | None) -> tuple[
         >>> [part.tolist() for part in shares(np.array([90, 5, 90, 5]), least=20, most=100, budget=200)]
         [[0, 1, 2, 3], [80, 20, 80, 20]]
         >>> [part.tolist() for part in shares(np.array([9, 9, 9, 9]), least=20, most=100, budget=50)]
-        [[0, 2], [20, 20]]
+        [[0, 3], [20, 20]]
     """
     if budget is None:
         return np.arange(len(given)), np.full(len(given), most, np.int64)

@@ -34,7 +34,7 @@ RandomWeights = Annotated[
 ]
 
 
-LoadingOptions = Annotated[Loading, Flags(options.LOADING, without=("device_map", "quantization"))]
+LoadingOptions = Annotated[Loading, Flags(options.LOADING, without=("device_map", "quantization"), filled=False)]
 
 
 @with_flags
