@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import transformers
 from PIL import Image
-from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 
 from dyto.errors import ModelError
 from dyto.models.loading.claims import checked_claims
@@ -42,6 +41,8 @@ def load_processor(name: str, source: str, revision: str | None, model_type: str
     Raises:
         ModelError: There is none, or it needs torchvision, which is not installed.
     """
+    from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES  # slow to import
+
     settings: dict[str, Any] = {}
     for file in ("preprocessor_config.json", "processor_config.json"):
         found = read_json(source, file, revision) or {}

@@ -20,7 +20,10 @@ from dyto.errors import ConfigError, unknown
 from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy
 from dyto.strategies.calling import describe_strategy as describe_strategy
 from dyto.strategies.calling import name_of
-from dyto.strategies.published import is_named
+from dyto.strategies.published import TARGETS, is_named
+
+FOREIGN: list[str] = []
+"""Modules and files of others that this process has imported for their strategies."""
 
 
 def find_strategy(target: str) -> Any:
@@ -50,7 +53,7 @@ def find_strategy(target: str) -> Any:
         return build_strategy(target)
     place, colon, name = target.rpartition(":")
     if not (colon and place and name):
-        raise unknown("strategy", target, [*{**STRATEGIES, **PRESETS}, "MODULE:CALLABLE", "FILE.py:CALLABLE"])
+        raise unknown("strategy", target, TARGETS)
     found: Any = _module(place)
     for part in name.split("."):
         if not hasattr(found, part):
@@ -105,6 +108,7 @@ def _own(place: Any) -> list[str]:
 
 def _module(place: str) -> ModuleType:
     """Import a module by name, also from the working directory, or from a file."""
+    FOREIGN.append(place)
     try:
         with _here():
             if place.endswith(".py"):

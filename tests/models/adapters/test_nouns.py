@@ -230,7 +230,7 @@ def test_it_states_its_strategy_and_itself(qa, tokens):
 
 
 def test_dyto_ask_takes_it_where_its_extra_is_installed(monkeypatch):
-    from dyto.models.loading import load as loading
+    from dyto.models.loading import naming as loading
 
     assert loading.usual_model(None) == "tiny"  # as the tests' own environment says
     monkeypatch.delenv("DYTO_MODEL")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,9 +19,8 @@ from transformers import AutoTokenizer
 from transformers.utils import cached_file
 
 from dyto.errors import DytoError, MissingExtraError, ModelError, unknown
-from dyto.eye.weights import can_see
 from dyto.models.base import VideoModel
-from dyto.models.catalog import CATALOG, real_models_hint
+from dyto.models.catalog import real_models_hint
 from dyto.models.families import FAMILIES, Family
 from dyto.models.generation.finite import check_weights
 from dyto.models.generation.tokenizing import check_class, check_growth
@@ -30,12 +28,14 @@ from dyto.models.loading.claims import checked_claims
 from dyto.models.loading.files import (
     TOKENIZER_FILES,
     find_file,
+    is_original,
     no_progress_bars,
     parse_json,
     read_ends,
     read_json,
     read_normalization,
 )
+from dyto.models.loading.naming import locate
 from dyto.models.loading.placement import DeviceMap, Placement
 from dyto.models.loading.weights import check_sizes, untied_unless_said, weight_files
 from dyto.models.processing import load_processor
@@ -101,19 +101,7 @@ def load_model(
         from dyto.models.adapters.nouns import load_nouns
 
         return load_nouns(placement, factor)
-    return _load(text, _locate(text), placement, factor, ())
-
-
-def usual_model(name: str | None) -> str:
-    """Return the model for `dyto ask`: the named one, the environment's, or the best bundled one.
-
-    Args:
-        name: The given name; None for none.
-
-    Returns:
-        `name`, or DYTO_MODEL, or "nouns" if the extra `see` is installed, or "tiny".
-    """
-    return name or os.environ.get("DYTO_MODEL") or ("nouns" if can_see() else "tiny")
+    return _load(text, locate(text), placement, factor, ())
 
 
 def _load_tiny(placement: Placement, factor: float) -> VideoModel:
@@ -123,30 +111,14 @@ def _load_tiny(placement: Placement, factor: float) -> VideoModel:
         return _load("tiny", str(folder), placement, factor, (hint,))
 
 
-def _locate(text: str) -> str:
-    """Return the folder or Hub name of a short name."""
-    if text in CATALOG:
-        return CATALOG[text].source
-    path = Path(text).expanduser()
-    if path.is_dir():
-        return str(path)
-    if path.exists():
-        raise ModelError(f"model {text} is a file, expected a folder with config.json and *.safetensors")
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", text) and not text.startswith((".", "~")):
-        return text
-    if os.sep in text or text.startswith((".", "~")):
-        raise ModelError(
-            f"model folder {text} does not exist: give a folder, a hub name or a name of `dyto list models`"
-        )
-    raise unknown("model", text, CATALOG)
-
-
 def _load(name: str, source: str, placement: Placement, factor: float, notices: tuple[str, ...]) -> VideoModel:
-    from dyto.models.loading import original_llava
-
     config = read_config(source, placement.revision)
-    original = original_llava.is_original(config)
+    original = is_original(config)
+    key_mapping = None
     if original:
+        from dyto.models.loading import original_llava
+
+        key_mapping = original_llava.KEY_MAPPING
         source = original_llava.download(source, placement.revision)
         shape = _tell(name, original_llava.stock_config, source, config)
     model_type = shape.model_type if original else config.get("model_type")
@@ -169,7 +141,7 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
     more = {}
     if model_type not in FAMILIES:
         more["processor"] = _tell(name, load_processor, name, source, placement.revision, str(model_type))
-    model = load_weights(stock, source, placement, shape, original_llava.KEY_MAPPING if original else None)
+    model = load_weights(stock, source, placement, shape, key_mapping)
     tokenizer = load_tokenizer(source, placement.revision, model.config)
     return _tell(
         name,
