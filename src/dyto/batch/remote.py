@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dyto.errors import MissingExtraError, UnsafeNameError, VideoError
-from dyto.video.frames import ADDRESS
+from dyto.video.paths import ADDRESS
 
 CHUNK = 1 << 20
 MOST_BYTES = 8 << 30

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dyto.cli import options
+from dyto.cli import clock, early, options
 from dyto.cli.batch import register as register_batch
 from dyto.cli.certifying import register as register_certifying
 from dyto.cli.comparing import register as register_comparing
@@ -22,16 +21,16 @@ from dyto.cli.groups import with_flags
 from dyto.cli.inspecting import register as register_inspecting
 from dyto.cli.plugins import Commands
 from dyto.cli.printing import print_answer, print_evidence, print_stream
-from dyto.cli.process import report_errors
+from dyto.cli.process import quickly, report_errors
 from dyto.cli.results import app as results_app
 from dyto.cli.serving import register as register_serving
 from dyto.cli.synthetic import app as synthetic_app
 from dyto.errors import ConfigError
-from dyto.strategies import Strategy
 
 if TYPE_CHECKING:
     from dyto.models.loading.options import Loading
     from dyto.savings import Savings
+    from dyto.strategies import Strategy
 
 # File names and answers are printed verbatim, including brackets and ":words:".
 
@@ -69,6 +68,8 @@ def root(
 ) -> None:
     """Ask questions about videos, with image models and without training. Unofficial implementation of DyTo."""
     if show_version:
+        from importlib.metadata import version
+
         out.print(f"dyto {version('dyto')}")
         raise typer.Exit
 
@@ -97,19 +98,21 @@ def ask(
     ] = False,
 ) -> None:
     """Answer a question about a video."""
+    chosen.check()
+    saved = savings.make()
     ask_and_print(
         video,
         question,
         choices=choices,
         loading=loading,
-        strategy=chosen.make(),
+        strategy=chosen.make,
         prompt=prompt,
         max_new_tokens=max_new_tokens,
         sampling=frames.sampling_options(),
         as_json=as_json,
         save_keyframes=save_keyframes,
         evidence=evidence,
-        savings=savings.make(),
+        savings=saved,
         dry_run=dry_run,
     )
 
@@ -118,7 +121,7 @@ def ask_and_print(
     video: str,
     question: str,
     *,
-    strategy: Strategy,
+    strategy: Callable[[], Strategy],
     sampling: dict[str, Any],
     loading: Loading,
     choices: list[str] | None = None,
@@ -135,7 +138,7 @@ def ask_and_print(
     Args:
         video: A video file, or a folder of pictures.
         question: The question.
-        strategy: The strategy.
+        strategy: Makes the strategy.
         sampling: Options of `dyto.sample_frames`.
         loading: The model and how to load it.
         choices: Options of a multiple choice question.
@@ -147,23 +150,30 @@ def ask_and_print(
         savings: Which savings are on; None for the usual ones.
         dry_run: Print what would be asked, and ask nothing.
     """
+    early.check_video(video, sampling)
+    early.check_model(loading, usual=True)
+    early.check_question(question, choices, prompt, max_new_tokens)
     with err.status(STAGE_WORDS["load"]) as status:
-        from dyto.cli.planning import AskPlan
-        from dyto.inspecting.evidence import check_evidence, find_evidence
-        from dyto.inspecting.sheet import TILE, check_sheet, save_keyframe_sheet
-        from dyto.models.loading.naming import usual_model
-        from dyto.pipeline import VideoQA
-        from dyto.tokens import NOT_ITS_WORLD
-        from dyto.video import existing
+        with quickly():
+            from dyto.cli.planning import AskPlan
+            from dyto.inspecting.evidence import check_evidence, find_evidence
+            from dyto.inspecting.sheet import TILE, check_sheet, save_keyframe_sheet
+            from dyto.models.loading.naming import usual_model
+            from dyto.pipeline import VideoQA
+            from dyto.tokens import NOT_ITS_WORLD
 
-        existing(video)  # fail for a missing file before a model is loaded
+            made = strategy()
         seen: list[Any] = []  # keep the frames for their picture, so that the file is read once
         if save_keyframes:
             check_sheet(save_keyframes)
             sampling = {**sampling, "preview": TILE}
         template: dict[str, Any] = {"choice_prompt" if choices else "prompt": prompt}
-        model = usual_model(loading.model)
-        qa = VideoQA.from_pretrained(model, strategy, savings=savings, **template, **loading.options)
+        started = clock.since_start()
+        with quickly():
+            qa = VideoQA.from_pretrained(
+                usual_model(loading.model), made, savings=savings, **template, **loading.options
+            )
+        before = {"start": started, "load": clock.since_start() - started}
         qa.on_stage = lambda stage: status.update(STAGE_WORDS.get(stage, stage))
         qa.on_frames = seen.append if save_keyframes else None
         if evidence:
@@ -187,7 +197,7 @@ def ask_and_print(
             document["evidence"] = [moment.to_dict() for moment in moments]
         out.file.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
     else:
-        print_answer(answer, qa, choices)
+        print_answer(answer, qa, choices, before)
         if evidence:
             print_evidence(moments, answer)
     if save_keyframes:  # last, so that the answer is printed even if the picture cannot be saved
@@ -262,11 +272,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments of the command; None for those of the process.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    return run(words, "--debug" in words)
+    return run(words, "--debug" in words, first=argv is None)
 
 
-def run(words: list[str], debug: bool) -> int:
-    """Run one command and return its exit status."""
+def run(words: list[str], debug: bool, *, first: bool = False) -> int:
+    """Run one command and return its exit status.
+
+    Args:
+        words: Its arguments.
+        debug: As for `report_errors`.
+        first: Whether this is what the process was started for.
+    """
+    if not first:
+        clock.restart()
     given = [word for word in words if word != "--debug"]
     return report_errors(lambda: app(allow_bare_png(spread_choices(given)), prog_name="dyto"), debug)
 

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from dyto.cli import options
+from dyto.cli import early, options
 from dyto.cli.console import err, out
 from dyto.cli.groups import Flags, with_flags
 from dyto.cli.printing import print_note
+from dyto.cli.process import quickly
 from dyto.models.loading.options import Loading
 
 LEFT_OUT = ("attn_implementation", "device_map", "quantization", "rope_scaling_factor")
@@ -53,14 +54,19 @@ def inspect_command(
     max_new_tokens: options.MaxNewTokens = 128,
 ) -> None:
     """Show what a strategy does to a video: frames, clusters, key frames, merged patches, tokens, seconds."""
-    from dyto.inspecting.page import check_page
-    from dyto.strategies.targets import make_second
-    from dyto.video import existing
+    saved, sampling = savings.make(), frames.sampling_options()
+    chosen.check()
+    early.check_video(video, sampling)
+    early.check_model(loading)
+    if question is not None:
+        early.check_question(question, choices, None, max_new_tokens)
+    with quickly():
+        from dyto.inspecting.page import check_page
+        from dyto.strategies.targets import make_second
 
-    existing(video)  # impossible requests fail before a model is loaded
     check_page(out_file)
     folder = out_file.with_suffix("") if png == "" else png
-    first, saved, sampling = chosen.make(), savings.make(), frames.sampling_options()
+    first = chosen.make()
     others = [make_second(versus, chosen.budget)] if versus else []
     with err.status("loading the model") as status:
         from dyto.inspecting import inspect_video, save_page, save_pictures

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 
 from dyto.cli.app import ask_and_print
 from dyto.cli.process import report_errors
@@ -60,7 +61,7 @@ def answer(options: argparse.Namespace) -> None:
         options.video_path,
         options.question,
         loading=Loading(options.model_path, rope_scaling_factor=options.rope_scaling_factor),
-        strategy=build_strategy(strategy, **fields),
+        strategy=partial(build_strategy, strategy, **fields),
         prompt=options.conv_mode or (None if options.model_path == "tiny" else CONV_MODE),
         max_new_tokens=MAX_NEW_TOKENS,
         sampling={"num_frames": options.num_frames},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import re
 from typing import TypeAlias
@@ -10,12 +9,12 @@ from typing import TypeAlias
 from dyto.benchmarks import BENCHMARKS
 from dyto.errors import unknown
 from dyto.models.catalog import CATALOG
-from dyto.models.facts import FACTS
-from dyto.models.loading.placement import LARGE
+from dyto.models.facts import FACTS, LARGE
 from dyto.models.ranking import ranking
 from dyto.prompts import PROMPTS
 from dyto.savings import Savings
-from dyto.strategies import PRESETS, STRATEGIES, DyTo
+from dyto.strategies.presets import PRESETS
+from dyto.strategies.table import ROWS
 
 Table: TypeAlias = tuple[list[str], list[list[str]]]
 """A table: column titles, and rows of cells."""
@@ -66,20 +65,18 @@ def _needs(name: str) -> tuple[str, str]:
 
 
 def _strategies() -> Table:
-    rows = []
-    for name, kind in STRATEGIES.items():
-        options = ", ".join(field.name for field in dataclasses.fields(kind)) or "-"
-        needs = ", ".join(getattr(kind, "needs", ())) or "-"
-        rows.append([name, (kind.__doc__ or "").partition("\n")[0], needs, options])
+    rows = [
+        [name, row.line, ", ".join(row.needs.split()) or "-", ", ".join(row.options.split()) or "-"]
+        for name, row in ROWS.items()
+    ]
     return ["strategy", "what it does", "needs", "options"], rows
 
 
 def _presets() -> Table:
     rows = []
     for name, preset in PRESETS.items():
-        made = DyTo.preset(name)
-        clusters, most = (made.partition, str(made.max_keyframes)) if isinstance(made, DyTo) else ("over time", "any")
-        rows.append([name, clusters, most, str(made.reference_budget), preset.note])
+        clusters, most = preset.fields.get("partition", "over time"), str(preset.fields.get("max_keyframes", "any"))
+        rows.append([name, clusters, most, str(preset.fields["reference_budget"]), preset.note])
     return ["preset", "partition", "key frames", "budget", "note"], rows
 
 

@@ -191,6 +191,13 @@ class StrategyFlags:
         options = {} if self.budget is None else {"token_budget": self.budget}
         return {"strategy": self.strategy, "preset": self.preset, "options": options}
 
+    def check(self) -> None:
+        """Check the names, without importing the strategy."""
+        from dyto.strategies import chosen_name
+        from dyto.strategies.published import check_target
+
+        check_target(chosen_name(self.strategy, self.preset), self.preset, self.budget)
+
     def make(self) -> Strategy:
         """Build the strategy."""
         from dyto.strategies.targets import make_strategy

@@ -14,6 +14,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
+from dyto.cli import ending
 from dyto.errors import DytoError, MissingExtraError
 
 GROUP = "dyto.commands"
@@ -113,6 +114,7 @@ def load(name: str) -> Any:
         )
     try:
         app = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        ending.FOREIGN.append(name)
         app.command(name)(found[0].load())
         return typer.main.get_command(app)
     except (Exception, SystemExit) as error:

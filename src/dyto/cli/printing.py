@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dyto.cli.console import err, out
@@ -34,8 +34,17 @@ def print_stream(pieces: Generator[str, None, Answer], status: Any, note: str | 
         out.print(piece, end="", style="bold")
 
 
-def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None) -> None:
-    """Print an answer's key frames, tokens, seconds and notes for people."""
+def print_answer(
+    answer: Answer, qa: VideoQA, choices: Sequence[str] | None, before: Mapping[str, float] | None = None
+) -> None:
+    """Print an answer's key frames, tokens, seconds and notes for people.
+
+    Args:
+        answer: The answer.
+        qa: What answered.
+        choices: The options of the question.
+        before: Seconds before the video was read, by what they were spent on; the total counts them.
+    """
     from dyto.tokens import NOT_ITS_WORLD
 
     if choices is not None:
@@ -45,7 +54,9 @@ def print_answer(answer: Answer, qa: VideoQA, choices: Sequence[str] | None) -> 
     out.print(f"key frames  {len(answer.keyframes)}: {times}")
     budget = "no budget" if answer.token_budget is None else f"budget {answer.token_budget}"
     out.print(f"tokens      {answer.uncompressed_tokens} -> {answer.num_visual_tokens} ({budget})")
-    out.print("seconds     " + "  ".join(f"{stage} {s:.2f}" for stage, s in answer.to_dict()["seconds"].items()))
+    seconds = {**(before or {}), **answer.to_dict()["seconds"]}
+    seconds["total"] += sum((before or {}).values())
+    out.print("seconds     " + "  ".join(f"{stage} {s:.2f}" for stage, s in seconds.items()))
     out.print(f"model       {qa.model.name} on {qa.model.where}")
     if "spent" in answer.details:
         out.print("spent       {requests} requests, {tokens} tokens".format(**answer.details["spent"]))

@@ -8,10 +8,7 @@ from typing import Annotated
 import typer
 
 from dyto.cli.console import out as console
-from dyto.synthetic.benchmark import CHOICE_FILE, synth_benchmark, synth_video
-from dyto.synthetic.films import REGIMES
-from dyto.synthetic.long_films import LONG_REGIMES
-from dyto.synthetic.photo_benchmark import photo_benchmark
+from dyto.synthetic.regimes import LONG_REGIMES, REGIMES
 
 app = typer.Typer(
     name="synth", help="Make videos of a world of coloured shapes, whose true answers are known.", no_args_is_help=True
@@ -32,6 +29,8 @@ def video(
     ] = None,
 ) -> None:
     """Write one video of the synthetic world as H.264, 20 seconds or what is asked for."""
+    from dyto.synthetic.benchmark import synth_video
+
     records = synth_video(seed, out, questions, regime, seconds, event)
     where = f" in {questions}" if questions else ""
     console.print(f"{out}: {regime}, seed {seed}, {len(records)} questions{where}", markup=False)
@@ -48,6 +47,9 @@ def benchmark(
     ] = None,
 ) -> None:
     """Write the benchmark for `dyto eval synthetic`: videos of every regime, with questions."""
+    from dyto.synthetic.benchmark import CHOICE_FILE, synth_benchmark
+    from dyto.synthetic.photo_benchmark import photo_benchmark
+
     with console.status("writing") as status:
 
         def told(done: int, every: int) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-
-import torch
 
 from dyto.errors import (
     AmbiguousNameError,
@@ -51,7 +50,8 @@ def reason_of(err: Exception) -> str:
         >>> reason_of(ZeroDivisionError("division by zero"))
         'ZeroDivisionError: division by zero'
     """
-    if isinstance(err, torch.OutOfMemoryError):
+    torch = sys.modules.get("torch")  # whoever met such an error has imported it
+    if torch is not None and isinstance(err, torch.OutOfMemoryError):
         return (
             "out of memory on the accelerator: lower the token budget (--budget) or the number of frames (--num-frames)"
         )

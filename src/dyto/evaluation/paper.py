@@ -9,7 +9,6 @@ from importlib.resources import files
 from typing import Any
 
 from dyto.strategies import STRATEGIES, build_strategy
-from dyto.strategies.targets import describe_strategy
 
 
 @cache
@@ -48,6 +47,8 @@ def _described(name: str, preset: str | None = None, fields: Mapping[str, Any] |
     """Return a strategy from the paper's tables in the form of a config; None if it is not built in."""
     if name not in STRATEGIES:
         return None
+    from dyto.strategies.calling import describe_strategy  # it needs torch, and most reports do not
+
     return json.loads(json.dumps(describe_strategy(build_strategy(name, preset=preset, **(fields or {})))))
 
 

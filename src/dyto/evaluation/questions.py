@@ -10,8 +10,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dyto.benchmarks import BENCHMARKS, Benchmark, Sample
 from dyto.benchmarks.base import kind_of
 from dyto.errors import DatasetError
@@ -50,6 +48,8 @@ class Questions:
         """
         if seed is None or limit is None:
             return self.samples[:limit]
+        import numpy as np  # only here, so that reports need none
+
         rank = np.random.default_rng(seed).permutation(len(self.samples)).tolist()
         turn: Counter[str] = Counter()
         order: list[tuple[int, int, int]] = []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dyto.answer import Answer
 from dyto.benchmarks import Benchmark, Sample
+
+if TYPE_CHECKING:
+    from dyto.answer import Answer
 
 Row = dict[str, Any]
 

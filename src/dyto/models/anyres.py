@@ -9,9 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
-from transformers.image_utils import ChannelDimension
-from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 
 from dyto.finch import FloatArray
 from dyto.models.loading.placement import device_of
@@ -54,6 +51,8 @@ class AnyresTower(FrameTower):
         boxes = self._boxes(size, tiles)
         if not tiles:
             return PictureTokens(self.encode([picture]).patches()[0], boxes)
+        from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+
         config, side = self.model.config, self._side()
         processor = LlavaNextImageProcessorPil(
             size={"shortest_edge": side},
@@ -86,6 +85,9 @@ class AnyresTower(FrameTower):
         whole = np.hstack([row / rows, col / cols, (row + 1) / rows, (col + 1) / cols])  # (N, 4)
         if not tiles:
             return whole
+        from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
+        from transformers.image_utils import ChannelDimension
+
         target = select_best_resolution(size, self.model.config.image_grid_pinpoints)
         blank = np.broadcast_to(np.uint8(0), (3, *size))
         shrunk = get_patch_output_size(blank, target, input_data_format=ChannelDimension.FIRST)

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dyto.errors import unknown
 from dyto.eye import Eye, PixelEye, can_see, load_eye
+from dyto.eye.names import HUB, check_eye
 from dyto.features import FrameFeatures
 from dyto.models.base import VideoModel
 from dyto.models.pixels import Pictures, as_pictures
 
 if TYPE_CHECKING:
     from dyto.video import Frames
-
-HUB = {
-    "siglip2-base": "google/siglip2-base-patch16-224",
-    "clip-base": "openai/clip-vit-base-patch32",
-    "dinov2-small": "facebook/dinov2-small",
-}
-"""Eyes on the hub by short name."""
 
 EYES: dict[str, Callable[[], Eye]] = {"nouns": load_eye, "pixels": PixelEye}
 """Eyes that need no download by name."""
@@ -39,11 +31,10 @@ def find_eye(name: str) -> Eye:
         ModelError: The checkpoint cannot be loaded.
         MissingExtraError: A package that it needs is not installed.
     """
+    check_eye(name)
     if name in EYES:
         return EYES[name]()
     folder = Path(name).expanduser()
-    if name not in HUB and not folder.is_dir() and not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name):
-        raise unknown("eye", name, [*EYES, *HUB])
     from dyto.models.tower_eye import TowerEye
 
     return TowerEye(HUB.get(name) or (str(folder) if folder.is_dir() else name), name)

@@ -15,6 +15,10 @@ ROOM_GB = 1.5
 """GB in addition to weights, keys and values: activations while the tower encodes, and the runtime itself."""
 
 
+LARGE = 2 << 30
+"""Size of float32 weights, in bytes, above which they are loaded in bfloat16 on a CPU too."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """One model.

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 import transformers
 from PIL import Image
-from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 
 from dyto.errors import ModelError
 from dyto.models.loading.claims import checked_claims
@@ -43,6 +42,8 @@ def load_processor(name: str, source: str, revision: str | None, model_type: str
     Raises:
         ModelError: There is none, or it needs torchvision, which is not installed.
     """
+    from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES  # slow to import
+
     settings: dict[str, Any] = {}
     said = ""  # by the file that describes it
     for file in ("preprocessor_config.json", "processor_config.json"):

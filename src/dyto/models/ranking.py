@@ -7,17 +7,18 @@ models that take minutes for a first word come after the quick ones, small ones 
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from dyto.eye import can_see
 from dyto.models.catalog import CATALOG
-from dyto.models.facts import FACTS
-from dyto.models.loading.devices import best_kind, find_device, memory_of
-from dyto.models.loading.placement import LARGE
+from dyto.models.facts import FACTS, LARGE
+from dyto.models.loading.naming import AUTO
+from dyto.system.memory import machine_memory
 
-AUTO = "auto"
-"""The name that stands for the first model of the ranking."""
+ACCELERATORS = ("nvidia*", "kfd", "accel*", "dri/renderD*")
+"""Patterns in /dev of devices other than CPUs."""
 
 ROOM = 0.9
 """Part of a device's memory that a model may take."""
@@ -40,9 +41,14 @@ class ThisMachine:
 
     @classmethod
     def here(cls) -> ThisMachine:
-        """Look at this machine."""
-        size = memory_of(find_device(None))
-        return cls(best_kind(), None if size is None else size / 1e9)
+        """Look at this machine, with torch only where it may have more than a CPU."""
+        if sys.platform == "linux" and not any(next(Path("/dev").glob(part), None) for part in ACCELERATORS):
+            kind, size = "cpu", machine_memory()
+        else:
+            from dyto.models.loading.devices import best_kind, find_device, memory_of
+
+            kind, size = best_kind(), memory_of(find_device(None))
+        return cls(kind, None if size is None else size / 1e9)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,6 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
-    MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
-)
 
 from dyto.errors import ModelError
 from dyto.models.families import Family
@@ -46,6 +42,11 @@ GRIDS = ("image_grid_thw", "image_grid_hw", "spatial_shapes", "target_sizes", "i
 
 def family_of(model_type: str) -> Family | None:
     """Make a table row for a model type without one; None if transformers has no suitable class."""
+    from transformers.models.auto.modeling_auto import (  # slow to import
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+        MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
+    )
+
     names = {**MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES, **MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES}
     named = names.get(model_type)
     stock = named if isinstance(named, str) or named is None else named[0]

@@ -2,53 +2,61 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dyto.errors import ConfigError, unknown
+from dyto.errors import ConfigError
 from dyto.strategies.base import NEEDS as NEEDS
 from dyto.strategies.base import Encode as Encode
 from dyto.strategies.base import Strategy as Strategy
+from dyto.strategies.presets import PRESETS as PRESETS
+from dyto.strategies.published import check_options, named_strategy
+from dyto.strategies.table import ROWS as ROWS
+from dyto.strategies.table import Classes
 
-# One line per strategy, in the order of the listing.
-# isort: off
-from dyto.strategies.dyto import DyTo as DyTo
-from dyto.strategies.plus import Plus as Plus
-from dyto.strategies.plus_2025 import Plus2025 as Plus2025
-from dyto.strategies.ablations import DyToNoClustering as DyToNoClustering
-from dyto.strategies.ablations import DyToNoMerging as DyToNoMerging
-from dyto.strategies.uniform import Uniform as Uniform
-from dyto.strategies.uniform_pool import UniformPool as UniformPool
-from dyto.strategies.uniform_merge import UniformMerge as UniformMerge
-from dyto.strategies.downsample import Downsample as Downsample
-from dyto.strategies.image_grid import ImageGrid as ImageGrid
-from dyto.strategies.slowfast import SlowFast as SlowFast
-from dyto.strategies.kmeans import KMeans as KMeans
-from dyto.strategies.visionzip import VisionZip as VisionZip
-from dyto.strategies.fastvid import FastVID as FastVID
-from dyto.strategies.peaks import Peaks as Peaks
-from dyto.strategies.flashvid import FlashVIDOuter as FlashVIDOuter
-from dyto.strategies.holitom import HoliTomOuter as HoliTomOuter
-from dyto.strategies.evs import EVS as EVS
-from dyto.strategies.vidcom2 import VidCom2 as VidCom2
-from dyto.strategies.vcast import VCast as VCast
-from dyto.strategies.query import Query as Query
-from dyto.strategies.aks import AKS as AKS
-from dyto.strategies.echo import EchoLike as EchoLike
-from dyto.strategies.chance import Random as Random
-from dyto.strategies.chance import RandomFrames as RandomFrames
-from dyto.strategies.plus_query import PlusQuery as PlusQuery
-from dyto.strategies.uniform import Concat as Concat
-# isort: on
+if TYPE_CHECKING:  # one line per strategy; `dyto.strategies.table` says where each is, so that none is imported here
+    # isort: off
+    from dyto.strategies.dyto import DyTo as DyTo
+    from dyto.strategies.plus import Plus as Plus
+    from dyto.strategies.plus_2025 import Plus2025 as Plus2025
+    from dyto.strategies.ablations import DyToNoClustering as DyToNoClustering
+    from dyto.strategies.ablations import DyToNoMerging as DyToNoMerging
+    from dyto.strategies.uniform import Uniform as Uniform
+    from dyto.strategies.uniform_pool import UniformPool as UniformPool
+    from dyto.strategies.uniform_merge import UniformMerge as UniformMerge
+    from dyto.strategies.downsample import Downsample as Downsample
+    from dyto.strategies.image_grid import ImageGrid as ImageGrid
+    from dyto.strategies.slowfast import SlowFast as SlowFast
+    from dyto.strategies.kmeans import KMeans as KMeans
+    from dyto.strategies.visionzip import VisionZip as VisionZip
+    from dyto.strategies.fastvid import FastVID as FastVID
+    from dyto.strategies.peaks import Peaks as Peaks
+    from dyto.strategies.flashvid import FlashVIDOuter as FlashVIDOuter
+    from dyto.strategies.holitom import HoliTomOuter as HoliTomOuter
+    from dyto.strategies.evs import EVS as EVS
+    from dyto.strategies.vidcom2 import VidCom2 as VidCom2
+    from dyto.strategies.vcast import VCast as VCast
+    from dyto.strategies.query import Query as Query
+    from dyto.strategies.aks import AKS as AKS
+    from dyto.strategies.echo import EchoLike as EchoLike
+    from dyto.strategies.chance import Random as Random
+    from dyto.strategies.chance import RandomFrames as RandomFrames
+    from dyto.strategies.plus_query import PlusQuery as PlusQuery
+    from dyto.strategies.uniform import Concat as Concat
+    # isort: on
 
-from dyto.strategies.dyto import PRESETS as PRESETS
-from dyto.strategies.published import named_strategy
-
-_CLASSES: list[Any] = [value for value in globals().values() if dataclasses.is_dataclass(value)]
-STRATEGIES: dict[str, type[Any]] = {kind.name: kind for kind in _CLASSES}
+STRATEGIES = Classes()
 """Every strategy by its name. A strategy of your own needs no entry here: pass the object."""
 DEFAULT = "plus"
 """The strategy where none is named; docs/plus.md says why it is this one."""
+
+_NAMES = {row.place.partition(":")[2]: name for name, row in ROWS.items()}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a strategy when it is first asked for, because it needs torch."""
+    if name in _NAMES:
+        return STRATEGIES[_NAMES[name]]
+    raise AttributeError(f"module 'dyto.strategies' has no attribute {name!r}")
 
 
 def build_strategy(name: str | None = None, *, preset: str | None = None, **fields: Any) -> Strategy:
@@ -73,24 +81,14 @@ def build_strategy(name: str | None = None, *, preset: str | None = None, **fiel
         3
     """
     name, written = named_strategy(chosen_name(name, preset), "strategy")
-    kind = STRATEGIES[name]
     given = {key: _frozen(value) for key, value in fields.items() if value is not None}
     twice = sorted(given.keys() & written.keys())
     if twice:
         raise ConfigError(f"{twice[0]} of strategy {name!r} is given twice, expected once: leave one out")
     given |= written
-    known = [field.name for field in dataclasses.fields(kind)]
-    for key in given:
-        if key not in known:
-            if not known:
-                raise ConfigError(f"strategy {name!r} has no options, but {key!r} was given: leave it out")
-            raise unknown(f"option of strategy {name!r}", key, known)
-    if preset is None:
-        strategy: Strategy = kind(**given)
-    elif issubclass(kind, DyTo):
-        strategy = kind.preset(preset, **given)
-    else:
-        raise ConfigError(f"preset {preset!r} given with strategy {name!r}, but only 'dyto' has presets")
+    check_options(name, given, preset)
+    kind = STRATEGIES[name]
+    strategy: Strategy = kind(**given) if preset is None else kind.preset(preset, **given)
     return strategy
 
 
@@ -101,7 +99,7 @@ def chosen_name(name: str | None, preset: str | None) -> str:
         >>> chosen_name(None, None), chosen_name(None, "finest"), chosen_name("evs", None)
         ('plus', 'dyto', 'evs')
     """
-    return name if name is not None else DEFAULT if preset is None else DyTo.name
+    return name if name is not None else DEFAULT if preset is None else "dyto"
 
 
 def _frozen(value: Any) -> Any:

@@ -8,15 +8,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import numpy.typing as npt
-from torch import Tensor
-
 from dyto.errors import ConfigError, unknown
-from dyto.features import FrameFeatures, VisualTokens
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor
 
+    from dyto.features import FrameFeatures, VisualTokens
     from dyto.video import Frames
 
 REFERENCE_PATCHES = 576

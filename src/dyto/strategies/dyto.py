@@ -6,7 +6,6 @@ The presets say which reading of the paper and of its released code they follow.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +20,7 @@ from dyto.finch import IntArray
 from dyto.strategies.base import Encode, check_at_least
 from dyto.strategies.merging import check_merging, merge_keyframes
 from dyto.strategies.plus import Plus
+from dyto.strategies.presets import PRESETS
 from dyto.timing import Stopwatch
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class DyTo:
         """
         if name not in PRESETS:
             raise unknown("preset", name, PRESETS)
-        kind = PRESETS[name].kind or cls
+        kind = Plus if PRESETS[name].strategy == Plus.name else cls
         if kind is Plus and cls is not DyTo:
             raise ConfigError(
                 f"strategy {cls.name!r} has no preset {name!r}, because it clusters and merges in its own way"
@@ -149,24 +149,3 @@ class DyTo:
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
         """Encode all frames and compress; the question is ignored."""
         return self.compress(encode(frames))
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A named set of fields and its description; `kind` is set if it is not a plain `DyTo`."""
-
-    fields: Mapping[str, Any]
-    note: str
-    kind: type[Plus] | None = None
-
-
-PRESETS: dict[str, Preset] = {
-    "release": Preset({}, "the authors' code at its last commit (570e977), its missing return restored"),
-    "paper-7b": Preset({}, "the paper's 7B setting; the same as release, as far as we know"),
-    "paper-34b": Preset(
-        {"quotas": ((6, 12), (12, 24)), "max_keyframes": 50, "reference_budget": 7200},
-        "our reconstruction of the paper's 34B setting (Z = 7200)",
-    ),
-    "finest": Preset({"partition": "finest"}, "the finest partition: catches short scenes that release misses"),
-    "plus": Preset({}, "ours: a key frame for whatever stands apart from noise", Plus),
-}

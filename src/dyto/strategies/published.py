@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from dyto.errors import ConfigError, unknown
+from dyto.strategies.base import resolve_budget
+from dyto.strategies.presets import PRESETS
+from dyto.strategies.table import ROWS
 
 RELEASE = "spatial_tome_finch_dynamic_all_frms"
 """DyTo as released."""
+
+HAVE_PRESETS = ("dyto", "dyto-no-clustering", "dyto-no-merging")
+"""Strategies whose class has `preset`."""
+
+TARGETS = (*ROWS, *PRESETS, "MODULE:CALLABLE", "FILE.py:CALLABLE")
+"""Names of strategies as commands take them."""
 
 _SLOWFAST = re.compile(r"slowfast-slow_(\d+)frms_(\w+)-fast_(\d+)x(\d+)")
 
@@ -49,8 +59,6 @@ def named_strategy(text: str, kind: str) -> tuple[str, dict[str, Any]]:
         >>> named_strategy("slowfast:fast_grid=3x3,slow_frames=4", "strategy")
         ('slowfast', {'fast_grid': (3, 3), 'slow_frames': 4})
     """
-    from dyto.strategies import STRATEGIES  # imported late, because it imports every strategy
-
     name, colon, options = text.strip().partition(":")
     name = name.strip().lower()
     fields = _options(text, options) if colon else {}
@@ -61,8 +69,8 @@ def named_strategy(text: str, kind: str) -> tuple[str, dict[str, Any]]:
         return "slowfast", {**pattern, **fields}
     if name == RELEASE:
         return "dyto", fields
-    if name not in STRATEGIES:
-        raise unknown(kind, name, [RELEASE, *STRATEGIES])
+    if name not in ROWS:
+        raise unknown(kind, name, [RELEASE, *ROWS])
     return name, fields
 
 
@@ -73,10 +81,58 @@ def is_named(text: str) -> bool:
         >>> is_named("uniform-pool:pool=3"), is_named("my_module:Pool")
         (True, False)
     """
-    from dyto.strategies import STRATEGIES  # as above
-
     name = text.partition(":")[0].strip().lower()
-    return name in STRATEGIES or name == RELEASE or bool(_SLOWFAST.fullmatch(name))
+    return name in ROWS or name == RELEASE or bool(_SLOWFAST.fullmatch(name))
+
+
+def check_target(target: str, preset: str | None = None, token_budget: int | None = None) -> None:
+    """Check what can be told of a strategy from its name, as commands take it, before anything is imported.
+
+    Args:
+        target: As in `dyto.strategies.targets.find_strategy`; a module or a file is left to it.
+        preset: A preset of "dyto", or None.
+        token_budget: Largest number of visual tokens; None for the strategy's own choice.
+
+    Raises:
+        ConfigError: A name is unknown, or the budget is below 1.
+
+    Example:
+        >>> check_target("uniform-pool:pool=3", token_budget=400)
+    """
+    if token_budget is not None:
+        resolve_budget(token_budget, 1, 1)
+    if is_named(target):
+        name, fields = named_strategy(target, "strategy")
+        check_options(name, fields, preset)
+    elif target not in PRESETS and not all(target.rpartition(":")):
+        raise unknown("strategy", target, TARGETS)
+
+
+def check_options(name: str, given: Iterable[str], preset: str | None = None) -> None:
+    """Check the names of a strategy's options and of its preset, without importing the strategy.
+
+    Args:
+        name: A name of `dyto.strategies.STRATEGIES`.
+        given: Names of options.
+        preset: A preset of "dyto", or None.
+
+    Raises:
+        ConfigError: A name is unknown (the nearest known one is named), or the strategy has no presets.
+
+    Example:
+        >>> check_options("uniform-pool", ["pool"])
+    """
+    if preset is not None and name not in HAVE_PRESETS:
+        raise ConfigError(f"preset {preset!r} given with strategy {name!r}, but only 'dyto' has presets")
+    if preset is not None and preset not in PRESETS:
+        raise unknown("preset", preset, PRESETS)
+    known = ROWS[name if preset is None else PRESETS[preset].strategy].options.split()
+    for key in given:
+        if not known:
+            raise ConfigError(f"strategy {name!r} has no options, but {key!r} was given: leave it out")
+        if key not in known:
+            what = f"option of strategy {name!r}" if preset is None else f"option of preset {preset!r}"
+            raise unknown(what, key, known)
 
 
 def split_names(text: str) -> list[str]:

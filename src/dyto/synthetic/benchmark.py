@@ -15,9 +15,9 @@ import numpy as np
 
 from dyto.errors import ConfigError, unknown
 from dyto.synthetic.filming import write_long_film
-from dyto.synthetic.films import REGIMES
-from dyto.synthetic.long_films import LONG_REGIMES, SHORTEST, draw_long_film
+from dyto.synthetic.long_films import SHORTEST, draw_long_film
 from dyto.synthetic.long_questions import ask_about
+from dyto.synthetic.regimes import LONG_REGIMES, REGIMES
 from dyto.synthetic.videos import Asked, make_video
 from dyto.system.files import cannot_write, replacing
 
@@ -48,7 +48,7 @@ def synth_video(
         seed: Seed; the same seed and regime give the same video.
         out: The MP4 file.
         questions: A JSON file for the questions, or None to write none.
-        regime: One of `REGIMES`, or of `dyto.synthetic.long_films.LONG_REGIMES`.
+        regime: One of `REGIMES`, or of `LONG_REGIMES`.
         seconds: Length of a long film, 20 to 3600; None for 20. The films of `REGIMES` have 20 seconds.
         event: Length of its events in seconds; None for a length by chance.
 

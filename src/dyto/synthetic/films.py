@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dyto.synthetic.regimes import REGIMES as REGIMES
 from dyto.synthetic.render import Accidents, Pixels, draw_accidents, draw_grain, render
 from dyto.synthetic.world import Scene, draw_scene, room
 
@@ -15,7 +16,6 @@ TICKS = 100
 FRAMES_PER_TICK = 2
 FPS = 10
 SIDE = 168
-REGIMES = ("mixed", "dominated", "many", "needles", "moving", "static", "detail")
 
 
 @dataclass(frozen=True)

@@ -12,21 +12,10 @@ import numpy as np
 
 from dyto.errors import ConfigError, unknown
 from dyto.synthetic.films import FPS, Shot
+from dyto.synthetic.regimes import LONG_REGIMES as LONG_REGIMES
 from dyto.synthetic.render import Accidents, draw_accidents
 from dyto.synthetic.world import Scene, draw_scene
 
-LONG_REGIMES = (
-    "plain",
-    "tails",
-    "brief",
-    "cutting",
-    "returning",
-    "slow",
-    "subtitles",
-    "poor",
-    "flashes",
-    "watching",
-)
 SHORTEST, LONGEST = 20, 3600
 """Seconds of a film."""
 

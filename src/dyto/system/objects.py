@@ -14,6 +14,9 @@ from typing import Any
 
 from dyto.errors import ConfigError, unknown
 
+FOREIGN: list[str] = []
+"""Modules and files of others that this process has imported."""
+
 
 def find_object(target: str, kind: str, known: Iterable[str], fits: Callable[[Any], bool]) -> Any:
     """Find the object that a text names, in a module (also of the working directory) or in a file.
@@ -54,6 +57,7 @@ def _own(place: Any, fits: Callable[[Any], bool]) -> list[str]:
 
 def _module(place: str, kind: str) -> ModuleType:
     """Import a module by name, also from the working directory, or from a file."""
+    FOREIGN.append(place)
     try:
         with _here():
             return _module_of_file(Path(place), kind) if place.endswith(".py") else importlib.import_module(place)

@@ -5,9 +5,9 @@ from dyto.video.frames import (
     ArrivingFrames,
     Frames,
     VideoSource,
-    existing,
     sample_frames,
 )
+from dyto.video.paths import existing, openable
 from dyto.video.sampling import FrameSize, uniform_indices
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Frames",
     "VideoSource",
     "existing",
+    "openable",
     "sample_frames",
     "uniform_indices",
 ]

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +23,7 @@ from dyto.video.arrival import Arrival
 from dyto.video.decode import read_video
 from dyto.video.guarded import can_guard, read_guarded
 from dyto.video.limits import Limits
+from dyto.video.paths import existing
 from dyto.video.pictures import Picture, check, gather, images_of, is_picture, readable
 from dyto.video.sampling import FrameBuffer, FrameSize, FrameTimes, Request, TargetSize, uniform_indices
 from dyto.video.through import Decoded
@@ -163,9 +162,6 @@ class ArrivingFrames(Frames):
 READER = 4
 """Version of the reader. It rises when a file is read differently, so that cached results are not used again."""
 
-ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
-"""Beginning of an address instead of a path. (A drive has one letter; a `Path` keeps one slash of two.)"""
-
 VideoSource = str | os.PathLike[str] | NDArray[np.uint8] | Sequence[Image.Image | NDArray[np.uint8]] | Frames
 
 
@@ -263,35 +259,6 @@ def _frames_of(take: Decoded, source: str) -> Frames:
     return Frames(
         buffer.data, buffer.wanted, seconds, buffer.source_size, take.total, source, take.warnings, buffer.preview
     )  # fmt: skip
-
-
-def existing(source: str | os.PathLike[str]) -> Path:
-    """Return the path of a file or folder after checking that it exists and is readable.
-
-    Args:
-        source: The path; `~` stands for the home folder.
-
-    Raises:
-        VideoError: The path does not exist, is empty, or is neither file nor folder.
-    """
-    text = os.fspath(source)
-    if not text:
-        raise VideoError("the path of the video is empty, expected a file or a folder of images: pass one")
-    path = Path(os.path.expanduser(text))
-    if ADDRESS.match(text) and not os.path.exists(path):
-        raise VideoError(
-            f"{text} is an address, expected a local file: download it first and give its path, as in "
-            "curl -L -o video.mp4 ADDRESS"
-        )
-    if not os.path.exists(path):  # unlike the method, it accepts a text that is too long for a path
-        raise VideoError(f"{text} does not exist, expected a video or a folder of images: check the path")
-    if not os.access(path, os.R_OK):
-        raise VideoError(f"{text} is not readable, expected read permission: change it (chmod +r)")
-    if not path.is_dir() and not path.is_file():
-        raise VideoError(f"{text} is neither file nor folder, expected one: save the video to a file first")
-    if path.is_file() and path.stat().st_size == 0:
-        raise VideoError(f"{text} is empty (0 bytes), expected a video: get it again")
-    return path
 
 
 def _pictures_in(source: NDArray[np.uint8] | Sequence[Image.Image | NDArray[np.uint8]]) -> Sequence[Picture]:

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from dyto.errors import ConfigError, EndpointError, unknown
 from dyto.models.endpoint.counting import Rule, rule_for
+from dyto.models.loading.naming import ENDPOINT
 
-PREFIX = "endpoint:"
+PREFIX = ENDPOINT
 """Beginning of the name of every model behind an endpoint."""
 
 OWN_KEY, OPENAI_KEY, ADDRESS = "DYTO_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from dyto.errors import ConfigError
+from dyto.system.memory import machine_memory
 
 ACCELERATORS = ("cuda", "xpu", "mps")
 """Kinds other than the CPU, in the order in which one is chosen by default: for NVIDIA and AMD, for Intel, for
@@ -90,8 +90,4 @@ def memory_of(device: torch.device) -> int | None:
         return int(getattr(torch, device.type).get_device_properties(device).total_memory)
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory())
-    try:
-        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        return sum(int(lines[name].split()[0]) << 10 for name in ("MemTotal", "SwapTotal"))
-    except (OSError, KeyError, ValueError):
-        return None
+    return machine_memory()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -139,3 +139,8 @@ def parse_json(source: str, path: Path) -> dict[str, Any]:
             f"{path.name} of model {source} cannot be read ({err}), expected a JSON object: download it again"
         ) from err
     return settings
+
+
+def is_original(config: Mapping[str, Any]) -> bool:
+    """Return whether a config.json has the original layout."""
+    return "mm_vision_tower" in config or "mm_hidden_size" in config

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import re
 import weakref
 from contextlib import ExitStack
 from importlib.resources import as_file, files
@@ -22,7 +20,6 @@ from dyto.errors import ConfigError, MissingExtraError, ModelError, unknown
 from dyto.eye import Eye
 from dyto.eye.drawn import is_drawn
 from dyto.models.base import VideoModel
-from dyto.models.catalog import CATALOG
 from dyto.models.endpoint.service import PREFIX, Service
 from dyto.models.eyes import find_eye, seen_by, usual_eye
 from dyto.models.families import FAMILIES, Family
@@ -35,12 +32,14 @@ from dyto.models.loading.complaints import in_one_line
 from dyto.models.loading.files import (
     TOKENIZER_FILES,
     find_file,
+    is_original,
     no_progress_bars,
     parse_json,
     read_ends,
     read_json,
     read_normalization,
 )
+from dyto.models.loading.naming import locate
 from dyto.models.loading.placement import DeviceMap, Placement
 from dyto.models.loading.records import record_of
 from dyto.models.loading.templates import chat_of
@@ -149,7 +148,7 @@ def _named(text: str, placement: Placement, factor: float) -> VideoModel:
         from dyto.models.adapters.nouns import load_nouns
 
         return load_nouns(placement, factor)
-    return _load(text, _locate(text), placement, factor, ())
+    return _load(text, locate(text), placement, factor, ())
 
 
 def _load_tiny(placement: Placement, factor: float) -> VideoModel:
@@ -161,30 +160,14 @@ def _load_tiny(placement: Placement, factor: float) -> VideoModel:
     return model
 
 
-def _locate(text: str) -> str:
-    """Return the folder or Hub name of a short name."""
-    if text in CATALOG:
-        return CATALOG[text].source
-    path = Path(text).expanduser()
-    if path.is_dir():
-        return str(path)
-    if path.exists():
-        raise ModelError(f"model {text} is a file, expected a folder with config.json and *.safetensors")
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", text) and not text.startswith((".", "~")):
-        return text
-    if os.sep in text or text.startswith((".", "~")):
-        raise ModelError(
-            f"model folder {text} does not exist: give a folder, a hub name or a name of `dyto list models`"
-        )
-    raise unknown("model", text, CATALOG)
-
-
 def _load(name: str, source: str, placement: Placement, factor: float, notices: tuple[str, ...]) -> VideoModel:
-    from dyto.models.loading import original_llava
-
     config = read_config(source, placement.revision)
-    original = original_llava.is_original(config)
+    original = is_original(config)
+    key_mapping = None
     if original:
+        from dyto.models.loading import original_llava
+
+        key_mapping = original_llava.KEY_MAPPING
         source = original_llava.download(source, placement.revision)
         shape = in_one_line(name, original_llava.stock_config, source, config)
     model_type = shape.model_type if original else config.get("model_type")
@@ -208,7 +191,7 @@ def _load(name: str, source: str, placement: Placement, factor: float, notices: 
     processor = (
         in_one_line(name, load_processor, name, source, placement.revision, str(model_type)) if generic else None
     )
-    model = load_weights(stock, source, placement, shape, original_llava.KEY_MAPPING if original else None)
+    model = load_weights(stock, source, placement, shape, key_mapping)
     tokenizer = load_tokenizer(source, placement.revision, model.config)
     usual = chat_format(model.config, tokenizer)
     chat: str | Chat = usual

@@ -59,11 +59,6 @@ _EXPECTED: dict[str, tuple[Any, ...]] = {
 _TILES = [[336, 672], [672, 336], [672, 672]]
 
 
-def is_original(config: Mapping[str, Any]) -> bool:
-    """Return whether a config.json has the original layout."""
-    return "mm_vision_tower" in config or "mm_hidden_size" in config
-
-
 def download(source: str, revision: str | None) -> str:
     """Return the local folder of a checkpoint; a Hub name is downloaded first."""
     if Path(source).is_dir():

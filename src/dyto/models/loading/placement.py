@@ -10,17 +10,11 @@ from typing import Any, TypeAlias
 import torch
 
 from dyto.errors import ConfigError, MissingExtraError, unknown
+from dyto.models.facts import LARGE
 from dyto.models.loading.devices import find_device, half_of
+from dyto.models.loading.naming import ATTENTION, DTYPES, SPREADS
 from dyto.models.loading.quantizing import check_reach, quantization_config, quantizer
 from dyto.models.stock import StockModel
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-ATTENTION = ("sdpa", "eager", "flash_attention_2")
-SPREADS = ("auto", "balanced", "balanced_low_0", "sequential")
-"""Strategies of accelerate for spreading a model over the available devices."""
-
-LARGE = 2 << 30
-"""Size of float32 weights, in bytes, above which they are loaded in bfloat16 on a CPU too."""
 
 DeviceMap: TypeAlias = "str | Mapping[str, int | str | torch.device]"
 """A strategy of accelerate, or a device for each part of the model; "cpu" and "disk" hold the parts that do not fit."""
@@ -183,7 +177,8 @@ def find_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
         return dtype
     if dtype not in DTYPES:
         raise unknown("dtype", dtype, DTYPES)
-    return DTYPES[dtype]
+    found: torch.dtype = getattr(torch, dtype)
+    return found
 
 
 def _device_map(spread: DeviceMap | None) -> DeviceMap | None:

@@ -10,9 +10,8 @@ import torch
 from torch import nn
 
 from dyto.errors import ConfigError, MissingExtraError, unknown
+from dyto.models.loading.naming import QUANTIZATIONS
 from dyto.models.stock import StockModel
-
-QUANTIZATIONS = ("8bit", "4bit")
 
 LANGUAGE_PARTS = ("language_model", "text_model")
 """Names of the language model. Quantization leaves the other parts alone: they are small, and they affect

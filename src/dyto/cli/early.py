@@ -1,0 +1,66 @@
+"""What a command can tell of its arguments before torch and transformers are imported, which takes seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dyto.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dyto.models.loading.options import Loading
+
+
+def check_question(question: str, choices: Sequence[str] | None, prompt: str | None, max_new_tokens: int) -> None:
+    """Check a question and how it is to be asked.
+
+    Args:
+        question: The question.
+        choices: Options of a multiple choice question.
+        prompt: Name or file of a template.
+        max_new_tokens: Largest number of tokens in the answer.
+
+    Raises:
+        ConfigError: The question is empty, or a name or a number is impossible.
+
+    Example:
+        >>> check_question("what is shown ?", None, None, 128)
+    """
+    from dyto.prompts import choose_prompt
+
+    if max_new_tokens < 1:
+        raise ConfigError(f"max_new_tokens is {max_new_tokens}, expected at least 1")
+    choose_prompt(prompt, "vicuna", choices is not None).fill(question, choices)
+
+
+def check_model(loading: Loading, *, usual: bool = False) -> None:
+    """Check the names of a model and of its options.
+
+    Args:
+        loading: The model and how to load it.
+        usual: Whether a command without a name takes `usual_model`.
+
+    Raises:
+        DytoError: A name is unknown, or a folder is missing.
+    """
+    from dyto.eye.names import check_eye
+    from dyto.models.loading.naming import check_names, usual_model
+
+    check_names(usual_model(loading.model) if usual else loading.model or "tiny", loading.options)
+    if loading.eye is not None:
+        check_eye(loading.eye)
+
+
+def check_video(video: str, sampling: dict[str, Any]) -> None:
+    """Check that a path leads to a video.
+
+    Args:
+        video: A video file, or a folder of pictures.
+        sampling: Options of `dyto.sample_frames`.
+
+    Raises:
+        VideoError: It does not.
+    """
+    from dyto.video import openable
+
+    openable(video, sampling.get("limits"))

@@ -1,0 +1,64 @@
+"""Paths of videos, checked before anything is decoded."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from dyto.errors import VideoError
+from dyto.video.container import opened
+from dyto.video.limits import Limits
+from dyto.video.pictures import images_of, is_picture
+
+ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
+"""Beginning of an address instead of a path. (A drive has one letter; a `Path` keeps one slash of two.)"""
+
+
+def existing(source: str | os.PathLike[str]) -> Path:
+    """Return the path of a file or folder after checking that it exists and is readable.
+
+    Args:
+        source: The path; `~` stands for the home folder.
+
+    Raises:
+        VideoError: The path does not exist, is empty, or is neither file nor folder.
+    """
+    text = os.fspath(source)
+    if not text:
+        raise VideoError("the path of the video is empty, expected a file or a folder of images: pass one")
+    path = Path(os.path.expanduser(text))
+    if ADDRESS.match(text) and not os.path.exists(path):
+        raise VideoError(
+            f"{text} is an address, expected a local file: download it first and give its path, as in "
+            "curl -L -o video.mp4 ADDRESS"
+        )
+    if not os.path.exists(path):  # unlike the method, it accepts a text that is too long for a path
+        raise VideoError(f"{text} does not exist, expected a video or a folder of images: check the path")
+    if not os.access(path, os.R_OK):
+        raise VideoError(f"{text} is not readable, expected read permission: change it (chmod +r)")
+    if not path.is_dir() and not path.is_file():
+        raise VideoError(f"{text} is neither file nor folder, expected one: save the video to a file first")
+    if path.is_file() and path.stat().st_size == 0:
+        raise VideoError(f"{text} is empty (0 bytes), expected a video: get it again")
+    return path
+
+
+def openable(source: str | os.PathLike[str], limits: Limits | Mapping[str, float] | None = None) -> Path:
+    """Return the path of a video after checking that it is one, as far as that can be seen without decoding.
+
+    Args:
+        source: A video file, a picture, or a folder of pictures.
+        limits: As for `dyto.sample_frames`.
+
+    Raises:
+        VideoError: As for `existing`; or the file holds no video, or is over a limit; or the folder has no image.
+    """
+    path = existing(source)
+    if path.is_dir():
+        images_of(path)
+    elif not is_picture(path):
+        with opened(path, limits=Limits.of(limits)):
+            pass
+    return path

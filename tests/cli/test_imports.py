@@ -1,0 +1,153 @@
+"""What a command imports before it does its work: nothing that it does not need."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dyto.eye.names import BUNDLED
+from dyto.models.eyes import EYES
+from dyto.models.ranking import ACCELERATORS
+from dyto.strategies import NEEDS, PRESETS, STRATEGIES, DyTo
+from dyto.strategies.table import ROWS
+
+TELL = """
+import json, sys
+from dyto.cli.app import run
+status = run({words!r}, False)
+print(json.dumps([status, sorted({{name.partition(".")[0] for name in sys.modules}}), sorted(sys.modules)]))
+"""
+HEAVY = {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "accelerate", "sympy"}
+READING = {"numpy", "av", "PIL"}
+"""What a video is opened with."""
+
+
+def imported(*words, **environment):
+    """Run a command in a process of its own: its status, the packages it imported, and the modules."""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | environment
+    code = TELL.format(words=[str(word) for word in words])
+    told = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    status, packages, modules = json.loads(told.stdout.splitlines()[-1])
+    return status, set(packages), set(modules), told.stderr
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    path = tmp_path_factory.mktemp("videos") / "notes.mp4"
+    path.write_text("no video, but a text that somebody renamed\n" * 40)
+    return path
+
+
+ALONE = [
+    (["--help"], 0),
+    (["ask", "--help"], 0),
+    *((["list", what], 0) for what in ("strategies", "presets", "benchmarks", "prompts", "savings")),
+    (["list", "modls"], 2),
+    (["ask", "--modle", "tiny"], 2),
+    (["ask", "FILE", "what ?", "--strategy", "unifrm"], 2),
+    (["ask", "FILE", "what ?", "--strategy", "uniform-pool:pol=3"], 2),
+    (["ask", "FILE", "what ?", "--preset", "relase"], 2),
+    (["ask", "FILE", "what ?", "--budget", "0"], 2),
+    (["ask", "FILE", "what ?", "--without", "paralel"], 2),
+    (["prepare", "nextqa", "--qa-file", "nowhere.csv"], 1),
+    (["report", "nowhere"], 1),
+]
+"""Commands that need neither a model nor a video, and their status."""
+
+
+@pytest.mark.parametrize(("words", "status"), ALONE, ids=lambda part: " ".join(part) if isinstance(part, list) else "")
+def test_a_command_without_a_video_imports_no_library_for_one(words, status, tmp_path):
+    found, packages, _, said = imported(*words)
+    assert found == status, said
+    assert not packages & (HEAVY | READING)
+
+
+BOTH = [
+    (["missing.mp4", "what ?"], "missing.mp4 does not exist"),
+    (["https://example.org/a.mp4", "what ?"], "is an address"),
+    (["TEXT", "what ?"], "cannot be opened"),
+    (["CLIP", ""], "the question is empty"),
+    (["CLIP", "what ?", "--model", "tny"], "did you mean 'tiny'"),
+    (["CLIP", "what ?", "--dtype", "float31"], "did you mean 'float32'"),
+]
+ASK = [
+    (["CLIP", "what ?", "--model", "./nowhere"], "does not exist"),
+    (["CLIP", "what ?", "--attention", "spda"], "did you mean 'sdpa'"),
+    (["CLIP", "what ?", "--quantization", "3bit"], "unknown quantization"),
+    (["CLIP", "what ?", "--prompt", "image_sq_v3"], "did you mean 'image_seq_v3'"),
+    (["CLIP", "what ?", "--eye", "noun"], "unknown eye"),
+    (["CLIP", "what ?", "--max-new-tokens", "0"], "expected at least 1"),
+    (["CLIP", "which ?", "--choices", "a cat"], "expected 2 to 26"),
+]
+WRONG = [
+    *((["ask", *words], message) for words, message in BOTH + ASK),
+    *((["inspect", words[0], "--question", *words[1:]], message) for words, message in BOTH),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), WRONG, ids=lambda part: " ".join(part) if isinstance(part, list) else "")
+def test_a_wrong_request_is_refused_before_a_model_is_imported(words, message, clip, text):
+    status, packages, _, said = imported(*({"CLIP": clip, "TEXT": text}.get(word, word) for word in words))
+    assert status in (1, 2)
+    assert message in said
+    assert not packages & HEAVY
+
+
+def test_the_bundled_eye_needs_no_stock_model(clip):
+    """Whoever asks the model `nouns` does not wait for the classes of language models."""
+    status, packages, modules, said = imported("ask", clip, "what is there ?", "--model", "nouns", "--num-frames", 2)
+    assert status == 0, said
+    assert not {"transformers.modeling_utils", "transformers.generation.utils", "torch._dynamo"} & modules
+    assert not packages & {"accelerate", "sympy"}
+
+
+def test_a_model_of_a_family_needs_no_other(clip):
+    status, _, modules, said = imported("ask", clip, "what is there ?", "--model", "tiny", "--num-frames", 2)
+    assert status == 0, said
+    ours = {name for name in modules if name.startswith("dyto.models.adapters.")}
+    assert ours == {"dyto.models.adapters.llava", "dyto.models.adapters.llava_next"}
+    assert not {"dyto.models.loading.original_llava", "dyto.models.trial", "gradio", "dyto.dropin"} & modules
+    stock = {name for name in modules if name.startswith("transformers.models.") and ".modeling_" in name}
+    assert stock <= {
+        f"transformers.models.{name}"
+        for name in (
+            "auto.modeling_auto", "clip.modeling_clip", "llama.modeling_llama", "llava_next.modeling_llava_next",
+        )
+    }  # fmt: skip
+
+
+def test_the_table_of_strategies_says_what_the_classes_say():
+    assert list(ROWS) == list(STRATEGIES)
+    for name, kind in STRATEGIES.items():
+        row = ROWS[name]
+        assert kind.name == name
+        assert row.line == kind.__doc__.partition("\n")[0]
+        assert row.options.split() == [field.name for field in dataclasses.fields(kind)]
+        assert row.needs.split() == list(kind.needs)
+        assert set(kind.needs) <= set(NEEDS)
+
+
+def test_the_table_of_presets_says_what_the_strategies_are():
+    for name, preset in PRESETS.items():
+        made = DyTo.preset(name)
+        assert {field: getattr(made, field) for field in preset.fields} == dict(preset.fields)
+        assert made.name == preset.strategy
+    assert DyTo.preset("release") == DyTo()
+    assert DyTo.preset("paper-7b") == DyTo()
+
+
+def test_the_names_of_eyes_are_those_of_the_eyes():
+    assert set(BUNDLED) == set(EYES)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for accelerators in /dev")
+def test_models_are_ranked_for_a_machine_without_an_accelerator_without_torch(tmp_path):
+    found, packages, _, said = imported("list", "models", HF_HOME=str(tmp_path))
+    assert found == 0, said
+    if not any(next(Path("/dev").glob(part), None) for part in ACCELERATORS):
+        assert not packages & (HEAVY | READING) - {"huggingface_hub"}  # which knows where downloads lie
