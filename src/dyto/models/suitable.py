@@ -10,9 +10,8 @@ import torch
 from huggingface_hub.constants import HF_HUB_CACHE
 
 from dyto.models.catalog import CATALOG
-from dyto.models.facts import FACTS, first_to_try
+from dyto.models.facts import FACTS, LARGE, first_to_try
 from dyto.models.loading.devices import memory_of
-from dyto.models.loading.placement import LARGE
 
 PATIENCE = 120.0
 """Longest time for the first answer, in seconds, that a suitable model may be expected to take."""

@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 
 from dyto.models.catalog import CATALOG
-from dyto.models.facts import FACTS
-from dyto.models.loading.placement import LARGE
+from dyto.models.facts import FACTS, LARGE
 
 RATES = {"s at 0.2": 0.2, "s at 100": 100.0}
 """Tera-operations a second that are taken for computed seconds: a CPU of a laptop, and a large GPU."""
