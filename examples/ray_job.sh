@@ -5,6 +5,7 @@
 #
 # The first argument is the address of the dashboard. The second is a folder that every node has: questions.jsonl
 # is in it, relative paths of videos start in it, and answers.jsonl is written to it. All others go to dyto batch.
+# Start Ray on every node in the environment that has dyto, activated, so that jobs find the command.
 # Run it again to continue after a stop.
 set -euo pipefail
 address=$1 folder=$2

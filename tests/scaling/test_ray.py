@@ -200,9 +200,9 @@ def test_a_poison_video_costs_itself_alone(world, cluster, tmp_path):
     (tmp_path / "q.jsonl").write_text((world / "q.jsonl").read_text())
     deadly = tmp_path / "deadly.py"
     deadly.write_text(
-        "import os, signal, dyto\n\ndef Deadly(frames, encode, question=None):\n"
+        "import os, signal, dyto, dyto.strategies\n\ndef Deadly(frames, encode, question=None):\n"
         "    if frames.source_size == (240, 300):\n        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return dyto.build_strategy('dyto')(frames, encode)\n"
+        "    return dyto.build_strategy(dyto.strategies.DEFAULT)(frames, encode)\n"
     )
     own = settings(tmp_path, "poison.jsonl", ray=cluster.address, workers=2, strategy=f"{deadly}:Deadly")
     assert run_batch(own) == {"answered": (VIDEOS - 1) * QUESTIONS, "failed": QUESTIONS}
