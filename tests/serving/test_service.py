@@ -157,6 +157,16 @@ def test_turns_about_one_video_keep_its_prefix_and_reach_the_model(client, inlin
     assert reply["usage"]["prompt_tokens"] > first["usage"]["prompt_tokens"] + 8
 
 
+def test_unknown_fields_that_are_null_are_left_out(client, inline):
+    """As in the requests of Ray Data, whose table gives every part the fields of all parts."""
+    part = {"type": "video_url", "video_url": {"url": inline, "file_id": None}, "text": None}
+    words = {"type": "text", "text": "what is shown ?", "video_url": None}
+    body = {"model": "tiny", "messages": [{"role": "user", "content": [part, words], "tool_calls": None}], "n": None}
+    plain, nulled = (client.post("/v1/chat/completions", json=body) for body in (chat(inline), body))
+    assert nulled.status_code == 200, nulled.text
+    assert nulled.json()["choices"] == plain.json()["choices"]
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [

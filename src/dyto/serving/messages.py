@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MOST_MESSAGES, MOST_PARTS = 256, 4096
 MOST_LETTERS = 200_000
@@ -14,9 +14,20 @@ StopText = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class Strict(BaseModel):
-    """A message in which every unknown field is an error."""
+    """A message in which every unknown field is an error, unless it is null.
+
+    Clients that keep requests in tables (Arrow) send every field that one of their rows has, null where it has none.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def without_unknown_nulls(cls, data: Any) -> Any:
+        """Leave out fields that are unknown and null."""
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if value is not None or name in cls.model_fields}
 
 
 class Address(Strict):
