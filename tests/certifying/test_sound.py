@@ -10,9 +10,13 @@ from dyto.certifying.report import FAILED
 from dyto.strategies import STRATEGIES
 
 CALLS = 60
+OF_EACH_KIND = ("plus", "dyto", "query", "uniform-pool")
+"""Strategies that are certified in every run: key frames with merging, old and new; the question; uniform frames."""
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.soak] * (name not in OF_EACH_KIND)) for name in STRATEGIES]
+)
 def test_our_own_strategies_pass_or_say_what_the_model_lacks(small, name):
     report = dyto.certify(name, small, calls=CALLS)
     lacks = report.checks[0].outcome == FAILED and "does not offer it" in report.checks[0].detail

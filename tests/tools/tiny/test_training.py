@@ -47,6 +47,7 @@ def test_a_very_short_training_of_the_eye_learns(tmp_path: Path):
     assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:5])
 
 
+@pytest.mark.soak
 def test_a_very_short_training_of_the_language_model_learns_to_answer(tmp_path: Path, small_gallery):
     trainer = Trainer(TrainingSettings(steps=61, eye_share=1 / 61, pictures=2), tmp_path / "state")
     trainer.step = 1
@@ -82,7 +83,7 @@ def uninterrupted(tmp_path_factory):
     return weights
 
 
-@pytest.mark.parametrize("stop", [2, 3, 5])
+@pytest.mark.parametrize("stop", [pytest.param(2, marks=pytest.mark.soak), pytest.param(3, marks=pytest.mark.soak), 5])
 def test_a_restarted_run_gives_the_same_weights(stop, tmp_path: Path, quick_epochs, uninterrupted):
     settings = RESTARTED
     first = uninterrupted()
@@ -99,6 +100,7 @@ def test_a_restarted_run_gives_the_same_weights(stop, tmp_path: Path, quick_epoc
         assert torch.equal(tensor, second[name]), name
 
 
+@pytest.mark.soak
 def test_a_signal_stops_after_a_whole_step_and_the_same_command_goes_on(tmp_path: Path):
     command = [sys.executable, "-m", "dyto_tiny.train", "--out", str(tmp_path / "out"), "--steps", "4000"]
     command += [
