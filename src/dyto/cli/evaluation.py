@@ -252,7 +252,7 @@ def show_unanswered(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None
         write_json(rows)
         return
     for row in rows:
-        place = f"{row['config']}, question {row['place'] + 1}, {row['video_name']}"
+        place = f"{row['config']}, question {row['place'] + 1}" + (row["video_name"] and f", {row['video_name']}")
         out.print(harmless(f"{place}: {row['status']}: {row['reason']}"), markup=False, soft_wrap=True)
     out.print(f"{len(rows)} questions without an answer")
 

@@ -67,7 +67,7 @@ def prepare(
 
 
 def _videos(samples: Sequence[Sample]) -> int:
-    return len({sample.video for sample in samples})
+    return len({sample.video for sample in samples if sample.video})  # an unreadable row names none
 
 
 def complaints(samples: Sequence[Sample]) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def complaints(samples: Sequence[Sample]) -> tuple[str, ...]:
     """
     texts = []
     for sample in samples:
-        where = f"line {sample.line} (id {sample.question_id})"
+        where = f"line {sample.line}" + (f" (id {sample.question_id})" if sample.question_id else "")
         texts += [f"{where}: {problem}; kept" for problem in sample.problems]
         if sample.broken:
             texts.append(f"{where}: {sample.broken}; kept, but it will not be asked")
