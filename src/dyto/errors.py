@@ -19,7 +19,8 @@
     │   └── ClosedError         the engine stops, or has stopped
     └── MissingExtraError   an optional dependency is not installed
 
-Every message says what was found, what was expected, and what to do next.
+Every message says what was found, what was expected, and what to do next. A command that meets a `ConfigError` exits
+with status 2, and with status 1 for any other error; `report_errors` in `dyto.cli.process` decides this.
 """
 
 from __future__ import annotations

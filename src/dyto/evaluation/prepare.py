@@ -76,6 +76,8 @@ def complaints(samples: Sequence[Sample]) -> tuple[str, ...]:
     Example:
         >>> complaints([Sample("v", ("",), "q7", "no", line=3, broken="the question is empty")])
         ('line 3 (id q7): the question is empty; kept, but it will not be asked',)
+        >>> complaints([Sample("", ("",), "", "", line=4, broken="unreadable row: no object")])
+        ('line 4: unreadable row: no object; kept, but it will not be asked',)
     """
     texts = []
     for sample in samples:
