@@ -1,13 +1,10 @@
 """Questions about videos: the whole method on one screen.
 
-Frames are sampled, a strategy turns them into tokens, and a language model answers::
+A strategy turns sampled frames into tokens (`strategies/videos.py`); a model answers (`generation/answering.py`)::
 
     frames = sample_frames(path, num_frames=100)     # uint8 (T, H, W, 3), seconds
     tokens = strategy(frames, model.encode)          # (L, D), L <= token_budget
     text = model.generate(prefix, question)          # stock transformers
-
-`VideoQA.encode` does the first two steps, in `dyto.strategies.videos`; `VideoQA.ask_batch` and `stream` do the third,
-in `dyto.models.generation.answering`. Both keep what a further question about the same video needs.
 """
 
 from __future__ import annotations
