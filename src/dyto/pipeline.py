@@ -1,6 +1,6 @@
 """Questions about videos: the whole method on one screen.
 
-A strategy turns sampled frames into tokens (`strategies/videos.py`); a model answers (`generation/answering.py`)::
+`strategies/videos.py` samples frames and calls the strategy on them; `models/generation/answering.py` answers::
 
     frames = sample_frames(path, num_frames=100)     # uint8 (T, H, W, 3), seconds
     tokens = strategy(frames, model.encode)          # (L, D), L <= token_budget
