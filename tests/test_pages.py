@@ -251,4 +251,25 @@ def test_every_public_name_is_in_the_reference():
     documented = {name.rpartition(".")[2] for name in re.findall(r"^::: (\S+)$", text, re.MULTILINE)}
     public = {name: getattr(dyto, name) for name in dyto.__all__}
     errors = {name for name, kind in public.items() if isinstance(kind, type) and issubclass(kind, Exception)}
-    assert public.keys() - errors <= documented
+    missing = public.keys() - errors - documented
+    assert not missing, f"the pages in docs/api lack {missing}: add a line `::: dyto.NAME` to the one where it belongs"
+
+
+def test_every_family_is_in_the_first_table_of_its_page():
+    from dyto.models.families import FAMILIES
+
+    (table,) = re.findall(r"^\| family \|(?:.*\n)+?\n", text_of("families").partition("\n## ")[0], re.MULTILINE)
+    missing = [name for name in FAMILIES if f"`{name}`" not in table]
+    assert not missing, f"docs/families.md says nothing about {missing}: add a row to its first table"
+
+
+def test_every_benchmark_of_the_package_is_in_the_list_of_its_page():
+    from dyto.benchmarks import BENCHMARKS
+
+    listed = text_of("evaluate").partition("\n## Benchmarks\n")[2].partition("\n## ")[0]
+    missing = [name for name in BENCHMARKS if f"`{name}`" not in listed]
+    assert not missing, f"docs/evaluate.md says nothing about {missing}: add a row to its list of benchmarks"
+
+
+def text_of(page):
+    return (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")

@@ -30,20 +30,20 @@ class Answer:
         text: The model's answer.
         choice: For multiple choice, the index of the option that the answer names, or None if it names none.
         keyframes: The frames whose tokens the model read.
-        num_visual_tokens: How many tokens stood for the video.
-        token_budget: How many were allowed; None for no limit.
-        uncompressed_tokens: Tokens of all sampled frames before anything was dropped or merged.
-        seconds: Wall time per stage, `STAGES`; a stage that was done before, for another question, counts 0
-            for prefill and as measured then for the others. "total" is their sum.
-        warnings: What a reader should know: an incomplete file, a model that knows little or said nothing.
-        num_time_tokens: Places among and behind the visual tokens that are none: the times and marks of key frames,
-            in families that write them. The budget does not count them.
-        model: Whose answer it is.
+        num_visual_tokens: Number of tokens that represented the video.
+        token_budget: Largest number allowed; None for no limit.
+        uncompressed_tokens: Number of tokens of all sampled frames before anything was dropped or merged.
+        seconds: Wall time of each stage in `STAGES`. Prefill counts 0 if an earlier question paid for it; other stages
+            that were done earlier count as measured then. "total" is the sum.
+        warnings: Notes for the reader, such as an incomplete file, or a model that knows little or said nothing.
+        num_time_tokens: Number of tokens between and after the visual ones that are not visual: the times and marks of
+            key frames, in families that write them. The budget does not count them.
+        model: Name of the model.
         strategy: The strategy's name and fields, JSON-ready.
         meaningful: Whether the model knows anything of what the video shows; False for an answer of `tiny` about a
-            video outside of its drawn world.
-        details: What the model knows of its answer beyond the text, JSON-ready: `nouns` gives its "confidence", the
-            "reason" if it asserts nothing, and the "things" that it saw.
+            video outside its drawn world.
+        details: What the model reports beyond the text, JSON-ready: `nouns` gives its "confidence", the "reason" if it
+            asserts nothing, and the "things" that it saw.
 
     Example:
         >>> import numpy as np, dyto
@@ -83,14 +83,14 @@ class Answer:
         """Make an answer about an encoded video.
 
         Args:
-            model: Who answered.
-            tokens: The video.
-            text: What the model said.
-            choices: Its options, if any.
-            seconds: Of the stages after encoding.
-            start: What the prompt wrote of the answer already.
-            strategy: Its description.
-            details: What the model knows beyond the text.
+            model: The model.
+            tokens: The encoded video.
+            text: The text that the model wrote.
+            choices: Options of the question, if any.
+            seconds: Wall time of each stage after encoding.
+            start: Beginning of the answer, if the prompt contains it.
+            strategy: Description of the strategy.
+            details: What the model reports beyond the text.
         """
         stages = {**dict.fromkeys(("decode", "encode", "select", "merge"), 0.0), **tokens.stages, **seconds}
         silent = () if text.strip() else (SAID_NOTHING,)
@@ -120,7 +120,7 @@ class Answer:
             **self.details,  # first: they replace no key of ours
             "format": FORMAT,
             "model": self.model,
-            "strategy": json.loads(json.dumps(dict(self.strategy))),  # lists for tuples, as whoever reads it finds them
+            "strategy": json.loads(json.dumps(dict(self.strategy))),  # lists for tuples, as in the JSON
             "answer": self.text,
             "choice": self.choice,
             "meaningful": self.meaningful,

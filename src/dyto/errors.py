@@ -4,7 +4,7 @@
     ├── VideoError          a video cannot be read, or not completely
     ├── ModelError          a checkpoint cannot be loaded or used
     │   ├── DoesNotFitError     prompt, video and answer are longer than the model's context
-    │   ├── BadFeaturesError    a model gave NaN, infinity or wrong shapes
+    │   ├── BadFeaturesError    a model returned NaN, infinity or wrong shapes
     │   └── EndpointError       a model behind an endpoint cannot be reached, or does not answer
     ├── StrategyError       a strategy raised an unexpected error, or returned unusable tokens
     ├── DatasetError        a question file or a results folder is wrong
@@ -14,12 +14,13 @@
     ├── JudgeError          the judge of open-ended answers cannot be reached or understood
     ├── ConfigError         wrong usage: an unknown name, key or value
     │   └── BadQuestionError    a question that no model can answer
-    ├── EngineError         an engine takes no question
-    │   ├── BusyError           as many questions wait as may wait
-    │   └── ClosedError         the engine stops, or has stopped
+    ├── EngineError         an engine accepts no question
+    │   ├── BusyError           its queue is full
+    │   └── ClosedError         it is stopping, or has stopped
     └── MissingExtraError   an optional dependency is not installed
 
-Every message says what was found, what was expected, and what to do next.
+Every message says what was found, what was expected, and what to do next. A command that meets a `ConfigError` exits
+with status 2, and with status 1 for any other error; `report_errors` in `dyto.cli.process` decides this.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class DoesNotFitError(ModelError):
 
 
 class BadFeaturesError(ModelError):
-    """A model gave NaN, infinity or other shapes than it should.
+    """A model returned NaN, infinity or wrong shapes.
 
     Example:
         >>> import numpy as np, dyto
@@ -110,7 +111,7 @@ class EndpointError(ModelError):
 
 
 class StrategyError(DytoError):
-    """A strategy raised an error of its own, or gave what no model can take.
+    """A strategy raised an unexpected error, or returned unusable tokens.
 
     Example:
         >>> import numpy as np, dyto
@@ -124,7 +125,7 @@ class StrategyError(DytoError):
 
 
 class DatasetError(DytoError):
-    """A question file or a results folder is not what it should be.
+    """A question file or a results folder is missing or wrong.
 
     Example:
         >>> from pathlib import Path
@@ -163,7 +164,7 @@ class JudgeError(DytoError):
 
 
 class ConfigError(DytoError, ValueError):
-    """An unknown name, key or value: a mistake of usage.
+    """Wrong usage: an unknown name, key or value.
 
     Example:
         >>> import dyto
@@ -180,7 +181,7 @@ class BadQuestionError(ConfigError):
 
 
 class EngineError(DytoError):
-    """An engine takes no question now.
+    """An engine accepts no question.
 
     Example:
         >>> import dyto
@@ -195,7 +196,7 @@ class EngineError(DytoError):
 
 
 class BusyError(EngineError):
-    """Error for a question that comes when as many wait as may wait.
+    """Error for a question that comes while the queue is full.
 
     Attributes:
         retry_after: Seconds after which it is worth asking again.
@@ -205,7 +206,7 @@ class BusyError(EngineError):
 
 
 class ClosedError(EngineError):
-    """Error for a question to an engine that stops, or has stopped."""
+    """Error for a question to an engine that is stopping, or has stopped."""
 
 
 class MissingExtraError(DytoError, ImportError):

@@ -30,7 +30,7 @@ class MergePlan:
     Attributes:
         kept: (B, m) input position of every output token, in output order.
         owner: (B, n) output position of every input token, kept or merged away.
-        a: The input positions, of n, that look for a partner; only these are merged away.
+        a: Input positions that look for a partner; only these are merged away.
         best: (B, |a|) similarity of each of these to its partner; NaN if a vector holds NaN.
     """
 

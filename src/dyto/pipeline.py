@@ -1,6 +1,6 @@
 """Questions about videos: the whole method on one screen.
 
-Frames are sampled, a strategy turns them into tokens, and a language model answers::
+`strategies/videos.py` samples frames and calls the strategy on them; `models/generation/answering.py` answers::
 
     frames = sample_frames(path, num_frames=100)     # uint8 (T, H, W, 3), seconds
     tokens = strategy(frames, model.encode)          # (L, D), L <= token_budget
@@ -69,9 +69,9 @@ class VideoQA:
             prompt: Template for open questions: a name, a file or a `Prompt`; None for the model's own.
             choice_prompt: Template for multiple choice, in the same forms.
             savings: The savings to use; None for those that change no answer.
-            keep_gb: Limit in GB on what is kept of videos for further questions, least recently used first. The last
-                video is always kept.
-            kept: Store that other pipelines with the same model use too; None for one of its own.
+            keep_gb: Limit in GB on what is kept of videos for further questions; the least recently used goes first.
+                The last video is always kept.
+            kept: Store to share with other pipelines that use the same model; None for a new one.
 
         Raises:
             ConfigError: A name is unknown, or the limit is not a number of at least 0.

@@ -91,7 +91,7 @@ class Savings:
         return self if self.overlap is not None else replace(self, overlap=device_type != "cpu")
 
     def sampling(self, fps: float | str | None) -> Savings:
-        """Return these savings for frames sampled at a rate: at "auto" the tower is paid only for frames that differ.
+        """Return these savings for frames sampled at a rate; "auto" turns on `similar` unless it is set.
 
         Example:
             >>> Savings().sampling("auto").similar, Savings(similar=False).sampling("auto").similar

@@ -92,6 +92,12 @@ def test_declarations_hold_together(benchmark):
     assert benchmark.source
 
 
+@pytest.mark.parametrize("benchmark", BENCHMARKS.values(), ids=lambda benchmark: benchmark.name)
+def test_a_row_that_cannot_be_read_has_a_name_in_every_breakdown(benchmark):
+    unreadable = dyto.benchmarks.Sample("", ("",), "", "", broken="unreadable row: no object")
+    assert all(grouping(unreadable) for grouping in benchmark.groupings.values())
+
+
 def test_no_two_benchmarks_write_the_same_file():
     paths = [path for name, b in BENCHMARKS.items() if name != "videomme-subtitles" for path in b.prepared]
     assert len(paths) == len(set(paths))

@@ -124,6 +124,6 @@ def test_without_dyto_bench_one_line_says_what_is_missing(words, monkeypatch, ca
 def test_with_dyto_bench_its_command_is_there(place, monkeypatch, capsys):
     write_down_bench(place)
     assert run(["--help"], debug=True) == 0
-    assert "bench Where the time goes" in " ".join(capsys.readouterr().out.split())
+    assert "bench Show where the time goes" in " ".join(capsys.readouterr().out.split())
     assert run(["bench", "--help"], debug=True) == 0
     assert "--random-weights" in capsys.readouterr().out

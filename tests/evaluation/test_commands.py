@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import dyto
 from dyto.cli.app import run
-from dyto.cli.evaluation import parse_shard, register
+from dyto.cli.evaluation import parse_shard, register, show_unanswered
 from dyto.cli.legacy_eval import (
     SCRIPTS,
     aggregation_strategy,
@@ -180,7 +180,7 @@ def test_a_shard_without_any_work_is_no_failure(command, world):
 def test_a_report_lists_what_has_no_answer_and_why(command, world, capsys):
     (world / "videos/v1.mp4").write_bytes(b"broken")
     assert run(["eval", "nextqa", *WORDS], debug=False) == 0
-    capsys.readouterr()
+    assert "`dyto report --unanswered` lists them" in " ".join(capsys.readouterr().out.split())
     assert run(["report", "--unanswered"], debug=False) == 0
     said = capsys.readouterr().out
     assert "v1.mp4: undecodable: " in said
@@ -188,6 +188,12 @@ def test_a_report_lists_what_has_no_answer_and_why(command, world, capsys):
     assert not Path("outputs/report.md").exists()
     assert run(["report", "--unanswered", "--json"], debug=False) == 0
     assert {row["status"] for row in json.loads(capsys.readouterr().out)} == {"undecodable"}
+
+
+def test_a_row_that_cannot_be_read_is_listed_without_a_video(capsys):
+    row = {"config": "tiny", "place": 4, "video_name": "", "status": "bad_row", "reason": "unreadable row: no JSON"}
+    show_unanswered([row], as_json=False)
+    assert "tiny, question 5: bad_row: unreadable row: no JSON\n" in capsys.readouterr().out
 
 
 def test_one_answer_is_enough_for_0(command, world):

@@ -239,6 +239,7 @@ def test_the_chat_format_is_that_of_the_published_checkpoints(name):
     chat = FAMILIES[name].chat
     form = CHAT_FORMATS[chat]
     before, video, after = form.before, form.video, form.after
+    assert chat in TEMPLATES, f"TEMPLATES lacks {chat!r}: add what the published chat template writes"
     assert before + video.replace("<image>", "<video>") + "Why?" + after == TEMPLATES[chat]
 
 

@@ -80,7 +80,7 @@ def test_questions_about_the_whole_get_what_plus_gives():
 
 def test_without_a_question_it_says_what_to_do():
     for question in (None, " "):
-        with pytest.raises(ConfigError, match="or take 'plus'"):
+        with pytest.raises(ConfigError, match="or use 'plus'"):
             ask(question)
 
 

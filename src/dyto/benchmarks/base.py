@@ -237,7 +237,7 @@ def kind_of(value: object) -> str:
 
 
 def by_type(names: Mapping[str, str], *, prefix: int | None = None) -> Callable[[Sample], str]:
-    """Return a grouping by the type label, or by its first characters, with readable names.
+    """Return a grouping by the type label, or by its first characters, with readable names; "none" without a label.
 
     Example:
         >>> causal = by_type({"C": "causal"}, prefix=1)
@@ -248,7 +248,7 @@ def by_type(names: Mapping[str, str], *, prefix: int | None = None) -> Callable[
 
 
 def by_extra(key: str) -> Callable[[Sample], str]:
-    """Return a grouping by another field of the public file.
+    """Return a grouping by another field of the public file; "none" if a row lacks it.
 
     Example:
         >>> by_extra("domain")(Sample("v", ("why?",), "1", "so", extra={"domain": "Sports"}))

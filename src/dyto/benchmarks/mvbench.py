@@ -1,6 +1,6 @@
 """MVBench: twenty short tasks from eleven datasets, with one JSON list per task."""
 
-from dyto.benchmarks.base import Benchmark, Row, Sample, text, texts
+from dyto.benchmarks.base import Benchmark, Row, Sample, by_type, text, texts
 
 TASKS = {  # by folder in the dataset's archives, old and current
     "star/Charades_v1_480 star/Charades_segment": "action_sequence action_prediction object_interaction",
@@ -30,7 +30,7 @@ MVBENCH = Benchmark(
     columns=("video", "question", "candidates", "answer"),
     sample=sample,
     source="the dataset's folder of JSON files, or one of them (Li et al., CVPR 2024)",
-    groupings={"task": lambda s: s.type},
+    groupings={"task": by_type({})},
     rows=4000,
     folders_of={task: tuple(places.split()) for places, tasks in TASKS.items() for task in tasks.split()},
     folder_fps=3.0,

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dyto.benchmarks.base import Benchmark, by_extra, choice_sample, open_sample
+from dyto.benchmarks.base import Benchmark, by_extra, by_type, choice_sample, open_sample
 
 SYNTHETIC = Benchmark(
     name="synthetic",
@@ -13,7 +13,7 @@ SYNTHETIC = Benchmark(
     columns=("video_name", "question", "question_id", "answer", "a0", "a1"),
     sample=choice_sample,
     source="the output of `dyto synth benchmark`",
-    groupings={"type": lambda s: s.type, "regime": by_extra("regime")},
+    groupings={"type": by_type({}), "regime": by_extra("regime")},
 )
 SYNTHETIC_OPEN = replace(
     SYNTHETIC,

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dyto.benchmarks.base import Benchmark, Row, Sample, by_extra, text, texts
+from dyto.benchmarks.base import Benchmark, Row, Sample, by_extra, by_type, text, texts
 
 
 def sample(row: Row) -> Sample:
@@ -30,7 +30,7 @@ VIDEOMME = Benchmark(
     columns=("videoID", "question_id", "duration", "domain", "task_type", "question", "options", "answer"),
     sample=sample,
     source="the dataset's parquet file, or JSON of the same columns (Fu et al., CVPR 2025)",
-    groupings={"duration": by_extra("duration"), "domain": by_extra("domain"), "type": lambda s: s.type},
+    groupings={"duration": by_extra("duration"), "domain": by_extra("domain"), "type": by_type({})},
     rows=2700,
     nested="questions",  # as in the dataset's answer template
     renamed={"video_id": "videoID"},

@@ -60,7 +60,7 @@ def certify(
     calls: int = CALLS,
     only: Collection[str] = (),
 ) -> Report:
-    """Examine a strategy.
+    """Check a strategy.
 
     Args:
         strategy: A strategy, a class or function that takes `token_budget`, or a text for

@@ -44,10 +44,10 @@ def batch_command(
         options.Text, typer.Option(help="Instead of a table: files that match a pattern.", metavar="'DIR/**/*.mp4'")
     ] = None,
     question: Annotated[
-        list[str] | None, typer.Option(help="What to ask about each of these files; repeatable.")
+        list[str] | None, typer.Option(help="Question to ask about each of these files; repeatable.")
     ] = None,
     video_dir: Annotated[
-        Path | None, typer.Option(help="Where relative paths start. (default: the current folder)")
+        Path | None, typer.Option(help="Folder from which relative paths start. (default: the current folder)")
     ] = None,
     remote: Annotated[
         list[str] | None,

@@ -35,12 +35,16 @@ def certify_command(
     device: options.Device = None,
     dtype: options.Dtype = None,
     budget: Annotated[
-        int | None, typer.Option(help="Budget to check if the strategy takes no token_budget.", min=1)
+        int | None, typer.Option(help="Budget that a strategy without token_budget must keep.", min=1)
     ] = None,
-    seconds: Annotated[float, typer.Option(help="How long one call may take.", min=0.1)] = SECONDS,
-    calls: Annotated[int, typer.Option(help="Most calls that are made on end.", min=1)] = CALLS,
-    only: Annotated[options.Text, typer.Option(help="Only these checks, between commas.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout, nothing else.")] = False,
+    seconds: Annotated[float, typer.Option(help="Time limit of one call, in seconds.", min=0.1)] = SECONDS,
+    calls: Annotated[int, typer.Option(help="Largest number of consecutive calls.", min=1)] = CALLS,
+    only: Annotated[
+        options.Text, typer.Option(help="Comma-separated names of the checks to run. (default: all)")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as JSON on stdout, and nothing else.")
+    ] = False,
 ) -> None:
     """Check any strategy: budget, determinism, sources, order, batches, cache, and whether it does anything.
 

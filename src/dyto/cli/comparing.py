@@ -35,13 +35,14 @@ def register(app: typer.Typer) -> None:
 
 def plan_command(
     pilot: Annotated[
-        Path | None, typer.Argument(metavar="[FOLDER]", help="The --out folder of a comparison.", show_default=False)
+        Path | None,
+        typer.Argument(metavar="FOLDER", help="The --out folder of an earlier comparison.", show_default=False),
     ] = None,
     precision: Annotated[
-        float, typer.Option(help="Half the width of the interval, and the difference to find, in points.")
+        float, typer.Option(help="Half the width of the interval, and the smallest difference to find, in points.")
     ] = 2.0,
     margin: Annotated[
-        float, typer.Option(help="Points by which a strategy may be worse without being inferior.")
+        float, typer.Option(help="Points by which a strategy may be worse and still not count as inferior.")
     ] = 1.0,
     differ: Annotated[
         float | None,
@@ -81,7 +82,7 @@ def compare_command(
         str,
         typer.Argument(
             metavar="BENCHMARK",
-            help="A name from `dyto list benchmarks`, or FILE.py:NAME of your own.",
+            help="A name from `dyto list benchmarks`, or FILE.py:NAME for your own.",
             show_default=False,
         ),
     ],
@@ -91,13 +92,15 @@ def compare_command(
     scale: options.ScaleOptions,
     strategies: Annotated[
         str,
-        typer.Option(help="Comma-separated names, presets, MODULE:NAME or FILE.py:NAME; all means all with a budget."),
+        typer.Option(
+            help="Comma-separated names, presets, MODULE:NAME or FILE.py:NAME; all for every one with a budget."
+        ),
     ] = "all",
     budgets: Annotated[
         str, typer.Option(help="Comma-separated numbers of tokens (230), or of whole frames (6.4f).")
     ] = "1.6f,3.2f,6.4f,12.8f,25.6f",
     rivals: Annotated[
-        options.Text, typer.Option(help="Simple strategies, of which the best is the rival. (default: our list)")
+        options.Text, typer.Option(help="Comma-separated simple strategies; the best is the rival. (default: our list)")
     ] = None,
     rotate: Annotated[bool, typer.Option("--rotate", help="Ask every rotation of the options.")] = False,
     blind: Annotated[bool, typer.Option(help="Also ask without a video.")] = True,
@@ -106,10 +109,10 @@ def compare_command(
     ] = "letter",
     by: Annotated[
         list[str] | None,
-        typer.Option(help="Groupings to break down by, such as regime,type or regime+type. (default: what fits)"),
+        typer.Option(help="Groupings to break down by, such as regime,type or regime+type. (default: those that fit)"),
     ] = None,
     margin: Annotated[
-        float, typer.Option(help="Points by which a strategy may be worse without being inferior.")
+        float, typer.Option(help="Points by which a strategy may be worse and still not count as inferior.")
     ] = 1.0,
     plan: Annotated[
         float | None, typer.Option(help="Also plan a run with this precision, in points.", show_default=False)

@@ -28,7 +28,7 @@ Name = Annotated[
     str,
     typer.Argument(
         metavar="BENCHMARK",
-        help="A name from `dyto list benchmarks`, vcgbench for its three, or FILE.py:NAME of your own.",
+        help="A name from `dyto list benchmarks`, vcgbench for its three parts, or FILE.py:NAME for your own.",
         show_default=False,
     ),
 ]
@@ -47,7 +47,7 @@ def prepare_command(
     qa_file: Annotated[
         Path, typer.Option(help="The public file as downloaded (for MVBench and VCGBench, the folder).")
     ],
-    gt_dir: Annotated[Path, typer.Option("--out", help="Folder of all prepared question files.")] = Path(
+    gt_dir: Annotated[Path, typer.Option("--out", help="Folder for prepared question files.")] = Path(
         "playground/gt_qa_files"
     ),
     encoding: Annotated[
@@ -82,7 +82,7 @@ def evaluate_command(
             | {
                 "device": Annotated[options.Text, typer.Option(help="Use one device. (default: all GPUs, or the CPU)")],
                 "device_map": Annotated[
-                    options.Text, typer.Option(help="auto: spread a large model over devices, with one worker.")
+                    options.Text, typer.Option(help="auto spreads a large model over several devices, with one worker.")
                 ],
             }
         ),
@@ -95,8 +95,10 @@ def evaluate_command(
     scale: options.ScaleOptions,
     prompt: options.PromptName = None,
     max_new_tokens: options.MaxNewTokens = 128,
-    scoring: Annotated[str, typer.Option(help="Multiple choice by letter, or by likelihood.")] = "letter",
-    shard: Annotated[str, typer.Option(help="i/n: only every n-th video, from the i-th on.")] = "1/1",
+    scoring: Annotated[str, typer.Option(help="Score multiple choice by letter or by likelihood.")] = "letter",
+    shard: Annotated[
+        str, typer.Option(help="Share of the videos, as i/n: every n-th, beginning with the i-th.")
+    ] = "1/1",
     yes: Annotated[bool, typer.Option("--yes", help="Pay the judge without asking.")] = False,
     run_name: Annotated[
         options.Text, typer.Option("--name", help="Name of the run. (default: made from its settings)")
@@ -252,7 +254,7 @@ def show_unanswered(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None
         write_json(rows)
         return
     for row in rows:
-        place = f"{row['config']}, question {row['place'] + 1}, {row['video_name']}"
+        place = f"{row['config']}, question {row['place'] + 1}" + (row["video_name"] and f", {row['video_name']}")
         out.print(harmless(f"{place}: {row['status']}: {row['reason']}"), markup=False, soft_wrap=True)
     out.print(f"{len(rows)} questions without an answer")
 

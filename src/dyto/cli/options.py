@@ -24,28 +24,33 @@ VideoFile = Annotated[str, typer.Argument(help="A video file, or a folder of pic
 ModelName = Annotated[
     Text,
     typer.Option(
-        help="A short name, a folder, a hub name, endpoint:NAME, or auto for the best that fits here. "
+        help="A short name, a folder, a hub name, endpoint:NAME, or auto for the best that fits this machine. "
         "(default: $DYTO_MODEL, dyto.toml, or a bundled model)"
     ),
 ]
 Revision = Annotated[Text, typer.Option(help="Branch, tag or commit of a hub model.")]
-Device = Annotated[Text, typer.Option(help="auto, cpu, cuda, cuda:N, xpu or mps. (default: auto)")]
-Dtype = Annotated[Text, typer.Option(help="float32, bfloat16 or float16.")]
+Device = Annotated[Text, typer.Option(help="Device: auto, cpu, cuda, cuda:N, xpu or mps. (default: auto)")]
+Dtype = Annotated[Text, typer.Option(help="Precision: float32, bfloat16 or float16.")]
 Attention = Annotated[
-    Text, typer.Option("--attention", "--attn-implementation", help="sdpa, eager or flash_attention_2.")
+    Text,
+    typer.Option("--attention", "--attn-implementation", help="Attention kernel: sdpa, eager or flash_attention_2."),
 ]
 Quantization = Annotated[Text, typer.Option(help="8bit or 4bit, for the weights of the language model.")]
 RopeScaling = Annotated[float | None, typer.Option(help="Extend the model's context by this factor.")]
 EyeName = Annotated[
     Text,
-    typer.Option(help="Compare frames by this eye: nouns, pixels, siglip2-base, or a CLIP, SigLIP or DINO of the hub."),
+    typer.Option(
+        help="Compare frames by this eye instead of the model's own tower: nouns, pixels, siglip2-base, or the hub "
+        "name of a CLIP, SigLIP or DINO."
+    ),
 ]
 BaseUrl = Annotated[
     Text,
     typer.Option(help="Address of the endpoint for --model endpoint:NAME, such as http://127.0.0.1:11434/v1."),
 ]
 TokensPerImage = Annotated[
-    int | None, typer.Option(help="What a picture costs at the endpoint. (default: the rule for the model's name)")
+    int | None,
+    typer.Option(help="Tokens that a picture costs at the endpoint. (default: the rule for the model's name)"),
 ]
 PictureSide = Annotated[
     int | None, typer.Option(help="Longest side of a picture for the endpoint, in pixels. (default: 768)")
@@ -67,27 +72,28 @@ Fps = Annotated[
     typer.Option(
         parser=lambda text: rate_of(text),
         metavar="RATE",
-        help="Frames to sample per second, instead of --num-frames; auto: one a second, 100 to 1000 of them, and "
-        "similar=1 where nothing else is said of that saving.",
+        help="Frames to sample per second, instead of --num-frames; auto for one a second, but 100 to 1000 in all, and "
+        "for the saving similar=1 unless you set it.",
     ),
 ]
 Start = Annotated[float | None, typer.Option(help="Start of the clip, in seconds.")]
 End = Annotated[float | None, typer.Option(help="End of the clip, in seconds.")]
-DeviceMap = Annotated[Text, typer.Option(help="auto: spread a large model over devices.")]
+DeviceMap = Annotated[Text, typer.Option(help="auto spreads a large model over several devices.")]
 AllowPartial = Annotated[bool, typer.Option("--allow-partial", help="Use the readable part of a broken file.")]
 PromptName = Annotated[Text, typer.Option(help="A prompt from `dyto list prompts`, or a text file.")]
 Without = Annotated[
     list[str] | None,
-    typer.Option(help="Turn off a saving of `dyto list savings`; all turns off all.", metavar="NAME"),
+    typer.Option(help="Turn off a saving from `dyto list savings`, or all of them (all); repeatable.", metavar="NAME"),
 ]
 Given = Annotated[
-    list[str] | None, typer.Option("--saving", help="Set a saving, such as still or similar=2.", metavar="NAME[=VALUE]")
+    list[str] | None,
+    typer.Option("--saving", help="Turn on a saving, such as still or similar=2; repeatable.", metavar="NAME[=VALUE]"),
 ]
 RaiseLimit = Annotated[
     list[str] | None,
     typer.Option(
-        help="Raise a limit on files. Defaults: megapixels=64 per frame, growth=4 times the declared frame size, "
-        "streams=32, hours=24.",
+        help="Raise a limit on files; repeatable. Defaults: megapixels=64 per frame, growth=4 times the declared frame "
+        "size, streams=32, hours=24.",
         metavar="NAME=NUMBER",
     ),
 ]
@@ -154,7 +160,8 @@ class FrameFlags:
     start: Start = None
     end: End = None
     sampling: Annotated[
-        FrameChoice, typer.Option(help="uniform, or iframes for intra frames only (much faster to read).")
+        FrameChoice,
+        typer.Option(help="Frames to choose from: uniform, or iframes for intra frames only (much faster to read)."),
     ] = FrameChoice.uniform
     allow_partial: AllowPartial = False
     raise_limit: RaiseLimit = None
@@ -264,7 +271,9 @@ class JudgeFlags:
 
     judge: Annotated[str, typer.Option(help="Judge of open-ended answers: auto, openai, offline or none.")] = "auto"
     judge_model: Annotated[str, typer.Option(help="Name of the judge's model.")] = "gpt-3.5-turbo-0125"
-    judge_prompts: Annotated[Path | None, typer.Option(help="A YAML file that replaces our prompts.")] = None
+    judge_prompts: Annotated[
+        Path | None, typer.Option(help="YAML file with prompts for the judge, instead of ours.")
+    ] = None
     judge_concurrency: Annotated[int, typer.Option(help="Number of simultaneous requests to the judge.")] = 16
 
     def make(self) -> Judging:

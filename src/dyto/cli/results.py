@@ -12,7 +12,7 @@ from dyto.cli.comparing import WIDE, print_table
 from dyto.cli.console import err, out
 from dyto.errors import ConfigError, DatasetError
 
-app = typer.Typer(name="results", help="Check submitted predictions, and make some to submit.", no_args_is_help=True)
+app = typer.Typer(name="results", help="Check submitted predictions, and prepare your own.", no_args_is_help=True)
 Root = Annotated[Path, typer.Argument(help="Folder that contains submissions, at any depth.")]
 
 
@@ -44,8 +44,11 @@ def add(
 
 
 @app.command()
-def table(root: Root = Path("results"), markdown: Annotated[bool, typer.Option("--markdown")] = False) -> None:
-    """Print all submissions as one table, ready to paste."""
+def table(
+    root: Root = Path("results"),
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print it as Markdown, ready to paste.")] = False,
+) -> None:
+    """Print all submissions as one table."""
     from dyto.comparing.submitted import find_submissions
 
     _print(find_submissions(root), markdown)

@@ -40,7 +40,7 @@ def serve_command(
         typer.Option(help="Environment variable with the keys of clients, separated by commas.", metavar="NAME"),
     ] = None,
     media_root: Annotated[
-        Path | None, typer.Option(help="Folder whose files clients may name (file:).", metavar="DIR")
+        Path | None, typer.Option(help="Folder with files that clients may name (file:).", metavar="DIR")
     ] = None,
     allow_host: Annotated[
         list[str] | None,

@@ -11,7 +11,9 @@ from dyto.cli.console import out as console
 from dyto.synthetic.regimes import LONG_REGIMES, REGIMES
 
 app = typer.Typer(
-    name="synth", help="Make videos of a world of coloured shapes, whose true answers are known.", no_args_is_help=True
+    name="synth",
+    help="Make videos of coloured shapes, with questions whose true answers are known.",
+    no_args_is_help=True,
 )
 
 
@@ -20,15 +22,16 @@ def video(
     out: Annotated[Path, typer.Option(help="The MP4 file to write.")],
     seed: Annotated[int, typer.Option(help="Seed of the video.", min=0)] = 0,
     questions: Annotated[Path | None, typer.Option(help="JSON file for the questions and true answers.")] = None,
-    regime: Annotated[str, typer.Option(help=", ".join((*REGIMES, *LONG_REGIMES)))] = "mixed",
+    regime: Annotated[str, typer.Option(help=f"Kind of video: {', '.join((*REGIMES, *LONG_REGIMES))}.")] = "mixed",
     seconds: Annotated[
-        float | None, typer.Option(help=f"Length, 20 to 3600; for {LONG_REGIMES[0]} and the regimes after it.")
+        float | None,
+        typer.Option(help=f"Length in seconds, 20 to 3600, for {LONG_REGIMES[0]} and the regimes after it."),
     ] = None,
     event: Annotated[
-        float | None, typer.Option(help="Length of its events in seconds; for the same regimes.", min=0.1)
+        float | None, typer.Option(help="Length of each event in seconds, for the same regimes.", min=0.1)
     ] = None,
 ) -> None:
-    """Write one video of the synthetic world as H.264, 20 seconds or what is asked for."""
+    """Write one video of the synthetic world as H.264, 20 seconds long unless you set --seconds."""
     from dyto.synthetic.benchmark import synth_video
 
     records = synth_video(seed, out, questions, regime, seconds, event)
@@ -43,7 +46,7 @@ def benchmark(
     videos: Annotated[int, typer.Option(help="Number of videos of each regime.", min=1)] = 20,
     pictures: Annotated[
         Path | None,
-        typer.Option(help="Make films of the photographs in this folder, named by what they show, instead."),
+        typer.Option(help="Instead, make films of the photographs in this folder, whose names say what they show."),
     ] = None,
 ) -> None:
     """Write the benchmark for `dyto eval synthetic`: videos of every regime, with questions."""

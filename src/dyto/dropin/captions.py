@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from dyto.errors import ConfigError
+from dyto.models.families import FAMILIES
 
 Kind: TypeAlias = Literal["nothing", "caption", "words", "unread"]
 """Kinds of text between two pictures; "unread" if there is no tokenizer to read it."""
 
-MARKS = (
-    "<|vision_start|>", "<|vision_end|>", "<img>", "</img>", "<start_of_image>", "<end_of_image>",
-    "<fake_token_around_image>", "<global-img>", "<|image>", "<image|>",
-)  # fmt: skip
-"""Marks that processors write around the placeholders of a picture."""
+MARKS = tuple(dict.fromkeys(mark for family in FAMILIES.values() for mark in family.marks))
+"""Marks that the processors of all families write around the placeholders of a picture."""
 
 LONGEST = 48
 """Largest number of tokens of a caption and its marks; a byte tokenizer needs the most."""

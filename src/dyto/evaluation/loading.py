@@ -122,7 +122,7 @@ class Loader:
 
     def where_missing(self, sample: Sample) -> str:
         """Return the reason in the row of a sample whose video is missing."""
-        return f"{sample.video} is in none of the video folders"
+        return f"{sample.video} is in none of the video folders: put it there, or name its folder with --video-dir"
 
     def decode(self, clip: Clip) -> Frames:
         """Decode a clip's frames, read where a poison file can be stopped.

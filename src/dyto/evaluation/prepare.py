@@ -67,7 +67,7 @@ def prepare(
 
 
 def _videos(samples: Sequence[Sample]) -> int:
-    return len({sample.video for sample in samples})
+    return len({sample.video for sample in samples if sample.video})  # an unreadable row names none
 
 
 def complaints(samples: Sequence[Sample]) -> tuple[str, ...]:
@@ -76,10 +76,12 @@ def complaints(samples: Sequence[Sample]) -> tuple[str, ...]:
     Example:
         >>> complaints([Sample("v", ("",), "q7", "no", line=3, broken="the question is empty")])
         ('line 3 (id q7): the question is empty; kept, but it will not be asked',)
+        >>> complaints([Sample("", ("",), "", "", line=4, broken="unreadable row: no object")])
+        ('line 4: unreadable row: no object; kept, but it will not be asked',)
     """
     texts = []
     for sample in samples:
-        where = f"line {sample.line} (id {sample.question_id})"
+        where = f"line {sample.line}" + (f" (id {sample.question_id})" if sample.question_id else "")
         texts += [f"{where}: {problem}; kept" for problem in sample.problems]
         if sample.broken:
             texts.append(f"{where}: {sample.broken}; kept, but it will not be asked")

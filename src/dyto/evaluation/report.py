@@ -203,7 +203,7 @@ def notes_of(run: Results) -> list[str]:
         notes.append(f"{name}: not finished; these are the figures so far.")
     if run["unanswered"]:
         why = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in run["unanswered"].items())
-        notes.append(f"{name}: not answered: {why}.")
+        notes.append(f"{name}: not answered: {why}; `dyto report --unanswered` lists them with their reasons.")
     if run["unparsed"]:
         count = len(run["unparsed"])
         notes.append(f"{name}: {count} of the answers named no option and count{'s' * (count == 1)} as wrong.")

@@ -36,7 +36,7 @@ class Moment:
         second: Its time in the video.
         weight: The mean of what its absence costs and of what it gives alone, from -1 to 1.
         alone: Probability of a word of the answer from this key frame alone (the geometric mean over its tokens).
-        without: The same from all others; None where there is no other.
+        without: The same from all other key frames; None if there is none.
 
     Example:
         >>> moment = Moment(keyframe=0, index=12, second=0.48, weight=0.3, alone=0.7, without=0.4)

@@ -58,9 +58,12 @@ class Family:
         stock: The transformers class that the adapter drives.
         chat: The chat format that the family was trained with; None if it depends on the language model.
         qwen_chat: Chat format of its checkpoints with a Qwen language model, if `chat` is None.
-        reader: "module:function" that reads the arguments of a call to the stock model, for `dyto.compressing`.
+        reader: "module:function" that reads the arguments of a call to the stock model, for `dyto.compressing`: one of
+            `dyto.dropin.readers`, by the shape of the pixels that the family's processor makes.
         normalization: Default normalisation of the family's processor; None for the tower's.
         sees_both_ways: Whether the tokens of a picture attend to each other in both directions.
+        marks: What the processor writes around the placeholders of a picture, for `dyto.compressing`: pictures with
+            nothing but marks between them are frames of one video.
         models: Short names, in listing order.
     """
 
@@ -71,6 +74,7 @@ class Family:
     normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     sees_both_ways: bool = False
     qwen_chat: Chat = INTERNVL
+    marks: tuple[str, ...] = ()
     models: Mapping[str, ModelEntry] = field(default_factory=dict)
 
     @property
@@ -98,6 +102,9 @@ _APACHE, _LLAMA, _GEMMA_TERMS = "Apache-2.0", "Llama 2 Community License", "Gemm
 _TIMES = "native resolution, times in text, 256k context"
 _VIDEOS = "trained on videos, 32k context"
 _MIT_QWEN = "MIT, Qwen2.5 part Apache-2.0"
+_QWEN_MARKS = ("<|vision_start|>", "<|vision_end|>")
+_SMOLVLM_MARKS = ("<fake_token_around_image>", "<global-img>")
+_GEMMA4_MARKS = ("<|image>", "<image|>")
 
 FAMILIES: dict[str, Family] = {
     "llava_next": Family(
@@ -127,6 +134,7 @@ FAMILIES: dict[str, Family] = {
         QWEN3,
         "dyto.dropin.readers:native_patches",
         HALF,
+        marks=_QWEN_MARKS,
         models={
             "qwen3-vl-2b": ModelEntry("Qwen/Qwen3-VL-2B-Instruct", 4.3, _APACHE, f"small; {_TIMES}"),
             "qwen3-vl-4b": ModelEntry("Qwen/Qwen3-VL-4B-Instruct", 8.9, _APACHE, _TIMES),
@@ -139,6 +147,7 @@ FAMILIES: dict[str, Family] = {
         QWEN3,
         "dyto.dropin.readers:native_patches",
         HALF,
+        marks=_QWEN_MARKS,
         models={
             "qwen3-vl-30b-a3b": ModelEntry(
                 "Qwen/Qwen3-VL-30B-A3B-Instruct", 62.1, _APACHE, "experts, 3B active per token; 256k context"
@@ -151,6 +160,7 @@ FAMILIES: dict[str, Family] = {
         QWEN3,
         "dyto.dropin.readers:native_patches",
         HALF,
+        marks=_QWEN_MARKS,
     ),
     "qwen3_5": Family(
         "dyto.models.adapters.qwen3_5:Qwen35",
@@ -158,6 +168,7 @@ FAMILIES: dict[str, Family] = {
         QWEN35,
         "dyto.dropin.readers:native_patches",
         HALF,
+        marks=_QWEN_MARKS,
         models={
             "qwen3.5-9b": ModelEntry(
                 "Qwen/Qwen3.5-9B", 19.3, _APACHE, "native resolution, times in text, linear attention, 256k context"
@@ -170,12 +181,14 @@ FAMILIES: dict[str, Family] = {
         QWEN35,
         "dyto.dropin.readers:native_patches",
         HALF,
+        marks=_QWEN_MARKS,
     ),
     "qwen2_5_vl": Family(
         "dyto.models.adapters.qwen2_5_vl:Qwen25VL",
         "Qwen2_5_VLForConditionalGeneration",
         QWEN25,
         "dyto.dropin.readers:native_patches",
+        marks=_QWEN_MARKS,
         models={
             "qwen2.5-vl-7b": ModelEntry(
                 "Qwen/Qwen2.5-VL-7B-Instruct", 16.6, _APACHE, "native resolution, absolute time; 32k context"
@@ -187,6 +200,7 @@ FAMILIES: dict[str, Family] = {
         "Qwen2VLForConditionalGeneration",
         QWEN25,
         "dyto.dropin.readers:native_patches",
+        marks=_QWEN_MARKS,
     ),
     "llava_onevision": Family(
         "dyto.models.adapters.llava_onevision:LlavaOnevision",
@@ -209,6 +223,7 @@ FAMILIES: dict[str, Family] = {
         INTERNVL,
         "dyto.dropin.readers:single_tiles",
         IMAGENET,
+        marks=("<img>", "</img>"),
         models={
             "internvl3-1b": ModelEntry("OpenGVLab/InternVL3-1B-hf", 1.9, _MIT_QWEN, f"small; {_VIDEOS}"),
             "internvl3-8b": ModelEntry("OpenGVLab/InternVL3-8B-hf", 15.9, _MIT_QWEN, _VIDEOS),
@@ -243,6 +258,7 @@ FAMILIES: dict[str, Family] = {
         SMOLVLM,
         "dyto.dropin.readers:filled_rows",
         HALF,
+        marks=_SMOLVLM_MARKS,
         models={
             "smolvlm2-500m": ModelEntry(
                 "HuggingFaceTB/SmolVLM2-500M-Video-Instruct", 2.0, _APACHE, "small; trained on videos, 8k context"
@@ -258,6 +274,7 @@ FAMILIES: dict[str, Family] = {
         IDEFICS3,
         "dyto.dropin.readers:filled_rows",
         HALF,
+        marks=_SMOLVLM_MARKS,
     ),
     "gemma3": Family(
         "dyto.models.adapters.gemma3:Gemma3",
@@ -265,6 +282,7 @@ FAMILIES: dict[str, Family] = {
         GEMMA,
         normalization=HALF,
         sees_both_ways=True,
+        marks=("<start_of_image>", "<end_of_image>"),
         models={
             "gemma-3-4b": ModelEntry(
                 "google/gemma-3-4b-it",
@@ -286,6 +304,7 @@ FAMILIES: dict[str, Family] = {
         GEMMA4,
         "dyto.dropin.readers:placed_patches",
         UNIT,
+        marks=_GEMMA4_MARKS,
         models={
             "gemma-4-e2b": ModelEntry(
                 "google/gemma-4-E2B-it", 10.2, _APACHE, "small; trained on videos, times in text, 128k context"
@@ -301,6 +320,7 @@ FAMILIES: dict[str, Family] = {
         GEMMA4,
         "dyto.dropin.readers:placed_patches",
         UNIT,
+        marks=_GEMMA4_MARKS,
         models={
             "gemma-4-12b": ModelEntry(
                 "google/gemma-4-12B-it", 24.0, _APACHE, "without a tower; trained on videos, 256k context"

@@ -1,4 +1,4 @@
-"""An engine: one model, kept warm, for any number of threads that ask."""
+"""The engine: one loaded model that answers questions from any number of threads."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ logger = logging.getLogger(__name__)
 class Engine:
     """A model that answers questions from many threads, several in one batch.
 
-    One thread owns the model. All questions that wait go in one batch, streamed ones too, each with its own sampling
-    and end. Videos are read in child processes (see `dyto.video.guarded`). While a video is encoded, waiting questions
+    One thread owns the model. All waiting questions, streamed ones too, share a batch, each with its own generation
+    options. Videos are read in child processes (see `dyto.video.guarded`). While a video is encoded, waiting questions
     about known videos are answered after every few frames. Tokens and prefixes are kept as in `VideoQA`. Greedy answers
     are those of `VideoQA.ask`, whoever else asks at the same time.
 
     Attributes:
         model: The model. Use it only through the engine.
-        kept: What is kept of videos.
+        kept: Store for the tokens and prefixes of videos.
 
     Example:
         >>> import numpy as np, dyto
@@ -137,7 +137,7 @@ class Engine:
                 return reply
 
     def stream(self, video: Video, question: str, **options: Any) -> Generator[str, None, EngineReply]:
-        """Ask a question and yield the answer piece by piece; closing the generator gives the answer up.
+        """Ask a question and yield the answer piece by piece; closing the generator cancels it.
 
         Arguments and errors are those of `ask`.
 
@@ -162,19 +162,19 @@ class Engine:
             ticket.leave()
 
     def submit(self, asked: EngineQuestion, tell: Tell) -> Ticket:
-        """Hand in a question; its events are told as they happen.
+        """Submit a question, and report its events as they happen.
 
         Args:
             asked: The question.
-            tell: Called with each event, in threads of the engine. `Answered` or `Failed` is the last.
+            tell: Function to call with each event, in threads of the engine. The last event is `Answered` or `Failed`.
 
         Returns:
-            The ticket, with which the answer can be given up (`leave`).
+            The ticket; its `leave` cancels the answer.
 
         Raises:
             ConfigError: The question or an option is wrong.
             BusyError: Too many questions wait.
-            ClosedError: The engine stops, or has stopped.
+            ClosedError: The engine is stopping, or has stopped.
         """
         if self._closed:
             raise ClosedError("the engine has stopped, expected a running one: make a new one")
@@ -242,19 +242,19 @@ class Engine:
             return sum(ticket.begun for ticket in self._open)
 
     def on_batch(self, call: Callable[[int, float], None]) -> None:
-        """Have a function called after each batch, with the number of its questions and its seconds."""
+        """Register a function to call after each batch, with its number of questions and its seconds."""
         self._worker.on_batch = call
 
     # --- stopping ---------------------------------------------------------------------------------------
 
     def drain(self, seconds: float | None = None) -> bool:
-        """Take no more questions, and wait for the answers to those that are there.
+        """Accept no more questions, and wait for the answers to those submitted before.
 
         Args:
             seconds: Longest time to wait; None for as long as it takes.
 
         Returns:
-            Whether all are answered.
+            Whether all were answered in time.
         """
         end = None if seconds is None else time.monotonic() + seconds
         with self._lock:

@@ -22,7 +22,7 @@ REFERENCE_PATCHES = 576
 """Patches per frame of CLIP-L/336, for which the published budgets are stated."""
 
 MOST_LAYERS = 1000
-"""An upper bound: no tower has more patches."""
+"""An upper bound for `attention_layer`: no tower has more layers."""
 
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "attention": ("the attention that patches receive in one layer of the tower", ()),

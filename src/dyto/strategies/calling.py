@@ -49,7 +49,7 @@ class BoundStrategy:
         return describe_strategy(self.inner)
 
     def question(self, question: str | None) -> str | None:
-        """Return the question if the strategy looks at it, otherwise None."""
+        """Return the question if the strategy reads it, otherwise None."""
         return question if self.uses_question else None
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:

@@ -1,4 +1,4 @@
-"""A model's vision side, as a strategy receives it."""
+"""The `encode` that a strategy receives."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class KeptFeatures:
 
 
 class Encoder:
-    """An encoder for strategies, which adds its seconds to the stage "encode".
+    """The `encode` that a strategy receives: the model's own, with savings, and timed as the stage "encode".
 
     Further methods that the model offers (those in `dyto.strategies.base.NEEDS`) are attributes of the same
     name, timed in the same way; missing methods are missing here, too.

@@ -1,4 +1,4 @@
-"""Plus: a key frame for whatever stands apart from the noise of the video, and tokens by how much it adds.
+"""Plus: a key frame for each scene that differs by more than the video's noise; more tokens for what adds more.
 
 Ours; not of the paper. `docs/plus.md` says how it works, what was tried, and where rivals win.
 """
@@ -25,29 +25,29 @@ if TYPE_CHECKING:
     from dyto.video import Frames
 
 READABLE = 1 / 18
-"""A frame merged to this part of its patches is half as good as a whole one, in the choice of how many are kept."""
+"""Share of its patches at which a merged frame counts half as much as a whole one, to decide how many are kept."""
 SPARE = 1 / 4
-"""A key frame that shows anything new may have this part of a frame where the budget allows it."""
+"""Share of its patches that a key frame may have as tokens if it shows anything new and the budget allows."""
 
 
 @dataclass(frozen=True)
 class Plus:
-    """Key frames by what stands apart from noise, in the order of what they add; tokens in proportion to it.
+    """A key frame for each scene that differs by more than noise, and tokens in proportion to what it adds.
 
-    What is brief counts as much as what is long, whatever the length of the video. A scene that returns is paid once,
-    and marked again by few tokens. A video in which nothing is left to see leaves a part of its budget unused.
+    A brief scene counts as much as a long one, whatever the length of the video. When a scene returns, it gets only a
+    few more tokens. If a video has little to show, a part of the budget stays unused.
 
     Attributes:
-        factor: Runs of frames differ if the squared distance between their means is at least this multiple of the
-            video's noise, see `dyto.strategies.scenes`.
+        factor: Two runs of similar frames differ if the squared distance between their means is at least this multiple
+            of the video's noise; see `dyto.strategies.scenes`.
         returning: Weight of a repeated scene, relative to 1 for a new one; 0 to 1.
         ends: Weight of the first and the last run if another run shows the same scene; 0 to 1.
         token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
         reduce: How merged tokens combine: "max", "mean" or "weighted-mean".
-        split: Who is matched with whom: "halves" or "alternate".
+        split: Which tokens are matched: "halves" or "alternate".
         order: Order of tokens inside a frame: "release" or "raster".
-        metric_groups: Slices of the features averaged to compare tokens by; 1 compares the features themselves.
+        metric_groups: Number of feature slices to average before comparing tokens; 1 compares the features themselves.
 
     Example:
         >>> import numpy as np
@@ -78,7 +78,7 @@ class Plus:
         for name in ("returning", "ends"):
             part = getattr(self, name)
             if not isinstance(part, (int, float)) or isinstance(part, bool) or not 0 <= part <= 1:
-                raise ConfigError(f"{name} of strategy {self.name!r} is {part!r}, expected a part of 0 to 1")
+                raise ConfigError(f"{name} of strategy {self.name!r} is {part!r}, expected a share from 0 to 1")
 
     def select_keyframes(
         self, summary: Tensor | npt.ArrayLike, budget: int, patches: int
@@ -87,15 +87,15 @@ class Plus:
 
         Args:
             summary: (T, D) one vector per frame, in presentation order.
-            budget: Tokens that there are.
-            patches: Of a frame, N.
+            budget: Number of tokens available.
+            patches: Patches per frame, N.
 
         Returns:
-            (K,) sorted positions, K at most the budget; (K,) what each is worth, above 0 to 1; and (K,) the most tokens
-            that each is given.
+            (K,) sorted positions, at most `budget` of them; (K,) the worth of each, above 0 and up to 1; and (K,) the
+            largest number of tokens for each.
 
         Raises:
-            ValueError: No frame, or NaN.
+            ValueError: There is no frame, or a summary is NaN.
         """
         x = scenes.directions(summary)
         least = scenes.threshold(x, self.factor)
@@ -109,15 +109,15 @@ class Plus:
         return scenes.medoids(x, runs, ranking.order[chosen]), worth[chosen], room[chosen]
 
     def worth(self, ranking: scenes.Ranking, least: float, runs: int) -> FloatArray:
-        """Return what runs are worth: 1 from half the greatest distance on, nearly 0 at the least; less for a return.
+        """Return the worth of runs: 1 from half the largest distance on, nearly 0 at `least`; less if a scene returns.
 
         Args:
-            ranking: The runs in their order.
-            least: The squared distance from which on runs differ.
-            runs: How many there are in all.
+            ranking: The runs, in the order in which they are chosen.
+            least: Squared distance from which runs differ.
+            runs: Number of all runs.
 
         Returns:
-            (K,) above 0 to 1.
+            (K,) values above 0 and up to 1.
         """
         apart = ranking.apart
         full = max(apart[1] / 2 if len(apart) > 1 else 1.0, least + 1e-9)
@@ -133,9 +133,8 @@ class Plus:
             features: Features of the T sampled frames.
 
         Returns:
-            At most the budget of tokens, frame after frame: in proportion to what each key frame is worth, at least
-            one. None is given more than the part of a frame that it is worth; one that shows something new may have a
-            quarter.
+            At most the budget of tokens, frame after frame. Each key frame gets tokens in proportion to its worth, at
+            least one, and at most its worth as a share of its patches, or a quarter of them if it shows something new.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.
@@ -148,21 +147,21 @@ class Plus:
         return merge_shares(self, features, positions, scenes.share(worth, room, budget), watch)
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode all frames and compress; the question is not looked at."""
+        """Encode all frames and compress; the question is ignored."""
         return self.compress(encode(frames))
 
 
 def how_many(worth: FloatArray, room: IntArray, budget: int, patches: int) -> int:
-    """Return how many of the key frames are kept, most worthy first.
+    """Return how many key frames are kept, in the order in which they were chosen.
 
-    A key frame of r tokens out of N patches shows r / (r + N / 18) of itself: one more is taken where it adds more than
-    the others lose by sharing with it.
+    A key frame merged from N patches to r tokens shows r / (r + N / 18) of itself. A further key frame is kept if it
+    adds more than the others lose by sharing the budget with it.
 
     Args:
-        worth: (K,) what each is worth, above 0 to 1.
-        room: (K,) the most tokens that each is given.
-        budget: Tokens.
-        patches: Of a frame, N.
+        worth: (K,) worth of each, above 0 and up to 1.
+        room: (K,) largest number of tokens for each.
+        budget: Number of tokens available.
+        patches: Patches per frame, N.
 
     Returns:
         1 to min(K, budget).

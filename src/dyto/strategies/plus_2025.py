@@ -1,7 +1,7 @@
-"""Plus of 2025: DyTo with a hierarchy over time that is cut where a part of the whole video says.
+"""Plus of 2025: DyTo with a hierarchy over time, which is cut at a share of the whole video's variation.
 
-Ours; not of the paper. `Plus` took its place, since what is brief is a small part of a long video; this one stays for
-who has used it. `docs/plus.md` says what was tried.
+Ours; not of the paper. `Plus` took its place, because a brief event is a small share of a long video; this one stays
+for those who have used it. `docs/plus.md` says what was tried.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plus2025:
-    """DyTo with a hierarchy over time: as many key frames as the content asks for and the budget carries.
+    """DyTo with a hierarchy over time: as many key frames as the content needs and the budget allows.
 
-    A frame that shows what another key frame shows takes no tokens, so a video of few scenes may leave a part of its
+    A frame that shows the same as another key frame gets no tokens, so a video of few scenes may leave a part of its
     budget unused.
 
     Attributes:
-        least_gain: Neighbouring segments stay apart if joining them would cost at least this part of all squared
-            distances of frames from their mean. A scene of s among T frames that differs from the others as they do
-            among themselves costs about 2 s / T.
-        explained: Segments are added until they account for this part of the squared distances, however little each
-            of them gains: the guard for videos without scenes.
-        least_share: The smallest part of a frame's patches that a key frame keeps as tokens; where the budget does
-            not carry that, the least different segments are joined.
+        least_gain: Neighbouring segments stay apart if joining them would cost at least this share of all squared
+            distances of frames from their mean. A scene of s among T frames that differs from the others as much as
+            they differ among themselves costs about 2 s / T.
+        explained: Segments are added until they account for this share of the squared distances, however little each
+            of them gains. This protects videos without scenes.
+        least_share: The smallest share of its patches that a key frame keeps as tokens; if the budget does not allow
+            that, the least different segments are joined.
         member: The frame that stands for a segment: "middle" or "medoid".
-        token_budget: Most visual tokens in all. None: `reference_budget` scaled to the tower's patches.
+        token_budget: Largest number of visual tokens. None for `reference_budget` scaled to the tower's patches.
         reference_budget: The published budget for 576 patches per frame.
         reduce: How merged tokens combine: "max", "mean" or "weighted-mean".
-        split: Who is matched with whom: "halves" or "alternate".
+        split: Which tokens are matched: "halves" or "alternate".
         order: Order of tokens inside a frame: "release" or "raster".
-        metric_groups: Slices of the features averaged to compare tokens by; 1 compares the features themselves.
+        metric_groups: Number of feature slices to average before comparing tokens; 1 compares the features themselves.
 
     Example:
         >>> import numpy as np
@@ -80,20 +80,20 @@ class Plus2025:
         for name in ("least_gain", "explained", "least_share"):
             part = getattr(self, name)
             if not isinstance(part, (int, float)) or not 0 <= part <= 1:
-                raise ConfigError(f"{name} of strategy {self.name!r} is {part!r}, expected a part of 0 to 1")
+                raise ConfigError(f"{name} of strategy {self.name!r} is {part!r}, expected a share from 0 to 1")
 
     def select_keyframes(self, summary: Tensor | npt.ArrayLike, most: int | None = None) -> IntArray:
         """Choose key frames by cutting the hierarchy over time.
 
         Args:
             summary: (T, D) one vector per frame, in presentation order.
-            most: Cap on their number; None for none.
+            most: Largest number of key frames; None for no limit.
 
         Returns:
             Sorted int64 positions, one in each segment.
 
         Raises:
-            ValueError: No frame, or NaN.
+            ValueError: There is no frame, or a summary is NaN.
         """
         hierarchy = segments.ward(summary)
         wanted = hierarchy.wanted(self.least_gain, self.explained)
@@ -121,9 +121,9 @@ class Plus2025:
         return merge_shares(self, features, positions, self.share(features, positions, budget), watch)
 
     def share(self, features: FrameFeatures, positions: IntArray, budget: int) -> IntArray:
-        """Return (K,) tokens of each key frame: equal, but for the rest of the division, and at most all patches."""
+        """Return the (K,) tokens of each key frame: equal but for the remainder, and at most all its patches."""
         return np.minimum(features.num_patches, shares(budget, len(positions)))
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode all frames and compress; the question is not looked at."""
+        """Encode all frames and compress; the question is ignored."""
         return self.compress(encode(frames))

@@ -1,7 +1,7 @@
-"""Plus that looks at the question: more tokens for key frames, and for patches, that match its words.
+"""Plus that reads the question: more tokens for the key frames, and for the patches, that match its words.
 
-Ours. That questions about the whole of a video are better served by an even look is the finding of DIG (arXiv
-2512.04000).
+Ours. DIG (arXiv 2512.04000) found that questions about the whole of a video are better answered from evenly spread
+frames.
 """
 
 from __future__ import annotations
@@ -37,16 +37,15 @@ WHOLE = re.compile(
 
 @dataclass(frozen=True)
 class PlusQuery(Plus):
-    """`Plus` whose key frames take tokens by how well they match the question, too; none is dropped for it.
+    """`Plus` with more tokens for the key frames that match the question; none is dropped.
 
     Words and patches are compared in the space of the language model, as `Query` does without towers. A question about
-    the whole of a video, or about its order, is answered from what `Plus` gives. Further fields are those of `Plus`.
+    the whole of a video, or about its order, gets the tokens of `Plus`. Further fields are those of `Plus`.
 
     Attributes:
-        boost: A key frame that matches one standard deviation better than the others takes e to this power times as
-            many tokens.
-        exact: This part of the tokens of a key frame are the patches that match best, as they are; the others are
-            merged.
+        boost: A key frame that matches the question by one standard deviation better than the mean gets exp(boost)
+            times as many tokens.
+        exact: Share of a key frame's tokens that are its best matching patches, unmerged; the others are merged.
 
     Example:
         >>> import numpy as np, dyto
@@ -68,18 +67,18 @@ class PlusQuery(Plus):
         super().__post_init__()
         check_at_least(self, 0.0, "boost", "exact")
         if self.exact > 1:
-            raise ConfigError(f"exact of strategy {self.name!r} is {self.exact!r}, expected a part of 0 to 1")
+            raise ConfigError(f"exact of strategy {self.name!r} is {self.exact!r}, expected a share from 0 to 1")
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:
-        """Encode all frames, and compress with an eye on the question.
+        """Encode all frames, and compress them by how well they match the question.
 
         Raises:
             ConfigError: No question was given, or the model gives no embeddings of words.
         """
         if question is None or not question.strip():
             raise ConfigError(
-                f"strategy {self.name!r} needs the question, but none was given: pass question=..., or take 'plus', "
-                "which does not look at it"
+                f"strategy {self.name!r} needs the question, but none was given: pass question=..., or use 'plus', "
+                "which ignores it"
             )
         words: Tensor = hook(self, encode, "words")(question)
         features = encode(frames)
@@ -96,7 +95,7 @@ class PlusQuery(Plus):
             words: (n, D) embeddings of the question's words, n >= 1.
 
         Returns:
-            At most the budget of tokens of the key frames of `Plus`, at least one of each.
+            At most the budget of tokens, at least one from each key frame of `Plus`.
 
         Raises:
             BadFeaturesError: The features hold NaN or infinity.

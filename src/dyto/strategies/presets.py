@@ -45,6 +45,6 @@ PRESETS: dict[str, Preset] = {
         "the finest partition: catches short scenes that release misses",
     ),
     "plus": Preset(
-        {"reference_budget": 3680}, "ours: a key frame for whatever stands apart from noise", strategy="plus"
+        {"reference_budget": 3680}, "ours: a key frame for each scene that differs by more than noise", strategy="plus"
     ),
 }

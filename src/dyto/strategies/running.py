@@ -30,10 +30,10 @@ def run_strategy(
         strategy: The strategy.
         frames: The frames, which may still be arriving: waiting for them counts as decoding.
         model: The model whose tower encodes them.
-        question: The question, for a strategy that looks at it.
+        question: The question, for a strategy that reads it.
         savings: The savings to use.
         watch: The stopwatch, to whose seconds the stages are added.
-        kept: Store for the features of these frames for the next question, if the strategy looks at the question.
+        kept: Store for the features of these frames for the next question, if the strategy reads the question.
 
     Returns:
         The tokens, with the seconds of the stages "decode", "encode", "select" and "merge".

@@ -33,12 +33,12 @@ ROWS: dict[str, StrategyRow] = {
     ),
     "plus": StrategyRow(
         "plus:Plus",
-        "Key frames by what stands apart from noise, in the order of what they add; tokens in proportion to it.",
+        "A key frame for each scene that differs by more than noise, and tokens in proportion to what it adds.",
         "factor returning ends token_budget reference_budget reduce split order metric_groups",
     ),
     "plus-2025": StrategyRow(
         "plus_2025:Plus2025",
-        "DyTo with a hierarchy over time: as many key frames as the content asks for and the budget carries.",
+        "DyTo with a hierarchy over time: as many key frames as the content needs and the budget allows.",
         "least_gain explained least_share member token_budget reference_budget reduce split order metric_groups",
     ),
     "dyto-no-clustering": StrategyRow(
@@ -133,7 +133,7 @@ ROWS: dict[str, StrategyRow] = {
     ),
     "vcast": StrategyRow(
         "vcast:VCast",
-        "Long patches that differ from their frame, more of them in frames where the video turns.",
+        "Patches of large norm that differ from their frame; more of them from frames where the video changes course.",
         "temperature least leftover token_budget reference_budget",
     ),
     "query": StrategyRow(
@@ -167,7 +167,7 @@ ROWS: dict[str, StrategyRow] = {
     ),
     "plus-query": StrategyRow(
         "plus_query:PlusQuery",
-        "`Plus` whose key frames take tokens by how well they match the question, too; none is dropped for it.",
+        "`Plus` with more tokens for the key frames that match the question; none is dropped.",
         "factor returning ends token_budget reference_budget reduce split order metric_groups boost exact",
         needs="question words",
     ),

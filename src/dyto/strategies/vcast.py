@@ -1,4 +1,4 @@
-"""V-CAST: long patches that differ from their frame, more of them where the video turns.
+"""V-CAST: patches of large norm that differ from their frame; more of them where the video changes course.
 
 Source: "V-CAST: Video Curvature-Aware Spatio-Temporal Pruning for Efficient Video Large Language Models" (arXiv
 2603.27650), as its code does it. docs/rivals.md lists the differences.
@@ -24,7 +24,7 @@ TINY = 1e-6
 
 @dataclass(frozen=True)
 class VCast(EncodesAll):
-    """Long patches that differ from their frame, more of them in frames where the video turns.
+    """Patches of large norm that differ from their frame; more of them from frames where the video changes course.
 
     Attributes:
         temperature: Temperature of the softmax that shares the budget among frames; higher is more equal.
@@ -57,7 +57,7 @@ class VCast(EncodesAll):
 
     @torch.no_grad()
     def compress(self, features: FrameFeatures) -> VisualTokens:
-        """Keep long patches that differ from their frame.
+        """Keep patches of large norm that differ from their frame.
 
         Args:
             features: Features of the T sampled frames.

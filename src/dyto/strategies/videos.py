@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class VideoEncoder:
-    """A model's vision side, which turns videos into tokens.
+    """An encoder of videos, which samples frames, calls the strategy on them, and keeps the tokens.
 
     Args:
         model: The model.

@@ -52,7 +52,8 @@ def read_through(
         timeline, count = roll.timeline, len(roll.timeline.seconds)
         damage = roll.damage[0] if roll.damage else f"{missing} bytes or more are missing at its end" if missing else ""
         if not count:
-            raise VideoError(f"{path.name}: found {damage or 'no frames'}, expected pictures: get the file again")
+            why = f" ({damage})" if damage else ""
+            raise VideoError(f"{path.name}: found no frame that can be decoded{why}, expected some: get the file again")
         readable = f"{count} frames up to {timeline.seconds[-1]:.2f} s could be read ({damage})"
         if damage and not allow_partial:
             raise VideoError(

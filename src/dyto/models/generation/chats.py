@@ -1,4 +1,4 @@
-"""How conversations are written for models: one format a family, or several families that share one."""
+"""Chat formats: how a conversation is written for a family. Several families may share one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ class Chat:
     """How a conversation is written for a model.
 
     Attributes:
-        name: Under which its templates are known.
-        before: What stands before the video.
-        video: The video's mark, `<image>`, and what parts it from the user's words.
-        after: What stands after the user's words.
+        name: Name of the format; its prompt templates in `dyto.prompts` are named after it.
+        before: Text before the video.
+        video: The mark `<image>`, which the video replaces, and the text between it and the user's words.
+        after: Text after the user's words, up to the answer.
     """
 
     name: str
@@ -46,11 +46,15 @@ QWEN3 = Chat("qwen3", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>
 QWEN35 = Chat("qwen3.5", "<|im_start|>user\n", "<image>", "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
 
 OTHER_CHATS: dict[str, Chat] = {"glm46v": GLM, "glm4v": GLM, "glm4v_moe": GLM}
-"""The chat formats of model types that have no row, and are read by `dyto.models.adapters.generic`."""
+"""Chat formats of model types without a row in `dyto.models.families`, which `dyto.models.adapters.generic` reads.
+
+A model type that gets a row of its own leaves this table and the next.
+"""
 
 OTHER_MARKS: dict[str, tuple[str, str]] = {
     "aya_vision": ("<|START_OF_IMG|>TILE_GLOBAL", "<|END_OF_IMG|>"),
     "gemma3n": ("\n\n<start_of_image>", "<end_of_image>\n\n"),
     "molmo2": ("<low_res_im_start>", "<im_end>"),
 }
-"""What the processors of such model types write around a picture, if it is more than their config says."""
+"""Text that the processors of these model types write before and after a picture, if it is more than the marks that
+their configs name."""

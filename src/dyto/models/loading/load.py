@@ -74,15 +74,15 @@ def load_model(
             of a model behind an OpenAI-compatible endpoint; "auto" for the best that fits this machine. None takes the
             choice of the environment or of a file (see `dyto.models.loading.chosen`), or "tiny".
         revision: Branch, tag or commit of a hub name.
-        device: As torch names it: "cpu", "cuda:1", "xpu", "mps"; None or "auto" for the first there is of CUDA, Intel's
-            XPU, Apple's MPS and the CPU.
+        device: As torch names it: "cpu", "cuda:1", "xpu", "mps"; None or "auto" for the first available of CUDA,
+            Intel's XPU, Apple's MPS and the CPU.
         dtype: "float32", "bfloat16" or "float16"; None to choose by device and size.
         attn_implementation: "sdpa" (default), "eager" or "flash_attention_2".
         device_map: For a model larger than one device: "auto", "balanced", "balanced_low_0" or "sequential", or a
             device for each part, {"model.language_model": 0, "lm_head": "cpu", ...}; it replaces `device`.
         quantization: "8bit" or "4bit" weights of the language model; the vision side stays in `dtype`.
         rope_scaling_factor: Factor by which the original context may be extended; None or 1 for no scaling.
-        eye: Compare frames by this eye and not by the model's own tower, see `dyto.models.eyes.find_eye`.
+        eye: Compare frames by this eye instead of the model's own tower, see `dyto.models.eyes.find_eye`.
         **service: For a model behind an endpoint, "endpoint:NAME": `base_url`, `tokens_per_image`, `picture_side`,
             `max_requests`, `max_tokens` and more, see `dyto.models.endpoint.service.Service`.
 

@@ -30,7 +30,10 @@ Video = Annotated[
 ]
 RandomWeights = Annotated[
     options.Text,
-    typer.Option(help="Instead of --model, real shapes: llava-next-7b, llava-next-34b, qwen3-vl-8b.", metavar="NAME"),
+    typer.Option(
+        help="Instead of --model, random weights of a real shape: llava-next-7b, llava-next-34b or qwen3-vl-8b.",
+        metavar="NAME",
+    ),
 ]
 
 
@@ -61,7 +64,9 @@ def bench_command(
     rivals: Annotated[str, typer.Option(help="Rivals: stock or none.")] = "stock",
     out_dir: options.OutFolder = Path("outputs/bench"),
     picture: Annotated[bool, typer.Option(help="Draw the picture (needs matplotlib).")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else.")
+    ] = False,
 ) -> None:
     """Show where the time goes: every stage, with and without each saving, beside rivals in the same run."""
     measure_and_report(
