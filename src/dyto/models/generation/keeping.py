@@ -137,6 +137,16 @@ class KeptVideos:
         self._give_back()
         return prefix
 
+    def drop(self, tokens: VisualTokens) -> None:
+        """Free what is kept of a video.
+
+        Args:
+            tokens: The video, compared by identity.
+        """
+        with self._lock:
+            self._forget_one(id(tokens))
+        self._give_back()
+
     def forget(self) -> None:
         """Free everything that is kept."""
         with self._lock:
@@ -154,7 +164,11 @@ class KeptVideos:
     def _shrink(self, coming: int) -> None:
         """Drop the least recently used videos until what is kept and what is coming fit; the last one stays."""
         while len(self._videos) > 1 and self.nbytes + coming > self.limit:
-            place, dropped = self._videos.popitem(last=False)
+            self._forget_one(next(iter(self._videos)))
+
+    def _forget_one(self, place: int) -> None:
+        dropped = self._videos.pop(place, None)
+        if dropped is not None:
             if self._by_key.get(dropped.key) == place:
                 del self._by_key[dropped.key]
             self._dropped += dropped.nbytes
