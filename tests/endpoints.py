@@ -22,12 +22,19 @@ class StubEndpoint:
         self.requests: list[dict] = []
         self.headers: list[dict] = []
         self.script: Callable[[int, dict], tuple] = lambda n, request: say('{"pred": "yes", "score": 4}')
+        self.models: tuple = (200, {"object": "list", "data": [{"id": "m", "object": "model"}]})
         self.most_at_once = 0
         self._now = 0
         self._lock = threading.Lock()
         stub = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                with stub._lock:
+                    stub.headers.append({name.lower(): text for name, text in self.headers.items()})
+                    stub._now += 1
+                self.reply(*stub.models)
+
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 with stub._lock:
@@ -44,6 +51,13 @@ class StubEndpoint:
                     stub._now -= 1
                 if status is None:  # hang up without a word
                     self.close_connection = True
+                    return
+                if callable(payload):  # a stream
+                    self.send_response(status)
+                    self.send_header("Content-Type", "text/event-stream")
+                    self.end_headers()
+                    self.close_connection = True
+                    payload(self.wfile)
                     return
                 data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
                 self.send_response(status)
@@ -76,6 +90,30 @@ def say(text, *, wait=0.0):
     choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
     body = {"id": "1", "object": "chat.completion", "created": int(time.time()), "model": "m", "choices": choices}
     return 200, body, (), wait
+
+
+def stream(*texts, ended="stop", usage=None, before=lambda number: None):
+    """A streamed chat completion of these pieces; `before` is called with the number of each before it is sent.
+
+    Without an end (`ended=None`) the server hangs up after the last piece.
+    """
+
+    def write(file):
+        for number, text in enumerate(texts):
+            before(number)
+            _send(file, {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]})
+        if ended is not None:
+            _send(file, {"choices": [{"index": 0, "delta": {}, "finish_reason": ended}]})
+            if usage:
+                _send(file, {"choices": [], "usage": usage})
+            file.write(b"data: [DONE]\n\n")
+
+    return 200, write
+
+
+def _send(file, chunk):
+    file.write(b"data: " + json.dumps({"object": "chat.completion.chunk", **chunk}).encode() + b"\n\n")
+    file.flush()
 
 
 def fail(status, message="no", *, code=None, headers=()):

@@ -6,6 +6,9 @@
     │   ├── DoesNotFitError     prompt, video and answer are longer than the model's context
     │   ├── BadFeaturesError    a model returned NaN, infinity or wrong shapes
     │   └── EndpointError       a model behind an endpoint cannot be reached, or does not answer
+    │       ├── EndpointLateError      it does not answer in time
+    │       ├── EndpointBusyError      it takes no more requests now
+    │       └── EndpointRefusedError   it refuses this request
     ├── StrategyError       a strategy raised an unexpected error, or returned unusable tokens
     ├── DatasetError        a question file or a results folder is wrong
     │   ├── UnsafeNameError     a video's name leads out of its folder
@@ -108,6 +111,24 @@ class EndpointError(ModelError):
         ...     print(err)
         1 requests were sent, and max_requests allows no more: raise it, or ask fewer questions
     """
+
+
+class EndpointLateError(EndpointError):
+    """Error for an endpoint that does not answer in time."""
+
+
+class EndpointBusyError(EndpointError):
+    """Error for an endpoint that takes no more requests now.
+
+    Attributes:
+        retry_after: Seconds after which it is worth asking again.
+    """
+
+    retry_after: float = 1.0
+
+
+class EndpointRefusedError(EndpointError):
+    """Error for a request that an endpoint refuses: it is too long, or has an option that is not offered there."""
 
 
 class StrategyError(DytoError):

@@ -8,7 +8,8 @@ import time
 import pytest
 
 import dyto
-from dyto.demo.engine import DemoEngine, DemoQuestion, QuestionFailed, SideAnswered, StageBegun, TextWritten
+from dyto.demo.engine import DemoEngine
+from dyto.demo.events import DemoQuestion, QuestionFailed, SideAnswered, StageBegun, TextWritten
 from dyto.demo.limits import DemoLimits
 from dyto.demo.places import PREFIX, make_folder
 from dyto.video import frames as video
@@ -133,7 +134,8 @@ def test_who_waits_is_told_so_and_served_in_turn(engine, held, clip):
     shown = [event.answer.text for event in events if isinstance(event, SideAnswered)]
     assert len(shown) == 2
     for _ in range(100):  # the place is given up just after the last word
-        if not any(line.places for line in engine._lines.values()):
+        inner = engine._engines["tiny"].result()
+        if not inner.waiting + inner.answering:
             return
         time.sleep(0.05)
     pytest.fail("somebody is still in the line")
@@ -165,7 +167,8 @@ def test_a_file_that_hangs_its_decoder_holds_up_nobody_else(engine, clip, tmp_pa
 
 
 def test_who_leaves_while_waiting_frees_his_place(engine, held, clip):
-    engine._lines["tiny"].most = 1
+    engine.waiting = 1
+    engine._engines["tiny"].result().max_queue = 2
     waits = engine.ask(wish(clip))
     told_next(waits)
     assert "1 question waits for this model already" in told_next(engine.ask(wish(clip)), QuestionFailed)
@@ -241,7 +244,7 @@ def test_an_error_that_names_a_folder_is_kept_from_the_visitor(engine, clip, mon
         raise dyto.ModelError(next(said))
 
     with monkeypatch.context() as broken:
-        broken.setattr("dyto.demo.engine.VideoQA", fail)
+        broken.setattr("dyto.serving.engine.VideoQA", fail)
         failed, told = [list(engine.ask(wish(clip)))[-1] for _ in range(2)]
     assert "ann" not in failed.words
     assert told == QuestionFailed("org/model does not offer attention")

@@ -12,7 +12,8 @@ from PIL import Image
 import dyto
 from dyto.cli import console
 from dyto.cli.app import main
-from dyto.demo.engine import DemoEngine, DemoQuestion, SideAnswered, TextWritten
+from dyto.demo.engine import DemoEngine
+from dyto.demo.events import DemoQuestion, SideAnswered, TextWritten
 from dyto.eye import drawn
 from dyto.synthetic import world
 from dyto.synthetic.filming import sample_long_film

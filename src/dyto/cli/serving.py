@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from dyto.cli import options
 from dyto.cli.console import err, out
 from dyto.cli.groups import with_flags
 from dyto.cli.process import Terminated, hurry
+from dyto.errors import ConfigError
+from dyto.models.loading.chosen import chosen_model
+from dyto.models.loading.options import Loading
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +27,20 @@ def serve_command(
     chosen: options.StrategyOptions,
     savings: options.SavingOptions,
     prompt: options.PromptName = None,
+    upstream: Annotated[
+        str | None,
+        typer.Option(
+            help="Stand in front of this OpenAI-compatible server, such as http://127.0.0.1:8001/v1: key frames are "
+            "chosen here, and it answers.",
+            metavar="URL",
+        ),
+    ] = None,
+    upstream_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable with the key of that server.", metavar="NAME")
+    ] = None,
+    upstream_model: Annotated[
+        str | None, typer.Option(help="Name of the model there. (default: the only one)", metavar="NAME")
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; any but loopback needs --api-key-env.")
     ] = "127.0.0.1",
@@ -67,6 +84,7 @@ def serve_command(
     check_reach(host, keys)
     policy = MediaPolicy(media_root, tuple(allow_host or ()), max_media_mb)
     strategy = chosen.make()
+    how = _loading(loading, upstream, upstream_key_env, upstream_model)
     with err.status("loading the model"):
         engine = Engine(
             strategy=strategy,
@@ -76,8 +94,7 @@ def serve_command(
             keep_gb=keep_gb,
             max_batch=max_batch,
             max_queue=max_queue,
-            model=loading.model,
-            **loading.options,
+            **how,
         )
     try:
         serve(
@@ -93,3 +110,29 @@ def serve_command(
     except (KeyboardInterrupt, Terminated) as stop:
         hurry(130 if isinstance(stop, KeyboardInterrupt) else 143)
         raise
+
+
+HERE = ("eye", "tokens_per_image", "picture_side", "max_requests", "max_tokens")
+"""Options of a model that go with a server that answers."""
+
+
+def _loading(loading: Loading, upstream: str | None, key_env: str | None, model: str | None) -> dict[str, Any]:
+    """Return the model of a service and how to load it.
+
+    Raises:
+        ConfigError: Options contradict each other.
+    """
+    if upstream is None:
+        if key_env is not None or model is not None:
+            raise ConfigError("found an option of --upstream without --upstream: give its address, too")
+        return {"model": loading.model, **loading.options}
+    chosen = chosen_model()  # the choice of the environment is for commands that name nothing
+    own = {} if chosen is None else {**chosen.options, "model": chosen.model}
+    for name, value in (("model", loading.model), ("base_url", loading.base_url)):
+        if value is not None and own.get(name) != value:
+            flag = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"found {flag} {value} and --upstream, expected one: leave {flag} out")
+    from dyto.models.endpoint.upstream import upstream_options
+
+    held = {name: value for name, value in loading.options.items() if name in HERE}
+    return {**held, **upstream_options(upstream, key_env=key_env, model=model)}

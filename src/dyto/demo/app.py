@@ -15,16 +15,8 @@ from typing import Any
 
 from dyto.answer import Answer
 from dyto.demo.addresses import Addresses
-from dyto.demo.engine import (
-    WORDS,
-    Captioned,
-    DemoEngine,
-    DemoQuestion,
-    QuestionFailed,
-    SideAnswered,
-    StageBegun,
-    TextWritten,
-)
+from dyto.demo.engine import WORDS, DemoEngine
+from dyto.demo.events import Captioned, DemoQuestion, QuestionFailed, SideAnswered, StageBegun, TextWritten
 from dyto.demo.limits import DemoLimits
 from dyto.demo.look import ANNOUNCED, BUSY, IDLE, TOKEN, sample_script
 from dyto.demo.messages import unforeseen

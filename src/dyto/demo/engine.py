@@ -1,4 +1,4 @@
-"""The engine behind the demo's page: a queue per model, and encoded videos kept for the next question."""
+"""What answers behind the demo's page: an engine for each model, and the pictures of known videos."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import CancelledError
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from dyto.answer import Answer
+from dyto.demo.events import (
+    Captioned,
+    DemoQuestion,
+    Event,
+    QuestionFailed,
+    SideAnswered,
+    StageBegun,
+    TextWritten,
+)
 from dyto.demo.limits import DemoLimits
-from dyto.demo.line import Line, Place
 from dyto.demo.messages import names_a_place, unforeseen
-from dyto.errors import DytoError
+from dyto.errors import BusyError, ClosedError, DytoError
 from dyto.features import VisualTokens
 from dyto.inspecting.drawing import merge_map, resized
 from dyto.inspecting.regions import regions, tokens_per_keyframe
@@ -29,91 +35,31 @@ from dyto.inspecting.sheet import small_frames
 from dyto.inspecting.times import clock
 from dyto.models import load_model
 from dyto.models.loading.options import fitting
-from dyto.pipeline import VideoQA
+from dyto.serving.engine import Engine
+from dyto.serving.events import Answered, EngineQuestion, Failed, TextPiece
+from dyto.serving.tickets import Ticket
 from dyto.strategies import Strategy
 from dyto.strategies.calling import BoundStrategy
 from dyto.tokens import NOT_ITS_WORLD
-from dyto.video import Frames, sample_frames
+from dyto.video import Frames
 
 logger = logging.getLogger(__name__)
 
 SIDE = 480
 """Longest side of a displayed picture, in pixels."""
 
-KEPT_TOKENS, KEPT_PREFIXES = 16, 2
-"""Number of videos whose tokens are kept, and whose keys and values are: one for each of two strategies."""
+KEPT_VIEWS = 16
+"""Number of views of videos that are kept: what one strategy saw of one video."""
 
 LOOK_SECONDS = 0.5
 """Seconds between status updates; a visitor's departure is only noticed at an update."""
-
-_Read = tuple[Frames, float]
-"""The frames of a video, and the seconds of reading them."""
-
-Captioned = list[tuple[Image.Image, str]]
-
-
-@dataclass(frozen=True)
-class DemoQuestion:
-    """A visitor's question.
-
-    Attributes:
-        video: The file.
-        question: The question.
-        choices: Options, or None.
-        model: One of the offered models.
-        strategies: One or several strategies to show side by side.
-        max_new_tokens: Largest number of tokens in an answer.
-    """
-
-    video: str
-    question: str
-    model: str
-    strategies: Sequence[Strategy]
-    choices: Sequence[str] | None = None
-    max_new_tokens: int = 128
-
-
-@dataclass(frozen=True)
-class StageBegun:
-    """Event: a stage begins."""
-
-    words: str
-
-
-@dataclass(frozen=True)
-class TextWritten:
-    """Event: the answer of one side so far, and a remark that stands before it."""
-
-    side: int
-    text: str
-    remark: str = ""
-
-
-@dataclass(frozen=True)
-class SideAnswered:
-    """Event: the end of one side, with its answer, key frames and merge maps."""
-
-    side: int
-    answer: Answer
-    keyframes: Captioned
-    maps: Captioned
-
-
-@dataclass(frozen=True)
-class QuestionFailed:
-    """Event: an error, in words for the visitor."""
-
-    words: str
-
-
-Event = StageBegun | TextWritten | SideAnswered | QuestionFailed
 
 
 @dataclass
 class _Seen:
     """A video as seen by one strategy."""
 
-    qa: VideoQA
+    engine: Engine
     tokens: VisualTokens
     keyframes: Captioned
     maps: Captioned
@@ -121,7 +67,7 @@ class _Seen:
 
 @dataclass
 class DemoEngine:
-    """An engine that answers one visitor at a time per model, in the order in which their videos were read.
+    """The engines of a demo, one for each model, and what visitors are told.
 
     Attributes:
         models: The offered names.
@@ -136,18 +82,18 @@ class DemoEngine:
     waiting: int = 16
 
     def __post_init__(self) -> None:
-        self._lines = {name: Line(name, self.waiting) for name in self.models}
-        self._loaded: dict[str, Any] = {}
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="dyto-demo-load")
+        self._engines: dict[str, Future[Engine]] = {}
         self._seen: OrderedDict[tuple[Any, ...], _Seen] = OrderedDict()
         self._lock = threading.Lock()
 
     def load(self, name: str) -> None:
-        """Load a model now, in its own thread.
+        """Load a model now.
 
         Raises:
             ModelError: The model cannot be loaded.
         """
-        self._lines[name].in_model(self._model, name)
+        self._loading(name).result()
 
     def ask(self, wish: DemoQuestion) -> Generator[Event, None, None]:
         """Answer a question; closing the generator early stops the work.
@@ -155,145 +101,167 @@ class DemoEngine:
         Yields:
             Events as they happen, and repeated status updates in between; an error is the last event.
         """
-        told: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        line = self._lines[wish.model]
-        place = line.join(lambda place: self._work(wish, told.put, line, place))
-        if place is None:
-            waits = "1 question waits" if line.most == 1 else f"{line.most} questions wait"
+        try:
+            engine = yield from self._engine(wish.model)
+            frames: Frames | None = None
+            for side in range(len(wish.strategies)):
+                frames = yield from self._side(engine, wish, side, frames)
+        except ClosedError:
+            pass  # the demo ends
+        except BusyError:
+            waits = "1 question waits" if self.waiting == 1 else f"{self.waiting} questions wait"
             yield QuestionFailed(f"{waits} for this model already, and the queue is full: ask again in a minute")
-            return
-        doing = StageBegun(WORDS["waiting"])
-        try:
-            while not place.ended:
-                try:
-                    event = told.get(timeout=LOOK_SECONDS)
-                except queue.Empty:
-                    ahead = line.ahead(place)
-                    yield StageBegun(_waiting_for(ahead)) if ahead else doing
-                    continue
-                if event is None:
-                    return
-                if isinstance(event, StageBegun):
-                    doing = event
-                yield event
-        finally:
-            line.leave(place)
-
-    def forget(self, video: str) -> None:
-        """Drop everything kept from a file."""
-        with self._lock:
-            for key in [key for key in self._seen if key[0] == video]:
-                del self._seen[key]
-
-    def close(self) -> None:
-        """End the threads after the current question is answered."""
-        for line in self._lines.values():
-            line.stop(wait=True)
-
-    def stop(self) -> None:
-        """Start nothing more, and end running work at its next step."""
-        for line in self._lines.values():
-            line.stop(wait=False)
-
-    def _work(self, wish: DemoQuestion, tell: Callable[[Event | None], None], line: Line, place: Place) -> None:
-        try:
-            place.reads = True
-            read = self._read(wish, tell, line)
-            tell(StageBegun(WORDS["waiting"]))
-            line.in_turn(place, self._answer_all, wish, read, tell, place.left)
-        except CancelledError:
-            pass  # the visitor has left
         except Exception as err:
             words = str(err).replace(wish.video, Path(wish.video).name)
             if not isinstance(err, DytoError) or names_a_place(words):
                 number = secrets.token_hex(4)
                 logger.exception("a question failed (reference %s)", number)
                 words = unforeseen(number)
-            tell(QuestionFailed(words))
+            yield QuestionFailed(words)
         finally:
             if not Path(wish.video).exists():
                 self.forget(wish.video)  # deleted in the meantime, because its visitor left
-            tell(None)
 
-    def _read(self, wish: DemoQuestion, tell: Callable[[Event | None], None], line: Line) -> _Read | None:
-        """Read the frames of a video, in parallel with the model's work; None if all sides are already kept."""
+    def forget(self, video: str) -> None:
+        """Drop everything kept from a file."""
         with self._lock:
-            if all(_key(wish, strategy) in self._seen for strategy in wish.strategies):
-                return None
-        self.limits.check(wish.video)
-        if wish.model not in self._loaded:
-            tell(StageBegun("loading the model"))
-            line.in_model(self._model, wish.model)
-        tell(StageBegun("reading the video"))
-        return self._frames(wish)
+            for key in [key for key in self._seen if key[0] == video]:
+                self._drop(key)
 
-    def _frames(self, wish: DemoQuestion) -> _Read:
-        begun, size = time.perf_counter(), self._loaded[wish.model].image_size
-        frames = sample_frames(wish.video, size=size, preview=SIDE, guarded=True, limits=self.limits.bounds)
-        return frames, time.perf_counter() - begun
+    def close(self) -> None:
+        """End the threads after their current step."""
+        self._close(wait=True)
 
-    def _answer_all(
-        self, wish: DemoQuestion, read: _Read | None, tell: Callable[[Event | None], None], left: threading.Event
-    ) -> None:
-        for side, strategy in enumerate(wish.strategies):
-            if left.is_set():
-                return
-            self._answer(wish, side, strategy, read, tell, left)
+    def stop(self) -> None:
+        """Start nothing more, and end running work at its next step."""
+        self._close(wait=False)
 
-    def _answer(
-        self,
-        wish: DemoQuestion,
-        side: int,
-        strategy: Strategy,
-        read: _Read | None,
-        tell: Callable[[Event | None], None],
-        left: threading.Event,
-    ) -> None:
-        seen = self._look(wish, strategy, read, tell)
-        tell(StageBegun("answering"))
-        text, remark = "", "" if seen.tokens.meaningful else NOT_ITS_WORLD
-        if remark:
-            tell(TextWritten(side, text, remark))
-        stream = seen.qa.stream(seen.tokens, wish.question, choices=wish.choices, max_new_tokens=wish.max_new_tokens)
-        while not left.is_set():
-            try:
-                text += next(stream)
-            except StopIteration as done:
-                tell(SideAnswered(side, done.value, seen.keyframes, seen.maps))
-                return
-            tell(TextWritten(side, text, remark))
-        stream.close()
+    def _close(self, wait: bool) -> None:
+        self._loader.shutdown(wait=False, cancel_futures=True)
+        for loading in list(self._engines.values()):
+            if loading.done() and not loading.cancelled() and loading.exception() is None:
+                loading.result().close(wait=wait)
 
-    def _model(self, name: str) -> Any:
-        if name not in self._loaded:
-            self._loaded[name] = load_model(name, **fitting(name, self.loading))
-        return self._loaded[name]
+    # --- models -----------------------------------------------------------------------------------------
 
-    def _look(
-        self, wish: DemoQuestion, strategy: Strategy, read: _Read | None, tell: Callable[[Event | None], None]
-    ) -> _Seen:
-        """Return the strategy's view of the video, kept or computed now."""
+    def _loading(self, name: str) -> Future[Engine]:
+        """Return the engine of a model, on its way; a model that could not be loaded is tried again."""
+        with self._lock:
+            loading = self._engines.get(name)
+            if loading is None or (loading.done() and loading.exception() is not None):
+                try:
+                    loading = self._engines[name] = self._loader.submit(self._start, name)
+                except RuntimeError as err:
+                    raise ClosedError("the demo has ended") from err
+            return loading
+
+    def _start(self, name: str) -> Engine:
+        model = load_model(name, **fitting(name, self.loading))
+        # one more than may wait: the question that is being answered counts until its first word
+        return Engine(model, limits=self.limits.bounds, max_queue=self.waiting + 1)
+
+    def _engine(self, name: str) -> Generator[Event, None, Engine]:
+        loading = self._loading(name)
+        while not loading.done():
+            yield StageBegun("loading the model")
+            wait([loading], LOOK_SECONDS)
+        return loading.result()
+
+    # --- questions --------------------------------------------------------------------------------------
+
+    def _side(
+        self, engine: Engine, wish: DemoQuestion, side: int, frames: Frames | None
+    ) -> Generator[Event, None, Frames | None]:
+        """Answer for one strategy, and return the frames of the video if they were read."""
+        strategy = wish.strategies[side]
         key = _key(wish, strategy)
         with self._lock:
             seen = self._seen.get(key)
-        if seen is None:
-            frames, seconds = read or self._frames(wish)  # computed now if it was dropped after the lookup
-            qa = VideoQA(self._model(wish.model), strategy)
-            qa.on_stage = lambda stage: tell(StageBegun(WORDS[stage])) if stage in WORDS else None
-            tokens = qa.encode(frames, question=key[-1])
-            tokens = replace(tokens, stages={**tokens.stages, "decode": seconds})
-            seen = _Seen(qa, tokens, *_pictures(frames, tokens))
-            qa.on_stage = None
+            if seen is not None:
+                self._seen.move_to_end(key)
+        if seen is None and frames is None:
+            self.limits.check(wish.video)
+        told: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        asked = EngineQuestion(
+            video=seen.tokens if seen else wish.video if frames is None else frames,
+            question=wish.question,
+            choices=wish.choices,
+            strategy=strategy,
+            sampling={"preview": SIDE} if seen is None and frames is None else {},
+            max_new_tokens=wish.max_new_tokens,
+            on_stage=lambda stage: told.put(StageBegun(WORDS[stage])) if stage in WORDS else None,
+            on_seen=None if seen else lambda *view: told.put(view),
+        )
+        ticket = yield from _submitted(engine, asked, told, side > 0)
+        try:
+            text, remark = "", _remark(seen)
+            if remark:
+                yield TextWritten(side, text, remark)
+            for event in _events(engine, ticket, told):
+                if isinstance(event, tuple):
+                    frames, tokens = event
+                    seen = self._keep(key, _Seen(engine, tokens, *_pictures(frames, tokens)))
+                    if remark := _remark(seen):
+                        yield TextWritten(side, text, remark)
+                elif isinstance(event, TextPiece):
+                    text += event.text
+                    yield TextWritten(side, text, remark)
+                elif isinstance(event, Answered):
+                    assert seen is not None
+                    yield SideAnswered(side, event.reply.answer, seen.keyframes, seen.maps)
+                elif isinstance(event, Failed):
+                    raise event.error
+                else:
+                    yield event
+            return frames
+        finally:
+            ticket.leave()
+
+    def _keep(self, key: tuple[Any, ...], seen: _Seen) -> _Seen:
         with self._lock:
             self._seen[key] = seen
             self._seen.move_to_end(key)
-            while len(self._seen) > KEPT_TOKENS:
-                self._seen.popitem(last=False)
-            recent = list(self._seen.values())
-        for other in recent[:-KEPT_PREFIXES]:
-            if other.qa.model is seen.qa.model:  # pipelines of other models belong to their threads
-                other.qa.forget()
+            while len(self._seen) > KEPT_VIEWS:
+                self._drop(next(iter(self._seen)))
         return seen
+
+    def _drop(self, key: tuple[Any, ...]) -> None:
+        seen = self._seen.pop(key)
+        seen.engine.kept.drop(seen.tokens)
+
+
+def _submitted(
+    engine: Engine, asked: EngineQuestion, told: queue.SimpleQueue[Any], patient: bool
+) -> Generator[Event, None, Ticket]:
+    """Hand in a question; a patient visitor, who has half of an answer, waits until there is room."""
+    while True:
+        try:
+            return engine.submit(asked, told.put)
+        except BusyError:
+            if not patient:
+                raise
+        yield StageBegun(WORDS["waiting"])
+        time.sleep(LOOK_SECONDS)
+
+
+def _events(engine: Engine, ticket: Ticket, told: queue.SimpleQueue[Any]) -> Generator[Any, None, None]:
+    """Yield what an engine tells, up to the end, and repeated status updates in between."""
+    yield (doing := StageBegun(WORDS["waiting"]))
+    while True:
+        try:
+            event = told.get(timeout=LOOK_SECONDS)
+        except queue.Empty:
+            ahead = engine.ahead(ticket)
+            yield StageBegun(_waiting_for(ahead)) if ahead else doing
+            continue
+        doing = event if isinstance(event, StageBegun) else doing
+        yield event
+        if isinstance(event, (Answered, Failed)):
+            return
+
+
+def _remark(seen: _Seen | None) -> str:
+    return "" if seen is None or seen.tokens.meaningful else NOT_ITS_WORLD
 
 
 def _key(wish: DemoQuestion, strategy: Strategy) -> tuple[Any, ...]:
@@ -310,6 +278,7 @@ WORDS = {
     "decode": "reading the video",
     "strategy": "choosing and merging",
     "encode": "encoding the frames",
+    "generate": "answering",
 }
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from dyto.errors import JudgeError
 from dyto.evaluation.verdicts import Verdict, parse_verdict
-from dyto.models.endpoint.client import Endpoint, Messages, OddReplyError
+from dyto.models.endpoint.client import Endpoint, Messages
+from dyto.models.endpoint.reading import OddReplyError
 from dyto.models.endpoint.sending import RequestFailedError, Sender
 
 DEFAULT_MODEL = "gpt-3.5-turbo-0125"

@@ -69,6 +69,7 @@ class VideoModel(Generates):
             world.
         can_cache: Whether encoded videos can be kept in a cache.
         gives_likelihoods: Whether `logits` can say how likely an answer is.
+        answers_elsewhere: Whether another process answers, to which `pass_on` hands a question.
     """
 
     image_size: FrameSize
@@ -76,6 +77,7 @@ class VideoModel(Generates):
     knows: Callable[[Any], bool] | None = None
     can_cache: ClassVar[bool] = True
     gives_likelihoods: ClassVar[bool] = True
+    answers_elsewhere: ClassVar[bool] = False
 
     def __init_subclass__(cls, **more: Any) -> None:
         """Accept the method names from before 0.2.0, with a warning."""

@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from dyto.demo.addresses import Addresses
+from dyto.models.endpoint.service import PREFIX
 from dyto.serving.asking import AskedRequest, read_chat
 from dyto.serving.engine import Engine
 from dyto.serving.events import Answered, Event, Failed, TextPiece
@@ -60,8 +61,8 @@ class ChatService:
 
     @property
     def name(self) -> str:
-        """Name of the model; of one in a folder only the folder's name."""
-        name = self.engine.model.name
+        """Name of the model: of one in a folder only the folder's name, of one behind an endpoint its name there."""
+        name = self.engine.model.name.removeprefix(PREFIX)
         return Path(name).name if Path(name).is_dir() else name
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dyto.errors import ConfigError, unknown
+from dyto.models.endpoint.passing import VIDEO
 from dyto.serving.events import EngineQuestion
 from dyto.serving.media import Reader
 from dyto.serving.messages import ChatRequest, DytoOptions, FilePart, Message, PicturePart, TextPart, VideoPart
@@ -67,6 +68,7 @@ async def read_chat(chat: ChatRequest, owner: str, reader: Reader, usual: Strate
             stop=stop,
             evidence=options.evidence,
             content=media.content,
+            messages=None if options.choices else passed_on(chat.messages),
         )
     except BaseException:
         media.release()
@@ -141,6 +143,23 @@ def _words(message: Message) -> str:
     if isinstance(message.content, str):
         return message.content.strip()
     return "\n".join(part.text.strip() for part in message.content if isinstance(part, TextPart))
+
+
+def passed_on(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Return a conversation for a model that answers elsewhere, with one mark in the place of its video."""
+    found: list[dict[str, Any]] = []
+    marked = False
+    for message in messages:
+        content: str | list[dict[str, Any]] = message.content if isinstance(message.content, str) else []
+        for part in () if isinstance(message.content, str) else message.content:
+            assert isinstance(content, list)
+            if isinstance(part, TextPart):
+                content.append({"type": "text", "text": part.text})
+            elif not marked:
+                content.append(VIDEO)
+                marked = True
+        found.append({"role": message.role, "content": content, **({"name": message.name} if message.name else {})})
+    return found
 
 
 async def media_of(messages: Sequence[Message], owner: str, reader: Reader) -> Media:

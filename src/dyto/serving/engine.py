@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Hashable
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -78,7 +79,7 @@ class Engine:
             savings: The savings to use, as in `VideoQA`.
             limits: Limits on videos, see `dyto.video.limits`.
             keep_gb: Limit in GB on what is kept of videos.
-            max_batch: Largest number of questions in one batch.
+            max_batch: Largest number of questions in one batch, or of requests to a model behind an endpoint at a time.
             max_queue: Largest number of questions that wait; more are refused.
             **loading: Options of `dyto.load_model`, if `model` is a name.
 
@@ -178,6 +179,10 @@ class Engine:
         """
         if self._closed:
             raise ClosedError("the engine has stopped, expected a running one: make a new one")
+        if asked.evidence and not self.model.gives_likelihoods:
+            raise ConfigError(f"model {self.model.name} gives no likelihoods, only text: leave out evidence")
+        if self._prompts["prompt"] is not None:
+            asked = replace(asked, messages=None)
         strategy = self.strategy if asked.strategy is None else asked.strategy
         strategy = build_strategy(strategy) if isinstance(strategy, str) else strategy
         with self._asking:
@@ -213,9 +218,10 @@ class Engine:
 
     def _start(self, ticket: Ticket, key: Hashable) -> None:
         """Let a question wait for its video, or for the model if the video is known."""
-        video = ticket.asked.video
-        known = video if isinstance(video, VisualTokens) else None if key is None else self.kept.tokens(key)
+        video, read = ticket.asked.video, ticket.asked.on_seen is not None
+        known = video if isinstance(video, VisualTokens) else None if key is None or read else self.kept.tokens(key)
         if known is not None:
+            ticket.wait()
             ticket.tokens, ticket.reused = known, True
             self._worker.add(ticket)
         else:
@@ -241,6 +247,13 @@ class Engine:
         with self._lock:
             return sum(ticket.begun for ticket in self._open)
 
+    def ahead(self, ticket: Ticket) -> int:
+        """Return how many questions have waited for the model for longer; 0 while a video is being read."""
+        if ticket.begun or ticket.turn is None:
+            return 0
+        with self._lock:
+            return sum(other.turn is not None and other.turn < ticket.turn for other in self._open)
+
     def on_batch(self, call: Callable[[int, float], None]) -> None:
         """Register a function to call after each batch, with its number of questions and its seconds."""
         self._worker.on_batch = call
@@ -263,13 +276,17 @@ class Engine:
                 self._none_open.wait(None if end is None else max(0.0, end - time.monotonic()))
             return not self._open
 
-    def close(self) -> None:
-        """Stop now: questions without an answer get a `ClosedError`, and rows that are being written end."""
+    def close(self, *, wait: bool = True) -> None:
+        """Stop now: questions without an answer get a `ClosedError`, and rows that are being written end.
+
+        Args:
+            wait: Whether to wait for the current step of the model.
+        """
         with self._lock:
             self._closed, left = True, list(self._open)
         for ticket in left:
             ticket.end(Failed(ClosedError("the engine stops before it could answer: ask another one")))
             ticket.left.set()
         self._reading.close()
-        self._worker.close()
+        self._worker.close(wait)
         self.kept.forget()

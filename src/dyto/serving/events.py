@@ -9,9 +9,11 @@ from typing import Any
 
 from dyto.answer import Answer
 from dyto.errors import ConfigError
+from dyto.features import VisualTokens
 from dyto.inspecting.evidence import Moment
 from dyto.pipeline import Video
 from dyto.strategies import Strategy
+from dyto.video import Frames
 
 MOST_STOPS = 16
 
@@ -33,6 +35,12 @@ class EngineQuestion:
         stop: Texts before which the answer ends.
         evidence: Whether to rank the key frames by how much the answer rests on them.
         content: What identifies the video, such as a hash of its bytes; None to go by the file's name, size and time.
+        messages: The chat of the question, with `dyto.models.endpoint.passing.VIDEO` in the place of the video, for a
+            model that answers elsewhere. None, or an engine with a prompt of its own, asks by the prompt's template.
+        on_stage: Called with the name of each stage when it begins ("decode", "waiting", "strategy", "encode",
+            "generate"), in threads of the engine; it must return at once.
+        on_seen: Called in the same way with the frames of the video and its tokens, before the answer begins. A
+            question that asks for them has its video read, even if its tokens are kept.
 
     Raises:
         ConfigError: A value is out of range.
@@ -54,6 +62,9 @@ class EngineQuestion:
     stop: Sequence[str] = ()
     evidence: bool = False
     content: Hashable = None
+    messages: Sequence[Mapping[str, Any]] | None = None
+    on_stage: Callable[[str], None] | None = None
+    on_seen: Callable[[Frames, VisualTokens], None] | None = None
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -74,7 +85,8 @@ class EngineReply:
 
     Attributes:
         answer: The answer, as from `VideoQA.ask`.
-        reason: "stop" if the model or a stop text ended it, "length" if `max_new_tokens` did.
+        reason: "stop" if the model or a stop text ended it, "length" if `max_new_tokens` did; or another word of the
+            endpoint that answered.
         prompt_tokens: Tokens that the language model read: text, visual tokens and the times among them.
         completion_tokens: Tokens that it wrote.
         reused: Whether the tokens of the video were kept from an earlier question.

@@ -54,6 +54,8 @@ class Reading:
             coming = self._coming.get(key) if key is not None else None
             if coming is not None:
                 coming.tickets.append(ticket)
+                if coming.frames is not None:
+                    ticket.wait()
                 return
             coming = Coming(key, [ticket], self.done)
             if self._closed:
@@ -99,13 +101,17 @@ class Reading:
                 if not ticket.ended:
                     self.add(coming.key, ticket)
             return
-        coming.frames = frames
+        with self._lock:
+            coming.frames = frames
+            for ticket in coming.tickets:
+                ticket.wait()
         self._arrived(coming)
         coming.over.wait()  # so that no more frames are in memory than there are readers
 
     def _frames(self, coming: Coming) -> Frames:
         asked, begin = coming.first.asked, time.perf_counter()
         video: Any = asked.video
+        coming.first.stage("decode")
         if isinstance(video, Frames) and not asked.sampling:
             return video
         options = {"limits": self._limits, "guarded": True, **asked.sampling}

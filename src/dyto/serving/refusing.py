@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,10 @@ from dyto.errors import (
     ConfigError,
     DoesNotFitError,
     DytoError,
+    EndpointBusyError,
+    EndpointError,
+    EndpointLateError,
+    EndpointRefusedError,
     VideoError,
 )
 
@@ -25,6 +30,10 @@ STATUSES: tuple[tuple[type[DytoError], int, str], ...] = (
     (ClosedError, 503, "server_stopping"),
     (DoesNotFitError, 400, "context_length_exceeded"),
     (BadFeaturesError, 500, "model_failed"),
+    (EndpointBusyError, 429, "rate_limit_exceeded"),
+    (EndpointLateError, 504, "upstream_late"),
+    (EndpointRefusedError, 400, "upstream_refused"),
+    (EndpointError, 502, "upstream_failed"),
     (VideoError, 400, "invalid_media"),
     (ConfigError, 400, "invalid_value"),
 )
@@ -70,14 +79,22 @@ def refusal_of(err: Exception, hidden: Mapping[str, str] | None = None) -> Refus
     if isinstance(err, Refusal):
         return err
     words = tidy(str(err), hidden)
-    for kind, status, code in STATUSES:
-        # A mistake of usage repeats what the client wrote, which may look like a place.
-        if isinstance(err, kind) and (kind is ConfigError or not names_a_place(words)):
-            wait = {"retry-after": f"{err.retry_after:.0f}"} if isinstance(err, BusyError) else None
-            return Refusal(status, words, code=code, headers=wait)
+    status, code, wait = 500, "internal_error", None
+    for kind, its_status, its_code in STATUSES:
+        if isinstance(err, kind):
+            status, code = its_status, its_code
+            wait = err.retry_after if isinstance(err, (BusyError, EndpointBusyError)) else None
+            # A mistake of usage repeats what the client wrote, which may look like a place.
+            if kind is ConfigError or not names_a_place(words):
+                return _refused(status, words, code, wait)
+            break
     number = secrets.token_hex(4)
     logger.error("a request failed (reference %s)", number, exc_info=err)
-    return Refusal(500, f"something went wrong here; the log of the server has it as {number}", code="internal_error")
+    return _refused(status, f"something went wrong here; the log of the server has it as {number}", code, wait)
+
+
+def _refused(status: int, words: str, code: str, wait: float | None) -> Refusal:
+    return Refusal(status, words, code=code, headers=None if wait is None else {"retry-after": f"{math.ceil(wait)}"})
 
 
 def tidy(words: str, hidden: Mapping[str, str] | None) -> str:

@@ -59,6 +59,7 @@ class Completion:
         told = reply.answer.to_dict()
         names = ("choice", "keyframes", "tokens", "seconds", "strategy")
         details = {**reply.answer.details, **{name: told[name] for name in names}}
+        details.pop("spent", None)  # by all clients together
         details["warnings"] = [tidy(words, self.hidden) for words in told["warnings"]]
         details["reused"] = reply.reused
         if reply.evidence is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -18,6 +19,8 @@ from dyto.video import Frames
 
 logger = logging.getLogger(__name__)
 
+_TURNS = itertools.count()
+
 
 @dataclass(eq=False)
 class Ticket:
@@ -33,6 +36,7 @@ class Ticket:
         tokens: The encoded video, when it is there.
         scaled: As returned by `VideoModel.check_fit`.
         explained: Whether the text is complete, and only its evidence is still to come.
+        turn: Its place among all questions that have waited for the model; None while its video is being read.
     """
 
     asked: EngineQuestion
@@ -46,6 +50,7 @@ class Ticket:
     tokens: VisualTokens | None = None
     scaled: bool = False
     explained: bool = False
+    turn: int | None = None
     _told: int = -1
     _ended: threading.Event = field(default_factory=threading.Event)
     _last: threading.Lock = field(default_factory=threading.Lock)
@@ -82,6 +87,27 @@ class Ticket:
         assert self.tokens is not None
         self.scaled = self.qa.model.check_fit(self.prompt, self.tokens, self.asked.max_new_tokens)
 
+    def wait(self) -> None:
+        """Note that the video is read, and that the question waits for the model from now on."""
+        if self.turn is None:
+            self.turn = next(_TURNS)
+            self.stage("waiting")
+
+    def stage(self, name: str) -> None:
+        """Tell that a stage begins."""
+        if self.asked.on_stage is not None and not self.ended:
+            self.asked.on_stage(name)
+
+    def begin(self) -> None:
+        """Note that the answer begins, and tell what the prompt wrote of it already."""
+        self.begun = True
+        self.stage("generate")
+        start = self.qa.prompt_for(self.asked.choices).answer_start
+        if self._told < 0:
+            self._told = 0
+            if start:
+                self.tell(TextPiece(start))
+
     def row(self, prefill: float, finished: Callable[[Ticket, EngineReply], None]) -> Row:
         """Return a new row for the answer; text that was told before is not told again.
 
@@ -89,13 +115,9 @@ class Ticket:
             prefill: Seconds of reading the prefixes of the batch.
             finished: Called with the reply when the row has ended.
         """
-        self.begun, begin = True, time.perf_counter()
-        start = self.qa.prompt_for(self.asked.choices).answer_start
-        if self._told < 0:
-            self._told = 0
-            if start:
-                self.tell(TextPiece(start))
-        writer = Writer(self.qa.model.tokenizer, self.asked.stop, self._piece, skip=self._told)
+        begin = time.perf_counter()
+        self.begin()
+        writer = Writer(self.qa.model.tokenizer, self.asked.stop, self.piece, skip=self._told)
 
         def done() -> None:
             if self.left.is_set():
@@ -115,7 +137,8 @@ class Ticket:
         )  # fmt: skip
         return row
 
-    def _piece(self, text: str) -> None:
+    def piece(self, text: str) -> None:
+        """Tell a further piece of the answer."""
         self._told += len(text)
         if not self.left.is_set():
             self.tell(TextPiece(text))

@@ -17,6 +17,7 @@ from dyto.models.base import Prefix, VideoModel
 from dyto.models.generation.keeping import KeptVideos
 from dyto.models.generation.rows import Row
 from dyto.serving.events import Answered, EngineReply, Failed
+from dyto.serving.passing import Passing
 from dyto.serving.tickets import Coming, Ticket
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class ModelThread:
         self._prefill = 0.0  # seconds of reading the first prefix of a batch
         self._batch_seconds = 1.0
         self.on_batch: Callable[[int, float], None] = lambda questions, seconds: None
+        self._passing = Passing(most) if model.answers_elsewhere else None
         self._hook: Any = None
         with suppress(AttributeError, NotImplementedError):  # an adapter of one's own may have another vision side
             self._hook = model.tower().register_forward_pre_hook(self._before_frames)
@@ -54,6 +56,9 @@ class ModelThread:
 
     def add(self, ticket: Ticket) -> None:
         """Queue a question whose video is encoded."""
+        if self._passing is not None:
+            self._passing.add(ticket)
+            return
         with self._wake:
             self._ready.append(ticket)
             self._wake.notify()
@@ -68,12 +73,18 @@ class ModelThread:
         """Return about how many seconds the answers to some questions will take."""
         return max(1.0, round(self._batch_seconds * questions / self._most))
 
-    def close(self) -> None:
-        """End the thread after its current step."""
+    def close(self, wait: bool) -> None:
+        """End the thread after its current step.
+
+        Args:
+            wait: Whether to wait for it.
+        """
+        if self._passing is not None:
+            self._passing.close()
         with self._wake:
             self._closed = True
             self._wake.notify()
-        if threading.current_thread() is not self._thread:
+        if wait and threading.current_thread() is not self._thread:
             self._thread.join(CLOSE_SECONDS)
         if self._hook is not None:
             self._hook.remove()
@@ -124,6 +135,7 @@ class ModelThread:
     def _encode(self, coming: Coming) -> None:
         ticket, self._between = coming.first, 0.0
         assert coming.frames is not None
+        ticket.qa.on_stage = ticket.stage
         tokens = ticket.qa.encode(coming.frames, question=ticket.qa.question_for_strategy(ticket.asked.question))
         stages = {**tokens.stages, "decode": coming.seconds}
         stages["encode"] = max(0.0, stages.get("encode", 0.0) - self._between)
@@ -132,6 +144,8 @@ class ModelThread:
             self._kept.keep_tokens(coming.key, tokens)
         for number, ticket in enumerate(coming.close(coming)):
             ticket.tokens, ticket.reused = tokens, number > 0
+            if ticket.asked.on_seen is not None and not ticket.ended:
+                ticket.asked.on_seen(coming.frames, tokens)
             self.add(ticket)
 
     def _answer_ready(self) -> None:

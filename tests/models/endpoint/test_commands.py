@@ -8,7 +8,8 @@ import pytest
 
 import dyto
 from dyto.cli.app import main
-from dyto.demo.engine import DemoEngine, DemoQuestion, SideAnswered
+from dyto.demo.engine import DemoEngine
+from dyto.demo.events import DemoQuestion, SideAnswered
 from dyto.errors import ConfigError
 
 from endpoints import say

@@ -3,6 +3,8 @@
 import dataclasses
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -172,3 +174,50 @@ def test_nothing_is_kept_without_that_saving(tiny, clips, calls):
         qa.ask(clips[0], QUESTION, num_frames=8, max_new_tokens=1)
     assert calls == {"encode": 2, "prefill": 2}
     assert len(qa.kept) == 0
+
+
+def test_memory_of_dropped_videos_is_given_back_now_and_then(tiny, monkeypatch):
+    given = []
+    monkeypatch.setattr("dyto.models.generation.keeping.give_back", lambda: given.append(kept.nbytes))
+    before = tiny.tokenize("USER: ", "").before
+    kept = KeptVideos(tiny, 0)
+    videos = [dyto.VideoQA(tiny).encode(film(seed)) for seed in range(5)]
+    for number, video in enumerate(videos):
+        kept.keep_tokens(number, video)
+        kept.prefix(video, before, False)
+        monkeypatch.setattr("dyto.models.generation.keeping.DROPPED_BYTES", int(1.5 * kept.nbytes))
+    assert len(given) == 2  # four videos are dropped, two each time
+
+
+def test_a_key_goes_to_the_tokens_that_were_kept_last(tiny):
+    first, second, third = (dyto.VideoQA(tiny).encode(film(seed)) for seed in range(3))
+    kept = KeptVideos(tiny, 2 * third.nbytes)
+    kept.keep_tokens("clip", first)
+    kept.keep_tokens("clip", second)
+    kept.keep_tokens("other", third)  # the first, which nobody can find any more, makes room
+    assert kept.tokens("clip") is second
+
+
+FRAGMENTS = """
+import ctypes, sys
+import torch
+from dyto.system.memory import give_back
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+torch.ones(30_000_000, dtype=torch.uint8)  # from now on, the C library takes as much from its heap
+tensors = [torch.ones(1_000_000, dtype=torch.uint8) for _ in range(200)]
+before, tensors = resident(), tensors[1::2]
+after = resident()
+if not give_back():
+    sys.exit("not here")
+print(before - after, after - resident())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_memory_between_what_is_kept_can_be_given_back():
+    done = subprocess.run([sys.executable, "-c", FRAGMENTS], capture_output=True, text=True, timeout=120)
+    if "not here" in done.stderr:
+        pytest.skip("another C library than glibc")
+    stayed, given = map(int, done.stdout.split())
+    assert stayed < 20_000_000 < 80_000_000 < given

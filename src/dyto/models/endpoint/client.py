@@ -8,19 +8,26 @@ import os
 import re
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as WaitTimeoutError
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dyto.errors import MissingExtraError
+from dyto.models.endpoint.reading import (
+    LARGEST,
+    BrokenReplyError,
+    EndpointReply,
+    LateReplyError,
+    encodable,
+    read_reply,
+    read_stream,
+)
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
 _THINKING_TOKENS = 4096
-_LARGEST = 1 << 22
 _UNSUPPORTED = re.compile(
     r"unsupported|not supported|does not support|unrecogni[sz]ed|not permitted|extra inputs|"
     r"(?:unknown|unexpected|invalid) (?:parameter|argument|field|keyword)",
@@ -32,33 +39,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Messages = Sequence[Mapping[str, Any]]
 """A chat: each message has a "role", and a "content" that is a text or a list of parts."""
-
-
-class BrokenReplyError(Exception):
-    """Error for a reply that is late or not JSON: the endpoint may be down."""
-
-
-class OddReplyError(Exception):
-    """Error for JSON that is not a chat completion; the endpoint is up."""
-
-
-@dataclass(frozen=True)
-class EndpointReply:
-    """A chat completion.
-
-    Attributes:
-        text: What the model said; empty if it said nothing.
-        ended: Why it stopped, in the endpoint's words ("stop", "length", "content_filter"); "" if it does not say.
-        refusal: What it said instead of an answer; "" for no refusal.
-        prompt_tokens: Tokens of the request, as the endpoint counts them; None if it does not say.
-        reply_tokens: Tokens of the reply, likewise.
-    """
-
-    text: str
-    ended: str = ""
-    refusal: str = ""
-    prompt_tokens: int | None = None
-    reply_tokens: int | None = None
 
 
 class Endpoint:
@@ -89,9 +69,10 @@ class Endpoint:
         extra: str,
     ) -> None:
         self._model, self._timeout = model, timeout
-        self._client = _client(key, base_url, timeout, what, extra)
+        self._client = open_client(key, base_url, timeout, what, extra)
         weakref.finalize(self, self._client.close)
         self._settings: dict[str, Any] = {"temperature": 0, "max_tokens": most_tokens}
+        self._refused: tuple[str, ...] = ()  # by the endpoint, in this order
 
     def complete(self, messages: Messages, **changes: Any) -> EndpointReply:
         """Send a chat and return the reply.
@@ -107,25 +88,74 @@ class Endpoint:
             BrokenReplyError: There is no complete reply before the deadline, or it is not JSON.
             OddReplyError: The reply is JSON of another shape.
         """
+        sent = encodable(messages)
+
+        def send(settings: Mapping[str, Any]) -> bytes:
+            return _within(self._timeout, lambda given_up: self._exchange(sent, settings, given_up))
+
+        return read_reply(self._accepted(send, changes))
+
+    def stream(
+        self, messages: Messages, tell: Callable[[str], None], given_up: Callable[[], bool], **changes: Any
+    ) -> EndpointReply:
+        """Send a chat and tell the reply piece by piece as it arrives; only the silence between pieces is limited.
+
+        Args:
+            messages: The chat.
+            tell: Called with each piece of text.
+            given_up: Asked after each piece; True ends the request.
+            **changes: Parameters of this request. They are not left out if the endpoint refuses them, other than in
+                `complete`; only `max_tokens` may become `max_completion_tokens`.
+
+        Returns:
+            The whole reply; an endpoint that does not stream is told of in one piece.
+
+        Raises:
+            openai.APIError: The endpoint reports an error.
+            BrokenReplyError: The reply breaks off, or is not JSON.
+            OddReplyError: The reply is JSON of another shape.
+        """
+        create = cast("Any", self._client.chat.completions.with_streaming_response.create)
+        sent = encodable(messages)
+
+        def send(settings: Mapping[str, Any]) -> EndpointReply:
+            asked = {**settings, "stream": True}
+            with create(model=self._model, messages=sent, **asked) as response:
+                return read_stream(response, tell, given_up)
+
+        usage = {"stream_options": {"include_usage": True}}
+        return self._accepted(send, usage | changes, wanted={*changes} - {"max_tokens"})
+
+    def _accepted(
+        self, send: Callable[[Mapping[str, Any]], T], changes: Mapping[str, Any], wanted: Collection[str] = ()
+    ) -> T:
+        """Send a request with the usual settings, changed, and without those that the endpoint refuses.
+
+        Args:
+            send: Sends it with these settings.
+            changes: Settings of this request.
+            wanted: Settings that are never left out.
+        """
         import openai
 
-        settings = self._settings | {name: value for name, value in changes.items() if name in self._settings}
-        if "max_completion_tokens" in settings:
-            settings["max_completion_tokens"] = max(_THINKING_TOKENS, changes.get("max_tokens", 0))
-        settings |= {name: value for name, value in changes.items() if name not in ("max_tokens", *self._settings)}
-        sent = _encodable(messages)
+        settings, refused_before = {**self._settings, **changes}, self._refused
+        for name in refused_before:
+            settings = settings if name in wanted else _without(name, settings)
+        refused_now: list[str] = []
         while True:
             try:
-                body = _within(self._timeout, lambda given_up: self._exchange(sent, settings, given_up))  # noqa: B023
+                found = send(settings)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as err:
                 refused = _refused(err, settings)
-                if refused is None:
+                if refused is None or refused in wanted:
                     raise
                 logger.info("the endpoint refuses %s; asking without it", refused)
                 settings = _without(refused, settings)
+                refused_now.append(refused)
             else:
-                self._settings = settings  # remember it only now: the refusal may have had another reason
-                return _reply(body)
+                # remember it only now: the refusal may have had another reason
+                self._refused = (*refused_before, *refused_now)
+                return found
 
     def _exchange(self, messages: Sequence[Any], settings: Mapping[str, Any], given_up: threading.Event) -> bytes:
         """Send one request and read the body of its reply, up to a limit."""
@@ -135,8 +165,8 @@ class Endpoint:
             try:
                 for chunk in response.iter_bytes():
                     body += chunk
-                    if given_up.is_set() or len(body) > _LARGEST:
-                        raise BrokenReplyError(f"the reply has more than {_LARGEST >> 20} MB")
+                    if given_up.is_set() or len(body) > LARGEST:
+                        raise BrokenReplyError(f"the reply has more than {LARGEST >> 20} MB")
             except Exception as err:
                 if isinstance(err, BrokenReplyError):
                     raise
@@ -144,7 +174,8 @@ class Endpoint:
         return bytes(body)
 
 
-def _client(key: str, base_url: str | None, timeout: float, what: str, extra: str) -> OpenAI:
+def open_client(key: str, base_url: str | None, timeout: float, what: str, extra: str) -> OpenAI:
+    """Return the official client; arguments and errors are those of `Endpoint`."""
     try:
         import openai
     except ImportError as err:
@@ -179,7 +210,7 @@ def _within(seconds: float, work: Callable[[threading.Event], T]) -> T:
     except WaitTimeoutError as err:
         if done.done():
             raise
-        raise BrokenReplyError(f"no complete reply within {seconds:g} seconds") from err
+        raise LateReplyError(f"no complete reply within {seconds:g} seconds") from err
     finally:
         given_up.set()
 
@@ -203,56 +234,6 @@ def _without(refused: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     The successor's limit is higher, because models that use it also count their thoughts.
     """
     rest = {name: value for name, value in settings.items() if name != refused}
-    return rest | {"max_completion_tokens": _THINKING_TOKENS} if refused == "max_tokens" else rest
-
-
-def _reply(body: bytes) -> EndpointReply:
-    """Read a chat completion."""
-    try:
-        completion = json.loads(body)
-    except (ValueError, RecursionError) as err:
-        raise BrokenReplyError(f"the endpoint did not send JSON, but {_start(body)}") from err
-    choices = completion.get("choices") if isinstance(completion, dict) else None
-    if choices == []:
-        return _counted(EndpointReply(""), completion)
-    first = choices[0] if isinstance(choices, list) else None
-    message = first.get("message") if isinstance(first, dict) else None
-    if not isinstance(first, dict) or not isinstance(message, dict):
-        raise OddReplyError(f"sent {_start(body)}")
-    content = message.get("content")
-    if isinstance(content, list):
-        texts = [part.get("text") for part in content if isinstance(part, dict)]
-        content = "".join(text for text in texts if isinstance(text, str))
-    if not isinstance(content, str | None):
-        raise OddReplyError(f"sent {_start(body)}")
-    ended, refusal = first.get("finish_reason"), message.get("refusal")
-    reply = EndpointReply(
-        text=_encodable(content or ""),
-        ended=ended if isinstance(ended, str) else "",
-        refusal=_encodable(refusal) if isinstance(refusal, str) else "",
-    )
-    return _counted(reply, completion)
-
-
-def _counted(reply: EndpointReply, completion: Mapping[str, Any]) -> EndpointReply:
-    """Add to a reply what its completion says of its tokens."""
-    usage = completion.get("usage")
-    told = usage if isinstance(usage, dict) else {}
-    sent, received = (
-        count if type(count) is int and count >= 0 else None
-        for count in (told.get("prompt_tokens"), told.get("completion_tokens"))
-    )
-    return replace(reply, prompt_tokens=sent, reply_tokens=received)
-
-
-def _encodable(value: Any) -> Any:
-    """Replace lone surrogates, which no file or request can hold, in a text or in all texts of a chat."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, Mapping):
-        return {name: _encodable(part) for name, part in value.items()}
-    return [_encodable(part) for part in value] if isinstance(value, (list, tuple)) else value
-
-
-def _start(body: bytes) -> str:
-    return repr(body[:80].decode("utf-8", "replace"))
+    if refused != "max_tokens" or refused not in settings:
+        return rest
+    return rest | {"max_completion_tokens": max(_THINKING_TOKENS, settings[refused])}

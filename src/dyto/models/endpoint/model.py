@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
-from torch import Tensor, nn
-from transformers import DynamicCache, GenerationConfig, PretrainedConfig
+from torch import Tensor
+from transformers import DynamicCache
 
 from dyto.errors import ConfigError, EndpointError, unknown
 from dyto.eye import Eye
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.models.base import VideoModel
-from dyto.models.endpoint.client import Endpoint, EndpointReply, OddReplyError
+from dyto.models.endpoint.client import Endpoint
+from dyto.models.endpoint.forms import EndpointNet, SeenPrefix
+from dyto.models.endpoint.passing import Passed, PassedReply, pass_on, with_pictures
 from dyto.models.endpoint.pictures import SentPictures, as_whole_pictures, size_within
+from dyto.models.endpoint.reading import EndpointReply, OddReplyError
 from dyto.models.endpoint.sending import RequestFailedError, Sender
 from dyto.models.endpoint.service import OWN_KEY, PREFIX, Service, Spending, text_tokens
 from dyto.models.generation.decoding import check_time_text
@@ -48,41 +50,6 @@ SAMPLING = {"do_sample": None, "temperature": "temperature", "top_p": "top_p"}
 """Generation options that an endpoint takes, with their names there."""
 
 
-class EndpointNet(nn.Module):
-    """The form of a stock model without weights, for records of runs."""
-
-    def __init__(self, name: str, tokenizer: Tokenizer) -> None:
-        super().__init__()
-        self.config = PretrainedConfig(dyto_prompt="endpoint", name_or_path=name)
-        self.name_or_path = name
-        self.dtype = torch.float32
-        self.generation_config = GenerationConfig(
-            do_sample=False, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
-        )
-        self._words = nn.Embedding(len(tokenizer.get_vocab()), 1, _weight=torch.zeros(1, 1).expand(
-            len(tokenizer.get_vocab()), 1), _freeze=True)  # fmt: skip
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        """Return embeddings of width 1, all zeros."""
-        return self._words
-
-
-@dataclass(frozen=True)
-class SeenPrefix(Prefix):
-    """A video on its way to an endpoint.
-
-    Attributes:
-        parts: The content of a message up to the end of the video.
-        tokens: What it costs, by the rule.
-        answers: Answers so far, by question and settings: one that was paid for is not asked again, even if another
-            question of its batch failed.
-    """
-
-    parts: tuple[Mapping[str, Any], ...] = ()
-    tokens: int = 0
-    answers: dict[tuple[str, int], str] = field(default_factory=dict, compare=False)
-
-
 class EndpointModel(VideoModel):
     """A model behind an OpenAI-compatible endpoint.
 
@@ -101,6 +68,7 @@ class EndpointModel(VideoModel):
 
     own_time_text = "{seconds:.1f} s:\n"
     can_cache = False
+    answers_elsewhere = True
     gives_likelihoods = False
 
     def __init__(self, name: str, service: Service, eye: Eye) -> None:
@@ -119,16 +87,12 @@ class EndpointModel(VideoModel):
         self.spent = Spending(service.max_requests, service.max_tokens)
         self._where = service.address or "https://api.openai.com/v1"
         self._place = f"{self.name} at {self._where}"
+        what = "A model behind an endpoint"
+        self._endpoint = Endpoint(
+            name, service.key(), service.address, service.timeout, most_tokens=128, what=what, extra="endpoint"
+        )
         self._sender = Sender(
-            Endpoint(
-                name,
-                service.key(),
-                service.address,
-                service.timeout,
-                most_tokens=128,
-                what="A model behind an endpoint",
-                extra="endpoint",
-            ),
+            self._endpoint,
             kind="the endpoint",
             name=self._place.removeprefix(PREFIX),
             error=EndpointError,
@@ -261,8 +225,14 @@ class EndpointModel(VideoModel):
             {"second": round(second, 3), "width": one.width, "height": one.height, "tokens": one.tokens}
             for second, one in zip(tokens.keyframes.seconds.tolist(), tokens.pictures, strict=True)
         ]
-        spent = {"requests": self.spent.requests, "tokens": self.spent.tokens}
-        return {"pictures": pictures, "spent": spent}
+        held = sum(len(picture.content) for picture in tokens.pictures)
+        saved = tokens.uncompressed - len(tokens)
+        return {
+            "pictures": pictures,
+            "sent": {"pictures": len(pictures), "tokens": len(tokens), "bytes": held},
+            "saved": {"tokens": saved, "share": round(saved / max(1, tokens.uncompressed), 4)},
+            "spent": {"requests": self.spent.requests, "tokens": self.spent.tokens},
+        }
 
     def expected(self, prompt: Encoded, tokens: VisualTokens, max_new_tokens: int) -> int:
         """Return how many tokens a question is expected to take at most, pictures, text and answer together."""
@@ -290,6 +260,24 @@ class EndpointModel(VideoModel):
         self.spent.correct(expected, used)
         prefix.answers[key] = text = self._answer(reply)
         return text
+
+    def pass_on(self, tokens: VisualTokens, prompt: Encoded, passed: Passed) -> PassedReply:
+        """Ask the endpoint once and tell its answer as it arrives, for any number of threads.
+
+        Args:
+            tokens: The video.
+            prompt: The prompt, for a question that brings no chat.
+            passed: What else is passed on, and to whom the answer is told.
+
+        Raises:
+            EndpointError: There is no answer.
+        """
+        if passed.messages is None:
+            parts = [*self.prefill(prompt.before, tokens).parts, _text(self._spelled(prompt.after))]
+            messages: Sequence[Mapping[str, Any]] = [{"role": "user", "content": parts}]
+        else:
+            messages = with_pictures(passed.messages, self.prefill(prompt.before[:0], tokens).parts)
+        return pass_on(self._endpoint, self.spent, messages, passed, self.expected(prompt, tokens, 0))
 
     def _answer(self, reply: EndpointReply) -> str:
         """Return the text of a reply.

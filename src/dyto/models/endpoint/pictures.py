@@ -77,6 +77,11 @@ class SentPictures(VisualTokens):
 
     pictures: tuple[FramePicture, ...] = ()
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the pictures and their sources hold."""
+        return super().nbytes + sum(len(picture.content) for picture in self.pictures)
+
 
 def as_whole_pictures(tokens: VisualTokens, frames: Frames, count: Count) -> SentPictures:
     """Replace the tokens of a strategy by its key frames, each as large as its tokens pay for.

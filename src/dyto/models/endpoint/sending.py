@@ -9,7 +9,8 @@ import threading
 from typing import Any
 
 from dyto.errors import DytoError
-from dyto.models.endpoint.client import BrokenReplyError, Endpoint, EndpointReply, Messages, OddReplyError
+from dyto.models.endpoint.client import Endpoint, Messages
+from dyto.models.endpoint.reading import BrokenReplyError, EndpointReply, OddReplyError
 
 LONGEST_PAUSE = 60.0
 """Largest number of seconds between two attempts, whatever the endpoint asks for."""
@@ -95,7 +96,7 @@ class Sender:
             except openai.RateLimitError as err:
                 if err.code == "insufficient_quota":
                     raise self._error(f"{self._kind}'s quota is used up: {short(err)}") from err
-                why, pause = short(err), _retry_after(err)
+                why, pause = short(err), retry_after(err)
             except openai.APIStatusError as err:
                 if 300 <= err.status_code < 400:
                     place = err.response.headers.get("location", "nowhere")
@@ -103,7 +104,7 @@ class Sender:
                         f"{self._who} sends us on to {place[:200]!r} (HTTP {err.status_code}), expected an answer: "
                         "give the address of the API itself"
                     ) from err
-                why, pause = short(err), _retry_after(err)
+                why, pause = short(err), retry_after(err)
             except (openai.APIError, BrokenReplyError) as err:  # no connection, too late, a body that is not JSON
                 why, pause = short(err), None
             logger.info("%s, attempt %d of %d: %s", self._kind, attempt + 1, self._attempts, why)
@@ -131,7 +132,8 @@ def short(err: Exception) -> str:
     return f"HTTP {status}: {text}" if status and str(status) not in text else text
 
 
-def _retry_after(err: Any) -> float | None:
+def retry_after(err: Any) -> float | None:
+    """Return after how many seconds an endpoint wants to be asked again; None if it does not say."""
     try:
         return min(LONGEST_PAUSE, max(0.0, float(err.response.headers["retry-after"])))
     except (KeyError, ValueError):

@@ -37,6 +37,7 @@ class Service:
         timeout: Seconds for one request.
         attempts: Number of times to send a request before it counts as failed.
         backoff: Seconds before the second attempt; doubled for each further one.
+        key_env: Environment variable that holds the key; None for DYTO_API_KEY, or OPENAI_API_KEY for OpenAI itself.
 
     Raises:
         ConfigError: A value is impossible.
@@ -50,6 +51,7 @@ class Service:
     timeout: float = 120.0
     attempts: int = 5
     backoff: float = 1.0
+    key_env: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("tokens_per_image", "picture_side", "max_requests", "max_tokens", "timeout", "attempts"):
@@ -88,8 +90,13 @@ class Service:
         """Return the key from the environment; "none" for a server that asks for none.
 
         Raises:
-            ConfigError: OpenAI needs a key, and there is none.
+            ConfigError: OpenAI needs a key, or a variable was named for it, and there is none.
         """
+        if self.key_env is not None:
+            named = os.environ.get(self.key_env, "").strip()
+            if not named:
+                raise ConfigError(f"environment variable {self.key_env} is empty, expected the key of the endpoint")
+            return named
         if own := os.environ.get(OWN_KEY):
             return own
         theirs = self.address is None or self.address == os.environ.get(ADDRESS)

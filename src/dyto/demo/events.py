@@ -1,0 +1,70 @@
+"""Questions of the demo's visitors, and what they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from dyto.answer import Answer
+from dyto.strategies import Strategy
+
+Captioned = list[tuple[Image.Image, str]]
+
+
+@dataclass(frozen=True)
+class DemoQuestion:
+    """A visitor's question.
+
+    Attributes:
+        video: The file.
+        question: The question.
+        choices: Options, or None.
+        model: One of the offered models.
+        strategies: One or several strategies to show side by side.
+        max_new_tokens: Largest number of tokens in an answer.
+    """
+
+    video: str
+    question: str
+    model: str
+    strategies: Sequence[Strategy]
+    choices: Sequence[str] | None = None
+    max_new_tokens: int = 128
+
+
+@dataclass(frozen=True)
+class StageBegun:
+    """Event: a stage begins."""
+
+    words: str
+
+
+@dataclass(frozen=True)
+class TextWritten:
+    """Event: the answer of one side so far, and a remark that stands before it."""
+
+    side: int
+    text: str
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class SideAnswered:
+    """Event: the end of one side, with its answer, key frames and merge maps."""
+
+    side: int
+    answer: Answer
+    keyframes: Captioned
+    maps: Captioned
+
+
+@dataclass(frozen=True)
+class QuestionFailed:
+    """Event: an error, in words for the visitor."""
+
+    words: str
+
+
+Event = StageBegun | TextWritten | SideAnswered | QuestionFailed
