@@ -27,7 +27,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -163,10 +165,11 @@ def compare_servers(folder: Path, video: Path, options: argparse.Namespace) -> N
             for clients in sides:
                 name = f"{turn}-{clients}.mp4"
                 shutil.copyfile(video, folder / name)  # another file: nothing is kept of it
-                for server, side, ask in (
-                    (ours, "dyto serve", lambda question: ours.ask(question, name)),  # noqa: B023
-                    (stock, "transformers serve", lambda question: stock.chat(parts, question)),
-                ):
+                asks: list[tuple[Server, str, Callable[[str], str]]] = [
+                    (ours, "dyto serve", partial(ours.ask, name=name)),
+                    (stock, "transformers serve", partial(stock.chat, parts)),
+                ]
+                for server, side, ask in asks:
                     begin = server.all_cpu_seconds
                     with ThreadPoolExecutor(clients) as pool:
                         list(pool.map(ask, QUESTIONS))
