@@ -12,11 +12,11 @@ footer { display: none !important; }
 .gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; }
 .gradio-container h1 { font-size: 1.6rem; font-weight: 700; margin: 0 0 4px; }
 .gradio-container h4 { font-size: .95rem; font-weight: 600; margin: 0 0 4px; }
-#answering, body:not(:has(#talk[aria-busy="true"])) #stop { display: none; }
+body:not(:has(#talk[aria-busy="true"])) #stop { display: none; }
 #past:not(:has(.turn)), #now:not(:has(.turn)), #video:not(:has(.film, .unshown)) { display: none; }
 #status:not(:has(p)) { position: absolute; height: 0; overflow: hidden; }
 .gradio-container .html-container { padding: 0 !important; }
-#turns:not(:has(.turn)), #seen:not(:has(.shot)) { display: none; }
+#talk:not([aria-busy="true"]) .said:has(.writing), #turns:not(:has(.turn)), #seen:not(:has(.shot)) { display: none; }
 #status [data-testid="status-tracker"] { display: none; }
 #status strong { color: #b91c1c; }
 .dark #status strong { color: #fca5a5; }
