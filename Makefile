@@ -10,9 +10,9 @@ OLDEST ?= 5.17.0
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 # Threads that wait without spinning: where other work shares the cores, spinning costs more than it saves.
-demo test test-demo test-vision test-ray coverage soak: export OMP_WAIT_POLICY ?= passive
+demo test test-demo test-vision test-ray test-serve coverage soak: export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo test test-demo with-browser test-vision test-ray coverage check soak with-soak bench docs clean
+.PHONY: demo test test-demo with-browser test-vision test-ray test-serve coverage check soak with-soak bench docs clean
 
 demo: $(VENV)/.installed
 	@echo "asking about two sample videos"
@@ -57,6 +57,11 @@ test-vision:
 test-ray: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,ray]' 'ray[data]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak tests/scaling
+
+# Random requests by the service's own description. A part of `make soak`.
+test-serve: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]' 'schemathesis>=4'
+	PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak tests/serving -k random_requests
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .

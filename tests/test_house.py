@@ -213,6 +213,12 @@ def test_what_is_public_is_what_is_listed():
 
 
 @pytest.mark.parametrize("name", dyto.__all__)
+def test_a_public_name_is_found_where_nothing_was_imported_before(name):
+    """Once imported, a module is an attribute of the package, so that only a fresh process would ask for it here."""
+    assert dyto.__getattr__(name) is getattr(dyto, name)
+
+
+@pytest.mark.parametrize("name", dyto.__all__)
 def test_every_public_name_has_an_example_that_the_run_of_doctests_covers(name):
     """`pytest` collects what `doctest` finds in the modules of the package: the home of the name must be one of them."""
     found = getattr(dyto, name)

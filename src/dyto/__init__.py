@@ -159,7 +159,8 @@ _HOMES = {
     "serving.engine": ("Engine",),
     "video": ("Frames", "sample_frames"),
 }
-"""Where public names live, but for strategies: those are all in `dyto.strategies`."""
+"""Homes of the public names, but for the strategies, which are all in `dyto.strategies`, and for modules."""
+_MODULES = ("finch", "keyframes", "merge")
 _HOME = dict.fromkeys(__all__, "strategies") | {name: home for home, names in _HOMES.items() for name in names}
 
 
@@ -169,7 +170,7 @@ def __getattr__(name: str) -> "Any":
 
     if name == "__version__":
         return metadata.version("dyto")
-    if name in _HOME:
+    if name in _HOME and name not in _MODULES:
         return getattr(import_module(f"dyto.{_HOME[name]}"), name)
     if not name.startswith("_"):
         try:

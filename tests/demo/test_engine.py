@@ -64,6 +64,27 @@ def test_a_video_is_decoded_once_for_its_answer_and_its_pictures(engine, clip, m
     assert {picture.size for picture, _ in shown.keyframes} == {(480, 320)}
 
 
+def test_nothing_stays_of_a_file_that_is_forgotten(engine, clip, tiny, tmp_path):
+    file = tmp_path / "mine.mp4"
+    file.write_bytes(clip.read_bytes())
+    list(engine.ask(wish(clip)))
+    list(engine.ask(wish(file, "what ?", dyto.DyTo(), dyto.Uniform())))
+    kept = engine._engines["tiny"].result().kept
+    assert len(kept) == 3
+    engine.forget(str(file))
+    assert len(kept) == 1
+    file.unlink()
+    assert isinstance(list(engine.ask(wish(file)))[-1], QuestionFailed)
+
+
+def test_the_frames_of_a_video_are_read_once_for_two_strategies(engine, clip, monkeypatch):
+    read, reading = [], video.read_guarded
+    monkeypatch.setattr(video, "read_guarded", lambda *a: (read.append(a[0]), reading(*a))[1])
+    events = list(engine.ask(wish(clip, "what ?", dyto.DyTo(), dyto.Uniform())))
+    assert [len(event.keyframes) > 0 for event in events if isinstance(event, SideAnswered)] == [True, True]
+    assert read == [str(clip)]
+
+
 def test_two_strategies_answer_side_by_side_and_both_are_kept(engine, clip, tiny, monkeypatch):
     pair = (dyto.DyTo(), dyto.Uniform())
     events = list(engine.ask(wish(clip, "what ?", *pair)))

@@ -260,6 +260,17 @@ def test_the_models_health_metrics_and_description_are_there(client, official):
     assert client.get("/docs").status_code == 200
     assert client.get("/nothing").json()["error"]["message"] == "there is nothing here"
     assert client.put("/health").status_code == 405
+    for path, methods in (("/v1/files", "GET, POST"), ("/v1/files/x", "DELETE, GET")):
+        assert client.put(path).headers["allow"] == methods
+    assert all({"default"} <= one["responses"].keys() for path in paths.values() for one in path.values())
+
+
+def test_a_body_that_is_not_json_is_told_so(client):
+    response = client.post(
+        "/v1/chat/completions", content=b'{"model": tiny}', headers={"content-type": "application/json"}
+    )
+    assert response.status_code == 400
+    assert response.json()["error"]["message"] == "the body is not JSON (Expecting value at 10), expected a chat"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

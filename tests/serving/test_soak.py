@@ -4,6 +4,7 @@ import base64
 import logging
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -96,13 +97,37 @@ def text(response):
     return response.json()["choices"][0]["message"]["content"]
 
 
+HOOKS = """
+import schemathesis
+
+CLIP = {clip!r}
+
+@schemathesis.hook
+def map_body(context, body):
+    if not (isinstance(body, dict) and context.operation.path == "/v1/chat/completions"):
+        return body
+    fresh = {{**body, "model": "tiny"}}  # so that more than the name is looked at
+    if len(repr(body)) % 2:
+        part = {{"type": "video_url", "video_url": {{"url": CLIP}}}}
+        fresh["messages"] = [{{"role": "user", "content": [part, {{"type": "text", "text": "what is shown ?"}}]}}]
+    return fresh
+"""
+
+LEFT_OUT = "positive_data_acceptance,negative_data_rejection"
+"""Checks: a description cannot say which videos can be read; and every value of a form is text, whatever it says."""
+
+
 @pytest.mark.skipif(shutil.which("schemathesis") is None, reason="schemathesis is not installed")
-def test_random_requests_by_the_description_never_break_the_server(tmp_path):
-    with start_process(tmp_path) as (process, running):
+def test_random_requests_by_the_description_get_what_it_says(tmp_path):
+    (tmp_path / "hooks.py").write_text(HOOKS.format(clip=inline(0, tmp_path)))
+    with start_process(tmp_path) as (process, running), running.client() as client:
         done = subprocess.run(
             ["schemathesis", "run", f"{running.address}openapi.json", "--header", f"Authorization: Bearer {KEYS[0]}",
-             "--checks", "not_a_server_error", "--max-examples", os.environ.get("DYTO_SERVE_EXAMPLES", "200")],
-            cwd=tmp_path, capture_output=True, text=True, timeout=1800,
+             "--checks", "all", "--exclude-checks", LEFT_OUT,
+             "--max-time", os.environ.get("DYTO_SERVE_SECONDS", "300")],
+            cwd=tmp_path, env={**os.environ, "SCHEMATHESIS_HOOKS": "hooks"}, capture_output=True, text=True, timeout=1800,
         )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-4000:]
         assert process.poll() is None
-    assert done.returncode == 0, done.stdout[-4000:]
+        counted = client.get("/metrics").text
+    assert re.search(r'dyto_requests_total{route="/v1/chat/completions",status="200"} [1-9]', counted), counted

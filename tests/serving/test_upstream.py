@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import time
+from typing import Any
 
 import openai
 import pytest
@@ -215,7 +216,7 @@ def test_evidence_is_refused_before_anything_is_sent(client, upstream, inline):
     assert "likelihoods" in response.json()["error"]["message"]
 
 
-def test_the_official_client_and_an_endpoint_model_ask_through_it(front, client, inline):
+def test_the_official_client_asks_through_it(front, client, inline):
     asker = openai.OpenAI(base_url=f"{front.address}v1", api_key=KEYS[0])
     with asker:
         reply = asker.chat.completions.create(**{**about(inline), "stream": False})
@@ -247,7 +248,7 @@ def test_our_own_service_answers_behind_it_as_it_does_when_asked_for_the_frames(
 def ask_frames(direct, front, inline, told):
     """The answer of the server behind to the pictures that were sent to it."""
     (kept,) = [one.tokens for one in front.engine.kept._videos.values()]
-    content = []
+    content: list[dict[str, Any]] = []
     for second, picture in zip(kept.keyframes.seconds, kept.pictures, strict=True):
         content.append({"type": "text", "text": f"{second:.1f} s:\n"})
         content.append({"type": "image_url", "image_url": {"url": picture.url}})

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
-from fastapi import FastAPI, Form, Request, UploadFile
+from fastapi import FastAPI, Form, Request, Security, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from dyto.demo.addresses import Addresses
 from dyto.models.endpoint.service import PREFIX
-from dyto.serving.asking import AskedRequest, read_chat
+from dyto.serving.answering import Answering
+from dyto.serving.asking import read_chat
 from dyto.serving.engine import Engine
-from dyto.serving.events import Answered, Event, Failed, TextPiece
 from dyto.serving.gate import ServiceGate
 from dyto.serving.keys import Keys
 from dyto.serving.media import MediaPolicy, Reader
-from dyto.serving.messages import ChatRequest, explain
+from dyto.serving.messages import ChatRequest, ErrorReply, explain
 from dyto.serving.metrics import Metrics
 from dyto.serving.refusing import Refusal, refusal_of
-from dyto.serving.replies import Completion
 from dyto.serving.storing import Files, Store, Uploaded
-from dyto.serving.tickets import Ticket
 
 PURPOSES = ("user_data", "vision", "assistants")
 BASE64 = 4 / 3 * 1.02
@@ -87,18 +84,22 @@ def build_service(
         description="Questions about videos, in the protocol of OpenAI's chat completions.",
         version=version("dyto"),
         redoc_url=None,
+        responses={"default": {"model": ErrorReply, "description": "An error, in the shape of OpenAI's"}},
     )
     app.state.service = service
     _handle_errors(app)
     app.get("/health", summary="Whether the service takes questions")(health)
-    app.get("/metrics", summary="Counters for Prometheus", response_class=Response)(metrics)
-    app.get("/v1/models", summary="The model that answers")(models)
-    app.get("/v1/models/{name:path}", summary="One model")(model)
-    app.post("/v1/chat/completions", summary="Ask about a video")(chat)
-    app.post("/v1/files", summary="Upload a video")(upload)
-    app.get("/v1/files", summary="List your files")(list_files)
-    app.get("/v1/files/{file_id}", summary="Look up a file")(find_file)
-    app.delete("/v1/files/{file_id}", summary="Delete a file")(delete_file)
+    known: dict[str, Any] = {"dependencies": [Security(HTTPBearer(auto_error=False))]}  # the gate checks it
+    texts: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}}}
+    streams: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+    app.get("/metrics", summary="Counters for Prometheus", response_class=Response, responses=texts, **known)(metrics)
+    app.get("/v1/models", summary="The model that answers", **known)(models)
+    app.get("/v1/models/{name:path}", summary="One model", **known)(model)
+    app.post("/v1/chat/completions", summary="Ask about a video", responses=streams, **known)(chat)
+    app.post("/v1/files", summary="Upload a video", **known)(upload)
+    app.get("/v1/files", summary="List your files", **known)(list_files)
+    app.get("/v1/files/{file_id}", summary="Look up a file", **known)(find_file)
+    app.delete("/v1/files/{file_id}", summary="Delete a file", **known)(delete_file)
     most = int(policy.most_bytes * BASE64) + 1_000_000
     return ServiceGate(app, addresses, keys, most, count=service.metrics.request), service
 
@@ -114,12 +115,22 @@ def _handle_errors(app: FastAPI) -> None:
 
     def missing(request: Request, err: Any) -> Response:
         words = {404: "there is nothing here", 405: "this method is not offered here"}.get(err.status_code)
-        return refused(request, Refusal(err.status_code, words or str(err.detail), headers=err.headers))
+        headers = {"allow": _methods(request)} if err.status_code == 405 else err.headers
+        return refused(request, Refusal(err.status_code, words or str(err.detail), headers=headers))
 
     app.exception_handler(RequestValidationError)(invalid)
     app.exception_handler(HTTPException)(missing)
     app.exception_handler(Refusal)(refused)
     app.exception_handler(Exception)(refused)
+
+
+def _methods(request: Request) -> str:
+    """Return the methods that all routes of a path offer together."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if route.matches({**request.scope, "path_params": {}})[0] is not Match.NONE:
+            found |= route.methods or set()
+    return ", ".join(sorted(found))
 
 
 def _service(request: Request) -> ChatService:
@@ -173,7 +184,7 @@ async def chat(request: Request, body: ChatRequest) -> Response:
     service, begin = _service(request), time.perf_counter()
     _check_model(service, body.model)
     asked = await read_chat(body, _owner(request), service.reader, service.engine.strategy)
-    answering = _Answering(service, asked, begin)
+    answering = Answering(service.engine, service.metrics, asked, service.name, begin)
     try:
         await answering.submit()
         first = await answering.first(request)
@@ -186,92 +197,6 @@ async def chat(request: Request, body: ChatRequest) -> Response:
         raise
     answering.over()
     return JSONResponse(answering.completion.whole(reply))
-
-
-class _Answering:
-    """One question on its way, seen from the server's loop."""
-
-    def __init__(self, service: ChatService, asked: AskedRequest, begin: float) -> None:
-        self._service, self._asked, self._begin = service, asked, begin
-        self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._ticket: Ticket | None = None
-        hidden = {str(asked.media.path): asked.media.name, asked.media.path.name: asked.media.name}
-        self.completion = Completion(service.name, hidden)
-
-    async def submit(self) -> None:
-        """Hand the question to the engine."""
-        loop = asyncio.get_running_loop()
-
-        def tell(event: Event) -> None:
-            with suppress(RuntimeError):  # the server has ended
-                loop.call_soon_threadsafe(self._events.put_nowait, event)
-
-        engine = self._service.engine
-        try:
-            self._ticket = await anyio.to_thread.run_sync(engine.submit, self._asked.question, tell)
-        except Exception as err:
-            raise refusal_of(err, self.completion.hidden) from err
-
-    async def first(self, request: Request) -> Event:
-        """Wait for the first event, or for the client to leave.
-
-        Raises:
-            Refusal: The question failed, or the client has left.
-        """
-        event = asyncio.ensure_future(self._events.get())
-        gone = asyncio.ensure_future(_gone(request))
-        try:
-            await asyncio.wait((event, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not event.done():
-                raise Refusal(499, "the client has left", code="client_left")
-            return self._checked(event.result())
-        finally:
-            gone.cancel()
-            event.cancel()
-
-    async def rest(self, event: Event, request: Request) -> Any:
-        """Wait for the reply."""
-        while not isinstance(event, Answered):
-            event = await self.first(request)
-        self._service.metrics.answered(event.reply, time.perf_counter() - self._begin)
-        return event.reply
-
-    async def streamed(self, event: Event, usage: bool) -> AsyncIterator[str]:
-        """Yield the events of a streamed answer."""
-        first = True
-        try:
-            while True:
-                if isinstance(event, Answered):
-                    if first:
-                        yield self.completion.piece("", True)
-                    self._service.metrics.answered(event.reply, time.perf_counter() - self._begin)
-                    yield self.completion.last(event.reply, usage)
-                    return
-                if isinstance(event, TextPiece):
-                    yield self.completion.piece(event.text, first)
-                    first = False
-                event = self._checked(await self._events.get())
-        except Refusal as err:
-            yield self.completion.failed(err)
-        finally:
-            self.over()
-
-    def over(self) -> None:
-        """Give up the answer, if it is not there, and release the video."""
-        if self._ticket is not None:
-            self._ticket.leave()
-        self._asked.media.release()
-
-    def _checked(self, event: Event) -> Event:
-        if isinstance(event, Failed):
-            raise refusal_of(event.error, self.completion.hidden) from event.error
-        return event
-
-
-async def _gone(request: Request) -> None:
-    """Wait until the client has left."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 async def upload(

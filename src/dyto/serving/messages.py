@@ -141,6 +141,21 @@ class ChatRequest(Strict):
     frequency_penalty: Literal[0] | None = None
 
 
+class ErrorWords(BaseModel):
+    """What is said of an error."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorReply(BaseModel):
+    """An error."""
+
+    error: ErrorWords
+
+
 def where(place: tuple[int | str, ...]) -> str:
     """Return the name of a field as a client writes it.
 
@@ -167,6 +182,8 @@ def explain(errors: list[Any]) -> tuple[str, str]:
         errors: The errors of pydantic.
     """
     first = max(errors, key=lambda error: (error["type"] == "extra_forbidden", len(error["loc"])))
+    if first["type"] == "json_invalid":
+        return f"the body is not JSON ({first['ctx']['error']} at {first['loc'][-1]}), expected a chat", ""
     field = where(tuple(part for part in first["loc"] if part != "body"))
     if first["type"] == "extra_forbidden":
         return f"{field} is not offered here: leave it out", field

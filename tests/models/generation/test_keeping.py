@@ -178,7 +178,7 @@ def test_nothing_is_kept_without_that_saving(tiny, clips, calls):
 
 def test_memory_of_dropped_videos_is_given_back_now_and_then(tiny, monkeypatch):
     given = []
-    monkeypatch.setattr("dyto.models.generation.keeping.give_back", lambda: given.append(kept.nbytes))
+    monkeypatch.setattr("dyto.models.generation.keeping.give_back", lambda: given.append(1))
     before = tiny.tokenize("USER: ", "").before
     kept = KeptVideos(tiny, 0)
     videos = [dyto.VideoQA(tiny).encode(film(seed)) for seed in range(5)]
@@ -187,6 +187,17 @@ def test_memory_of_dropped_videos_is_given_back_now_and_then(tiny, monkeypatch):
         kept.prefix(video, before, False)
         monkeypatch.setattr("dyto.models.generation.keeping.DROPPED_BYTES", int(1.5 * kept.nbytes))
     assert len(given) == 2  # four videos are dropped, two each time
+
+
+def test_one_video_can_be_dropped(tiny):
+    kept = KeptVideos(tiny)
+    videos = [dyto.VideoQA(tiny).encode(film(seed)) for seed in range(2)]
+    for number, video in enumerate(videos):
+        kept.keep_tokens(number, video)
+    kept.drop(videos[0])
+    kept.drop(videos[0])
+    assert [kept.tokens(number) for number in range(2)] == [None, videos[1]]
+    assert kept.nbytes == videos[1].nbytes
 
 
 def test_a_key_goes_to_the_tokens_that_were_kept_last(tiny):

@@ -68,7 +68,7 @@ def with_pictures(
         >>> with_pictures([{"role": "user", "content": [VIDEO]}], [{"type": "text", "text": "1.0 s:"}])
         [{'role': 'user', 'content': [{'type': 'text', 'text': '1.0 s:'}]}]
     """
-    found = []
+    found: list[Mapping[str, Any]] = []
     for message in messages:
         content = message["content"]
         if not isinstance(content, str):

@@ -20,7 +20,7 @@ from dyto.system.memory import give_back
 KEEP_GB = 1.0
 """Default limit on what is kept, in GB (10^9 bytes): 50 videos of `tiny` at 3680 tokens, one of most models with 7B."""
 
-DROPPED_BYTES = 64_000_000
+DROPPED_BYTES = 32_000_000
 """Bytes of dropped videos after which their memory is given back to the system: without that, it stays with the process
 in pieces between what is kept, and a process with a limit of 200 MB grew by 326 MB in 3400 questions."""
 

@@ -1,0 +1,113 @@
+"""From a request to its reply: waiting, streaming, and noticing that the client has left."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import anyio
+from starlette.requests import Request
+
+from dyto.serving.asking import AskedRequest
+from dyto.serving.engine import Engine
+from dyto.serving.events import Answered, Event, Failed, TextPiece
+from dyto.serving.metrics import Metrics
+from dyto.serving.refusing import Refusal, refusal_of
+from dyto.serving.replies import Completion
+from dyto.serving.tickets import Ticket
+
+
+class Answering:
+    """One question on its way, seen from the server's loop.
+
+    Args:
+        engine: The engine that answers.
+        metrics: Where answers are counted.
+        asked: The question.
+        name: Name of the model.
+        begin: When the request came, by `time.perf_counter`.
+    """
+
+    def __init__(self, engine: Engine, metrics: Metrics, asked: AskedRequest, name: str, begin: float) -> None:
+        self._engine, self._metrics, self._asked, self._begin = engine, metrics, asked, begin
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._ticket: Ticket | None = None
+        hidden = {str(asked.media.path): asked.media.name, asked.media.path.name: asked.media.name}
+        self.completion = Completion(name, hidden)
+
+    async def submit(self) -> None:
+        """Hand the question to the engine."""
+        loop = asyncio.get_running_loop()
+
+        def tell(event: Event) -> None:
+            with suppress(RuntimeError):  # the server has ended
+                loop.call_soon_threadsafe(self._events.put_nowait, event)
+
+        try:
+            self._ticket = await anyio.to_thread.run_sync(self._engine.submit, self._asked.question, tell)
+        except Exception as err:
+            raise refusal_of(err, self.completion.hidden) from err
+
+    async def first(self, request: Request) -> Event:
+        """Wait for the first event, or for the client to leave.
+
+        Raises:
+            Refusal: The question failed, or the client has left.
+        """
+        event = asyncio.ensure_future(self._events.get())
+        gone = asyncio.ensure_future(_gone(request))
+        try:
+            await asyncio.wait((event, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not event.done():
+                raise Refusal(499, "the client has left", code="client_left")
+            return self._checked(event.result())
+        finally:
+            gone.cancel()
+            event.cancel()
+
+    async def rest(self, event: Event, request: Request) -> Any:
+        """Wait for the reply."""
+        while not isinstance(event, Answered):
+            event = await self.first(request)
+        self._metrics.answered(event.reply, time.perf_counter() - self._begin)
+        return event.reply
+
+    async def streamed(self, event: Event, usage: bool) -> AsyncIterator[str]:
+        """Yield the events of a streamed answer."""
+        first = True
+        try:
+            while True:
+                if isinstance(event, Answered):
+                    if first:
+                        yield self.completion.piece("", True)
+                    self._metrics.answered(event.reply, time.perf_counter() - self._begin)
+                    yield self.completion.last(event.reply, usage)
+                    return
+                if isinstance(event, TextPiece):
+                    yield self.completion.piece(event.text, first)
+                    first = False
+                event = self._checked(await self._events.get())
+        except Refusal as err:
+            yield self.completion.failed(err)
+        finally:
+            self.over()
+
+    def over(self) -> None:
+        """Give up the answer, if it is not there, and release the video."""
+        if self._ticket is not None:
+            self._ticket.leave()
+        self._asked.media.release()
+
+    def _checked(self, event: Event) -> Event:
+        if isinstance(event, Failed):
+            raise refusal_of(event.error, self.completion.hidden) from event.error
+        return event
+
+
+async def _gone(request: Request) -> None:
+    """Wait until the client has left."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
