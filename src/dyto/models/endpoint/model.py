@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, GenerationConfig, PretrainedConfig
 
-from dyto.errors import ConfigError, EndpointError, unknown
+from dyto.errors import ConfigError, DoesNotFitError, EndpointError, unknown
 from dyto.eye import Eye
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.models.base import VideoModel
 from dyto.models.endpoint.client import Endpoint, EndpointReply, OddReplyError
 from dyto.models.endpoint.pictures import SentPictures, as_whole_pictures, size_within
-from dyto.models.endpoint.sending import RequestFailedError, Sender
+from dyto.models.endpoint.sending import RequestFailedError, Sender, TooLongError
 from dyto.models.endpoint.service import OWN_KEY, PREFIX, Service, Spending, text_tokens
 from dyto.models.generation.decoding import check_time_text
 from dyto.models.generation.language import Encoded
@@ -284,6 +284,8 @@ class EndpointModel(VideoModel):
             reply = self._sender.send([{"role": "user", "content": content}], **settings)
         except OddReplyError as err:
             raise EndpointError(f"{self._place} sent no chat completion ({err}): check the address") from err
+        except TooLongError as err:
+            raise DoesNotFitError(f"{self._place}: {err}") from err
         except RequestFailedError as err:
             raise EndpointError(f"{self._place}: {err}") from err
         used = None if reply.prompt_tokens is None else reply.prompt_tokens + (reply.reply_tokens or 0)
