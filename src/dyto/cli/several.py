@@ -1,0 +1,297 @@
+"""Several videos or questions in one command: a line for every answer, in order, and one for what has none."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dyto.cli import early
+from dyto.cli.console import err, out
+from dyto.cli.printing import one_line, print_note
+from dyto.cli.process import quickly
+from dyto.cli.starting import STAGE_WORDS, load_qa
+from dyto.errors import BadQuestionError, ConfigError, DytoError, VideoError
+from dyto.evaluation.outcome import reason_of, status_of
+from dyto.evaluation.progress import Bars
+
+if TYPE_CHECKING:
+    from dyto.answer import Answer
+    from dyto.inspecting.evidence import Moment
+    from dyto.models.loading.options import Loading
+    from dyto.pipeline import VideoQA
+    from dyto.savings import Savings
+    from dyto.strategies import Strategy
+
+Questions = Sequence[tuple[str | None, str]]
+"""Questions, each with the place where it stands; None on the command line."""
+
+
+def videos_of(words: Sequence[str]) -> list[str]:
+    """Return the videos that the words of a command line name.
+
+    Args:
+        words: Files, folders of pictures, and folders of video files, which stand for all of these files.
+    """
+    return [video for word in words for video in _in_folder(word) or [word]]
+
+
+def _in_folder(word: str) -> list[str]:
+    """Return the video files of a folder; none if it has pictures, which make it one video, or cannot be read."""
+    folder = os.path.expanduser(word)
+    if not word or not os.path.isdir(folder):
+        return []
+    from dyto.video.paths import videos_in
+
+    try:
+        videos, pictures = videos_in(Path(folder))
+    except VideoError:
+        return []  # which is told when it is read as a video
+    if videos and pictures:
+        print_note(
+            f"{one_line(word)} is read as one video of its pictures ({pictures}); to ask about its video files "
+            f"({len(videos)}), name them"
+        )
+        return []
+    return [str(video) for video in videos]
+
+
+def questions_in(path: Path, encoding: str | None) -> Questions:
+    """Read a text file with a question on each line; blank lines do not count.
+
+    Args:
+        path: The file.
+        encoding: Its encoding; None for UTF-8, or UTF-16 by its byte-order mark.
+
+    Raises:
+        ConfigError: There is no question, or no file.
+        DatasetError: The file is not text in that encoding.
+    """
+    from dyto.evaluation.tables import read_text
+
+    try:
+        text = read_text(path, encoding)
+    except OSError as error:
+        raise ConfigError(
+            f"--each {path} cannot be read ({error.strerror}), expected a text file with a question on each line: "
+            "check the path"
+        ) from error
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    found = [(f"{path}, line {number}", line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+    if not found:
+        raise ConfigError(f"--each {path} holds no question, expected one on each line")
+    return found
+
+
+def refuse_for_several(save_keyframes: bool, dry_run: bool, evidence: bool) -> None:
+    """Check that nothing is asked for that only a single answer has.
+
+    Args:
+        save_keyframes: Whether a picture should be saved.
+        dry_run: Whether nothing should be asked.
+        evidence: Whether evidence should be printed for people.
+
+    Raises:
+        ConfigError: Something is.
+    """
+    for given, flag, instead in (
+        (save_keyframes, "--save-keyframes", "leave it out"),
+        (dry_run, "--dry-run", "leave it out"),
+        (evidence, "--evidence", "add --json, or leave it out"),
+    ):
+        if given:
+            raise ConfigError(f"found {flag} with several videos or questions, expected one of each: {instead}")
+
+
+def ask_several(
+    videos: Sequence[str],
+    questions: Questions,
+    *,
+    strategy: Callable[[], Strategy],
+    sampling: dict[str, Any],
+    loading: Loading,
+    choices: list[str] | None = None,
+    prompt: str | None = None,
+    max_new_tokens: int = 128,
+    as_json: bool = False,
+    evidence: bool = False,
+    savings: Savings | None = None,
+) -> None:
+    """Answer questions about videos: all about the first video, then all about the second, and so on.
+
+    Args:
+        videos: The videos.
+        questions: The questions.
+        strategy: Makes the strategy.
+        sampling: Options of `dyto.sample_frames`.
+        loading: The model and how to load it.
+        choices: Options of all questions.
+        prompt: Name or file of a template.
+        max_new_tokens: Largest number of tokens in an answer.
+        as_json: Print one JSON document a line and nothing else.
+        evidence: Add to each document the moments that its answer rests on.
+        savings: Which savings are on; None for the usual ones.
+    """
+    for place, question in questions:
+        try:
+            early.check_question(question, choices, prompt, max_new_tokens)
+        except BadQuestionError as error:
+            raise error if place is None else BadQuestionError(f"{place}: {error}") from error
+    early.check_model(loading, usual=True)
+    asked = [question for _, question in questions]
+    broken = early.unreadable(videos, sampling)
+    lines = AnswerLines(as_json, asked)
+    if len(broken) == len(videos):
+        for place, video in enumerate(videos):
+            lines.print(video, [broken[place]] * len(asked))
+        lines.end()
+        return
+    with err.status(STAGE_WORDS["load"]) as status:
+        with quickly():
+            from dyto.inspecting.evidence import check_evidence, find_evidence
+
+        template: dict[str, Any] = {"choice_prompt" if choices else "prompt": prompt}
+        qa, _ = load_qa(loading, strategy, status, savings=savings, **template)
+        qa.on_stage = None
+        if evidence:
+            check_evidence(qa.model)
+
+    def weigh(video: str, question: str, answer: Answer) -> list[Moment]:
+        if not (answer.text and answer.meaningful):
+            return []
+        return find_evidence(qa, video, question, answer.text, choices=choices, **sampling)
+
+    options = {"choices": choices, "max_new_tokens": max_new_tokens, **sampling}
+    title = f"{len(videos)} videos" if len(videos) > 1 else f"{len(asked)} questions"
+    with Bars(err, title, transient=True) as bars:
+        for place, video in enumerate(videos):
+            bars.asking(place * len(asked), len(videos) * len(asked))
+            error = broken.get(place)
+            found = [error] * len(asked) if error is not None else answers_about(qa, video, asked, **options)
+            with bars.paused():
+                lines.print(video, found, qa.model.notices, weigh if evidence else None)
+        bars.asking(len(videos) * len(asked), len(videos) * len(asked))
+    lines.end()
+
+
+def answers_about(
+    qa: VideoQA, video: str, questions: Sequence[str], *, choices: Sequence[str] | None, **options: Any
+) -> list[Answer | Exception]:
+    """Ask questions about one video; an error takes the place of an answer that cannot be had.
+
+    Args:
+        qa: What answers.
+        video: The video.
+        questions: The questions.
+        choices: Options of all of them.
+        **options: Options of `VideoQA.ask`.
+    """
+    try:
+        return list(qa.ask_many(video, questions, choices=[choices] * len(questions), **options))
+    except Exception as error:  # noqa: BLE001 - any error becomes the reason of these lines
+        if isinstance(error, VideoError) or len(questions) == 1:
+            return [error] * len(questions)
+    return [
+        found for question in questions for found in answers_about(qa, video, [question], choices=choices, **options)
+    ]
+
+
+class AnswerLines:
+    """Answers on standard output, one a line; without JSON, what has none is told on standard error.
+
+    Args:
+        as_json: Whether a line is a JSON document.
+        questions: What is asked about every video.
+    """
+
+    def __init__(self, as_json: bool, questions: Sequence[str]) -> None:
+        self._as_json, self._questions = as_json, questions
+        self._missing = self._asked = 0
+        self._notices: tuple[str, ...] = ()
+
+    def print(
+        self,
+        video: str,
+        found: Sequence[Answer | Exception],
+        notices: Sequence[str] = (),
+        weigh: Callable[[str, str, Answer], list[Moment]] | None = None,
+    ) -> None:
+        """Print the lines of one video.
+
+        Args:
+            video: The video.
+            found: The answer to each question, or the error in its place.
+            notices: Notes that every answer has, which are told once, at the end.
+            weigh: Returns what an answer rests on; None to leave that out.
+        """
+        self._notices = tuple(notices) or self._notices
+        noted: set[str] = set(notices)
+        for question, one in zip(self._questions, found, strict=True):
+            self._asked += 1
+            self._missing += isinstance(one, Exception)
+            if self._as_json:
+                self._print_json(video, question, one, weigh)
+            elif isinstance(one, VideoError) and str(one) in noted:
+                continue  # a file that cannot be read is told once
+            elif isinstance(one, Exception):
+                self._print_error(video, question, one)
+                noted.add(str(one))
+            else:
+                words = [
+                    one_line(video),
+                    *([one_line(question)] if len(self._questions) > 1 else ()),
+                    one_line(one.text),
+                ]
+                out.print("\t".join(words))
+                for warning in one.warnings:
+                    if warning not in noted:
+                        print_note(f"{one_line(video)}: {warning}")
+                        noted.add(warning)
+
+    def end(self) -> None:
+        """Tell what all answers have in common, and leave with status 1 if one is missing.
+
+        Raises:
+            SystemExit: At least one question has no answer.
+        """
+        if not self._as_json:
+            for notice in self._notices:
+                print_note(notice)
+        if self._missing:
+            err.print(f"dyto: {self._missing} of {self._asked} questions got no answer", style="red")
+            raise SystemExit(1)
+
+    def _print_json(
+        self,
+        video: str,
+        question: str,
+        one: Answer | Exception,
+        weigh: Callable[[str, str, Answer], list[Moment]] | None,
+    ) -> None:
+        document: dict[str, Any] = {"video": video, "question": question}
+        if isinstance(one, Exception):
+            document |= {"status": status_of(one), "error": reason_of(one)}
+        else:
+            document |= {"status": "answered", **one.to_dict()}
+            if weigh is not None:
+                try:
+                    document["evidence"] = [moment.to_dict() for moment in weigh(video, question, one)]
+                except DytoError as error:
+                    document["evidence"] = []
+                    document["warnings"].append(f"no evidence: {reason_of(error)}")
+        try:
+            line = json.dumps(document, ensure_ascii=False, allow_nan=False)
+            line.encode()
+        except UnicodeEncodeError:  # a file name that is no UTF-8
+            line = json.dumps(document, allow_nan=False)
+        out.file.write(line + "\n")
+        out.file.flush()
+
+    def _print_error(self, video: str, question: str, error: Exception) -> None:
+        reason, name = one_line(reason_of(error)), one_line(video)
+        parts = [name] if name not in reason else []
+        if len(self._questions) > 1 and not isinstance(error, VideoError):
+            parts.append(one_line(question))
+        err.print(": ".join(["dyto", *parts, reason]), style="red")
