@@ -14,7 +14,7 @@ from dyto.cli.console import err, out
 from dyto.cli.groups import with_flags
 from dyto.cli.printing import print_answer, print_evidence, print_stream
 from dyto.cli.process import quickly
-from dyto.cli.several import ask_several, questions_in, refuse_for_several, videos_of
+from dyto.cli.several import ask_several, questions_in, refuse_file, refuse_for_several, videos_of
 from dyto.cli.starting import STAGE_WORDS, load_qa
 from dyto.errors import ConfigError
 
@@ -26,14 +26,11 @@ if TYPE_CHECKING:
 VideoFiles = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="VIDEO...",
-        help="A video file or a folder of pictures; or several, or a folder of video files.  [required]",
+        help="A video file or a folder of pictures; or several of them, or a folder of video files.",
         show_default=False,
     ),
 ]
-Question = Annotated[
-    str | None, typer.Argument(metavar="QUESTION", help="The question, unless --each is given.", show_default=False)
-]
+Question = Annotated[str | None, typer.Argument(help="The question, if --each does not name them.", show_default=False)]
 Choices = Annotated[
     list[str] | None,
     typer.Option(help="Options of a multiple choice question: --choices 'a cat' 'a dog'.", metavar="A B ..."),
@@ -85,7 +82,9 @@ def ask(
     if each is not None and question is not None:
         words.append(question)
     if not words:
-        raise MissingArgument("VIDEO" if each is not None or question is None else "QUESTION", ctx=context)
+        raise MissingArgument("video" if each is not None or question is None else "question", ctx=context)
+    if each is None:
+        refuse_file(question or "", words)
     if encoding is not None and each is None:
         raise ConfigError("found --encoding without --each, expected both: it is the encoding of that file")
     chosen.check()

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 PROMPT = "> "
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
+
 HELP = """\
 /frames          the moments of the video that the model reads
 /evidence        the moments that the last answer rests on
@@ -61,9 +64,13 @@ def chat_command(
         conversation.prepare()
     session = Session(qa, conversation, chosen.budget)
     session.begin()
-    for line in lines():
-        if not session.take(line):
-            break
+    try:
+        for line in lines():
+            if not session.take(line):
+                break
+    except KeyboardInterrupt:  # which the parser of commands would end without a word
+        err.print("dyto: interrupted")
+        raise SystemExit(INTERRUPTED) from None
     session.end()
 
 

@@ -55,7 +55,7 @@ def print_answer(
     from dyto.tokens import NOT_ITS_WORLD
 
     if choices is not None:
-        named = f"({chr(65 + answer.choice)}) {choices[answer.choice]}" if answer.choice is not None else "none"
+        named = "none" if answer.choice is None else named_option(choices, answer.choice)
         out.print(f"choice      {named}")
     times = "  ".join(f"{second:.1f}s" for second in answer.keyframes.seconds)
     out.print(f"key frames  {len(answer.keyframes)}: {times}")
@@ -70,6 +70,16 @@ def print_answer(
     for warning in answer.warnings:
         if answer.meaningful or warning != NOT_ITS_WORLD:  # that was said before the answer
             print_note(warning)
+
+
+def named_option(choices: Sequence[str], choice: int) -> str:
+    """Return an option with its letter.
+
+    Example:
+        >>> named_option(["a cat", "a dog"], 1)
+        '(B) a dog'
+    """
+    return f"({chr(65 + choice)}) {choices[choice]}"
 
 
 def print_note(words: str) -> None:

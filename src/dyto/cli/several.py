@@ -1,20 +1,19 @@
-"""Several videos or questions in one command: a line for every answer, in order, and one for what has none."""
+"""Several videos or questions in one command: what they are, and the answers, in order."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dyto.cli import early
-from dyto.cli.console import err, out
+from dyto.cli.console import err
+from dyto.cli.lines import AnswerLines
 from dyto.cli.printing import one_line, print_note
 from dyto.cli.process import quickly
 from dyto.cli.starting import STAGE_WORDS, load_qa
-from dyto.errors import BadQuestionError, ConfigError, DytoError, VideoError
-from dyto.evaluation.outcome import reason_of, status_of
+from dyto.errors import BadQuestionError, ConfigError, VideoError
 from dyto.evaluation.progress import Bars
 
 if TYPE_CHECKING:
@@ -85,6 +84,27 @@ def questions_in(path: Path, encoding: str | None) -> Questions:
     return found
 
 
+def refuse_file(question: str, videos: Sequence[str]) -> None:
+    """Check that the question is none of the videos, as it is if the question was forgotten.
+
+    Args:
+        question: The last word of the command line.
+        videos: The words before it.
+
+    Raises:
+        ConfigError: It is the name of a video file.
+    """
+    if not os.path.isfile(os.path.expanduser(question)):
+        return
+    from dyto.video.paths import VIDEO_SUFFIXES
+
+    if Path(question).suffix.lower() in VIDEO_SUFFIXES:
+        raise ConfigError(
+            f"found the file {question} in the place of the question, expected a text: put the question last, as in "
+            f"dyto ask {videos[0]} {question} 'What happens?'"
+        )
+
+
 def refuse_for_several(save_keyframes: bool, dry_run: bool, evidence: bool) -> None:
     """Check that nothing is asked for that only a single answer has.
 
@@ -142,7 +162,7 @@ def ask_several(
     early.check_model(loading, usual=True)
     asked = [question for _, question in questions]
     broken = early.unreadable(videos, sampling)
-    lines = AnswerLines(as_json, asked)
+    lines = AnswerLines(as_json, asked, choices, with_question=questions[0][0] is not None)
     if len(broken) == len(videos):
         for place, video in enumerate(videos):
             lines.print(video, [broken[place]] * len(asked))
@@ -164,7 +184,7 @@ def ask_several(
         return find_evidence(qa, video, question, answer.text, choices=choices, **sampling)
 
     options = {"choices": choices, "max_new_tokens": max_new_tokens, **sampling}
-    title = f"{len(videos)} videos" if len(videos) > 1 else f"{len(asked)} questions"
+    title = counted(len(videos), "video") if len(videos) > 1 else counted(len(asked), "question")
     with Bars(err, title, transient=True) as bars:
         for place, video in enumerate(videos):
             bars.asking(place * len(asked), len(videos) * len(asked))
@@ -198,100 +218,11 @@ def answers_about(
     ]
 
 
-class AnswerLines:
-    """Answers on standard output, one a line; without JSON, what has none is told on standard error.
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun.
 
-    Args:
-        as_json: Whether a line is a JSON document.
-        questions: What is asked about every video.
+    Example:
+        >>> counted(1, "video"), counted(2, "video")
+        ('1 video', '2 videos')
     """
-
-    def __init__(self, as_json: bool, questions: Sequence[str]) -> None:
-        self._as_json, self._questions = as_json, questions
-        self._missing = self._asked = 0
-        self._notices: tuple[str, ...] = ()
-
-    def print(
-        self,
-        video: str,
-        found: Sequence[Answer | Exception],
-        notices: Sequence[str] = (),
-        weigh: Callable[[str, str, Answer], list[Moment]] | None = None,
-    ) -> None:
-        """Print the lines of one video.
-
-        Args:
-            video: The video.
-            found: The answer to each question, or the error in its place.
-            notices: Notes that every answer has, which are told once, at the end.
-            weigh: Returns what an answer rests on; None to leave that out.
-        """
-        self._notices = tuple(notices) or self._notices
-        noted: set[str] = set(notices)
-        for question, one in zip(self._questions, found, strict=True):
-            self._asked += 1
-            self._missing += isinstance(one, Exception)
-            if self._as_json:
-                self._print_json(video, question, one, weigh)
-            elif isinstance(one, VideoError) and str(one) in noted:
-                continue  # a file that cannot be read is told once
-            elif isinstance(one, Exception):
-                self._print_error(video, question, one)
-                noted.add(str(one))
-            else:
-                words = [
-                    one_line(video),
-                    *([one_line(question)] if len(self._questions) > 1 else ()),
-                    one_line(one.text),
-                ]
-                out.print("\t".join(words))
-                for warning in one.warnings:
-                    if warning not in noted:
-                        print_note(f"{one_line(video)}: {warning}")
-                        noted.add(warning)
-
-    def end(self) -> None:
-        """Tell what all answers have in common, and leave with status 1 if one is missing.
-
-        Raises:
-            SystemExit: At least one question has no answer.
-        """
-        if not self._as_json:
-            for notice in self._notices:
-                print_note(notice)
-        if self._missing:
-            err.print(f"dyto: {self._missing} of {self._asked} questions got no answer", style="red")
-            raise SystemExit(1)
-
-    def _print_json(
-        self,
-        video: str,
-        question: str,
-        one: Answer | Exception,
-        weigh: Callable[[str, str, Answer], list[Moment]] | None,
-    ) -> None:
-        document: dict[str, Any] = {"video": video, "question": question}
-        if isinstance(one, Exception):
-            document |= {"status": status_of(one), "error": reason_of(one)}
-        else:
-            document |= {"status": "answered", **one.to_dict()}
-            if weigh is not None:
-                try:
-                    document["evidence"] = [moment.to_dict() for moment in weigh(video, question, one)]
-                except DytoError as error:
-                    document["evidence"] = []
-                    document["warnings"].append(f"no evidence: {reason_of(error)}")
-        try:
-            line = json.dumps(document, ensure_ascii=False, allow_nan=False)
-            line.encode()
-        except UnicodeEncodeError:  # a file name that is no UTF-8
-            line = json.dumps(document, allow_nan=False)
-        out.file.write(line + "\n")
-        out.file.flush()
-
-    def _print_error(self, video: str, question: str, error: Exception) -> None:
-        reason, name = one_line(reason_of(error)), one_line(video)
-        parts = [name] if name not in reason else []
-        if len(self._questions) > 1 and not isinstance(error, VideoError):
-            parts.append(one_line(question))
-        err.print(": ".join(["dyto", *parts, reason]), style="red")
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
