@@ -244,9 +244,12 @@ def test_an_interrupt_at_a_prompt_ends_it(clip):
     seen, told = b"", False
     while True:
         try:
-            seen += os.read(parent, 65536)
+            piece = os.read(parent, 65536)
         except OSError:  # the other end is closed
             break
+        if not piece:  # as macOS says it
+            break
+        seen += piece
         if seen.endswith(b"> ") and not told:
             process.send_signal(signal.SIGINT)
             told = True

@@ -88,6 +88,7 @@ def ask(
     if encoding is not None and each is None:
         raise ConfigError("found --encoding without --each, expected both: it is the encoding of that file")
     chosen.check()
+    saved = savings.make()  # what needs no library first
     asked: dict[str, Any] = {
         "strategy": chosen.make,
         "sampling": frames.sampling_options(),
@@ -97,7 +98,7 @@ def ask(
         "max_new_tokens": max_new_tokens,
         "as_json": as_json,
         "evidence": evidence,
-        "savings": savings.make(),
+        "savings": saved,
     }
     found = videos_of(words)
     if each is None and question is not None and found == words and len(words) == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dyto.cli.console import err, out
 from dyto.cli.printing import named_option, one_line, print_note
@@ -14,6 +14,10 @@ from dyto.evaluation.outcome import reason_of, status_of
 if TYPE_CHECKING:
     from dyto.answer import Answer
     from dyto.inspecting.evidence import Moment
+
+
+Weigh: TypeAlias = "Callable[[str, str, Answer], list[Moment]]"
+"""Function from a video, a question and its answer to the moments that the answer rests on."""
 
 
 class AnswerLines:
@@ -39,7 +43,7 @@ class AnswerLines:
         video: str,
         found: Sequence[Answer | Exception],
         notices: Sequence[str] = (),
-        weigh: Callable[[str, str, Answer], list[Moment]] | None = None,
+        weigh: Weigh | None = None,
     ) -> None:
         """Print the lines of one video.
 
@@ -93,7 +97,7 @@ class AnswerLines:
         video: str,
         question: str,
         one: Answer | Exception,
-        weigh: Callable[[str, str, Answer], list[Moment]] | None,
+        weigh: Weigh | None,
     ) -> None:
         document: dict[str, Any] = {"video": video, "question": question}
         if isinstance(one, Exception):

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from dyto.cli import early
 from dyto.cli.console import err
-from dyto.cli.lines import AnswerLines
+from dyto.cli.lines import AnswerLines, Weigh
 from dyto.cli.printing import one_line, print_note
-from dyto.cli.process import quickly
 from dyto.cli.starting import STAGE_WORDS, load_qa
 from dyto.errors import BadQuestionError, ConfigError, VideoError
 from dyto.evaluation.progress import Bars
@@ -154,11 +153,11 @@ def ask_several(
         evidence: Add to each document the moments that its answer rests on.
         savings: Which savings are on; None for the usual ones.
     """
-    for place, question in questions:
+    for line, question in questions:
         try:
             early.check_question(question, choices, prompt, max_new_tokens)
         except BadQuestionError as error:
-            raise error if place is None else BadQuestionError(f"{place}: {error}") from error
+            raise error if line is None else BadQuestionError(f"{line}: {error}") from error
     early.check_model(loading, usual=True)
     asked = [question for _, question in questions]
     broken = early.unreadable(videos, sampling)
@@ -169,31 +168,40 @@ def ask_several(
         lines.end()
         return
     with err.status(STAGE_WORDS["load"]) as status:
-        with quickly():
-            from dyto.inspecting.evidence import check_evidence, find_evidence
-
         template: dict[str, Any] = {"choice_prompt" if choices else "prompt": prompt}
         qa, _ = load_qa(loading, strategy, status, savings=savings, **template)
         qa.on_stage = None
-        if evidence:
-            check_evidence(qa.model)
+        weigh = weighing(qa, choices, sampling) if evidence else None
+    options = {"choices": choices, "max_new_tokens": max_new_tokens, **sampling}
+    title = counted(len(videos), "video") if len(videos) > 1 else counted(len(asked), "question")
+    total = len(videos) * len(asked)
+    with Bars(err, title, transient=True) as bars:
+        for place, video in enumerate(videos):
+            bars.asking(place * len(asked), total)
+            lost = broken.get(place)
+            found = answers_about(qa, video, asked, **options) if lost is None else [lost] * len(asked)
+            with bars.paused():
+                lines.print(video, found, qa.model.notices, weigh)
+        bars.asking(total, total)
+    lines.end()
+
+
+def weighing(qa: VideoQA, choices: Sequence[str] | None, sampling: dict[str, Any]) -> Weigh:
+    """Return what finds the moments that an answer rests on, given its video and question.
+
+    Raises:
+        ConfigError: The model gives no likelihoods.
+    """
+    from dyto.inspecting.evidence import check_evidence, find_evidence
+
+    check_evidence(qa.model)
 
     def weigh(video: str, question: str, answer: Answer) -> list[Moment]:
         if not (answer.text and answer.meaningful):
             return []
         return find_evidence(qa, video, question, answer.text, choices=choices, **sampling)
 
-    options = {"choices": choices, "max_new_tokens": max_new_tokens, **sampling}
-    title = counted(len(videos), "video") if len(videos) > 1 else counted(len(asked), "question")
-    with Bars(err, title, transient=True) as bars:
-        for place, video in enumerate(videos):
-            bars.asking(place * len(asked), len(videos) * len(asked))
-            error = broken.get(place)
-            found = [error] * len(asked) if error is not None else answers_about(qa, video, asked, **options)
-            with bars.paused():
-                lines.print(video, found, qa.model.notices, weigh if evidence else None)
-        bars.asking(len(videos) * len(asked), len(videos) * len(asked))
-    lines.end()
+    return weigh
 
 
 def answers_about(

@@ -30,8 +30,9 @@ class Bars:
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
         )
-        columns = (*columns, TimeRemainingColumn())
-        self._progress = Progress(*columns, console=console, transient=transient, disable=not console.is_terminal)
+        self._progress = Progress(
+            *columns, TimeRemainingColumn(), console=console, transient=transient, disable=not console.is_terminal
+        )
         self._tasks: dict[str, TaskID] = {}
         self._start: dict[str, tuple[float, int]] = {}
         self._printed = time.monotonic()

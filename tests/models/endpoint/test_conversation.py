@@ -1,7 +1,11 @@
 """A conversation with a model behind an endpoint: what is sent, and what a failure costs."""
 
+import io
+import json
+
 import pytest
 
+from dyto.cli.app import main
 from dyto.errors import DoesNotFitError, EndpointError
 
 from conftest import scenes
@@ -60,3 +64,29 @@ def test_an_endpoint_that_is_down_for_a_while_does_not_end_the_conversation(reac
     conversation.ask("second ?")
     assert [turn.question for turn in conversation.history] == ["first ?", "second ?"]
     assert "lost" not in words_of(server.requests[-1])
+
+
+def test_the_command_answers_line_by_line_and_outlives_a_refusal(server, clip, capsys, monkeypatch):
+    server.script = lambda number, request: fail(400, "not that") if number == 1 else say(f"answer\x1b[2J {number}")
+    monkeypatch.setattr("sys.stdin", io.StringIO("first ?\n/evidence\nsecond ?\nthird ?\n"))
+    words = ["--model", "endpoint:gpt-4o", "--base-url", server.url, "--eye", "pixels", "--num-frames", "6"]
+    assert main(["chat", str(clip), *words]) == 1
+    out, err = capsys.readouterr()
+    assert [line[:6] + line[-1:] for line in out.splitlines()] == ["answer0", "answer2"]
+    assert "\x1b" not in out
+    assert "not that" in err
+    assert "gives no likelihoods" in err
+    assert "first ?\nAnswer: answer" in words_of(server.requests[2])
+    assert "second" not in words_of(server.requests[2])
+    assert "reads one question at a time" not in err
+
+
+def test_the_command_asks_about_several_videos(server, clip, capfd, tmp_path):
+    server.script = lambda number, request: fail(400, "not that") if number == 1 else say(f"answer {number}")
+    (tmp_path / "asked.txt").write_text("first ?\nsecond ?\n")
+    words = ["--model", "endpoint:gpt-4o", "--base-url", server.url, "--eye", "pixels", "--num-frames", "6"]
+    assert main(["ask", str(clip), "gone.mp4", "--each", str(tmp_path / "asked.txt"), "--json", *words]) == 1
+    found = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [one["status"] for one in found].count("answered") >= 1
+    assert [one["question"] for one in found] == ["first ?", "second ?"] * 2
+    assert [one["status"] for one in found][2:] == ["undecodable"] * 2
