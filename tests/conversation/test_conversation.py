@@ -121,7 +121,10 @@ def test_the_oldest_turns_are_forgotten_where_the_context_ends_and_the_answer_sa
     assert said[0].startswith("the first ")
     sent = [turn.sent for turn in conversation.history]
     assert sent[:3] == [0, 1, 2]
-    assert max(sent) < 19
+    for before, now, answer in zip(sent, sent[1:], answers[1:], strict=False):
+        left_out = before + 1 - now
+        assert (left_out > 0) == any("do not fit" in warning for warning in answer.warnings), "said when it happens"
+        assert 0 <= left_out <= 2 + before // 4, "no more than is needed, an eighth at a time"
     last = conversation.history[-1]
     assert last.asked == with_turns(conversation.history[19 - last.sent : 19], QUESTIONS[19])
     assert len(conversation.history) == 20, "the caller still sees all of them"
