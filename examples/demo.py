@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import dyto
+from dyto.demo.samples import FILM
 from dyto.eye.weights import can_see
 from dyto.inspecting.sheet import save_keyframe_sheet
 from dyto.synthetic.videos import sample_video
 
-FILM = Path(__file__).with_name("photographs.mp4")
 ABOUT_FILM = (
     ("What is shown?", "a giant panda, a German shepherd, a palace, a macaw, a polar bear, a dam"),
     ("What comes after the dog?", "a palace"),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dyto import finch, keyframes, merge
     from dyto.answer import Answer
     from dyto.certifying.certify import certify
+    from dyto.conversation.talking import Conversation
+    from dyto.conversation.turns import Turn
     from dyto.dropin import compressing
     from dyto.errors import (
         BadFeaturesError,
@@ -79,6 +81,7 @@ __all__ = [
     "BadFeaturesError",
     "Concat",
     "ConfigError",
+    "Conversation",
     "DatasetError",
     "DoesNotFitError",
     "Downsample",
@@ -112,6 +115,7 @@ __all__ = [
     "SlowFast",
     "Strategy",
     "StrategyError",
+    "Turn",
     "Uniform",
     "UniformMerge",
     "UniformPool",
@@ -136,6 +140,8 @@ __all__ = [
 _HOMES = {
     "answer": ("Answer",),
     "certifying.certify": ("certify",),
+    "conversation.talking": ("Conversation",),
+    "conversation.turns": ("Turn",),
     "dropin": ("compressing",),
     "errors": (
         "BadFeaturesError",

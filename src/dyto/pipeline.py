@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from dyto.answer import Answer
+from dyto.conversation.talking import Conversation
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
 from dyto.models.base import Encoded, VideoModel
@@ -27,8 +27,8 @@ from dyto.prompts import Prompt, choose_prompt, get_prompt
 from dyto.savings import Savings
 from dyto.strategies import DEFAULT, Strategy, build_strategy
 from dyto.strategies.calling import BoundStrategy
-from dyto.strategies.videos import VideoEncoder
-from dyto.video import Frames, VideoSource, sample_frames
+from dyto.strategies.videos import VideoEncoder, decode_once
+from dyto.video import Frames, VideoSource
 
 Video: TypeAlias = "VideoSource | Frames | VisualTokens"
 """A video to ask about: a file, a folder of pictures, arrays, sampled frames, or encoded tokens."""
@@ -105,14 +105,12 @@ class VideoQA:
         Args:
             model: A short name, a folder or a Hub name; None for the environment variable DYTO_MODEL, or "tiny".
             strategy: A strategy or its name.
-            time_text: Text before the tokens of each key frame, such as "{seconds:.1f} s: "; "" for none, None for
-                the text that the model's family was trained with.
+            time_text: Text before each key frame's tokens, as "{seconds:.1f} s: "; "" for none, None for the family's.
             prompt: Template for open questions, as in `VideoQA`.
             choice_prompt: Template for multiple choice, as in `VideoQA`.
             savings: The savings to use, as in `VideoQA`.
             keep_gb: Limit on what is kept of videos, as in `VideoQA`.
-            **loading: Further options of `dyto.load_model`: `revision`, `device`, `dtype`, `attn_implementation`,
-                `device_map`, `quantization` and `rope_scaling_factor`.
+            **loading: Further options of `dyto.load_model`, such as `revision`, `device`, `dtype` and `quantization`.
 
         Raises:
             ConfigError: A name or option is unknown.
@@ -214,8 +212,7 @@ class VideoQA:
             raise ConfigError(f"{len(questions)} questions, but choices for {len(options)}")
         asker = copy.copy(self)
         if self.uses_question and not isinstance(video, (Frames, VisualTokens)) and len(questions) > 1:
-            asker.savings = replace(self.savings.sampling(sampling.get("fps")), overlap=False)
-            video, sampling = sample_frames(video, size=self.model.image_size, savings=asker.savings, **sampling), {}
+            (video, asker.savings), sampling = decode_once(video, self.model, self.savings, sampling), {}
         requests = [(video, question, choice) for question, choice in zip(questions, options, strict=True)]
         own: dict[str, Any] = {"max_new_tokens": max_new_tokens, "batch_size": batch_size, "generation": generation}
         return asker.ask_batch(requests, **own, **sampling)
@@ -290,6 +287,15 @@ class VideoQA:
         start = self.prompt_for(choices).answer_start
         text, seconds = yield from self._answerer.stream(PreparedQuestion(tokens, prompt), start=start, **options)
         return self.answer_of(tokens, text, question, choices, seconds)
+
+    def chat(self, video: Video, **options: Any) -> Conversation:
+        """Begin a conversation about a video, which is read once for all its questions.
+
+        Args:
+            video: A video as in `encode`, or encoded tokens.
+            **options: `max_new_tokens` and `generation` as in `ask`, and sampling options as in `encode`.
+        """
+        return Conversation(self, video, **options)
 
     def forget(self) -> None:
         """Free everything kept from videos."""

@@ -181,6 +181,33 @@ PROMPT_PAIRS: dict[str, tuple[str, str]] = {
 """The templates for open questions and for multiple choice, by chat format."""
 
 
+ALONE = frozenset({"tiny", "nouns"})
+"""Chat formats of models that read one question, and nothing that was said before it."""
+
+
+def write_turns(turns: Sequence[tuple[str, str]]) -> str:
+    """Write a conversation as the question of a template, so that the text before the video is the same in all turns.
+
+    Args:
+        turns: The role ("user", "assistant", or another) and the text of each turn; the last is the new question.
+
+    Returns:
+        The question: alone, or behind the turns before it.
+
+    Example:
+        >>> print(write_turns([("user", "Who enters?"), ("assistant", "A dog."), ("user", "Which colour is it?")]))
+        Who enters?
+        Answer: A dog.
+        Question: Which colour is it?
+    """
+    labels = {"user": "Question: ", "assistant": "Answer: "}
+    said = [(role, text) for role, text in turns if text]
+    lines = [f"{labels.get(role, '')}{text}" for role, text in said]
+    if said and said[0][0] == "user":
+        lines[0] = said[0][1]  # most templates write the label of the first question
+    return "\n".join(lines)
+
+
 def get_prompt(name: str | Path) -> Prompt:
     """Find a template by name, or read one from a file.
 

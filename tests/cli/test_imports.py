@@ -46,6 +46,9 @@ def text(tmp_path_factory):
 ALONE = [
     (["--help"], 0),
     (["ask", "--help"], 0),
+    (["chat", "--help"], 0),
+    (["chat", "FILE", "--strategy", "unifrm"], 2),
+    (["chat", "FILE", "--budget", "0"], 2),
     *((["list", what], 0) for what in ("strategies", "presets", "benchmarks", "prompts", "savings")),
     (["list", "modls"], 2),
     (["ask", "--modle", "tiny"], 2),
@@ -84,15 +87,29 @@ ASK = [
     (["CLIP", "what ?", "--max-new-tokens", "0"], "expected at least 1"),
     (["CLIP", "which ?", "--choices", "a cat"], "expected 2 to 26"),
 ]
+SEVERAL = [
+    (["missing.mp4", "TEXT", "what ?"], "2 of 2 questions got no answer"),
+    (["FOLDER", "what ?"], "cannot be opened"),
+    (["CLIP", "CLIP", ""], "the question is empty"),
+    (["CLIP", "TEXT", "what ?", "--model", "tny"], "did you mean 'tiny'"),
+    (["CLIP", "--each", "missing.txt"], "cannot be read"),
+]
 WRONG = [
-    *((["ask", *words], message) for words, message in BOTH + ASK),
+    *((["ask", *words], message) for words, message in BOTH + ASK + SEVERAL),
+    *(
+        (["chat", words[0], *words[2:]], message)
+        for words, message in BOTH + ASK
+        if words[1] and "--choices" not in words
+    ),
     *((["inspect", words[0], "--question", *words[1:]], message) for words, message in BOTH),
 ]
 
 
 @pytest.mark.parametrize(("words", "message"), WRONG, ids=lambda part: " ".join(part) if isinstance(part, list) else "")
 def test_a_wrong_request_is_refused_before_a_model_is_imported(words, message, clip, text):
-    status, packages, _, said = imported(*({"CLIP": clip, "TEXT": text}.get(word, word) for word in words))
+    status, packages, _, said = imported(
+        *({"CLIP": clip, "TEXT": text, "FOLDER": text.parent}.get(word, word) for word in words)
+    )
     assert status in (1, 2)
     assert message in said
     assert not packages & HEAVY

@@ -1,12 +1,21 @@
 """What the fields of the page ask for, and what is written on it."""
 
+import re
 import sys
+from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 import dyto
 from dyto.cli.app import run
-from dyto.demo.app import NOTHING, _plain, facts_of, read_wish
+from dyto.demo.handling import plain
+from dyto.demo.look import sample_script, sample_style
+from dyto.demo.samples import make_samples
+from dyto.demo.showing import MANY, Shot, ShownSide, ShownTurn, facts_of, player, shots, side_of
+from dyto.demo.uploads import UploadedVideo
+from dyto.demo.wishes import NOTHING, read_wish
+from dyto.models.loading.naming import usual_model
 
 FIELDS = {
     "video": "v.mp4", "question": "what ?", "options": "", "model": "tiny", "strategy": "dyto", "preset": NOTHING,
@@ -47,17 +56,121 @@ def test_a_request_cannot_name_a_file_to_be_run(tmp_path, field):
     assert not ran.exists()
 
 
+HOSTILE = "<img src=x onerror=alert(1)> **bold** [a](http://b) `c` ${alert(1)} {{c}} \"'"
+
+
 def test_text_from_outside_is_neither_html_nor_markdown():
-    hostile = "<img src=x onerror=alert(1)> **bold** [a](http://b) `c`"
-    plain = _plain(hostile)
-    assert not set("<>*[]`") & set(plain)
+    assert not set("<>*[]`$") & set(plain(HOSTILE))
+    side = ShownSide(HOSTILE, HOSTILE, HOSTILE, "", (HOSTILE,), True)
+    page = ShownTurn(HOSTILE, [HOSTILE], (side, side)).html()
+    page += player(UploadedVideo("token.mp4", Path("token.mp4"), HOSTILE, "me"))
+    page += shots("frames", [(HOSTILE, [Shot("x.jpg", 1.0, HOSTILE)])] * 2)
+    assert "<img src=x" not in page
+    assert HTML(page).attributes <= {"class", "id", "src", "alt", "title", "type", "loading", "data-second", "hidden",
+                                     "controls", "playsinline", "preload", "aria-label"}  # fmt: skip
 
 
-def test_facts_name_the_chosen_option(qa, clip):
+class HTML(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.attributes = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes |= {name for name, _ in attrs}
+
+
+def test_facts_name_the_chosen_option_and_the_time_that_really_went_by(qa, clip):
     answer = qa.ask(clip, "which ?", choices=["a*b", "c"], max_new_tokens=2)
-    assert "Option: **" in facts_of(answer, ["a*b", "c"])
-    assert "a*b" not in facts_of(answer, ["a*b", "c"])
-    assert "Option" not in facts_of(answer, None)
+    fresh = facts_of("plus", answer, ["a<b", "c"], 3.21, False)
+    assert "Option: <strong>" in fresh
+    assert "a<b" not in fresh
+    assert "Answered after 3.2 s, of which reading the video took" in fresh
+    again = facts_of("plus", answer, None, 0.04, True)
+    assert "Option" not in again
+    assert "Answered after 0.0 s; the video had been read before" in again
+
+
+def test_a_note_names_a_menu_or_what_starts_the_page_and_no_flag_alone(qa, clip):
+    answer = qa.ask(clip, "which ?", max_new_tokens=2)
+    (flag,) = [warning for warning in answer.warnings if "pass --model" in warning]
+    name = flag.partition("--model ")[2].partition(" ")[0]
+    (note,) = side_of("plus", answer, None, 1.0, False, ["tiny"]).notes
+    assert f"start the page with dyto demo --model {name} (" in note
+    (note,) = side_of("plus", answer, None, 1.0, False, ["tiny", name]).notes
+    assert f"choose {name} in the menu Model (" in note
+
+
+@pytest.mark.parametrize(
+    ("token", "tag"), [("a.mp4", "<video"), ("a.gif", "<img"), ("a", "browsers do not show"), ("a.mkv", "<video")]
+)
+def test_only_what_browsers_may_play_gets_a_player(token, tag):
+    shown = player(UploadedVideo(token, Path(token), "holiday", "me"))
+    assert tag in shown
+    assert ("<video" in shown) == (tag == "<video")
+
+
+def test_the_pictures_of_many_key_frames_are_smaller():
+    def page(count):
+        return shots("frames", [("plus", [Shot(f"{n}.jpg", float(n), "1 s") for n in range(count)])])
+
+    assert page(0) != ""
+    assert shots("frames", []) == ""
+    assert "many" not in page(MANY)
+    assert "many" in page(MANY + 1)
+    assert page(100).count('<button type="button" class="shot"') == 100
+
+
+def test_every_sample_has_a_name_a_picture_and_a_question_for_a_bundled_model(tmp_path):
+    samples = make_samples(tmp_path / "samples")
+    assert len({sample.name for sample in samples}) == len(samples) >= 3
+    assert {sample.model for sample in samples} == {"tiny", "nouns"}
+    style = sample_style(samples)
+    for number, sample in enumerate(samples, start=1):
+        assert sample.question
+        assert f"#sample-{number} " in style
+    assert len(set(re.findall(r"data:image/jpeg;base64,([\w+/=]{1000,})", style))) == len(samples)
+
+
+def test_a_sample_chooses_its_model_where_that_is_offered(tmp_path):
+    (photographs, drawn, _) = make_samples(tmp_path / "samples")
+    assert sample_script(photographs, ["nouns", "tiny"]).endswith('"nouns"]')
+    assert sample_script(drawn, ["nouns", "tiny"]).endswith('"tiny"]')
+    assert sample_script(drawn, ["qwen3-vl-2b"]).endswith("model]")
+
+
+@pytest.mark.parametrize(
+    ("eye", "words", "offered"),
+    [
+        (True, [], ["nouns", "tiny"]),
+        (False, [], ["tiny"]),
+        (True, ["--model", "tiny"], ["tiny"]),
+        (True, ["--model", "tiny", "--model", "nouns"], ["tiny", "nouns"]),
+    ],
+)
+def test_without_a_name_the_bundled_models_are_offered_that_of_ask_first(monkeypatch, capsys, eye, words, offered):
+    monkeypatch.delenv("DYTO_MODEL", raising=False)
+    monkeypatch.setattr("dyto.models.loading.naming.can_see", lambda: eye)
+    served = []
+    monkeypatch.setattr("dyto.demo.app.serve", lambda names, **options: served.append(names))
+    assert run(["demo", "--port", "0", *words], debug=False) == 0
+    assert served == [offered]
+    assert usual_model(None) == ("nouns" if eye else "tiny")
+    assert f"starting, with the model {offered[0]}" in capsys.readouterr().err
+
+
+def test_a_model_that_is_none_is_told_before_anything_starts(capsys):
+    assert run(["demo", "--port", "0", "--model", "nuons"], debug=False) == 2
+    said = capsys.readouterr()
+    assert "nouns" in said.err
+    assert "starting" not in said.err
+    assert said.out == ""
+
+
+def test_the_address_stands_alone_in_its_line(monkeypatch, capsys):
+    monkeypatch.setattr("dyto.demo.app.serve", lambda names, ready, **options: ready("http://127.0.0.1:7860/"))
+    assert run(["demo"], debug=False) == 0
+    assert capsys.readouterr().out.splitlines() == ["listening on http://127.0.0.1:7860/", "stop with ctrl-c"]
 
 
 def test_without_gradio_the_command_says_what_to_install(capsys, monkeypatch):

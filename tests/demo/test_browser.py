@@ -41,7 +41,7 @@ sys.exit(run(["demo", "--port", "0"], debug=False))
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    words = ("-m", "dyto", "demo", "--port", "0", "--max-mb", "2", "--max-minutes", "1")
+    words = ("-m", "dyto", "demo", "--port", "0", "--max-mb", "2", "--max-minutes", "1", "--model", "tiny")
     with demo_of(tmp_path_factory.mktemp("tmp"), *words) as found:
         yield found
 
@@ -65,6 +65,7 @@ def page(browser, address):
     context.set_default_timeout(SLOW)
     visitor = context.new_page()
     strangers, complaints = [], []
+    visitor.on("pageerror", lambda error: complaints.append(str(error)))
     visitor.on("request", lambda request: _foreign(request.url, address) and strangers.append(request.url))
     visitor.on("console", lambda message: "Content Security Policy" in message.text and complaints.append(message.text))
     visitor.goto(address)
@@ -95,11 +96,12 @@ def report(film, tmp_path_factory):
 
 
 def upload(page, path):
-    page.set_input_files("#video input[type=file]", str(path))
+    page.set_input_files("#file input[type=file]", str(path))
 
 
 def answer_of(page, side="a"):
-    return page.locator(f"#answer-{side} textarea").input_value()
+    found = page.locator(f"#answer-{side} .words")
+    return found.inner_text() if found.count() else ""
 
 
 def status_of(page):
@@ -112,11 +114,13 @@ def begin(page, question):
     page.locator("#question textarea").fill(question)
     page.evaluate(
         """() => { window.texts = []; window.ended = false;
-        const box = document.querySelector('#answer-a textarea'), answers = document.querySelector('#answers');
+        const talk = document.querySelector('#talk');
         // An observer sees every change, even of an answer that is there before one could look twice.
-        window.observer = new MutationObserver(() => { window.ended = answers.getAttribute('aria-busy') == 'false' });
-        observer.observe(answers, {attributeFilter: ['aria-busy']});
-        window.watching = setInterval(() => { if (box.value != window.texts.at(-1)) window.texts.push(box.value) }, 5) }""",
+        window.observer = new MutationObserver(() => { window.ended = talk.getAttribute('aria-busy') == 'false' });
+        observer.observe(talk, {attributeFilter: ['aria-busy']});
+        window.watching = setInterval(() => {
+            const said = document.querySelector('#answer-a .words')?.innerText;
+            if (said && said != '…' && said != window.texts.at(-1)) window.texts.push(said) }, 5) }""",
     )
     page.locator("#ask").click()
 
@@ -171,9 +175,9 @@ def test_upload_ask_watch_the_answer_jump_and_ask_again(page, film):
         texts = [text for text in ask(page, "Describe the scenes.") if text]
     assert len(texts) > 1  # it grew before the eyes
     assert texts[-1].startswith(texts[0].strip())
-    assert "key frames" in page.locator("#facts-a").inner_text()
+    assert "key frames" in page.locator("#answer-a .facts").inner_text()
 
-    page.locator("#frames-a .thumbnail-item").nth(2).click()
+    page.locator("#frames-a .shot").nth(2).click()
     page.wait_for_function("document.querySelector('#video video').currentTime > 0.5")
 
     start = time.perf_counter()
@@ -182,6 +186,48 @@ def test_upload_ask_watch_the_answer_jump_and_ask_again(page, film):
     assert time.perf_counter() - start < max(first, 2.0)
     page.get_by_role("tab", name="What was merged").first.click()
     page.wait_for_selector("#maps-a img")
+
+
+def test_turns_stand_above_the_next_question_and_go_with_the_video(page, film):
+    upload(page, film)
+    page.wait_for_selector("#video video")
+    hostile = "Is ${alert(1)} {{alert}} <img src=x onerror=alert(2)> &lt;b&gt; shown?"
+    page.on("dialog", lambda dialog: pytest.fail("a script ran"))
+    for question in ("Describe the scenes.", "Is there a red ring?", hostile):
+        ask(page, question)
+        assert page.locator("#question textarea").input_value() == ""
+    assert page.locator(".turn .asked").all_inner_texts() == ["Describe the scenes.", "Is there a red ring?", hostile]
+    last, box = page.locator(".turn").last.bounding_box(), page.locator("#question").bounding_box()
+    assert last["y"] + last["height"] <= box["y"]
+    times = page.locator(".facts").all_inner_texts()
+    assert "reading the video took" in times[0]
+    assert all("had been read before" in time for time in times[1:])
+    assert len([note for note in page.locator(".notes li").all_inner_texts() if "dyto demo --model" in note]) == 1
+    page.get_by_role("button", name="Drawn shapes").click()
+    page.wait_for_function("!document.querySelector('.turn') && !document.querySelector('.shot')")
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 900)])
+@pytest.mark.parametrize("count", [1, 10, 100])
+def test_the_key_frames_fill_their_box_and_come_after_the_answer(page, count, width, height):
+    page.set_viewport_size({"width": width, "height": height})
+    page.get_by_role("button", name="Drawn shapes").click()
+    page.wait_for_function("document.querySelector('#question textarea').value.length > 0")
+    ask(page, "Is there a red ring?")
+    page.evaluate(
+        """count => { const grid = document.querySelector('#frames-a .shots'), one = grid.firstElementChild;
+        grid.classList.toggle('many', count > 24);
+        grid.replaceChildren(...Array.from({length: count}, () => one.cloneNode(true))) }""",
+        count,
+    )
+    box = page.locator("#seen").bounding_box()
+    last = page.locator("#frames-a .shot").last.bounding_box()
+    assert box["y"] + box["height"] - last["y"] - last["height"] < 40  # nothing empty below them
+    first = page.locator("#frames-a .shot").first.bounding_box()
+    assert 60 < first["width"] < 200
+    answer = page.locator("#answer-a").bounding_box()
+    assert answer["y"] + answer["height"] < first["y"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_two_people_see_nothing_of_each_other(page, browser, address, film):
@@ -238,16 +284,16 @@ def test_a_page_elsewhere_reads_nothing_and_does_nothing(browser, address, tmp_p
 
 
 def test_a_sample_two_strategies_and_options(page):
-    page.get_by_role("button", name="Sample 2").click()
+    page.get_by_role("button", name="Shapes, with options").click()
     page.wait_for_function("document.querySelector('#options textarea').value.length > 0")
-    page.get_by_text("How the video is read").click()
+    page.get_by_text("how the video is read").click()
     page.locator("#versus input").click()
     page.get_by_role("option", name="uniform", exact=True).click()
     ask(page, page.locator("#question textarea").input_value(), side="b")
     for side in "ab":
         assert answer_of(page, side)
-        assert "Option:" in page.locator(f"#facts-{side}").inner_text()
-    assert "uniform" in page.locator("#side-b").inner_text()
+        assert "Option:" in page.locator(f"#answer-{side} .facts").inner_text()
+    assert "uniform" in page.locator("#frames-b").inner_text()
 
 
 @pytest.mark.parametrize(
@@ -262,22 +308,20 @@ def test_a_text_file_is_told_to_the_person(page, tmp_path, name, content, messag
     file = tmp_path / name
     file.write_bytes(content)
     upload(page, file)
-    page.wait_for_selector("#video video")
-    page.locator("#question textarea").fill("What is it?")
-    page.locator("#ask").click()
     page.wait_for_function(f"document.querySelector('#status').innerText.includes({message!r})")
     assert "/" not in status_of(page)
-    page.get_by_role("button", name="Sample 1").click()  # and it goes on
-    page.wait_for_function("document.querySelector('#question textarea').value != 'What is it?'")
+    assert page.locator("#video video").count() == 0
+    page.get_by_role("button", name="Drawn shapes").click()  # and it goes on
+    page.wait_for_function("document.querySelector('#question textarea').value.length > 0")
     ask(page, "Is there a red ring?")
     assert answer_of(page)
 
 
 def test_what_is_under_way_can_be_stopped_and_only_that(page):
     assert not page.locator("#stop").is_visible()
-    page.get_by_role("button", name="Sample 3").click()
+    page.get_by_role("button", name="Photographs").click()
     page.wait_for_function("document.querySelector('#question textarea').value.length > 0")
-    page.evaluate("document.querySelector('#answers').setAttribute('aria-busy', 'true')")
+    page.evaluate("document.querySelector('#talk').setAttribute('aria-busy', 'true')")
     page.locator("#stop").click()
     page.wait_for_function("document.querySelector('#status').innerText.includes('Stopped')")
     page.wait_for_selector("#stop", state="hidden")
@@ -316,7 +360,7 @@ def test_who_waits_is_told_so_and_leaves_the_line_by_stop_or_by_going(browser, t
             context.set_default_timeout(SLOW)
             visitor = context.new_page()
             visitor.goto(address)
-            visitor.get_by_role("button", name="Sample 1").click()
+            visitor.get_by_role("button", name="Drawn shapes").click()
             visitor.wait_for_function("document.querySelector('#question textarea').value.length > 0")
             begin(visitor, "Is there a red ring?")
             hears(visitor, told)
@@ -341,7 +385,7 @@ def test_who_waits_is_told_so_and_leaves_the_line_by_stop_or_by_going(browser, t
             end(visitor)
             hears(visitor, "")
             assert answer_of(visitor) in ("yes", "no")
-        assert answer_of(second) == ""
+        assert not second.locator("#answer-a").is_visible()
         hears(second, "Stopped.")
         for visitor in (first, second, fourth):
             visitor.context.close()
@@ -352,12 +396,12 @@ def test_who_waits_is_told_so_and_leaves_the_line_by_stop_or_by_going(browser, t
 def test_nothing_sticks_out_at_any_width(page, width, scheme):
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 800})
-    empty = page.locator("#answers").bounding_box()["width"]
-    page.get_by_role("button", name="Sample 1").click()
+    empty = page.locator("#talk").bounding_box()["width"]
+    page.get_by_role("button", name="Drawn shapes").click()
     page.wait_for_function("document.querySelector('#question textarea').value.length > 0")
     ask(page, "Is there a red ring?")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert abs(page.locator("#answers").bounding_box()["width"] - empty) < 20  # a scroll bar at most
+    assert abs(page.locator("#talk").bounding_box()["width"] - empty) < 20  # a scroll bar at most
     page.wait_for_function("[...document.querySelectorAll('#frames-a img')].every(i => i.complete && i.naturalWidth)")
     if folder := os.environ.get("DYTO_SCREENSHOTS"):
         page.screenshot(path=str(Path(folder) / f"demo-{width}-{scheme}.png"), full_page=True)

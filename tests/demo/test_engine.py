@@ -8,7 +8,7 @@ import time
 import pytest
 
 import dyto
-from dyto.demo.engine import DemoEngine
+from dyto.demo.engine import CHECKS, DemoEngine
 from dyto.demo.events import DemoQuestion, QuestionFailed, SideAnswered, StageBegun, TextWritten
 from dyto.demo.limits import DemoLimits
 from dyto.demo.places import PREFIX, make_folder
@@ -36,6 +36,8 @@ def test_an_answer_comes_in_pieces_and_then_with_its_pictures(engine, clip):
     assert end.answer.text == [event for event in events if isinstance(event, TextWritten)][-1].text.strip()
     assert len(end.keyframes) == len(end.maps) == len(end.answer.keyframes)
     assert all("→" in caption for _, caption in end.maps)
+    assert end.seconds > 0
+    assert not end.known
 
 
 def test_a_second_question_neither_reads_nor_encodes_the_video_again(engine, clip, tiny, monkeypatch):
@@ -45,6 +47,7 @@ def test_a_second_question_neither_reads_nor_encodes_the_video_again(engine, cli
     events = list(engine.ask(wish(clip, "what shape is the ring ?")))
     assert isinstance(events[-1], SideAnswered)
     assert events[-1].answer.seconds["prefill"] < 0.1
+    assert events[-1].known
     assert "reading the video" not in [event.words for event in events if isinstance(event, StageBegun)]
 
 
@@ -229,6 +232,56 @@ def test_what_is_no_video_is_told_by_its_name_alone(engine, tmp_path, content, m
     assert message in event.words
     assert "holiday.mp4" in event.words
     assert str(tmp_path) not in event.words
+
+
+def test_a_file_is_looked_at_before_anybody_asks(engine, clip, tmp_path):
+    assert engine.wrong_with(str(clip)) == ""
+    file = tmp_path / "holiday.mp4"
+    file.write_bytes(b"just text\n" * 9)
+    assert engine.wrong_with(str(file)).startswith("holiday.mp4 cannot be opened")
+    engine.limits = DemoLimits(minutes=0.05)
+    assert "lasts 0.108 minutes" in engine.wrong_with(str(clip))
+
+
+def test_files_that_hang_their_look_hold_up_nobody_else(engine, clip, monkeypatch):
+    monkeypatch.setattr("dyto.demo.engine.LOOK_SECONDS", 0.01)
+    go, begun = threading.Event(), threading.Semaphore(0)
+
+    def hang(*args, **options):
+        begun.release()
+        assert go.wait(60)
+        raise dyto.VideoError("takes too long")
+
+    monkeypatch.setattr("dyto.demo.engine.sample_frames", hang)
+    looks = [threading.Thread(target=engine.wrong_with, args=(str(clip),)) for _ in range(CHECKS)]
+    for look in looks:
+        look.start()
+    for _ in looks:
+        assert begun.acquire(timeout=60)
+    assert engine.wrong_with(str(clip)) == ""
+    go.set()
+    for look in looks:
+        look.join()
+    assert engine.wrong_with(str(clip)) == "takes too long"
+
+
+def test_the_model_is_loaded_in_the_background_and_its_failure_is_told(engine, tiny, monkeypatch):
+    go = threading.Event()
+
+    def load(name, **options):
+        assert go.wait(60)
+        if name == "none":
+            raise dyto.ModelError("there is no such model")
+        return tiny
+
+    monkeypatch.setattr("dyto.demo.engine.load_model", load)
+    loading = engine.begin("tiny")
+    assert not engine.ready
+    go.set()
+    loading.result()
+    assert engine.ready
+    with pytest.raises(dyto.ModelError, match="no such model"):
+        engine.begin("none").result()
 
 
 def test_what_nobody_foresaw_is_told_and_the_next_visitor_served(engine, clip, monkeypatch, caplog):

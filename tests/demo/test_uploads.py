@@ -124,7 +124,7 @@ def test_half_a_file_cannot_be_asked_about(uploads):
 def test_what_nobody_uses_is_removed_after_a_while(uploads, tmp_path, monkeypatch):
     sample = tmp_path / "sample.mp4"
     sample.write_bytes(b"x")
-    uploads.add_sample("sample.mp4", sample)
+    uploads.add_sample("sample.mp4", sample, "Sample")
     old, used = send(uploads, HEAD, TAIL), send(uploads, HEAD, TAIL)
     now = time.monotonic()
     monkeypatch.setattr("dyto.demo.uploads.time.monotonic", lambda: now + 20 * 60)

@@ -9,8 +9,9 @@ import typer
 
 from dyto.cli import options
 from dyto.cli.console import err, out
-from dyto.cli.process import hurry
-from dyto.models.loading.options import Loading
+from dyto.cli.process import hurry, quickly
+from dyto.models.loading.naming import check_names, usual_model
+from dyto.models.loading.options import Loading, fitting
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +23,8 @@ def demo_command(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="A model to offer: a name, a folder or a Hub name; repeatable. (default: $DYTO_MODEL or tiny)"
+            help="A model to offer: a name, a folder or a Hub name; repeatable. (default: $DYTO_MODEL, dyto.toml, "
+            "or the bundled models)"
         ),
     ] = None,
     host: Annotated[
@@ -67,10 +69,6 @@ def demo_command(
     max_tokens: options.MaxTokens = None,
 ) -> None:
     """Serve a web page that answers questions about videos."""
-    from dyto.demo.addresses import LOOPBACK
-    from dyto.demo.app import serve
-    from dyto.demo.limits import DemoLimits
-
     flags = Loading.of_flags(
         model=model[0] if model else None,
         device=device,
@@ -83,7 +81,15 @@ def demo_command(
         max_requests=max_requests,
         max_tokens=max_tokens,
     )
-    names = list(dict.fromkeys(model or [flags.model or "tiny"]))
+    names = list(dict.fromkeys(model or ([flags.model] if flags.model else [usual_model(None), "tiny"])))
+    for name in names:
+        check_names(name, fitting(name, flags.options))
+    err.print(f"starting, with the model {names[0]}")
+    with quickly():
+        from dyto.demo.addresses import LOOPBACK
+        from dyto.demo.app import serve
+        from dyto.demo.limits import DemoLimits
+
     if host not in LOOPBACK:
         err.print(f"note: {host} is not loopback, so everybody who can reach this machine can ask", style="yellow")
     before = signal.signal(signal.SIGTERM, _end)
@@ -103,7 +109,7 @@ def demo_command(
                 keep_minutes=keep_minutes,
             ),
             waiting=max_waiting,
-            ready=lambda address: out.print(f"listening on {address}; stop with ctrl-c"),
+            ready=lambda address: out.print(f"listening on {address}\nstop with ctrl-c", soft_wrap=True),
             **flags.options,
         )
     except (KeyboardInterrupt, SystemExit) as stop:

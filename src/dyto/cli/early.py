@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dyto.errors import ConfigError
+from dyto.errors import ConfigError, VideoError
 
 if TYPE_CHECKING:
     from dyto.models.loading.options import Loading
@@ -64,3 +64,21 @@ def check_video(video: str, sampling: dict[str, Any]) -> None:
     from dyto.video import openable
 
     openable(video, sampling.get("limits"))
+
+
+def unreadable(videos: Sequence[str], sampling: dict[str, Any]) -> dict[int, VideoError]:
+    """Return the errors of the videos that lead to none, by position, up to the first that is one.
+
+    Args:
+        videos: The videos.
+        sampling: Options of `dyto.sample_frames`.
+    """
+    errors: dict[int, VideoError] = {}
+    for place, video in enumerate(videos):
+        try:
+            check_video(video, sampling)
+        except VideoError as err:
+            errors[place] = err
+        else:
+            break
+    return errors

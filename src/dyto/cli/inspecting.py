@@ -10,7 +10,7 @@ import typer
 from dyto.cli import early, options
 from dyto.cli.console import err, out
 from dyto.cli.groups import Flags, with_flags
-from dyto.cli.printing import print_note
+from dyto.cli.printing import one_line, print_note
 from dyto.cli.process import quickly
 from dyto.models.loading.options import Loading
 
@@ -91,7 +91,7 @@ def inspect_command(
     for warning in first_said:
         print_note(warning)
     for view in seen.views:
-        said = "" if view.answer is None else f"; answer: {view.answer.text}"
+        said = "" if view.answer is None else f"; answer: {one_line(view.answer.text)}"
         tokens = f"{view.tokens.uncompressed} -> {len(view.tokens)} tokens"
         out.print(f"{view.name}: {len(view.tokens.keyframes)} key frames, {tokens}{said}")
     out.print(f"saved {page} ({page.stat().st_size / 1e6:.1f} MB)")

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from functools import partial
 
-from dyto.cli.app import ask_and_print
+from dyto.cli.asking import ask_and_print
 from dyto.cli.process import report_errors
 from dyto.errors import unknown
 from dyto.models.loading.options import Loading

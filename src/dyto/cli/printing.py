@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dyto.cli.console import err, out
+from dyto.inspecting.harmless import harmless
 
 if TYPE_CHECKING:
     from dyto.answer import Answer
@@ -18,12 +19,17 @@ MOST_MOMENTS = 5
 
 def print_stream(pieces: Generator[str, None, Answer], status: Any, note: str | None = None) -> Answer:
     """Print an answer while the model writes it, and return it; a note stands before its first word."""
+    begun = False
     while True:
         answer: Answer | None = None
         try:
             piece = next(pieces)
         except StopIteration as done:
             piece, answer = "", done.value
+        except BaseException:
+            if begun:  # what is told of it stands on a line of its own
+                out.print()
+            raise
         status.stop()
         if note is not None:
             print_note(note)
@@ -31,7 +37,8 @@ def print_stream(pieces: Generator[str, None, Answer], status: Any, note: str | 
         if answer is not None:
             out.print()
             return answer
-        out.print(piece, end="", style="bold")
+        begun = True
+        out.print(harmless(piece.replace("\r", "")), end="", style="bold")
 
 
 def print_answer(
@@ -48,7 +55,7 @@ def print_answer(
     from dyto.tokens import NOT_ITS_WORLD
 
     if choices is not None:
-        named = f"({chr(65 + answer.choice)}) {choices[answer.choice]}" if answer.choice is not None else "none"
+        named = "none" if answer.choice is None else named_option(choices, answer.choice)
         out.print(f"choice      {named}")
     times = "  ".join(f"{second:.1f}s" for second in answer.keyframes.seconds)
     out.print(f"key frames  {len(answer.keyframes)}: {times}")
@@ -65,9 +72,29 @@ def print_answer(
             print_note(warning)
 
 
+def named_option(choices: Sequence[str], choice: int) -> str:
+    """Return an option with its letter.
+
+    Example:
+        >>> named_option(["a cat", "a dog"], 1)
+        '(B) a dog'
+    """
+    return f"({chr(65 + choice)}) {choices[choice]}"
+
+
 def print_note(words: str) -> None:
     """Print a note for people."""
-    err.print(f"note: {words}", style="yellow")
+    err.print(f"note: {harmless(words)}", style="yellow")
+
+
+def one_line(text: str) -> str:
+    r"""Return a text as one line that commands a terminal nothing: a file name, an answer.
+
+    Example:
+        >>> one_line("two\nlines\tof \x1b[31mred")
+        'two lines of �[31mred'
+    """
+    return " ".join(harmless(text.replace("\r", "").replace("\t", " ")).splitlines())
 
 
 def print_evidence(moments: Sequence[Moment], answer: Answer) -> None:

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from dyto.cli.console import err
 from dyto.errors import ConfigError, DytoError
+from dyto.inspecting.harmless import harmless
 
 PATIENCE = 1.0
 """Seconds that a stopped command has for cleanup. Then the process ends, even if something hangs."""
@@ -109,7 +110,7 @@ def report_errors(command: Callable[[], Any], debug: bool) -> int:
     except DytoError as error:
         if debug:
             raise
-        err.print(f"dyto: {' '.join(str(error).splitlines())}", style="red")
+        err.print(f"dyto: {harmless(' '.join(str(error).splitlines()))}", style="red")
         return 2 if isinstance(error, ConfigError) else 1
     except (_OutputError, BrokenPipeError) as error:
         _divert_stdout()
@@ -118,7 +119,7 @@ def report_errors(command: Callable[[], Any], debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
-        said = " ".join(str(error).split())
+        said = harmless(" ".join(str(error).split()))
         err.print(f"dyto: unexpected {type(error).__name__}: {said} (run again with --debug to see where)", style="red")
         return 1
 

@@ -105,7 +105,7 @@ def serve_command(
             keys=keys,
             policy=policy,
             drain_seconds=drain_seconds,
-            ready=lambda address: out.print(f"listening on {address}v1; stop with ctrl-c", soft_wrap=True),
+            ready=lambda address: out.print(f"listening on {address}v1\nstop with ctrl-c", soft_wrap=True),
         )
     except (KeyboardInterrupt, Terminated) as stop:
         hurry(130 if isinstance(stop, KeyboardInterrupt) else 143)

@@ -41,7 +41,7 @@ from dyto.serving.tickets import Ticket
 from dyto.strategies import Strategy
 from dyto.strategies.calling import BoundStrategy
 from dyto.tokens import NOT_ITS_WORLD
-from dyto.video import Frames
+from dyto.video import Frames, sample_frames
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,9 @@ KEPT_VIEWS = 16
 
 LOOK_SECONDS = 0.5
 """Seconds between status updates; a visitor's departure is only noticed at an update."""
+
+CHECKS = 2
+"""Number of files that are checked at a time as they arrive."""
 
 
 @dataclass
@@ -86,14 +89,36 @@ class DemoEngine:
         self._engines: dict[str, Future[Engine]] = {}
         self._seen: OrderedDict[tuple[Any, ...], _Seen] = OrderedDict()
         self._lock = threading.Lock()
+        self._checking = threading.BoundedSemaphore(CHECKS)
 
-    def load(self, name: str) -> None:
-        """Load a model now.
+    def begin(self, name: str) -> Future[Engine]:
+        """Begin to load a model; the result raises a `ModelError` if that cannot be done."""
+        return self._loading(name)
 
-        Raises:
-            ModelError: The model cannot be loaded.
+    @property
+    def ready(self) -> bool:
+        """Whether no model is being loaded."""
+        with self._lock:
+            return all(loading.done() for loading in self._engines.values())
+
+    def wrong_with(self, video: str) -> str:
+        """Read one frame of a file, so that what is no video is told before anybody asks.
+
+        While several other files are being looked at, this one is left to its first question.
+
+        Returns:
+            What is wrong with it, in words for the visitor; "" if nothing is.
         """
-        self._loading(name).result()
+        if not self._checking.acquire(timeout=LOOK_SECONDS):
+            return ""
+        try:
+            self.limits.check(video)
+            sample_frames(video, num_frames=1, max_side=64, guarded=True, limits=self.limits.bounds)
+            return ""
+        except Exception as err:  # noqa: BLE001 - told to the visitor, or logged
+            return _for_visitors(err, video)
+        finally:
+            self._checking.release()
 
     def ask(self, wish: DemoQuestion) -> Generator[Event, None, None]:
         """Answer a question; closing the generator early stops the work.
@@ -101,23 +126,20 @@ class DemoEngine:
         Yields:
             Events as they happen, and repeated status updates in between; an error is the last event.
         """
+        begun = time.monotonic()
         try:
             engine = yield from self._engine(wish.model)
             frames: Frames | None = None
             for side in range(len(wish.strategies)):
-                frames = yield from self._side(engine, wish, side, frames)
+                frames = yield from self._side(engine, wish, side, frames, begun)
+                begun = time.monotonic()
         except ClosedError:
             pass  # the demo ends
         except BusyError:
             waits = "1 question waits" if self.waiting == 1 else f"{self.waiting} questions wait"
             yield QuestionFailed(f"{waits} for this model already, and the queue is full: ask again in a minute")
-        except Exception as err:
-            words = str(err).replace(wish.video, Path(wish.video).name)
-            if not isinstance(err, DytoError) or names_a_place(words):
-                number = secrets.token_hex(4)
-                logger.exception("a question failed (reference %s)", number)
-                words = unforeseen(number)
-            yield QuestionFailed(words)
+        except Exception as err:  # noqa: BLE001 - told to the visitor, or logged
+            yield QuestionFailed(_for_visitors(err, wish.video))
         finally:
             if not Path(wish.video).exists():
                 self.forget(wish.video)  # deleted in the meantime, because its visitor left
@@ -170,14 +192,15 @@ class DemoEngine:
     # --- questions --------------------------------------------------------------------------------------
 
     def _side(
-        self, engine: Engine, wish: DemoQuestion, side: int, frames: Frames | None
+        self, engine: Engine, wish: DemoQuestion, side: int, frames: Frames | None, begun: float
     ) -> Generator[Event, None, Frames | None]:
-        """Answer for one strategy, and return the frames of the video if they were read."""
+        """Answer for one strategy, asked at `begun`, and return the frames of the video if they were read."""
         strategy = wish.strategies[side]
         key = _key(wish, strategy)
         with self._lock:
             seen = self._seen.get(key)
-            if seen is not None:
+            known = seen is not None
+            if known:
                 self._seen.move_to_end(key)
         if seen is None and frames is None:
             self.limits.check(wish.video)
@@ -208,7 +231,8 @@ class DemoEngine:
                     yield TextWritten(side, text, remark)
                 elif isinstance(event, Answered):
                     assert seen is not None
-                    yield SideAnswered(side, event.reply.answer, seen.keyframes, seen.maps)
+                    took = time.monotonic() - begun
+                    yield SideAnswered(side, event.reply.answer, seen.keyframes, seen.maps, took, known)
                 elif isinstance(event, Failed):
                     raise event.error
                 else:
@@ -258,6 +282,16 @@ def _events(engine: Engine, ticket: Ticket, told: queue.SimpleQueue[Any]) -> Gen
         yield event
         if isinstance(event, (Answered, Failed)):
             return
+
+
+def _for_visitors(err: Exception, video: str) -> str:
+    """Return the words of an error that is being handled, or a number under which the log has it."""
+    words = str(err).replace(video, Path(video).name)
+    if isinstance(err, DytoError) and not names_a_place(words):
+        return words
+    number = secrets.token_hex(4)
+    logger.exception("a question failed (reference %s)", number)
+    return unforeseen(number)
 
 
 def _remark(seen: _Seen | None) -> str:

@@ -52,12 +52,23 @@ class TextWritten:
 
 @dataclass(frozen=True)
 class SideAnswered:
-    """Event: the end of one side, with its answer, key frames and merge maps."""
+    """Event: the end of one side.
+
+    Attributes:
+        side: Its number.
+        answer: The answer.
+        keyframes: The key frames.
+        maps: What was merged of each.
+        seconds: Time since the question was asked, or since the side before was answered.
+        known: Whether the strategy had seen the video before.
+    """
 
     side: int
     answer: Answer
     keyframes: Captioned
     maps: Captioned
+    seconds: float
+    known: bool
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dyto.demo.engine import DemoEngine
-from dyto.demo.look import JUMP
+from dyto.demo.samples import SampleVideo
+from dyto.demo.wishes import NOTHING
 from dyto.strategies import DEFAULT, PRESETS, STRATEGIES
-
-NOTHING = "none"
-SIDE_PARTS = 6
-"""Number of outputs per strategy: answer, facts, key frames, merge maps, times, column; the status comes first."""
 
 
 def shown_models(models: Sequence[str]) -> dict[str, str]:
@@ -30,6 +28,93 @@ def shown_models(models: Sequence[str]) -> dict[str, str]:
     return shown
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What a visitor fills in.
+
+    Attributes:
+        file: Where a video is dropped.
+        samples: A button for each sample.
+        question: The question.
+        options: Its options, one a line.
+        ask: The button that asks.
+        stop: The button that stops an answer.
+        how: Model, strategy, preset, budget, and what to compare with.
+    """
+
+    file: Any
+    samples: list[Any]
+    question: Any
+    options: Any
+    ask: Any
+    stop: Any
+    how: list[Any]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a visitor sees.
+
+    Attributes:
+        player: The video.
+        past: The conversation without its last turn.
+        now: The last turn.
+        status: What is happening, or an error.
+        frames: The key frames.
+        maps: What was merged.
+    """
+
+    player: Any
+    past: Any
+    now: Any
+    status: Any
+    frames: Any
+    maps: Any
+
+
+def layout(gr: Any, engine: DemoEngine, samples: Sequence[SampleVideo]) -> tuple[Inputs, Outputs]:
+    """Build the page: the video beside the conversation, and the pictures below; on a phone one after the other."""
+    gr.HTML("<h1>Ask a video</h1><p>Upload a clip or take a sample, ask, and see which moments were read.</p>")
+    with gr.Row(elem_id="desk"):
+        with gr.Column(min_width=320):
+            player = gr.HTML("", elem_id="video")
+            file = gr.File(
+                label="Video", file_types=["video", ".mkv", ".avi", ".ts", ".flv", ".gif"], elem_id="file", height=140
+            )
+            with gr.Row(elem_id="samples"):
+                buttons = [
+                    gr.Button(sample.name, min_width=90, elem_classes="sample", elem_id=f"sample-{number}")
+                    for number, sample in enumerate(samples, start=1)
+                ]
+        with gr.Column(min_width=320, elem_id="talk"):
+            with gr.Column(elem_id="turns"):
+                past, now = gr.HTML("", elem_id="past"), gr.HTML("", elem_id="now")
+            status = gr.Markdown("", elem_id="status", elem_classes="status")
+            question = gr.Textbox(
+                label="Question", placeholder="What is shown?", elem_id="question", lines=1, max_lines=6
+            )
+            options = gr.Textbox(
+                label="Options, one a line (leave empty for an answer in words)",
+                lines=1,
+                max_lines=6,
+                elem_id="options",
+            )
+            with gr.Row():
+                ask = gr.Button("Ask", variant="primary", elem_id="ask")
+                stop = gr.Button("Stop", variant="stop", elem_id="stop")
+            with gr.Accordion("Model, and how the video is read", open=False, elem_id="how"):
+                how = controls(gr, engine)
+    with gr.Column(elem_id="seen"), gr.Tabs():
+        with gr.Tab("Key frames"):
+            frames = gr.HTML("", elem_id="frames")
+        with gr.Tab("What was merged"):
+            maps = gr.HTML("", elem_id="maps")
+    return (
+        Inputs(file, buttons, question, options, ask, stop, how),
+        Outputs(player, past, now, status, frames, maps),
+    )
+
+
 def controls(gr: Any, engine: DemoEngine) -> list[Any]:
     """Build the controls: model, strategy, preset, budget, and the comparison."""
     names, models = list(STRATEGIES), list(shown_models(engine.models))
@@ -42,26 +127,3 @@ def controls(gr: Any, engine: DemoEngine) -> list[Any]:
         ),
         gr.Dropdown([NOTHING, *names, *PRESETS], value=NOTHING, label="Side by side with", elem_id="versus"),
     ]
-
-
-def side(gr: Any, second: Any, number: int) -> list[Any]:
-    """Build one strategy's answer, key frames and merge maps; the column comes last."""
-    letter = "ab"[number]
-    with gr.Column(visible=not number, min_width=320, elem_id=f"side-{letter}") as column:
-        answer = gr.Textbox(label="Answer", interactive=False, lines=2, elem_id=f"answer-{letter}")
-        facts = gr.Markdown("", elem_id=f"facts-{letter}")
-        with gr.Tab("Key frames"):
-            frames = gr.Gallery(
-                show_label=False, allow_preview=False, buttons=[], elem_classes="seen", elem_id=f"frames-{letter}"
-            )
-        with gr.Tab("What was merged"):
-            maps = gr.Gallery(show_label=False, buttons=[], elem_classes=["seen", "maps"], elem_id=f"maps-{letter}")
-        times = gr.State([])
-
-    def jump(seconds: list[float], event: Any) -> float:
-        return seconds[event.index] if event.index < len(seconds) else 0.0
-
-    jump.__annotations__["event"] = gr.SelectData
-    quick = {"api_name": False, "concurrency_limit": None, "show_progress": "hidden"}
-    frames.select(jump, [times], [second], **quick).then(None, [second], None, js=JUMP, api_name=False)
-    return [answer, facts, frames, maps, times, column]

@@ -12,7 +12,6 @@ from typing import Any
 from dyto.demo.addresses import Addresses
 from dyto.demo.gate import Gate
 from dyto.demo.limits import DemoLimits
-from dyto.demo.look import CSS
 from dyto.demo.messages import Call
 from dyto.demo.visitors import Visitors
 from dyto.errors import ConfigError
@@ -29,7 +28,7 @@ MOST_SESSIONS = 1000
 
 
 def build_site(
-    gr: Any, page: Any, visitors: Visitors, addresses: Addresses, *, waiting: int, limits: DemoLimits
+    gr: Any, page: Any, visitors: Visitors, addresses: Addresses, *, waiting: int, limits: DemoLimits, css: str
 ) -> Gate:
     """Build the page as a web application.
 
@@ -40,6 +39,7 @@ def build_site(
         addresses: The demo's own addresses.
         waiting: Number of questions that may wait while the server is too busy to start them.
         limits: Limits on videos.
+        css: Style sheet of the page.
 
     Returns:
         An ASGI application.
@@ -60,7 +60,7 @@ def build_site(
         pwa=False,
         mcp_server=False,
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
-        css=CSS,
+        css=css,
     )
     calls = {
         number: Call(len(function.inputs), bool(function.collects_event_data))

@@ -94,9 +94,9 @@ class Uploads:
         self._clips: dict[str, UploadedVideo] = {}
         self._lock = threading.RLock()
 
-    def add_sample(self, token: str, path: Path) -> None:
+    def add_sample(self, token: str, path: Path, name: str) -> None:
         """Add a file for everybody, which is never removed."""
-        self._clips[token] = UploadedVideo(token, path, path.name, None, whole=True)
+        self._clips[token] = UploadedVideo(token, path, name, None, whole=True)
 
     def begin(self, owner: str, name: str, sending: str = "") -> tuple[UploadedVideo, BinaryIO]:
         """Open a file for an upload that is about to arrive.

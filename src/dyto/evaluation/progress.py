@@ -19,9 +19,10 @@ class Bars:
     Args:
         console: Where to print.
         title: The benchmark.
+        transient: Leave no bar behind, so that something else may be printed while they are `paused`.
     """
 
-    def __init__(self, console: Console, title: str) -> None:
+    def __init__(self, console: Console, title: str, *, transient: bool = False) -> None:
         self._console, self._title = console, title
         columns = (
             TextColumn("{task.description}"),
@@ -29,7 +30,9 @@ class Bars:
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
         )
-        self._progress = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
+        self._progress = Progress(
+            *columns, TimeRemainingColumn(), console=console, transient=transient, disable=not console.is_terminal
+        )
         self._tasks: dict[str, TaskID] = {}
         self._start: dict[str, tuple[float, int]] = {}
         self._printed = time.monotonic()
@@ -61,7 +64,7 @@ class Bars:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Hide the bars while the user is asked something."""
+        """Hide the bars while the user is asked or told something."""
         self._progress.stop()
         yield
         self._progress.start()

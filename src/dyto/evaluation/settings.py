@@ -20,7 +20,7 @@ from dyto.evaluation.outcome import ErrorLimit
 from dyto.evaluation.prepare import GT_QA_DIR
 from dyto.evaluation.questions import Questions, read_questions
 from dyto.evaluation.tasks import ANSWER, Task
-from dyto.evaluation.videos import EXTENSIONS, VideoIndex, subtitle_folder, video_folders
+from dyto.evaluation.videos import VideoIndex, subtitle_folder, video_folders
 from dyto.models.loading.chosen import chosen_model
 from dyto.models.loading.options import Loading
 from dyto.pipeline import VideoQA
@@ -29,6 +29,7 @@ from dyto.savings import Savings
 from dyto.strategies import DEFAULT, Strategy
 from dyto.strategies.targets import describe_strategy, make_strategy, short_name
 from dyto.video import READER
+from dyto.video.paths import VIDEO_SUFFIXES
 
 _GIB = 1 << 30
 
@@ -206,7 +207,7 @@ class Settings:
         return (
             f"no video of {self.spec.title} was found. Looked in {_first(there)} and subfolders "
             f"({index.files} files and folders) for {_first(list(names))}, in upper or lower case and with the "
-            f"extensions {' '.join(EXTENSIONS)}: name the folder of the videos with --video-dir"
+            f"extensions {' '.join(VIDEO_SUFFIXES)}: name the folder of the videos with --video-dir"
         )
 
     def has_videos(self) -> bool:

@@ -13,13 +13,8 @@ from pathlib import Path, PurePosixPath
 
 from dyto.benchmarks import Benchmark, Sample
 from dyto.errors import AmbiguousNameError, DatasetError, UnsafeNameError
+from dyto.video.paths import VIDEO_SUFFIXES
 from dyto.video.pictures import IMAGE_SUFFIXES
-
-EXTENSIONS = (
-    *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv", ".ts", ".3gp", ".ogv"),
-    *(".m2ts", ".mts", ".vob", ".asf", ".mxf", ".f4v"),
-)
-"""Extensions of video files, in upper or lower case; among several files, the earlier extension wins."""
 
 MOST_FILES, MOST_DEEP = 5_000_000, 12
 """Limits on listing a folder of videos: number of files, and depth of folders."""
@@ -121,7 +116,7 @@ class _Wanted:
 class VideoIndex:
     """An index of the folders of videos, listed once.
 
-    A name is found in upper or lower case, with any extension in `EXTENSIONS`, and in any subfolder of the first
+    A name is found in upper or lower case, with any extension in `VIDEO_SUFFIXES`, and in any subfolder of the first
     folder. The best match wins: first by the order of the declared folders, then the exact spelling, then the
     requested extension.
 
@@ -150,7 +145,7 @@ class VideoIndex:
         if reason:
             raise UnsafeNameError(reason)
         name = PurePosixPath(sample.video)
-        extension = name.suffix if name.suffix.lower() in EXTENSIONS else ""
+        extension = name.suffix if name.suffix.lower() in VIDEO_SUFFIXES else ""
         wanted = _Wanted(name.parent.as_posix(), extension, benchmark.folders_of.get(sample.type, ()), sample.type)
         stem = name.name[: len(name.name) - len(extension)]
         for paths, spelling, is_cut in self._fitting(sample, stem, benchmark.prefixes):
@@ -191,12 +186,12 @@ class VideoIndex:
         def distance(path: str) -> tuple[int, bool, bool, int, str]:
             home, name = os.path.split(path)
             suffix = os.path.splitext(name)[1]
-            known = suffix.lower() in EXTENSIONS
+            known = suffix.lower() in VIDEO_SUFFIXES
             return (
                 homes.index(home) if home in homes else len(homes),
                 name != spelling + suffix * known,
                 wanted.extension != "" and suffix.lower() != wanted.extension.lower(),
-                EXTENSIONS.index(suffix.lower()) if known else len(EXTENSIONS),
+                VIDEO_SUFFIXES.index(suffix.lower()) if known else len(VIDEO_SUFFIXES),
                 path,
             )
 
@@ -262,7 +257,7 @@ class VideoIndex:
 def _stem_of(path: str) -> str:
     """Return the name of a file without its video extension."""
     stem, suffix = os.path.splitext(os.path.basename(path))
-    return stem if suffix.lower() in EXTENSIONS else stem + suffix
+    return stem if suffix.lower() in VIDEO_SUFFIXES else stem + suffix
 
 
 def _plain(name: str) -> bool:

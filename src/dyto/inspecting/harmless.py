@@ -16,7 +16,7 @@ def harmless(value: object) -> str:
 def _commands(letter: str) -> bool:
     """Return whether a character is a control character, a surrogate, or a direction mark."""
     return (
-        (category(letter) in ("Cc", "Cs") and letter != "\n")
+        (category(letter) in ("Cc", "Cs") and letter not in "\n\t")
         or "\u202a" <= letter <= "\u202e"
         or "\u2066" <= letter <= "\u2069"
     )

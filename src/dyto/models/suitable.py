@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -142,3 +144,26 @@ def for_more(device: torch.device, what: str) -> str:
     if found is None:
         return f"for {what} no model that we know of fits the memory of this machine: see dyto list models"
     return f"for {what} pass {found}"
+
+
+def for_a_page(note: str, offered: Collection[str]) -> str:
+    """Return a note in words for people before a page, who pass no options.
+
+    Args:
+        note: Any note, such as one with a sentence of `for_more`.
+        offered: Names of the models in the page's menu.
+
+    Example:
+        >>> for_a_page("for anything else pass --model qwen3-vl-2b (4.3 GB to download)", [])
+        'for anything else start the page with dyto demo --model qwen3-vl-2b (4.3 GB to download)'
+        >>> for_a_page("for anything else pass --model qwen3-vl-2b (4.3 GB to download)", ["qwen3-vl-2b"])
+        'for anything else choose qwen3-vl-2b in the menu Model (4.3 GB to download)'
+    """
+
+    def told(match: re.Match[str]) -> str:
+        name = match[1]
+        return (
+            f"choose {name} in the menu Model" if name in offered else f"start the page with dyto demo --model {name}"
+        )
+
+    return re.sub(r"pass --model (\S+)", told, note)

@@ -8,6 +8,7 @@ from typing import Any
 
 from dyto.errors import ConfigError, unknown
 from dyto.models.endpoint.passing import VIDEO
+from dyto.prompts import write_turns
 from dyto.serving.events import EngineQuestion
 from dyto.serving.media import Reader
 from dyto.serving.messages import ChatRequest, DytoOptions, FilePart, Message, PicturePart, TextPart, VideoPart
@@ -124,19 +125,12 @@ def sampling_of(chat: ChatRequest, options: DytoOptions) -> dict[str, Any]:
 def conversation(messages: Sequence[Message]) -> str:
     """Return the question: the words of the last turn, behind the words of the turns before.
 
-    The text before the video stays the same in all turns, so its prefix is kept.
-
     Raises:
         Refusal: The last turn is not the user's.
     """
     if messages[-1].role != "user":
         raise Refusal(400, f"the last message is of role {messages[-1].role!r}, expected 'user'", param="messages")
-    turns = [(message.role, _words(message)) for message in messages]
-    before = {"user": "Question", "assistant": "Answer"}
-    if len(turns) == 1:
-        return turns[0][1]
-    lines = [f"{before[role]}: {text}" if role in before else text for role, text in turns if text]
-    return "\n".join(lines)
+    return write_turns([(message.role, _words(message)) for message in messages])
 
 
 def _words(message: Message) -> str:

@@ -109,6 +109,24 @@ class VideoEncoder:
         self._features.forget()
 
 
+def decode_once(
+    video: VideoSource | Frames, model: VideoModel, savings: Savings, sampling: Mapping[str, Any]
+) -> tuple[Frames, Savings]:
+    """Decode a video whose frames are encoded more than once.
+
+    Args:
+        video: A video as in `VideoEncoder.encode`.
+        model: The model that will encode it.
+        savings: The savings in use.
+        sampling: Options of `dyto.sample_frames`.
+
+    Returns:
+        The frames, and the savings with which they are encoded as those of the file would be.
+    """
+    used = replace(savings.sampling(sampling.get("fps")), overlap=False)
+    return sample_frames(video, size=model.image_size, savings=used, **sampling), used
+
+
 def tokens_key(
     content: Hashable, strategy: BoundStrategy, question: str | None, sampling: Mapping[str, Any], savings: Savings
 ) -> Hashable:

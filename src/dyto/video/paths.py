@@ -10,7 +10,13 @@ from pathlib import Path
 from dyto.errors import VideoError
 from dyto.video.container import opened
 from dyto.video.limits import Limits
-from dyto.video.pictures import images_of, is_picture
+from dyto.video.pictures import IMAGE_SUFFIXES, images_of, in_order, is_picture, listed
+
+VIDEO_SUFFIXES = (
+    *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv", ".ts", ".3gp", ".ogv"),
+    *(".m2ts", ".mts", ".vob", ".asf", ".mxf", ".f4v"),
+)
+"""Extensions of video files, in upper or lower case; among several files, the earlier extension wins."""
 
 ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 """Beginning of an address instead of a path. (A drive has one letter; a `Path` keeps one slash of two.)"""
@@ -62,3 +68,21 @@ def openable(source: str | os.PathLike[str], limits: Limits | Mapping[str, float
         with opened(path, limits=Limits.of(limits)):
             pass
     return path
+
+
+def videos_in(folder: Path) -> tuple[list[Path], int]:
+    """List the video files of a folder in natural order, clip2 before clip10, without the folders inside it.
+
+    Args:
+        folder: The folder. Files count by their extension, `VIDEO_SUFFIXES`; hidden ones do not.
+
+    Returns:
+        The video files, and how many pictures are beside them: a folder with pictures is itself a video.
+
+    Raises:
+        VideoError: The folder cannot be listed.
+    """
+    files = listed(folder)
+    videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
+    pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    return in_order(videos), len(pictures)

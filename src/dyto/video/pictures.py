@@ -68,10 +68,7 @@ def images_of(folder: Path) -> tuple[list[Path], list[str]]:
     Raises:
         VideoError: The folder cannot be listed or has no image.
     """
-    try:
-        files = [path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir()]
-    except OSError as err:
-        raise VideoError(f"{folder} cannot be listed: {err.strerror}: check its permissions") from err
+    files = listed(folder)
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     lost = sorted(path.name for path in images if not path.is_file())
     images = [path for path in images if path.is_file()]
@@ -81,7 +78,29 @@ def images_of(folder: Path) -> tuple[list[Path], list[str]]:
             "give a folder of images or a video file"
         )
     notes = [f"{len(lost)} names in {folder} lead to no file and are skipped, the first is {lost[0]}"] if lost else []
-    return sorted(images, key=_natural), notes
+    return in_order(images), notes
+
+
+def listed(folder: Path) -> list[Path]:
+    """List the files of a folder that are not hidden, in no order.
+
+    Raises:
+        VideoError: The folder cannot be listed.
+    """
+    try:
+        return [path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir()]
+    except OSError as err:
+        raise VideoError(f"{folder} cannot be listed: {err.strerror}: check its permissions") from err
+
+
+def in_order(files: Sequence[Path]) -> list[Path]:
+    """Return files in the natural order of their names.
+
+    Example:
+        >>> [path.name for path in in_order([Path("frame10.png"), Path("frame2.png")])]
+        ['frame2.png', 'frame10.png']
+    """
+    return sorted(files, key=_natural)
 
 
 def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:

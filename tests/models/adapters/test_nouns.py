@@ -18,7 +18,7 @@ from dyto.synthetic.photographs import FPS, filmed, plan
 from dyto.video import Frames
 
 ROOT = Path(__file__).resolve().parents[3]
-FILM = ROOT / "examples" / "photographs.mp4"
+FILM = ROOT / "src" / "dyto" / "demo" / "photographs.mp4"
 SHOWN = ["giant panda", "German shepherd", "palace", "macaw", "polar bear", "dam"]
 
 

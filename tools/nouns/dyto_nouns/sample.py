@@ -1,4 +1,4 @@
-"""Make `examples/photographs.mp4`, the film of `make demo`: six photographs, filmed for 15 seconds.
+"""Make `src/dyto/demo/photographs.mp4`, the film of `make demo` and `dyto demo`: six photographs, 15 seconds.
 
 python -m dyto_nouns.sample
 """
@@ -23,7 +23,7 @@ SHOWN = ("giant_panda", "German_shepherd", "palace", "macaw", "polar_bear", "dam
 def main(argv: list[str] | None = None) -> None:
     """Write the film."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--out", type=Path, default=ROOT / "examples" / "photographs.mp4")
+    parser.add_argument("--out", type=Path, default=ROOT / "src" / "dyto" / "demo" / "photographs.mp4")
     out: Path = parser.parse_args(argv).out
     folder = ROOT / "tests" / "photographs"
     pictures = [np.asarray(Image.open(folder / f"{name}.jpg").convert("RGB")) for name in SHOWN]

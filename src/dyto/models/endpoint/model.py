@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from dyto.errors import ConfigError, EndpointError, unknown
+from dyto.errors import ConfigError, DoesNotFitError, EndpointError, unknown
 from dyto.eye import Eye
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.models.base import VideoModel
@@ -24,7 +24,7 @@ from dyto.models.endpoint.forms import EndpointNet, SeenPrefix
 from dyto.models.endpoint.passing import Passed, PassedReply, pass_on, with_pictures
 from dyto.models.endpoint.pictures import SentPictures, as_whole_pictures, size_within
 from dyto.models.endpoint.reading import EndpointReply, OddReplyError
-from dyto.models.endpoint.sending import RequestFailedError, Sender
+from dyto.models.endpoint.sending import RequestFailedError, Sender, TooLongError
 from dyto.models.endpoint.service import OWN_KEY, PREFIX, Service, Spending, text_tokens
 from dyto.models.generation.decoding import check_time_text
 from dyto.models.generation.language import Encoded
@@ -254,6 +254,8 @@ class EndpointModel(VideoModel):
             reply = self._sender.send([{"role": "user", "content": content}], **settings)
         except OddReplyError as err:
             raise EndpointError(f"{self._place} sent no chat completion ({err}): check the address") from err
+        except TooLongError as err:
+            raise DoesNotFitError(f"{self._place}: {err}") from err
         except RequestFailedError as err:
             raise EndpointError(f"{self._place}: {err}") from err
         used = None if reply.prompt_tokens is None else reply.prompt_tokens + (reply.reply_tokens or 0)

@@ -15,6 +15,11 @@ from dyto.models.endpoint.reading import BrokenReplyError, EndpointReply, OddRep
 LONGEST_PAUSE = 60.0
 """Largest number of seconds between two attempts, whatever the endpoint asks for."""
 
+_TOO_LONG = re.compile(
+    r"context.?(?:length|size|window)|model length|prompt is too long|too many tokens", re.IGNORECASE
+)
+"""How servers say that a request is longer than the model's context."""
+
 _KEY = re.compile(r"\b(?:sk|key|Bearer)[-_ ][\w*.-]{6,}")
 
 logger = logging.getLogger(__name__)
@@ -22,6 +27,10 @@ logger = logging.getLogger(__name__)
 
 class RequestFailedError(Exception):
     """Error for one request that gets no answer; others may."""
+
+
+class TooLongError(RequestFailedError):
+    """Error for a request that is longer than the model's context."""
 
 
 class Sender:
@@ -70,7 +79,7 @@ class Sender:
 
         Raises:
             OddReplyError: The reply is JSON of another shape.
-            RequestFailedError: This request gets no answer.
+            RequestFailedError: This request gets no answer; as `TooLongError` if it is too long.
             DytoError: No request would, of the class that was given.
         """
         import openai
@@ -92,7 +101,8 @@ class Sender:
                 ) from err
             except (openai.BadRequestError, openai.UnprocessableEntityError) as err:
                 self._count_failure(short(err))
-                raise RequestFailedError(f"refused: {short(err)}") from err
+                kind = TooLongError if _TOO_LONG.search(f"{err.code} {err}") else RequestFailedError
+                raise kind(f"refused: {short(err)}") from err
             except openai.RateLimitError as err:
                 if err.code == "insufficient_quota":
                     raise self._error(f"{self._kind}'s quota is used up: {short(err)}") from err

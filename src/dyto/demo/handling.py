@@ -1,0 +1,191 @@
+"""What happens as a visitor shows a video and asks: from the fields of the page to its parts."""
+
+from __future__ import annotations
+
+import html
+import io
+import logging
+import secrets
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from dyto.demo.engine import WORDS, DemoEngine
+from dyto.demo.events import DemoQuestion, QuestionFailed, SideAnswered, StageBegun, TextWritten
+from dyto.demo.messages import unforeseen
+from dyto.demo.parts import shown_models
+from dyto.demo.showing import Shot, ShownSide, ShownTurn, player, shots, side_of
+from dyto.demo.visitors import Visitors
+from dyto.demo.wishes import read_wish
+from dyto.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+ASKED = ("status", "past", "now", "frames", "maps", "question", "options", "turns")
+"""Parts of the page that a question changes, in the order of its outputs."""
+
+SHOWN = ("player", "status", "past", "now", "frames", "maps", "turns")
+"""Parts of the page that another video changes, in the order of its outputs."""
+
+FILLED = ("question", "options")
+"""Fields that are emptied as a question is asked, and filled again if it fails."""
+
+MOST_TURNS = 50
+"""Number of turns that a page shows."""
+
+LOOK_SECONDS = 0.5
+
+Changes = Generator[list[Any], None, None]
+
+
+class Handlers:
+    """The functions behind the page.
+
+    Args:
+        gr: The gradio module.
+        engine: What answers.
+        visitors: The visitors and their files.
+    """
+
+    def __init__(self, gr: Any, engine: DemoEngine, visitors: Visitors) -> None:
+        self._gr = gr
+        self._engine = engine
+        self._visitors = visitors
+        self._models = shown_models(engine.models)
+
+    def greet(self) -> Generator[Any, None, None]:
+        """Say on an opening page that the model is still being loaded, as long as it is."""
+        told = False
+        while not self._engine.ready:
+            if not told:
+                yield "starting: the model is being loaded; you can already choose a video"
+            told = True
+            time.sleep(LOOK_SECONDS)
+        yield ""
+
+    def hold(self) -> Callable[..., list[Any]]:
+        """Return the handler for a page that shows another video: the previous one is removed."""
+
+        def hold(token: str | None, request: Any) -> list[Any]:
+            page = str(request.session_hash)
+            self._visitors.clear(page)
+            blank: dict[str, Any] = {**dict.fromkeys(SHOWN, ""), "turns": ()}
+            if not token:
+                self._visitors.uploads.show(page, None)
+                return self._changed(SHOWN, blank)
+            try:
+                clip = self._visitors.clip(page, token)
+                wrong = self._engine.wrong_with(str(clip.path))
+                blank |= (
+                    {"status": told(wrong.replace(clip.path.name, clip.name))} if wrong else {"player": player(clip)}
+                )
+            except ConfigError as err:
+                blank["status"] = told(str(err))
+            return self._changed(SHOWN, blank)
+
+        return self._requesting(hold)
+
+    def ask(self) -> Callable[..., Changes]:
+        """Return the handler for a question."""
+
+        def ask(
+            token: str | None, question: str, options: str, model: str, strategy: str, preset: str, budget: int | None,
+            versus: str, turns: tuple[ShownTurn, ...], request: Any,
+        ) -> Changes:  # fmt: skip
+            page = str(request.session_hash)
+            try:
+                clip = self._visitors.clip(page, token) if token else None
+                path = str(clip.path) if clip else None
+                wish = read_wish(path, question, options, self._models[model], strategy, preset, budget, versus)
+                yield from self._answer(page, wish, clip.name if clip else "", turns or ())
+            except ConfigError as err:
+                yield self._failed(str(err))
+            except Exception:
+                number = secrets.token_hex(4)
+                logger.exception("a question failed (reference %s)", number)
+                yield self._failed(unforeseen(number))
+
+        return self._requesting(ask)
+
+    def _answer(self, page: str, wish: DemoQuestion, name: str, turns: tuple[ShownTurn, ...]) -> Changes:
+        self._visitors.clear(page)
+        names = [str(getattr(strategy, "name", "own strategy")) for strategy in wish.strategies]
+        turn = ShownTurn(wish.question, wish.choices, tuple(map(ShownSide, names)))
+        past = "".join(old.html(latest=False) for old in turns)
+        shown: dict[str, Any] = {
+            "status": WORDS["waiting"], "past": past, "now": turn.html(), "frames": "", "maps": "", "question": "",
+            "options": "",
+        }  # fmt: skip
+        yield self._changed(ASKED, shown)
+        frames: list[tuple[str, list[Shot]]] = []
+        maps: list[tuple[str, list[Shot]]] = []
+        for event in self._engine.ask(wish):
+            if isinstance(event, QuestionFailed):
+                words = event.words.replace(Path(wish.video).name, name)
+                yield self._failed(words, question=wish.question, options="\n".join(wish.choices or ()), now="")
+                return
+            if isinstance(event, StageBegun):
+                yield self._changed(ASKED, {"status": event.words})
+            elif isinstance(event, TextWritten):
+                side = replace(turn.sides[event.side], words=event.text, remark=event.remark)
+                turn = turn.with_side(event.side, side)
+                yield self._changed(ASKED, {"now": turn.html()})
+            else:
+                turn = turn.with_side(event.side, self._side(names[event.side], wish, event, (*turns, turn)))
+                seconds = event.answer.keyframes.seconds.tolist()
+                frames.append((names[event.side], self._kept(page, event.keyframes, seconds)))
+                maps.append((names[event.side], self._kept(page, event.maps, seconds)))
+                shown |= {"now": turn.html(), "frames": shots("frames", frames), "maps": shots("maps", maps)}
+                if len(frames) == len(names):
+                    shown |= {"status": "", "turns": (*turns, turn)[-MOST_TURNS:]}
+                # Send the complete state at the end of a side, in case earlier pieces were lost.
+                yield self._changed(ASKED, {key: value for key, value in shown.items() if key not in FILLED})
+
+    def _side(self, name: str, wish: DemoQuestion, event: SideAnswered, turns: tuple[ShownTurn, ...]) -> ShownSide:
+        """Return a complete side; what an earlier turn said already is not said again."""
+        side = side_of(name, event.answer, wish.choices, event.seconds, event.known, tuple(self._models))
+        said = {note for turn in turns for note in turn.notes}
+        return replace(side, notes=tuple(note for note in side.notes if note not in said))
+
+    def _kept(self, page: str, pictures: list[tuple[Image.Image, str]], seconds: list[float]) -> list[Shot]:
+        """Return pictures, each at an address for this visitor only."""
+        files = []
+        for picture, _ in pictures:
+            file = io.BytesIO()
+            picture.save(file, "JPEG", quality=90)
+            files.append(file.getvalue())
+        names = self._visitors.show(page, files)
+        return [
+            Shot(name, second, caption) for name, second, (_, caption) in zip(names, seconds, pictures, strict=False)
+        ]
+
+    def _failed(self, words: str, **changes: Any) -> list[Any]:
+        return self._changed(ASKED, {"status": told(words), **changes})
+
+    def _changed(self, parts: tuple[str, ...], values: Mapping[str, Any]) -> list[Any]:
+        """Return the outputs of a handler; what has no new value stays."""
+        return [
+            values[part] if part == "turns" and part in values
+            else self._gr.update(value=values[part]) if part in values else self._gr.update()
+            for part in parts
+        ]  # fmt: skip
+
+    def _requesting(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Annotate a function so that gradio fills in its `request`."""
+        function.__annotations__["request"] = self._gr.Request
+        return function
+
+
+def told(words: str) -> str:
+    """Format an error for the status line; the browser scrolls to it."""
+    return f"**{plain(words)}**"
+
+
+def plain(words: str) -> str:
+    """Escape text for HTML and Markdown."""
+    escaped = html.escape(words)
+    return "".join(f"&#{ord(letter)};" if letter in "*_`[]#!|~$\\" else letter for letter in escaped)
