@@ -27,7 +27,7 @@ FLOORS = [
     {"answer", "dropin"},
     {"pipeline"},
     {"synthetic", "benchmarks", "scaling", "ray"},
-    {"evaluation", "inspecting"},
+    {"evaluation", "inspecting", "moments"},
     {"demo", "batch", "serving"},
     {"comparing", "certifying"},
     {"cli", "lmms"},

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from dyto.inspecting import inspect_video
     from dyto.inspecting.evidence import Moment, find_evidence
     from dyto.models import load_model
+    from dyto.moments.describing import describe_timeline
+    from dyto.moments.finding import Segment, VideoTimeline, find_timeline
+    from dyto.moments.saving import SavedFrames, save_frames
+    from dyto.moments.writing import save_timeline
     from dyto.pipeline import VideoQA
     from dyto.savings import Savings
     from dyto.serving.engine import Engine
@@ -71,12 +75,14 @@ if TYPE_CHECKING:
         build_strategy,
     )
     from dyto.video import Frames, sample_frames
+    from dyto.video.cutting import Clip
 
 __all__ = [
     "AKS",
     "EVS",
     "Answer",
     "BadFeaturesError",
+    "Clip",
     "Concat",
     "ConfigError",
     "DatasetError",
@@ -108,7 +114,9 @@ __all__ = [
     "Query",
     "Random",
     "RandomFrames",
+    "SavedFrames",
     "Savings",
+    "Segment",
     "SlowFast",
     "Strategy",
     "StrategyError",
@@ -119,18 +127,23 @@ __all__ = [
     "VidCom2",
     "VideoError",
     "VideoQA",
+    "VideoTimeline",
     "VisionZip",
     "VisualTokens",
     "build_strategy",
     "certify",
     "compressing",
+    "describe_timeline",
     "finch",
     "find_evidence",
+    "find_timeline",
     "inspect_video",
     "keyframes",
     "load_model",
     "merge",
     "sample_frames",
+    "save_frames",
+    "save_timeline",
 ]
 
 _HOMES = {
@@ -154,10 +167,15 @@ _HOMES = {
     "features": ("FrameFeatures", "KeyFrames", "VisualTokens"),
     "inspecting": ("inspect_video",),
     "models": ("load_model",),
+    "moments.describing": ("describe_timeline",),
+    "moments.finding": ("Segment", "VideoTimeline", "find_timeline"),
+    "moments.saving": ("SavedFrames", "save_frames"),
+    "moments.writing": ("save_timeline",),
     "pipeline": ("VideoQA",),
     "savings": ("Savings",),
     "serving.engine": ("Engine",),
     "video": ("Frames", "sample_frames"),
+    "video.cutting": ("Clip",),
 }
 """Where public names live, but for strategies: those are all in `dyto.strategies`."""
 _HOME = dict.fromkeys(__all__, "strategies") | {name: home for home, names in _HOMES.items() for name in names}
