@@ -50,10 +50,10 @@ class Clip:
         end: Second in the video at which its last frame ends, or at which the next clip starts.
         frames: Number of its frames.
         copied: Whether its pictures are those of the video, bit for bit; otherwise they were encoded again, as H.264.
-        sound: Whether it has sound.
+        sound: Whether it has sound: True, False if its container takes none of the kind, None if there is none.
 
     Example:
-        >>> Clip(Path("segment-001.mp4"), 0.0, 2.5, 60, copied=True, sound=False).copied
+        >>> Clip(Path("segment-001.mp4"), 0.0, 2.5, 60, copied=True, sound=None).copied
         True
     """
 
@@ -62,7 +62,7 @@ class Clip:
     end: float
     frames: int
     copied: bool
-    sound: bool
+    sound: bool | None
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def encode_clip(
     numbers: range,
     seconds: tuple[float, float],
     limits: Limits | None,
-) -> bool:
+) -> bool | None:
     """Decode frames and encode them again.
 
     Args:
@@ -52,7 +52,7 @@ def encode_clip(
         limits: Limits of the file.
 
     Returns:
-        Whether there is sound.
+        As for `write_clip`.
 
     Raises:
         VideoError: The frames did not come out again.
@@ -73,9 +73,7 @@ def encode_clip(
                 made.pts, made.time_base = int(times[count - 1]), Fraction(1, CLOCK)
                 yield from _timed(out.encode(made))
             if count != len(numbers):
-                raise VideoError(
-                    f"{path.name}: {count} of {len(numbers)} frames came out again: convert the file first"
-                )
+                raise VideoError(f"{path.name}: {count} of {len(numbers)} frames came out again: convert it first")
             yield from _timed(out.encode(None))
 
         base = stream.time_base or Fraction(1, 1000)

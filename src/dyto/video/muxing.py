@@ -28,7 +28,7 @@ IDR = 5
 
 def copy_clip(
     path: Path, target: Path, index: Index, stretch: tuple[int, int], seconds: tuple[float, float], ending: str
-) -> bool:
+) -> bool | None:
     """Copy a stretch of packets into a file of its own.
 
     Args:
@@ -40,7 +40,7 @@ def copy_clip(
         ending: Of the file that it will be.
 
     Returns:
-        Whether there is sound.
+        As for `write_clip`.
 
     Raises:
         VideoError: The first packet is none that decoders start from, or a packet was not found again.
@@ -121,7 +121,7 @@ def write_clip(
     packets: Callable[[VideoStream], Iterator[av.Packet]],
     seconds: tuple[float, float],
     first_second: float,
-) -> bool:
+) -> bool | None:
     """Write a clip.
 
     Args:
@@ -134,7 +134,7 @@ def write_clip(
         first_second: Time of that frame on the clock of the file.
 
     Returns:
-        Whether there is sound.
+        Whether there is sound; None if the video has none there.
     """
     options = {"movflags": "+faststart", "fflags": "+bitexact"} if muxer in ("mp4", "mov") else {}
     with av.open(str(target), "w", format=muxer, options=options) as out:
@@ -154,7 +154,9 @@ def write_clip(
                 packet.stream = stream
                 out.mux(packet)
                 written.add(stream.index)
-            return sound is not None and sound.index in written
+            if template is None or (sound is not None and sound.index not in written):
+                return None
+            return sound is not None
 
 
 @contextmanager
