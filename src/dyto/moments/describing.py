@@ -13,6 +13,9 @@ from dyto.video import Frames
 ASK = "Describe in one short sentence what this part of the video shows."
 """What a model that answers any question is asked."""
 
+ASK_FOR_THINGS = "What is there?"
+"""What a model that names things is asked."""
+
 ASK_DRAWN, DRAWN = "What is the background?", "background: {}"
 """What a model of the drawn world is asked, and the line made of its answer."""
 
@@ -25,8 +28,8 @@ def describe_timeline(
 ) -> VideoTimeline:
     """Let the model say a line about each segment.
 
-    The bundled `nouns` names what it recognises, and `tiny` what it knows of drawings; where they recognise nothing,
-    the line stays empty. Any other model is asked once a segment.
+    The bundled `nouns` names what it recognises, and `tiny` says which background a drawing has from the first to the
+    last frame; where they recognise nothing, the line stays empty. Any other model is asked once a segment.
 
     Args:
         qa: Model and strategy; the strategy spends its whole budget on each segment.
@@ -67,11 +70,17 @@ def _line(qa: VideoQA, frames: Frames, ask: str | None) -> str:
     tokens = qa.encode(frames, question=qa.question_for_strategy(ask or ASK))
     if not tokens.meaningful:
         return ""
-    seen = qa.model.account(tokens, ASK, None).get("things")
+    seen = qa.model.account(tokens, ASK_FOR_THINGS, None).get("things")
     if seen is not None:  # it names things, and answers no other question
         return ", then ".join(dict.fromkeys(thing["name"] for thing in seen))
     if qa.model.knows is not None:
-        said = qa.ask(tokens, ASK_DRAWN, max_new_tokens=8).text.strip()
-        return DRAWN.format(said) if said else ""
+        return _drawn(qa, frames)
     said = " ".join(harmless(qa.ask(tokens, ask or ASK, max_new_tokens=MOST_TOKENS).text).split())
     return said if len(said) <= LONGEST else said[: LONGEST - 1].rstrip() + "…"
+
+
+def _drawn(qa: VideoQA, frames: Frames) -> str:
+    """Return what a model of the drawn world says of the first, the middle and the last frame, if it is the same."""
+    places = sorted({0, len(frames) // 2, len(frames) - 1})
+    said = {qa.ask(frames[[place]], ASK_DRAWN, max_new_tokens=8).text.strip() for place in places}
+    return DRAWN.format(*said) if len(said) == 1 and said != {""} else ""

@@ -25,6 +25,7 @@ from dyto.video.index import INDEXED_FORMATS, Index
 from dyto.video.limits import Limits
 from dyto.video.muxing import copy_clip
 from dyto.video.sampling import FrameBuffer, FrameTimes, TargetSize
+from dyto.video.stretches import IndexBroken
 from dyto.video.through import unroll
 from dyto.video.whole import missing_bytes
 
@@ -150,8 +151,13 @@ def _cut(
         except (VideoError, ValueError, av.FFmpegError) as err:
             log.info("%s: encoding the clip at %.2f s again: %s", path.name, told["start"], err)
     target = place.with_name(place.name + ENCODED)
+    numbers, seconds = range(span.first, span.end), (told["start"], stop)
     with replacing(target) as half:
-        sound = encode_clip(path, half, index, timeline, range(span.first, span.end), (told["start"], stop), limits)
+        try:
+            sound = encode_clip(path, half, index, timeline, numbers, seconds, limits)
+        except IndexBroken as err:
+            log.info("%s: decoding from the beginning: %s", path.name, err)
+            sound = encode_clip(path, half, None, timeline, numbers, seconds, limits)
     return Clip(target, **told, copied=False, sound=sound)
 
 

@@ -21,7 +21,7 @@ from dyto.video.limits import Limits
 from dyto.video.muxing import write_clip
 from dyto.video.rgb import Matrix, quarter_turned, upright
 from dyto.video.sampling import FrameTimes, resized
-from dyto.video.stretches import decoded_stretch
+from dyto.video.stretches import IndexBroken, decoded_stretch
 from dyto.video.through import decoded_frames
 
 CODING = {"crf": "12", "preset": "fast"}
@@ -55,14 +55,16 @@ def encode_clip(
         As for `write_clip`.
 
     Raises:
-        VideoError: The frames did not come out again.
+        IndexBroken: The frames did not come out as the index says.
+        VideoError: The frames did not come out again from the beginning.
     """
     with opened(path, limits=limits) as (container, stream):
         scan = Index.scan(path, limits) if index is None else index
         frames = _every(container, stream, scan, numbers) if index is None else _some(container, stream, scan, numbers)
+        failed = VideoError if index is None else IndexBroken
         head = next(frames, None)
         if head is None:
-            raise VideoError(f"{path.name}: frame {numbers.start} did not come out again: convert the file first")
+            raise failed(f"{path.name}: frame {numbers.start} did not come out again: convert it first")
         times = np.rint((timeline.seconds[numbers.start : numbers.stop] - seconds[0]) * CLOCK).astype(np.int64)
         pixels = _Pixels(head, scan.matrix)
 
@@ -73,7 +75,7 @@ def encode_clip(
                 made.pts, made.time_base = int(times[count - 1]), Fraction(1, CLOCK)
                 yield from _timed(out.encode(made))
             if count != len(numbers):
-                raise VideoError(f"{path.name}: {count} of {len(numbers)} frames came out again: convert it first")
+                raise failed(f"{path.name}: {count} of {len(numbers)} frames came out again: convert it first")
             yield from _timed(out.encode(None))
 
         base = stream.time_base or Fraction(1, 1000)
@@ -95,6 +97,8 @@ def _some(container: Any, stream: VideoStream, index: Index, numbers: range) -> 
     if first:
         container.seek(int(index.pts[first]), stream=stream)
     for frame in decoded_stretch(stream, packets_of(container, stream), index, first, last, wanted):
+        if frame.is_corrupt:
+            raise IndexBroken(f"the frame at tick {frame.pts} is damaged")
         if index.number(frame.pts) in numbers:
             yield frame
 
