@@ -22,7 +22,7 @@ TOOLS = Path(__file__).resolve().parents[1] / "tools"
 FLOORS = [
     {"errors", "savings", "system"},
     {"finch", "merge", "timing", "choices", "_shapes"},
-    {"tokens", "features", "keyframes", "segments", "video", "eye", "nouns"},
+    {"tokens", "features", "keyframes", "segments", "video", "subtitles", "eye", "nouns"},
     {"prompts", "strategies", "models"},
     {"answer", "dropin"},
     {"pipeline"},

@@ -74,15 +74,15 @@ if TYPE_CHECKING:
         VisionZip,
         build_strategy,
     )
+    from dyto.subtitles.finding import Subtitles, find_subtitles
     from dyto.video import Frames, sample_frames
-    from dyto.video.cutting import Clip
+    from dyto.video.cutting import VideoClip
 
 __all__ = [
     "AKS",
     "EVS",
     "Answer",
     "BadFeaturesError",
-    "Clip",
     "Concat",
     "ConfigError",
     "DatasetError",
@@ -120,11 +120,13 @@ __all__ = [
     "SlowFast",
     "Strategy",
     "StrategyError",
+    "Subtitles",
     "Uniform",
     "UniformMerge",
     "UniformPool",
     "VCast",
     "VidCom2",
+    "VideoClip",
     "VideoError",
     "VideoQA",
     "VideoTimeline",
@@ -136,6 +138,7 @@ __all__ = [
     "describe_timeline",
     "finch",
     "find_evidence",
+    "find_subtitles",
     "find_timeline",
     "inspect_video",
     "keyframes",
@@ -174,8 +177,9 @@ _HOMES = {
     "pipeline": ("VideoQA",),
     "savings": ("Savings",),
     "serving.engine": ("Engine",),
+    "subtitles.finding": ("Subtitles", "find_subtitles"),
     "video": ("Frames", "sample_frames"),
-    "video.cutting": ("Clip",),
+    "video.cutting": ("VideoClip",),
 }
 """Where public names live, but for strategies: those are all in `dyto.strategies`."""
 _HOME = dict.fromkeys(__all__, "strategies") | {name: home for home, names in _HOMES.items() for name in names}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,15 +20,17 @@ from dyto.answer import Answer
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
 from dyto.models.base import Encoded, VideoModel
-from dyto.models.generation.answering import VIDEOS_AT_A_TIME, Answerer, PreparedQuestion, by_video
+from dyto.models.generation.answering import VIDEOS_AT_A_TIME, Answerer, by_video
 from dyto.models.generation.decoding import check_generation, check_time_text
 from dyto.models.generation.keeping import KEEP_GB, KeptVideos, bytes_allowed
+from dyto.models.generation.preparing import PreparedQuestion, said_in, tokenize_question, with_subtitles
 from dyto.models.loading.load import load_model
 from dyto.prompts import Prompt, choose_prompt, get_prompt
 from dyto.savings import Savings
 from dyto.strategies import DEFAULT, Strategy, build_strategy
 from dyto.strategies.calling import BoundStrategy
 from dyto.strategies.videos import VideoEncoder
+from dyto.subtitles.finding import SubtitleChoice
 from dyto.video import Frames, VideoSource, sample_frames
 
 Video: TypeAlias = "VideoSource | Frames | VisualTokens"
@@ -105,14 +108,12 @@ class VideoQA:
         Args:
             model: A short name, a folder or a Hub name; None for the environment variable DYTO_MODEL, or "tiny".
             strategy: A strategy or its name.
-            time_text: Text before the tokens of each key frame, such as "{seconds:.1f} s: "; "" for none, None for
-                the text that the model's family was trained with.
+            time_text: Text before each key frame, such as "{seconds:.1f} s: "; "" for none, None for the family's.
             prompt: Template for open questions, as in `VideoQA`.
             choice_prompt: Template for multiple choice, as in `VideoQA`.
             savings: The savings to use, as in `VideoQA`.
             keep_gb: Limit on what is kept of videos, as in `VideoQA`.
-            **loading: Further options of `dyto.load_model`: `revision`, `device`, `dtype`, `attn_implementation`,
-                `device_map`, `quantization` and `rope_scaling_factor`.
+            **loading: Further options of `dyto.load_model`, such as `device`, `dtype` and `quantization`.
 
         Raises:
             ConfigError: A name or option is unknown.
@@ -126,12 +127,15 @@ class VideoQA:
             loaded.time_text = check_time_text(time_text)
         return cls(loaded, chosen, prompt=named[0], choice_prompt=named[1], savings=savings, keep_gb=keep_gb)
 
-    def encode(self, video: Video, *, question: str | None = None, **sampling: Any) -> VisualTokens:
+    def encode(
+        self, video: Video, *, question: str | None = None, subtitles: SubtitleChoice = None, **sampling: Any
+    ) -> VisualTokens:
         """Encode a video as the tokens that the language model reads, for any number of questions.
 
         Args:
             video: A file, a folder of pictures, an array (T, H, W, 3), a list of pictures, or `Frames`.
             question: The question, for a strategy that reads it.
+            subtitles: What is said in the video, for the prompts: as for `dyto.find_subtitles`; None for nothing.
             **sampling: Options of `dyto.sample_frames`, such as `num_frames`, `start`, `end` and `allow_partial`.
 
         Returns:
@@ -144,10 +148,10 @@ class VideoQA:
         if isinstance(video, VisualTokens):
             if sampling:
                 raise ConfigError(f"sampling options {', '.join(sampling)} given with tokens encoded before")
-            return video
-        return self._encoder.encode(
-            video, question, self._strategy, self.savings, sampling, on_stage=self.on_stage, on_frames=self.on_frames
-        )
+            return video if subtitles is None else replace(video, subtitles=said_in(None, subtitles, self.model))
+        question = self.question_for_strategy(question)
+        said, hooks = said_in(video, subtitles, self.model), {"on_stage": self.on_stage, "on_frames": self.on_frames}
+        return self._encoder.encode(video, question, self._strategy, self.savings, sampling, subtitles=said, **hooks)
 
     def ask(
         self,
@@ -177,8 +181,8 @@ class VideoQA:
             ModelError: The question does not fit the context.
             ConfigError: The question is empty, or an option is impossible.
         """
-        request = (video, question, choices)
-        return self.ask_batch([request], max_new_tokens=max_new_tokens, generation=generation, **sampling)[0]
+        own: dict[str, Any] = {"max_new_tokens": max_new_tokens, "generation": generation}
+        return self.ask_batch([(video, question, choices)], **own, **sampling)[0]
 
     def ask_many(
         self,
@@ -215,7 +219,8 @@ class VideoQA:
         asker = copy.copy(self)
         if self.uses_question and not isinstance(video, (Frames, VisualTokens)) and len(questions) > 1:
             asker.savings = replace(self.savings.sampling(sampling.get("fps")), overlap=False)
-            video, sampling = sample_frames(video, size=self.model.image_size, savings=asker.savings, **sampling), {}
+            said = {"subtitles": said_in(video, sampling.pop("subtitles", None), self.model)}
+            video, sampling = sample_frames(video, size=self.model.image_size, savings=asker.savings, **sampling), said
         requests = [(video, question, choice) for question, choice in zip(questions, options, strict=True)]
         own: dict[str, Any] = {"max_new_tokens": max_new_tokens, "batch_size": batch_size, "generation": generation}
         return asker.ask_batch(requests, **own, **sampling)
@@ -242,26 +247,22 @@ class VideoQA:
             **sampling: As in `encode`, for all videos.
 
         Returns:
-            One answer per request, in order. Each reports the seconds of shared stages.
-
-        Raises:
-            DytoError: As for `ask`.
+            One answer per request, in order. Each reports the seconds of shared stages. Errors are those of `ask`.
         """
         options = self._options(max_new_tokens, generation)
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}, expected at least 1, or None to choose")
         size = batch_size if self.savings.batch_questions else 1
         full = [(one[0], one[1], one[2] if len(one) == 3 else None) for one in requests]
-        prompts = [self.tokenize(question, choices, max_new_tokens) for _, question, choices in full]
+        for _, question, choices in full:  # a bad question fails before a video is read
+            self.tokenize(question, choices, max_new_tokens)
         answers: dict[int, Answer] = {}
-
-        def encode(video: Video, question: str) -> VisualTokens:
-            return self.encode(video, question=self.question_for_strategy(question), **sampling)
-
-        for load in by_video(full, prompts, encode, size or VIDEOS_AT_A_TIME, self.uses_question):
+        encode = partial(self.encode, **sampling)
+        for tokens in by_video(full, encode, size or VIDEOS_AT_A_TIME, self.uses_question):
+            load = {index: self.prepare(one, *full[index][1:], max_new_tokens) for index, one in tokens.items()}
             found = self._answerer.answer(list(load.values()), batch_size=size, **options)
             for (index, one), (text, seconds) in zip(load.items(), found, strict=True):
-                answers[index] = self.answer_of(one.tokens, text, *full[index][1:], seconds)
+                answers[index] = self.answer_of(one, text, *full[index][1:], seconds)
         return [answers[index] for index in range(len(full))]
 
     def stream(
@@ -285,11 +286,12 @@ class VideoQA:
             The same answer as `ask`, as the value of the generator (`answer = yield from ...`).
         """
         options = self._options(max_new_tokens, generation)
-        prompt = self.tokenize(question, choices, max_new_tokens)
-        tokens = self.encode(video, question=self.question_for_strategy(question), **sampling)
+        self.tokenize(question, choices, max_new_tokens)  # a bad question fails before the video is read
+        tokens = self.encode(video, question=question, **sampling)
+        one = self.prepare(tokens, question, choices, max_new_tokens)
         start = self.prompt_for(choices).answer_start
-        text, seconds = yield from self._answerer.stream(PreparedQuestion(tokens, prompt), start=start, **options)
-        return self.answer_of(tokens, text, question, choices, seconds)
+        text, seconds = yield from self._answerer.stream(one, start=start, **options)
+        return self.answer_of(one, text, question, choices, seconds)
 
     def forget(self) -> None:
         """Free everything kept from videos."""
@@ -329,16 +331,20 @@ class VideoQA:
             ModelError: The question does not fit the context.
             ConfigError: The question is empty, or holds a mark of the prompt.
         """
-        before, after = self.prompt_for(choices).fill(question, choices)
-        self.model.check_words(question, choices)
-        prompt = self.model.tokenize(before, after)
-        self.model.check_fit(prompt, None, max_new_tokens)
-        return prompt
+        return tokenize_question(self.model, self.prompt_for(choices), question, choices, max_new_tokens)
+
+    def prepare(
+        self, tokens: VisualTokens, question: str, choices: Sequence[str] | None, max_new_tokens: int
+    ) -> PreparedQuestion:
+        """Return a question about an encoded video, with as much of the video's subtitles as there is room for."""
+        prompt = self.tokenize(question, choices, max_new_tokens)
+        one, template = PreparedQuestion(tokens, prompt), self.prompt_for(choices)
+        return with_subtitles(self.model, template, one, question, choices, max_new_tokens)
 
     def answer_of(
-        self, tokens: VisualTokens, text: str, question: str, choices: Sequence[str] | None, seconds: dict[str, float]
+        self, one: PreparedQuestion, text: str, question: str, choices: Sequence[str] | None, seconds: dict[str, float]
     ) -> Answer:
         """Return the answer for a text that the model has written, given the seconds of the stages after encoding."""
-        start, strategy = self.prompt_for(choices).answer_start, self._strategy.description
-        details = self.model.account(tokens, question, choices)
-        return Answer.of(self.model, tokens, text, choices, seconds, start=start, strategy=strategy, details=details)
+        said = {"start": self.prompt_for(choices).answer_start, "strategy": self._strategy.description}
+        more = {"details": self.model.account(one.tokens, question, choices), "spoken": one.spoken}
+        return Answer.of(self.model, one.tokens, text, choices, seconds, **said, **more)

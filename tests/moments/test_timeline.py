@@ -13,12 +13,12 @@ from PIL import Image
 import dyto
 from dyto.cli.app import run
 from dyto.errors import ConfigError
-from dyto.evaluation.subtitles import parse_srt
 from dyto.eye import PixelEye, can_see
 from dyto.models.eyes import seen_by
 from dyto.moments.describing import LONGEST
 from dyto.moments.writing import FORMS, timeline_webvtt
 from dyto.strategies import scenes as runs
+from dyto.subtitles.parsing import parse_srt
 from dyto.synthetic.videos import sample_video
 
 from video_files import write_video

@@ -94,6 +94,8 @@ def ask(
         Path | None, typer.Option(help="Save a picture of the key frames to this file.", metavar="FILE.png")
     ] = None,
     evidence: Annotated[bool, typer.Option("--evidence", help="Say which moments the answer rests on.")] = False,
+    subtitles: options.SubtitlesOf = "auto",
+    speech: options.SpeechModel = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Choose the key frames and count their tokens, but do not ask.")
     ] = False,
@@ -113,6 +115,8 @@ def ask(
         as_json=as_json,
         save_keyframes=save_keyframes,
         evidence=evidence,
+        subtitles=subtitles,
+        speech=speech,
         savings=saved,
         dry_run=dry_run,
     )
@@ -131,6 +135,8 @@ def ask_and_print(
     as_json: bool = False,
     save_keyframes: Path | None = None,
     evidence: bool = False,
+    subtitles: str = "none",
+    speech: str | None = None,
     savings: Savings | None = None,
     dry_run: bool = False,
 ) -> None:
@@ -148,12 +154,15 @@ def ask_and_print(
         as_json: Print one JSON document and nothing else.
         save_keyframes: Where to save a picture of the key frames.
         evidence: Say which moments the answer rests on.
+        subtitles: What is said in the video, as for `dyto.find_subtitles`.
+        speech: The model that writes it down instead.
         savings: Which savings are on; None for the usual ones.
         dry_run: Print what would be asked, and ask nothing.
     """
     early.check_video(video, sampling)
     early.check_model(loading, usual=True)
     early.check_question(question, choices, prompt, max_new_tokens)
+    said = early.find_said(video, subtitles, speech, sampling)
     with err.status(STAGE_WORDS["load"]) as status:
         with quickly():
             from dyto.cli.planning import AskPlan
@@ -179,7 +188,7 @@ def ask_and_print(
         qa.on_frames = seen.append if save_keyframes else None
         if evidence:
             check_evidence(qa.model)
-        tokens = qa.encode(video, question=qa.question_for_strategy(question), **sampling)
+        tokens = qa.encode(video, question=qa.question_for_strategy(question), subtitles=said, **sampling)
         if dry_run:
             plan = AskPlan.of(qa, tokens, question, choices, max_new_tokens)
             status.stop()
@@ -191,7 +200,8 @@ def ask_and_print(
             pieces = qa.stream(tokens, question, choices=choices, max_new_tokens=max_new_tokens)
             answer = print_stream(pieces, status, None if tokens.meaningful else NOT_ITS_WORLD)
         weigh = evidence and answer.text and answer.meaningful
-        moments = find_evidence(qa, tokens, question, answer.text, choices=choices) if weigh else []
+        explained = {"choices": choices, "max_new_tokens": max_new_tokens}
+        moments = find_evidence(qa, tokens, question, answer.text, **explained) if weigh else []
     if as_json:
         document = answer.to_dict()
         if evidence:

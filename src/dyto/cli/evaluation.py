@@ -96,6 +96,9 @@ def evaluate_command(
     prompt: options.PromptName = None,
     max_new_tokens: options.MaxNewTokens = 128,
     scoring: Annotated[str, typer.Option(help="Multiple choice by letter, or by likelihood.")] = "letter",
+    subtitles: Annotated[
+        str, typer.Option(help="none, or auto: put what is said into the prompts.", metavar="auto|none")
+    ] = "none",
     shard: Annotated[str, typer.Option(help="i/n: only every n-th video, from the i-th on.")] = "1/1",
     yes: Annotated[bool, typer.Option("--yes", help="Pay the judge without asking.")] = False,
     run_name: Annotated[
@@ -115,6 +118,8 @@ def evaluate_command(
     from dyto.evaluation.outcome import ErrorLimit
     from dyto.evaluation.settings import Settings
 
+    if subtitles not in ("auto", "none"):
+        raise ConfigError(f"found --subtitles {subtitles}, expected auto or none: a benchmark has many videos")
     settings = [
         Settings(
             benchmark=part,
@@ -125,6 +130,7 @@ def evaluate_command(
             sampling=frames.sampling_options(usual=100),
             max_new_tokens=max_new_tokens,
             scoring=scoring,
+            spoken="auto" if subtitles == "auto" else None,
             shard=parse_shard(shard),
             **scale.settings(),
             **cache.settings(),

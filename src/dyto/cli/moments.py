@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dyto.moments.finding import VideoTimeline
     from dyto.pipeline import VideoQA
     from dyto.savings import Savings
+    from dyto.strategies import Strategy
 
 SegmentCount = Annotated[
     int | None, typer.Option("--segments", help="Number of segments. (default: as many as stand apart)", metavar="N")
@@ -154,7 +155,7 @@ def timeline_command(
         _print_notes(timeline)
 
 
-def _pipeline(strategy: Any, loading: Loading, savings: Savings) -> VideoQA:
+def _pipeline(strategy: Strategy, loading: Loading, savings: Savings) -> VideoQA:
     with quickly():
         from dyto.models.loading.naming import usual_model
         from dyto.pipeline import VideoQA

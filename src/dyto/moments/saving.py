@@ -23,7 +23,7 @@ from dyto.inspecting.times import clock
 from dyto.moments.finding import FORMAT, VideoTimeline
 from dyto.moments.options import check_clips, check_folder, check_picture
 from dyto.video import sample_frames
-from dyto.video.cutting import Clip, cut_clips
+from dyto.video.cutting import VideoClip, cut_clips
 from dyto.video.limits import Limits
 
 QUALITY = 95
@@ -60,7 +60,7 @@ class SavedFrames:
     folder: Path
     pictures: tuple[Path, ...]
     table: Path
-    clips: tuple[Clip, ...] = ()
+    clips: tuple[VideoClip, ...] = ()
     sheet: Path | None = None
 
 
@@ -125,7 +125,7 @@ def save_frames(
         folder=place,
         pictures=tuple(place / name for name in names),
         table=place / TABLE,
-        clips=tuple(Clip(**{**vars(clip), "path": place / clip.path.name}) for clip in cut),
+        clips=tuple(VideoClip(**{**vars(clip), "path": place / clip.path.name}) for clip in cut),
         sheet=place / SHEET if sheet else None,
     )
 
@@ -165,7 +165,7 @@ def _pictures(timeline: VideoTimeline, max_side: int | None) -> Iterator[np.ndar
             place += 1
 
 
-def _save_clips(timeline: VideoTimeline, folder: Path) -> list[Clip]:
+def _save_clips(timeline: VideoTimeline, folder: Path) -> list[VideoClip]:
     assert timeline.source is not None
     digits = len(str(len(timeline.segments)))
     places = [folder / f"segment-{number:0{digits}d}" for number in range(1, len(timeline.segments) + 1)]
@@ -188,7 +188,9 @@ def _sheet(timeline: VideoTimeline) -> Image.Image:
     )
 
 
-def _save_tables(timeline: VideoTimeline, folder: Path, names: Sequence[str], cut: Sequence[Clip], sheet: bool) -> None:
+def _save_tables(
+    timeline: VideoTimeline, folder: Path, names: Sequence[str], cut: Sequence[VideoClip], sheet: bool
+) -> None:
     rows = []
     for keyframe, name in enumerate(names):
         place = timeline.segment_of(keyframe)

@@ -101,6 +101,14 @@ def save_timeline(timeline: VideoTimeline, path: Path, form: str | None = None) 
 
     Raises:
         ConfigError: The form is unknown, or the file cannot be written.
+
+    Example:
+        >>> import tempfile, numpy as np, dyto
+        >>> timeline = dyto.find_timeline(dyto.VideoQA.from_pretrained("tiny"), np.zeros((6, 48, 64, 3), np.uint8))
+        >>> path = Path(tempfile.mkdtemp(), "film.vtt")
+        >>> save_timeline(timeline, path)
+        >>> path.read_text(encoding="utf-8").splitlines()[0]
+        'WEBVTT'
     """
     text = FORMS[form_of(form, path)](timeline)
     check_target(path)

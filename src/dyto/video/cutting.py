@@ -42,7 +42,7 @@ ENCODED = ".mp4"
 
 
 @dataclass(frozen=True)
-class Clip:
+class VideoClip:
     """A part of a video, in a file of its own.
 
     Attributes:
@@ -54,7 +54,7 @@ class Clip:
         sound: Whether it has sound: True, False if its container takes none of the kind, None if there is none.
 
     Example:
-        >>> Clip(Path("segment-001.mp4"), 0.0, 2.5, 60, copied=True, sound=None).copied
+        >>> VideoClip(Path("segment-001.mp4"), 0.0, 2.5, 60, copied=True, sound=None).copied
         True
     """
 
@@ -81,7 +81,7 @@ def cut_clips(
     *,
     allow_partial: bool = False,
     limits: Limits | None = None,
-) -> list[Clip]:
+) -> list[VideoClip]:
     """Cut clips out of a video file, each with the frames that begin in its span, and with its first track of sound.
 
     Args:
@@ -136,7 +136,7 @@ def _span(timeline: FrameTimes, start: float, end: float, name: str) -> Span:
 
 def _cut(
     path: Path, index: Index | None, timeline: FrameTimes, span: Span, end: float, place: Path, limits: Limits | None
-) -> Clip:
+) -> VideoClip:
     seconds = timeline.seconds
     stop = float(seconds[span.end]) if span.end < len(seconds) else timeline.stop
     told: dict[str, Any] = {"start": float(seconds[span.first]), "end": stop, "frames": span.end - span.first}
@@ -147,7 +147,7 @@ def _cut(
             with replacing(target) as half:
                 sound = copy_clip(path, half, index, stretch, (told["start"], stop), target.suffix)
                 _check(half, index, timeline, span, limits)
-            return Clip(target, **told, copied=True, sound=sound)
+            return VideoClip(target, **told, copied=True, sound=sound)
         except (VideoError, ValueError, av.FFmpegError) as err:
             log.info("%s: encoding the clip at %.2f s again: %s", path.name, told["start"], err)
     target = place.with_name(place.name + ENCODED)
@@ -158,7 +158,7 @@ def _cut(
         except IndexBroken as err:
             log.info("%s: decoding from the beginning: %s", path.name, err)
             sound = encode_clip(path, half, None, timeline, numbers, seconds, limits)
-    return Clip(target, **told, copied=False, sound=sound)
+    return VideoClip(target, **told, copied=False, sound=sound)
 
 
 def _ending(path: Path) -> str:
