@@ -20,7 +20,7 @@ from dyto.subtitles.parsing import Subtitle
 from dyto.subtitles.reading import read_lines
 from dyto.subtitles.tracks import read_track, tracks_of
 
-from conftest import scenes
+import conftest
 from video_files import picture, write_video
 
 ASS = """[Script Info]
@@ -41,12 +41,35 @@ Dialogue: 0,0:00:08.00,0:00:07.00,Default,,0,0,0,,never
 SRT = "1\n00:00:01,000 --> 00:00:02,000\nThe password is swordfish.\n\n2\n00:00:05,000 --> 00:00:06,000\nGood night.\n"
 
 
+HEAD = {"webvtt": "WEBVTT\n\n", "ass": ASS[: ASS.index("Comment")], "subrip": ""}
+CUE = {
+    "webvtt": "00:00:00.500 --> 00:00:00.900\nx\n\n",
+    "ass": "Dialogue: 0,0:00:00.50,0:00:00.90,Default,,0,0,0,,x\n",
+    "subrip": "1\n00:00:00,500 --> 00:00:00,900\nx\n\n",
+}
+ENDING = {"webvtt": "vtt", "ass": "ass", "subrip": "srt"}
+
+
+def add_track(out, kind, folder):
+    """Add a track of subtitles to a file that is being written."""
+    if kind == "mov_text":
+        track = out.add_stream("mov_text")
+        track.codec_context.subtitle_header = HEAD["ass"].encode()
+        return track, None
+    model = folder / f"model.{ENDING[kind]}"
+    model.write_text(HEAD[kind] + CUE[kind])
+    source = av.open(str(model))
+    return out.add_stream_from_template(source.streams[0]), source
+
+
 def with_track(path, kind="subrip", texts=("Hello, there.", "Good <i>night</i>."), language="eng", late=0):
     """A video of three seconds with a track of subtitles, whose pictures begin `late` ticks of 0.1 s late."""
+    folder = path.parent / "model"
+    folder.mkdir(exist_ok=True)
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 80, 64, "yuv420p"
-        track = out.add_stream(kind)
+        track, source = add_track(out, kind, folder)
         track.metadata["language"] = language
         for number in range(30):
             frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
@@ -62,7 +85,14 @@ def with_track(path, kind="subrip", texts=("Hello, there.", "Good <i>night</i>."
             packet.pts = packet.dts = 1000 * number + 500 + 100 * late
             packet.duration = 400
             out.mux(packet)
+        if source is not None:
+            source.close()
     return path
+
+
+def scenes():
+    """Eight frames of two scenes."""
+    return conftest.scenes((4, 4))
 
 
 # --- files ------------------------------------------------------------------------------------------------
@@ -387,7 +417,7 @@ def test_a_transcript_needs_its_extra_and_a_known_model(tmp_path, monkeypatch):
         speech.transcribe(path, "smal")
     monkeypatch.setattr(speech, "find_spec", lambda name: None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with pytest.raises(MissingExtraError, match=r"dyto\[speech\]"):
+    with pytest.raises(MissingExtraError, match=r"needs faster-whisper.*\[speech\]"):
         speech.transcribe(path, "small")
     with pytest.raises(VideoError, match="has no sound"):
         speech.transcribe(write_video(tmp_path / "mute.mp4"), "small")
