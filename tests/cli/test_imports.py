@@ -82,9 +82,21 @@ ASK = [
     (["CLIP", "what ?", "--prompt", "image_sq_v3"], "did you mean 'image_seq_v3'"),
     (["CLIP", "what ?", "--eye", "noun"], "unknown eye"),
     (["CLIP", "what ?", "--max-new-tokens", "0"], "expected at least 1"),
+    (["CLIP", "what ?", "--subtitles", "nowhere.srt"], "a file that exists"),
+    (["CLIP", "what ?", "--speech", "smal"], "has no sound"),
     (["CLIP", "which ?", "--choices", "a cat"], "expected 2 to 26"),
 ]
+MOMENTS = [
+    (["timeline", "CLIP", "--segments", "0"], "expected at least 1"),
+    (["timeline", "CLIP", "--out", "a.pdf"], "expected one of .txt"),
+    (["timeline", "CLIP", "--model", "tny"], "did you mean 'tiny'"),
+    (["timeline", "TEXT"], "cannot be opened"),
+    (["frames", "CLIP", "--out", "CLIP"], "is no folder"),
+    (["frames", "CLIP", "--out", "new", "--format", "gif"], "unknown picture format"),
+    (["frames", "TEXT", "--out", "new"], "cannot be opened"),
+]
 WRONG = [
+    *MOMENTS,
     *((["ask", *words], message) for words, message in BOTH + ASK),
     *((["inspect", words[0], "--question", *words[1:]], message) for words, message in BOTH),
 ]
