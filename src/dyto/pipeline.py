@@ -150,7 +150,8 @@ class VideoQA:
                 raise ConfigError(f"sampling options {', '.join(sampling)} given with tokens encoded before")
             return video if subtitles is None else replace(video, subtitles=said_in(None, subtitles, self.model))
         question = self.question_for_strategy(question)
-        said, hooks = said_in(video, subtitles, self.model), {"on_stage": self.on_stage, "on_frames": self.on_frames}
+        hooks: dict[str, Any] = {"on_stage": self.on_stage, "on_frames": self.on_frames}
+        said = said_in(video, subtitles, self.model)
         return self._encoder.encode(video, question, self._strategy, self.savings, sampling, subtitles=said, **hooks)
 
     def ask(
@@ -346,5 +347,9 @@ class VideoQA:
     ) -> Answer:
         """Return the answer for a text that the model has written, given the seconds of the stages after encoding."""
         said = {"start": self.prompt_for(choices).answer_start, "strategy": self._strategy.description}
-        more = {"details": self.model.account(one.tokens, question, choices), "spoken": one.spoken}
-        return Answer.of(self.model, one.tokens, text, choices, seconds, **said, **more)
+        more: dict[str, Any] = {
+            **said,
+            "details": self.model.account(one.tokens, question, choices),
+            "spoken": one.spoken,
+        }
+        return Answer.of(self.model, one.tokens, text, choices, seconds, **more)

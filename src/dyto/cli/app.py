@@ -200,7 +200,7 @@ def ask_and_print(
             pieces = qa.stream(tokens, question, choices=choices, max_new_tokens=max_new_tokens)
             answer = print_stream(pieces, status, None if tokens.meaningful else NOT_ITS_WORLD)
         weigh = evidence and answer.text and answer.meaningful
-        explained = {"choices": choices, "max_new_tokens": max_new_tokens}
+        explained: dict[str, Any] = {"choices": choices, "max_new_tokens": max_new_tokens}
         moments = find_evidence(qa, tokens, question, answer.text, **explained) if weigh else []
     if as_json:
         document = answer.to_dict()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from dyto.answer import Answer
 from dyto.benchmarks import Benchmark, Sample
@@ -113,7 +114,7 @@ class Asker:
         else:
             flat = [(text, s.candidates or None) for s, q in zip(samples, asked, strict=True) for text in q[0]]
             texts, choices = [text for text, _ in flat], [choice for _, choice in flat]
-            more = {} if isinstance(content, VisualTokens) else {"subtitles": self._said}
+            more: dict[str, Any] = {} if isinstance(content, VisualTokens) else {"subtitles": self._said}
             answers = iter(
                 self._qa.ask_many(content, texts, choices=choices, max_new_tokens=self._max_new_tokens, **more)
             )

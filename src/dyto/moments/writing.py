@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,8 +34,8 @@ def timeline_text(timeline: VideoTimeline) -> str:
         rows.append((str(number), f"{clock(segment.start)} - {clock(segment.end)}", shown, harmless(segment.text)))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = []
-    for number, times, shown, text in rows:
-        cells = f"{number.rjust(widths[0])}  {times.ljust(widths[1])}  {shown.ljust(widths[2])}  {text}"
+    for place, times, shown, text in rows:
+        cells = f"{place.rjust(widths[0])}  {times.ljust(widths[1])}  {shown.ljust(widths[2])}  {text}"
         lines.append(cells.rstrip() + "\n")
     return "".join(lines)
 
@@ -91,7 +92,7 @@ FORMS: dict[str, Callable[[VideoTimeline], str]] = {
 """How a timeline can be written, by name."""
 
 
-def save_timeline(timeline: VideoTimeline, path: Path, form: str | None = None) -> None:
+def save_timeline(timeline: VideoTimeline, path: str | os.PathLike[str], form: str | None = None) -> None:
     """Write a timeline; an existing file stays until the new one is complete.
 
     Args:
@@ -110,10 +111,11 @@ def save_timeline(timeline: VideoTimeline, path: Path, form: str | None = None) 
         >>> path.read_text(encoding="utf-8").splitlines()[0]
         'WEBVTT'
     """
-    text = FORMS[form_of(form, path)](timeline)
-    check_target(path)
+    place = Path(path)
+    text = FORMS[form_of(form, place)](timeline)
+    check_target(place)
     try:
-        with replacing(path) as half:
+        with replacing(place) as half:
             half.write_text(text, encoding="utf-8", errors="replace", newline="\n")
     except OSError as err:
-        raise ConfigError(f"{path} cannot be written ({err.strerror or err}): give another path") from err
+        raise ConfigError(f"{place} cannot be written ({err.strerror or err}): give another path") from err

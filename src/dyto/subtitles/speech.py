@@ -137,14 +137,14 @@ def load_speech(model: str, on_download: Callable[[str], None] | None = None) ->
         raise ModelError(f"model {model} of speech cannot be downloaded or loaded ({err}): check the network") from err
 
 
-def heard(model: Any, path: Path) -> list[Subtitle]:
+def heard(whisper: Any, path: Path) -> list[Subtitle]:
     """Return what a loaded model of speech hears in a file.
 
     Raises:
         VideoError: The sound cannot be decoded.
     """
     try:
-        segments, _ = model.transcribe(str(path.absolute()), vad_filter=True)
+        segments, _ = whisper.transcribe(str(path.absolute()), vad_filter=True)
         return [Subtitle(float(one.start), float(one.end), str(one.text).strip()) for one in segments]
     except Exception as err:
         raise VideoError(f"the sound of {path.name} cannot be written down ({err}): check the file") from err

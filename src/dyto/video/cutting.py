@@ -151,13 +151,13 @@ def _cut(
         except (VideoError, ValueError, av.FFmpegError) as err:
             log.info("%s: encoding the clip at %.2f s again: %s", path.name, told["start"], err)
     target = place.with_name(place.name + ENCODED)
-    numbers, seconds = range(span.first, span.end), (told["start"], stop)
+    numbers, between = range(span.first, span.end), (float(seconds[span.first]), stop)
     with replacing(target) as half:
         try:
-            sound = encode_clip(path, half, index, timeline, numbers, seconds, limits)
+            sound = encode_clip(path, half, index, timeline, numbers, between, limits)
         except IndexBroken as err:
             log.info("%s: decoding from the beginning: %s", path.name, err)
-            sound = encode_clip(path, half, None, timeline, numbers, seconds, limits)
+            sound = encode_clip(path, half, None, timeline, numbers, between, limits)
     return VideoClip(target, **told, copied=False, sound=sound)
 
 

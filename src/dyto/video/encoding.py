@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from itertools import chain
@@ -89,7 +89,7 @@ def _timed(packets: Sequence[av.Packet]) -> Iterator[av.Packet]:
     return (packet for packet in packets if packet.dts is not None)
 
 
-def _some(container: Any, stream: VideoStream, index: Index, numbers: range) -> Iterator[av.VideoFrame]:
+def _some(container: Any, stream: VideoStream, index: Index, numbers: range) -> Generator[av.VideoFrame, None, None]:
     """Decode frames from the key frame that they depend on."""
     (first, last, wanted), *others = index.stretches(numbers)
     for begin, end, more in others:
@@ -103,7 +103,7 @@ def _some(container: Any, stream: VideoStream, index: Index, numbers: range) -> 
             yield frame
 
 
-def _every(container: Any, stream: VideoStream, index: Index, numbers: range) -> Iterator[av.VideoFrame]:
+def _every(container: Any, stream: VideoStream, index: Index, numbers: range) -> Generator[av.VideoFrame, None, None]:
     """Decode a file from its beginning, as its timeline was found."""
     stream.thread_type, stream.codec_context.thread_count = "NONE", 1
     begin = int(np.argmax(index.key)) if index.key.size else 0
