@@ -72,8 +72,7 @@ class VideoQA:
             prompt: Template for open questions: a name, a file or a `Prompt`; None for the model's own.
             choice_prompt: Template for multiple choice, in the same forms.
             savings: The savings to use; None for those that change no answer.
-            keep_gb: Limit in GB on what is kept of videos for further questions, least recently used first. The last
-                video is always kept.
+            keep_gb: Limit in GB on what is kept of videos for further questions; the last video is always kept.
             kept: Store that other pipelines with the same model use too; None for one of its own.
 
         Raises:
@@ -149,10 +148,10 @@ class VideoQA:
             if sampling:
                 raise ConfigError(f"sampling options {', '.join(sampling)} given with tokens encoded before")
             return video if subtitles is None else replace(video, subtitles=said_in(None, subtitles, self.model))
-        question = self.question_for_strategy(question)
-        hooks: dict[str, Any] = {"on_stage": self.on_stage, "on_frames": self.on_frames}
-        said = said_in(video, subtitles, self.model)
-        return self._encoder.encode(video, question, self._strategy, self.savings, sampling, subtitles=said, **hooks)
+        own: dict[str, Any] = {"on_stage": self.on_stage, "on_frames": self.on_frames}
+        own["subtitles"] = said_in(video, subtitles, self.model, sampling.get("limits"))
+        asked = self.question_for_strategy(question)
+        return self._encoder.encode(video, asked, self._strategy, self.savings, sampling, **own)
 
     def ask(
         self,
@@ -220,7 +219,7 @@ class VideoQA:
         asker = copy.copy(self)
         if self.uses_question and not isinstance(video, (Frames, VisualTokens)) and len(questions) > 1:
             asker.savings = replace(self.savings.sampling(sampling.get("fps")), overlap=False)
-            said = {"subtitles": said_in(video, sampling.pop("subtitles", None), self.model)}
+            said = {"subtitles": said_in(video, sampling.pop("subtitles", None), self.model, sampling.get("limits"))}
             video, sampling = sample_frames(video, size=self.model.image_size, savings=asker.savings, **sampling), said
         requests = [(video, question, choice) for question, choice in zip(questions, options, strict=True)]
         own: dict[str, Any] = {"max_new_tokens": max_new_tokens, "batch_size": batch_size, "generation": generation}
@@ -346,10 +345,6 @@ class VideoQA:
         self, one: PreparedQuestion, text: str, question: str, choices: Sequence[str] | None, seconds: dict[str, float]
     ) -> Answer:
         """Return the answer for a text that the model has written, given the seconds of the stages after encoding."""
-        said = {"start": self.prompt_for(choices).answer_start, "strategy": self._strategy.description}
-        more: dict[str, Any] = {
-            **said,
-            "details": self.model.account(one.tokens, question, choices),
-            "spoken": one.spoken,
-        }
-        return Answer.of(self.model, one.tokens, text, choices, seconds, **more)
+        own: dict[str, Any] = {"start": self.prompt_for(choices).answer_start, "spoken": one.spoken}
+        own |= {"strategy": self._strategy.description, "details": self.model.account(one.tokens, question, choices)}
+        return Answer.of(self.model, one.tokens, text, choices, seconds, **own)

@@ -31,13 +31,14 @@ class PreparedQuestion:
     spoken: Spoken | None = None
 
 
-def said_in(video: Any, which: SubtitleChoice, model: VideoModel) -> Subtitles | None:
+def said_in(video: Any, which: SubtitleChoice, model: VideoModel, limits: Any = None) -> Subtitles | None:
     """Find what is said in a video, and check that the model reads it, unless it may be left out.
 
     Args:
         video: The video; None for one that is encoded.
         which: As for `dyto.find_subtitles`.
         model: Who is asked.
+        limits: As for `dyto.sample_frames`.
 
     Raises:
         VideoError: They cannot be read.
@@ -45,7 +46,7 @@ def said_in(video: Any, which: SubtitleChoice, model: VideoModel) -> Subtitles |
     """
     if video is None and which == AUTO:
         raise ConfigError("found tokens encoded before, expected a file for subtitles 'auto': find them first")
-    found = find_subtitles(video, which)
+    found = find_subtitles(video, which, limits=limits)
     if found is not None and not found.optional:
         model.check_subtitles()
     return found
