@@ -24,7 +24,7 @@ FLOORS = [
     {"finch", "merge", "timing", "choices", "_shapes"},
     {"tokens", "features", "keyframes", "segments", "video", "eye", "nouns"},
     {"prompts", "strategies", "models"},
-    {"answer", "dropin"},
+    {"answer", "dropin", "memory"},
     {"pipeline"},
     {"synthetic", "benchmarks", "scaling", "ray"},
     {"evaluation", "inspecting"},
