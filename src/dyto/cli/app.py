@@ -22,6 +22,7 @@ from dyto.cli.inspecting import register as register_inspecting
 from dyto.cli.plugins import Commands
 from dyto.cli.printing import print_answer, print_evidence, print_stream
 from dyto.cli.process import quickly, report_errors
+from dyto.cli.remembering import register as register_remembering
 from dyto.cli.results import app as results_app
 from dyto.cli.serving import register as register_serving
 from dyto.cli.synthetic import app as synthetic_app
@@ -136,7 +137,7 @@ def ask_and_print(
     """Answer one question and print the answer, as the commands do.
 
     Args:
-        video: A video file, or a folder of pictures.
+        video: A video file, a folder of pictures, or a memory.
         question: The question.
         strategy: Makes the strategy.
         sampling: Options of `dyto.sample_frames`.
@@ -151,6 +152,7 @@ def ask_and_print(
         dry_run: Print what would be asked, and ask nothing.
     """
     early.check_video(video, sampling)
+    loading = early.loading_for(video, loading)
     early.check_model(loading, usual=True)
     early.check_question(question, choices, prompt, max_new_tokens)
     with err.status(STAGE_WORDS["load"]) as status:
@@ -289,6 +291,7 @@ def run(words: list[str], debug: bool, *, first: bool = False) -> int:
     return report_errors(lambda: app(allow_bare_png(spread_choices(given)), prog_name="dyto"), debug)
 
 
+register_remembering(app)
 register_batch(app)
 register_evaluation(app)
 register_comparing(app)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dyto.errors import ConfigError
-from dyto.features import FrameFeatures, Stands, VisualTokens
+from dyto.features import FrameFeatures, Stands, VisualTokens, select
 from dyto.finch import FloatArray, IntArray
 from dyto.memory.noise import Counts, level_of
 from dyto.memory.online import Segments
@@ -304,13 +304,17 @@ class _Remembering:
     def __call__(
         self, images: Frames | Sequence[npt.NDArray[np.uint8]], *, attention_layer: int | None = None
     ) -> FrameFeatures:
-        if attention_layer is not None or images is not self.frames:
-            what = "the tower's attention" if attention_layer is not None else "pictures of its own"
-            raise ConfigError(
-                f"strategy {self._strategy!r} needs {what}, which a memory does not hold: use plus or plus-query, or "
-                "ask about the video itself"
-            )
-        return self._features
+        if attention_layer is None and isinstance(images, Frames):
+            if images is self.frames:
+                return self._features
+            rows = np.searchsorted(self._features.indices, images.indices)
+            if self._features.stands is None and (self._features.indices[rows] == images.indices).all():
+                return select(self._features, rows)
+        what = "the tower's attention" if attention_layer is not None else "pictures of its own"
+        raise ConfigError(
+            f"strategy {self._strategy!r} needs {what}, which a memory does not hold: use plus or plus-query, or ask "
+            "about the video itself"
+        )
 
     def embed_text(self, text: str) -> Tensor:
         return self._model.embed_text(text)

@@ -109,6 +109,11 @@ class Watch:
             self.seen += count
             self.dropped += count
 
+    @property
+    def latest(self) -> float:
+        """Time of the last frame that was looked at, in seconds; minus infinity if there is none."""
+        return self._last_taken
+
     def _take(self, still: Still, time: float) -> None:
         """Look at a frame, unless it comes too early."""
         if not self._last < time < math.inf:

@@ -1,0 +1,206 @@
+"""What docs/remember.md says of memories.
+
+python bench_remember.py agree [--films 42] [--frames 300]     # the same answers as the video gives
+python bench_remember.py stream [--hours 10]                   # resident memory, needles, milliseconds a frame
+python bench_remember.py reopen [--runs 5]                     # CPU of the first answer, cold and from a memory
+python bench_remember.py size                                  # bytes of files, at the shapes of 7B models
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import dyto
+from dyto.features import FrameFeatures
+from dyto.memory.growing import GrowingMemory, memory_of
+from dyto.memory.origin import Origin
+from dyto.memory.packing import KINDS
+from dyto.synthetic.benchmark import synth_video
+from dyto.synthetic.filming import frame_of, sample_long_film
+from dyto.synthetic.long_films import LONG_REGIMES, draw_long_film
+from dyto.synthetic.long_questions import ask_about
+
+SEGMENTS = (1000, 128, 64, 32, 12)
+LENGTHS = (20, 60, 180, 600, 1800, 3600)
+
+
+def film_of(number, frames, side):
+    """Return the frames and questions of a film; ten regimes and six lengths in turn."""
+    rng = np.random.default_rng((27, number))
+    film = draw_long_film(rng, LONG_REGIMES[number % len(LONG_REGIMES)], LENGTHS[number % len(LENGTHS)])
+    asked = ask_about(rng, film)
+    return sample_long_film(film, num_frames=frames, side=side), asked
+
+
+def agree(options):
+    qa = dyto.VideoQA.from_pretrained("tiny", dyto.Plus(token_budget=options.budget))
+    same, right, total = dict.fromkeys(SEGMENTS, 0), dict.fromkeys((0, *SEGMENTS), 0), 0
+    for number in range(options.films):
+        frames, asked = film_of(number, options.frames, qa.model.image_size[0])
+        given = [one.question for one in asked], [one.choices for one in asked]
+        ask = lambda video, given=given: qa.ask_many(video, given[0], choices=given[1], max_new_tokens=24)  # noqa: E731
+        whole = ask(frames)
+        total += len(asked)
+        right[0] += sum(_right(one, answer) for one, answer in zip(asked, whole, strict=True))
+        for segments in SEGMENTS:
+            answers = ask(qa.remember(frames, segments=segments))
+            same[segments] += sum(a.text == b.text for a, b in zip(whole, answers, strict=True))
+            right[segments] += sum(_right(one, answer) for one, answer in zip(asked, answers, strict=True))
+        qa.forget()
+    print(f"{options.films} films of {options.frames} frames, {total} questions, {options.budget} tokens")
+    print(f"video itself       {100 * right[0] / total:5.1f} % right")
+    for segments in SEGMENTS:
+        print(
+            f"{segments:5} segments  {100 * same[segments] / total:6.2f} % the same  "
+            f"{100 * right[segments] / total:5.1f} % right"
+        )
+
+
+def _right(asked, answer):
+    if asked.choices:
+        return answer.choice is not None and asked.choices[answer.choice] == asked.answer
+    return answer.text.strip().lower() == asked.answer.strip().lower()
+
+
+def resident():
+    """Return the MiB that this process holds now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def stream_of(hours, side, seed=0):
+    """Yield (picture, second, name of the scene or needle) of a stream at one frame a second.
+
+    Every two hours have twelve long scenes and six needles of 5 to 10 seconds, all different.
+    """
+    second = 0.0
+    for part in range(-(-hours // 2)):
+        rng = np.random.default_rng((seed, part))
+        lengths = rng.dirichlet(np.full(12, 4.0)) * 7200
+        needles = set(rng.choice(11, 6, replace=False).tolist())
+        for scene, length in enumerate(lengths):
+            spans = [(f"scene {part}.{scene}", length)]
+            spans += [(f"needle {part}.{scene}", float(rng.uniform(5, 10)))] if scene in needles else []
+            for name, lasting in spans:
+                film = draw_long_film(rng, "watching", 20)
+                shot = film.shots[0]
+                stop = second + lasting
+                while second < stop:
+                    yield frame_of(film, int(rng.integers(shot.start, shot.end)), side), second, name
+                    second += 1
+
+
+def stream(options):
+    qa = dyto.VideoQA.from_pretrained("tiny", dyto.Plus(token_budget=options.budget))
+    spent = {"tower": 0.0, "all": 0.0}
+    encode = qa.model.encode
+
+    def timed(images, **more):
+        start = time.process_time()
+        seen = encode(images, **more)
+        spent["tower"] += time.process_time() - start
+        return seen
+
+    qa.model = qa.model.seeing_by(timed)
+    watch, spans, held, last = qa.watch(segments=options.segments), {}, [], 0.0
+    for picture, second, name in stream_of(options.hours, qa.model.image_size[0]):
+        if second >= 3600 * options.hours:
+            break
+        start = time.process_time()
+        watch.feed(picture, second)
+        spent["all"] += time.process_time() - start
+        first, _ = spans.get(name, (second, second))
+        spans[name], last = (first, second), second
+        if watch.taken % 3600 == 0:
+            watch.ask("what is shown ?", max_new_tokens=4)
+            qa.forget()
+            held.append(resident())
+            print(f"{watch.taken // 3600:3} h: {held[-1]:.1f} MiB resident", flush=True)
+    beside = 1000 * (spent["all"] - spent["tower"]) / watch.taken
+    tower = 1000 * spent["tower"] / watch.taken
+    print(
+        f"{watch.taken} frames: {beside:.3f} ms of CPU a frame beside {tower:.2f} ms of the tower, {last / 3600:.1f} h"
+    )
+    kinds = {"remembered": watch.memory.seconds, "key frames": watch.tokens().keyframes.seconds}
+    for what, seconds in kinds.items():
+        for kind in ("scene", "needle"):
+            wanted = [span for name, span in spans.items() if name.startswith(kind)]
+            found = sum(bool(((seconds >= a) & (seconds <= b)).any()) for a, b in wanted)
+            print(f"{what:10} {len(seconds):4}: {found} of {len(wanted)} {kind}s")
+
+
+ONCE = """
+import resource, sys, torch
+import dyto
+torch.set_num_threads(1)
+qa = dyto.VideoQA.from_pretrained("tiny")
+qa.model.embed_text("what")
+before = resource.getrusage(resource.RUSAGE_SELF)
+if sys.argv[2] != "nothing":
+    qa.ask(sys.argv[1], "what is shown ?", max_new_tokens=8)
+after = resource.getrusage(resource.RUSAGE_SELF)
+print(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+"""
+
+
+def reopen(options):
+    folder = Path(tempfile.mkdtemp())
+    clip, kept = folder / "clip.mp4", folder / "clip.dyto"
+    synth_video(0, clip)
+    dyto.VideoQA.from_pretrained("tiny").remember(clip).save(kept)
+
+    def cpu(path):
+        told = subprocess.run([sys.executable, "-c", ONCE, path, "ask"], capture_output=True, text=True, check=True)
+        return float(told.stdout)
+
+    pairs = [(cpu(clip), cpu(kept)) for _ in range(options.runs)]
+    cold, warm = (statistics.median(column) for column in zip(*pairs, strict=True))
+    share = statistics.median(b / a for a, b in pairs)
+    print(
+        f"CPU seconds of the first answer, tiny loaded: {cold:.3f} cold, {warm:.3f} from a memory: {100 * share:.0f} %"
+    )
+
+
+SHAPES = {"llava-1.5-7b": ((24, 24), 4096), "llava-onevision-7b": ((14, 14), 3584), "qwen2.5-vl-7b": ((18, 32), 3584)}
+"""Grid of a frame and width of a token."""
+
+
+def size(options):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 255, (8, 336, 336, 3), dtype=np.uint8)
+    origin = Origin("a model", "", "0" * 16, "bfloat16", "pictures of 336")
+    for name, (grid, dim) in SHAPES.items():
+        for kind in KINDS:
+            growing = GrowingMemory(128, kind)
+            for number in range(136):
+                patches = torch.from_numpy(rng.standard_normal((1, 1 + grid[0] * grid[1], dim), np.float32)).bfloat16()
+                seen = FrameFeatures.from_projected(patches, grid=grid, indices=[number])
+                growing.add(seen, noise[number % 8][None], (336, 336))
+            memory = memory_of(growing.snapshot(), origin, growing.about)
+            path = memory.save(Path(tempfile.mkdtemp()) / "m.dyto")
+            kept = memory.tensors["patches"].shape[1]
+            print(f"{name:20} {kind:8} {kept:4} of {grid[0] * grid[1]} tokens, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("agree", "stream", "reopen", "size"))
+    parser.add_argument("--films", type=int, default=42)
+    parser.add_argument("--frames", type=int, default=300)
+    parser.add_argument("--budget", type=int, default=230)
+    parser.add_argument("--hours", type=int, default=10)
+    parser.add_argument("--segments", type=int, default=64)
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    {"agree": agree, "stream": stream, "reopen": reopen, "size": size}[options.what](options)
+
+
+if __name__ == "__main__":
+    main()
