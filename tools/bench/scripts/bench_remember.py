@@ -109,7 +109,7 @@ def stream(options):
         return seen
 
     qa.model = qa.model.seeing_by(timed)
-    watch, spans, held, last = qa.watch(segments=options.segments), {}, [], 0.0
+    watch, spans = qa.watch(segments=options.segments), {}
     for picture, second, name in stream_of(options.hours, qa.model.image_size[0]):
         if second >= 3600 * options.hours:
             break
@@ -117,17 +117,14 @@ def stream(options):
         watch.feed(picture, second)
         spent["all"] += time.process_time() - start
         first, _ = spans.get(name, (second, second))
-        spans[name], last = (first, second), second
+        spans[name] = first, second
         if watch.taken % 3600 == 0:
             watch.ask("what is shown ?", max_new_tokens=4)
             qa.forget()
-            held.append(resident())
-            print(f"{watch.taken // 3600:3} h: {held[-1]:.1f} MiB resident", flush=True)
+            print(f"{watch.taken // 3600:3} h: {resident():.1f} MiB resident", flush=True)
     beside = 1000 * (spent["all"] - spent["tower"]) / watch.taken
     tower = 1000 * spent["tower"] / watch.taken
-    print(
-        f"{watch.taken} frames: {beside:.3f} ms of CPU a frame beside {tower:.2f} ms of the tower, {last / 3600:.1f} h"
-    )
+    print(f"{watch.taken} frames: {beside:.3f} ms of CPU a frame beside {tower:.2f} ms of the tower")
     kinds = {"remembered": watch.memory.seconds, "key frames": watch.tokens().keyframes.seconds}
     for what, seconds in kinds.items():
         for kind in ("scene", "needle"):
@@ -163,9 +160,7 @@ def reopen(options):
     pairs = [(cpu(clip), cpu(kept)) for _ in range(options.runs)]
     cold, warm = (statistics.median(column) for column in zip(*pairs, strict=True))
     share = statistics.median(b / a for a, b in pairs)
-    print(
-        f"CPU seconds of the first answer, tiny loaded: {cold:.3f} cold, {warm:.3f} from a memory: {100 * share:.0f} %"
-    )
+    print(f"CPU seconds of the first answer: {cold:.3f} cold, {warm:.3f} from a memory: {100 * share:.0f} %")
 
 
 SHAPES = {"llava-1.5-7b": ((24, 24), 4096), "llava-onevision-7b": ((14, 14), 3584), "qwen2.5-vl-7b": ((18, 32), 3584)}
