@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from dyto.features import FrameFeatures, KeyFrames, VisualTokens
     from dyto.inspecting import inspect_video
     from dyto.inspecting.evidence import Moment, find_evidence
+    from dyto.memory.remembered import Memory
+    from dyto.memory.watching import Watch
     from dyto.models import load_model
     from dyto.pipeline import VideoQA
     from dyto.savings import Savings
@@ -98,6 +100,7 @@ __all__ = [
     "JudgeError",
     "KMeans",
     "KeyFrames",
+    "Memory",
     "MissingExtraError",
     "ModelError",
     "Moment",
@@ -121,6 +124,7 @@ __all__ = [
     "VideoQA",
     "VisionZip",
     "VisualTokens",
+    "Watch",
     "build_strategy",
     "certify",
     "compressing",
@@ -153,6 +157,8 @@ _HOMES = {
     "inspecting.evidence": ("Moment", "find_evidence"),
     "features": ("FrameFeatures", "KeyFrames", "VisualTokens"),
     "inspecting": ("inspect_video",),
+    "memory.remembered": ("Memory",),
+    "memory.watching": ("Watch",),
     "models": ("load_model",),
     "pipeline": ("VideoQA",),
     "savings": ("Savings",),

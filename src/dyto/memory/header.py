@@ -73,7 +73,7 @@ def facts_of(path: str | os.PathLike[str]) -> dict[str, Any]:
         ) from err
     if MAGIC.startswith(head[:8]) or len(head) < 8:
         raise damaged(where, f"has {size} bytes")
-    if not text.startswith(b"{"):
+    if text and not text.startswith(b"{"):
         raise DatasetError(f"{where} is no memory, expected a file of `dyto remember` or `dyto watch`: check the name")
     if len(text) < length:
         raise damaged(where, f"is cut within its header, after {size} bytes")

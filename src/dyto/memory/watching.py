@@ -76,7 +76,7 @@ class Watch:
         self._fit = TargetSize(qa.model.image_size)
         self._journal = None if save is None else Journal(Path(save), self._origin)
         self.seen = self.taken = self.dropped = 0
-        self._last, self._sealed = -math.inf, -math.inf
+        self._last = self._last_taken = self._sealed = -math.inf
         self._feeding, self._state, self._asking = threading.RLock(), threading.Lock(), threading.Lock()
         self._answered: tuple[Any, VisualTokens] | None = None
 
@@ -247,7 +247,11 @@ class Watch:
                     self._seal(self._last_taken)
                 self._journal.close()
 
-    _last_taken = -math.inf
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
 
     def _strategy(self, token_budget: int | None) -> Strategy:
         strategy: Any = self._qa.strategy
@@ -270,7 +274,7 @@ def _slot(time: float, fps: float) -> int:
 
 
 def _stills(pictures: Any) -> list[Still]:
-    if isinstance(pictures, Image.Image) or (isinstance(pictures, np.ndarray) and pictures.ndim == 3):
+    if isinstance(pictures, Image.Image) or (isinstance(pictures, np.ndarray) and pictures.ndim != 4):
         return [pictures]
     return list(pictures)
 
