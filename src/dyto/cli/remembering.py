@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,36 +51,54 @@ def remember_command(
 ) -> None:
     """Encode videos once, for any number of questions later: `dyto ask FILE.dyto QUESTION`."""
     sampling, saved = frames.sampling_options(), savings.make()
-    for video in videos:
-        early.check_video(video, sampling)
-    targets = targets_of(videos, out_file)
+    targets = dict(zip(videos, targets_of(videos, out_file), strict=True))
     early.check_model(loading, usual=True)
+    one_by_one = _OneByOne(len(videos))
+    for video in videos:
+        with one_by_one.tolerating():
+            early.check_video(video, sampling)
+            one_by_one.left.append(video)
+    if not one_by_one.left:
+        raise one_by_one.missing()
     with err.status("loading the model") as status:
         with quickly():
             from dyto.models.loading.naming import usual_model
             from dyto.pipeline import VideoQA
 
             qa = VideoQA.from_pretrained(usual_model(loading.model), savings=saved, **loading.options)
-        failed = 0
-        for video, target in zip(videos, targets, strict=True):
+        for video in one_by_one.left:
             status.update(f"remembering {video}")
-            try:
+            with one_by_one.tolerating():
                 made = qa.remember(video, segments=memory, numbers=numbers, max_mb=max_mb, **sampling)
-                made.save(target)
-            except ConfigError:
-                raise  # which every video would meet
-            except DytoError as error:
-                if len(videos) == 1:
-                    raise
-                failed += 1
-                err.print(f"dyto: {' '.join(str(error).split())}", style="red")
-                continue
-            size = target.stat().st_size / 1e6
-            out.print(f"{target}: {len(made)} segments of {made.num_frames} frames, {size:.1f} MB")
-            for warning in made.about.warnings:
-                print_note(warning)
-    if failed:
-        raise DatasetError(f"{failed} of {len(videos)} videos are not remembered, expected all: see above")
+                size = made.save(targets[video]).stat().st_size / 1e6
+                out.print(f"{targets[video]}: {len(made)} segments of {made.num_frames} frames, {size:.1f} MB")
+                for warning in made.about.warnings:
+                    print_note(warning)
+    if one_by_one.failed:
+        raise one_by_one.missing()
+
+
+class _OneByOne:
+    """Videos of which one that fails does not stop the others."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.failed = count, 0
+        self.left: list[str] = []
+
+    @contextmanager
+    def tolerating(self) -> Iterator[None]:
+        """Print what is wrong with a video; raise it if it is the only one, or if every video would meet it."""
+        try:
+            yield
+        except DytoError as error:
+            if isinstance(error, ConfigError) or self.count == 1:
+                raise
+            self.failed += 1
+            err.print(f"dyto: {' '.join(str(error).split())}", style="red")
+
+    def missing(self) -> DatasetError:
+        """Return the error for videos that are not remembered."""
+        return DatasetError(f"{self.failed} of {self.count} videos are not remembered, expected all: see above")
 
 
 def targets_of(videos: list[str], out_file: Path) -> list[Path]:
@@ -197,6 +217,6 @@ def _finish(watch: Watch, feeding: Feeding, save: Path | None) -> None:
     kept = ""
     if save is not None and watch.taken:
         kept = f", {watch.save()} holds {len(watch.memory)} segments"
-    err.print(f"{watch.seen} frames came, {watch.taken} were looked at, {watch.dropped} dropped{kept}")
+    err.print(f"{watch.seen} frames came, {watch.taken} were looked at, {watch.dropped} came too fast{kept}")
     if feeding.broken:
         print_note(f"{feeding.broken} parts of the video could not be decoded")
