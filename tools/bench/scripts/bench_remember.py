@@ -1,6 +1,7 @@
 """What docs/remember.md says of memories.
 
-python bench_remember.py agree [--films 42] [--frames 300]     # the same answers as the video gives
+python bench_remember.py agree [--films 42]                    # the same answers as the video gives: 20 seconds
+python bench_remember.py agree --long [--frames 300]           # films of 20 seconds to an hour
 python bench_remember.py stream [--hours 10]                   # resident memory, needles, milliseconds a frame
 python bench_remember.py reopen [--runs 5]                     # CPU of the first answer, cold and from a memory
 python bench_remember.py size                                  # bytes of files, at the shapes of 7B models
@@ -25,15 +26,25 @@ from dyto.memory.origin import Origin
 from dyto.memory.packing import KINDS
 from dyto.synthetic.benchmark import synth_video
 from dyto.synthetic.filming import frame_of, sample_long_film
+from dyto.synthetic.films import REGIMES
 from dyto.synthetic.long_films import LONG_REGIMES, draw_long_film
 from dyto.synthetic.long_questions import ask_about
+from dyto.synthetic.videos import is_right, make_video
 
 SEGMENTS = (1000, 128, 64, 32, 12)
+SIDE = 84
 LENGTHS = (20, 60, 180, 600, 1800, 3600)
 
 
-def film_of(number, frames, side):
-    """Return the frames and questions of a film; ten regimes and six lengths in turn."""
+def short_film(number, frames, side):
+    """Return the frames and questions of a film of 20 seconds, coded as H.264; seven regimes in turn."""
+    path = Path(tempfile.mkdtemp()) / "film.mp4"
+    _, asked = make_video(path, (27, number), REGIMES[number % len(REGIMES)])
+    return dyto.sample_frames(path, num_frames=frames, size=side), asked
+
+
+def long_film(number, frames, side):
+    """Return the frames and questions of a longer film; ten regimes and six lengths in turn."""
     rng = np.random.default_rng((27, number))
     film = draw_long_film(rng, LONG_REGIMES[number % len(LONG_REGIMES)], LENGTHS[number % len(LENGTHS)])
     asked = ask_about(rng, film)
@@ -44,16 +55,16 @@ def agree(options):
     qa = dyto.VideoQA.from_pretrained("tiny", dyto.Plus(token_budget=options.budget))
     same, right, total = dict.fromkeys(SEGMENTS, 0), dict.fromkeys((0, *SEGMENTS), 0), 0
     for number in range(options.films):
-        frames, asked = film_of(number, options.frames, qa.model.image_size[0])
+        frames, asked = (long_film if options.long else short_film)(number, options.frames, SIDE)
         given = [one.question for one in asked], [one.choices for one in asked]
         ask = lambda video, given=given: qa.ask_many(video, given[0], choices=given[1], max_new_tokens=24)  # noqa: E731
         whole = ask(frames)
         total += len(asked)
-        right[0] += sum(_right(one, answer) for one, answer in zip(asked, whole, strict=True))
+        right[0] += sum(is_right(one, answer.text) for one, answer in zip(asked, whole, strict=True))
         for segments in SEGMENTS:
             answers = ask(qa.remember(frames, segments=segments))
             same[segments] += sum(a.text == b.text for a, b in zip(whole, answers, strict=True))
-            right[segments] += sum(_right(one, answer) for one, answer in zip(asked, answers, strict=True))
+            right[segments] += sum(is_right(one, answer.text) for one, answer in zip(asked, answers, strict=True))
         qa.forget()
     print(f"{options.films} films of {options.frames} frames, {total} questions, {options.budget} tokens")
     print(f"video itself       {100 * right[0] / total:5.1f} % right")
@@ -62,12 +73,6 @@ def agree(options):
             f"{segments:5} segments  {100 * same[segments] / total:6.2f} % the same  "
             f"{100 * right[segments] / total:5.1f} % right"
         )
-
-
-def _right(asked, answer):
-    if asked.choices:
-        return answer.choice is not None and asked.choices[answer.choice] == asked.answer
-    return answer.text.strip().lower() == asked.answer.strip().lower()
 
 
 def resident():
@@ -110,7 +115,7 @@ def stream(options):
 
     qa.model = qa.model.seeing_by(timed)
     watch, spans = qa.watch(segments=options.segments), {}
-    for picture, second, name in stream_of(options.hours, qa.model.image_size[0]):
+    for picture, second, name in stream_of(options.hours, SIDE):
         if second >= 3600 * options.hours:
             break
         start = time.process_time()
@@ -188,7 +193,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("agree", "stream", "reopen", "size"))
     parser.add_argument("--films", type=int, default=42)
-    parser.add_argument("--frames", type=int, default=300)
+    parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--long", action="store_true")
     parser.add_argument("--budget", type=int, default=230)
     parser.add_argument("--hours", type=int, default=10)
     parser.add_argument("--segments", type=int, default=64)
