@@ -148,9 +148,8 @@ class VideoQA(Remembers):
             if sampling:
                 raise ConfigError(f"sampling options {', '.join(sampling)} given with tokens encoded before")
             return video
-        remembered = self.recall(video, question, sampling)
-        if remembered is not None:
-            return remembered
+        if isinstance(video, Memory) or is_remembered(video):
+            return self.recall(video, question, sampling)
         return self._encoder.encode(
             video, question, self._strategy, self.savings, sampling, on_stage=self.on_stage, on_frames=self.on_frames
         )
@@ -219,8 +218,9 @@ class VideoQA(Remembers):
         if len(options) != len(questions):
             raise ConfigError(f"{len(questions)} questions, but choices for {len(options)}")
         asker = copy.copy(self)
-        sampled = isinstance(video, (Frames, VisualTokens)) or is_remembered(video)
+        sampled = isinstance(video, (Frames, VisualTokens, Memory)) or is_remembered(video)
         if self.uses_question and not sampled and len(questions) > 1:
+            assert not isinstance(video, (VisualTokens, Memory))
             asker.savings = replace(self.savings.sampling(sampling.get("fps")), overlap=False)
             video, sampling = sample_frames(video, size=self.model.image_size, savings=asker.savings, **sampling), {}
         requests = [(video, question, choice) for question, choice in zip(questions, options, strict=True)]

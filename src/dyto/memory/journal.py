@@ -124,7 +124,7 @@ def read_journal(path: Path) -> Memory:
         DatasetError: Nothing was sealed, or it is damaged.
     """
     origin, about = described(facts_of(path))
-    packs: dict[int, dict[str, Tensor]] = {}
+    packs: dict[int, Pack] = {}
     means: dict[Span, Tensor] = {}
     last: Mapping[str, Tensor] = {}
     try:
@@ -180,7 +180,7 @@ def _spans(segments: Segments) -> list[Span]:
     return list(zip(segments.first.tolist(), segments.last.tolist(), strict=True))
 
 
-def _pack_of(kept: Mapping[str, Tensor], ends: Tensor, row: int) -> Pack | Any:
+def _pack_of(kept: Mapping[str, Tensor], ends: Tensor, row: int) -> Pack:
     start = int(ends[row - 1]) if row else 0
     pack = {name: tensor[row] for name, tensor in kept.items() if name != "thumbnail"}
     return pack | {"thumbnail": kept["thumbnail"][start : int(ends[row])]}

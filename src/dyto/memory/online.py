@@ -6,7 +6,7 @@ Nothing grows with the stream.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,7 +44,8 @@ class Segments(NamedTuple):
 
     def take(self, rows: IntArray) -> Segments:
         """Return some of the segments."""
-        return Segments(*(column[rows] for column in self))
+        columns: Any = (column[rows] for column in self)
+        return Segments(*columns)
 
 
 class OnlineHierarchy:
@@ -94,8 +95,9 @@ class OnlineHierarchy:
         """
         columns = self._columns if self._columns is not None else self._make(len(direction))
         row = self._free.pop()
-        frame = Segments(number, number, seconds, seconds, 1, direction, number, seconds)  # type: ignore[arg-type]
-        for column, value in zip(columns, frame, strict=True):
+        frame = (number, number, seconds, seconds, 1, direction, number, seconds)
+        pairs: Any = zip(columns, frame, strict=True)
+        for column, value in pairs:
             column[row] = value
         self._directions[row] = direction
         self._order.append(row)
@@ -112,7 +114,8 @@ class OnlineHierarchy:
         """
         tree = cls(len(segments.frames))
         columns = tree._make(directions.shape[1])
-        for column, values in zip(columns, segments, strict=True):
+        pairs: Any = zip(columns, segments, strict=True)
+        for column, values in pairs:
             column[: tree.most] = values
         tree._directions[: tree.most] = directions
         tree._order, tree._free = list(range(tree.most)), [tree.most]

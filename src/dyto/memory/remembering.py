@@ -106,24 +106,19 @@ class Remembers:
         except FramesChanged:
             return self._remember(video, segments, numbers, max_mb, replace(used, overlap=False), sampling)
 
-    def recall(self, video: object, question: str | None, sampling: Mapping[str, Any]) -> VisualTokens | None:
+    def recall(self, video: Any, question: str | None, sampling: Mapping[str, Any]) -> VisualTokens:
         """Return the tokens of a memory.
 
         Args:
-            video: A memory, or its file; anything else is no memory.
+            video: A memory, or its file.
             question: The question, for a strategy that reads it.
             sampling: Options of `dyto.sample_frames`, of which a memory takes `start` and `end`.
-
-        Returns:
-            The tokens; None if the video is no memory.
 
         Raises:
             DatasetError: The file is damaged.
             ModelError: Another model made it.
             ConfigError: The strategy or an option needs more than a memory holds.
         """
-        if not isinstance(video, (str, Path, Memory)) or not is_remembered(video):
-            return None
         key = None
         if not isinstance(video, Memory) and self.on_frames is None:
             key = tokens_key(content_of(video), self._strategy, question, sampling, self.savings)

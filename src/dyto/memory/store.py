@@ -117,7 +117,7 @@ def described(facts: Mapping[str, Any]) -> tuple[Origin, About]:
     Raises:
         ValueError: They are not what is written.
     """
-    given = facts.get("about")
+    given: Any = facts.get("about")
     try:
         about = About(**given)
         about = replace(

@@ -254,12 +254,14 @@ class Watch:
         self.close()
 
     def _strategy(self, token_budget: int | None) -> Strategy:
-        strategy: Any = self._qa.strategy
+        strategy = self._qa.strategy
         if token_budget is None:
-            return strategy  # type: ignore[no-any-return]
-        if not dataclasses.is_dataclass(strategy) or not hasattr(strategy, "token_budget"):
+            return strategy
+        if "token_budget" not in getattr(strategy, "__dataclass_fields__", {}):
             raise ConfigError(f"strategy {strategy!r} has no token_budget, expected one of `dyto list strategies`")
-        return dataclasses.replace(strategy, token_budget=token_budget)  # type: ignore[type-var, return-value]
+        given: Any = strategy
+        changed: Strategy = dataclasses.replace(given, token_budget=token_budget)
+        return changed
 
     def _is_known(self, thumbnails: Sequence[Any]) -> bool:
         if self._qa.model.knows is None:

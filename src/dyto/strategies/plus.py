@@ -110,6 +110,13 @@ class Plus:
         chosen = np.argsort(ranking.order[:count])
         return scenes.medoids(x, runs, ranking.order[chosen]), worth[chosen], room[chosen]
 
+    def chosen_of(self, features: FrameFeatures, budget: int) -> tuple[IntArray, FloatArray, IntArray]:
+        """Choose key frames of a video, or of the segments that its frames stand for, as `select_keyframes` does."""
+        summary, n = features.summary, features.num_patches
+        if features.stands is None:
+            return self.select_keyframes(summary, budget, n)
+        return self.select_keyframes(summary, budget, n, features.stands)
+
     def worth(self, ranking: scenes.Ranking, least: float, runs: int) -> FloatArray:
         """Return what runs are worth: 1 from half the greatest distance on, nearly 0 at the least; less for a return.
 
@@ -146,7 +153,7 @@ class Plus:
         budget = resolve_budget(self.token_budget, self.reference_budget, n)
         watch = Stopwatch(features.summary.device)
         with usable_features(), watch.stage("select"):
-            positions, worth, room = self.select_keyframes(features.summary, budget, n, features.stands)
+            positions, worth, room = self.chosen_of(features, budget)
         return merge_shares(self, features, positions, scenes.share(worth, room, budget), watch)
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:

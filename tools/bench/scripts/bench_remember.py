@@ -183,6 +183,7 @@ def size(options):
                 patches = torch.from_numpy(rng.standard_normal((1, 1 + grid[0] * grid[1], dim), np.float32)).bfloat16()
                 seen = FrameFeatures.from_projected(patches, grid=grid, indices=[number])
                 growing.add(seen, noise[number % 8][None], (336, 336))
+            assert growing.about is not None
             memory = memory_of(growing.snapshot(), origin, growing.about)
             path = memory.save(Path(tempfile.mkdtemp()) / "m.dyto")
             kept = memory.tensors["patches"].shape[1]
