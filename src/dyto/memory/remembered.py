@@ -328,12 +328,12 @@ class _KeptPatches:
         self._again: dict[int, FrameFeatures] = {}  # encoded from the picture
 
     def patches(self, positions: Tensor) -> Tensor:
-        """(K, N, D), each patch as the merged one that it went to."""
+        """Return (K, N, D), each patch as the merged one that it went to."""
         kept, owners = self._kept("patches", "scales", positions), self._owners(positions)
         return kept if owners is None else kept.gather(1, owners[..., None].expand(-1, -1, kept.shape[2]))
 
     def merged(self, positions: Tensor, keep: int) -> tuple[Tensor, Tensor]:
-        """As `FrameFeatures.load_merged`."""
+        """Return merged patches as `FrameFeatures.load_merged` does."""
         owners = self._owners(positions)
         assert owners is not None
         if keep <= self._memory.tensors["patches"].shape[1]:
@@ -342,7 +342,7 @@ class _KeptPatches:
         return fresh, torch.arange(fresh.shape[1], device=fresh.device).expand(len(fresh), -1)
 
     def deep(self, positions: Tensor) -> Tensor:
-        """(levels, K, N, D), each patch as the mean of those it was merged with, if it was kept so."""
+        """Return (levels, K, N, D), each patch as the mean of those it was merged with, if it was kept so."""
         parts = []
         for row in positions.tolist():
             seen = self._again.get(row)
