@@ -66,9 +66,7 @@ def agree(options):
             same[segments] += sum(a.text == b.text for a, b in zip(whole, answers, strict=True))
             right[segments] += sum(is_right(one, answer.text) for one, answer in zip(asked, answers, strict=True))
         qa.forget()
-    print(
-        f"{options.films} films of {options.frames} frames, {total} questions, {options.budget} tokens, numbers: {options.numbers}"
-    )
+    print(f"{options.films} films of {options.frames} frames, {total} questions, {options.budget} tokens")
     print(f"video itself       {100 * right[0] / total:5.1f} % right")
     for segments in SEGMENTS:
         print(
