@@ -24,7 +24,7 @@ FLOORS = [
     {"finch", "merge", "timing", "choices", "_shapes"},
     {"tokens", "features", "keyframes", "segments", "video", "subtitles", "eye", "nouns"},
     {"prompts", "strategies", "models"},
-    {"answer", "conversation", "dropin"},
+    {"answer", "conversation", "dropin", "memory"},
     {"pipeline"},
     {"synthetic", "benchmarks", "scaling", "ray"},
     {"evaluation", "inspecting", "moments"},

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from dyto.features import FrameFeatures, KeyFrames, VisualTokens
     from dyto.inspecting import inspect_video
     from dyto.inspecting.evidence import Moment, find_evidence
+    from dyto.memory.remembered import Memory
+    from dyto.memory.watching import Watch
     from dyto.models import load_model
     from dyto.moments.describing import describe_timeline
     from dyto.moments.finding import Segment, VideoTimeline, find_timeline
@@ -107,6 +109,7 @@ __all__ = [
     "JudgeError",
     "KMeans",
     "KeyFrames",
+    "Memory",
     "MissingExtraError",
     "ModelError",
     "Moment",
@@ -136,6 +139,7 @@ __all__ = [
     "VideoTimeline",
     "VisionZip",
     "VisualTokens",
+    "Watch",
     "build_strategy",
     "certify",
     "compressing",
@@ -175,6 +179,8 @@ _HOMES = {
     "inspecting.evidence": ("Moment", "find_evidence"),
     "features": ("FrameFeatures", "KeyFrames", "VisualTokens"),
     "inspecting": ("inspect_video",),
+    "memory.remembered": ("Memory",),
+    "memory.watching": ("Watch",),
     "models": ("load_model",),
     "moments.describing": ("describe_timeline",),
     "moments.finding": ("Segment", "VideoTimeline", "find_timeline"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,37 @@ from dyto.errors import BadFeaturesError
 from dyto.finch import FloatArray, IntArray
 from dyto.tokens import KeyFrames, Sources, VisualTokens
 
-__all__ = ["FrameFeatures", "KeyFrames", "PatchLoader", "Sources", "VisualTokens", "select", "usable_features"]
+__all__ = [
+    "FrameFeatures",
+    "KeyFrames",
+    "PatchLoader",
+    "Sources",
+    "Stands",
+    "VisualTokens",
+    "select",
+    "usable_features",
+]
 
 PatchLoader = Callable[[Tensor], Tensor]
 """Function from (K,) int64 frame positions, on the CPU, to the projected patches of these frames, (K, N, D)."""
+
+MergedLoader = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+"""Function from (K,) frame positions and a number of tokens to (K, R, D) merged patches, R at least that number, and
+(K, N) the one that each patch went to."""
+
+
+class Stands(NamedTuple):
+    """What frames stand for, if each was kept for a whole segment of a video.
+
+    Attributes:
+        sizes: (T,) frames of each segment.
+        means: (T, D) float32 mean direction of each.
+        noise: How far apart frames of one scene are, see `dyto.strategies.scenes.noise_level`.
+    """
+
+    sizes: IntArray
+    means: npt.NDArray[np.float32]
+    noise: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,6 +67,9 @@ class FrameFeatures:
         patch_dim: Dimensions of a patch, if they differ from those of the summary because an eye made it.
         load_deep: For a family that feeds layers of its tower to layers of the language model (DeepStack): the
             projected features of these layers, (levels, K, N, D), for the requested frames.
+        stands: The segments that the frames stand for; None if each stands for itself.
+        load_merged: Gives patches that were merged before, each round halving their number as in `dyto.merge`, so that
+            merging goes on from there.
 
     Example:
         >>> import numpy as np, dyto
@@ -58,6 +88,8 @@ class FrameFeatures:
     attention: Tensor | None = None
     load_deep: PatchLoader | None = None
     patch_dim: int | None = None
+    stands: Stands | None = None
+    load_merged: MergedLoader | None = None
 
     def __post_init__(self) -> None:
         summary = numbers_of(self.summary, "summary")
@@ -87,6 +119,11 @@ class FrameFeatures:
     def num_patches(self) -> int:
         """Number of patches per frame, N."""
         return self.grid[0] * self.grid[1]
+
+    @property
+    def num_seen(self) -> int:
+        """Number of frames that were encoded: T, or the frames of all segments."""
+        return len(self) if self.stands is None else int(self.stands.sizes.sum())
 
     @property
     def dim(self) -> int:
@@ -214,8 +251,10 @@ def select(features: FrameFeatures, positions: IntArray) -> FrameFeatures:
         features: Features of T frames.
         positions: (K,) positions of the frames to keep.
     """
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = {"stands": None, "load_merged": None}
     for name, value in vars(features).items():
+        if name in changes:
+            continue
         if isinstance(value, Tensor):
             changes[name] = value[torch.from_numpy(positions).to(value.device)]
         elif isinstance(value, np.ndarray):

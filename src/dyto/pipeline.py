@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,8 @@ from dyto.answer import Answer
 from dyto.conversation.talking import Conversation
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
+from dyto.memory.remembered import Memory
+from dyto.memory.remembering import Remembers, is_remembered
 from dyto.models.base import Encoded, VideoModel
 from dyto.models.generation.answering import VIDEOS_AT_A_TIME, Answerer, by_video
 from dyto.models.generation.decoding import check_generation, check_time_text
@@ -29,16 +31,15 @@ from dyto.models.loading.load import load_model
 from dyto.prompts import Prompt, choose_prompt, get_prompt
 from dyto.savings import Savings
 from dyto.strategies import DEFAULT, Strategy, build_strategy
-from dyto.strategies.calling import BoundStrategy
 from dyto.strategies.videos import VideoEncoder, decode_once
-from dyto.subtitles.finding import SubtitleChoice
+from dyto.subtitles.finding import AUTO, SubtitleChoice
 from dyto.video import Frames, VideoSource
 
-Video: TypeAlias = "VideoSource | Frames | VisualTokens"
-"""A video to ask about: a file, a folder of pictures, arrays, sampled frames, or encoded tokens."""
+Video: TypeAlias = "VideoSource | Frames | VisualTokens | Memory"
+"""A video to ask about: a file, a folder of pictures, arrays, sampled frames, encoded tokens, or a memory."""
 
 
-class VideoQA:
+class VideoQA(Remembers):
     """A model with a strategy and prompts; each call names its own video.
 
     The tokens of the last videos, and the model's state after reading them, are kept within a limit of memory; `forget`
@@ -86,8 +87,8 @@ class VideoQA:
         self.kept = own if kept is None else kept
         self._answerer = Answerer(model, self.kept)
         self._encoder = VideoEncoder(model, self.kept)
-        self.on_stage: Callable[[str], None] | None = None  # called with each stage's name when it begins
-        self.on_frames: Callable[[Frames], None] | None = None  # called with the frames of a file after reading
+        self.on_stage = None
+        self.on_frames = None
 
     @classmethod
     def from_pretrained(
@@ -132,10 +133,12 @@ class VideoQA:
         """Encode a video as the tokens that the language model reads, for any number of questions.
 
         Args:
-            video: A file, a folder of pictures, an array (T, H, W, 3), a list of pictures, or `Frames`.
+            video: A file, a folder of pictures, an array (T, H, W, 3), a list of pictures, or `Frames`; a `Memory`, or
+                its file.
             question: The question, for a strategy that reads it.
             subtitles: What is said in the video, for the prompts: as for `dyto.find_subtitles`; None for nothing.
-            **sampling: Options of `dyto.sample_frames`, such as `num_frames`, `start`, `end` and `allow_partial`.
+            **sampling: Options of `dyto.sample_frames`, such as `num_frames`, `start`, `end` and `allow_partial`; with
+                a memory, `start` and `end` alone.
 
         Returns:
             The tokens. If `video` is already encoded, it is returned unchanged.
@@ -148,6 +151,9 @@ class VideoQA:
             if sampling:
                 raise ConfigError(f"sampling options {', '.join(sampling)} given with tokens encoded before")
             return video if subtitles is None else replace(video, subtitles=said_in(None, subtitles, self.model))
+        if isinstance(video, Memory) or is_remembered(video):
+            tokens = self.recall(video, self.question_for_strategy(question), sampling)
+            return self.encode(tokens, subtitles=None if subtitles == AUTO else subtitles)
         own: dict[str, Any] = {"on_stage": self.on_stage, "on_frames": self.on_frames}
         own["subtitles"] = said_in(video, subtitles, self.model, sampling.get("limits"))
         asked = self.question_for_strategy(question)
@@ -217,7 +223,9 @@ class VideoQA:
         if len(options) != len(questions):
             raise ConfigError(f"{len(questions)} questions, but choices for {len(options)}")
         requests, asker = list(zip(questions, options, strict=True)), copy.copy(self)
-        if self.uses_question and not isinstance(video, (Frames, VisualTokens)) and len(questions) > 1:
+        sampled = isinstance(video, (Frames, VisualTokens, Memory)) or is_remembered(video)
+        if self.uses_question and not sampled and len(questions) > 1:
+            assert not isinstance(video, (VisualTokens, Memory))
             said = said_in(video, sampling.pop("subtitles", None), self.model, sampling.get("limits"))
             video, asker.savings = decode_once(video, self.model, self.savings, sampling)
             sampling = {"subtitles": said}
@@ -303,24 +311,6 @@ class VideoQA:
         """Free everything kept from videos."""
         self.kept.forget()
         self._encoder.forget()
-
-    @property
-    def strategy(self) -> Strategy:
-        """The strategy. You can replace it at any time."""
-        return self._strategy.inner
-
-    @strategy.setter
-    def strategy(self, strategy: Strategy) -> None:
-        self._strategy = self.model.accept(BoundStrategy(strategy))
-
-    @property
-    def uses_question(self) -> bool:
-        """Whether the strategy reads the question, so that each question needs its own encoding."""
-        return self._strategy.uses_question
-
-    def question_for_strategy(self, question: str | None) -> str | None:
-        """Return the question if the strategy reads it, else None."""
-        return self._strategy.question(question)
 
     def prompt_for(self, choices: Sequence[str] | None) -> Prompt:
         """Return the template for a question with these options, or for an open question."""

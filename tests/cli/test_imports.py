@@ -49,6 +49,10 @@ ALONE = [
     (["chat", "--help"], 0),
     (["chat", "FILE", "--strategy", "unifrm"], 2),
     (["chat", "FILE", "--budget", "0"], 2),
+    (["remember", "--help"], 0),
+    (["watch", "--help"], 0),
+    (["watch", "-", "--ask", "-"], 2),
+    (["watch", "FILE", "--strategy", "unifrm"], 2),
     *((["list", what], 0) for what in ("strategies", "presets", "benchmarks", "prompts", "savings")),
     (["list", "modls"], 2),
     (["ask", "--modle", "tiny"], 2),
@@ -89,6 +93,16 @@ ASK = [
     (["CLIP", "what ?", "--speech", "smal"], "has no sound"),
     (["CLIP", "which ?", "--choices", "a cat"], "expected 2 to 26"),
 ]
+OUT = ["--out", "memory.dyto"]
+REMEMBERED = [
+    (["remember", "missing.mp4", *OUT], "missing.mp4 does not exist"),
+    (["remember", "missing.mp4", "TEXT", *OUT], "2 of 2 videos are not remembered"),
+    (["remember", "CLIP", "CLIP", *OUT], "expected different names"),
+    (["remember", "CLIP", *OUT, "--model", "tny"], "did you mean 'tiny'"),
+    (["ask", "CUT", "what ?"], "expected a whole memory"),
+    (["watch", "missing.mp4"], "missing.mp4 does not exist"),
+    (["watch", "CLIP", "--ask", ""], "the question is empty"),
+]
 MOMENTS = [
     (["timeline", "CLIP", "--segments", "0"], "expected at least 1"),
     (["timeline", "CLIP", "--out", "a.pdf"], "expected one of .txt"),
@@ -106,6 +120,7 @@ SEVERAL = [
     (["CLIP", "--each", "missing.txt"], "cannot be read"),
 ]
 WRONG = [
+    *REMEMBERED,
     *MOMENTS,
     *((["ask", *words], message) for words, message in BOTH + ASK + SEVERAL),
     *(
@@ -119,9 +134,10 @@ WRONG = [
 
 @pytest.mark.parametrize(("words", "message"), WRONG, ids=lambda part: " ".join(part) if isinstance(part, list) else "")
 def test_a_wrong_request_is_refused_before_a_model_is_imported(words, message, clip, text):
-    status, packages, _, said = imported(
-        *({"CLIP": clip, "TEXT": text, "FOLDER": text.parent}.get(word, word) for word in words)
-    )
+    cut = text.with_name("cut.dyto")
+    cut.write_bytes(b"DYTO memory log\n")
+    files = {"CLIP": clip, "TEXT": text, "FOLDER": text.parent, "CUT": cut}
+    status, packages, _, said = imported(*(files.get(word, word) for word in words))
     assert status in (1, 2)
     assert message in said
     assert not packages & HEAVY

@@ -22,6 +22,7 @@ from dyto.cli.inspecting import register as register_inspecting
 from dyto.cli.moments import register as register_moments
 from dyto.cli.plugins import Commands
 from dyto.cli.process import report_errors
+from dyto.cli.remembering import register as register_remembering
 from dyto.cli.results import app as results_app
 from dyto.cli.serving import register as register_serving
 from dyto.cli.synthetic import app as synthetic_app
@@ -140,6 +141,7 @@ def run(words: list[str], debug: bool, *, first: bool = False) -> int:
     return report_errors(lambda: app(allow_bare_png(spread_choices(given)), prog_name="dyto"), debug)
 
 
+register_remembering(app)
 register_batch(app)
 register_evaluation(app)
 register_comparing(app)

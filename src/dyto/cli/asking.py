@@ -133,7 +133,7 @@ def ask_and_print(
     """Answer one question and print the answer, as the commands do.
 
     Args:
-        video: A video file, or a folder of pictures.
+        video: A video file, a folder of pictures, or a memory.
         question: The question.
         strategy: Makes the strategy.
         sampling: Options of `dyto.sample_frames`.
@@ -150,6 +150,7 @@ def ask_and_print(
         dry_run: Print what would be asked, and ask nothing.
     """
     early.check_video(video, sampling)
+    loading = early.loading_for(video, loading)
     early.check_model(loading, usual=True)
     early.check_question(question, choices, prompt, max_new_tokens)
     said = early.find_said(video, subtitles, speech, sampling)

@@ -58,6 +58,7 @@ def chat_command(
     chosen.check()
     saved, sampling = savings.make(), frames.sampling_options()
     early.check_video(video, sampling)
+    loading = early.loading_for(video, loading)
     early.check_model(loading, usual=True)
     early.check_question("?", None, prompt, max_new_tokens)
     said = early.find_said(video, subtitles, speech, sampling)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dyto.errors import ConfigError, VideoError
@@ -66,6 +67,7 @@ def find_said(video: str, subtitles: str, speech: str | None, sampling: dict[str
     Raises:
         DytoError: They cannot be read.
     """
+    from dyto.memory.header import is_memory
     from dyto.subtitles.finding import find_subtitles
 
     if speech is not None:
@@ -75,6 +77,8 @@ def find_said(video: str, subtitles: str, speech: str | None, sampling: dict[str
         check_choice(subtitles, speech)
         with err.status("writing down what is said"):
             return transcribe(video, speech, limits=sampling.get("limits"), on_download=err.print)
+    if subtitles == "auto" and is_memory(video):
+        return None
     return find_subtitles(video, subtitles, limits=sampling.get("limits"))
 
 
@@ -82,12 +86,18 @@ def check_video(video: str, sampling: dict[str, Any]) -> None:
     """Check that a path leads to a video.
 
     Args:
-        video: A video file, or a folder of pictures.
+        video: A video file, a folder of pictures, or a memory.
         sampling: Options of `dyto.sample_frames`.
 
     Raises:
         VideoError: It does not.
+        DatasetError: It leads to a damaged memory.
     """
+    from dyto.memory.header import facts_of, is_memory
+
+    if is_memory(video):
+        facts_of(video)
+        return
     from dyto.video import openable
 
     openable(video, sampling.get("limits"))
@@ -109,3 +119,24 @@ def unreadable(videos: Sequence[str], sampling: dict[str, Any]) -> dict[int, Vid
         else:
             break
     return errors
+
+
+def loading_for(video: str, loading: Loading) -> Loading:
+    """Return the model with which a memory was made, and its numbers, if a command names no other.
+
+    Args:
+        video: A memory, or any other video.
+        loading: The model and how to load it.
+
+    Raises:
+        DatasetError: The memory is damaged.
+    """
+    from dyto.memory.header import facts_of, is_memory
+
+    if not is_memory(video):
+        return loading
+    origin = facts_of(video).get("origin")
+    if not isinstance(origin, dict) or loading.model not in (None, origin.get("model")):
+        return loading
+    stated = {"model": origin.get("model"), "revision": origin.get("revision") or None, "dtype": origin.get("dtype")}
+    return replace(loading, **{name: value for name, value in stated.items() if getattr(loading, name) is None})

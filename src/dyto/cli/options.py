@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Text = str | None
 
 # Not a Path, which would read "" as the current folder.
-VideoFile = Annotated[str, typer.Argument(help="A video file, or a folder of pictures.", show_default=False)]
+VideoFile = Annotated[str, typer.Argument(help="A video file, a folder of pictures, or a memory.", show_default=False)]
 ModelName = Annotated[
     Text,
     typer.Option(

@@ -11,6 +11,8 @@ from dyto.answer import Answer
 from dyto.conversation.turns import NOT_READ, Turn, with_turns
 from dyto.errors import BadQuestionError, DoesNotFitError
 from dyto.features import VisualTokens
+from dyto.memory.remembered import Memory
+from dyto.memory.remembering import is_remembered
 from dyto.models.base import Encoded, VideoModel
 from dyto.models.generation.keeping import KeptVideos
 from dyto.models.generation.preparing import said_in
@@ -82,7 +84,7 @@ class Conversation:
     def __init__(
         self,
         qa: Pipeline,
-        video: VideoSource | VisualTokens,
+        video: VideoSource | VisualTokens | Memory,
         *,
         max_new_tokens: int = 128,
         generation: dict[str, Any] | None = None,
@@ -93,7 +95,7 @@ class Conversation:
 
         Args:
             qa: What answers.
-            video: A video as in `VideoQA.encode`, or encoded tokens.
+            video: A video as in `VideoQA.encode`, a memory, or encoded tokens.
             max_new_tokens: Largest number of tokens in an answer.
             generation: As in `VideoQA.ask`.
             subtitles: What is said in the video, as in `VideoQA.encode`.
@@ -103,6 +105,7 @@ class Conversation:
         self.tokens = video if isinstance(video, VisualTokens) else None
         self._video, self._sampling, self._subtitles = video, sampling, subtitles
         self._options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "generation": generation}
+        self._remembered = isinstance(video, Memory) or is_remembered(video)
         self._turns: list[Turn] = []
         self._forgotten = 0  # how many of the first turns are not sent any more
         self._encoded_by: Strategy | None = None
@@ -128,7 +131,8 @@ class Conversation:
             ConfigError: The budget or an option is impossible.
         """
         if self._qa.uses_question and not isinstance(self._video, VisualTokens):
-            self._frames()
+            if not self._remembered:
+                self._frames()
             return
         tokens = self._encoded("")
         before = self._qa.prompt_for(None).text.partition(IMAGE)[0]
@@ -214,7 +218,7 @@ class Conversation:
             return self._qa.encode(self._video, subtitles=self._subtitles, **self._sampling)
         if self._qa.uses_question or self.tokens is None or self._encoded_by is not self._qa.strategy:
             own = self._qa.question_for_strategy(question)
-            if self._qa.uses_question or self._decoded is not None:
+            if not self._remembered and (self._qa.uses_question or self._decoded is not None):
                 frames, savings = self._frames()
                 reader = copy.copy(self._qa)
                 reader.savings = savings
@@ -227,7 +231,7 @@ class Conversation:
     def _frames(self) -> tuple[Frames, Savings]:
         """Return the frames, decoded once for any number of encodings, and the savings to encode them with."""
         if self._decoded is None:
-            assert not isinstance(self._video, VisualTokens)
+            assert not isinstance(self._video, (VisualTokens, Memory))
             if self._qa.on_stage is not None:
                 self._qa.on_stage("decode")
             self._subtitles = said_in(self._video, self._subtitles, self._qa.model, self._sampling.get("limits"))

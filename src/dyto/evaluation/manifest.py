@@ -13,35 +13,10 @@ import torch
 
 from dyto.evaluation.questions import Questions
 from dyto.models.generation.decoding import stated_options
-from dyto.models.stock import StockModel
+from dyto.models.stock import weights_fingerprint
 from dyto.pipeline import VideoQA
 
 PACKAGES = ("dyto", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pillow", "av")
-_SAMPLES_PER_TENSOR = 256
-
-
-def weights_fingerprint(model: StockModel) -> str:
-    """Return a hash of evenly spaced values of every weight: equal for equal weights, whatever their files.
-
-    Args:
-        model: The model; weights offloaded to disk count only by name and shape.
-
-    Returns:
-        16 hexadecimal digits.
-
-    Example:
-        >>> a, b = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
-        >>> weights_fingerprint(a) == weights_fingerprint(a), weights_fingerprint(a) == weights_fingerprint(b)
-        (True, False)
-    """
-    digest = sha256()
-    for name, weight in sorted(model.named_parameters()):
-        digest.update(f"{name} {tuple(weight.shape)}".encode())
-        if weight.device.type != "meta":
-            flat = weight.detach().flatten()
-            step = max(1, len(flat) // _SAMPLES_PER_TENSOR)
-            digest.update(flat[::step][:_SAMPLES_PER_TENSOR].float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def model_files(model: str) -> str | None:

@@ -55,10 +55,11 @@ class Named(Protocol):
 class Strategy(Protocol):
     """A strategy, which turns the frames of a video into tokens for the language model.
 
-    Any callable with this signature is a strategy; it needs no registration. Four attributes are optional:
+    Any callable with this signature is a strategy; it needs no registration. Five attributes are optional:
     `name`, `uses_question` (True if the tokens depend on the question, so that each question needs its own
-    encoding), `needs`, the keys of `NEEDS` that the model must offer, and `picks_keyframes` (True if its key frames
-    as whole pictures can stand for its tokens, as for a model behind an endpoint).
+    encoding), `needs`, the keys of `NEEDS` that the model must offer, `picks_keyframes` (True if its key frames
+    as whole pictures can stand for its tokens, as for a model behind an endpoint), and `takes_segments` (True if it
+    reads `FrameFeatures.stands`, so that a memory may hold fewer frames than the video).
 
     Example:
         >>> import numpy as np, dyto

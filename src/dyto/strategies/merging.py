@@ -169,7 +169,7 @@ def merge_shares(
             alike = np.flatnonzero(kept == keep)
             for chunk in chunks(len(alike), n * features.dim * summary.element_size(), summary.device):
                 frames = alike[chunk]
-                tokens, owner = how.merge(features.patches(positions[frames]), int(keep))
+                tokens, owner = _merged(how, features, positions[frames], int(keep))
                 rows = starts[frames, None] + np.arange(keep)  # (B, keep)
                 data[torch.from_numpy(rows.ravel()).to(data.device)] = tokens.flatten(0, 1)
                 owners[frames] = starts[frames, None] + owner.cpu().numpy()
@@ -184,6 +184,15 @@ def merge_shares(
         summary_source=features.summary_source,
         stages=watch.seconds,
     )
+
+
+def _merged(how: Merging, features: FrameFeatures, positions: IntArray, keep: int) -> tuple[Tensor, Tensor]:
+    """Merge the patches of some frames, (K, keep, D), and return (K, N) owners; go on from what was merged before."""
+    if features.load_merged is None:
+        return how.merge(features.patches(positions), keep)
+    patches, first = features.load_merged(torch.from_numpy(positions), keep)
+    tokens, owner = how.merge(patches, keep)
+    return tokens, owner.gather(1, first)
 
 
 def empty_tokens(shape: tuple[int, ...], like: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from dyto.errors import ConfigError
-from dyto.features import FrameFeatures, VisualTokens, usable_features
+from dyto.features import FrameFeatures, Stands, VisualTokens, usable_features
 from dyto.finch import FloatArray, IntArray
 from dyto.strategies import scenes
 from dyto.strategies.base import Encode, check_at_least, resolve_budget
@@ -71,6 +71,7 @@ class Plus:
     uses_question: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
     picks_keyframes: ClassVar[bool] = True
+    takes_segments: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_at_least(self, 0.0, "factor")
@@ -81,7 +82,7 @@ class Plus:
                 raise ConfigError(f"{name} of strategy {self.name!r} is {part!r}, expected a share from 0 to 1")
 
     def select_keyframes(
-        self, summary: Tensor | npt.ArrayLike, budget: int, patches: int
+        self, summary: Tensor | npt.ArrayLike, budget: int, patches: int, stands: Stands | None = None
     ) -> tuple[IntArray, FloatArray, IntArray]:
         """Choose key frames.
 
@@ -89,6 +90,7 @@ class Plus:
             summary: (T, D) one vector per frame, in presentation order.
             budget: Number of tokens available.
             patches: Patches per frame, N.
+            stands: The segments that the frames stand for, if each stands for more than itself.
 
         Returns:
             (K,) sorted positions, at most `budget` of them; (K,) the worth of each, above 0 and up to 1; and (K,) the
@@ -98,8 +100,8 @@ class Plus:
             ValueError: There is no frame, or a summary is NaN.
         """
         x = scenes.directions(summary)
-        least = scenes.threshold(x, self.factor)
-        runs = scenes.runs_of(x, least)
+        least = scenes.threshold(x, self.factor, stands and stands.noise)
+        runs = scenes.runs_of(x, least) if stands is None else scenes.runs_of(stands.means, least, sizes=stands.sizes)
         ranking = scenes.rank(runs, budget, least)
         worth = self.worth(ranking, least, len(runs.means))
         part = np.where(ranking.apart > 0, np.maximum(worth, SPARE), worth)
@@ -107,6 +109,13 @@ class Plus:
         count = how_many(worth, room, budget, patches)
         chosen = np.argsort(ranking.order[:count])
         return scenes.medoids(x, runs, ranking.order[chosen]), worth[chosen], room[chosen]
+
+    def chosen_of(self, features: FrameFeatures, budget: int) -> tuple[IntArray, FloatArray, IntArray]:
+        """Choose key frames of a video, or of the segments that its frames stand for, as `select_keyframes` does."""
+        summary, n = features.summary, features.num_patches
+        if features.stands is None:
+            return self.select_keyframes(summary, budget, n)
+        return self.select_keyframes(summary, budget, n, features.stands)
 
     def worth(self, ranking: scenes.Ranking, least: float, runs: int) -> FloatArray:
         """Return the worth of runs: 1 from half the largest distance on, nearly 0 at `least`; less if a scene returns.
@@ -143,7 +152,7 @@ class Plus:
         budget = resolve_budget(self.token_budget, self.reference_budget, n)
         watch = Stopwatch(features.summary.device)
         with usable_features(), watch.stage("select"):
-            positions, worth, room = self.select_keyframes(features.summary, budget, n)
+            positions, worth, room = self.chosen_of(features, budget)
         return merge_shares(self, features, positions, scenes.share(worth, room, budget), watch)
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:

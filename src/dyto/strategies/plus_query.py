@@ -104,7 +104,7 @@ class PlusQuery(Plus):
         budget = resolve_budget(self.token_budget, self.reference_budget, n)
         watch = Stopwatch(features.summary.device)
         with usable_features(), watch.stage("select"):
-            positions, worth, room = self.select_keyframes(features.summary, budget, n)
+            positions, worth, room = self.chosen_of(features, budget)
         patches = features.patches(positions)  # (K, N, D)
         with watch.stage("select"):
             fit = match(patches, words.to(patches.device)).mean(1).double().cpu().numpy()  # (K,)

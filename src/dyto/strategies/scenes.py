@@ -36,15 +36,12 @@ class Runs(NamedTuple):
     Attributes:
         bounds: (S + 1,) first frame of every run, and T.
         means: (S, D) mean direction of each.
+        sizes: (S,) frames of each.
     """
 
     bounds: IntArray
     means: Directions
-
-    @property
-    def sizes(self) -> IntArray:
-        """(S,) frames of each."""
-        return np.diff(self.bounds)
+    sizes: IntArray
 
 
 class Ranking(NamedTuple):
@@ -105,12 +102,18 @@ def noise_level(x: Directions) -> float:
     return float(np.median(nearest))
 
 
-def threshold(x: Directions, factor: float) -> float:
-    """Return the squared distance at which two means differ: a multiple of the noise, between `LEAST` and `MOST`."""
-    return float(np.clip(factor * noise_level(x), LEAST, MOST))
+def threshold(x: Directions, factor: float, noise: float | None = None) -> float:
+    """Return the squared distance at which two means differ: a multiple of the noise, between `LEAST` and `MOST`.
+
+    Args:
+        x: (T, D) directions.
+        factor: The multiple.
+        noise: What `noise_level` said of all frames, if these are not all; None to measure it.
+    """
+    return float(np.clip(factor * (noise_level(x) if noise is None else noise), LEAST, MOST))
 
 
-def runs_of(x: Directions, least: float, count: int | None = None) -> Runs:
+def runs_of(x: Directions, least: float, count: int | None = None, sizes: IntArray | None = None) -> Runs:
     """Join neighbours in time until all that are left differ, or until so many are left.
 
     Again and again the two neighbouring runs join that differ least: by the squared distance g of their means, or,
@@ -118,9 +121,10 @@ def runs_of(x: Directions, least: float, count: int | None = None) -> Runs:
     and b frames (`min(h, 1) g`). That a run is long makes it neither more nor less different.
 
     Args:
-        x: (T, D) directions.
+        x: (T, D) directions; or the means of segments, neighbours in time.
         least: Runs that differ by less join.
         count: Number of runs at which to end instead, from 1 to T.
+        sizes: (T,) frames of each segment; None for one each.
 
     Returns:
         The runs; ties join from the beginning of the video on.
@@ -131,10 +135,10 @@ def runs_of(x: Directions, least: float, count: int | None = None) -> Runs:
         [0, 40, 41, 45]
     """
     total = len(x)
-    mean, size = x.copy(), np.ones(total, np.int64)
+    mean, size = x.copy(), np.ones(total, np.int64) if sizes is None else sizes.copy()
     left, right = np.arange(total) - 1, np.arange(total) + 1
     stands, turn = np.ones(total, bool), np.zeros(total, np.int64)
-    heap = [(_differ(mean, size, i - 1, i), i, 0) for i in range(1, total)]
+    heap = [(_between(mean, size, i - 1, i), i, 0) for i in range(1, total)]
     heapq.heapify(heap)
     left_over = total
     while heap and left_over != count:
@@ -146,22 +150,31 @@ def runs_of(x: Directions, least: float, count: int | None = None) -> Runs:
         left_over -= 1
         first, after = int(left[second]), int(right[second])
         whole = int(size[first] + size[second])
-        mean[first] += (mean[second] - mean[first]) * np.float32(size[second] / whole)
+        mean[first] = joined(mean[first], mean[second], int(size[second]), whole)
         size[first], stands[second], right[first] = whole, False, after
         if after < total:
             left[after] = first
         for later in (first, after):
             if 0 < later < total:
                 turn[later] += 1
-                heapq.heappush(heap, (_differ(mean, size, int(left[later]), later), later, int(turn[later])))
+                heapq.heappush(heap, (_between(mean, size, int(left[later]), later), later, int(turn[later])))
     starts = np.flatnonzero(stands)
-    return Runs(np.append(starts, total), mean[starts])
+    return Runs(np.append(starts, total), mean[starts], size[starts])
 
 
-def _differ(mean: Directions, size: IntArray, one: int, other: int) -> float:
-    gap = mean[one] - mean[other]
-    a, b = int(size[one]), int(size[other])
+def _between(mean: Directions, size: IntArray, one: int, other: int) -> float:
+    return differ(mean[one], mean[other], int(size[one]), int(size[other]))
+
+
+def differ(one: Directions, other: Directions, a: int, b: int) -> float:
+    """Return by how much two runs of a and b frames differ, given their means (D,); see `runs_of`."""
+    gap = one - other
     return float(gap @ gap) * min(1.0, a * b / (a + b))
+
+
+def joined(one: Directions, other: Directions, size: int, whole: int) -> Directions:
+    """Return the mean (D,) of two runs that join, the other of them `size` of `whole` frames."""
+    return one + (other - one) * np.float32(size / whole)
 
 
 def rank(runs: Runs, most: int, least: float) -> Ranking:

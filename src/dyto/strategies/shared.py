@@ -194,7 +194,7 @@ def assemble(
         sources=Sources(token, np.searchsorted(used, source_frame), patch),
         grid=features.grid,
         budget=budget,
-        uncompressed=len(features) * features.num_patches,
+        uncompressed=features.num_seen * features.num_patches,
         **rest,
     )
 

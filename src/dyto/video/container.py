@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import errno
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import av
 from av.codec.hwaccel import HWAccel, hwdevices_available
@@ -79,36 +81,99 @@ def opened(
         VideoError: The file is not a video in an allowed format, or over a limit.
     """
     limits = limits or Limits()
-    options = {
-        "protocol_whitelist": "file",
-        "format_whitelist": ",".join(FORMATS),
-        "max_pixels": str(min(limits.pixels, 2**31 - 1)),
-    }
     try:
-        container = _open(path, hardware, options)
+        container = _open(path, hardware, {"protocol_whitelist": "file", **_options(limits)})
     except av.FFmpegError as err:
         raise _unopened(path, err) from err
+    with _pictures_of(container, path.name, limits, strict) as stream:
+        yield container, stream
+
+
+@contextmanager
+def opened_stream(
+    source: BinaryIO | CameraDevice, name: str, limits: Limits
+) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open what is still being filmed.
+
+    Args:
+        source: Bytes of a video in an allowed format, such as those of a pipe; or a camera.
+        name: What messages call it.
+        limits: Limits of its frames.
+
+    Raises:
+        VideoError: It is no video in an allowed format, there is no such camera, or a limit is passed.
+    """
+    try:
+        if isinstance(source, CameraDevice):
+            container = av.open(source.device, "r", source.format, {"max_pixels": str(limits.pixels)})
+        else:
+            container = av.open(source, "r", None, _options(limits), metadata_errors="ignore")
+    except (av.FFmpegError, ValueError) as err:
+        found = reason(err) if isinstance(err, av.FFmpegError) else str(err)
+        expected = (
+            "a camera that is plugged in and free" if isinstance(source, CameraDevice) else f"a stream as of {KNOWN}"
+        )
+        raise VideoError(
+            f"{name} cannot be opened ({found}), expected {expected}: check it with ffmpeg -i, or pass its pictures on "
+            "by ffmpeg -i SOURCE -f matroska -"
+        ) from err
+    with _pictures_of(container, name, limits, False) as stream:
+        yield container, stream
+
+
+class CameraDevice(NamedTuple):
+    """A camera, as FFmpeg names it.
+
+    Attributes:
+        device: Its name.
+        format: FFmpeg's input format for such devices.
+    """
+
+    device: str
+    format: str
+
+    @classmethod
+    def of(cls, number: str) -> CameraDevice:
+        """Return the camera with a number or a name on this system."""
+        if sys.platform == "darwin":
+            return cls(number, "avfoundation")
+        if sys.platform == "win32":
+            return cls(f"video={number}", "dshow")
+        return cls(f"/dev/video{number}" if number.isdigit() else number, "v4l2")
+
+
+def _options(limits: Limits) -> dict[str, str]:
+    return {"format_whitelist": ",".join(FORMATS), "max_pixels": str(min(limits.pixels, 2**31 - 1))}
+
+
+@contextmanager
+def _pictures_of(container: InputContainer, name: str, limits: Limits, strict: bool) -> Iterator[VideoStream]:
+    """Find the stream of pictures in an open container, and close the container at the end.
+
+    Raises:
+        VideoError: There is none, or it is over a limit.
+    """
     with container:
-        limits.check_streams(path.name, len(container.streams))
+        limits.check_streams(name, len(container.streams))
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
             found = ", ".join(sorted({s.type for s in container.streams})) or "no stream"
             raise VideoError(
-                f"{path.name} has no pictures: found {found} ({container.format.name}), expected a video "
+                f"{name} has no pictures: found {found} ({container.format.name}), expected a video "
                 "stream: give another file"
             )
         stream = streams[0]
         if stream.codec_context is None:
             raise VideoError(
-                f"{path.name}: no decoder for its video stream, expected H.264, HEVC, VP9, AV1 or the like: "
+                f"{name}: no decoder for its video stream, expected H.264, HEVC, VP9, AV1 or the like: "
                 "convert it with ffmpeg"
             )
-        limits.check_size(path.name, stream.codec_context.height, stream.codec_context.width)
+        limits.check_size(name, stream.codec_context.height, stream.codec_context.width)
         strictly = {"err_detect": "explode"} if strict else {}
         most = limits.pixels_beside(stream.codec_context.height * stream.codec_context.width)
         stream.codec_context.options = {"max_pixels": str(min(most * ROOM, 2**31 - 1)), **strictly}
         stream.thread_type = "NONE" if stream.codec_context.name in (*ALONE, *CONCEALING) else "AUTO"
-        yield container, stream
+        yield stream
 
 
 def _open(path: Path, hardware: bool, options: dict[str, str]) -> InputContainer:

@@ -15,7 +15,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from dyto.video.sampling import FrameBuffer
+    from dyto.video.sampling import FrameBuffer, TargetSize
 
 _LATER = ("color_primaries", "color_trc")  # older versions of PyAV do not define it
 
@@ -89,14 +89,28 @@ class Filler:
 
     def _rgb(self, frame: av.VideoFrame) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         """Convert a frame to RGB, shrunk by a whole factor if it is large: (H / k, W / k, 3), and upright (H, W)."""
-        turned = quarter_turned(self._matrix)
-        shape = (frame.width, frame.height) if turned else (frame.height, frame.width)
-        factor = min(math.ceil(math.sqrt(frame.width * frame.height / LARGE)), self.buffer.fit.shrinks(*shape))
-        how: Any = {}
-        if factor > 1:
-            how = {"width": frame.width // factor, "height": frame.height // factor, "interpolation": "AREA"}
-        pixels: Any = self._reformatter.reformat(frame, format="rgb24", **how).to_ndarray()
-        return pixels, shape
+        return to_rgb(frame, self._reformatter, self._matrix, self.buffer.fit)
+
+
+def to_rgb(
+    frame: av.VideoFrame, reformatter: VideoReformatter, matrix: Matrix | None, fit: TargetSize
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Convert a frame to RGB, shrunk by a whole factor if it is large: (H / k, W / k, 3), and upright (H, W).
+
+    Args:
+        frame: The decoded frame.
+        reformatter: What converts it.
+        matrix: Its display matrix; the pixels are not turned yet.
+        fit: The size in which it will be kept.
+    """
+    turned = quarter_turned(matrix)
+    shape = (frame.width, frame.height) if turned else (frame.height, frame.width)
+    factor = min(math.ceil(math.sqrt(frame.width * frame.height / LARGE)), fit.shrinks(*shape))
+    how: Any = {}
+    if factor > 1:
+        how = {"width": frame.width // factor, "height": frame.height // factor, "interpolation": "AREA"}
+    pixels: Any = reformatter.reformat(frame, format="rgb24", **how).to_ndarray()
+    return pixels, shape
 
 
 @dataclass(frozen=True, eq=False)

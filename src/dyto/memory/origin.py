@@ -1,0 +1,111 @@
+"""What a memory was made with: the model, its weights and how it takes pictures; checked before it is asked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+
+from dyto.errors import ModelError
+from dyto.models.base import VideoModel
+from dyto.models.stock import weights_fingerprint
+from dyto.video import READER
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The model that made a memory.
+
+    Attributes:
+        model: Its name.
+        revision: The commit of a hub model, or "".
+        weights: Hash of its weights.
+        dtype: Its numbers, such as "bfloat16".
+        preprocessing: Size, mean and deviation of its pictures, and the version of the reader of videos.
+    """
+
+    model: str
+    revision: str
+    weights: str
+    dtype: str
+    preprocessing: str
+
+    @classmethod
+    def of(cls, model: VideoModel) -> Origin:
+        """Describe a model.
+
+        Raises:
+            ModelError: It is behind an endpoint, which hands no features out.
+        """
+        stock: Any = getattr(model, "model", None)
+        if stock is None or not model.can_cache:
+            raise ModelError(
+                f"model {model.name} hands out no features, expected one that runs here: a memory needs them"
+            )
+        config = getattr(stock, "config", None)
+        size, normal = model.image_size, model.normalization
+        numbers = ", ".join(f"{x:.6g}" for x in (*normal.mean, *normal.std))
+        seen = f"pictures of {size!r}, normalised by {numbers}, reader {READER}"
+        revision = str(getattr(config, "_commit_hash", None) or "")
+        return cls(model.name, revision, weights_fingerprint(stock), str(stock.dtype).removeprefix("torch."), seen)
+
+    @classmethod
+    def read(cls, given: Any) -> Origin:
+        """Read what `written` returned.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        names = [field.name for field in fields(cls)]
+        if not isinstance(given, dict) or any(not isinstance(given.get(name), str) for name in names):
+            raise ValueError(f"the model is described by {given!r}")
+        return cls(*(given[name] for name in names))
+
+    def written(self) -> dict[str, str]:
+        """Return the description, JSON-ready."""
+        return asdict(self)
+
+    def check(self, model: VideoModel, name: str) -> None:
+        """Check that a memory may be asked with a model.
+
+        Args:
+            model: The model.
+            name: Of the memory, for the message.
+
+        Raises:
+            ModelError: Another model, revision, dtype or preprocessing made it.
+        """
+        mine = Origin.of(model)
+        again = "load that one, or remember the video again with this one"
+        if self.dtype != mine.dtype:
+            raise ModelError(
+                f"{name} was made in {self.dtype}, but model {mine.model} is loaded in {mine.dtype}, expected the same "
+                f"numbers: load it with dtype={self.dtype!r} (--dtype {self.dtype}), or remember the video again"
+            )
+        if self.weights == mine.weights:
+            if self.preprocessing != mine.preprocessing:
+                raise ModelError(
+                    f"{name} was made from {self.preprocessing}, but model {mine.model} takes {mine.preprocessing}, "
+                    "expected the same preprocessing: remember the video again"
+                )
+            return
+        if self.model == mine.model:
+            theirs, ours = self.revision or self.weights, mine.revision or mine.weights
+            raise ModelError(
+                f"{name} was made with revision {theirs} of model {self.model}, but {ours} is loaded, expected the "
+                f"same weights: {again}"
+            )
+        raise ModelError(f"{name} was made with model {self.model}, but {mine.model} is loaded: {again}")
+
+
+def numbers_named(name: str) -> torch.dtype:
+    """Return the dtype with a name.
+
+    Raises:
+        ValueError: There is none.
+    """
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype):
+        raise ValueError(f"{name!r} is no dtype")
+    return found
