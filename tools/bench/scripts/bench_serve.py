@@ -224,7 +224,10 @@ def compare(service: RunningService, video: Path, options: argparse.Namespace) -
     torch.set_num_threads(1)
     qa = dyto.VideoQA.from_pretrained("tiny", "plus")
     tokens = qa.encode(video)
-    sides = {"VideoQA.ask": lambda question: qa.ask(tokens, question), "one request": service.ask}
+    sides: dict[str, Callable[[str], object]] = {
+        "VideoQA.ask": lambda question: qa.ask(tokens, question),
+        "one request": service.ask,
+    }
     found: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(options.rounds):
         for name, side in sides.items():
