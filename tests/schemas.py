@@ -7,7 +7,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
-SOMETIMES = {"evidence", "confidence", "reason", "things", "pictures", "spent"}
+SOMETIMES = {"evidence", "confidence", "reason", "things", "pictures", "sent", "saved", "spent"}
 """Keys of `ask` that are there if they are asked for (`--evidence`), with the model `nouns` (the next three), or with a
 model behind an endpoint (the last two)."""
 
