@@ -19,6 +19,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "machines.md"
 def test_ray_data_asks_the_service(tmp_path, monkeypatch):
     ray = pytest.importorskip("ray", reason="clusters need the extra 'ray'")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # so that no token is left in the home folder
     videos = tmp_path / "videos"
     videos.mkdir()
     for n in range(3):

@@ -21,7 +21,7 @@ from dyto.synthetic.videos import sample_video
 VIDEOS, QUESTIONS = 20, 10
 TOOLS = ("ip", "unshare", "nsenter", "mount")
 HEAD = "10.77.0.1"
-ENVIRON = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+ENVIRON = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
 
 pytestmark = [
     pytest.mark.soak,
