@@ -67,6 +67,7 @@ def test_eval_gives_the_rows_that_it_gives_elsewhere_and_says_what_is_missing(wo
     assert rows(world / "without") == rows(world / "posix")
 
 
+@pytest.mark.soak
 def test_two_comparisons_at_once_ask_everything_once_where_locks_are_those_of_windows(world):
     words = ("compare", "nextqa", *OPTIONS, "--strategies", "dyto,uniform", "--budgets", "40", "--out", "both")
     errors = [said(one)[1] for one in [start(world, *words, locks=True) for _ in range(2)]]

@@ -358,6 +358,7 @@ def test_an_error_tells_the_name_that_the_visitor_gave_and_no_place(visitor, fol
     assert "<b>" not in said
 
 
+@pytest.mark.soak
 def test_a_visitor_who_hangs_up_in_the_middle_leaves_nothing(visitor, address, folder):
     before = stored(folder)
     with socket.create_connection(("127.0.0.1", int(address.rstrip("/").rpartition(":")[2]))) as line:

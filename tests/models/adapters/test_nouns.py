@@ -254,5 +254,6 @@ def test_the_command_prints_what_it_knows_and_what_it_does_not(capfd, monkeypatc
     assert run(["ask", str(FILM), "what is there ?", "--model", "tiny", "--eye", "noun"], debug=False) != 0
 
 
+@pytest.mark.soak
 def test_strategies_are_certified_by_it(nouns):
     assert dyto.certify("uniform-pool", nouns).passed

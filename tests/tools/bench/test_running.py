@@ -19,6 +19,8 @@ from dyto_bench.running import bench
 from dyto_bench.sides import STAGES, Ours
 from dyto_bench.stock import Stock
 
+pytestmark = pytest.mark.soak  # every side is measured
+
 NAMES = ["dyto", "dyto, no savings", "without keep_prefix", "with overlap", "stock", "published"]
 """On a CPU the default is without overlap: that is no side of its own."""
 
