@@ -131,7 +131,7 @@ def held(engine, clip, tiny, monkeypatch):
         return encode(*args, **options)
 
     monkeypatch.setattr(tiny, "encode", wait)
-    monkeypatch.setattr("dyto.demo.engine.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("dyto.demo.waiting.LOOK_SECONDS", 0.01)
     visit = threading.Thread(target=lambda: list(engine.ask(wish(clip))))
     visit.start()
     assert begun.wait(60)
@@ -204,7 +204,7 @@ def test_who_leaves_while_waiting_frees_his_place(engine, held, clip):
 
 
 def test_what_takes_long_is_told_again_so_that_it_can_be_stopped(engine, clip, tiny, monkeypatch):
-    monkeypatch.setattr("dyto.demo.engine.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("dyto.demo.waiting.LOOK_SECONDS", 0.01)
     encode = tiny.encode
     monkeypatch.setattr(tiny, "encode", lambda *a, **k: (time.sleep(0.2), encode(*a, **k))[1])
     words = [event.words for event in engine.ask(wish(clip)) if isinstance(event, StageBegun)]
@@ -286,7 +286,7 @@ def test_the_model_is_loaded_in_the_background_and_its_failure_is_told(engine, t
 
 def test_what_nobody_foresaw_is_told_and_the_next_visitor_served(engine, clip, monkeypatch, caplog):
     with monkeypatch.context() as broken:
-        broken.setattr("dyto.demo.engine.small_frames", lambda *a, **k: 1 / 0)
+        broken.setattr("dyto.demo.engine.pictures_of", lambda *a, **k: 1 / 0)
         events = list(engine.ask(wish(clip)))
     (number,) = re.fullmatch(
         r"something went wrong here; the log of the demo has it as (\w{8})", events[-1].words

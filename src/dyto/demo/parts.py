@@ -57,6 +57,7 @@ class Outputs:
 
     Attributes:
         player: The video.
+        line: Its timeline.
         past: The conversation without its last turn.
         now: The last turn.
         status: What is happening, or an error.
@@ -65,6 +66,7 @@ class Outputs:
     """
 
     player: Any
+    line: Any
     past: Any
     now: Any
     status: Any
@@ -77,7 +79,10 @@ def layout(gr: Any, engine: DemoEngine, samples: Sequence[SampleVideo]) -> tuple
     gr.HTML("<h1>Ask a video</h1><p>Upload a clip or take a sample, ask, and see which moments were read.</p>")
     with gr.Row(elem_id="desk"):
         with gr.Column(min_width=320):
-            player = gr.HTML("", elem_id="video")
+            player, line = (
+                gr.HTML("", elem_id="video", apply_default_css=False),
+                gr.HTML("", elem_id="line", apply_default_css=False),
+            )
             file = gr.File(
                 label="Video", file_types=["video", ".mkv", ".avi", ".ts", ".flv", ".gif"], elem_id="file", height=140
             )
@@ -88,7 +93,10 @@ def layout(gr: Any, engine: DemoEngine, samples: Sequence[SampleVideo]) -> tuple
                 ]
         with gr.Column(min_width=320, elem_id="talk"):
             with gr.Column(elem_id="turns"):
-                past, now = gr.HTML("", elem_id="past"), gr.HTML("", elem_id="now")
+                past, now = (
+                    gr.HTML("", elem_id="past", apply_default_css=False),
+                    gr.HTML("", elem_id="now", apply_default_css=False),
+                )
             status = gr.Markdown("", elem_id="status", elem_classes="status")
             question = gr.Textbox(
                 label="Question", placeholder="What is shown?", elem_id="question", lines=1, max_lines=6
@@ -106,12 +114,12 @@ def layout(gr: Any, engine: DemoEngine, samples: Sequence[SampleVideo]) -> tuple
                 how = controls(gr, engine)
     with gr.Column(elem_id="seen"), gr.Tabs():
         with gr.Tab("Key frames"):
-            frames = gr.HTML("", elem_id="frames")
+            frames = gr.HTML("", elem_id="frames", apply_default_css=False)
         with gr.Tab("What was merged"):
-            maps = gr.HTML("", elem_id="maps")
+            maps = gr.HTML("", elem_id="maps", apply_default_css=False)
     return (
         Inputs(file, buttons, question, options, ask, stop, how),
-        Outputs(player, past, now, status, frames, maps),
+        Outputs(player, line, past, now, status, frames, maps),
     )
 
 
