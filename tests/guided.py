@@ -33,14 +33,14 @@ def parser(kind: str) -> Any:
     with atheris.instrument_imports(include=["dyto.choices", "dyto.evaluation", "dyto.strategies"]):
         from dyto.choices import parse_choice
         from dyto.errors import DytoError
-        from dyto.evaluation.subtitles import read_subtitles
         from dyto.evaluation.verdicts import parse_verdict
         from dyto.strategies import build_strategy
+        from dyto.subtitles.reading import read_lines
     path = Path(tempfile.mkdtemp()) / "fuzzed.srt"
 
     def subtitles(data: bytes) -> None:
         path.write_bytes(data)
-        for cue in read_subtitles(path):
+        for cue in read_lines(path):
             assert cue.end >= cue.start, cue
 
     uses: dict[str, Any] = {

@@ -25,9 +25,9 @@ from dyto.errors import DytoError
 from dyto.evaluation.journal import Journal
 from dyto.evaluation.questions import read_questions
 from dyto.evaluation.rows import rank
-from dyto.evaluation.subtitles import read_subtitles
 from dyto.evaluation.verdicts import parse_verdict
 from dyto.strategies import build_strategy
+from dyto.subtitles.reading import read_lines
 
 SECONDS = 5
 """What any of it may take; all of them take milliseconds, but the machine may be busy."""
@@ -108,7 +108,7 @@ def test_question_files(tmp_path, count, name, ending, sample):
 @pytest.mark.parametrize("count", OFTEN)
 def test_subtitles(tmp_path, count):
     def use(path: Path) -> None:
-        for cue in read_subtitles(path):
+        for cue in read_lines(path):
             assert cue.start <= cue.end
             assert isinstance(cue.text, str)
 

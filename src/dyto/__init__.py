@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from dyto.inspecting import inspect_video
     from dyto.inspecting.evidence import Moment, find_evidence
     from dyto.models import load_model
+    from dyto.moments.describing import describe_timeline
+    from dyto.moments.finding import Segment, VideoTimeline, find_timeline
+    from dyto.moments.saving import SavedFrames, save_frames
+    from dyto.moments.writing import save_timeline
     from dyto.pipeline import VideoQA
     from dyto.savings import Savings
     from dyto.serving.engine import Engine
@@ -72,7 +76,9 @@ if TYPE_CHECKING:
         VisionZip,
         build_strategy,
     )
+    from dyto.subtitles.finding import Subtitles, find_subtitles
     from dyto.video import Frames, sample_frames
+    from dyto.video.cutting import VideoClip
 
 __all__ = [
     "AKS",
@@ -111,30 +117,40 @@ __all__ = [
     "Query",
     "Random",
     "RandomFrames",
+    "SavedFrames",
     "Savings",
+    "Segment",
     "SlowFast",
     "Strategy",
     "StrategyError",
+    "Subtitles",
     "Turn",
     "Uniform",
     "UniformMerge",
     "UniformPool",
     "VCast",
     "VidCom2",
+    "VideoClip",
     "VideoError",
     "VideoQA",
+    "VideoTimeline",
     "VisionZip",
     "VisualTokens",
     "build_strategy",
     "certify",
     "compressing",
+    "describe_timeline",
     "finch",
     "find_evidence",
+    "find_subtitles",
+    "find_timeline",
     "inspect_video",
     "keyframes",
     "load_model",
     "merge",
     "sample_frames",
+    "save_frames",
+    "save_timeline",
 ]
 
 _HOMES = {
@@ -160,10 +176,16 @@ _HOMES = {
     "features": ("FrameFeatures", "KeyFrames", "VisualTokens"),
     "inspecting": ("inspect_video",),
     "models": ("load_model",),
+    "moments.describing": ("describe_timeline",),
+    "moments.finding": ("Segment", "VideoTimeline", "find_timeline"),
+    "moments.saving": ("SavedFrames", "save_frames"),
+    "moments.writing": ("save_timeline",),
     "pipeline": ("VideoQA",),
     "savings": ("Savings",),
     "serving.engine": ("Engine",),
+    "subtitles.finding": ("Subtitles", "find_subtitles"),
     "video": ("Frames", "sample_frames"),
+    "video.cutting": ("VideoClip",),
 }
 """Homes of the public names, but for the strategies, which are all in `dyto.strategies`, and for modules."""
 _MODULES = ("finch", "keyframes", "merge")

@@ -10,6 +10,8 @@ from typing import Any
 from dyto.choices import parse_choice
 from dyto.features import KeyFrames, VisualTokens
 from dyto.models.base import VideoModel
+from dyto.subtitles.choosing import Spoken
+from dyto.subtitles.finding import Subtitles
 
 STAGES = ("decode", "encode", "select", "merge", "prefill", "generate", "total")
 """The stages whose seconds an answer reports, in order."""
@@ -20,6 +22,24 @@ FORMAT = 1
 
 SAID_NOTHING = "the model ended its answer before the first word: rephrase the question, or use another prompt"
 """Warning for an answer without text, which is not an error."""
+
+
+def subtitle_notes(model: VideoModel, found: Subtitles | None, spoken: Spoken | None) -> tuple[str, ...]:
+    """Return what a reader should know of the subtitles of a video.
+
+    Args:
+        model: Who answered.
+        found: What is said in the video; None if nothing was looked for or found.
+        spoken: What the prompt held of it.
+    """
+    if found is None:
+        return ()
+    notes = list(found.notes)
+    if spoken is None and found.lines:
+        notes.append(f"model {model.name} reads no subtitles, so those of {found.source} were left out")
+    elif spoken is not None and spoken.left_out:
+        notes.append(f"there is no room for {spoken.left_out} of the {len(found)} lines of {found.source}")
+    return tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -40,6 +60,7 @@ class Answer:
             key frames, in families that write them. The budget does not count them.
         model: Name of the model.
         strategy: The strategy's name and fields, JSON-ready.
+        spoken: What the prompt held of the video's subtitles; None for nothing.
         meaningful: Whether the model knows anything of what the video shows; False for an answer of `tiny` about a
             video outside its drawn world.
         details: What the model reports beyond the text, JSON-ready: `nouns` gives its "confidence", the "reason" if it
@@ -66,6 +87,7 @@ class Answer:
     strategy: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     meaningful: bool = True
+    spoken: Spoken | None = None
 
     @classmethod
     def of(
@@ -79,6 +101,7 @@ class Answer:
         start: str = "",
         strategy: Mapping[str, Any] | None = None,
         details: Mapping[str, Any] | None = None,
+        spoken: Spoken | None = None,
     ) -> Answer:
         """Make an answer about an encoded video.
 
@@ -91,9 +114,11 @@ class Answer:
             start: Beginning of the answer, if the prompt contains it.
             strategy: Description of the strategy.
             details: What the model reports beyond the text.
+            spoken: What the prompt held of the video's subtitles.
         """
         stages = {**dict.fromkeys(("decode", "encode", "select", "merge"), 0.0), **tokens.stages, **seconds}
         silent = () if text.strip() else (SAID_NOTHING,)
+        heard = subtitle_notes(model, tokens.subtitles, spoken)
         return cls(
             text=start + text,
             choice=None if choices is None else parse_choice(start + text, choices),
@@ -102,12 +127,13 @@ class Answer:
             token_budget=tokens.budget,
             uncompressed_tokens=tokens.uncompressed,
             seconds={**stages, "total": sum(stages.values())},
-            warnings=(*model.notices, *tokens.warnings, *silent),
+            warnings=(*model.notices, *tokens.warnings, *heard, *silent),
             num_time_tokens=model.count_text(tokens),
             model=model.name,
             strategy=strategy or {},
             details=details or {},
             meaningful=tokens.meaningful,
+            spoken=spoken,
         )
 
     def __str__(self) -> str:
@@ -131,6 +157,7 @@ class Answer:
                 "used": self.num_visual_tokens,
                 "times": self.num_time_tokens,
             },
+            "subtitles": None if self.spoken is None else self.spoken.to_dict(),
             "seconds": {stage: round(self.seconds[stage], 4) for stage in STAGES},
             "warnings": list(self.warnings),
         }

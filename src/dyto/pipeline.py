@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,15 +21,17 @@ from dyto.conversation.talking import Conversation
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
 from dyto.models.base import Encoded, VideoModel
-from dyto.models.generation.answering import VIDEOS_AT_A_TIME, Answerer, PreparedQuestion, by_video
+from dyto.models.generation.answering import VIDEOS_AT_A_TIME, Answerer, by_video
 from dyto.models.generation.decoding import check_generation, check_time_text
 from dyto.models.generation.keeping import KEEP_GB, KeptVideos, bytes_allowed
+from dyto.models.generation.preparing import PreparedQuestion, said_in, tokenize_question, with_subtitles
 from dyto.models.loading.load import load_model
 from dyto.prompts import Prompt, choose_prompt, get_prompt
 from dyto.savings import Savings
 from dyto.strategies import DEFAULT, Strategy, build_strategy
 from dyto.strategies.calling import BoundStrategy
 from dyto.strategies.videos import VideoEncoder, decode_once
+from dyto.subtitles.finding import SubtitleChoice
 from dyto.video import Frames, VideoSource
 
 Video: TypeAlias = "VideoSource | Frames | VisualTokens"
@@ -37,9 +41,8 @@ Video: TypeAlias = "VideoSource | Frames | VisualTokens"
 class VideoQA:
     """A model with a strategy and prompts; each call names its own video.
 
-    The tokens of the last videos, and the language model's state after reading them, are kept for further questions
-    within a limit of memory; `forget` frees them. Tokens are kept for videos in files, if the strategy is a frozen
-    dataclass. Use one object per thread.
+    The tokens of the last videos, and the model's state after reading them, are kept within a limit of memory; `forget`
+    frees them. Tokens are kept for videos in files, if the strategy is a frozen dataclass. Use one object per thread.
 
     Example:
         >>> import numpy as np, dyto
@@ -69,8 +72,7 @@ class VideoQA:
             prompt: Template for open questions: a name, a file or a `Prompt`; None for the model's own.
             choice_prompt: Template for multiple choice, in the same forms.
             savings: The savings to use; None for those that change no answer.
-            keep_gb: Limit in GB on what is kept of videos for further questions; the least recently used goes first.
-                The last video is always kept.
+            keep_gb: Limit in GB on what is kept of videos for further questions; the last video is always kept.
             kept: Store to share with other pipelines that use the same model; None for a new one.
 
         Raises:
@@ -80,8 +82,8 @@ class VideoQA:
         self.strategy = build_strategy(strategy) if isinstance(strategy, str) else strategy
         self._prompts = (choose_prompt(prompt, model.chat, False), choose_prompt(choice_prompt, model.chat, True))
         self.savings = savings or Savings()
-        limit = bytes_allowed(keep_gb)
-        self.kept = KeptVideos(model, limit, keep=self.savings.keep_prefix) if kept is None else kept
+        own = KeptVideos(model, bytes_allowed(keep_gb), keep=self.savings.keep_prefix)
+        self.kept = own if kept is None else kept
         self._answerer = Answerer(model, self.kept)
         self._encoder = VideoEncoder(model, self.kept)
         self.on_stage: Callable[[str], None] | None = None  # called with each stage's name when it begins
@@ -124,12 +126,15 @@ class VideoQA:
             loaded.time_text = check_time_text(time_text)
         return cls(loaded, chosen, prompt=named[0], choice_prompt=named[1], savings=savings, keep_gb=keep_gb)
 
-    def encode(self, video: Video, *, question: str | None = None, **sampling: Any) -> VisualTokens:
+    def encode(
+        self, video: Video, *, question: str | None = None, subtitles: SubtitleChoice = None, **sampling: Any
+    ) -> VisualTokens:
         """Encode a video as the tokens that the language model reads, for any number of questions.
 
         Args:
             video: A file, a folder of pictures, an array (T, H, W, 3), a list of pictures, or `Frames`.
             question: The question, for a strategy that reads it.
+            subtitles: What is said in the video, for the prompts: as for `dyto.find_subtitles`; None for nothing.
             **sampling: Options of `dyto.sample_frames`, such as `num_frames`, `start`, `end` and `allow_partial`.
 
         Returns:
@@ -142,10 +147,11 @@ class VideoQA:
         if isinstance(video, VisualTokens):
             if sampling:
                 raise ConfigError(f"sampling options {', '.join(sampling)} given with tokens encoded before")
-            return video
-        return self._encoder.encode(
-            video, question, self._strategy, self.savings, sampling, on_stage=self.on_stage, on_frames=self.on_frames
-        )
+            return video if subtitles is None else replace(video, subtitles=said_in(None, subtitles, self.model))
+        own: dict[str, Any] = {"on_stage": self.on_stage, "on_frames": self.on_frames}
+        own["subtitles"] = said_in(video, subtitles, self.model, sampling.get("limits"))
+        asked = self.question_for_strategy(question)
+        return self._encoder.encode(video, asked, self._strategy, self.savings, sampling, **own)
 
     def ask(
         self,
@@ -175,8 +181,8 @@ class VideoQA:
             ModelError: The question does not fit the context.
             ConfigError: The question is empty, or an option is impossible.
         """
-        request = (video, question, choices)
-        return self.ask_batch([request], max_new_tokens=max_new_tokens, generation=generation, **sampling)[0]
+        own: dict[str, Any] = {"max_new_tokens": max_new_tokens, "generation": generation}
+        return self.ask_batch([(video, question, choices)], **own, **sampling)[0]
 
     def ask_many(
         self,
@@ -194,7 +200,7 @@ class VideoQA:
         The answers are the same as one by one. A strategy that reads the question encodes anew for each question.
 
         Args:
-            video: A video as in `encode`, or encoded tokens.
+            video: As in `ask`.
             questions: The questions.
             choices: The options of each question, or None for an open question.
             max_new_tokens: Largest number of tokens in an answer.
@@ -210,12 +216,13 @@ class VideoQA:
         options = [None] * len(questions) if choices is None else list(choices)
         if len(options) != len(questions):
             raise ConfigError(f"{len(questions)} questions, but choices for {len(options)}")
-        asker = copy.copy(self)
+        requests, asker = list(zip(questions, options, strict=True)), copy.copy(self)
         if self.uses_question and not isinstance(video, (Frames, VisualTokens)) and len(questions) > 1:
-            (video, asker.savings), sampling = decode_once(video, self.model, self.savings, sampling), {}
-        requests = [(video, question, choice) for question, choice in zip(questions, options, strict=True)]
+            said = said_in(video, sampling.pop("subtitles", None), self.model, sampling.get("limits"))
+            video, asker.savings = decode_once(video, self.model, self.savings, sampling)
+            sampling = {"subtitles": said}
         own: dict[str, Any] = {"max_new_tokens": max_new_tokens, "batch_size": batch_size, "generation": generation}
-        return asker.ask_batch(requests, **own, **sampling)
+        return asker.ask_batch([(video, *request) for request in requests], **own, **sampling)
 
     def ask_batch(
         self,
@@ -239,26 +246,21 @@ class VideoQA:
             **sampling: As in `encode`, for all videos.
 
         Returns:
-            One answer per request, in order. Each reports the seconds of shared stages.
-
-        Raises:
-            DytoError: As for `ask`.
+            One answer per request, in order. Each reports the seconds of shared stages. Errors are those of `ask`.
         """
-        options = self._options(max_new_tokens, generation)
-        if batch_size is not None and batch_size < 1:
+        options, size = self._options(max_new_tokens, generation), batch_size
+        if size is not None and size < 1:
             raise ConfigError(f"batch_size is {batch_size}, expected at least 1, or None to choose")
         size = batch_size if self.savings.batch_questions else 1
         full = [(one[0], one[1], one[2] if len(one) == 3 else None) for one in requests]
-        prompts = [self.tokenize(question, choices, max_new_tokens) for _, question, choices in full]
+        for _, question, choices in full:  # a bad question fails before a video is read
+            self.tokenize(question, choices, max_new_tokens)
         answers: dict[int, Answer] = {}
-
-        def encode(video: Video, question: str) -> VisualTokens:
-            return self.encode(video, question=self.question_for_strategy(question), **sampling)
-
-        for load in by_video(full, prompts, encode, size or VIDEOS_AT_A_TIME, self.uses_question):
+        for tokens in by_video(full, partial(self.encode, **sampling), size or VIDEOS_AT_A_TIME, self.uses_question):
+            load = {index: self.prepare(one, *full[index][1:], max_new_tokens) for index, one in tokens.items()}
             found = self._answerer.answer(list(load.values()), batch_size=size, **options)
             for (index, one), (text, seconds) in zip(load.items(), found, strict=True):
-                answers[index] = self.answer_of(one.tokens, text, *full[index][1:], seconds)
+                answers[index] = self.answer_of(one, text, *full[index][1:], seconds)
         return [answers[index] for index in range(len(full))]
 
     def stream(
@@ -282,11 +284,11 @@ class VideoQA:
             The same answer as `ask`, as the value of the generator (`answer = yield from ...`).
         """
         options = self._options(max_new_tokens, generation)
-        prompt = self.tokenize(question, choices, max_new_tokens)
-        tokens = self.encode(video, question=self.question_for_strategy(question), **sampling)
-        start = self.prompt_for(choices).answer_start
-        text, seconds = yield from self._answerer.stream(PreparedQuestion(tokens, prompt), start=start, **options)
-        return self.answer_of(tokens, text, question, choices, seconds)
+        self.tokenize(question, choices, max_new_tokens)  # a bad question fails before the video is read
+        tokens = self.encode(video, question=question, **sampling)
+        one = self.prepare(tokens, question, choices, max_new_tokens)
+        text, seconds = yield from self._answerer.stream(one, start=self.prompt_for(choices).answer_start, **options)
+        return self.answer_of(one, text, question, choices, seconds)
 
     def chat(self, video: Video, **options: Any) -> Conversation:
         """Begin a conversation about a video, which is read once for all its questions.
@@ -317,7 +319,7 @@ class VideoQA:
         return self._strategy.uses_question
 
     def question_for_strategy(self, question: str | None) -> str | None:
-        """Return the question to pass to `encode` if the strategy reads it, else None."""
+        """Return the question if the strategy reads it, else None."""
         return self._strategy.question(question)
 
     def prompt_for(self, choices: Sequence[str] | None) -> Prompt:
@@ -329,22 +331,20 @@ class VideoQA:
         return {**check_generation(max_new_tokens, generation), **own}
 
     def tokenize(self, question: str, choices: Sequence[str] | None, max_new_tokens: int) -> Encoded:
-        """Return the prompt as token ids, after checking that it fits without a video.
+        """Return the prompt as token ids, after checking, with the errors of `ask`, that it fits without a video."""
+        return tokenize_question(self.model, self.prompt_for(choices), question, choices, max_new_tokens)
 
-        Raises:
-            ModelError: The question does not fit the context.
-            ConfigError: The question is empty, or holds a mark of the prompt.
-        """
-        before, after = self.prompt_for(choices).fill(question, choices)
-        self.model.check_words(question, choices)
-        prompt = self.model.tokenize(before, after)
-        self.model.check_fit(prompt, None, max_new_tokens)
-        return prompt
+    def prepare(
+        self, tokens: VisualTokens, question: str, choices: Sequence[str] | None, max_new_tokens: int
+    ) -> PreparedQuestion:
+        """Return a question about an encoded video, with as much of the video's subtitles as there is room for."""
+        one = PreparedQuestion(tokens, self.tokenize(question, choices, max_new_tokens))
+        return with_subtitles(self.model, self.prompt_for(choices), one, question, choices, max_new_tokens)
 
     def answer_of(
-        self, tokens: VisualTokens, text: str, question: str, choices: Sequence[str] | None, seconds: dict[str, float]
+        self, one: PreparedQuestion, text: str, question: str, choices: Sequence[str] | None, seconds: dict[str, float]
     ) -> Answer:
         """Return the answer for a text that the model has written, given the seconds of the stages after encoding."""
-        start, strategy = self.prompt_for(choices).answer_start, self._strategy.description
-        details = self.model.account(tokens, question, choices)
-        return Answer.of(self.model, tokens, text, choices, seconds, start=start, strategy=strategy, details=details)
+        own: dict[str, Any] = {"start": self.prompt_for(choices).answer_start, "spoken": one.spoken}
+        own |= {"strategy": self._strategy.description, "details": self.model.account(one.tokens, question, choices)}
+        return Answer.of(self.model, one.tokens, text, choices, seconds, **own)

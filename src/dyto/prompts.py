@@ -8,7 +8,7 @@ the published `CONV_MODE` values; the wording is our own, with the same structur
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from dyto.models.families import FAMILIES
 from dyto.models.generation.chats import OTHER_CHATS, Chat
 
 IMAGE = "<image>"
+SAID = "What is said in the video, each with its time:"
 
 _FAMILIES_CHATS = {
     **{family.chat.name: family.chat for family in FAMILIES.values() if family.chat},
@@ -92,12 +93,13 @@ class Prompt:
         """The beginning of the answer at the end of the prompt: an opening bracket, or nothing."""
         return "(" if self.text.endswith("(") else ""
 
-    def fill(self, question: str, choices: Sequence[str] | None = None) -> tuple[str, str]:
+    def fill(self, question: str, choices: Sequence[str] | None = None, lines: str = "") -> tuple[str, str]:
         """Fill in the template and split it at the video.
 
         Args:
             question: The question; it must not contain `<image>`.
             choices: The options, for a template that takes them.
+            lines: What is said in the video, see `spoken_text`; it stands before the line of the question.
 
         Returns:
             The text before and the text after the video.
@@ -120,16 +122,20 @@ class Prompt:
             options = format_choices(choices, separator=self.separator) if choices is not None else ""
         except ConfigError as err:
             raise BadQuestionError(str(err)) from err
-        for what, text in (("question", question), ("choices", options)):
+        for what, text in (("question", question), ("choices", options), ("subtitles", lines)):
             if any("\ud800" <= letter <= "\udfff" for letter in text):
                 raise BadQuestionError(f"the {what} holds bytes that are no UTF-8 text: check the terminal's encoding")
             if IMAGE in text:
                 raise BadQuestionError(
                     f"the {what} holds {IMAGE!r}, which marks the video's place: write it another way"
                 )
-        before, after = self.text.split(IMAGE)
+        asked = self.text.index("{question}")
+        line = self.text.rfind("\n", 0, asked) + 1
+        at = line if self.text.find(IMAGE) < line else asked
         # one pass over the template, so that braces in a question stay unchanged
-        return _substitute(before, question, options), _substitute(after, question, options)
+        parts = _substitute(self.text[:at], question, options), _substitute(self.text[at:], question, options)
+        before, after = f"{lines}\n".join(parts).split(IMAGE) if lines else "".join(parts).split(IMAGE)
+        return before, after
 
 
 def _substitute(text: str, question: str, options: str) -> str:
@@ -137,6 +143,23 @@ def _substitute(text: str, question: str, options: str) -> str:
     for piece in text.split("{question}"):
         parts.append(options.join(piece.split("{choices}")))
     return question.strip().join(parts)
+
+
+def spoken_text(lines: Iterable[tuple[float, str]]) -> str:
+    """Return what is said in a video, for `Prompt.fill`: a line for each, with its second.
+
+    Example:
+        >>> print(spoken_text([(1.5, "Hello there."), (75.25, "Who are you?")]))
+        What is said in the video, each with its time:
+        1.5 s: Hello there.
+        75.2 s: Who are you?
+    """
+    return "\n".join([SAID, *(spoken_line(second, words) for second, words in lines)])
+
+
+def spoken_line(second: float, words: str) -> str:
+    """Return one line of `spoken_text`."""
+    return f"{second:.1f} s: {words}"
 
 
 def _chat(name: str, chat: str | Chat, body: str, start: str) -> Prompt:

@@ -12,6 +12,7 @@ from torch import Tensor
 from dyto._shapes import numbers_of
 from dyto.errors import BadFeaturesError, StrategyError
 from dyto.finch import FloatArray, IntArray
+from dyto.subtitles.finding import Subtitles
 
 NOT_ITS_WORLD = "this video shows nothing that the model knows (drawn shapes), so its answer means nothing"
 """Warning of tokens that are not meaningful."""
@@ -113,6 +114,7 @@ class VisualTokens:
         deep: (levels, L, D) their DeepStack features, for a family that has them.
         places: (L,) raster position of each token in its key frame, if the strategy sets it; None for the centre of
             its patches.
+        subtitles: What is said in the video, for the prompts of its questions.
 
     Raises:
         StrategyError: The shapes do not fit together, or there are more tokens than the budget allows.
@@ -139,6 +141,7 @@ class VisualTokens:
     warnings: tuple[str, ...] = ()
     deep: Tensor | None = None
     places: IntArray | None = None
+    subtitles: Subtitles | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", _tokens(self.data))

@@ -85,7 +85,18 @@ ASK = [
     (["CLIP", "what ?", "--prompt", "image_sq_v3"], "did you mean 'image_seq_v3'"),
     (["CLIP", "what ?", "--eye", "noun"], "unknown eye"),
     (["CLIP", "what ?", "--max-new-tokens", "0"], "expected at least 1"),
+    (["CLIP", "what ?", "--subtitles", "nowhere.srt"], "a file that exists"),
+    (["CLIP", "what ?", "--speech", "smal"], "has no sound"),
     (["CLIP", "which ?", "--choices", "a cat"], "expected 2 to 26"),
+]
+MOMENTS = [
+    (["timeline", "CLIP", "--segments", "0"], "expected at least 1"),
+    (["timeline", "CLIP", "--out", "a.pdf"], "expected one of .txt"),
+    (["timeline", "CLIP", "--model", "tny"], "did you mean 'tiny'"),
+    (["timeline", "TEXT"], "cannot be opened"),
+    (["frames", "CLIP", "--out", "CLIP"], "is no folder"),
+    (["frames", "CLIP", "--out", "new", "--format", "gif"], "unknown picture format"),
+    (["frames", "TEXT", "--out", "new"], "cannot be opened"),
 ]
 SEVERAL = [
     (["missing.mp4", "TEXT", "what ?"], "2 of 2 questions got no answer"),
@@ -95,6 +106,7 @@ SEVERAL = [
     (["CLIP", "--each", "missing.txt"], "cannot be read"),
 ]
 WRONG = [
+    *MOMENTS,
     *((["ask", *words], message) for words, message in BOTH + ASK + SEVERAL),
     *(
         (["chat", words[0], *words[2:]], message)

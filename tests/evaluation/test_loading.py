@@ -11,7 +11,8 @@ from PIL import Image
 from dyto.benchmarks import Sample, get
 from dyto.errors import ConfigError
 from dyto.evaluation.loading import Loaded, Loader, Unavailable
-from dyto.evaluation.subtitles import Subtitle, parse_srt, spoken_at, with_subtitles
+from dyto.evaluation.subtitles import spoken_at, with_subtitles
+from dyto.subtitles.parsing import Subtitle, parse_srt
 
 
 def sample(video, **more):

@@ -126,14 +126,14 @@ def test_every_way_of_reading_gives_what_decoding_everything_gives(videos, name,
 def decoded(monkeypatch):
     """The frames that came out of the decoder while reading by stretches; reading through is forbidden."""
     seen = []
-    stretch = _stretches._decoded
+    stretch = _stretches.decoded_stretch
 
     def counting(*args):
         for frame in stretch(*args):
             seen.append(frame.pts)
             yield frame
 
-    monkeypatch.setattr(_stretches, "_decoded", counting)
+    monkeypatch.setattr(_stretches, "decoded_stretch", counting)
     monkeypatch.delattr(_decode, "read_through")
     return seen
 

@@ -41,7 +41,7 @@ def helpers():
 
 def slowed(monkeypatch, seconds, of=lambda first: True):
     """Decoding waits before each frame of a stretch, told by its first packet; gives the names of the threads."""
-    decoded, names = _stretches._decoded, set()
+    decoded, names = _stretches.decoded_stretch, set()
 
     def slow(stream, packets, index, first, last, wanted):
         names.add(threading.current_thread().name)
@@ -49,7 +49,7 @@ def slowed(monkeypatch, seconds, of=lambda first: True):
             time.sleep(seconds if of(first) else 0)
             yield frame
 
-    monkeypatch.setattr(_stretches, "_decoded", slow)
+    monkeypatch.setattr(_stretches, "decoded_stretch", slow)
     return names
 
 
@@ -150,12 +150,12 @@ def _read(path, index, buffer):
 
 
 def test_a_first_stretch_without_frames_keeps_nobody_waiting(video, monkeypatch):
-    decoded = _stretches._decoded
+    decoded = _stretches.decoded_stretch
 
     def without_the_first(stream, packets, index, first, last, wanted):
         return iter(()) if first == 0 else decoded(stream, packets, index, first, last, wanted)
 
-    monkeypatch.setattr(_stretches, "_decoded", without_the_first)
+    monkeypatch.setattr(_stretches, "decoded_stretch", without_the_first)
     plain = sample_frames(video, savings=ALONE)
     assert numbers_in(plain.data) == plain.indices.tolist()  # decoded from beginning to end
     np.testing.assert_array_equal(sample_frames(video).data, plain.data)

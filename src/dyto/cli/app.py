@@ -19,6 +19,7 @@ from dyto.cli.console import out
 from dyto.cli.demo import register as register_demo
 from dyto.cli.evaluation import register as register_evaluation
 from dyto.cli.inspecting import register as register_inspecting
+from dyto.cli.moments import register as register_moments
 from dyto.cli.plugins import Commands
 from dyto.cli.process import report_errors
 from dyto.cli.results import app as results_app
@@ -144,6 +145,7 @@ register_evaluation(app)
 register_comparing(app)
 register_certifying(app)
 register_inspecting(app)
+register_moments(app)
 register_demo(app)
 register_serving(app)
 app.add_typer(synthetic_app)

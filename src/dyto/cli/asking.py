@@ -73,6 +73,8 @@ def ask(
         Path | None, typer.Option(help="Save a picture of the key frames to this file.", metavar="FILE.png")
     ] = None,
     evidence: Annotated[bool, typer.Option("--evidence", help="Say which moments the answer rests on.")] = False,
+    subtitles: options.SubtitlesOf = "auto",
+    speech: options.SpeechModel = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Choose the key frames and count their tokens, but do not ask.")
     ] = False,
@@ -98,13 +100,14 @@ def ask(
         "max_new_tokens": max_new_tokens,
         "as_json": as_json,
         "evidence": evidence,
+        "subtitles": subtitles,
         "savings": saved,
     }
     found = videos_of(words)
     if each is None and question is not None and found == words and len(words) == 1:
-        ask_and_print(words[0], question, **asked, save_keyframes=save_keyframes, dry_run=dry_run)
+        ask_and_print(words[0], question, **asked, speech=speech, save_keyframes=save_keyframes, dry_run=dry_run)
         return
-    refuse_for_several(save_keyframes is not None, dry_run, evidence and not as_json)
+    refuse_for_several(save_keyframes is not None, dry_run, evidence and not as_json, subtitles, speech is not None)
     questions = questions_in(each, encoding) if each is not None else [(None, question or "")]
     ask_several(found, questions, **asked)
 
@@ -122,6 +125,8 @@ def ask_and_print(
     as_json: bool = False,
     save_keyframes: Path | None = None,
     evidence: bool = False,
+    subtitles: str = "none",
+    speech: str | None = None,
     savings: Savings | None = None,
     dry_run: bool = False,
 ) -> None:
@@ -139,12 +144,15 @@ def ask_and_print(
         as_json: Print one JSON document and nothing else.
         save_keyframes: Where to save a picture of the key frames.
         evidence: Say which moments the answer rests on.
+        subtitles: What is said in the video, as for `dyto.find_subtitles`.
+        speech: The model that writes it down instead.
         savings: Which savings are on; None for the usual ones.
         dry_run: Print what would be asked, and ask nothing.
     """
     early.check_video(video, sampling)
     early.check_model(loading, usual=True)
     early.check_question(question, choices, prompt, max_new_tokens)
+    said = early.find_said(video, subtitles, speech, sampling)
     with err.status(STAGE_WORDS["load"]) as status:
         with quickly():
             from dyto.cli.planning import AskPlan
@@ -160,7 +168,7 @@ def ask_and_print(
         qa.on_frames = seen.append if save_keyframes else None
         if evidence:
             check_evidence(qa.model)
-        tokens = qa.encode(video, question=qa.question_for_strategy(question), **sampling)
+        tokens = qa.encode(video, question=qa.question_for_strategy(question), subtitles=said, **sampling)
         if dry_run:
             plan = AskPlan.of(qa, tokens, question, choices, max_new_tokens)
             status.stop()
@@ -172,7 +180,8 @@ def ask_and_print(
             pieces = qa.stream(tokens, question, choices=choices, max_new_tokens=max_new_tokens)
             answer = print_stream(pieces, status, None if tokens.meaningful else NOT_ITS_WORLD)
         weigh = evidence and answer.text and answer.meaningful
-        moments = find_evidence(qa, tokens, question, answer.text, choices=choices) if weigh else []
+        explained: dict[str, Any] = {"choices": choices, "max_new_tokens": max_new_tokens}
+        moments = find_evidence(qa, tokens, question, answer.text, **explained) if weigh else []
     if as_json:
         document = answer.to_dict()
         if evidence:

@@ -51,6 +51,8 @@ def chat_command(
     savings: options.SavingOptions,
     prompt: options.PromptName = None,
     max_new_tokens: options.MaxNewTokens = 128,
+    subtitles: options.SubtitlesOf = "auto",
+    speech: options.SpeechModel = None,
 ) -> None:
     """Talk about a video: it is read once, and each question of the prompt, or line of a pipe, is answered at once."""
     chosen.check()
@@ -58,9 +60,10 @@ def chat_command(
     early.check_video(video, sampling)
     early.check_model(loading, usual=True)
     early.check_question("?", None, prompt, max_new_tokens)
+    said = early.find_said(video, subtitles, speech, sampling)
     with err.status(STAGE_WORDS["load"]) as status:
         qa, _ = load_qa(loading, chosen.make, status, savings=saved, prompt=prompt)
-        conversation = qa.chat(video, max_new_tokens=max_new_tokens, **sampling)
+        conversation = qa.chat(video, max_new_tokens=max_new_tokens, subtitles=said, **sampling)
         conversation.prepare()
     session = Session(qa, conversation, chosen.budget)
     session.begin()

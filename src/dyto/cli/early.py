@@ -51,6 +51,33 @@ def check_model(loading: Loading, *, usual: bool = False) -> None:
         check_eye(loading.eye)
 
 
+def find_said(video: str, subtitles: str, speech: str | None, sampling: dict[str, Any]) -> Any:
+    """Find what is said in a video, or write it down.
+
+    Args:
+        video: A video file, or a folder of pictures.
+        subtitles: As for `dyto.find_subtitles`.
+        speech: The model that writes it down; None for none.
+        sampling: Options of `dyto.sample_frames`.
+
+    Returns:
+        The subtitles; None for none.
+
+    Raises:
+        DytoError: They cannot be read.
+    """
+    from dyto.subtitles.finding import find_subtitles
+
+    if speech is not None:
+        from dyto.cli.console import err
+        from dyto.subtitles.speech import check_choice, transcribe
+
+        check_choice(subtitles, speech)
+        with err.status("writing down what is said"):
+            return transcribe(video, speech, limits=sampling.get("limits"), on_download=err.print)
+    return find_subtitles(video, subtitles, limits=sampling.get("limits"))
+
+
 def check_video(video: str, sampling: dict[str, Any]) -> None:
     """Check that a path leads to a video.
 

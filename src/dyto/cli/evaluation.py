@@ -96,6 +96,9 @@ def evaluate_command(
     prompt: options.PromptName = None,
     max_new_tokens: options.MaxNewTokens = 128,
     scoring: Annotated[str, typer.Option(help="Score multiple choice by letter or by likelihood.")] = "letter",
+    subtitles: Annotated[
+        str, typer.Option(help="none, or auto: put what is said into the prompts.", metavar="auto|none")
+    ] = "none",
     shard: Annotated[
         str, typer.Option(help="Share of the videos, as i/n: every n-th, beginning with the i-th.")
     ] = "1/1",
@@ -117,6 +120,8 @@ def evaluate_command(
     from dyto.evaluation.outcome import ErrorLimit
     from dyto.evaluation.settings import Settings
 
+    if subtitles not in ("auto", "none"):
+        raise ConfigError(f"found --subtitles {subtitles}, expected auto or none: a benchmark has many videos")
     settings = [
         Settings(
             benchmark=part,
@@ -127,6 +132,7 @@ def evaluate_command(
             sampling=frames.sampling_options(usual=100),
             max_new_tokens=max_new_tokens,
             scoring=scoring,
+            spoken="auto" if subtitles == "auto" else None,
             shard=parse_shard(shard),
             **scale.settings(),
             **cache.settings(),

@@ -97,6 +97,22 @@ RaiseLimit = Annotated[
         metavar="NAME=NUMBER",
     ),
 ]
+SubtitlesOf = Annotated[
+    str,
+    typer.Option(
+        help="What is said: auto for a file beside the video or a track inside it, track:N, a .srt, .vtt or .ass file, "
+        "or none.",
+        metavar="auto|FILE|none",
+    ),
+]
+SpeechModel = Annotated[
+    Text,
+    typer.Option(
+        help="Write down what is said by this model of faster-whisper, such as small, and read that; told of before it "
+        "is downloaded.",
+        metavar="MODEL",
+    ),
+]
 MaxNewTokens = Annotated[int, typer.Option(help="Largest number of tokens per answer.")]
 QuestionFile = Annotated[
     Path | None, typer.Option(help="Question file, public or prepared. (default: the prepared one)")

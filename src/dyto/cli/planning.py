@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dyto.answer import subtitle_notes
 from dyto.cli.console import err, out
 from dyto.features import VisualTokens
 from dyto.models.endpoint.pictures import FramePicture, SentPictures
@@ -38,12 +39,12 @@ class AskPlan:
         cls, qa: VideoQA, tokens: VisualTokens, question: str, choices: Sequence[str] | None, max_new_tokens: int
     ) -> AskPlan:
         """Count what a question about an encoded video would take."""
-        prompt = qa.model.tokenize(*qa.prompt_for(choices).fill(question, choices))
-        need = qa.model.expected(prompt, tokens, max_new_tokens)
+        one = qa.prepare(tokens, question, choices, max_new_tokens)
+        need = qa.model.expected(one.prompt, tokens, max_new_tokens)
         pictures = tokens.pictures if isinstance(tokens, SentPictures) else ()
         text = need - len(tokens) - max_new_tokens
         place = f"{qa.model.name} on {qa.model.where}"
-        warnings = (*qa.model.notices, *tokens.warnings)
+        warnings = (*qa.model.notices, *tokens.warnings, *subtitle_notes(qa.model, tokens.subtitles, one.spoken))
         return cls(place, tokens, pictures, text, max_new_tokens, warnings)
 
     @property

@@ -61,6 +61,8 @@ def print_answer(
     out.print(f"key frames  {len(answer.keyframes)}: {times}")
     budget = "no budget" if answer.token_budget is None else f"budget {answer.token_budget}"
     out.print(f"tokens      {answer.uncompressed_tokens} -> {answer.num_visual_tokens} ({budget})")
+    if answer.spoken is not None:
+        out.print(f"subtitles   {answer.spoken.told}", markup=False)
     seconds = {**(before or {}), **answer.to_dict()["seconds"]}
     seconds["total"] += sum((before or {}).values())
     out.print("seconds     " + "  ".join(f"{stage} {s:.2f}" for stage, s in seconds.items()))

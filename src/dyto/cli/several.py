@@ -104,13 +104,15 @@ def refuse_file(question: str, videos: Sequence[str]) -> None:
         )
 
 
-def refuse_for_several(save_keyframes: bool, dry_run: bool, evidence: bool) -> None:
+def refuse_for_several(save_keyframes: bool, dry_run: bool, evidence: bool, subtitles: str, speech: bool) -> None:
     """Check that nothing is asked for that only a single answer has.
 
     Args:
         save_keyframes: Whether a picture should be saved.
         dry_run: Whether nothing should be asked.
         evidence: Whether evidence should be printed for people.
+        subtitles: What is said, as for `dyto.find_subtitles`.
+        speech: Whether a model should write it down.
 
     Raises:
         ConfigError: Something is.
@@ -119,6 +121,8 @@ def refuse_for_several(save_keyframes: bool, dry_run: bool, evidence: bool) -> N
         (save_keyframes, "--save-keyframes", "leave it out"),
         (dry_run, "--dry-run", "leave it out"),
         (evidence, "--evidence", "add --json, or leave it out"),
+        (subtitles not in ("auto", "none"), f"--subtitles {subtitles}", "leave it out to take each video's own"),
+        (speech, "--speech", "leave it out"),
     ):
         if given:
             raise ConfigError(f"found {flag} with several videos or questions, expected one of each: {instead}")
@@ -136,6 +140,7 @@ def ask_several(
     max_new_tokens: int = 128,
     as_json: bool = False,
     evidence: bool = False,
+    subtitles: str = "none",
     savings: Savings | None = None,
 ) -> None:
     """Answer questions about videos: all about the first video, then all about the second, and so on.
@@ -151,6 +156,7 @@ def ask_several(
         max_new_tokens: Largest number of tokens in an answer.
         as_json: Print one JSON document a line and nothing else.
         evidence: Add to each document the moments that its answer rests on.
+        subtitles: auto for those of each video, none for none.
         savings: Which savings are on; None for the usual ones.
     """
     for line, question in questions:
@@ -161,6 +167,7 @@ def ask_several(
     early.check_model(loading, usual=True)
     asked = [question for _, question in questions]
     broken = early.unreadable(videos, sampling)
+    sampling = {**sampling, "subtitles": subtitles}
     lines = AnswerLines(as_json, asked, choices, with_question=questions[0][0] is not None)
     if len(broken) == len(videos):
         for place, video in enumerate(videos):

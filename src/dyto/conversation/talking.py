@@ -13,10 +13,12 @@ from dyto.errors import BadQuestionError, DoesNotFitError
 from dyto.features import VisualTokens
 from dyto.models.base import Encoded, VideoModel
 from dyto.models.generation.keeping import KeptVideos
+from dyto.models.generation.preparing import said_in
 from dyto.prompts import ALONE, IMAGE, Prompt
 from dyto.savings import Savings
 from dyto.strategies import Strategy
 from dyto.strategies.videos import decode_once
+from dyto.subtitles.finding import SubtitleChoice
 from dyto.video import Frames, VideoSource
 
 SHARE_FORGOTTEN = 8
@@ -84,6 +86,7 @@ class Conversation:
         *,
         max_new_tokens: int = 128,
         generation: dict[str, Any] | None = None,
+        subtitles: SubtitleChoice = None,
         **sampling: Any,
     ) -> None:
         """Begin a conversation; nothing is read yet.
@@ -93,11 +96,12 @@ class Conversation:
             video: A video as in `VideoQA.encode`, or encoded tokens.
             max_new_tokens: Largest number of tokens in an answer.
             generation: As in `VideoQA.ask`.
+            subtitles: What is said in the video, as in `VideoQA.encode`.
             **sampling: As in `VideoQA.encode`.
         """
         self._qa = qa
         self.tokens = video if isinstance(video, VisualTokens) else None
-        self._video, self._sampling = video, sampling
+        self._video, self._sampling, self._subtitles = video, sampling, subtitles
         self._options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "generation": generation}
         self._turns: list[Turn] = []
         self._forgotten = 0  # how many of the first turns are not sent any more
@@ -207,16 +211,16 @@ class Conversation:
     def _encoded(self, question: str) -> VisualTokens:
         """Return the tokens of the video: those that are there, unless the strategy wants others."""
         if isinstance(self._video, VisualTokens):
-            return self._qa.encode(self._video, **self._sampling)
+            return self._qa.encode(self._video, subtitles=self._subtitles, **self._sampling)
         if self._qa.uses_question or self.tokens is None or self._encoded_by is not self._qa.strategy:
             own = self._qa.question_for_strategy(question)
             if self._qa.uses_question or self._decoded is not None:
                 frames, savings = self._frames()
                 reader = copy.copy(self._qa)
                 reader.savings = savings
-                self.tokens = reader.encode(frames, question=own)
+                self.tokens = reader.encode(frames, question=own, subtitles=self._subtitles)
             else:
-                self.tokens = self._qa.encode(self._video, **self._sampling)
+                self.tokens = self._qa.encode(self._video, subtitles=self._subtitles, **self._sampling)
             self._encoded_by = self._qa.strategy
         return self.tokens
 
@@ -226,5 +230,6 @@ class Conversation:
             assert not isinstance(self._video, VisualTokens)
             if self._qa.on_stage is not None:
                 self._qa.on_stage("decode")
+            self._subtitles = said_in(self._video, self._subtitles, self._qa.model, self._sampling.get("limits"))
             self._decoded = decode_once(self._video, self._qa.model, self._qa.savings, self._sampling)
         return self._decoded

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from dyto.answer import Answer
 from dyto.benchmarks import Benchmark, Sample
@@ -19,6 +20,7 @@ from dyto.features import VisualTokens
 from dyto.models.generation.likelihood import OptionScorer
 from dyto.pipeline import VideoQA
 from dyto.prompts import prompt_for
+from dyto.subtitles.finding import Subtitles
 from dyto.video import Frames
 
 SCORINGS = ("letter", "likelihood")
@@ -54,6 +56,7 @@ class Asker:
         self._qa, self._benchmark, self._cache = qa, benchmark, cache
         self._max_new_tokens = max_new_tokens
         self._subtitles, self._log = subtitles, log
+        self._said: Subtitles | None = None  # in the clip that is asked about
         self._scorer = OptionScorer(qa.model, prompt_for(qa.model.chat, False)) if scoring == "likelihood" else None
 
     def rows(self, samples: Sequence[Sample], video: Loaded | Unavailable, seconds: dict[str, float]) -> list[Row]:
@@ -92,11 +95,13 @@ class Asker:
 
     def _encode(self, video: Loaded, seconds: dict[str, float]) -> Frames | VisualTokens:
         seconds["decode"] = video.decode_seconds
+        self._said = video.subtitles
         if isinstance(video.content, VisualTokens):
-            return replace(video.content, data=video.content.data.to(self._qa.model.device))
+            moved = video.content.data.to(self._qa.model.device)
+            return replace(video.content, data=moved, subtitles=video.subtitles)
         if self._qa.uses_question:
             return video.content
-        tokens = self._qa.encode(video.content)
+        tokens = self._qa.encode(video.content, subtitles=video.subtitles)
         seconds.update(tokens.stages)
         if self._cache is not None and video.cache_key is not None:
             self._cache.save(video.cache_key, tokens)
@@ -109,7 +114,10 @@ class Asker:
         else:
             flat = [(text, s.candidates or None) for s, q in zip(samples, asked, strict=True) for text in q[0]]
             texts, choices = [text for text, _ in flat], [choice for _, choice in flat]
-            answers = iter(self._qa.ask_many(content, texts, choices=choices, max_new_tokens=self._max_new_tokens))
+            more: dict[str, Any] = {} if isinstance(content, VisualTokens) else {"subtitles": self._said}
+            answers = iter(
+                self._qa.ask_many(content, texts, choices=choices, max_new_tokens=self._max_new_tokens, **more)
+            )
             found = [[next(answers) for _ in questions] for questions, _ in asked]
         for stage in ("prefill", "generate"):
             seconds[stage] = seconds.get(stage, 0.0) + (found[0][0].seconds.get(stage, 0.0) if found else 0.0)

@@ -17,6 +17,7 @@ from dyto.evaluation.outcome import reason_of, status_of
 from dyto.evaluation.videos import Clip, VideoIndex
 from dyto.features import VisualTokens
 from dyto.savings import Savings
+from dyto.subtitles.finding import Subtitles, find_subtitles
 from dyto.video import Frames, FrameSize, sample_frames
 
 _CUT_SLACK_SECONDS = 1.0
@@ -48,11 +49,13 @@ class Loaded:
         content: Sampled frames, or their tokens from an earlier run.
         cache_key: Key of the tokens in the cache; None without a cache.
         decode_seconds: Seconds of decoding.
+        subtitles: What is said in it, if that was asked for.
     """
 
     content: Frames | VisualTokens
     cache_key: str | None = None
     decode_seconds: float = 0.0
+    subtitles: Subtitles | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class Loader:
         sampling: Options of `dyto.sample_frames`.
         cache: Cache of tokens from earlier runs, if any.
         savings: Savings for decoding. All frames are read before asking; `overlap` reads the next video ahead.
+        spoken: Which subtitles are looked for, as for `dyto.find_subtitles`; None for none.
     """
 
     benchmark: Benchmark
@@ -74,6 +78,7 @@ class Loader:
     sampling: Mapping[str, Any]
     cache: TokenCache | None = None
     savings: Savings = field(default_factory=Savings.none)
+    spoken: str | None = None
 
     @cached_property
     def index(self) -> VideoIndex:
@@ -104,11 +109,12 @@ class Loader:
             kept = self.cache if clip.path.exists() else None  # what is fetched from elsewhere is not kept
             key = kept.key(clip.path, clip.start, clip.end, self.sampling) if kept else None
             tokens = self.cache.load(key) if self.cache and key else None
+            said = find_subtitles(clip.path, self.spoken, limits=self.sampling.get("limits"))
             if tokens is not None:
-                return Loaded(tokens, key)
+                return Loaded(tokens, key, subtitles=said)
             start = time.perf_counter()
             frames = self.decode(clip)
-            return Loaded(frames, key, time.perf_counter() - start)
+            return Loaded(frames, key, time.perf_counter() - start, said)
         except ConfigError:
             raise  # the settings are wrong, not the video
         except OSError as err:

@@ -91,6 +91,7 @@ def answered(
     """
     texts = [answer.text for answer in answers]
     keyframes = answers[0].keyframes
+    spoken = answers[0].spoken
     return _row(benchmark, sample) | {
         "status": ANSWERED,
         "reason": note,
@@ -100,6 +101,7 @@ def answered(
         "keyframes": keyframes.indices.tolist(),
         "keyframe_seconds": [round(second, 3) for second in keyframes.seconds.tolist()],
         "warnings": [text for text in answers[0].warnings if text not in known],
+        **({} if spoken is None else {"subtitles": spoken.to_dict()}),
     }
 
 

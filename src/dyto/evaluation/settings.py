@@ -92,6 +92,7 @@ class Settings:
         encoding: Of the question file.
         error_limit: How many questions may stay unanswered.
         savings: What is spared on the way; those that can change an answer are a part of the configuration.
+        spoken: "auto" to put what is said into the prompts, see `dyto.find_subtitles`; None for benchmarks as they are.
         task: What is done with each clip.
     """
 
@@ -122,6 +123,7 @@ class Settings:
     encoding: str | None = None
     error_limit: ErrorLimit = field(default_factory=ErrorLimit)
     savings: Savings = field(default_factory=Savings)
+    spoken: str | None = None
     task: Task = ANSWER
 
     def __post_init__(self) -> None:
@@ -151,7 +153,8 @@ class Settings:
         strategy = self.preset or short_name(self.strategy or DEFAULT)
         options = [f"{value}" for value in self.options.values()]
         scoring = [] if self.scoring == "letter" else [self.scoring]
-        return "-".join([model, strategy, *options, frames, *scoring])
+        said = ["subtitles"] if self.spoken else []
+        return "-".join([model, strategy, *options, frames, *scoring, *said])
 
     @property
     def _model(self) -> str:
@@ -181,6 +184,7 @@ class Settings:
             **dict.fromkeys(SAMPLING),
             **self._sampling,
             "savings": self.savings.changing or None,
+            "subtitles": self.spoken,
             "task": None if self.task == ANSWER else self.task.name,
             "sample_seed": self.seed,
         }
@@ -191,6 +195,9 @@ class Settings:
 
     def videos(self) -> list[Path]:
         """Return the folders of videos; raise a `DatasetError` if they, or required subtitles, are missing."""
+        if self.spoken and (self.spec.subtitles or self.scoring == "likelihood"):
+            own = "has subtitles of its own" if self.spec.subtitles else "scored by likelihood, reads none"
+            raise ConfigError(f"found subtitles {self.spoken!r}, but {self.spec.title} {own}: leave out --subtitles")
         subtitle_folder(self.spec, data_dir=self.data_dir)
         return video_folders(self.spec, data_dir=self.data_dir, video_dir=self.video_dir)
 
@@ -239,7 +246,8 @@ class Settings:
 
     def loader(self, qa: VideoQA, cache: TokenCache | None = None) -> Loader:
         """Return the loader that finds and decodes videos for a model."""
-        return Loader(self.spec, self.videos(), qa.model.image_size, self._sampling, cache, self.savings)
+        given = self.spec, self.videos(), qa.model.image_size, self._sampling, cache, self.savings
+        return Loader(*given, spoken=self.spoken)
 
     def subtitles(self) -> Path | None:
         """Return the folder of subtitles, for a benchmark with subtitles."""

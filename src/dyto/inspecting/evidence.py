@@ -23,6 +23,7 @@ from dyto.errors import ConfigError
 from dyto.features import Sources, VisualTokens
 from dyto.models.base import VideoModel
 from dyto.models.generation.likelihood import mean_log_likelihood
+from dyto.models.generation.preparing import text_of
 from dyto.pipeline import Video, VideoQA
 
 
@@ -88,7 +89,7 @@ def find_evidence(
         question: The question.
         answer: The model's answer to explain; None to ask the model.
         choices: The options of a multiple choice question.
-        max_new_tokens: Largest number of tokens in an answer, if the model is asked.
+        max_new_tokens: Largest number of tokens in an answer, if the model is asked; room that subtitles leave.
         **sampling: Options of `dyto.sample_frames`.
 
     Returns:
@@ -114,7 +115,7 @@ def find_evidence(
         answer = qa.ask(tokens, question, choices=choices, max_new_tokens=max_new_tokens).text
     if not answer.strip():
         return []
-    chance = _Chance.of(qa, tokens, question, answer, choices)
+    chance = _Chance.of(qa, tokens, question, answer, choices, max_new_tokens)
     whole = chance.given(tokens)
     found = [int(frame) for frame in np.unique(tokens.keyframe)]
     alone = [chance.given(only(tokens, tokens.keyframe == frame)) for frame in found]
@@ -154,10 +155,18 @@ class _Chance:
 
     @classmethod
     def of(
-        cls, qa: VideoQA, tokens: VisualTokens, question: str, answer: str, choices: Sequence[str] | None
+        cls,
+        qa: VideoQA,
+        tokens: VisualTokens,
+        question: str,
+        answer: str,
+        choices: Sequence[str] | None,
+        max_new_tokens: int,
     ) -> _Chance:
         prompt, model = qa.prompt_for(choices), qa.model
-        before, after = prompt.fill(question, choices)
+        spoken = qa.prepare(tokens, question, choices, max_new_tokens).spoken
+        lines = text_of(model, spoken.lines) if spoken and spoken.lines else ""
+        before, after = prompt.fill(question, choices, lines)
         said = answer.strip().removeprefix(prompt.answer_start).strip() or answer.strip()
         gap = "" if prompt.answer_start or after[-1].isspace() else " "
         asked, written = model.tokenize(before, after), model.tokenize(before, after + gap + said)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
+from dyto.errors import ConfigError
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.models.generation.compiling import CompiledBlocks, can_compile, spread_out
 from dyto.models.generation.generating import Generates
@@ -128,6 +129,23 @@ class VideoModel(Generates):
         if self.knows is None or self.knows(frames.data):
             return tokens
         return replace(tokens, warnings=(NOT_ITS_WORLD, *tokens.warnings))
+
+    @property
+    def reads_subtitles(self) -> bool:
+        """Whether a prompt may hold what is said in the video; not for a model that knows only its own questions."""
+        return self.knows is None
+
+    def check_subtitles(self) -> None:
+        """Check that a prompt may hold what is said in the video.
+
+        Raises:
+            ConfigError: The model reads only its own questions.
+        """
+        if not self.reads_subtitles:
+            raise ConfigError(
+                f"model {self.name} reads only its own kind of question, and no subtitles: name another model, or pass "
+                "subtitles none (--subtitles none)"
+            )
 
     @property
     def where(self) -> str:

@@ -20,7 +20,7 @@ from dyto.serving.replies import Completion
 from dyto.serving.tickets import Ticket
 
 
-class Answering:
+class ServedAnswer:
     """One question on its way, seen from the server's loop.
 
     Args:

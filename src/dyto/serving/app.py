@@ -18,7 +18,7 @@ from starlette.routing import Match
 
 from dyto.demo.addresses import Addresses
 from dyto.models.endpoint.service import PREFIX
-from dyto.serving.answering import Answering
+from dyto.serving.answering import ServedAnswer
 from dyto.serving.asking import read_chat
 from dyto.serving.engine import Engine
 from dyto.serving.gate import ServiceGate
@@ -184,7 +184,7 @@ async def chat(request: Request, body: ChatRequest) -> Response:
     service, begin = _service(request), time.perf_counter()
     _check_model(service, body.model)
     asked = await read_chat(body, _owner(request), service.reader, service.engine.strategy)
-    answering = Answering(service.engine, service.metrics, asked, service.name, begin)
+    answering = ServedAnswer(service.engine, service.metrics, asked, service.name, begin)
     try:
         await answering.submit()
         first = await answering.first(request)

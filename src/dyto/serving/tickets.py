@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from dyto.features import VisualTokens
 from dyto.models.base import Encoded
+from dyto.models.generation.preparing import PreparedQuestion
 from dyto.models.generation.rows import Row
 from dyto.pipeline import VideoQA
 from dyto.serving.events import EngineQuestion, EngineReply, Event, Failed, Tell, TextPiece
@@ -148,7 +149,8 @@ class Ticket:
         asked, model = self.asked, self.qa.model
         text = str(model.tokenizer.decode(row.ids, skip_special_tokens=True))
         text = cut_before(text, asked.stop).strip()
-        answer = self.qa.answer_of(self.tokens, text, asked.question, asked.choices, seconds)
+        one = PreparedQuestion(self.tokens, self.prompt)
+        answer = self.qa.answer_of(one, text, asked.question, asked.choices, seconds)
         return EngineReply(
             answer=answer,
             reason="length" if row.reason == "length" else "stop",

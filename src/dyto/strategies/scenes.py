@@ -110,8 +110,8 @@ def threshold(x: Directions, factor: float) -> float:
     return float(np.clip(factor * noise_level(x), LEAST, MOST))
 
 
-def runs_of(x: Directions, least: float) -> Runs:
-    """Join neighbours in time until all that are left differ.
+def runs_of(x: Directions, least: float, count: int | None = None) -> Runs:
+    """Join neighbours in time until all that are left differ, or until so many are left.
 
     Again and again the two neighbouring runs join that differ least: by the squared distance g of their means, or,
     where one of them is a single frame, whose noise is no mean over many, by g h with h = a b / (a + b) for runs of a
@@ -120,6 +120,7 @@ def runs_of(x: Directions, least: float) -> Runs:
     Args:
         x: (T, D) directions.
         least: Runs that differ by less join.
+        count: Number of runs at which to end instead, from 1 to T.
 
     Returns:
         The runs; ties join from the beginning of the video on.
@@ -135,12 +136,14 @@ def runs_of(x: Directions, least: float) -> Runs:
     stands, turn = np.ones(total, bool), np.zeros(total, np.int64)
     heap = [(_differ(mean, size, i - 1, i), i, 0) for i in range(1, total)]
     heapq.heapify(heap)
-    while heap:
+    left_over = total
+    while heap and left_over != count:
         differ, second, when = heapq.heappop(heap)
         if not stands[second] or when != turn[second]:
             continue
-        if differ >= least:
+        if count is None and differ >= least:
             break
+        left_over -= 1
         first, after = int(left[second]), int(right[second])
         whole = int(size[first] + size[second])
         mean[first] += (mean[second] - mean[first]) * np.float32(size[second] / whole)

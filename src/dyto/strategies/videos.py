@@ -18,6 +18,7 @@ from dyto.savings import Savings
 from dyto.strategies.calling import BoundStrategy
 from dyto.strategies.encoding import KeptFeatures
 from dyto.strategies.running import run_strategy
+from dyto.subtitles.finding import Subtitles
 from dyto.timing import Stopwatch
 from dyto.video import Frames, VideoSource, existing, sample_frames
 from dyto.video.arrival import FramesChanged
@@ -46,6 +47,7 @@ class VideoEncoder:
         savings: Savings,
         sampling: Mapping[str, Any],
         *,
+        subtitles: Subtitles | None = None,
         on_stage: Callable[[str], None] | None = None,
         on_frames: Callable[[Frames], None] | None = None,
     ) -> VisualTokens:
@@ -57,6 +59,7 @@ class VideoEncoder:
             strategy: The strategy.
             savings: The savings to use.
             sampling: Options of `dyto.sample_frames`.
+            subtitles: What is said in the video; the tokens take it along.
             on_stage: Called with each stage's name when it begins.
             on_frames: Called with the frames after reading; then kept tokens are not used.
 
@@ -66,7 +69,7 @@ class VideoEncoder:
         """
         key = None
         if isinstance(video, (str, Path)) and not on_frames:
-            key = tokens_key(content_of(video), strategy, question, sampling, savings)
+            key = tokens_key((content_of(video), subtitles), strategy, question, sampling, savings)
         if key is not None and (known := self._kept.tokens(key)) is not None:
             return known
         used = savings.sampling(sampling.get("fps")).on(self._model.device.type)
@@ -76,6 +79,8 @@ class VideoEncoder:
         except FramesChanged as err:
             log.info("reading again, without overlap: %s", err)
             tokens = run(replace(used, overlap=False))
+        if subtitles is not None:
+            tokens = replace(tokens, subtitles=subtitles)
         if key is not None:
             self._kept.keep_tokens(key, tokens)
         return tokens

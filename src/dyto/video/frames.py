@@ -181,6 +181,7 @@ def sample_frames(
     limits: Limits | Mapping[str, float] | None = None,
     preview: int | None = None,
     guarded: bool = False,
+    numbers: Sequence[int] | None = None,
 ) -> Frames:
     """Sample frames of a video, numbered as they decode, in presentation order.
 
@@ -207,6 +208,7 @@ def sample_frames(
         preview: Keep a second copy of every frame in `Frames.preview`, with its aspect, no side longer than this.
         guarded: Read a file or folder in a child process, which is ended if it takes too long, takes too much memory
             or crashes, see `dyto.video.guarded`. Use it for files from strangers; it needs Linux.
+        numbers: Take exactly the frames with these numbers, in ascending order, as in `Frames.indices`.
 
     Returns:
         Frames: (T, H, W, 3) uint8, resized with PIL's bicubic filter one by one as they are decoded.
@@ -221,7 +223,8 @@ def sample_frames(
         >>> frames.data.shape, frames.indices.tolist(), frames.seconds.tolist()
         ((4, 24, 32, 3), [1, 3, 5, 8], [0.2, 0.6, 1.0, 1.6])
     """
-    request, fit = Request(num_frames, fps, start, end, sampling), TargetSize(size, max_side, preview)
+    exactly = None if numbers is None else tuple(int(number) for number in numbers)
+    request, fit = Request(num_frames, fps, start, end, sampling, exactly), TargetSize(size, max_side, preview)
     bounds = Limits.of(limits)
     if isinstance(source, Frames):
         return _resample(source, request, fit)
@@ -234,6 +237,7 @@ def sample_frames(
         options: dict[str, Any] = {
             "num_frames": num_frames, "fps": fps, "start": start, "end": end, "size": size, "max_side": max_side,
             "sampling": sampling, "allow_partial": allow_partial, "source_fps": source_fps, "preview": preview,
+            "numbers": exactly,
         }  # fmt: skip
         told, pixels = read_guarded(str(path), {**options, "limits": bounds, "savings": savings or Savings()})
         return Frames(
@@ -295,6 +299,8 @@ def _sample_pictures(
     if not positions:
         raise VideoError(f"{name}: none of {len(pictures)} pictures can be read; the first: {errors[0]}")
     timeline = FrameTimes(np.asarray(positions) / fps, len(pictures) / fps)
+    if request.numbers is not None:
+        request = dataclasses.replace(request, numbers=_places(request.numbers, positions, name))
     wanted, total = request.choose(timeline, name)
     buffer = FrameBuffer(wanted, fit, name)
     gather(pictures, positions, buffer, limits)
@@ -303,8 +309,19 @@ def _sample_pictures(
     return Frames(buffer.data, numbers, seconds, buffer.source_size, total, source, warnings, buffer.preview)
 
 
+def _places(numbers: Sequence[int], among: Sequence[int], name: str) -> tuple[int, ...]:
+    """Return where numbers of frames stand among those that there are."""
+    place = {int(number): place for place, number in enumerate(among)}
+    if lacking := [number for number in numbers if number not in place]:
+        raise VideoError(f"{name} has no frame {lacking[0]}, expected one of {among[0]} to {among[-1]}: take another")
+    return tuple(place[number] for number in numbers)
+
+
 def _resample(frames: Frames, request: Request, fit: TargetSize) -> Frames:
     """Sample frames again; they keep the numbers and times of their source."""
+    if request.numbers is not None:
+        among = frames.indices.tolist()
+        request = dataclasses.replace(request, numbers=_places(request.numbers, among, frames.source or "frames"))
     timeline = FrameTimes(frames.seconds, float(frames.seconds[-1]) + 1e-6)
     wanted, _ = request.choose(timeline, frames.source or "frames")
     buffer = FrameBuffer(wanted, fit, frames.source or "frames")

@@ -91,7 +91,8 @@ class FrameTimes:
 class Request:
     """A request for frames of a source: how many, or how many a second, from where to where, and of which kind.
 
-    The rate "auto" means one frame a second, but at least 100 and at most 1000 frames, evenly spread.
+    The rate "auto" means one frame a second, but at least 100 and at most 1000 frames, evenly spread. With `numbers`,
+    exactly the frames with these numbers, in ascending order, are wanted.
     """
 
     num_frames: int | None = None
@@ -99,10 +100,15 @@ class Request:
     start: float | None = None
     end: float | None = None
     sampling: str = "uniform"
+    numbers: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.sampling not in SAMPLINGS:
             raise unknown("sampling", self.sampling, SAMPLINGS)
+        if self.numbers is not None and (self.num_frames, self.fps, self.start, self.end) != (None,) * 4:
+            raise ConfigError(
+                "found numbers beside num_frames, fps, start or end, expected numbers alone: leave it out"
+            )
         if self.num_frames is not None and self.fps is not None:
             rate = self.fps if isinstance(self.fps, str) else f"{self.fps:g}"
             raise ConfigError(f"found num_frames={self.num_frames} and fps={rate}, expected one: leave one out")
@@ -135,6 +141,8 @@ class Request:
         Raises:
             VideoError: The clip has no frame, or none of the requested kind.
         """
+        if self.numbers is not None:
+            return self._numbered(len(timeline.seconds), name)
         start, end = self.start or 0.0, math.inf if self.end is None else self.end
         inside = (timeline.seconds >= start) & (timeline.seconds < end)  # (F,)
         total = int(inside.sum())
@@ -165,6 +173,15 @@ class Request:
         first[0] = 0
         last = max(math.ceil((min(end, timeline.stop - timeline.tick) - start) * self.fps - 1e-6), 1)
         return pool[np.diff(first, append=last) > 0], total
+
+    def _numbered(self, total: int, name: str) -> tuple[NDArray[np.int64], int]:
+        numbers = np.asarray(self.numbers, np.int64)
+        if not numbers.size or numbers[0] < 0 or numbers[-1] >= total or (np.diff(numbers) <= 0).any():
+            shown = ", ".join(map(str, numbers[:3])) + (", ..." if len(numbers) > 3 else "")
+            raise VideoError(
+                f"{name} has {total} frames, found the numbers {shown}, expected ascending ones among them"
+            )
+        return numbers, total
 
 
 def frames_for(seconds: float) -> int:

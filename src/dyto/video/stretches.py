@@ -132,7 +132,7 @@ class _Work:
                 if index.end[first] - index.end[at] > SEEK_BYTES or first - at > SEEK_PACKETS:
                     container.seek(int(index.pts[first]), stream=stream)
                     packets = packets_of(container, stream)
-                self._fill(number, filler, _decoded(stream, packets, index, first, last, wanted))
+                self._fill(number, filler, decoded_stretch(stream, packets, index, first, last, wanted))
             except BaseException as err:  # noqa: BLE001 - raised by whoever asked for the frames
                 self._fail(number, err)
                 return
@@ -175,7 +175,7 @@ class _Work:
             before = position
 
 
-def _decoded(
+def decoded_stretch(
     stream: VideoStream, packets: Iterable[av.Packet], index: Index, first: int, last: int, wanted: set[int]
 ) -> Iterator[av.VideoFrame]:
     """Decode the packets from `first` to `last`, skipping earlier ones."""

@@ -45,7 +45,7 @@ def read_through(
     alone = missing > 0
     for _ in range(4):
         buffer = FrameBuffer(guess, fit, path.name)
-        roll = _roll(path, index, buffer, repeats, alone)
+        roll = unroll(path, index, buffer, repeats, alone)
         if not alone and (roll.damage or roll.concealed):
             alone = True
             continue
@@ -73,7 +73,7 @@ def read_through(
 
 
 @dataclass
-class _Roll:
+class Roll:
     """A file decoded from beginning to end.
 
     Attributes:
@@ -95,7 +95,7 @@ class _Roll:
         return f"the decoder made up parts of {count} of {len(self.timeline.seconds)} frames, from {first:.2f} s on"
 
 
-def _roll(path: Path, index: Index, buffer: FrameBuffer, repeats: bool, alone: bool) -> _Roll:
+def unroll(path: Path, index: Index, buffer: FrameBuffer, repeats: bool, alone: bool) -> Roll:
     """Decode a file from beginning to end, with one thread if `alone`, else with several."""
     times: list[int | None] = []
     intra: list[bool] = []
@@ -107,7 +107,7 @@ def _roll(path: Path, index: Index, buffer: FrameBuffer, repeats: bool, alone: b
             stream.thread_type, stream.codec_context.thread_count = "NONE", 1
         filler = Filler(buffer, repeats, index.matrix)
         begin = int(np.argmax(index.key)) if index.key.size else 0
-        with closing(_frames(container, stream, begin, damage, index.limits)) as frames:
+        with closing(decoded_frames(container, stream, begin, damage, index.limits)) as frames:
             for frame in frames:
                 index.limits.check_growth(f"{path.name}, frame {len(times)}", frame.height, frame.width, index.area)
                 if frame.is_corrupt:
@@ -120,10 +120,10 @@ def _roll(path: Path, index: Index, buffer: FrameBuffer, repeats: bool, alone: b
         base = stream.time_base or Fraction(1, 1000)
         rate = stream.guessed_rate or stream.average_rate or Fraction(25)
     ticks = fill_times(times, float(1 / (rate * base)))
-    return _Roll(timeline_of(ticks - ticks[:1], last, base, np.array(intra, dtype=bool)), damage, concealed)
+    return Roll(timeline_of(ticks - ticks[:1], last, base, np.array(intra, dtype=bool)), damage, concealed)
 
 
-def _frames(
+def decoded_frames(
     container: InputContainer, stream: VideoStream, begin: int, damage: list[str], limits: Limits
 ) -> Generator[av.VideoFrame, None, None]:
     """Decode all packets from `begin` on, and note in `damage` what cannot be decoded."""

@@ -1,6 +1,7 @@
 """A model behind an endpoint in every command that takes a model: eval, compare, batch, inspect and the demo."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -52,6 +53,55 @@ def test_eval_stops_at_the_limit_and_goes_on_with_a_higher_one(world, server, ca
     assert len(server.requests) == 3
     main(["eval", *BENCHMARK, *world, "--retry-failed", "--json"])
     assert len(server.requests) == 4
+
+
+def words_of(request):
+    """All the text of a request."""
+    return "\n".join(part["text"] for part in request["messages"][0]["content"] if part["type"] == "text")
+
+
+def from_the_subtitles(number, request):
+    """A model that knows nothing but what it reads: it answers with the word that follows "password is"."""
+    found = re.search(r"(\d+\.\d) s: The password is (\w+)", words_of(request))
+    return say(f"{found[2]}, at {found[1]} s" if found else "nobody says")
+
+
+def test_a_question_that_only_the_subtitles_answer_is_answered_from_them(world, server, capfd):
+    server.script = from_the_subtitles
+    Path("videos/v0.srt").write_text("1\n00:00:02,500 --> 00:00:03,000\nThe password is swordfish.\n")
+    words = ["ask", "videos/v0.mp4", "What is the password?", *world]
+    assert main(words) == 0
+    out = capfd.readouterr().out
+    assert "swordfish, at 2.5 s" in out
+    assert "subtitles   1 line of v0.srt" in out
+    assert main([*words, "--subtitles", "none"]) == 0
+    out = capfd.readouterr().out
+    assert "nobody says" in out
+    assert "subtitles" not in out
+    assert main([*words, "--dry-run", "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)["tokens"]["text"]
+    assert main([*words, "--dry-run", "--json", "--subtitles", "none"]) == 0
+    assert json.loads(capfd.readouterr().out)["tokens"]["text"] < told
+
+
+def test_eval_reads_what_is_said_only_when_it_is_told_to(world, server, capfd):
+    server.script = lambda number, request: say("(B)" if "hello" in words_of(request) else "(A)")
+    Path("videos/v0.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nhello\n")
+    main(["eval", *BENCHMARK, *world, "--json"])
+    (plain,) = json.loads(capfd.readouterr().out)
+    main(["eval", *BENCHMARK, *world, "--subtitles", "auto", "--json"])
+    (heard,) = json.loads(capfd.readouterr().out)
+    assert (plain["config"], heard["config"]) == ("endpoint-gpt-4o-plus-6frms", "endpoint-gpt-4o-plus-6frms-subtitles")
+    assert [sum("hello" in words_of(r) for r in part) for part in (server.requests[:4], server.requests[4:])] == [0, 2]
+    recorded = [json.loads(line) for path in Path("outputs").rglob("*.jsonl") for line in path.read_text().splitlines()]
+    said = [row["subtitles"]["source"] for row in recorded if "subtitles" in row]
+    assert set(said) == {"v0.srt"}
+    manifests = [
+        json.loads(path.read_text())["config"]["subtitles"] for path in Path("outputs").rglob("manifest*.json")
+    ]
+    assert sorted(manifests, key=str) == [None, "auto"]
+    assert main(["eval", *BENCHMARK, *world, "--subtitles", "film.srt"]) == 2
+    assert main(["eval", *BENCHMARK, *world, "--subtitles", "auto", "--scoring", "likelihood"]) != 0
 
 
 def test_encoded_videos_for_an_endpoint_are_not_cached(world, capfd):

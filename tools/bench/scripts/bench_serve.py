@@ -72,7 +72,7 @@ def main() -> None:
             compare(service, video, options)
 
 
-class Server:
+class MeasuredServer:
     """A server in a process of its own, at an address."""
 
     def __init__(self, process: subprocess.Popen[str], address: str, model: str) -> None:
@@ -109,7 +109,7 @@ class Server:
         self.process.wait()
 
 
-class RunningService(Server):
+class RunningService(MeasuredServer):
     """`dyto serve`."""
 
     def __init__(self, root: Path) -> None:
@@ -127,7 +127,7 @@ class RunningService(Server):
         return self.chat([{"type": "video_url", "video_url": {"url": f"file://{self._root}/{name}"}}], question)
 
 
-class StockServer(Server):
+class StockServer(MeasuredServer):
     """`transformers serve` with the weights of `tiny`."""
 
     def __init__(self, log: Path) -> None:
@@ -165,7 +165,7 @@ def compare_servers(folder: Path, video: Path, options: argparse.Namespace) -> N
             for clients in sides:
                 name = f"{turn}-{clients}.mp4"
                 shutil.copyfile(video, folder / name)  # another file: nothing is kept of it
-                asks: list[tuple[Server, str, Callable[[str], str]]] = [
+                asks: list[tuple[MeasuredServer, str, Callable[[str], str]]] = [
                     (ours, "dyto serve", partial(ours.ask, name=name)),
                     (stock, "transformers serve", partial(stock.chat, parts)),
                 ]

@@ -145,6 +145,10 @@ class NounsModel(FrameTower):
         found = [weight[sorted(concept.classes)].mean(0) for concept in nouns().concepts(text)]
         return torch.stack(found or [weight.mean(0)])
 
+    @property
+    def reads_subtitles(self) -> bool:
+        return False
+
     # --- the grammar ------------------------------------------------------------------------------------
 
     def language_model(self) -> Any:

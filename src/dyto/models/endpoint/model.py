@@ -166,6 +166,9 @@ class EndpointModel(VideoModel):
     def check_words(self, question: str, choices: Sequence[str] | None = None) -> None:
         """Accept any words: a request keeps them apart from everything else."""
 
+    def count_words(self, text: str) -> int:
+        return text_tokens(text)
+
     def check_fit(self, prompt: Encoded, video: VisualTokens | int | None, max_new_tokens: int) -> bool:
         return False
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dyto.features import VisualTokens
-from dyto.models.base import Encoded, Prefix, VideoModel
+from dyto.models.base import Prefix, VideoModel
 from dyto.models.generation.keeping import KeptVideos
+from dyto.models.generation.preparing import PreparedQuestion
 from dyto.models.generation.streaming import stream_text
 from dyto.timing import Stopwatch
 
@@ -17,51 +17,37 @@ VIDEOS_AT_A_TIME = 16
 """Number of videos whose tokens are held together while questions about several are answered."""
 
 
-@dataclass(frozen=True)
-class PreparedQuestion:
-    """A question, ready to answer.
-
-    Attributes:
-        tokens: The encoded video.
-        prompt: The tokenized prompt.
-    """
-
-    tokens: VisualTokens
-    prompt: Encoded
-
-
 def by_video(
     requests: Sequence[tuple[Any, str, Any]],
-    prompts: Sequence[Encoded],
-    encode: Callable[[Any, str], VisualTokens],
+    encode: Callable[..., VisualTokens],
     videos: int,
     one_each: bool,
-) -> Iterator[dict[int, PreparedQuestion]]:
+) -> Iterator[dict[int, VisualTokens]]:
     """Encode videos and iterate over their questions, a few videos at a time.
 
     Args:
         requests: Triples (video, question, choices); paths are compared by text, other videos by identity.
-        prompts: The tokenized prompt of each request.
         encode: Function that encodes a video, given also the question.
         videos: Number of encoded videos held at a time.
         one_each: Whether every question needs its own encoding.
 
     Yields:
-        Questions, by their index among the requests.
+        The tokens for questions, by their index among the requests.
     """
     groups: dict[str | int, list[int]] = {}
     for index, (video, _, _) in enumerate(requests):
         groups.setdefault(str(video) if isinstance(video, (str, Path)) else id(video), []).append(index)
-    load: dict[int, PreparedQuestion] = {}
+    load: dict[int, VisualTokens] = {}
     for group in groups.values():
         tokens = None
         for index in group:
             if tokens is None or one_each:
-                if len({id(one.tokens) for one in load.values()}) >= videos:
+                if len({id(one) for one in load.values()}) >= videos:
                     yield load
                     load = {}
-                tokens = encode(*requests[index][:2])
-            load[index] = PreparedQuestion(tokens, prompts[index])
+                video, question, _ = requests[index]
+                tokens = encode(video, question=question)
+            load[index] = tokens
     if load:
         yield load
 

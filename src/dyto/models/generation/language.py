@@ -184,6 +184,23 @@ class LanguageSide(ABC):
                     "write it another way"
                 )
 
+    def without_marks(self, text: str) -> str:
+        """Return a text that is not the user's own without what the tokenizer reads as marks, each replaced by a space.
+
+        Args:
+            text: Words from a file, such as subtitles.
+        """
+        for _ in range(len(text)):
+            found = [mark for mark in (*self._marks, IMAGE) if mark in text]
+            if not found:
+                return text
+            text = text.replace(max(found, key=lambda mark: (len(mark), mark)), " ")
+        return ""
+
+    def count_words(self, text: str) -> int:
+        """Return how many tokens a text takes inside a prompt, about."""
+        return len(token_ids(self.tokenizer, text, add_special_tokens=False))
+
     def count_text(self, video: VisualTokens) -> int:
         """Count the tokens among and after the visual tokens (times, marks), which the budget does not count."""
         end = self.video_end()

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dyto.evaluation.subtitles import Subtitle, parse_srt, read_subtitles, spoken_at, with_subtitles
+from dyto.evaluation.subtitles import spoken_at, with_subtitles
+from dyto.subtitles.parsing import Subtitle, parse_srt
+from dyto.subtitles.reading import read_lines
 
 QUICK = settings(max_examples=150, derandomize=True, deadline=None, database=None)
 
@@ -107,7 +109,7 @@ def test_any_text_at_all_is_read(text):
 def test_any_usual_encoding_is_read(tmp_path, encoding):
     path = tmp_path / "film.srt"
     path.write_bytes("1\r\n00:00:01,000 --> 00:00:02,000\r\nschön ist Málaga\r\n".encode(encoding))
-    assert read_subtitles(path) == [Subtitle(1, 2, "schön ist Málaga")]
+    assert read_lines(path) == [Subtitle(1, 2, "schön ist Málaga")]
 
 
 def test_web_subtitles_are_read_without_notes_styles_and_names():
@@ -141,7 +143,7 @@ def test_a_hostile_file_is_read_in_no_time(tmp_path):
     path, start = tmp_path / "film.srt", time.perf_counter()
     for text in ("1:" * 300_000, "<" * 600_000, "&" * 600_000, "{\\" * 300_000, "9" * 600_000, "<v " + "a" * 600_000):
         path.write_text("00:00:01,000 --> 00:00:02,000\n" + text)
-        read_subtitles(path)
+        read_lines(path)
     with path.open("wb") as file:
         file.truncate(1 << 31)
     assert "no readable cues" in with_subtitles("q?", path, [1.0])[1]
@@ -151,13 +153,13 @@ def test_a_hostile_file_is_read_in_no_time(tmp_path):
 def test_the_cases(shared):
     media = shared / "cases" / "media"
     for name in ("tight.srt", "cr.srt"):
-        lines = read_subtitles(media / name)
+        lines = read_lines(media / name)
         assert [spoken_at(lines, [second]) for second in (1.5, 3.0, 5.5)] == [
             ["the red ball falls"],
             [],
             ["the dog runs"],
         ]
-    assert [line.text for line in read_subtitles(media / "lessthan.srt")] == [
+    assert [line.text for line in read_lines(media / "lessthan.srt")] == [
         "so 3 < 5 and 7 > 2 here",
         "hello",
         "Tom & Ann",
