@@ -1,7 +1,9 @@
 """What the fields of the page ask for, and what is written on it."""
 
+import io
 import re
 import sys
+import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,10 +11,11 @@ import pytest
 
 import dyto
 from dyto.cli.app import run
+from dyto.demo.events import Part
 from dyto.demo.handling import plain
 from dyto.demo.look import sample_script, sample_style
 from dyto.demo.samples import make_samples
-from dyto.demo.showing import MANY, Shot, ShownSide, ShownTurn, facts_of, player, shots, side_of
+from dyto.demo.showing import MANY, Shot, ShownSide, ShownTurn, facts_of, player, shots, side_of, timeline, zipped
 from dyto.demo.uploads import UploadedVideo
 from dyto.demo.wishes import NOTHING, read_wish
 from dyto.models.loading.naming import usual_model
@@ -119,6 +122,30 @@ def test_the_pictures_of_many_key_frames_are_smaller():
     assert "many" not in page(MANY)
     assert "many" in page(MANY + 1)
     assert page(100).count('<button type="button" class="shot"') == 100
+
+
+def test_the_timeline_shows_the_parts_in_proportion_and_marks_key_frames():
+    parts = (Part(0.0, 2.0, (1, 2, 3)), Part(2.0, 10.0, (250, 0, 0)))
+    shown = timeline(parts, [1.0, 5.0])
+    assert re.findall(r'data-second="([\d.]+)"', shown) == ["0.000", "2.000"]
+    assert re.findall(r"flex-grow:([\d.]+);background:rgb([^\"]+)", shown) == [
+        ("2.000", "(1, 2, 3)"), ("8.000", "(250, 0, 0)")
+    ]  # fmt: skip
+    assert re.findall(r"left:([\d.]+)%", shown) == ["10.00", "50.00"]
+    assert "2 parts" in shown
+    assert timeline((), []) == ""
+
+
+def test_the_key_frames_are_in_one_file_with_a_table(qa, clip):
+    keyframes = qa.ask(clip, "which ?", max_new_tokens=2).keyframes
+    pictures = [f"picture {number}".encode() for number in range(len(keyframes))]
+    with zipfile.ZipFile(io.BytesIO(zipped(pictures, keyframes))) as archive:
+        assert archive.testzip() is None
+        lines = archive.read("keyframes.csv").decode().splitlines()
+        assert lines[0] == "file,index,second"
+        rows = [line.split(",") for line in lines[1:]]
+        assert [archive.read(name) for name, _, _ in rows] == pictures
+        assert [int(index) for _, index, _ in rows] == keyframes.indices.tolist()
 
 
 def test_every_sample_has_a_name_a_picture_and_a_question_for_a_bundled_model(tmp_path):

@@ -8,11 +8,16 @@ import time
 import pytest
 
 import dyto
+from dyto.conversation.turns import NOT_READ
 from dyto.demo.engine import CHECKS, DemoEngine
 from dyto.demo.events import DemoQuestion, QuestionFailed, SideAnswered, StageBegun, TextWritten
 from dyto.demo.limits import DemoLimits
 from dyto.demo.places import PREFIX, make_folder
+from dyto.demo.samples import FILM
+from dyto.demo.views import parts_of
 from dyto.video import frames as video
+
+from forge import forge_model, save_stock
 
 
 @pytest.fixture
@@ -131,7 +136,7 @@ def held(engine, clip, tiny, monkeypatch):
         return encode(*args, **options)
 
     monkeypatch.setattr(tiny, "encode", wait)
-    monkeypatch.setattr("dyto.demo.engine.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("dyto.demo.waiting.LOOK_SECONDS", 0.01)
     visit = threading.Thread(target=lambda: list(engine.ask(wish(clip))))
     visit.start()
     assert begun.wait(60)
@@ -204,7 +209,7 @@ def test_who_leaves_while_waiting_frees_his_place(engine, held, clip):
 
 
 def test_what_takes_long_is_told_again_so_that_it_can_be_stopped(engine, clip, tiny, monkeypatch):
-    monkeypatch.setattr("dyto.demo.engine.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("dyto.demo.waiting.LOOK_SECONDS", 0.01)
     encode = tiny.encode
     monkeypatch.setattr(tiny, "encode", lambda *a, **k: (time.sleep(0.2), encode(*a, **k))[1])
     words = [event.words for event in engine.ask(wish(clip)) if isinstance(event, StageBegun)]
@@ -232,6 +237,57 @@ def test_what_is_no_video_is_told_by_its_name_alone(engine, tmp_path, content, m
     assert message in event.words
     assert "holiday.mp4" in event.words
     assert str(tmp_path) not in event.words
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    """A model of small random weights that reads conversations, in 500 places."""
+    folder = save_stock(forge_model(seed=4, prompt="vicuna", context=500), tmp_path_factory.mktemp("reader"))
+    return dyto.load_model(folder, device="cpu")
+
+
+def test_a_model_that_reads_conversations_gets_the_turns_that_fit(reader, clip, monkeypatch):
+    monkeypatch.setattr("dyto.demo.engine.load_model", lambda name, **options: reader)
+    engine = DemoEngine(("reader",))
+    asked = []
+
+    def watch(self, question, *rest):
+        asked.append(question)
+        return tokenize(self, question, *rest)
+
+    tokenize = dyto.VideoQA.tokenize
+    monkeypatch.setattr(dyto.VideoQA, "tokenize", watch)
+    few = [("is there a ring ?", "no"), ("what shape is it ?", "a star")]
+    (shown,) = [event for event in engine.ask(wish(clip, turns=few)) if isinstance(event, SideAnswered)]
+    assert asked == [
+        "is there a ring ?\nAnswer: no\nQuestion: what shape is it ?\nAnswer: a star\nQuestion: is there a red ring ?"
+    ]
+    assert not [warning for warning in shown.answer.warnings if "turn" in warning]
+    many = [("is there a ring ?", "no")] * 60
+    (shown,) = [event for event in engine.ask(wish(clip, turns=many)) if isinstance(event, SideAnswered)]
+    assert shown.known
+    (warning,) = [warning for warning in shown.answer.warnings if "earlier turns were not read" in warning]
+    assert asked[-1].count("Answer: no") == 60 - int(warning.split()[2]) > 0
+    marked = [("is there a ring ?", "<image>")]
+    assert isinstance(list(engine.ask(wish(clip, turns=marked)))[-1], SideAnswered)
+    engine.close()
+
+
+def test_a_model_that_reads_one_question_alone_says_so(engine, clip):
+    alone = list(engine.ask(wish(clip)))[-1].answer
+    after = list(engine.ask(wish(clip, turns=[("what ?", "a ring")])))[-1].answer
+    assert after.text == alone.text
+    assert [warning for warning in after.warnings if warning not in alone.warnings] == [NOT_READ]
+
+
+def test_the_parts_of_the_timeline_are_the_shots_of_a_film_of_photographs():
+    """Cuts as `python -m dyto_nouns.sample` prints them."""
+    parts = parts_of(dyto.sample_frames(FILM, num_frames=100))
+    assert len(parts) == 6
+    assert all(first.end == second.start for first, second in zip(parts, parts[1:], strict=False))
+    for part, cut in zip(parts, (3.4, 6.4, 8.9, 11.1, 12.8), strict=False):
+        assert abs(part.end - cut) < 0.4
+    assert abs(parts[-1].end - 15.0) < 0.3
 
 
 def test_a_file_is_looked_at_before_anybody_asks(engine, clip, tmp_path):
@@ -286,7 +342,7 @@ def test_the_model_is_loaded_in_the_background_and_its_failure_is_told(engine, t
 
 def test_what_nobody_foresaw_is_told_and_the_next_visitor_served(engine, clip, monkeypatch, caplog):
     with monkeypatch.context() as broken:
-        broken.setattr("dyto.demo.engine.small_frames", lambda *a, **k: 1 / 0)
+        broken.setattr("dyto.demo.engine.pictures_of", lambda *a, **k: 1 / 0)
         events = list(engine.ask(wish(clip)))
     (number,) = re.fullmatch(
         r"something went wrong here; the log of the demo has it as (\w{8})", events[-1].words

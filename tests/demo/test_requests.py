@@ -73,10 +73,12 @@ def test_what_was_uploaded_is_answered_and_shown_to_its_visitor_alone(visitor, o
         assert str(folder) not in said
     seen = [f"{API}/file={name}" for name in (token, *pictures_in(said))]
     assert len(seen) > 2
+    assert [place for place in seen if place.endswith(".zip")]
     for place in seen:
         mine, theirs = visitor.web.get(place), other.web.get(place)
         assert mine.status_code == 200
-        assert mine.headers["content-type"] in ("video/mp4", "image/jpeg")
+        kind = {"mp4": "video/mp4", "jpg": "image/jpeg", "zip": "application/zip"}[place.rpartition(".")[2]]
+        assert mine.headers["content-type"] == kind
         assert mine.headers["cache-control"] == "private, no-store"
         assert theirs.status_code == 404
         assert theirs.text == other.web.get(f"{API}/file=never-was.mp4").text

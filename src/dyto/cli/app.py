@@ -35,7 +35,7 @@ app = typer.Typer(
     cls=Commands,
     help="Ask questions about videos, with image models and without training. Unofficial implementation of DyTo.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )

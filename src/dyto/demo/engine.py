@@ -10,16 +10,17 @@ import time
 from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from dyto.conversation.talking import SHARE_FORGOTTEN
+from dyto.conversation.turns import NOT_READ
 from dyto.demo.events import (
     Captioned,
     DemoQuestion,
     Event,
+    Part,
     QuestionFailed,
     SideAnswered,
     StageBegun,
@@ -27,17 +28,15 @@ from dyto.demo.events import (
 )
 from dyto.demo.limits import DemoLimits
 from dyto.demo.messages import names_a_place, unforeseen
-from dyto.errors import BusyError, ClosedError, DytoError
+from dyto.demo.views import SIDE, parts_of, pictures_of
+from dyto.demo.waiting import LOOK_SECONDS, WORDS, events_of, submitted
+from dyto.errors import BadQuestionError, BusyError, ClosedError, DoesNotFitError, DytoError
 from dyto.features import VisualTokens
-from dyto.inspecting.drawing import merge_map, resized
-from dyto.inspecting.regions import regions, tokens_per_keyframe
-from dyto.inspecting.sheet import small_frames
-from dyto.inspecting.times import clock
 from dyto.models import load_model
 from dyto.models.loading.options import fitting
+from dyto.prompts import ALONE
 from dyto.serving.engine import Engine
 from dyto.serving.events import Answered, EngineQuestion, Failed, TextPiece
-from dyto.serving.tickets import Ticket
 from dyto.strategies import Strategy
 from dyto.strategies.calling import BoundStrategy
 from dyto.tokens import NOT_ITS_WORLD
@@ -45,14 +44,8 @@ from dyto.video import Frames, sample_frames
 
 logger = logging.getLogger(__name__)
 
-SIDE = 480
-"""Longest side of a displayed picture, in pixels."""
-
 KEPT_VIEWS = 16
 """Number of views of videos that are kept: what one strategy saw of one video."""
-
-LOOK_SECONDS = 0.5
-"""Seconds between status updates; a visitor's departure is only noticed at an update."""
 
 CHECKS = 2
 """Number of files that are checked at a time as they arrive."""
@@ -66,6 +59,7 @@ class _Seen:
     tokens: VisualTokens
     keyframes: Captioned
     maps: Captioned
+    parts: tuple[Part, ...]
 
 
 @dataclass
@@ -195,12 +189,37 @@ class DemoEngine:
         self, engine: Engine, wish: DemoQuestion, side: int, frames: Frames | None, begun: float
     ) -> Generator[Event, None, Frames | None]:
         """Answer for one strategy, asked at `begun`, and return the frames of the video if they were read."""
+        turns, forgotten = wish.turns, 0
+        with self._lock:
+            known = _key(wish, wish.strategies[side]) in self._seen
+        while True:
+            try:
+                frames, answered = yield from self._attempt(engine, replace(wish, turns=turns), side, frames)
+                break
+            except (DoesNotFitError, BadQuestionError) as err:
+                if not turns:
+                    raise
+                # An answer may hold marks that no question may; then none is quoted.
+                fewer = 1 + len(turns) // SHARE_FORGOTTEN if isinstance(err, DoesNotFitError) else len(turns)
+                turns, forgotten = turns[fewer:], forgotten + fewer
+        notes = []
+        if wish.turns and engine.model.chat in ALONE:
+            notes = [NOT_READ]
+        elif forgotten:
+            notes = [f"the first {forgotten} of {len(wish.turns)} earlier turns were not read: they do not fit"]
+        answer = replace(answered.answer, warnings=(*answered.answer.warnings, *notes))
+        yield replace(answered, answer=answer, seconds=time.monotonic() - begun, known=known)
+        return frames
+
+    def _attempt(
+        self, engine: Engine, wish: DemoQuestion, side: int, frames: Frames | None
+    ) -> Generator[Event, None, tuple[Frames | None, SideAnswered]]:
+        """Answer with these earlier turns; the last event is returned."""
         strategy = wish.strategies[side]
         key = _key(wish, strategy)
         with self._lock:
             seen = self._seen.get(key)
-            known = seen is not None
-            if known:
+            if seen is not None:
                 self._seen.move_to_end(key)
         if seen is None and frames is None:
             self.limits.check(wish.video)
@@ -212,18 +231,19 @@ class DemoEngine:
             strategy=strategy,
             sampling={"preview": SIDE} if seen is None and frames is None else {},
             max_new_tokens=wish.max_new_tokens,
+            turns=[part for question, reply in wish.turns for part in (("user", question), ("assistant", reply))],
             on_stage=lambda stage: told.put(StageBegun(WORDS[stage])) if stage in WORDS else None,
             on_seen=None if seen else lambda *view: told.put(view),
         )
-        ticket = yield from _submitted(engine, asked, told, side > 0)
+        ticket = yield from submitted(engine, asked, told, side > 0)
         try:
             text, remark = "", _remark(seen)
             if remark:
                 yield TextWritten(side, text, remark)
-            for event in _events(engine, ticket, told):
+            for event in events_of(engine, ticket, told):
                 if isinstance(event, tuple):
                     frames, tokens = event
-                    seen = self._keep(key, _Seen(engine, tokens, *_pictures(frames, tokens)))
+                    seen = self._keep(key, _Seen(engine, tokens, *pictures_of(frames, tokens), parts_of(frames)))
                     if remark := _remark(seen):
                         yield TextWritten(side, text, remark)
                 elif isinstance(event, TextPiece):
@@ -231,13 +251,13 @@ class DemoEngine:
                     yield TextWritten(side, text, remark)
                 elif isinstance(event, Answered):
                     assert seen is not None
-                    took = time.monotonic() - begun
-                    yield SideAnswered(side, event.reply.answer, seen.keyframes, seen.maps, took, known)
+                    shown = seen.keyframes, seen.maps, seen.parts
+                    return frames, SideAnswered(side, event.reply.answer, *shown, 0.0, False)
                 elif isinstance(event, Failed):
                     raise event.error
                 else:
                     yield event
-            return frames
+            raise AssertionError("an engine ends with an answer or an error")
         finally:
             ticket.leave()
 
@@ -252,36 +272,6 @@ class DemoEngine:
     def _drop(self, key: tuple[Any, ...]) -> None:
         seen = self._seen.pop(key)
         seen.engine.kept.drop(seen.tokens)
-
-
-def _submitted(
-    engine: Engine, asked: EngineQuestion, told: queue.SimpleQueue[Any], patient: bool
-) -> Generator[Event, None, Ticket]:
-    """Hand in a question; a patient visitor, who has half of an answer, waits until there is room."""
-    while True:
-        try:
-            return engine.submit(asked, told.put)
-        except BusyError:
-            if not patient:
-                raise
-        yield StageBegun(WORDS["waiting"])
-        time.sleep(LOOK_SECONDS)
-
-
-def _events(engine: Engine, ticket: Ticket, told: queue.SimpleQueue[Any]) -> Generator[Any, None, None]:
-    """Yield what an engine tells, up to the end, and repeated status updates in between."""
-    yield (doing := StageBegun(WORDS["waiting"]))
-    while True:
-        try:
-            event = told.get(timeout=LOOK_SECONDS)
-        except queue.Empty:
-            ahead = engine.ahead(ticket)
-            yield StageBegun(_waiting_for(ahead)) if ahead else doing
-            continue
-        doing = event if isinstance(event, StageBegun) else doing
-        yield event
-        if isinstance(event, (Answered, Failed)):
-            return
 
 
 def _for_visitors(err: Exception, video: str) -> str:
@@ -305,30 +295,3 @@ def _key(wish: DemoQuestion, strategy: Strategy) -> tuple[Any, ...]:
     stamp = (file.stat().st_mtime_ns, file.stat().st_size) if there else (0, 0)
     asked = BoundStrategy(strategy).question(wish.question)
     return wish.video, stamp, wish.model, repr(strategy), asked
-
-
-WORDS = {
-    "waiting": "waiting for the model",
-    "decode": "reading the video",
-    "strategy": "choosing and merging",
-    "encode": "encoding the frames",
-    "generate": "answering",
-}
-
-
-def _waiting_for(questions: int) -> str:
-    others = "another question is" if questions == 1 else f"{questions} other questions are"
-    return f"{others} being answered first"
-
-
-def _pictures(video: Frames, tokens: VisualTokens) -> tuple[Captioned, Captioned]:
-    """Return the key frames with times, and their merge maps with token counts."""
-    frames = small_frames(video, {}, side=SIDE)
-    patches = tokens.grid[0] * tokens.grid[1]
-    keyframes, maps = [], []
-    numbered = zip(tokens.keyframes.positions, regions(tokens), tokens_per_keyframe(tokens), strict=True)
-    for position, label, count in numbered:
-        picture, time = resized(frames.data[int(position)], SIDE), clock(frames.seconds[int(position)])
-        keyframes.append((picture, time))
-        maps.append((merge_map(np.asarray(picture), label), f"{time} · {patches} → {count} tokens"))
-    return keyframes, maps

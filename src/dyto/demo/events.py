@@ -14,6 +14,21 @@ Captioned = list[tuple[Image.Image, str]]
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of a video in which little changes, as the page's timeline shows it.
+
+    Attributes:
+        start: Second at which it begins.
+        end: Second at which the next one begins.
+        color: Mean colour of its frames.
+    """
+
+    start: float
+    end: float
+    color: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
 class DemoQuestion:
     """A visitor's question.
 
@@ -24,6 +39,7 @@ class DemoQuestion:
         model: One of the offered models.
         strategies: One or several strategies to show side by side.
         max_new_tokens: Largest number of tokens in an answer.
+        turns: Earlier questions about the video, each with the reply of the first strategy.
     """
 
     video: str
@@ -32,6 +48,7 @@ class DemoQuestion:
     strategies: Sequence[Strategy]
     choices: Sequence[str] | None = None
     max_new_tokens: int = 128
+    turns: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,7 @@ class SideAnswered:
         answer: The answer.
         keyframes: The key frames.
         maps: What was merged of each.
+        parts: The parts of the video.
         seconds: Time since the question was asked, or since the side before was answered.
         known: Whether the strategy had seen the video before.
     """
@@ -67,6 +85,7 @@ class SideAnswered:
     answer: Answer
     keyframes: Captioned
     maps: Captioned
+    parts: Sequence[Part]
     seconds: float
     known: bool
 

@@ -273,7 +273,8 @@ class Gate:
         response = None
         picture = self._visitors.picture(request.visitor, name) if request.visitor else None
         if picture is not None:
-            response = responses.Response(picture, media_type="image/jpeg", headers=headers)
+            kind = "application/zip" if name.endswith(".zip") else "image/jpeg"
+            response = responses.Response(picture, media_type=kind, headers=headers)
         else:
             try:
                 clip = self._visitors.uploads.find(request.visitor, name)

@@ -14,21 +14,22 @@ from typing import Any
 
 from PIL import Image
 
-from dyto.demo.engine import WORDS, DemoEngine
-from dyto.demo.events import DemoQuestion, QuestionFailed, SideAnswered, StageBegun, TextWritten
+from dyto.demo.engine import DemoEngine
+from dyto.demo.events import Captioned, DemoQuestion, QuestionFailed, SideAnswered, StageBegun, TextWritten
 from dyto.demo.messages import unforeseen
 from dyto.demo.parts import shown_models
-from dyto.demo.showing import Shot, ShownSide, ShownTurn, player, shots, side_of
+from dyto.demo.showing import Shot, ShownSide, ShownTurn, download, player, shots, side_of, timeline, zipped
 from dyto.demo.visitors import Visitors
+from dyto.demo.waiting import LOOK_SECONDS, WORDS
 from dyto.demo.wishes import read_wish
 from dyto.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-ASKED = ("status", "past", "now", "frames", "maps", "question", "options", "turns")
+ASKED = ("status", "past", "now", "line", "frames", "maps", "question", "options", "turns")
 """Parts of the page that a question changes, in the order of its outputs."""
 
-SHOWN = ("player", "status", "past", "now", "frames", "maps", "turns")
+SHOWN = ("player", "status", "past", "now", "line", "frames", "maps", "turns")
 """Parts of the page that another video changes, in the order of its outputs."""
 
 FILLED = ("question", "options")
@@ -36,8 +37,6 @@ FILLED = ("question", "options")
 
 MOST_TURNS = 50
 """Number of turns that a page shows."""
-
-LOOK_SECONDS = 0.5
 
 Changes = Generator[list[Any], None, None]
 
@@ -101,6 +100,7 @@ class Handlers:
                 clip = self._visitors.clip(page, token) if token else None
                 path = str(clip.path) if clip else None
                 wish = read_wish(path, question, options, self._models[model], strategy, preset, budget, versus)
+                wish = replace(wish, turns=[(turn.question, turn.sides[0].reply) for turn in turns or ()])
                 yield from self._answer(page, wish, clip.name if clip else "", turns or ())
             except ConfigError as err:
                 yield self._failed(str(err))
@@ -123,6 +123,7 @@ class Handlers:
         yield self._changed(ASKED, shown)
         frames: list[tuple[str, list[Shot]]] = []
         maps: list[tuple[str, list[Shot]]] = []
+        links = ""
         for event in self._engine.ask(wish):
             if isinstance(event, QuestionFailed):
                 words = event.words.replace(Path(wish.video).name, name)
@@ -136,10 +137,15 @@ class Handlers:
                 yield self._changed(ASKED, {"now": turn.html()})
             else:
                 turn = turn.with_side(event.side, self._side(names[event.side], wish, event, (*turns, turn)))
-                seconds = event.answer.keyframes.seconds.tolist()
-                frames.append((names[event.side], self._kept(page, event.keyframes, seconds)))
-                maps.append((names[event.side], self._kept(page, event.maps, seconds)))
-                shown |= {"now": turn.html(), "frames": shots("frames", frames), "maps": shots("maps", maps)}
+                keyframes = event.answer.keyframes
+                pictures = [list(map(jpeg, drawn)) for drawn in (event.keyframes, event.maps)]
+                for shown_on, files, drawn in zip((frames, maps), pictures, (event.keyframes, event.maps), strict=True):
+                    shown_on.append((names[event.side], self._kept(page, files, keyframes.seconds.tolist(), drawn)))
+                (archive,) = self._visitors.show(page, [zipped(pictures[0], keyframes)], ".zip") or [""]
+                links += download(archive, len(keyframes)) if archive else ""
+                shown |= {"now": turn.html(), "frames": shots("frames", frames) + links, "maps": shots("maps", maps)}
+                if event.side == 0:
+                    shown["line"] = timeline(event.parts, keyframes.seconds.tolist())
                 if len(frames) == len(names):
                     shown |= {"status": "", "turns": (*turns, turn)[-MOST_TURNS:]}
                 # Send the complete state at the end of a side, in case earlier pieces were lost.
@@ -151,17 +157,10 @@ class Handlers:
         said = {note for turn in turns for note in turn.notes}
         return replace(side, notes=tuple(note for note in side.notes if note not in said))
 
-    def _kept(self, page: str, pictures: list[tuple[Image.Image, str]], seconds: list[float]) -> list[Shot]:
+    def _kept(self, page: str, files: list[bytes], seconds: list[float], drawn: Captioned) -> list[Shot]:
         """Return pictures, each at an address for this visitor only."""
-        files = []
-        for picture, _ in pictures:
-            file = io.BytesIO()
-            picture.save(file, "JPEG", quality=90)
-            files.append(file.getvalue())
         names = self._visitors.show(page, files)
-        return [
-            Shot(name, second, caption) for name, second, (_, caption) in zip(names, seconds, pictures, strict=False)
-        ]
+        return [Shot(name, second, words) for name, second, (_, words) in zip(names, seconds, drawn, strict=False)]
 
     def _failed(self, words: str, **changes: Any) -> list[Any]:
         return self._changed(ASKED, {"status": told(words), **changes})
@@ -178,6 +177,13 @@ class Handlers:
         """Annotate a function so that gradio fills in its `request`."""
         function.__annotations__["request"] = self._gr.Request
         return function
+
+
+def jpeg(captioned: tuple[Image.Image, str]) -> bytes:
+    """Return a picture as a JPEG file."""
+    file = io.BytesIO()
+    captioned[0].save(file, "JPEG", quality=90)
+    return file.getvalue()
 
 
 def told(words: str) -> str:

@@ -13,7 +13,8 @@ footer { display: none !important; }
 .gradio-container h1 { font-size: 1.6rem; font-weight: 700; margin: 0 0 4px; }
 .gradio-container h4 { font-size: .95rem; font-weight: 600; margin: 0 0 4px; }
 body:not(:has(#talk[aria-busy="true"])) #stop { display: none; }
-#past:not(:has(.turn)), #now:not(:has(.turn)), #video:not(:has(.film, .unshown)) { display: none; }
+#past:not(:has(.turn)), #now:not(:has(.turn)) { display: none; }
+#line:not(:has(.line)), #video:not(:has(.film, .unshown)) { display: none; }
 #status:not(:has(p)) { position: absolute; height: 0; overflow: hidden; }
 .gradio-container .html-container { padding: 0 !important; }
 #talk:not([aria-busy="true"]) .said:has(.writing), #turns:not(:has(.turn)), #seen:not(:has(.shot)) { display: none; }
@@ -23,6 +24,15 @@ body:not(:has(#talk[aria-busy="true"])) #stop { display: none; }
 #video .film { display: block; width: 100%; max-height: 340px; object-fit: contain; background: #0b0b0d;
   border-radius: var(--block-radius); }
 #video .unshown { padding: 12px; border: 1px solid var(--border-color-primary); border-radius: var(--block-radius); }
+.line { display: flex; gap: 2px; height: 30px; border-radius: 5px; overflow: hidden; }
+.line button { min-width: 3px; flex: 1 1 0; padding: 0; border: 0; cursor: pointer; }
+.line button:hover, .line button:focus-visible { box-shadow: inset 0 0 0 3px var(--color-accent); }
+.marks { position: relative; height: 8px; margin: 2px 0; }
+.marks i { position: absolute; width: 3px; height: 8px; margin-left: -1px; background: var(--color-accent); }
+.ends { display: flex; justify-content: space-between; gap: 10px; white-space: nowrap; font-size: .78rem; }
+.ends span:nth-child(2) { white-space: normal; text-align: center; }
+.download { margin: 10px 0 0; font-size: .9rem; }
+.download a { color: var(--link-text-color); text-decoration: underline; }
 #samples { flex-wrap: nowrap; gap: 10px; }
 .sample { height: 84px; padding: 0 6px 6px; align-items: flex-end; color: #fff !important; font-size: .82rem;
   background-size: cover !important; background-position: 50% 30% !important; border: 2px solid transparent;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class Outputs:
 
     Attributes:
         player: The video.
+        line: Its timeline.
         past: The conversation without its last turn.
         now: The last turn.
         status: What is happening, or an error.
@@ -65,6 +67,7 @@ class Outputs:
     """
 
     player: Any
+    line: Any
     past: Any
     now: Any
     status: Any
@@ -74,10 +77,11 @@ class Outputs:
 
 def layout(gr: Any, engine: DemoEngine, samples: Sequence[SampleVideo]) -> tuple[Inputs, Outputs]:
     """Build the page: the video beside the conversation, and the pictures below; on a phone one after the other."""
+    plain = partial(gr.HTML, "", apply_default_css=False)
     gr.HTML("<h1>Ask a video</h1><p>Upload a clip or take a sample, ask, and see which moments were read.</p>")
     with gr.Row(elem_id="desk"):
         with gr.Column(min_width=320):
-            player = gr.HTML("", elem_id="video")
+            player, line = plain(elem_id="video"), plain(elem_id="line")
             file = gr.File(
                 label="Video", file_types=["video", ".mkv", ".avi", ".ts", ".flv", ".gif"], elem_id="file", height=140
             )
@@ -88,7 +92,7 @@ def layout(gr: Any, engine: DemoEngine, samples: Sequence[SampleVideo]) -> tuple
                 ]
         with gr.Column(min_width=320, elem_id="talk"):
             with gr.Column(elem_id="turns"):
-                past, now = gr.HTML("", elem_id="past"), gr.HTML("", elem_id="now")
+                past, now = plain(elem_id="past"), plain(elem_id="now")
             status = gr.Markdown("", elem_id="status", elem_classes="status")
             question = gr.Textbox(
                 label="Question", placeholder="What is shown?", elem_id="question", lines=1, max_lines=6
@@ -106,12 +110,12 @@ def layout(gr: Any, engine: DemoEngine, samples: Sequence[SampleVideo]) -> tuple
                 how = controls(gr, engine)
     with gr.Column(elem_id="seen"), gr.Tabs():
         with gr.Tab("Key frames"):
-            frames = gr.HTML("", elem_id="frames")
+            frames = plain(elem_id="frames")
         with gr.Tab("What was merged"):
-            maps = gr.HTML("", elem_id="maps")
+            maps = plain(elem_id="maps")
     return (
         Inputs(file, buttons, question, options, ask, stop, how),
-        Outputs(player, past, now, status, frames, maps),
+        Outputs(player, line, past, now, status, frames, maps),
     )
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dyto.answer import Answer
+from dyto.demo.events import Part
 from dyto.demo.uploads import UploadedVideo
+from dyto.features import KeyFrames
 from dyto.inspecting.markup import text
+from dyto.inspecting.times import clock
 from dyto.models.suitable import for_a_page
 from dyto.tokens import NOT_ITS_WORLD
 
@@ -49,6 +54,7 @@ class ShownSide:
         facts: What was read, and how long it took.
         notes: What a reader should know.
         done: Whether it is complete.
+        reply: The answer as a later turn quotes it.
     """
 
     name: str
@@ -57,6 +63,7 @@ class ShownSide:
     facts: str = ""
     notes: tuple[str, ...] = ()
     done: bool = False
+    reply: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,7 @@ def side_of(
         facts=facts_of(name, answer, choices, seconds, known),
         notes=notes,
         done=True,
+        reply=answer.text.strip() if choices is None or answer.choice is None else choices[answer.choice],
     )
 
 
@@ -186,3 +194,56 @@ def shots(kind: str, sides: Sequence[tuple[str, Sequence[Shot]]]) -> str:
         grid = f'<div class="shots {kind}{small}">{tiles}</div>'
         parts.append(f'<section id="{kind}-{LETTERS[number]}" class="side">{head}{grid}</section>')
     return f'<div class="sides">{"".join(parts)}</div>' if parts else ""
+
+
+def timeline(parts: Sequence[Part], keyframes: Sequence[float]) -> str:
+    """Return the timeline of a video: a click on a part moves the video there, and marks show the key frames.
+
+    Args:
+        parts: The parts of the video.
+        keyframes: Seconds of the key frames.
+    """
+    if not parts:
+        return ""
+    start, end = parts[0].start, parts[-1].end
+    tiles = "".join(
+        f'<button type="button" data-second="{part.start:.3f}" title="{clock(part.start)} to {clock(part.end)}" '
+        f'aria-label="Part from {clock(part.start)} to {clock(part.end)}" '
+        f'style="flex-grow:{part.end - part.start:.3f};background:rgb{part.color}"></button>'
+        for part in parts
+    )
+    places = ((second - start) / max(end - start, 1e-6) for second in keyframes)
+    marks = "".join(f'<i style="left:{100 * min(1.0, max(0.0, place)):.2f}%"></i>' for place in places)
+    count = f"{len(parts)} part{'' if len(parts) == 1 else 's'}"
+    return (
+        f'<div class="line">{tiles}</div><div class="marks" aria-hidden="true">{marks}</div>'
+        f'<div class="ends"><span>{clock(start)}</span><span>{count}, told apart by their pixels; marks: key frames'
+        f"</span><span>{clock(end)}</span></div>"
+    )
+
+
+def download(name: str, count: int) -> str:
+    """Return the link to the key frames in one file."""
+    words = "key frame with its time" if count == 1 else f"{count} key frames with their times"
+    return (
+        f'<p class="download"><a href="gradio_api/file={text(name)}" download="key-frames.zip">Download the {words} '
+        "(ZIP)</a></p>"
+    )
+
+
+def zipped(pictures: Sequence[bytes], keyframes: KeyFrames) -> bytes:
+    """Return a ZIP file of key frames with a table of their numbers and seconds.
+
+    Args:
+        pictures: JPEG files.
+        keyframes: The key frames that they show.
+    """
+    whole, table = io.BytesIO(), ["file,index,second"]
+    with zipfile.ZipFile(whole, "w") as archive:
+        each = zip(pictures, keyframes.indices.tolist(), keyframes.seconds.tolist(), strict=True)
+        for number, (picture, index, second) in enumerate(each, start=1):
+            name = f"{number:03d}-{second:.2f}s.jpg"
+            archive.writestr(name, picture)
+            table.append(f"{name},{index},{second:.3f}")
+        archive.writestr("keyframes.csv", "\n".join(table) + "\n")
+    return whole.getvalue()

@@ -128,12 +128,13 @@ class Visitors:
         _, picture = self._pictures.pop(token, ("", b""))
         self._bytes -= len(picture)
 
-    def show(self, page: str, pictures: Sequence[bytes]) -> list[str]:
+    def show(self, page: str, pictures: Sequence[bytes], ending: str = ".jpg") -> list[str]:
         """Keep pictures for a page until it shows others or is closed.
 
         Args:
             page: The page.
-            pictures: JPEG files.
+            pictures: JPEG files, or others.
+            ending: Ending of their names.
 
         Returns:
             The name under which this visitor, and nobody else, can fetch each picture.
@@ -142,7 +143,7 @@ class Visitors:
             known = self._pages.get(page)
             if known is None:
                 return []
-            names = [f"{secrets.token_urlsafe(18)}.jpg" for _ in pictures]
+            names = [f"{secrets.token_urlsafe(18)}{ending}" for _ in pictures]
             for name, picture in zip(names, pictures, strict=True):
                 self._pictures[name] = (known.visitor, picture)
                 self._bytes += len(picture)

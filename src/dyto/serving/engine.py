@@ -19,7 +19,7 @@ from dyto.models.base import VideoModel
 from dyto.models.generation.keeping import KEEP_GB, KeptVideos, bytes_allowed
 from dyto.models.loading.naming import usual_model
 from dyto.pipeline import Video, VideoQA
-from dyto.prompts import Prompt
+from dyto.prompts import ALONE, Prompt, write_turns
 from dyto.savings import Savings
 from dyto.serving.events import Answered, EngineQuestion, EngineReply, Event, Failed, Tell, TextPiece
 from dyto.serving.reading import Reading
@@ -187,7 +187,9 @@ class Engine:
         strategy = build_strategy(strategy) if isinstance(strategy, str) else strategy
         with self._asking:
             front = self._qa(self._asker, strategy)
-            prompt = front.tokenize(asked.question, asked.choices, asked.max_new_tokens)
+            turns = () if self.model.chat in ALONE else asked.turns
+            question = write_turns([*turns, ("user", asked.question)]) if turns else asked.question
+            prompt = front.tokenize(question, asked.choices, asked.max_new_tokens)
         bound, content = BoundStrategy(strategy), asked.content
         if content is None and isinstance(asked.video, (str, Path)):
             content = content_of(asked.video)

@@ -35,6 +35,8 @@ class EngineQuestion:
         stop: Texts before which the answer ends.
         evidence: Whether to rank the key frames by how much the answer rests on them.
         content: What identifies the video, such as a hash of its bytes; None to go by the file's name, size and time.
+        turns: What was asked and answered before, as roles ("user", "assistant") and texts. Neither
+            models that read one question alone nor strategies that read the question get it.
         messages: The chat of the question, with `dyto.models.endpoint.passing.VIDEO` in the place of the video, for a
             model that answers elsewhere. None, or an engine with a prompt of its own, asks by the prompt's template.
         on_stage: Called with the name of each stage when it begins ("decode", "waiting", "strategy", "encode",
@@ -62,6 +64,7 @@ class EngineQuestion:
     stop: Sequence[str] = ()
     evidence: bool = False
     content: Hashable = None
+    turns: Sequence[tuple[str, str]] = ()
     messages: Sequence[Mapping[str, Any]] | None = None
     on_stage: Callable[[str], None] | None = None
     on_seen: Callable[[Frames, VisualTokens], None] | None = None
