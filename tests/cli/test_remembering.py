@@ -103,7 +103,7 @@ def test_watching_a_file(capsys, clip, tmp_path):
     lines = [json.loads(line) for line in out.splitlines()]
     assert [line["question"] for line in lines] == ["what is there ?", "is there a star ?"]
     assert lines[0]["second"] == pytest.approx(6.4)
-    assert "65 frames came, 33 were looked at, 32 came too fast" in err
+    assert "65 frames came, 33 were looked at, 32 were passed over" in err
     assert f"{path} holds 6 segments" in err
     assert asked(capsys, path)["answer"] == lines[0]["answer"]
     code, _, err = command(capsys, *words)

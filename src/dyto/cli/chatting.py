@@ -13,6 +13,7 @@ from dyto.cli import early, options
 from dyto.cli.console import err, out
 from dyto.cli.groups import with_flags
 from dyto.cli.printing import one_line, print_evidence, print_note, print_stream
+from dyto.cli.several import counted
 from dyto.cli.starting import STAGE_WORDS, load_qa
 from dyto.errors import ConfigError, DytoError, unknown
 from dyto.evaluation.outcome import reason_of
@@ -132,7 +133,7 @@ class Session:
         from dyto.conversation.turns import NOT_READ
 
         tokens = self._conversation.tokens
-        said = "" if tokens is None else f", {len(tokens.keyframes)} key frames in {len(tokens)} tokens"
+        said = "" if tokens is None else f", {counted(len(tokens.keyframes), 'key frame')} in {len(tokens)} tokens"
         err.print(f"{self._qa.model.name} on {self._qa.model.where}{said}; /help lists the commands, /quit ends")
         self._note(*self._qa.model.notices, *(() if tokens is None else tokens.warnings))
         if not self._conversation.reads_history:

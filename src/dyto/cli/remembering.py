@@ -217,6 +217,6 @@ def _finish(watch: Watch, feeding: Feeding, save: Path | None) -> None:
     kept = ""
     if save is not None and watch.taken:
         kept = f", {watch.save()} holds {len(watch.memory)} segments"
-    err.print(f"{watch.seen} frames came, {watch.taken} were looked at, {watch.dropped} came too fast{kept}")
+    err.print(f"{watch.seen} frames came, {watch.taken} were looked at, {watch.dropped} were passed over{kept}")
     if feeding.broken:
         print_note(f"{feeding.broken} parts of the video could not be decoded")
