@@ -11,11 +11,11 @@ import pytest
 
 import dyto
 from dyto.cli.app import run
-from dyto.demo.events import Part
+from dyto.demo.events import ShownPart
 from dyto.demo.handling import plain
 from dyto.demo.look import sample_script, sample_style
 from dyto.demo.samples import make_samples
-from dyto.demo.showing import MANY, Shot, ShownSide, ShownTurn, facts_of, player, shots, side_of, timeline, zipped
+from dyto.demo.showing import MANY, ShownShot, ShownSide, ShownTurn, facts_of, player, shots, side_of, timeline, zipped
 from dyto.demo.uploads import UploadedVideo
 from dyto.demo.wishes import NOTHING, read_wish
 from dyto.models.loading.naming import usual_model
@@ -67,7 +67,7 @@ def test_text_from_outside_is_neither_html_nor_markdown():
     side = ShownSide(HOSTILE, HOSTILE, HOSTILE, "", (HOSTILE,), True)
     page = ShownTurn(HOSTILE, [HOSTILE], (side, side)).html()
     page += player(UploadedVideo("token.mp4", Path("token.mp4"), HOSTILE, "me"))
-    page += shots("frames", [(HOSTILE, [Shot("x.jpg", 1.0, HOSTILE)])] * 2)
+    page += shots("frames", [(HOSTILE, [ShownShot("x.jpg", 1.0, HOSTILE)])] * 2)
     assert "<img src=x" not in page
     assert HTML(page).attributes <= {"class", "id", "src", "alt", "title", "type", "loading", "data-second", "hidden",
                                      "controls", "playsinline", "preload", "aria-label"}  # fmt: skip
@@ -115,7 +115,7 @@ def test_only_what_browsers_may_play_gets_a_player(token, tag):
 
 def test_the_pictures_of_many_key_frames_are_smaller():
     def page(count):
-        return shots("frames", [("plus", [Shot(f"{n}.jpg", float(n), "1 s") for n in range(count)])])
+        return shots("frames", [("plus", [ShownShot(f"{n}.jpg", float(n), "1 s") for n in range(count)])])
 
     assert page(0) != ""
     assert shots("frames", []) == ""
@@ -125,7 +125,7 @@ def test_the_pictures_of_many_key_frames_are_smaller():
 
 
 def test_the_timeline_shows_the_parts_in_proportion_and_marks_key_frames():
-    parts = (Part(0.0, 2.0, (1, 2, 3)), Part(2.0, 10.0, (250, 0, 0)))
+    parts = (ShownPart(0.0, 2.0, (1, 2, 3)), ShownPart(2.0, 10.0, (250, 0, 0)))
     shown = timeline(parts, [1.0, 5.0])
     assert re.findall(r'data-second="([\d.]+)"', shown) == ["0.000", "2.000"]
     assert re.findall(r"flex-grow:([\d.]+);background:rgb([^\"]+)", shown) == [

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,16 @@ def test_upload_ask_watch_the_answer_jump_and_ask_again(page, film):
 
     page.locator("#frames-a .shot").nth(2).click()
     page.wait_for_function("document.querySelector('#video video').currentTime > 0.5")
+    part = page.locator("#line [data-second]").last
+    part.click()
+    page.wait_for_function(
+        "second => Math.abs(document.querySelector('#video video').currentTime - second) < 0.1",
+        arg=float(part.get_attribute("data-second")),
+    )
+    with page.expect_download() as waiting:
+        page.locator("#frames .download a").click()
+    with zipfile.ZipFile(waiting.value.path()) as archive:
+        assert len(archive.namelist()) == page.locator("#frames-a .shot").count() + 1
 
     start = time.perf_counter()
     ask(page, "Is there a red ring?")
@@ -220,9 +231,10 @@ def test_the_key_frames_fill_their_box_and_come_after_the_answer(page, count, wi
         grid.replaceChildren(...Array.from({length: count}, () => one.cloneNode(true))) }""",
         count,
     )
-    box = page.locator("#seen").bounding_box()
-    last = page.locator("#frames-a .shot").last.bounding_box()
-    assert box["y"] + box["height"] - last["y"] - last["height"] < 40  # nothing empty below them
+    boxes = [page.locator(place).last.bounding_box() for place in ("#seen", ".download", "#frames-a .shot")]
+    seen, link, last = (box["y"] + box["height"] for box in boxes)
+    assert last < link < last + 60  # nothing but the link below them, in two lines on a phone
+    assert seen - link < 40
     first = page.locator("#frames-a .shot").first.bounding_box()
     assert 60 < first["width"] < 200
     answer = page.locator("#answer-a").bounding_box()

@@ -57,7 +57,7 @@ def inspect_command(
     saved, sampling = savings.make(), frames.sampling_options()
     chosen.check()
     early.check_video(video, sampling)
-    early.check_model(loading)
+    early.check_model(loading, usual=True)
     if question is not None:
         early.check_question(question, choices, None, max_new_tokens)
     with quickly():
@@ -70,10 +70,11 @@ def inspect_command(
     others = [make_second(versus, chosen.budget)] if versus else []
     with err.status("loading the model") as status:
         from dyto.inspecting import inspect_video, save_page, save_pictures
+        from dyto.models.loading.naming import usual_model
         from dyto.pipeline import VideoQA
         from dyto.tokens import NOT_ITS_WORLD
 
-        qa = VideoQA.from_pretrained(loading.model, first, savings=saved, **loading.options)
+        qa = VideoQA.from_pretrained(usual_model(loading.model), first, savings=saved, **loading.options)
         qa.on_stage = lambda stage: status.update(stage)
         seen = inspect_video(
             qa,

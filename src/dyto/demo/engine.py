@@ -20,8 +20,8 @@ from dyto.demo.events import (
     Captioned,
     DemoQuestion,
     Event,
-    Part,
     QuestionFailed,
+    ShownPart,
     SideAnswered,
     StageBegun,
     TextWritten,
@@ -59,7 +59,7 @@ class _Seen:
     tokens: VisualTokens
     keyframes: Captioned
     maps: Captioned
-    parts: tuple[Part, ...]
+    parts: tuple[ShownPart, ...]
 
 
 @dataclass

@@ -14,7 +14,7 @@ Captioned = list[tuple[Image.Image, str]]
 
 
 @dataclass(frozen=True)
-class Part:
+class ShownPart:
     """A part of a video in which little changes, as the page's timeline shows it.
 
     Attributes:
@@ -85,7 +85,7 @@ class SideAnswered:
     answer: Answer
     keyframes: Captioned
     maps: Captioned
-    parts: Sequence[Part]
+    parts: Sequence[ShownPart]
     seconds: float
     known: bool
 

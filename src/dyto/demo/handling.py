@@ -18,7 +18,7 @@ from dyto.demo.engine import DemoEngine
 from dyto.demo.events import Captioned, DemoQuestion, QuestionFailed, SideAnswered, StageBegun, TextWritten
 from dyto.demo.messages import unforeseen
 from dyto.demo.parts import shown_models
-from dyto.demo.showing import Shot, ShownSide, ShownTurn, download, player, shots, side_of, timeline, zipped
+from dyto.demo.showing import ShownShot, ShownSide, ShownTurn, download, player, shots, side_of, timeline, zipped
 from dyto.demo.visitors import Visitors
 from dyto.demo.waiting import LOOK_SECONDS, WORDS
 from dyto.demo.wishes import read_wish
@@ -121,8 +121,8 @@ class Handlers:
             "options": "",
         }  # fmt: skip
         yield self._changed(ASKED, shown)
-        frames: list[tuple[str, list[Shot]]] = []
-        maps: list[tuple[str, list[Shot]]] = []
+        frames: list[tuple[str, list[ShownShot]]] = []
+        maps: list[tuple[str, list[ShownShot]]] = []
         links = ""
         for event in self._engine.ask(wish):
             if isinstance(event, QuestionFailed):
@@ -157,10 +157,10 @@ class Handlers:
         said = {note for turn in turns for note in turn.notes}
         return replace(side, notes=tuple(note for note in side.notes if note not in said))
 
-    def _kept(self, page: str, files: list[bytes], seconds: list[float], drawn: Captioned) -> list[Shot]:
+    def _kept(self, page: str, files: list[bytes], seconds: list[float], drawn: Captioned) -> list[ShownShot]:
         """Return pictures, each at an address for this visitor only."""
         names = self._visitors.show(page, files)
-        return [Shot(name, second, words) for name, second, (_, words) in zip(names, seconds, drawn, strict=False)]
+        return [ShownShot(name, second, words) for name, second, (_, words) in zip(names, seconds, drawn, strict=False)]
 
     def _failed(self, words: str, **changes: Any) -> list[Any]:
         return self._changed(ASKED, {"status": told(words), **changes})

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dyto.answer import Answer
-from dyto.demo.events import Part
+from dyto.demo.events import ShownPart
 from dyto.demo.uploads import UploadedVideo
 from dyto.features import KeyFrames
 from dyto.inspecting.markup import text
@@ -24,7 +24,7 @@ LETTERS = "ab"
 
 
 @dataclass(frozen=True)
-class Shot:
+class ShownShot:
     """A picture for the page.
 
     Attributes:
@@ -175,7 +175,7 @@ def player(clip: UploadedVideo) -> str:
     )
 
 
-def shots(kind: str, sides: Sequence[tuple[str, Sequence[Shot]]]) -> str:
+def shots(kind: str, sides: Sequence[tuple[str, Sequence[ShownShot]]]) -> str:
     """Return the pictures of each side; a click on one moves the video there.
 
     Args:
@@ -196,7 +196,7 @@ def shots(kind: str, sides: Sequence[tuple[str, Sequence[Shot]]]) -> str:
     return f'<div class="sides">{"".join(parts)}</div>' if parts else ""
 
 
-def timeline(parts: Sequence[Part], keyframes: Sequence[float]) -> str:
+def timeline(parts: Sequence[ShownPart], keyframes: Sequence[float]) -> str:
     """Return the timeline of a video: a click on a part moves the video there, and marks show the key frames.
 
     Args:

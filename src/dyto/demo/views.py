@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dyto.demo.events import Captioned, Part
+from dyto.demo.events import Captioned, ShownPart
 from dyto.eye.pixels import PixelEye
 from dyto.features import VisualTokens
 from dyto.inspecting.drawing import merge_map, resized
@@ -31,7 +31,7 @@ def pictures_of(video: Frames, tokens: VisualTokens) -> tuple[Captioned, Caption
     return keyframes, maps
 
 
-def parts_of(video: Frames) -> tuple[Part, ...]:
+def parts_of(video: Frames) -> tuple[ShownPart, ...]:
     """Return the parts of a video: runs of frames, as `Plus` finds them, whose pixels are alike.
 
     The eye `pixels` compares the frames, so this takes no model and no turn in its queue. Its numbers spread wider than
@@ -51,6 +51,6 @@ def parts_of(video: Frames) -> tuple[Part, ...]:
     ends = [*(seconds[bound] for bound in bounds[1:-1]), last]
     colors = [video.data[first:after].mean((0, 1, 2)).round() for first, after in zip(bounds, bounds[1:], strict=False)]
     return tuple(
-        Part(seconds[first], end, (int(color[0]), int(color[1]), int(color[2])))
+        ShownPart(seconds[first], end, (int(color[0]), int(color[1]), int(color[2])))
         for first, end, color in zip(bounds, ends, colors, strict=False)
     )
