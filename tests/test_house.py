@@ -27,7 +27,7 @@ FLOORS = [
     {"answer", "dropin", "memory"},
     {"pipeline"},
     {"synthetic", "benchmarks", "scaling", "ray"},
-    {"evaluation", "inspecting"},
+    {"evaluation", "inspecting", "searching"},
     {"demo", "batch", "serving"},
     {"comparing", "certifying"},
     {"cli", "lmms"},

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from dyto.models import load_model
     from dyto.pipeline import VideoQA
     from dyto.savings import Savings
+    from dyto.searching.index import Hit, MemoryIndex, search
     from dyto.serving.engine import Engine
     from dyto.strategies import (
         AKS,
@@ -95,12 +96,14 @@ __all__ = [
     "FlashVIDOuter",
     "FrameFeatures",
     "Frames",
+    "Hit",
     "HoliTomOuter",
     "ImageGrid",
     "JudgeError",
     "KMeans",
     "KeyFrames",
     "Memory",
+    "MemoryIndex",
     "MissingExtraError",
     "ModelError",
     "Moment",
@@ -135,6 +138,7 @@ __all__ = [
     "load_model",
     "merge",
     "sample_frames",
+    "search",
 ]
 
 _HOMES = {
@@ -162,6 +166,7 @@ _HOMES = {
     "models": ("load_model",),
     "pipeline": ("VideoQA",),
     "savings": ("Savings",),
+    "searching.index": ("Hit", "MemoryIndex", "search"),
     "serving.engine": ("Engine",),
     "video": ("Frames", "sample_frames"),
 }

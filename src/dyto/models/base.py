@@ -29,6 +29,7 @@ from dyto.tokens import NOT_ITS_WORLD
 from dyto.video import FrameSize
 
 if TYPE_CHECKING:
+    from dyto.eye.base import Eye
     from dyto.strategies.calling import BoundStrategy
     from dyto.video import Frames
 
@@ -69,11 +70,13 @@ class VideoModel(Generates):
             world.
         can_cache: Whether encoded videos can be kept in a cache.
         gives_likelihoods: Whether `logits` can say how likely an answer is.
+        eye: What compares its frames in the place of its own tower, see `dyto.models.eyes.seen_by`.
     """
 
     image_size: FrameSize
     num_patches: int
     knows: Callable[[Any], bool] | None = None
+    eye: Eye | None = None
     can_cache: ClassVar[bool] = True
     gives_likelihoods: ClassVar[bool] = True
 

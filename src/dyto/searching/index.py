@@ -1,0 +1,353 @@
+"""Many memories as one matrix, which a query is multiplied with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dyto.errors import ConfigError, DatasetError
+from dyto.finch import FloatArray, IntArray
+from dyto.memory.header import damaged
+from dyto.memory.packing import Picture
+from dyto.memory.remembered import Memory
+from dyto.searching.eyes import Matrix, TextEye, text_eye
+from dyto.searching.files import memory_files
+from dyto.searching.outlines import Outline
+from dyto.searching.wording import check_query
+
+MARGIN = 64
+"""Candidates for each moment that is wanted, before all scores are put in order."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A moment that a search has found.
+
+    Attributes:
+        outline: The memory that holds it.
+        rows: First and last of its segments, in the order of time.
+        row: The segment that matches best.
+        score: How well it matches: for the eye `nouns` the share of what was asked for, from 0 to 1; for a CLIP or
+            SigLIP the cosine of picture and text.
+        likelihood: How likely the language model finds it that what was asked for is there, from 0 to 1; None if it
+            was not asked.
+    """
+
+    outline: Outline
+    rows: tuple[int, int]
+    row: int
+    score: float
+    likelihood: float | None = None
+
+    @property
+    def file(self) -> str:
+        """The memory's file; "" if it is in none."""
+        return "" if self.outline.path is None else str(self.outline.path)
+
+    @property
+    def source(self) -> str:
+        """The video, by the name that it had; "" for a stream."""
+        return self.outline.about.source
+
+    @property
+    def start(self) -> float:
+        """Time of its first frame, in seconds."""
+        return float(self.outline.segments.start[self.rows[0]])
+
+    @property
+    def end(self) -> float:
+        """Time of its last frame, in seconds."""
+        return float(self.outline.segments.end[self.rows[1]])
+
+    @property
+    def second(self) -> float:
+        """Time of the frame that matches best, in seconds."""
+        return float(self.outline.segments.seconds[self.row])
+
+    def picture(self) -> Picture:
+        """Return this frame, (H, W, 3) uint8, read from the memory's file.
+
+        Raises:
+            DatasetError: The file is not what it was.
+        """
+        return self.outline.picture(self.row)
+
+    def thumbnail(self) -> bytes:
+        """Return this frame as JPEG.
+
+        Raises:
+            DatasetError: The file is not what it was.
+        """
+        return self.outline.thumbnail(self.row)
+
+    def memory(self) -> Memory:
+        """Return what the memory holds of this moment, which `VideoQA.ask` takes like a video.
+
+        Raises:
+            DatasetError: The file is not what it was.
+        """
+        return self.outline.whole().take(np.arange(self.rows[0], self.rows[1] + 1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the moment as JSON-ready values."""
+        likely = None if self.likelihood is None else round(self.likelihood, 4)
+        times = {name: round(getattr(self, name), 3) for name in ("start", "end", "second")}
+        return {"file": self.file, "source": self.source, **times, "score": round(self.score, 4), "likelihood": likely}
+
+
+class MemoryIndex:
+    """The vectors of any number of memories, loaded once and searched as often as one likes.
+
+    Attributes:
+        eye: The eye that made the vectors and reads the queries.
+        outlines: The memories, without their vectors.
+        rows: (M, C) float32, a row for each segment of each memory, one memory after the other.
+        owners: (M,) number of the memory of each row.
+        looked_at: How many memories had no vectors of this eye, so that their pictures were looked at.
+        notes: What a reader of the last answer should know: words of the query that the eye does not know.
+
+    Example:
+        >>> import dyto
+        >>> index = dyto.MemoryIndex.open(["memories"], eye="nouns")  # doctest: +SKIP
+        >>> index.search("a dog", top=1)[0].second  # doctest: +SKIP
+        12.5
+    """
+
+    def __init__(self, eye: TextEye, outlines: Sequence[Outline], rows: Sequence[Matrix], looked_at: int = 0) -> None:
+        self.eye, self.outlines, self.looked_at = eye, list(outlines), looked_at
+        self.rows: Matrix = np.concatenate([np.empty((0, eye.columns), np.float32), *rows])
+        sizes = [len(one) for one in self.outlines]
+        self.owners: IntArray = np.repeat(np.arange(len(sizes)), sizes)
+        self._begins: IntArray = np.cumsum([0, *sizes])
+        self.notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def open(
+        cls,
+        memories: Iterable[str | PathLike[str] | Memory],
+        eye: str | TextEye | None = None,
+        *,
+        skip: Callable[[DatasetError], None] | None = None,
+        on_memory: Callable[[int, int], None] = lambda _done, _all: None,
+    ) -> MemoryIndex:
+        """Load the vectors of memories.
+
+        Args:
+            memories: Files, folders with files `*.dyto`, and memories.
+            eye: The eye, or its name; None for the one whose vectors they hold, or else the bundled one. Where a memory
+                has none of its vectors, it looks at the memory's pictures.
+            skip: Called with the error of each file that cannot be read; None to raise it.
+            on_memory: Told how many memories are loaded, of how many.
+
+        Raises:
+            ConfigError: There is no memory, or the eye reads no text, or none is named and the memories hold vectors
+                of several.
+            DatasetError: A file is damaged.
+            ModelError: The eye cannot be loaded.
+        """
+        given = list(memories)
+        files = memory_files(one for one in given if not isinstance(one, Memory)) if given else []
+        held = [Outline.of(one) for one in given if isinstance(one, Memory)]
+        wanted: list[Path | Outline] = [*files, *held]
+        if not wanted:
+            raise ConfigError("found no memories, expected at least one to search: give files or folders of them")
+        found: list[Outline] = []
+        for one in wanted:
+            try:
+                found.append(one if isinstance(one, Outline) else Outline.read(one))
+            except DatasetError as err:
+                if skip is None:
+                    raise
+                skip(err)
+        chosen = text_eye(eye_of(found)) if eye is None else text_eye(eye) if isinstance(eye, str) else eye
+        outlines, rows, looked = [], [], 0
+        for number, outline in enumerate(found):
+            try:
+                made = chosen.made(outline.origin)
+                rows.append(_rows_of(outline, chosen, made))
+            except DatasetError as err:
+                if skip is None:
+                    raise
+                skip(err)
+            else:
+                outlines.append(outline.without_vectors())
+                looked += not made
+            on_memory(number + 1, len(found))
+        return cls(chosen, outlines, rows, looked)
+
+    @property
+    def seconds(self) -> FloatArray:
+        """(M,) time of the frame of each row."""
+        return np.concatenate([np.empty(0), *(one.segments.seconds for one in self.outlines)])
+
+    @property
+    def files(self) -> list[str]:
+        """The file of each row's memory, M texts."""
+        return [str(self.outlines[owner].path or "") for owner in self.owners.tolist()]
+
+    def query(self, text: str) -> Matrix:
+        """Return (q, C) float32 vectors of a text, for the search in another store: of their products with a row the
+        smallest is the score.
+
+        Args:
+            text: The text.
+
+        Raises:
+            ConfigError: It is empty, or names nothing that the eye knows.
+        """
+        columns, self.notes = self.eye.query(text)
+        return columns
+
+    def search(self, query: str, top: int = 5) -> list[Hit]:
+        """Find the moments that match a text best.
+
+        A moment is the segment that matches best, with the neighbours that match at least half as well, counted from
+        the score of a frame that does not show it (for a CLIP or SigLIP: from the mean of all scores).
+
+        Args:
+            query: What to look for.
+            top: Most moments to return.
+
+        Returns:
+            The moments, the best first; ties in the order of the memories.
+
+        Raises:
+            ConfigError: The query is empty or names nothing that the eye knows, or `top` is below 1.
+        """
+        if top < 1:
+            raise ConfigError(f"top is {top}, expected at least 1")
+        check_query(query)
+        columns = self.query(query)
+        if not len(self):
+            return []
+        scores = (self.rows @ columns.T).min(1)
+        zero = float(scores.mean(dtype=np.float64)) if self.eye.zero is None else self.eye.zero
+        few = min(len(scores), top * MARGIN)
+        best = np.argpartition(-scores, few - 1)[:few] if few < len(scores) else np.arange(len(scores))
+        hits = self._moments(scores, _in_order(scores, best), zero, top)
+        return hits if len(hits) == top or few == len(scores) else self._moments(
+            scores, _in_order(scores, np.arange(len(scores))), zero, top
+        )  # fmt: skip
+
+    def _moments(self, scores: Matrix, order: IntArray, zero: float, top: int) -> list[Hit]:
+        """Join neighbours to moments, from the best segment on."""
+        hits: list[Hit] = []
+        taken: set[int] = set()
+        for place in order.tolist():
+            if place in taken:
+                continue
+            owner = int(self.owners[place])
+            low, high = int(self._begins[owner]), int(self._begins[owner + 1])
+            enough = (float(scores[place]) + zero) / 2
+            first = last = place
+            while first > low and first - 1 not in taken and scores[first - 1] >= enough:
+                first -= 1
+            while last + 1 < high and last + 1 not in taken and scores[last + 1] >= enough:
+                last += 1
+            taken.update(range(first, last + 1))
+            hits.append(Hit(self.outlines[owner], (first - low, last - low), place - low, float(scores[place])))
+            if len(hits) == top:
+                break
+        return hits
+
+
+def search(
+    query: str,
+    memories: MemoryIndex | Iterable[str | PathLike[str] | Memory],
+    *,
+    top: int = 5,
+    eye: str | None = None,
+    rerank: int = 0,
+    qa: Any = None,
+) -> list[Hit]:
+    """Find the moments of memories that match a text best.
+
+    Args:
+        query: What to look for.
+        memories: Files, folders of files `*.dyto` and memories; or an index of them, which is loaded once for any
+            number of queries.
+        top: Most moments to return.
+        eye: As in `MemoryIndex.open`.
+        rerank: How many of the best are put in order anew by how likely the model of `qa` finds it that they show what
+            was asked for; 0 for none.
+        qa: The `VideoQA` for that.
+
+    Returns:
+        The moments, the best first.
+
+    Raises:
+        ConfigError: The query is empty or names nothing that the eye knows; there are no memories, or no `qa`.
+        DatasetError: A file is damaged.
+        ModelError: The eye cannot be loaded.
+
+    Example:
+        >>> import numpy as np, dyto
+        >>> class Brightness:  # an eye of your own: one number for a picture, and two words
+        ...     name, width, columns, zero = "brightness", 1, 1, 0.0
+        ...     def made(self, origin):
+        ...         return False
+        ...     def summaries(self, pictures):
+        ...         return torch.tensor([[float(picture.mean()) / 255] for picture in pictures])
+        ...     def rows(self, vectors):
+        ...         return vectors.numpy()
+        ...     def query(self, text):
+        ...         return np.array([[1.0 if text == "bright" else -1.0]], np.float32), ()
+        >>> film = np.zeros((30, 48, 48, 3), np.uint8)
+        >>> film[10:20], film[20:] = 255, 90
+        >>> memory = dyto.VideoQA.from_pretrained("tiny").remember(film)
+        >>> hit = dyto.search("bright", dyto.MemoryIndex.open([memory], Brightness()), top=1)[0]
+        >>> hit.start, hit.end, f"{hit.score:.1f}"
+        (10.0, 19.0, '1.0')
+    """
+    if rerank and qa is None:
+        raise ConfigError("rerank is given without a model, expected one to ask: give qa=VideoQA.from_pretrained(...)")
+    check_query(query)
+    index = memories if isinstance(memories, MemoryIndex) else MemoryIndex.open(memories, eye)
+    hits = index.search(query, max(top, rerank))
+    if rerank:
+        from dyto.searching.reranking import likelihoods
+
+        chances = likelihoods(qa, hits[:rerank], query)
+        asked = [replace(hit, likelihood=chance) for hit, chance in zip(hits, chances, strict=False)]
+        hits = sorted(asked, key=lambda hit: -(hit.likelihood or 0.0)) + hits[rerank:]
+    return hits[:top]
+
+
+def eye_of(outlines: Iterable[Outline]) -> str:
+    """Return the eye whose vectors memories hold, or the bundled one if they hold none of an eye that reads texts.
+
+    Raises:
+        ConfigError: They hold vectors of several.
+    """
+    held = Counter(one.origin.eye for one in outlines if one.origin.eye not in ("", "pixels"))
+    if len(held) > 1:
+        told = ", ".join(f"{name} ({count})" for name, count in held.most_common())
+        raise ConfigError(f"the memories hold vectors of several eyes, {told}, expected one: choose it with --eye NAME")
+    return next(iter(held), "nouns")
+
+
+def _rows_of(outline: Outline, eye: TextEye, made: bool) -> Matrix:
+    """Return the (K, C) rows of a memory, from its vectors or else from its pictures."""
+    vectors = outline.vectors
+    if not made:
+        memory = outline if outline.path is None else Outline.of(outline.whole())
+        vectors = eye.summaries([memory.picture(row) for row in range(len(memory))])
+    elif vectors.shape[1] != eye.width:
+        raise damaged(outline.path or Path("a memory"), f"holds vectors of {vectors.shape[1]} numbers, not {eye.width}")
+    with torch.inference_mode():
+        return eye.rows(vectors)
+
+
+def _in_order(scores: Matrix, places: IntArray) -> IntArray:
+    """Sort places by their scores, the best first; ties by place."""
+    return np.asarray(places[np.lexsort((places, -scores[places]))])
