@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 import dyto
 from dyto.errors import DatasetError
 from dyto.memory.header import FORMAT, MAGIC, MARK, facts_of, is_memory
-from dyto.memory.journal import WASTE, Journal, read_journal
+from dyto.memory.journal import WASTE, GrowthLog, read_journal
 from dyto.memory.origin import Origin
 
 
@@ -246,7 +246,7 @@ def test_a_long_log_is_written_anew(qa, tmp_path):
 def test_a_log_never_replaces_another_file(qa, path, tmp_path):
     for taken in (path, tmp_path):
         with pytest.raises(DatasetError, match="is there already|cannot write"):
-            Journal(taken, Origin.of(qa.model))
+            GrowthLog(taken, Origin.of(qa.model))
 
 
 KILLED = """

@@ -163,7 +163,7 @@ def watch_command(
         qa = VideoQA.from_pretrained(usual_model(loading.model), chosen.make(), prompt=prompt, **loading.options)
         watch = qa.watch(segments=memory, fps=fps, save=save, numbers=numbers, max_mb=max_mb)
     feeding = Feeding(watch, LiveFrames(found, qa.model.image_size, fps))
-    answering = _Answering(watch, feeding, max_new_tokens, as_json)
+    answering = _WatchAnswers(watch, feeding, max_new_tokens, as_json)
     feeding.start()
     try:
         for question in asked:
@@ -183,7 +183,7 @@ def watch_command(
         raise feeding.error
 
 
-class _Answering:
+class _WatchAnswers:
     """Questions to a watch, with the answers printed."""
 
     def __init__(self, watch: Watch, feeding: Feeding, max_new_tokens: int, as_json: bool) -> None:

@@ -7,8 +7,8 @@
 3. `packing`: what is kept of a representative: its patches, merged by halves if the file would be too large, as
    numbers of the model's dtype, float16 or int8, and its picture as JPEG, to encode it again when more is asked.
 4. `growing`: frames go in one by one, however they come in batches; a `Memory` can be taken at any time.
-5. `memory`: the memory of a video. `tokens` runs a strategy on the representatives: the same road as for the video, so
-   that a memory of all frames gives the same answers.
+5. `remembered`: the memory of a video. `tokens` runs a strategy on the representatives (`recalling`), by the same road
+   as for the video, so that a memory of all frames gives the same answers.
 6. `store` and `journal`: one safetensors file in the order of splits, and the log of a memory that still grows, in the
    order of time; each record of it is sealed by a checksum.
 7. `remembering` and `watching` fill a memory from a file, and from frames as they come.

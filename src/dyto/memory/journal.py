@@ -40,7 +40,7 @@ Span = tuple[int, int]
 """First and last frame of a segment, by which its mean is found again."""
 
 
-class Journal:
+class GrowthLog:
     """The log of a growing memory, which is on the disk when `seal` returns.
 
     Args:

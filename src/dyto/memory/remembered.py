@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from dyto.errors import ConfigError
-from dyto.features import FrameFeatures, Stands, VisualTokens, select
+from dyto.features import FrameFeatures, Stands, VisualTokens
 from dyto.finch import FloatArray, IntArray
 from dyto.memory.noise import Counts, level_of
 from dyto.memory.online import Segments
 from dyto.memory.origin import Origin
-from dyto.memory.packing import Picture, picture_of, unpacked
+from dyto.memory.packing import Picture, picture_of
+from dyto.memory.recalling import KeptPatches, MemoryEncoder
 from dyto.memory.splits import split_order, time_order
 from dyto.models.base import VideoModel
 from dyto.models.deepstack import with_deep
@@ -217,7 +217,7 @@ class Memory:
             ModelError: Another model made it.
         """
         self.origin.check(model, self.name)
-        kept = _KeptPatches(self, model)
+        kept = KeptPatches(self.tensors, self.picture, model)
         summary = self.vectors.to(model.device)
         stands = None if self.complete else Stands(self.segments.sizes, self.segments.means, level_of(self.noise))
         wide = self.tensors["patches"].shape[2]
@@ -279,8 +279,10 @@ class Memory:
         watch = watch or Stopwatch(model.device)
         with watch.stage("strategy"):
             features = self.features(model)
-            encode = _Remembering(self, features, model, bound.name)
-            tokens = with_deep(bound(encode.frames, encode, bound.question(question)), _deep_of(features))
+            at, blank = self.segments, np.broadcast_to(np.uint8(0), (len(self), 1, 1, 3))
+            frames = Frames(blank, at.frames, at.seconds, self.about.source_size, self.num_frames)
+            encode = MemoryEncoder(frames, features, model, bound.name)
+            tokens = with_deep(bound(frames, encode, bound.question(question)), _deep_of(features))
         seconds = {**watch.seconds, **tokens.stages}
         seconds["merge"] = max(0.0, seconds.pop("strategy") - seconds.get("select", 0.0))
         unknown = () if self.about.meaningful else (NOT_ITS_WORLD,)
@@ -290,80 +292,3 @@ class Memory:
 
 def _deep_of(features: FrameFeatures) -> Sequence[FrameFeatures]:
     return () if features.load_deep is None else (features,)
-
-
-class _Remembering:
-    """The memory in the place of the tower, as a strategy calls it."""
-
-    def __init__(self, memory: Memory, features: FrameFeatures, model: VideoModel, strategy: str) -> None:
-        self._features, self._model, self._strategy = features, model, strategy
-        at, blank = memory.segments, np.broadcast_to(np.zeros((1, 1, 1, 3), np.uint8), (len(memory), 1, 1, 3))
-        self.name = model.name
-        self.frames = Frames(blank, at.frames, at.seconds, memory.about.source_size, memory.num_frames)
-
-    def __call__(
-        self, images: Frames | Sequence[npt.NDArray[np.uint8]], *, attention_layer: int | None = None
-    ) -> FrameFeatures:
-        if attention_layer is None and isinstance(images, Frames):
-            if images is self.frames:
-                return self._features
-            rows = np.searchsorted(self._features.indices, images.indices)
-            if self._features.stands is None and (self._features.indices[rows] == images.indices).all():
-                return select(self._features, rows)
-        what = "the tower's attention" if attention_layer is not None else "pictures of its own"
-        raise ConfigError(
-            f"strategy {self._strategy!r} needs {what}, which a memory does not hold: use plus or plus-query, or ask "
-            "about the video itself"
-        )
-
-    def embed_text(self, text: str) -> Tensor:
-        return self._model.embed_text(text)
-
-
-class _KeptPatches:
-    """The patches of a memory, on demand."""
-
-    def __init__(self, memory: Memory, model: VideoModel) -> None:
-        self._memory, self._model = memory, model
-        self._again: dict[int, FrameFeatures] = {}  # encoded from the picture
-
-    def patches(self, positions: Tensor) -> Tensor:
-        """Return (K, N, D), each patch as the merged one that it went to."""
-        kept, owners = self._kept("patches", "scales", positions), self._owners(positions)
-        return kept if owners is None else kept.gather(1, owners[..., None].expand(-1, -1, kept.shape[2]))
-
-    def merged(self, positions: Tensor, keep: int) -> tuple[Tensor, Tensor]:
-        """Return merged patches as `FrameFeatures.load_merged` does."""
-        owners = self._owners(positions)
-        assert owners is not None
-        if keep <= self._memory.tensors["patches"].shape[1]:
-            return self._kept("patches", "scales", positions), owners
-        fresh = torch.cat([self._seen(row).patches([0]) for row in positions.tolist()])
-        return fresh, torch.arange(fresh.shape[1], device=fresh.device).expand(len(fresh), -1)
-
-    def deep(self, positions: Tensor) -> Tensor:
-        """Return (levels, K, N, D), each patch as the mean of those it was merged with, if it was kept so."""
-        parts = []
-        for row in positions.tolist():
-            seen = self._again.get(row)
-            if seen is not None and seen.load_deep is not None:
-                parts.append(seen.load_deep(torch.zeros(1, dtype=torch.int64))[:, 0])
-                continue
-            at = torch.tensor([row])
-            kept, owners = self._kept("deep", "deep_scales", at)[0], self._owners(at)
-            parts.append(kept if owners is None else kept[:, owners[0]])
-        return torch.stack(parts, 1)
-
-    def _kept(self, name: str, scales: str, positions: Tensor) -> Tensor:
-        tensors, like = self._memory.tensors, self._memory.vectors[:0].to(self._model.device)
-        return unpacked(tensors[name][positions], tensors[scales][positions] if scales in tensors else None, like)
-
-    def _owners(self, positions: Tensor) -> Tensor | None:
-        owners = self._memory.tensors.get("owners")
-        return None if owners is None else owners[positions].to(self._model.device, torch.int64)
-
-    def _seen(self, row: int) -> FrameFeatures:
-        """Encode a picture again, once."""
-        if row not in self._again:
-            self._again[row] = self._model.encode([self._memory.picture(row)])
-        return self._again[row]

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -17,22 +17,30 @@ from PIL import Image
 from dyto.errors import ConfigError, VideoError
 from dyto.features import VisualTokens
 from dyto.memory.growing import GrowingMemory, is_known, memory_of, told
-from dyto.memory.journal import Journal
+from dyto.memory.journal import GrowthLog
 from dyto.memory.origin import Origin
 from dyto.memory.packing import Picture, picture_of
 from dyto.memory.remembered import Memory
+from dyto.models.base import VideoModel
 from dyto.strategies.base import Strategy
 from dyto.video import Frames
 from dyto.video.sampling import TargetSize, resized
-
-if TYPE_CHECKING:
-    from dyto.memory.remembering import Remembers
 
 LOOKED_AT = 8
 """Pictures of a memory from which it is told whether the model knows what they show."""
 
 Still: TypeAlias = "Picture | Image.Image"
 """A picture, (H, W, 3) uint8 or of PIL."""
+
+
+class Asks(Protocol):
+    """What a watch needs of a `VideoQA`."""
+
+    model: VideoModel
+
+    @property
+    def strategy(self) -> Strategy:
+        """The strategy."""
 
 
 class Watch:
@@ -60,7 +68,7 @@ class Watch:
 
     def __init__(
         self,
-        qa: Remembers,
+        qa: Asks,
         growing: GrowingMemory,
         *,
         fps: float | None = 1.0,
@@ -74,7 +82,7 @@ class Watch:
         self._qa, self._growing, self._fps, self._seal_seconds = qa, growing, fps, seal_seconds
         self._origin = Origin.of(qa.model)
         self._fit = TargetSize(qa.model.image_size)
-        self._journal = None if save is None else Journal(Path(save), self._origin)
+        self._journal = None if save is None else GrowthLog(Path(save), self._origin)
         self.seen = self.taken = self.dropped = 0
         self._last = self._last_taken = self._sealed = -math.inf
         self._feeding, self._state, self._asking = threading.RLock(), threading.Lock(), threading.Lock()

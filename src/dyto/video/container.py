@@ -90,7 +90,9 @@ def opened(
 
 
 @contextmanager
-def opened_stream(source: BinaryIO | Camera, name: str, limits: Limits) -> Iterator[tuple[InputContainer, VideoStream]]:
+def opened_stream(
+    source: BinaryIO | CameraDevice, name: str, limits: Limits
+) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open what is still being filmed.
 
     Args:
@@ -102,13 +104,15 @@ def opened_stream(source: BinaryIO | Camera, name: str, limits: Limits) -> Itera
         VideoError: It is no video in an allowed format, there is no such camera, or a limit is passed.
     """
     try:
-        if isinstance(source, Camera):
+        if isinstance(source, CameraDevice):
             container = av.open(source.device, "r", source.format, {"max_pixels": str(limits.pixels)})
         else:
             container = av.open(source, "r", None, _options(limits), metadata_errors="ignore")
     except (av.FFmpegError, ValueError) as err:
         found = reason(err) if isinstance(err, av.FFmpegError) else str(err)
-        expected = "a camera that is plugged in and free" if isinstance(source, Camera) else f"a stream as of {KNOWN}"
+        expected = (
+            "a camera that is plugged in and free" if isinstance(source, CameraDevice) else f"a stream as of {KNOWN}"
+        )
         raise VideoError(
             f"{name} cannot be opened ({found}), expected {expected}: check it with ffmpeg -i, or pass its pictures on "
             "by ffmpeg -i SOURCE -f matroska -"
@@ -117,7 +121,7 @@ def opened_stream(source: BinaryIO | Camera, name: str, limits: Limits) -> Itera
         yield container, stream
 
 
-class Camera(NamedTuple):
+class CameraDevice(NamedTuple):
     """A camera, as FFmpeg names it.
 
     Attributes:
@@ -129,7 +133,7 @@ class Camera(NamedTuple):
     format: str
 
     @classmethod
-    def of(cls, number: str) -> Camera:
+    def of(cls, number: str) -> CameraDevice:
         """Return the camera with a number or a name on this system."""
         if sys.platform == "darwin":
             return cls(number, "avfoundation")

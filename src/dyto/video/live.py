@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from dyto.errors import VideoError
-from dyto.video.container import Camera, opened, opened_stream, packets_of, reason
+from dyto.video.container import CameraDevice, opened, opened_stream, packets_of, reason
 from dyto.video.limits import Limits
 from dyto.video.paths import existing
 from dyto.video.rgb import matrix_of, to_rgb, upright
@@ -43,7 +43,7 @@ class Source(NamedTuple):
 
     name: str
     file: Path | None = None
-    live: BinaryIO | Camera | None = None
+    live: BinaryIO | CameraDevice | None = None
 
     @classmethod
     def of(cls, text: str, pipe: BinaryIO | None = None) -> Source:
@@ -59,10 +59,10 @@ class Source(NamedTuple):
         if text == PIPE:
             return cls("standard input", live=pipe or sys.stdin.buffer)
         if text == CAMERA or text.startswith(f"{CAMERA}:"):
-            return cls(text, live=Camera.of(text.partition(":")[2] or "0"))
+            return cls(text, live=CameraDevice.of(text.partition(":")[2] or "0"))
         path = Path(text)
         if path.exists() and stat.S_ISCHR(path.stat().st_mode):
-            return cls(text, live=Camera.of(text))
+            return cls(text, live=CameraDevice.of(text))
         return cls(path.name, file=existing(text))
 
     def opened(self, limits: Limits) -> AbstractContextManager[tuple[InputContainer, VideoStream]]:

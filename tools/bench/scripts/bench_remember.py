@@ -3,6 +3,7 @@
 python bench_remember.py agree [--films 42]                    # the same answers as the video gives: 20 seconds
 python bench_remember.py agree --long [--frames 300]           # films of 20 seconds to an hour
 python bench_remember.py stream [--hours 10]                   # resident memory, needles, milliseconds a frame
+python bench_remember.py grow                                  # milliseconds a frame, its features at hand
 python bench_remember.py reopen [--frames 100]                 # CPU of the first answer, cold and from a memory
 python bench_remember.py size                                  # bytes of files, at the shapes of 7B models
 """
@@ -66,9 +67,7 @@ def agree(options):
             same[segments] += sum(a.text == b.text for a, b in zip(whole, answers, strict=True))
             right[segments] += sum(is_right(one, answer.text) for one, answer in zip(asked, answers, strict=True))
         qa.forget()
-    print(
-        f"{options.films} films of {options.frames} frames, {total} questions, {options.budget} tokens, numbers: {options.numbers}"
-    )
+    print(f"{options.films} films of {options.frames} frames, {total} questions, {options.budget} tokens")
     print(f"video itself       {100 * right[0] / total:5.1f} % right")
     for segments in SEGMENTS:
         print(
@@ -140,6 +139,24 @@ def stream(options):
             print(f"{what:10} {len(seconds):4}: {found} of {len(wanted)} {kind}s")
 
 
+def grow(options):
+    """Time what a frame costs beside the tower, without a tower in between that empties the caches."""
+    model, taken = dyto.load_model("tiny"), []
+    for number, (picture, second, _) in zip(range(1200), stream_of(1, SIDE), strict=False):
+        frame = dyto.Frames(picture[None], np.array([number]), np.array([second]), source_size=(SIDE, SIDE))
+        taken.append((model.encode(frame), picture[None], (SIDE, SIDE)))
+    spent = []
+    for _ in range(options.runs):
+        growing = GrowingMemory(options.segments)
+        for one in taken[:200]:
+            growing.add(*one)
+        start = time.process_time()
+        for one in taken[200:]:
+            growing.add(*one)
+        spent.append(time.process_time() - start)
+    print(f"{options.segments} segments: {statistics.median(spent):.3f} ms of CPU a frame, its features at hand")
+
+
 ONCE = """
 import resource, sys, torch
 import dyto
@@ -197,7 +214,7 @@ def size(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("agree", "stream", "reopen", "size"))
+    parser.add_argument("what", choices=("agree", "stream", "grow", "reopen", "size"))
     parser.add_argument("--films", type=int, default=42)
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--long", action="store_true")
@@ -207,7 +224,7 @@ def main():
     parser.add_argument("--segments", type=int, default=64)
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
-    {"agree": agree, "stream": stream, "reopen": reopen, "size": size}[options.what](options)
+    {"agree": agree, "stream": stream, "grow": grow, "reopen": reopen, "size": size}[options.what](options)
 
 
 if __name__ == "__main__":

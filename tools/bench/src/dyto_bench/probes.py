@@ -134,7 +134,7 @@ def _give_back() -> None:
         library.malloc_trim(0)
 
 
-class Memory:
+class MemoryProbe:
     """The peak memory from here on: of the accelerator, or of the process.
 
     On CUDA it is `torch.cuda.max_memory_allocated`, weights included; on a CPU by how much the resident memory of the

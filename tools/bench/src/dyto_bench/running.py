@@ -15,7 +15,7 @@ from dyto.errors import ModelError
 from dyto.video.stretches import cores
 from dyto_bench import floors, tally
 from dyto_bench.plan import FORMAT, QUESTIONS, Subject
-from dyto_bench.probes import Memory
+from dyto_bench.probes import MemoryProbe
 from dyto_bench.sides import FollowUps, Side
 
 Progress = Callable[[str], None]
@@ -64,7 +64,7 @@ def bench(subject: Subject, sides: Sequence[Side], progress: Progress = lambda _
         "dyto": version("dyto"),
         "machine": machine(device),
         "settings": settings(subject),
-        "memory": Memory.kind(device),
+        "memory": MemoryProbe.kind(device),
         "spread": tally.SPREAD,
         "sides": records,
     }
@@ -82,7 +82,7 @@ def _record(side: Side) -> dict[str, Any]:
 def _measure(subject: Subject, side: Side, warm: bool) -> tuple[dict[str, Any], list[tuple[int, int, FollowUps]]]:
     """Run one side once: a first answer, then further questions at every number and batch size."""
     gc.collect()
-    memory = Memory(subject.model.device)
+    memory = MemoryProbe(subject.model.device)
     first = {**dataclasses.asdict(side.first()), "peak_mib": memory.peak()}
     cells = subject.plan.cells() if side.has_axes else [(1, 1)]
     further = [(count, size, side.further(subject.plan.further(count), size)) for count, size in cells]
