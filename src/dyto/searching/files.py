@@ -28,10 +28,13 @@ def memory_files(given: Iterable[str | PathLike[str]]) -> list[Path]:
         ['b.dyto', 'a.dyto']
     """
     named = [Path(one) for one in given]
-    found = [path for one in named for path in (sorted(one.rglob(f"*{SUFFIX}")) if one.is_dir() else [one])]
+    found: dict[Path, Path] = {}
+    for one in named:
+        for path in sorted(one.rglob(f"*{SUFFIX}")) if one.is_dir() else [one]:
+            found.setdefault(path.absolute(), path)
     if not found:
         where = ", ".join(map(str, named)) or "nothing"
         raise ConfigError(
             f"found no memory in {where}, expected files *{SUFFIX}: make some with `dyto remember VIDEO --out FOLDER`"
         )
-    return list({path.absolute(): path for path in reversed(found)}.values())[::-1]
+    return list(found.values())

@@ -156,11 +156,9 @@ class MemoryIndex:
             ModelError: The eye cannot be loaded.
         """
         given = list(memories)
-        files = memory_files(one for one in given if not isinstance(one, Memory)) if given else []
         held = [Outline.of(one) for one in given if isinstance(one, Memory)]
-        wanted: list[Path | Outline] = [*files, *held]
-        if not wanted:
-            raise ConfigError("found no memories, expected at least one to search: give files or folders of them")
+        named = [one for one in given if not isinstance(one, Memory)]
+        wanted: list[Path | Outline] = [*(memory_files(named) if named or not held else ()), *held]
         found: list[Outline] = []
         for one in wanted:
             try:

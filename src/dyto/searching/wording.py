@@ -62,7 +62,7 @@ def nearest(word: str) -> list[str]:
 
     Example:
         >>> nearest("zebbra"), nearest("qqqq")
-        (['zebra', 'cobra', 'bear'], [])
+        (['zebra', 'bra'], [])
     """
     return difflib.get_close_matches(word, nouns().words, n=NEAREST, cutoff=0.6)
 
