@@ -25,6 +25,9 @@ from dyto.searching.wording import check_query
 MARGIN = 64
 """Candidates for each moment that is wanted, before all scores are put in order."""
 
+CLEAR = 0.1
+"""Best score below which a note says that nothing shows clearly what was asked for, if scores go from 0 to 1."""
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -111,7 +114,8 @@ class MemoryIndex:
         rows: (M, C) float32, a row for each segment of each memory, one memory after the other.
         owners: (M,) number of the memory of each row.
         looked_at: How many memories had no vectors of this eye, so that their pictures were looked at.
-        notes: What a reader of the last answer should know: words of the query that the eye does not know.
+        notes: What a reader of the last answer should know: which words of the query the eye does not know, and whether
+            nothing shows clearly what was asked for.
 
     Example:
         >>> import dyto
@@ -233,9 +237,11 @@ class MemoryIndex:
         few = min(len(scores), top * MARGIN)
         best = np.argpartition(-scores, few - 1)[:few] if few < len(scores) else np.arange(len(scores))
         hits = self._moments(scores, _in_order(scores, best), zero, top)
-        return hits if len(hits) == top or few == len(scores) else self._moments(
-            scores, _in_order(scores, np.arange(len(scores))), zero, top
-        )  # fmt: skip
+        if len(hits) < top and few < len(scores):  # long moments took all candidates
+            hits = self._moments(scores, _in_order(scores, np.arange(len(scores))), zero, top)
+        if self.eye.zero is not None and hits[0].score < CLEAR:
+            self.notes += (f"nothing shows it clearly: the best score is {hits[0].score:.2f}",)
+        return hits
 
     def _moments(self, scores: Matrix, order: IntArray, zero: float, top: int) -> list[Hit]:
         """Join neighbours to moments, from the best segment on."""

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 
 from dyto.errors import ConfigError
-from dyto.nouns.questions import UNSEEN
+from dyto.nouns.questions import UNSEEN, understand
 from dyto.nouns.table import Concept, nouns, words_of
 from dyto.nouns.wording import left_over, topic
 
@@ -50,7 +50,7 @@ def wanted_nouns(query: str) -> tuple[list[Concept], tuple[str, ...]]:
     if things:
         told = f"the eye nouns knows no {_quoted(strange)}, which is left out of the search"
         return things, (told,) if strange else ()
-    if spans:
+    if spans or understand(query).about == "people":
         raise ConfigError(f"the eye nouns knows nothing about {UNSEEN['people']}: ask for a thing or an animal, {ELSE}")
     near = list(dict.fromkeys(word for one in strange or words if not topic([one]) for word in nearest(one)))
     hint = f"did you mean {_quoted(near, ' or ')}? Else ask for another thing" if near else "ask for another thing"
