@@ -24,7 +24,7 @@ from dyto.cli.app import app, run
 
 ROOT = Path(__file__).resolve().parents[1]
 WALKED = [
-    *("ask", "remember", "look", "models", "budget", "own-model", "dropin", "savings", "plus"),
+    *("ask", "remember", "search", "look", "models", "budget", "own-model", "dropin", "savings", "plus"),
     *("machines", "numbers", "paper", "evaluate", "compare", "strategies", "families", "benchmark"),
 ]
 """Pages that a stranger can walk through from top to bottom without a download."""

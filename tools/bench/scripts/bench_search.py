@@ -6,8 +6,8 @@ python bench_search.py million [--vectors 1000000]                   # one query
 
 `PACKAGES` holds the unpacked packages that `tools/nouns/dyto_nouns/photos.py` lists; nothing of the search was fitted
 to these photographs. A film shows three of them in 20 seconds, every other film one of the three for about a second,
-and 40 frames are remembered, or `--segments` of them. Every noun of the eye that a film shows is asked for once; a film is right if it shows
-that noun, and a moment if it is no more than two seconds from a shot that does.
+and 40 frames are remembered, or `--segments` of them. Every noun of the eye that a film shows is asked for once. A film
+is right if it shows that noun, and a moment if it is no more than two seconds from a shot that does.
 """
 
 import argparse
