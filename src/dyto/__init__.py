@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from dyto.models import load_model
     from dyto.pipeline import VideoQA
     from dyto.savings import Savings
-    from dyto.searching.index import Hit, MemoryIndex, search
+    from dyto.searching.hits import Hit
+    from dyto.searching.index import MemoryIndex
+    from dyto.searching.search import search
     from dyto.serving.engine import Engine
     from dyto.strategies import (
         AKS,
@@ -166,7 +168,9 @@ _HOMES = {
     "models": ("load_model",),
     "pipeline": ("VideoQA",),
     "savings": ("Savings",),
-    "searching.index": ("Hit", "MemoryIndex", "search"),
+    "searching.hits": ("Hit",),
+    "searching.index": ("MemoryIndex",),
+    "searching.search": ("search",),
     "serving.engine": ("Engine",),
     "video": ("Frames", "sample_frames"),
 }

@@ -49,7 +49,7 @@ class Line:
 
 def told(*lines, zero=0.0):
     held = [Line(scores) for scores in lines]
-    return MemoryIndex(Told(zero), held, [one.scores for one in held])
+    return MemoryIndex(Told(zero), held, np.concatenate([one.scores for one in held]))
 
 
 def found(index, top=100):

@@ -7,7 +7,7 @@ import pytest
 
 import dyto
 from dyto import ConfigError
-from dyto.searching.index import Hit
+from dyto.searching.hits import Hit
 from dyto.searching.outlines import Outline
 from dyto.searching.reranking import likelihoods, question_for
 

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,7 +20,9 @@ from dyto.errors import DatasetError
 from dyto.models.loading.options import Loading
 
 if TYPE_CHECKING:
-    from dyto.searching.index import Hit, MemoryIndex
+    from dyto.pipeline import VideoQA
+    from dyto.searching.hits import Hit
+    from dyto.searching.index import MemoryIndex
 
 
 def register(app: typer.Typer) -> None:
@@ -65,7 +67,8 @@ def search_command(
     with err.status("loading the memories") as status:
         begun = time.perf_counter()
         with quickly():
-            from dyto.searching.index import MemoryIndex, search
+            from dyto.searching.index import MemoryIndex
+            from dyto.searching.search import search
 
         seconds["start"] = time.perf_counter() - begun
 
@@ -94,7 +97,7 @@ def search_command(
         raise DatasetError(f"{len(unread)} of {len(files)} memories cannot be read, expected all: see above")
 
 
-def _loaded(loading: Loading) -> Any:
+def _loaded(loading: Loading) -> VideoQA:
     with quickly():
         from dyto.models.loading.naming import usual_model
         from dyto.pipeline import VideoQA

@@ -121,14 +121,14 @@ def _unusable(source: str, err: Exception) -> ModelError:
     )
 
 
-def text_vectors(model: Any, tokenizer: Any, texts: Sequence[str]) -> Tensor:
+def text_vectors(towers: Any, reader: Any, texts: Sequence[str]) -> Tensor:
     """Return what the text tower of a stock CLIP or SigLIP says of texts, (n, D) float32 of length 1."""
-    length = int(model.config.text_config.max_position_embeddings)
-    padding = "max_length" if model.config.model_type.startswith("siglip") else False  # as SigLIP was trained
+    length = int(towers.config.text_config.max_position_embeddings)
+    padding = "max_length" if towers.config.model_type.startswith("siglip") else False  # as SigLIP was trained
     found = []
     for text in texts:
-        words = tokenizer(text, return_tensors="pt", truncation=True, max_length=length, padding=padding)
-        found.append(unit(model.get_text_features(input_ids=words.input_ids.to(model.device))))
+        words = reader(text, return_tensors="pt", truncation=True, max_length=length, padding=padding)
+        found.append(unit(towers.get_text_features(input_ids=words.input_ids.to(towers.device))))
     return torch.cat(found)
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +13,10 @@ import torch
 from dyto.errors import ConfigError, DatasetError
 from dyto.finch import FloatArray, IntArray
 from dyto.memory.header import damaged
-from dyto.memory.packing import Picture
 from dyto.memory.remembered import Memory
 from dyto.searching.eyes import Matrix, TextEye, text_eye
 from dyto.searching.files import memory_files
+from dyto.searching.hits import Hit
 from dyto.searching.outlines import Outline
 from dyto.searching.wording import check_query
 
@@ -27,82 +25,6 @@ MARGIN = 64
 
 CLEAR = 0.1
 """Best score below which a note says that nothing shows clearly what was asked for, if scores go from 0 to 1."""
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A moment that a search has found.
-
-    Attributes:
-        outline: The memory that holds it.
-        rows: First and last of its segments, in the order of time.
-        row: The segment that matches best.
-        score: How well it matches: for the eye `nouns` the share of what was asked for, from 0 to 1; for a CLIP or
-            SigLIP the cosine of picture and text.
-        likelihood: How likely the language model finds it that what was asked for is there, from 0 to 1; None if it
-            was not asked.
-    """
-
-    outline: Outline
-    rows: tuple[int, int]
-    row: int
-    score: float
-    likelihood: float | None = None
-
-    @property
-    def file(self) -> str:
-        """The memory's file; "" if it is in none."""
-        return "" if self.outline.path is None else str(self.outline.path)
-
-    @property
-    def source(self) -> str:
-        """The video, by the name that it had; "" for a stream."""
-        return self.outline.about.source
-
-    @property
-    def start(self) -> float:
-        """Time of its first frame, in seconds."""
-        return float(self.outline.segments.start[self.rows[0]])
-
-    @property
-    def end(self) -> float:
-        """Time of its last frame, in seconds."""
-        return float(self.outline.segments.end[self.rows[1]])
-
-    @property
-    def second(self) -> float:
-        """Time of the frame that matches best, in seconds."""
-        return float(self.outline.segments.seconds[self.row])
-
-    def picture(self) -> Picture:
-        """Return this frame, (H, W, 3) uint8, read from the memory's file.
-
-        Raises:
-            DatasetError: The file is not what it was.
-        """
-        return self.outline.picture(self.row)
-
-    def thumbnail(self) -> bytes:
-        """Return this frame as JPEG.
-
-        Raises:
-            DatasetError: The file is not what it was.
-        """
-        return self.outline.thumbnail(self.row)
-
-    def memory(self) -> Memory:
-        """Return what the memory holds of this moment, which `VideoQA.ask` takes like a video.
-
-        Raises:
-            DatasetError: The file is not what it was.
-        """
-        return self.outline.whole().take(np.arange(self.rows[0], self.rows[1] + 1))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the moment as JSON-ready values."""
-        likely = None if self.likelihood is None else round(self.likelihood, 4)
-        times = {name: round(getattr(self, name), 3) for name in ("start", "end", "second")}
-        return {"file": self.file, "source": self.source, **times, "score": round(self.score, 4), "likelihood": likely}
 
 
 class MemoryIndex:
@@ -118,15 +40,16 @@ class MemoryIndex:
             nothing shows clearly what was asked for.
 
     Example:
-        >>> import dyto
-        >>> index = dyto.MemoryIndex.open(["memories"], eye="nouns")  # doctest: +SKIP
-        >>> index.search("a dog", top=1)[0].second  # doctest: +SKIP
-        12.5
+        >>> import numpy as np, dyto
+        >>> memory = dyto.VideoQA.from_pretrained("tiny").remember(np.zeros((3, 48, 48, 3), np.uint8))
+        >>> index = dyto.MemoryIndex.open([memory], eye="nouns")
+        >>> hits = index.search("a dog", top=1)
+        >>> len(index), index.rows.shape, index.notes
+        (3, (3, 1000), ('nothing shows it clearly: the best score is 0.00',))
     """
 
-    def __init__(self, eye: TextEye, outlines: Sequence[Outline], rows: Sequence[Matrix], looked_at: int = 0) -> None:
-        self.eye, self.outlines, self.looked_at = eye, list(outlines), looked_at
-        self.rows: Matrix = np.concatenate([np.empty((0, eye.columns), np.float32), *rows])
+    def __init__(self, eye: TextEye, outlines: Sequence[Outline], rows: Matrix, looked_at: int = 0) -> None:
+        self.eye, self.outlines, self.rows, self.looked_at = eye, list(outlines), rows, looked_at
         sizes = [len(one) for one in self.outlines]
         self.owners: IntArray = np.repeat(np.arange(len(sizes)), sizes)
         self._begins: IntArray = np.cumsum([0, *sizes])
@@ -172,20 +95,23 @@ class MemoryIndex:
                     raise
                 skip(err)
         chosen = text_eye(eye_of(found)) if eye is None else text_eye(eye) if isinstance(eye, str) else eye
-        outlines, rows, looked = [], [], 0
-        for number, outline in enumerate(found):
+        rows = np.empty((sum(map(len, found)), chosen.columns), np.float32)
+        outlines: list[Outline] = []
+        at, looked, every = 0, 0, len(found)
+        while found:  # whose vectors are let go of one after the other
+            outline = found.pop(0)
             try:
                 made = chosen.made(outline.origin)
-                rows.append(_rows_of(outline, chosen, made))
+                rows[at : at + len(outline)] = _rows_of(outline, chosen, made)
             except DatasetError as err:
                 if skip is None:
                     raise
                 skip(err)
             else:
                 outlines.append(outline.without_vectors())
-                looked += not made
-            on_memory(number + 1, len(found))
-        return cls(chosen, outlines, rows, looked)
+                at, looked = at + len(outline), looked + (not made)
+            on_memory(every - len(found), every)
+        return cls(chosen, outlines, rows[:at], looked)
 
     @property
     def seconds(self) -> FloatArray:
@@ -198,11 +124,13 @@ class MemoryIndex:
         return [str(self.outlines[owner].path or "") for owner in self.owners.tolist()]
 
     def query(self, text: str) -> Matrix:
-        """Return (q, C) float32 vectors of a text, for the search in another store: of their products with a row the
-        smallest is the score.
+        """Return the vectors of a text, for the search in another store.
 
         Args:
             text: The text.
+
+        Returns:
+            (q, C) float32; of their products with a row the smallest is the score.
 
         Raises:
             ConfigError: It is empty, or names nothing that the eye knows.
@@ -263,68 +191,6 @@ class MemoryIndex:
             if len(hits) == top:
                 break
         return hits
-
-
-def search(
-    query: str,
-    memories: MemoryIndex | Iterable[str | PathLike[str] | Memory],
-    *,
-    top: int = 5,
-    eye: str | None = None,
-    rerank: int = 0,
-    qa: Any = None,
-) -> list[Hit]:
-    """Find the moments of memories that match a text best.
-
-    Args:
-        query: What to look for.
-        memories: Files, folders of files `*.dyto` and memories; or an index of them, which is loaded once for any
-            number of queries.
-        top: Most moments to return.
-        eye: As in `MemoryIndex.open`.
-        rerank: How many of the best are put in order anew by how likely the model of `qa` finds it that they show what
-            was asked for; 0 for none.
-        qa: The `VideoQA` for that.
-
-    Returns:
-        The moments, the best first.
-
-    Raises:
-        ConfigError: The query is empty or names nothing that the eye knows; there are no memories, or no `qa`.
-        DatasetError: A file is damaged.
-        ModelError: The eye cannot be loaded.
-
-    Example:
-        >>> import numpy as np, dyto
-        >>> class Brightness:  # an eye of your own: one number for a picture, and two words
-        ...     name, width, columns, zero = "brightness", 1, 1, 0.0
-        ...     def made(self, origin):
-        ...         return False
-        ...     def summaries(self, pictures):
-        ...         return torch.tensor([[float(picture.mean()) / 255] for picture in pictures])
-        ...     def rows(self, vectors):
-        ...         return vectors.numpy()
-        ...     def query(self, text):
-        ...         return np.array([[1.0 if text == "bright" else -1.0]], np.float32), ()
-        >>> film = np.zeros((30, 48, 48, 3), np.uint8)
-        >>> film[10:20], film[20:] = 255, 90
-        >>> memory = dyto.VideoQA.from_pretrained("tiny").remember(film)
-        >>> hit = dyto.search("bright", dyto.MemoryIndex.open([memory], Brightness()), top=1)[0]
-        >>> hit.start, hit.end, f"{hit.score:.1f}"
-        (10.0, 19.0, '1.0')
-    """
-    if rerank and qa is None:
-        raise ConfigError("rerank is given without a model, expected one to ask: give qa=VideoQA.from_pretrained(...)")
-    check_query(query)
-    index = memories if isinstance(memories, MemoryIndex) else MemoryIndex.open(memories, eye)
-    hits = index.search(query, max(top, rerank))
-    if rerank:
-        from dyto.searching.reranking import likelihoods
-
-        chances = likelihoods(qa, hits[:rerank], query)
-        asked = [replace(hit, likelihood=chance) for hit, chance in zip(hits, chances, strict=False)]
-        hits = sorted(asked, key=lambda hit: -(hit.likelihood or 0.0)) + hits[rerank:]
-    return hits[:top]
 
 
 def eye_of(outlines: Iterable[Outline]) -> str:

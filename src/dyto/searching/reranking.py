@@ -12,7 +12,7 @@ from dyto.models.base import VideoModel
 from dyto.models.generation.likelihood import OptionScorer
 from dyto.nouns.table import with_article, words_of
 from dyto.pipeline import VideoQA
-from dyto.searching.index import Hit
+from dyto.searching.hits import Hit
 
 YES, NO = ("yes", "Yes"), ("no", "No")
 _DETERMINERS = {"a", "an", "the", "some", "any", "one", "two", "three", "many", "several", "no", "my", "their"}
