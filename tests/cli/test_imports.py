@@ -101,7 +101,7 @@ REMEMBERED = [
     (["search", "a zebra", "CUT", "--eye", "noun"], "did you mean 'nouns'"),
     (["search", "a zebra", "CUT"], "expected a whole memory"),
     (["search", "a zebra", "CLIP"], "is no memory"),
-    (["search", "a zebra", "CUT", "--rerank", "3", "--model", "tny"], "did you mean 'tiny'"),
+    (["search", "a zebra", "CUT", "CLIP", "--rerank", "3", "--model", "tny"], "did you mean 'tiny'"),
     (["watch", "missing.mp4"], "missing.mp4 does not exist"),
     (["watch", "CLIP", "--ask", ""], "the question is empty"),
 ]

@@ -59,9 +59,8 @@ def search_command(
 ) -> None:
     """Find the moments that show something, in any number of memories."""
     files = early.check_search(query, memories, eye)
-    if rerank is not None:
-        loading = early.loading_for(str(files[0]), loading)
-        early.check_model(loading, usual=True)
+    if rerank is not None and loading.model is not None:
+        early.check_model(loading)
     unread: list[DatasetError] = []
     seconds: dict[str, float] = {}
     with err.status("loading the memories") as status:
@@ -79,12 +78,12 @@ def search_command(
         index = MemoryIndex.open(files, eye, skip=None if len(files) == 1 else unread.append, on_memory=told)
         seconds["load"] = time.perf_counter() - begun
         qa = None
-        if rerank is not None:
+        if rerank is not None and index.outlines:
             status.update("loading the model")
-            qa = _loaded(loading)
+            qa = _loaded(early.loading_for(str(index.outlines[0].path), loading))
         status.update("searching")
         begun = time.perf_counter()
-        hits = search(query, index, top=top, rerank=rerank or 0, qa=qa)
+        hits = search(query, index, top=top, rerank=0 if qa is None else rerank or 0, qa=qa)
         seconds["search"] = time.perf_counter() - begun
     pictures = [None if save is None else _saved(hit, rank, save) for rank, hit in enumerate(hits, 1)]
     if as_json:
@@ -103,6 +102,7 @@ def _loaded(loading: Loading) -> VideoQA:
         from dyto.pipeline import VideoQA
         from dyto.searching.reranking import check_likelihoods
 
+        early.check_model(loading, usual=True)
         qa = VideoQA.from_pretrained(usual_model(loading.model), **loading.options)
     check_likelihoods(qa.model)
     return qa

@@ -59,7 +59,8 @@ class TextEye(Protocol):
 class NounsEye:
     """The bundled eye: a row has the share of each of its classes, and a query names some of them."""
 
-    name, width, columns, zero = "nouns", WIDTH, CLASSES, 0.0
+    name, width, columns = "nouns", WIDTH, CLASSES
+    zero: float | None = 0.0
 
     def __init__(self) -> None:
         self._eye = load_eye()
@@ -93,7 +94,7 @@ class TowersEye:
         ConfigError: It reads no text.
     """
 
-    zero = None
+    zero: float | None = None
 
     def __init__(self, eye: TowerEye) -> None:
         self._eye, self.name = eye, eye.name

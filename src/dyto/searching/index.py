@@ -45,7 +45,7 @@ class MemoryIndex:
         >>> index = dyto.MemoryIndex.open([memory], eye="nouns")
         >>> hits = index.search("a dog", top=1)
         >>> len(index), index.rows.shape, index.notes
-        (3, (3, 1000), ('nothing shows it clearly: the best score is 0.00',))
+        (3, (3, 1000), ('nothing shows it clearly: the best score is 0.06',))
     """
 
     def __init__(self, eye: TextEye, outlines: Sequence[Outline], rows: Matrix, looked_at: int = 0) -> None:

@@ -3,9 +3,9 @@
 python -m dyto_nouns.searching PACKAGES --films 200 --rerank
 
 `PACKAGES` holds the unpacked packages of `dyto_nouns.photos`. A film shows three photographs in 20 seconds, every other
-film one of the three for about a second, and 40 frames are remembered, and fewer of them with `--segments`. Every noun of the
-eye that a film shows is asked for once. A film is right if it shows that noun, and a moment if it is no more than two
-seconds from a shot that does. The search has no threshold that was fitted to these photographs.
+film one of the three for about a second; 40 frames are remembered, and then fewer of them (`--segments`). Every noun
+of the eye that a film shows is asked for once. A film is right if it shows that noun, and a moment if it is no more
+than two seconds from a shot that does. The search has no threshold that was fitted to these photographs.
 """
 
 from __future__ import annotations
