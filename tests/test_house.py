@@ -27,7 +27,7 @@ FLOORS = [
     {"answer", "conversation", "dropin", "memory"},
     {"pipeline"},
     {"synthetic", "benchmarks", "scaling", "ray"},
-    {"evaluation", "inspecting", "moments"},
+    {"evaluation", "inspecting", "moments", "searching"},
     {"demo", "batch", "serving"},
     {"comparing", "certifying"},
     {"cli", "lmms"},

@@ -24,8 +24,8 @@ from dyto.cli.app import app, run
 
 ROOT = Path(__file__).resolve().parents[1]
 WALKED = [
-    *("ask", "chat", "remember", "look", "frames", "subtitles", "models", "budget", "own-model", "dropin", "savings"),
-    "plus",
+    *("ask", "chat", "remember", "search", "look", "frames", "subtitles", "models", "budget", "own-model", "dropin"),
+    *("savings", "plus"),
     *("machines", "numbers", "paper", "evaluate", "compare", "strategies", "families", "benchmark"),
 ]
 """Pages that a stranger can walk through from top to bottom without a download."""

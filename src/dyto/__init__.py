@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from dyto.moments.writing import save_timeline
     from dyto.pipeline import VideoQA
     from dyto.savings import Savings
+    from dyto.searching.hits import Hit
+    from dyto.searching.index import MemoryIndex
+    from dyto.searching.search import search
     from dyto.serving.engine import Engine
     from dyto.strategies import (
         AKS,
@@ -104,12 +107,14 @@ __all__ = [
     "FlashVIDOuter",
     "FrameFeatures",
     "Frames",
+    "Hit",
     "HoliTomOuter",
     "ImageGrid",
     "JudgeError",
     "KMeans",
     "KeyFrames",
     "Memory",
+    "MemoryIndex",
     "MissingExtraError",
     "ModelError",
     "Moment",
@@ -155,6 +160,7 @@ __all__ = [
     "sample_frames",
     "save_frames",
     "save_timeline",
+    "search",
 ]
 
 _HOMES = {
@@ -188,6 +194,9 @@ _HOMES = {
     "moments.writing": ("save_timeline",),
     "pipeline": ("VideoQA",),
     "savings": ("Savings",),
+    "searching.hits": ("Hit",),
+    "searching.index": ("MemoryIndex",),
+    "searching.search": ("search",),
     "serving.engine": ("Engine",),
     "subtitles.finding": ("Subtitles", "find_subtitles"),
     "video": ("Frames", "sample_frames"),

@@ -24,6 +24,7 @@ from dyto.cli.plugins import Commands
 from dyto.cli.process import report_errors
 from dyto.cli.remembering import register as register_remembering
 from dyto.cli.results import app as results_app
+from dyto.cli.searching import register as register_searching
 from dyto.cli.serving import register as register_serving
 from dyto.cli.synthetic import app as synthetic_app
 from dyto.errors import ConfigError
@@ -142,6 +143,7 @@ def run(words: list[str], debug: bool, *, first: bool = False) -> int:
 
 
 register_remembering(app)
+register_searching(app)
 register_batch(app)
 register_evaluation(app)
 register_comparing(app)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from dyto.errors import ConfigError, VideoError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dyto.models.loading.options import Loading
 
 
@@ -119,6 +121,41 @@ def unreadable(videos: Sequence[str], sampling: dict[str, Any]) -> dict[int, Vid
         else:
             break
     return errors
+
+
+def check_search(query: str, memories: Sequence[str], eye: str | None) -> list[Path]:
+    """Check what to look for, where, and by which eye.
+
+    Args:
+        query: What to look for.
+        memories: Files of memories, and folders of them.
+        eye: Name of the eye; None for that of the memories.
+
+    Returns:
+        The files.
+
+    Raises:
+        ConfigError: The query is empty or names nothing that the eye knows, a name is unknown, or no file is found.
+        DatasetError: The only file is no memory.
+        MissingExtraError: The bundled eye is not installed.
+    """
+    from dyto.eye.names import check_eye
+    from dyto.memory.header import facts_of
+    from dyto.searching.files import memory_files
+    from dyto.searching.wording import check_query, wanted_nouns
+
+    check_query(query)
+    if eye is not None:
+        check_eye(eye)
+    if eye == "nouns":
+        from dyto.eye.package import weights_path
+
+        wanted_nouns(query)
+        weights_path()
+    files = memory_files(memories)
+    if len(files) == 1:
+        facts_of(files[0])
+    return files
 
 
 def loading_for(video: str, loading: Loading) -> Loading:

@@ -29,6 +29,7 @@ class Lite0Eye:
 
     Attributes:
         name: "nouns".
+        weights: Beginning of the hash of its file of weights.
         image_size: 224 x 224 pixels.
         grid: 7 x 7 patches.
         width: 1280 numbers a patch, none below 0 or above 6.
@@ -36,6 +37,7 @@ class Lite0Eye:
     """
 
     name = "nouns"
+    weights = SHA256[:16]
     image_size = (224, 224)
     grid = (7, 7)
     width = WIDTH

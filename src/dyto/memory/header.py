@@ -56,6 +56,10 @@ def facts_of(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     where = Path(path)
     try:
+        str(where).encode()
+    except UnicodeEncodeError as err:  # safetensors opens no such file
+        raise DatasetError(f"the name of {where} is no UTF-8, expected a text: rename the file") from err
+    try:
         with where.open("rb") as file:
             if file.read(len(MAGIC)) == MAGIC:
                 first = next(records_of(file), None)

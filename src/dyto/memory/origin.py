@@ -23,6 +23,8 @@ class Origin:
         weights: Hash of its weights.
         dtype: Its numbers, such as "bfloat16".
         preprocessing: Size, mean and deviation of its pictures, and the version of the reader of videos.
+        eye: Name of the eye that compared the frames, whose vectors the summaries are; "" for the model's own tower.
+        eye_weights: Hash of its weights, or "".
     """
 
     model: str
@@ -30,6 +32,8 @@ class Origin:
     weights: str
     dtype: str
     preprocessing: str
+    eye: str = ""
+    eye_weights: str = ""
 
     @classmethod
     def of(cls, model: VideoModel) -> Origin:
@@ -48,7 +52,16 @@ class Origin:
         numbers = ", ".join(f"{x:.6g}" for x in (*normal.mean, *normal.std))
         seen = f"pictures of {size!r}, normalised by {numbers}, reader {READER}"
         revision = str(getattr(config, "_commit_hash", None) or "")
-        return cls(model.name, revision, weights_fingerprint(stock), str(stock.dtype).removeprefix("torch."), seen)
+        eye = getattr(model, "eye", None)
+        return cls(
+            model.name,
+            revision,
+            weights_fingerprint(stock),
+            str(stock.dtype).removeprefix("torch."),
+            seen,
+            "" if eye is None else str(eye.name),
+            str(getattr(eye, "weights", "")),
+        )
 
     @classmethod
     def read(cls, given: Any) -> Origin:
@@ -57,10 +70,11 @@ class Origin:
         Raises:
             ValueError: It is something else.
         """
-        names = [field.name for field in fields(cls)]
-        if not isinstance(given, dict) or any(not isinstance(given.get(name), str) for name in names):
+        usual = {field.name: field.default for field in fields(cls)}
+        stated = {name: given.get(name, default) for name, default in usual.items()} if isinstance(given, dict) else {}
+        if not stated or any(not isinstance(text, str) for text in stated.values()):
             raise ValueError(f"the model is described by {given!r}")
-        return cls(*(given[name] for name in names))
+        return cls(**stated)
 
     def written(self) -> dict[str, str]:
         """Return the description, JSON-ready."""

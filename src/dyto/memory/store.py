@@ -19,6 +19,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from dyto.errors import ConfigError, DatasetError
+from dyto.finch import IntArray
 from dyto.memory.header import FORMAT, MAGIC, MARK, damaged, facts_of
 from dyto.memory.noise import BINS
 from dyto.memory.online import Segments
@@ -148,6 +149,24 @@ def _checked(origin: Origin, about: About, tensors: dict[str, Tensor], ends: Ten
         ValueError: One has the wrong shape, holds NaN, or points nowhere.
     """
     count = len(tensors["frames"])
+    order, segments = segments_in(tensors)
+    pictures = _pictures(tensors["thumbnails"], _column(ends, "thumbnail_ends", count, torch.int64))
+    at = torch.from_numpy(order)
+    kept = {name: tensors[name][at] for name in KEPT if name in tensors}
+    check_kept(kept, count, about)
+    if noise.shape != (BINS,) or noise.dtype != torch.int64 or (noise < 0).any():
+        raise ValueError(f"noise is {tuple(noise.shape)} of {noise.dtype}")
+    return Memory(origin, about, segments, kept, tuple(pictures[row] for row in order), noise.numpy())
+
+
+def segments_in(tensors: Mapping[str, Tensor]) -> tuple[IntArray, Segments]:
+    """Return the row of each segment in the order of time, and the segments, from the columns of a file.
+
+    Raises:
+        LookupError: A column is missing.
+        ValueError: One has the wrong shape, holds NaN, or points nowhere.
+    """
+    count = len(tensors["frames"])
     columns = {name: _column(tensors[name], name, count, torch.int64) for name in WHOLE if name != "thumbnail_ends"}
     columns |= {name: _column(tensors[name], name, count, torch.float64) for name in REAL}
     means = tensors["means"]
@@ -156,14 +175,7 @@ def _checked(origin: Origin, about: About, tensors: dict[str, Tensor], ends: Ten
     columns["means"] = means.numpy()
     rows = Segments(**{name: columns[name] for name in Segments._fields})
     splits = Splits(rows, columns["parents"], columns["edges"], columns["edge_seconds"])
-    order, segments = time_order(splits, count)
-    pictures = _pictures(tensors["thumbnails"], _column(ends, "thumbnail_ends", count, torch.int64))
-    at = torch.from_numpy(order)
-    kept = {name: tensors[name][at] for name in KEPT if name in tensors}
-    check_kept(kept, count, about)
-    if noise.shape != (BINS,) or noise.dtype != torch.int64 or (noise < 0).any():
-        raise ValueError(f"noise is {tuple(noise.shape)} of {noise.dtype}")
-    return Memory(origin, about, segments, kept, tuple(pictures[row] for row in order), noise.numpy())
+    return time_order(splits, count)
 
 
 def check_kept(kept: Mapping[str, Tensor], count: int, about: About) -> None:

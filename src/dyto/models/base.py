@@ -30,6 +30,7 @@ from dyto.tokens import NOT_ITS_WORLD
 from dyto.video import FrameSize
 
 if TYPE_CHECKING:
+    from dyto.eye.base import Eye
     from dyto.strategies.calling import BoundStrategy
     from dyto.video import Frames
 
@@ -71,11 +72,13 @@ class VideoModel(Generates):
         can_cache: Whether encoded videos can be kept in a cache.
         gives_likelihoods: Whether `logits` can say how likely an answer is.
         answers_elsewhere: Whether another process answers, to which `pass_on` hands a question.
+        eye: What compares its frames in the place of its own tower, see `dyto.models.eyes.seen_by`.
     """
 
     image_size: FrameSize
     num_patches: int
     knows: Callable[[Any], bool] | None = None
+    eye: Eye | None = None
     can_cache: ClassVar[bool] = True
     gives_likelihoods: ClassVar[bool] = True
     answers_elsewhere: ClassVar[bool] = False

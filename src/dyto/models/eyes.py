@@ -66,4 +66,6 @@ def seen_by(model: VideoModel, eye: Eye) -> VideoModel:
         summary = eye.summaries(as_pictures(images)[0]).to(features.summary)
         return replace(features, summary=summary, summary_source=f"eye {eye.name}", patch_dim=features.dim)
 
-    return model.seeing_by(encode)
+    seen = model.seeing_by(encode)
+    seen.eye = eye
+    return seen

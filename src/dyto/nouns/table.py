@@ -82,6 +82,11 @@ class Nouns:
         self.guarded = self.worn.copy()
         self.guarded[[places[name] for name in FLAT]] = True
 
+    @cached_property
+    def words(self) -> list[str]:
+        """Every word and phrase that it knows, in lower case."""
+        return sorted(name for name, classes in self._meant.items() if classes and name not in NO_NOUN)
+
     def _covered(self, parts: Iterable[str], places: dict[str, int]) -> frozenset[int]:
         """Return the classes of synsets and of names."""
         return frozenset().union(*({places[part]} if part in places else self._below[part] for part in parts))

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from dyto.errors import ConfigError, ModelError
 from dyto.finch import FloatArray
 from dyto.models.pixels import Normalization, resize_pictures
+from dyto.models.tower_eye import text_vectors, unit
 
 CHUNK_FRAMES = 16
 
@@ -35,23 +35,14 @@ def match_by_towers(source: str, pictures: npt.NDArray[np.uint8], text: str, dev
     """
     model, tokenizer, normalization = _towers(source, str(device))
     side = int(model.config.vision_config.image_size)
-    length = int(model.config.text_config.max_position_embeddings)
-    padding = "max_length" if model.config.model_type.startswith("siglip") else False  # as SigLIP was trained
-    words = tokenizer(text, return_tensors="pt", truncation=True, max_length=length, padding=padding)
     with torch.inference_mode():
-        wanted = _unit(model.get_text_features(input_ids=words.input_ids.to(device)))  # (1, d)
+        wanted = text_vectors(model, tokenizer, [text])  # (1, d)
         cosines = []
         for start in range(0, len(pictures), CHUNK_FRAMES):
             resized = resize_pictures(list(pictures[start : start + CHUNK_FRAMES]), (side, side))
             pixels = normalization.apply(resized, device, model.dtype)
-            cosines.append((_unit(model.get_image_features(pixel_values=pixels)) @ wanted.T)[:, 0])
+            cosines.append((unit(model.get_image_features(pixel_values=pixels)) @ wanted.T)[:, 0])
     return torch.cat(cosines).double().cpu().numpy()
-
-
-def _unit(features: Any) -> Tensor:
-    """Normalise to (n, d) float32 of length 1; some versions of transformers wrap their outputs."""
-    found: Tensor = getattr(features, "pooler_output", features)
-    return torch.nn.functional.normalize(found.float(), dim=1)
 
 
 @lru_cache(maxsize=1)
