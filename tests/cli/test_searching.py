@@ -61,7 +61,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_found(capsys, folder, tmp_p
     assert sum("cut.dyto" in line for line in lines) == sum("gone.dyto" in line for line in lines) == 1
     assert lines[-1] == "dyto: 2 of 3 memories cannot be read, expected all: see above"
     (tmp_path / "a.dyto").write_bytes(b"DYTO")  # the first of all, which does not say by which model it was made
-    told = found(capsys, "hen", tmp_path, "--rerank", 1, status=1)
+    told = found(capsys, "hen", tmp_path, "--rerank", 1, "--model", "nouns", status=1)
     assert len(told["unread"]) == 2
     assert told["hits"][0]["likelihood"] > 0.5
     code, _, err = command(capsys, "search", "hen", tmp_path / "cut.dyto")
