@@ -156,7 +156,7 @@ def ask_several(
         max_new_tokens: Largest number of tokens in an answer.
         as_json: Print one JSON document a line and nothing else.
         evidence: Add to each document the moments that its answer rests on.
-        subtitles: auto for those of each video, none for none.
+        subtitles: Subtitles to read: "auto" for those of each video, "none" for none.
         savings: Which savings are on; None for the usual ones.
     """
     for line, question in questions:
