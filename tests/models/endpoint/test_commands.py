@@ -1,5 +1,6 @@
 """A model behind an endpoint in every command that takes a model: eval, compare, batch, inspect and the demo."""
 
+import io
 import json
 import re
 import shutil
@@ -82,6 +83,23 @@ def test_a_question_that_only_the_subtitles_answer_is_answered_from_them(world, 
     told = json.loads(capfd.readouterr().out)["tokens"]["text"]
     assert main([*words, "--dry-run", "--json", "--subtitles", "none"]) == 0
     assert json.loads(capfd.readouterr().out)["tokens"]["text"] < told
+
+
+@pytest.mark.parametrize("strategy", ["plus", "random-frames"])
+def test_a_conversation_and_several_videos_read_what_is_said(world, server, monkeypatch, capfd, strategy):
+    server.script = from_the_subtitles
+    Path("videos/v0.srt").write_text("1\n00:00:02,500 --> 00:00:03,000\nThe password is swordfish.\n")
+    chosen = [*world, "--strategy", strategy]
+    assert main(["ask", "videos/v0.mp4", "videos/v1.mp4", "What is the password?", *chosen]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines == ["videos/v0.mp4\tswordfish, at 2.5 s", "videos/v1.mp4\tnobody says"]
+    for given, expected in (([], "swordfish, at 2.5 s"), (["--subtitles", "none"], "nobody says")):
+        monkeypatch.setattr("sys.stdin", io.StringIO("What is the password?\nAnd again?\n"))
+        assert main(["chat", "videos/v0.mp4", *chosen, *given]) == 0
+        assert capfd.readouterr().out.splitlines().count(expected) == 2
+    for given in (["--subtitles", "videos/v0.srt"], ["--speech", "small"]):
+        assert main(["ask", "videos/v0.mp4", "videos/v1.mp4", "What?", *chosen, *given]) == 2
+        assert "with several videos or questions" in capfd.readouterr().err
 
 
 def test_eval_reads_what_is_said_only_when_it_is_told_to(world, server, capfd):
