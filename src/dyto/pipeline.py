@@ -12,7 +12,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -152,12 +151,11 @@ class VideoQA(Remembers):
                 raise ConfigError(f"sampling options {', '.join(sampling)} given with tokens encoded before")
             return video if subtitles is None else replace(video, subtitles=said_in(None, subtitles, self.model))
         if isinstance(video, Memory) or is_remembered(video):
-            tokens = self.recall(video, self.question_for_strategy(question), sampling)
+            tokens = self.recall(video, question, sampling)
             return self.encode(tokens, subtitles=None if subtitles == AUTO else subtitles)
         own: dict[str, Any] = {"on_stage": self.on_stage, "on_frames": self.on_frames}
         own["subtitles"] = said_in(video, subtitles, self.model, sampling.get("limits"))
-        asked = self.question_for_strategy(question)
-        return self._encoder.encode(video, asked, self._strategy, self.savings, sampling, **own)
+        return self._encoder.encode(video, question, self._strategy, self.savings, sampling, **own)
 
     def ask(
         self,
@@ -264,7 +262,11 @@ class VideoQA(Remembers):
         for _, question, choices in full:  # a bad question fails before a video is read
             self.tokenize(question, choices, max_new_tokens)
         answers: dict[int, Answer] = {}
-        for tokens in by_video(full, partial(self.encode, **sampling), size or VIDEOS_AT_A_TIME, self.uses_question):
+
+        def encode(video: Video, question: str) -> VisualTokens:
+            return self.encode(video, question=self.question_for_strategy(question), **sampling)
+
+        for tokens in by_video(full, encode, size or VIDEOS_AT_A_TIME, self.uses_question):
             load = {index: self.prepare(one, *full[index][1:], max_new_tokens) for index, one in tokens.items()}
             found = self._answerer.answer(list(load.values()), batch_size=size, **options)
             for (index, one), (text, seconds) in zip(load.items(), found, strict=True):
@@ -293,7 +295,7 @@ class VideoQA(Remembers):
         """
         options = self._options(max_new_tokens, generation)
         self.tokenize(question, choices, max_new_tokens)  # a bad question fails before the video is read
-        tokens = self.encode(video, question=question, **sampling)
+        tokens = self.encode(video, question=self.question_for_strategy(question), **sampling)
         one = self.prepare(tokens, question, choices, max_new_tokens)
         text, seconds = yield from self._answerer.stream(one, start=self.prompt_for(choices).answer_start, **options)
         return self.answer_of(one, text, question, choices, seconds)

@@ -67,7 +67,7 @@ def test_the_rule_is_that_of_plus():
     x = film(3)
     tree, _ = grown(x, len(x), step=1)
     at = tree.segments()
-    runs, again = scenes.runs_of(x, 0.2), scenes.runs_of(at.means, 0.2, at.sizes)
+    runs, again = scenes.runs_of(x, 0.2), scenes.runs_of(at.means, 0.2, sizes=at.sizes)
     same(runs, again)
     while len(tree) > len(runs.sizes):
         tree.join()
@@ -76,7 +76,7 @@ def test_the_rule_is_that_of_plus():
 
 def test_runs_of_segments_count_their_frames():
     means = np.eye(3, dtype=np.float32)[[0, 0, 1]]
-    runs = scenes.runs_of(means, 0.5, np.array([5, 7, 2]))
+    runs = scenes.runs_of(means, 0.5, sizes=np.array([5, 7, 2]))
     assert runs.sizes.tolist() == [12, 2]
     assert runs.bounds.tolist() == [0, 2, 3]
 

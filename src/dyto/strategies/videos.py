@@ -79,7 +79,7 @@ class VideoEncoder:
         except FramesChanged as err:
             log.info("reading again, without overlap: %s", err)
             tokens = run(replace(used, overlap=False))
-        if subtitles is not None:
+        if tokens.subtitles is not subtitles:  # whatever a strategy put there
             tokens = replace(tokens, subtitles=subtitles)
         if key is not None:
             self._kept.keep_tokens(key, tokens)

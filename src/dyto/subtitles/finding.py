@@ -131,7 +131,10 @@ def _found(video: Path, limits: Limits) -> Subtitles | None:
                 notes.append(f"subtitles of {file.name} were read, not {', '.join(others[:5])}: name another if wanted")
             return Subtitles(lines, file.name, True, tuple(notes))
         notes.append(f"{file.name} has no line with times that can be read")
-    tracks = tracks_of(video, limits)
+    try:
+        tracks = tracks_of(video, limits)
+    except VideoError:  # whoever reads the video says what is wrong with it
+        tracks = []
     for track in by_preference(tracks):
         lines = tidy(read_track(video, track.number, limits))
         if lines:
