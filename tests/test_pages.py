@@ -30,6 +30,9 @@ WALKED = [
 ]
 """Pages that a stranger can walk through from top to bottom without a download."""
 
+WALKED_DAILY = ("ask", "chat", "remember", "own-model", "strategies", "budget", "look")
+"""Those that every run of the tests walks through; the soak walks through all."""
+
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
 BLOCK = re.compile(r"(?:^<!-- (run|file): ([^\n]*?) -->\n)?^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMENT = re.compile(r"\s+#.*$", re.MULTILINE)
@@ -102,7 +105,9 @@ def drawn(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("name", WALKED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.soak] * (name not in WALKED_DAILY)) for name in WALKED]
+)
 def test_the_short_commands_and_code_of_a_page_run(name, monkeypatch, tmp_path, benchmarks, capsys, drawn):
     def command(text):
         for line in commands(text):

@@ -111,7 +111,10 @@ def test_what_makes_no_sense_is_refused(call, told):
 # --- the same answers --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    "strategy",
+    [pytest.param(name, marks=[pytest.mark.soak] * (name not in ("plus", "dyto", "query"))) for name in STRATEGIES],
+)
 def test_no_saving_that_is_on_by_default_changes_a_token_or_an_answer(tiny, clip, strategy):
     sides = []
     for savings in (OFF, Savings(), OVERLAP, *(replace(Savings(), **{name: False}) for name in DEFAULT)):

@@ -30,6 +30,7 @@ def test_the_strategy_around_which_the_faults_were_built_has_none(small):
     assert [check.name for check in report.checks] == list(CHECKS)
 
 
+@pytest.mark.soak
 def test_a_strategy_that_takes_no_budget_is_held_to_the_one_that_is_stated(small):
     assert "no-op" in dyto.certify(does_nothing_without_a_setting, small, budget=40).failed
     outcomes = {check.name: check.outcome for check in dyto.certify(does_nothing_without_a_setting, small).checks}

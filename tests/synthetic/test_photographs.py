@@ -58,6 +58,7 @@ def test_pictures_are_known_by_their_names_or_their_folders(tmp_path):
     assert len({shown.what.word for shown in find_pictures(PICTURES)}) == 22
 
 
+@pytest.mark.soak
 def test_the_benchmark_of_photographs_is_read_by_dyto_eval(tmp_path):
     said = photo_benchmark(PICTURES, "test", tmp_path, videos=2)
     rows = json.loads((tmp_path / "gt_qa_files/Synthetic/val_qa.json").read_text())

@@ -41,6 +41,7 @@ def test_a_measurement_is_printed_and_written(capsys, clip, tmp_path):
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 50
 
 
+@pytest.mark.soak
 def test_a_second_measurement_replaces_the_first_and_one_document_is_all_of_stdout(capsys, clip, tmp_path):
     words = ("bench", clip, *QUICK, "--no-savings", "--rivals", "none", "--no-picture", "--out", tmp_path)
     assert dyto(capsys, *words)[0] == 0
@@ -51,6 +52,7 @@ def test_a_second_measurement_replaces_the_first_and_one_document_is_all_of_stdo
     assert [side["name"] for side in written["sides"]] == ["dyto"]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("name", ["llava-next-7b", "qwen3-vl-8b"])
 def test_true_shapes_run_small_on_a_cpu(capsys, clip, tmp_path, name):
     code, out, err = dyto(

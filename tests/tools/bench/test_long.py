@@ -49,6 +49,7 @@ def test_every_length_meets_every_number_of_frames(long_run):
     assert {cell.event is None for cell in cells} == {True, False}
 
 
+@pytest.mark.soak
 def test_a_run_goes_on_where_it_was_stopped_and_its_tables_name_all(long_run, tmp_path):
     names = ["plus", "told every shot", "told every sampled shot", "evs"]
     file = tmp_path / "rows.jsonl"

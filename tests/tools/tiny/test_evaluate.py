@@ -79,6 +79,7 @@ def test_every_method_answers_every_question_within_the_budget(folder: Path):
     assert again == [r for r in rows if r.method == "release"]
 
 
+@pytest.mark.soak
 def test_the_command_measures_and_writes_the_card(folder: Path, monkeypatch, capsys):
     monkeypatch.setattr(evaluate, "REGIMES", ("static",))
     real = evaluate.video_exam

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from dyto.synthetic.questions import describe
 from dyto.synthetic.render import draw_accidents, render
@@ -28,6 +29,7 @@ def test_the_shipped_checkpoint_describes_single_images():
     assert right >= 10
 
 
+@pytest.mark.soak
 def test_the_shipped_checkpoint_passes_a_small_exam():
     free = image_exam(SHIPPED, images=20, seed=32)["free"]
     for kind in ("exist", "color", "shape", "background"):

@@ -38,6 +38,7 @@ def small_gallery(monkeypatch):
     gallery.cache_clear()
 
 
+@pytest.mark.soak
 def test_a_very_short_training_of_the_eye_learns(tmp_path: Path):
     trainer = Trainer(TrainingSettings(steps=60, eye_share=0.999, tiles=16), tmp_path / "state")
     losses = []
