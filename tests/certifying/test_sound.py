@@ -14,6 +14,10 @@ OF_EACH_KIND = ("plus", "dyto", "StretchesOfTime", "AsTheQuestionSays", "FromThe
 """Strategies that are certified in every run: key frames, new and old; time, the question and a memory of one's own."""
 
 
+def named(strategy):
+    return strategy.__name__
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.soak] * (name not in OF_EACH_KIND)) for name in STRATEGIES]
 )
@@ -25,8 +29,8 @@ def test_our_own_strategies_pass_or_say_what_the_model_lacks(small, name):
 
 @pytest.mark.parametrize(
     "strategy",
-    [pytest.param(one, marks=[pytest.mark.soak] * (one.__name__ not in OF_EACH_KIND)) for one in SOUND],
-    ids=lambda strategy: strategy.__name__,
+    [pytest.param(one, marks=[pytest.mark.soak] * (named(one) not in OF_EACH_KIND)) for one in SOUND],
+    ids=named,
 )
 def test_nothing_is_found_where_nothing_is_wrong(small, strategy):
     budget = 32 if strategy.__name__ == "without_a_setting" else None
