@@ -306,7 +306,7 @@ def _score(timeline: Timeline, question: ParsedQuestion, concept: Concept, optio
     shares = timeline.share_of(concept)
     scenes = range(len(shares))
     if question.place in ("first", "last"):
-        seen = [s for s in scenes if any(o is not None and timeline.share_of(o)[s] >= ORDERED for o in options)]
+        seen = [s for s in scenes if any(_meets(timeline, o, s) for o in options)]
         return float(shares[seen[0] if question.place == "first" else seen[-1]]) if seen else 0.0
     if question.place == "at":
         spans = [timeline.span(s) for s in scenes]
@@ -316,9 +316,17 @@ def _score(timeline: Timeline, question: ParsedQuestion, concept: Concept, optio
         beside = timeline.share_of(question.concepts[-1])
         place = int(beside.argmax())
         step = range(place + 1, len(shares)) if question.place == "after" else range(place - 1, -1, -1)
-        seen = [s for s in step if any(o is not None and timeline.share_of(o)[s] >= ORDERED for o in options)]
+        seen = [s for s in step if any(_meets(timeline, o, s) for o in options)]
         return float(shares[seen[0]]) if seen and beside[place] >= ORDERED else 0.0
     return float(shares.max())
+
+
+def _meets(timeline: Timeline, option: Concept | None, scene: int) -> bool:
+    """Return whether a scene shows an option at least half as clearly as any scene does."""
+    if option is None:
+        return False
+    shares = timeline.share_of(option)
+    return bool(shares[scene] >= max(ORDERED, float(shares.max()) / 2))
 
 
 def _by_words(answer: Reply, options: Sequence[str]) -> Reply:
