@@ -97,7 +97,9 @@ def _what(timeline: Timeline, question: ParsedQuestion) -> Reply:
 
 
 def _looked(timeline: Timeline) -> str:
-    return f"in the {len(timeline)} frames that I looked at"
+    return (
+        "in the one frame that I looked at" if len(timeline) == 1 else f"in the {len(timeline)} frames that I looked at"
+    )
 
 
 def _whole(timeline: Timeline, within: Concept | None) -> Sighting:
