@@ -16,7 +16,7 @@ PRESENT = 0.03
 """Share from which a thing is present rather than absent, if the scene is clear, see `STRENGTH`."""
 
 PRESENT_OF_MANY = 0.15
-"""That share of a wide kind: a thousandth more for each of its nouns, up to this, since each has a little of every scene."""
+"""Largest such share: a kind needs a thousandth more for each of its nouns, since each has a little of every scene."""
 
 ORDERED = 0.06
 """Share from which a thing takes part in what comes first, last, before and after."""
