@@ -25,6 +25,8 @@ class Savings:
         parallel: Several decoders decode parts of a file at the same time.
         repeats: A decoded frame that is bit for bit equal to one of the last sampled frames is not converted or
             resized again.
+        quick_resize: FFmpeg's scaler resizes the frames of a file, in a third of PIL's time; each level differs by at
+            most two from PIL's.
         keep_prefix: The tower encodes a video file, and the language model reads it, once for all questions about it.
         keep_features: For a strategy that reads the question, the tower's features of the last video are kept for
             the next question about it.
@@ -47,6 +49,7 @@ class Savings:
     overlap: bool | None = None
     parallel: bool = True
     repeats: bool = True
+    quick_resize: bool = True
     keep_prefix: bool = True
     keep_features: bool = True
     batch_questions: bool = True
@@ -115,7 +118,7 @@ class Savings:
 
         Example:
             >>> Savings.of(without=["overlap"], given=["still", "similar=2"])
-            Savings(overlap=False, parallel=True, repeats=True, keep_prefix=True, keep_features=True, \
+            Savings(overlap=False, parallel=True, repeats=True, quick_resize=True, keep_prefix=True, keep_features=True, \
 batch_questions=True, project_chosen=True, similar=2.0, still=True, hardware=False, compiled=False)
         """
         names = [field.name for field in fields(cls)]
