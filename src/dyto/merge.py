@@ -22,6 +22,9 @@ SPLITS = ("halves", "alternate")
 ORDERS = ("release", "raster")
 METRIC_GROUPS = 16
 
+CACHE_BYTES = 4 << 20
+"""Bytes of tokens that are merged at a time on a CPU, so that they are read from memory once."""
+
 
 @dataclass(frozen=True)
 class MergePlan:
@@ -169,6 +172,22 @@ def merge_with_owners(
     owner = torch.arange(n, device=x.device).expand(batch, n)
     if n <= keep:
         return (x if out is None else out.copy_(x)), owner
+    if out is None:
+        out = x.new_empty(batch, keep, x.shape[2])
+    at_once = batch if x.device.type != "cpu" else max(1, CACHE_BYTES // (n * x.shape[2] * x.element_size()))
+    options = reduce, split, order, groups
+    parts = [_merge(*some, *options) for some in zip(x.split(at_once), owner.split(at_once), out.split(at_once))]
+    owners, similarities = (torch.cat(part) for part in zip(*parts, strict=True))
+    if not torch.isfinite(similarities).all():  # checked once, because it waits for the device
+        raise ValueError("tokens hold NaN or infinity and cannot be compared")
+    return out, owners
+
+
+def _merge(
+    x: Tensor, owner: Tensor, out: Tensor, reduce: str, split: str, order: str, groups: int
+) -> tuple[Tensor, Tensor]:
+    """Merge tokens (B, N, D) into `out` (B, keep, D); return owners (B, N) and the similarities of all rounds."""
+    (batch, n, _), keep = x.shape, out.shape[1]
     sizes, similarities = None, []
     while n > keep:
         r = min(n - keep, n // 2)
@@ -181,9 +200,7 @@ def merge_with_owners(
             sizes = torch.zeros(batch, n, device=x.device).scatter_add_(
                 1, owner, torch.ones(owner.shape, device=x.device)
             )
-    if not torch.isfinite(torch.cat(similarities)).all():  # checked once, because it waits for the device
-        raise ValueError("tokens hold NaN or infinity and cannot be compared")
-    return x, owner
+    return owner, torch.cat(similarities)
 
 
 def merge_tokens(

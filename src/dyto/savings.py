@@ -16,7 +16,7 @@ AUTO_SIMILAR = 1
 
 @dataclass(frozen=True)
 class Savings:
-    """The savings that are on. Savings that are on by default change no answer; the others can.
+    """The savings that are on. Savings that are on by default change no answer, but for `quick_resize`; the others can.
 
     Attributes:
         overlap: A thread decodes the file while the tower encodes the frames decoded so far; in a benchmark it decodes
@@ -25,6 +25,8 @@ class Savings:
         parallel: Several decoders decode parts of a file at the same time.
         repeats: A decoded frame that is bit for bit equal to one of the last sampled frames is not converted or
             resized again.
+        quick_resize: FFmpeg's scaler resizes the frames of a video file, in half of PIL's time or less. One level in
+            some hundred differs from PIL's, by one or two; answers seldom do. Off, frames are PIL's bit for bit.
         keep_prefix: The tower encodes a video file, and the language model reads it, once for all questions about it.
         keep_features: For a strategy that reads the question, the tower's features of the last video are kept for
             the next question about it.
@@ -47,6 +49,7 @@ class Savings:
     overlap: bool | None = None
     parallel: bool = True
     repeats: bool = True
+    quick_resize: bool = True
     keep_prefix: bool = True
     keep_features: bool = True
     batch_questions: bool = True
@@ -72,14 +75,17 @@ class Savings:
 
     @property
     def changing(self) -> dict[str, Any]:
-        """Return the savings that are on and can change an answer, by name.
+        """Return the savings that can change an answer and are not as usual, by name.
 
         Example:
             >>> Savings(overlap=False, similar=1).changing
             {'similar': 1.0}
+            >>> Savings(quick_resize=False).changing
+            {'quick_resize': False}
         """
         values = {name: getattr(self, name) for name in ("similar", "still", "hardware", "compiled")}
-        return {name: value for name, value in values.items() if value is not None and value is not False}
+        changed = {name: value for name, value in values.items() if value is not None and value is not False}
+        return changed if self.quick_resize else changed | {"quick_resize": False}
 
     def on(self, device_type: str) -> Savings:
         """Return these savings for a kind of device, with every default decided.
@@ -115,7 +121,7 @@ class Savings:
 
         Example:
             >>> Savings.of(without=["overlap"], given=["still", "similar=2"])
-            Savings(overlap=False, parallel=True, repeats=True, keep_prefix=True, keep_features=True, \
+            Savings(overlap=False, parallel=True, repeats=True, quick_resize=True, keep_prefix=True, keep_features=True, \
 batch_questions=True, project_chosen=True, similar=2.0, still=True, hardware=False, compiled=False)
         """
         names = [field.name for field in fields(cls)]

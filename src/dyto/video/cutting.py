@@ -18,6 +18,7 @@ import av
 import numpy as np
 
 from dyto.errors import VideoError
+from dyto.savings import Savings
 from dyto.system.files import replacing
 from dyto.video.container import reason
 from dyto.video.encoding import encode_clip
@@ -116,9 +117,9 @@ def cut_clips(
 
 def _decoded_timeline(path: Path, index: Index, missing: int, allow_partial: bool) -> FrameTimes:
     buffer = FrameBuffer(np.empty(0, np.int64), TargetSize(), path.name)
-    found = unroll(path, index, buffer, False, missing > 0)
+    found = unroll(path, index, buffer, Savings.none(), missing > 0)
     if found.damage and not missing:
-        found = unroll(path, index, buffer, False, True)
+        found = unroll(path, index, buffer, Savings.none(), True)
     if found.damage and not allow_partial:
         raise VideoError(f"{path.name} is broken ({found.damage[0]}), expected a whole file: use allow_partial")
     return found.timeline

@@ -60,6 +60,6 @@ def read_video(
                 return Decoded(buffer, index.timeline, total, (*notes, *buffer.notes))
             except (IndexBroken, FramesChanged, av.FFmpegError) as err:
                 log.info("%s: decoding every frame, because its index is wrong: %s", path.name, err)
-        return read_through(path, index, request, fit, missing, allow_partial, savings.repeats)
+        return read_through(path, index, request, fit, missing, allow_partial, savings)
     except (av.FFmpegError, OSError, MemoryError) as err:
         raise VideoError(f"{path.name} cannot be read: {err}; expected a video: check or convert it") from err

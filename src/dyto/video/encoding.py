@@ -139,7 +139,7 @@ class _Pixels:
     def of(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Return a frame in this form, upright."""
         if self._matrix is not None:
-            pixels = upright(frame.to_ndarray(format="rgb24"), self._matrix)
+            pixels = np.ascontiguousarray(upright(frame.to_ndarray(format="rgb24"), self._matrix))
             frame = av.VideoFrame.from_ndarray(resized(pixels, self.height, self.width), format="rgb24")
         made = frame
         if (frame.format.name, frame.width, frame.height) != (self.form, self.width, self.height):

@@ -159,7 +159,7 @@ class ArrivingFrames(Frames):
             self._arrival.close()
 
 
-READER = 4
+READER = 5
 """Version of the reader. It rises when a file is read differently, so that cached results are not used again."""
 
 VideoSource = str | os.PathLike[str] | NDArray[np.uint8] | Sequence[Image.Image | NDArray[np.uint8]] | Frames

@@ -123,7 +123,7 @@ class LiveFrames:
                     continue
                 taken = slot
                 pixels, _ = to_rgb(frame, reformatter, matrix, self._fit)
-                yield upright(pixels, matrix), seconds
+                yield np.ascontiguousarray(upright(pixels, matrix)), seconds
 
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         """Decode, and go on after what cannot be decoded."""

@@ -14,7 +14,11 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from dyto.video.planes import PlanarConverter
+from dyto.video.scaling import Scaler
+
 if TYPE_CHECKING:
+    from dyto.savings import Savings
     from dyto.video.sampling import FrameBuffer, TargetSize
 
 _LATER = ("color_primaries", "color_trc")  # older versions of PyAV do not define it
@@ -43,15 +47,18 @@ class Filler:
 
     Args:
         buffer: The buffer to fill.
-        repeats: Do not convert or resize a frame again if it is bit for bit equal to one of the last frames.
+        savings: With `repeats`, do not convert or resize a frame again if it is bit for bit equal to one of the last
+            frames; with `quick_resize`, resize it with FFmpeg's scaler.
         matrix: Display matrix of the pictures. (It is not read from each frame: once PyAV has read a frame's side
             data, the frame lives until the garbage collector runs, and decoders that leave damaged parts of a picture
             undecoded show what was in that memory before.)
     """
 
-    def __init__(self, buffer: FrameBuffer, repeats: bool, matrix: Matrix | None) -> None:
+    def __init__(self, buffer: FrameBuffer, savings: Savings, matrix: Matrix | None) -> None:
         self.buffer = buffer
-        self.repeats = repeats
+        self.repeats = savings.repeats
+        self._resize = Scaler() if savings.quick_resize else None
+        self._planar = PlanarConverter()
         self._matrix = matrix
         self._reformatter = VideoReformatter()
         # Freeing it makes the C library keep memory of up to twice its size for the next picture. Otherwise each
@@ -82,13 +89,20 @@ class Filler:
             self.buffer.turns |= {frame.rotation} - {0}
             if len(self.buffer.turns) > 1:
                 self.buffer.notes.add("the pictures have different display matrices: all are rotated like the first")
-            self.buffer.put(number, upright(pixels, self._matrix), shape)
+            self.buffer.put(number, upright(pixels, self._matrix), shape, self._resize)
         if shown and not same:
+            # Until some rows are seen again, there is no still picture whose copy would be worth its time.
+            is_still = any(known.kind == shown.kind for _, known in self._recent)
             oldest = self._recent.pop(0)[1] if len(self._recent) == RECENT else None
-            self._recent.append((number, shown.kept(oldest)))
+            self._recent.append((number, shown.kept(oldest) if is_still else FrameContent([], shown.kind)))
 
     def _rgb(self, frame: av.VideoFrame) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         """Convert a frame to RGB, shrunk by a whole factor if it is large: (H / k, W / k, 3), and upright (H, W)."""
+        shape = _upright_shape(frame, self._matrix)
+        if self._resize and self.buffer.fit.shape(*shape) != shape and frame.width * frame.height <= LARGE:
+            pixels = self._planar(frame)
+            if pixels is not None:
+                return pixels, shape
         return to_rgb(frame, self._reformatter, self._matrix, self.buffer.fit)
 
 
@@ -103,8 +117,7 @@ def to_rgb(
         matrix: Its display matrix; the pixels are not turned yet.
         fit: The size in which it will be kept.
     """
-    turned = quarter_turned(matrix)
-    shape = (frame.width, frame.height) if turned else (frame.height, frame.width)
+    shape = _upright_shape(frame, matrix)
     factor = min(math.ceil(math.sqrt(frame.width * frame.height / LARGE)), fit.shrinks(*shape))
     how: Any = {}
     if factor > 1:
@@ -113,12 +126,16 @@ def to_rgb(
     return pixels, shape
 
 
+def _upright_shape(frame: av.VideoFrame, matrix: Matrix | None) -> tuple[int, int]:
+    return (frame.width, frame.height) if quarter_turned(matrix) else (frame.height, frame.width)
+
+
 @dataclass(frozen=True, eq=False)
 class FrameContent:
     """The content of a frame, for comparison with another frame.
 
     Attributes:
-        planes: The samples of each plane without padding, (height, bytes of a row).
+        planes: The samples of each plane without padding, (height, bytes of a row); empty if only its kind is known.
         kind: Everything else that determines the pixels, and the bytes of a few rows.
     """
 
@@ -148,8 +165,8 @@ class FrameContent:
         return FrameContent(instead.planes, self.kind)
 
     def equals(self, other: FrameContent) -> bool:
-        """Return whether both are the same picture, bit for bit."""
-        return self.kind == other.kind and all(map(np.array_equal, self.planes, other.planes))
+        """Return whether both are known to be the same picture, bit for bit."""
+        return self.kind == other.kind and bool(self.planes) and all(map(np.array_equal, self.planes, other.planes))
 
 
 Matrix = tuple[float, float, float, float]
@@ -168,7 +185,7 @@ def matrix_of(frame: av.VideoFrame) -> Matrix | None:
 
 
 def upright(pixels: NDArray[np.uint8], matrix: Matrix | None) -> NDArray[np.uint8]:
-    """Turn a picture upright by its display matrix: (H, W, 3), or (W, H, 3) after a quarter turn.
+    """Turn a picture upright by its display matrix: a view (H, W, 3), or (W, H, 3) after a quarter turn.
 
     All eight orientations are supported, including mirrored ones. A matrix between two of them counts as the nearer
     one; sizes do not change.
@@ -179,13 +196,13 @@ def upright(pixels: NDArray[np.uint8], matrix: Matrix | None) -> NDArray[np.uint
         [0, 255]
     """
     if matrix is None or not any(matrix):
-        return np.ascontiguousarray(pixels)
+        return pixels
     a, b, c, d = matrix
     if quarter_turned(matrix):
         pixels, across, down = pixels.swapaxes(0, 1), c, b
     else:
         across, down = a, d
-    return np.ascontiguousarray(pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])
+    return pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
 
 
 def quarter_turned(matrix: Matrix | None) -> bool:

@@ -249,6 +249,10 @@ def within(side: int, height: int, width: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
+Resize = Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]]
+"""Function that resizes a picture (H, W, 3) to a height and a width."""
+
+
 @dataclass
 class FrameBuffer:
     """A buffer for the chosen frames. Each is resized on arrival, so only one is ever held in full size.
@@ -280,8 +284,22 @@ class FrameBuffer:
     def check(self) -> None:
         """Raise if nobody wants the frames any more; called between frames."""
 
-    def put(self, position: int, picture: NDArray[np.uint8], shape: tuple[int, int] | None = None) -> None:
-        """Keep the frame at `position` of the source, (H, W, 3); `shape` is its (height, width) if it was shrunk."""
+    def put(
+        self,
+        position: int,
+        picture: NDArray[np.uint8],
+        shape: tuple[int, int] | None = None,
+        resize: Resize | None = None,
+    ) -> None:
+        """Keep a frame.
+
+        Args:
+            position: Its number in the source.
+            picture: (H, W, 3).
+            shape: Its (height, width) in the source, if it was shrunk.
+            resize: What resizes it; None for `resized`.
+        """
+        resize = resize or resized
         shape = shape or (picture.shape[0], picture.shape[1])
         height, width = self.fit.shape(*shape)
         if len(self.left) == len(self.rows):  # the first picture determines the size of the arrays
@@ -296,8 +314,8 @@ class FrameBuffer:
             )
         row = self.rows[position]
         if self.preview is not None:
-            self.preview[row] = resized(picture, *self.preview.shape[1:3])
-        self.data[row] = resized(picture, height, width)
+            self.preview[row] = resize(picture, *self.preview.shape[1:3])
+        self.data[row] = resize(picture, height, width)
         self.left.discard(position)
 
     def repeat(self, position: int, before: int) -> None:

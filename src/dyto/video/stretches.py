@@ -123,7 +123,7 @@ class _Work:
     def _decode(self, container: InputContainer, stream: VideoStream, anew: bool) -> None:
         """Decode one or all stretches; parts missing from a damaged key frame are filled from earlier pictures."""
         index, at = self._index, 0
-        packets, filler = packets_of(container, stream), Filler(self._buffer, self._savings.repeats, index.matrix)
+        packets, filler = packets_of(container, stream), Filler(self._buffer, self._savings, index.matrix)
         if self._threads:
             stream.codec_context.thread_count = self._threads
         while (number := self._take()) < self.end:

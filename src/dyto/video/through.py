@@ -15,6 +15,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from dyto.errors import VideoError
+from dyto.savings import Savings
 from dyto.video.container import opened, packets_of, reason
 from dyto.video.index import Index, timeline_of
 from dyto.video.limits import Limits
@@ -33,7 +34,7 @@ class Decoded:
 
 
 def read_through(
-    path: Path, index: Index, request: Request, fit: TargetSize, missing: int, allow_partial: bool, repeats: bool
+    path: Path, index: Index, request: Request, fit: TargetSize, missing: int, allow_partial: bool, savings: Savings
 ) -> Decoded:
     """Decode every frame. The packets only give a guess; if it was wrong, a second pass follows.
 
@@ -45,7 +46,7 @@ def read_through(
     alone = missing > 0
     for _ in range(4):
         buffer = FrameBuffer(guess, fit, path.name)
-        roll = unroll(path, index, buffer, repeats, alone)
+        roll = unroll(path, index, buffer, savings, alone)
         if not alone and (roll.damage or roll.concealed):
             alone = True
             continue
@@ -95,7 +96,7 @@ class Roll:
         return f"the decoder made up parts of {count} of {len(self.timeline.seconds)} frames, from {first:.2f} s on"
 
 
-def unroll(path: Path, index: Index, buffer: FrameBuffer, repeats: bool, alone: bool) -> Roll:
+def unroll(path: Path, index: Index, buffer: FrameBuffer, savings: Savings, alone: bool) -> Roll:
     """Decode a file from beginning to end, with one thread if `alone`, else with several."""
     times: list[int | None] = []
     intra: list[bool] = []
@@ -105,7 +106,7 @@ def unroll(path: Path, index: Index, buffer: FrameBuffer, repeats: bool, alone: 
     with opened(path, limits=index.limits, strict=not alone) as (container, stream):
         if alone:
             stream.thread_type, stream.codec_context.thread_count = "NONE", 1
-        filler = Filler(buffer, repeats, index.matrix)
+        filler = Filler(buffer, savings, index.matrix)
         begin = int(np.argmax(index.key)) if index.key.size else 0
         with closing(decoded_frames(container, stream, begin, damage, index.limits)) as frames:
             for frame in frames:

@@ -83,6 +83,7 @@ def unloaded(monkeypatch):
     [
         (("--rivals", "stok"), "did you mean 'stock'?"),
         (("--rivals", "published"), "unknown rival 'published'"),
+        (("--rivals", "decrd"), "did you mean 'decord'?"),
         (("--without", "overlp"), "did you mean 'overlap'?"),
         (("--with", "similar=x"), "gray levels"),
         (("--with", "still", "--no-savings"), "--no-savings"),

@@ -116,7 +116,7 @@ def loss(args, folder):
         for regime in REGIMES:
             path = folder / f"{regime}_{number}.mp4"
             _, asked = make_video(path, (SPLITS["test"], REGIMES.index(regime), number), regime)
-            for side, (features, share) in _sides(model, path).items():
+            for side, (features, share) in _sides(model, path, args.only).items():
                 kept[side, regime].append(share)
                 for name in LOSING:
                     found = STRATEGIES[name]().compress(features)
@@ -132,23 +132,27 @@ def loss(args, folder):
             regimes = "  ".join(f"{name} {100 * change[mask].mean():+.1f}" for name, mask in groups.items())
             print(
                 f"{strategy:9} {side:18} {100 * these.mean():5.1f} % right of {len(these)}, "
-                f"{100 * change.mean():+5.2f} ± {error:.2f} points  ({regimes})"
+                f"{100 * change.mean():+5.2f} ± {error:.2f} points, {int(abs(change).sum())} changed  ({regimes})"
             )
     for side in sides:
         shares = "  ".join(f"{regime} {100 * np.mean(kept[side, regime]):.0f}" for regime in REGIMES)
         print(f"{side:18} percent of frames that pass the tower or are decoded: {shares}")
 
 
-def _sides(model, path):
+def _sides(model, path, only):
     """Return the features of a film with each saving, and the share of its frames that were encoded or decoded."""
-    frames = sample_frames(path, size=model.image_size)
+    off = Savings.none()
+    frames = sample_frames(path, size=model.image_size, savings=off)
     plain = model.encode(frames)
-    sides = {"none": (plain, 1.0)}
+    quick = sample_frames(path, size=model.image_size, savings=replace(off, quick_resize=True))
+    sides = {"none": (plain, 1.0), "quick_resize": (model.encode(quick), 1.0)}
+    if only:
+        return {name: side for name, side in sides.items() if name in {"none", *only}}
     for levels in LEVELS:
         kept, stands = alike(frames, levels)
         seen = replace(select(plain, kept[stands]), indices=plain.indices, seconds=plain.seconds)
         sides[f"similar={levels:g}"] = seen, len(kept) / len(frames)
-    still = sample_frames(path, size=model.image_size, savings=replace(Savings.none(), still=True))
+    still = sample_frames(path, size=model.image_size, savings=replace(off, still=True))
     decoded = len({picture.tobytes() for picture in still.data}) / len(still)
     sides["still"] = model.encode(still), decoded
     return sides
@@ -163,7 +167,7 @@ def main():
     parser.add_argument("--group", type=int, default=250)
     parser.add_argument("--height", type=int, default=480, help="of the hour, 16:9")
     parser.add_argument("--fps", type=float, default=1.0)
-    parser.add_argument("--only", action="append", help="only this side of `hour`; may be given again")
+    parser.add_argument("--only", action="append", help="only this side of `hour`, or only quick_resize of `loss`")
     parser.add_argument("--videos", type=int, default=6)
     parser.add_argument("--work", type=Path)
     args = parser.parse_args()

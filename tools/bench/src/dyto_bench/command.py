@@ -61,7 +61,7 @@ def bench_command(
         options.Text,
         typer.Option("--with", help="Also measure with savings that are off by default.", metavar="similar=2,..."),
     ] = None,
-    rivals: Annotated[str, typer.Option(help="Rivals: stock or none.")] = "stock",
+    rivals: Annotated[str, typer.Option(help="Rivals: stock, or for reading pyav, decord, torchcodec, opencv; or none.")] = "stock",
     out_dir: options.OutFolder = Path("outputs/bench"),
     picture: Annotated[bool, typer.Option(help="Draw the picture (needs matplotlib).")] = True,
     as_json: Annotated[
@@ -127,12 +127,14 @@ def measure_and_report(
     """
     from dyto.video import existing
     from dyto_bench import report, setup
+    from dyto_bench.reading import READERS
     from dyto_bench.running import bench
 
     chosen = [] if rivals == "none" else [name.strip() for name in rivals.split(",")]
+    readers = [name for name in chosen if name in READERS]
     for name in chosen:
-        if name not in makers:
-            raise unknown("rival", name, [*makers, "none"])
+        if name not in makers and name not in readers:
+            raise unknown("rival", name, [*makers, *READERS, "none"])
     report.check_folder(out_dir)
     if picture:
         check_matplotlib()
@@ -142,8 +144,8 @@ def measure_and_report(
     others = setup.versions(savings, without, added)
     with err.status("loading the model") as status, tempfile.TemporaryDirectory() as folder:
         subject = setup.load_subject(plan, video, Path(folder), status.update, **settings)
-        sides = [*setup.our_sides(subject, others), *(makers[name](subject) for name in chosen)]
-        document = bench(subject, sides, status.update)
+        sides = [*setup.our_sides(subject, others), *(makers[name](subject) for name in chosen if name in makers)]
+        document = bench(subject, sides, status.update, readers)
     paths = report.write(document, out_dir)
     if picture:
         from dyto_bench.chart import draw

@@ -147,6 +147,20 @@ def floor_table(document: Document) -> Table:
     ], rows
 
 
+def reading_table(document: Document) -> Table:
+    """Return what reading the frames costs each library."""
+    rows = [
+        [
+            one["name"],
+            *(spread(one["figures"][what], 1e3, 0) for what in ("cpu", "seconds")),
+            *(spread(one["ratios"][what], 1, 2) for what in ("cpu", "seconds")),
+        ]
+        for one in document["reading"]
+        if "missing" not in one
+    ]
+    return ["reading the frames", "CPU ms", "ms", "CPU, by that of dyto", "time, by that of dyto"], rows
+
+
 def remarks(document: Document) -> list[str]:
     """Return the notes for a reader, one line each."""
     rates, small = document["rates"], document["select_and_merge"]
@@ -178,6 +192,7 @@ def remarks(document: Document) -> list[str]:
             f"processor makes them, and dyto all {len(ours['frames'])}, {ours['visual_tokens']} tokens after merging; "
             "stock decodes with this library"
         )
+    lines += [f"{one['name']} was not measured: {one['missing']}" for one in document["reading"] if "missing" in one]
     lines += [f"{side['name']}: {warning}" for side in document["sides"] for warning in side["warnings"]]
     return lines
 
@@ -186,6 +201,7 @@ def tables(document: Document, whole: bool = True) -> list[Table]:
     """Return all tables with rows, in order of display; stages with quartiles if `whole`."""
     stages = stage_table(document, whole)
     found = [answer_table(document), stages, axes_table(document), ratio_table(document), floor_table(document)]
+    found.append(reading_table(document))
     return [table for table in found if table[1]]
 
 

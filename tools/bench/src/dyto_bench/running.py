@@ -13,7 +13,7 @@ import torch
 
 from dyto.errors import ModelError
 from dyto.video.stretches import cores
-from dyto_bench import floors, tally
+from dyto_bench import floors, reading, tally
 from dyto_bench.plan import FORMAT, QUESTIONS, Subject
 from dyto_bench.probes import MemoryProbe
 from dyto_bench.sides import FollowUps, Side
@@ -21,7 +21,9 @@ from dyto_bench.sides import FollowUps, Side
 Progress = Callable[[str], None]
 
 
-def bench(subject: Subject, sides: Sequence[Side], progress: Progress = lambda _: None) -> dict[str, Any]:
+def bench(
+    subject: Subject, sides: Sequence[Side], progress: Progress = lambda _: None, readers: Sequence[str] = ()
+) -> dict[str, Any]:
     """Measure sides against one another.
 
     Every run measures every side once, in an order that turns, so that what slows one down slows the others. One run
@@ -31,6 +33,7 @@ def bench(subject: Subject, sides: Sequence[Side], progress: Progress = lambda _
         subject: What is measured with.
         sides: The sides; the first is this library with all savings.
         progress: Told what is under way.
+        readers: Libraries of `dyto_bench.reading` that read the same frames.
 
     Returns:
         A JSON-ready document: settings, machine, raw runs, and the figures that `dyto_bench.tally` makes of them.
@@ -72,6 +75,12 @@ def bench(subject: Subject, sides: Sequence[Side], progress: Progress = lambda _
     document["select_and_merge"] = tally.shares(document)
     document["rates"] = floors.measure_rates(device, subject.model.dtype)
     document["floors"] = floors.floors(subject, document)
+    request = {
+        "path": str(subject.video),
+        "numbers": subject.uniform(plan.num_frames),
+        "size": list(_frame_sizes(subject)[1]),
+    }
+    document["reading"] = reading.measure(readers, request, plan.runs, progress)
     return document
 
 
@@ -143,11 +152,16 @@ def resolution(subject: Subject) -> str:
 
     Stock cuts a frame into tiles of the same square.
     """
+    (height, width), (rows, cols) = _frame_sizes(subject)
+    return f"{width}x{height}, at the tower {cols}x{rows}"
+
+
+def _frame_sizes(subject: Subject) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return (height, width) of the file's frames, and of the frames that the tower takes."""
     from dyto.video import sample_frames
 
     frames = sample_frames(subject.video, num_frames=1, size=subject.model.image_size)
-    (height, width), (rows, cols) = frames.source_size, frames.data.shape[1:3]
-    return f"{width}x{height}, at the tower {cols}x{rows}"
+    return frames.source_size, (frames.data.shape[1], frames.data.shape[2])
 
 
 def machine(device: torch.device) -> dict[str, Any]:
