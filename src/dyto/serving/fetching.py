@@ -128,6 +128,13 @@ def too_large(most_bytes: int, param: str | None) -> Refusal:
     )  # fmt: skip
 
 
+SERVICES = frozenset({ipaddress.IPv4Address("168.63.129.16")})
+"""Addresses that look public, but lead to the services of a cloud that a machine runs in (here: Azure)."""
+
+ISATAP = (0x5EFE, 0x200_5EFE)
+"""Marks in the middle of an address of IPv6 whose last 32 bits are an address of IPv4 (RFC 5214, section 6.1)."""
+
+
 def is_public(address: str) -> bool:
     """Return whether an address belongs to the public internet, in whatever form it is written.
 
@@ -143,7 +150,10 @@ def is_public(address: str) -> bool:
     if isinstance(number, ipaddress.IPv6Address):
         teredo = number.teredo or ()
         inside = [one for one in (number.ipv4_mapped, number.sixtofour, *teredo) if one is not None]
-        if number in ipaddress.ip_network("64:ff9b::/96") or int(number) >> 32 == 0:
+        head, mark = int(number) >> 32, int(number) >> 32 & 0xFFFFFFFF
+        if number in ipaddress.ip_network("64:ff9b::/96") or head == 0 or mark in ISATAP:
             inside.append(ipaddress.IPv4Address(int(number) & 0xFFFFFFFF))
+        if number.is_site_local:
+            return False
     judged: Sequence[ipaddress.IPv4Address | ipaddress.IPv6Address] = inside or [number]
-    return all(one.is_global and not one.is_multicast and not one.is_reserved for one in judged)
+    return all(one.is_global and not (one.is_multicast or one.is_reserved or one in SERVICES) for one in judged)

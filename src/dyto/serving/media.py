@@ -16,7 +16,7 @@ import anyio
 
 from dyto.errors import VideoError
 from dyto.serving.fetching import Fetcher, too_large
-from dyto.serving.messages import FilePart, PicturePart, VideoPart
+from dyto.serving.messages import MOST_PARTS, FilePart, PicturePart, VideoPart
 from dyto.serving.refusing import Refusal
 from dyto.serving.storing import Files, Media, Store
 from dyto.strategies.videos import content_of
@@ -198,6 +198,11 @@ def _split_data(url: str, param: str) -> tuple[str, list[str]]:
     if not comma or "base64" not in options or not kind.startswith(("video/", "image/", "application/octet-stream")):
         raise Refusal(400, "the data cannot be read, expected data:video/mp4;base64,...", param=param)
     if kind == "video/jpeg":  # frames, in vLLM's words
+        count = rest.count(",") + 1
+        if count > MOST_PARTS:
+            raise Refusal(
+                400, f"found {count} frames, expected at most {MOST_PARTS}: send fewer, or a video", param=param
+            )
         return "image/jpeg", rest.split(",")
     return kind, [rest]
 
