@@ -253,6 +253,24 @@ def test_a_name_that_changes_its_address_after_the_check_changes_nothing(host, t
     assert place.read_bytes() == b"pixels"
 
 
+@pytest.mark.parametrize(
+    ("named", "url", "allowed"),
+    [
+        ("a.example", "https://A.example./x", True),
+        ("a.example:443", "https://a.example/x", True),
+        ("a.example", "https://a.example:443/x", True),
+        ("a.example:443", "http://a.example/x", False),
+        ("a.example:8443", "https://a.example:8443/x", True),
+        ("a.example", "https://a.example:8443/x", False),
+        ("a.example:8443", "https://a.example/x", False),
+    ],
+)
+def test_a_host_is_allowed_at_its_port(named, url, allowed):
+    check = contextlib.nullcontext() if allowed else pytest.raises(Refusal, match="not allowed here")
+    with check:
+        Fetcher(frozenset([named]), 1)._check(url, "url")
+
+
 def test_proxies_and_passwords_of_the_environment_are_not_used(host, tmp_path, monkeypatch):
     monkeypatch.setattr(fetching, "is_public", lambda address: True)
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")

@@ -14,6 +14,8 @@ import httpx
 
 from dyto.serving.refusing import Refusal
 
+PORTS = {"http": 80, "https": 443}
+
 CONNECT_SECONDS, READ_SECONDS, WHOLE_SECONDS = 10.0, 20.0, 300.0
 
 
@@ -66,8 +68,8 @@ class Fetcher:
         if parsed.userinfo:
             raise Refusal(400, "the address holds a name or password, expected none", param=param)
         host = parsed.host.rstrip(".").lower()
-        named = host if parsed.port is None else f"{host}:{parsed.port}"
-        if named not in self.hosts:
+        usual = {host, f"{host}:{PORTS[parsed.scheme]}"}
+        if self.hosts.isdisjoint(usual if parsed.port is None else {f"{host}:{parsed.port}"}):
             raise Refusal(
                 403, "media from this host are not allowed here: upload the file, or ask the operator for --allow-host",
                 code="host_not_allowed", param=param,
@@ -76,7 +78,7 @@ class Fetcher:
 
     async def _public_address(self, url: httpx.URL, param: str) -> str:
         """Return an address of a host, all of whose addresses are public; the connection uses it, not the name."""
-        port = url.port or {"http": 80, "https": 443}[url.scheme]
+        port = url.port or PORTS[url.scheme]
         try:
             found = await asyncio.wait_for(
                 asyncio.get_running_loop().getaddrinfo(url.host, port, type=socket.SOCK_STREAM), CONNECT_SECONDS

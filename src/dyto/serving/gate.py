@@ -12,6 +12,7 @@ from typing import Any
 from dyto.demo.addresses import Addresses
 from dyto.demo.messages import RequestError
 from dyto.demo.wire import Message, Receive, Send, read_headers
+from dyto.errors import ClosedError
 from dyto.serving.keys import Keys
 from dyto.serving.refusing import Refusal, refusal_of
 
@@ -92,11 +93,14 @@ class ServiceGate:
             body.check_head(scope)
             scope.setdefault("state", {})["owner"] = owner
             await self._site(scope, body.receive, sending)
-        except Exception as err:  # noqa: BLE001 - told to the client, and logged there
-            refusal = refusal_of(body.error or err)
+        except (Exception, asyncio.CancelledError) as err:  # told to the client, and logged there
+            stops = ClosedError("the service stops before it could answer: ask another one")
+            refusal = refusal_of(body.error or (err if isinstance(err, Exception) else stops))
             if not begun:
                 self._count(owner, "refused", refusal.status)
                 await _refuse(send, refusal)
+            if not isinstance(err, Exception):
+                raise
         finally:
             body.close()
 

@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 import anyio
 
-from dyto.errors import VideoError
+from dyto.demo.addresses import HOST
+from dyto.errors import ConfigError, VideoError
 from dyto.serving.fetching import Fetcher, too_large
 from dyto.serving.messages import MOST_PARTS, FilePart, PicturePart, VideoPart
 from dyto.serving.refusing import Refusal
@@ -37,6 +38,7 @@ class MediaPolicy:
         megabytes: Largest size of a video, in MB.
 
     Raises:
+        ConfigError: A host is no name.
         VideoError: The folder does not exist.
     """
 
@@ -47,6 +49,9 @@ class MediaPolicy:
     def __post_init__(self) -> None:
         if self.root is not None and not self.root.is_dir():
             raise VideoError(f"media root {self.root} is no folder, expected one: give the folder of the videos")
+        for host in self.hosts:
+            if not HOST.fullmatch(host):
+                raise ConfigError(f"found the host {host!r}, expected a name alone: give e.g. media.example.org")
 
     @property
     def most_bytes(self) -> int:
