@@ -1,6 +1,8 @@
 """Who is let in, and how much may be sent."""
 
 import hmac
+import os
+import re
 import socket
 import threading
 import time
@@ -11,6 +13,7 @@ import pytest
 
 import dyto
 from dyto.serving import gate
+from dyto.serving.answering import ServedAnswer, _gone
 from dyto.serving.keys import Keys
 from dyto.serving.media import MediaPolicy
 from dyto.serving.server import check_reach
@@ -70,6 +73,25 @@ def test_others_are_not_let_in_without_a_key(host):
         check_reach(host, Keys())
     check_reach(host, Keys.of(KEYS[0]))
     check_reach("127.0.0.1", Keys())
+
+
+def test_counters_belong_to_the_key_that_made_them(service, inline):
+    def counted(client):
+        found = re.findall(r"^(dyto_\w+_total(?:\{.*\})?) (\S+)", client.get("/metrics").text, re.MULTILINE)
+        return {name: float(value) for name, value in found}
+
+    with service.client() as mine, service.client(key=KEYS[1]) as others, service.client(key=None) as nobody:
+        before, theirs, chats = counted(mine), counted(others), 'dyto_requests_total{route="/v1/chat/completions"'
+        assert ask(mine, inline).status_code == 200
+        assert nobody.get("/v1/models").status_code == 401
+        after, later = counted(mine), counted(others)
+    name = f'{chats},status="200"}}'
+    assert after[name] == before.get(name, 0) + 1
+    assert after['dyto_tokens_total{kind="prompt"}'] > before.get('dyto_tokens_total{kind="prompt"}', 0)
+    own = {name for name in later if "without_key" not in name and "/metrics" not in name}
+    assert {name: later[name] for name in own} == {name: theirs[name] for name in theirs if name in own}
+    refused = 'dyto_requests_without_key_total{route="refused",status="401"}'
+    assert after[refused] == later[refused] == before.get(refused, 0) + 1
 
 
 def test_files_belong_to_the_key_that_made_them(service, clip):
@@ -199,6 +221,30 @@ def test_clients_that_vanish_leave_nothing_behind(service, head, inline):
     while (service.engine.waiting or service.engine.answering) and time.monotonic() < until:
         time.sleep(0.05)
     assert service.engine.waiting == service.engine.answering == 0
+
+
+def test_a_client_that_vanishes_before_its_stream_begins_leaves_nothing_behind(service, head, inline, monkeypatch):
+    address, text = head
+    inner, written, late = ServedAnswer.first, threading.Event(), threading.Event()
+
+    async def first(self, request):
+        event = await inner(self, request)
+        written.set()
+        await _gone(request)  # leaves after the first word is written, and before it is sent
+        late.set()
+        return event
+
+    monkeypatch.setattr(ServedAnswer, "first", first)
+    body = httpx.Request("POST", "http://x", json=chat(inline, temperature=2.0, max_tokens=1500, stream=True)).content
+    with socket.create_connection((address.hostname, address.port), 10) as raw:
+        raw.sendall(f"{text}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert written.wait(60)
+    assert late.wait(60)
+    until = time.monotonic() + 60
+    while (service.engine.answering or os.listdir(service.folder())) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert service.engine.answering == 0
+    assert os.listdir(service.folder()) == []
 
 
 def test_a_full_queue_is_429_with_a_time(tiny, inline, monkeypatch):

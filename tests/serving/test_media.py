@@ -94,6 +94,7 @@ def test_a_file_that_is_no_video_says_so_without_its_folder(client, media_root):
         ("data:video/mp4;base64,@@@@", 400),
         ("data:video/jpeg;base64,", 400),
         ("data:video/jpeg;base64,AAAA,AAAA", 400),
+        ("data:video/jpeg;base64," + "," * 5000, 400),
         ("data:video/mp4;base64,AAAA,AAAA", 400),
         ("data:application/x-mpegURL;base64,AAAA", 400),
     ],
@@ -116,11 +117,18 @@ def test_a_video_over_the_limit_is_refused_whichever_way_it_comes(client):
     assert client.post("/v1/files", files={"file": ("x.mp4", b"x" * 2_100_000)}).status_code == 413
 
 
-PUBLIC = {"8.8.8.8": True, "1.1.1.1": True, "2606:4700::1111": True, "64:ff9b::808:808": True}
+PUBLIC = {
+    "8.8.8.8": True,
+    "1.1.1.1": True,
+    "2606:4700::1111": True,
+    "64:ff9b::808:808": True,
+    "2606:4700::5efe:808:808": True,
+}
 PRIVATE = dict.fromkeys(
     ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
      "255.255.255.255", "::1", "::", "fe80::1%eth0", "fd00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::a00:1",
-     "2002:7f00:1::", "::127.0.0.1", "ff02::1", "", "localhost"],
+     "2002:7f00:1::", "::127.0.0.1", "ff02::1", "fec0::1", "2001:db8::1", "2606:4700::5efe:a00:1", "2606:4700::200:5efe:a00:1",
+     "168.63.129.16", "::ffff:168.63.129.16", "2130706433", "0x7f.1", "", "localhost"],
     False,
 )  # fmt: skip
 
@@ -243,6 +251,24 @@ def test_a_name_that_changes_its_address_after_the_check_changes_nothing(host, t
     )
     _, place = fetch(host, "/video", tmp_path)
     assert place.read_bytes() == b"pixels"
+
+
+@pytest.mark.parametrize(
+    ("named", "url", "allowed"),
+    [
+        ("a.example", "https://A.example./x", True),
+        ("a.example:443", "https://a.example/x", True),
+        ("a.example", "https://a.example:443/x", True),
+        ("a.example:443", "http://a.example/x", False),
+        ("a.example:8443", "https://a.example:8443/x", True),
+        ("a.example", "https://a.example:8443/x", False),
+        ("a.example:8443", "https://a.example/x", False),
+    ],
+)
+def test_a_host_is_allowed_at_its_port(named, url, allowed):
+    check = contextlib.nullcontext() if allowed else pytest.raises(Refusal, match="not allowed here")
+    with check:
+        Fetcher(frozenset([named]), 1)._check(url, "url")
 
 
 def test_proxies_and_passwords_of_the_environment_are_not_used(host, tmp_path, monkeypatch):

@@ -1,21 +1,20 @@
 """The command `dyto serve` as a process: how it starts, refuses to start, and ends."""
 
-import contextlib
 import json
 import os
+import re
 import signal
-import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import pytest
 
 from dyto.cli.app import run
 from dyto.errors import MissingExtraError
 from dyto.serving import server
 
-from serving_client import ask, chat, start_process
+from serving_client import ask, start_process
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -27,39 +26,49 @@ def started(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.soak)]
+    ("signals", "status"),
+    [
+        ([signal.SIGTERM], 143),
+        pytest.param([signal.SIGTERM, signal.SIGTERM], 143, marks=pytest.mark.soak),
+        pytest.param([signal.SIGINT], 130, marks=pytest.mark.soak),
+    ],
 )
-def test_sigterm_answers_what_is_there_and_ctrl_c_ends_now(started, number, status, inline, tmp_path):
+def test_sigterm_answers_what_is_there_and_a_second_signal_or_ctrl_c_ends_now(
+    started, signals, status, inline, tmp_path
+):
     process, running = started
-    replies: list = []
 
-    def stream():
-        body = chat(inline, temperature=2.0, seed=1, max_tokens=400, stream=True)
-        with (
-            contextlib.suppress(httpx.HTTPError),  # after ctrl-c
-            running.client() as client,
-            client.stream("POST", "/v1/chat/completions", json=body) as response,
-        ):
-            for line in response.iter_lines():
-                replies.append(line)
+    def one(number):
+        with running.client() as client:
+            options = {"stream": number % 2 == 0, "temperature": 2.0, "max_tokens": 400}
+            return ask(client, inline, dyto={"num_frames": 20 + number}, **options)  # all videos are new
 
-    with running.client() as client:
-        assert ask(client, inline).status_code == 200  # the video is known from now on
-        thread = threading.Thread(target=stream)
-        thread.start()
-        while not replies:
+    with running.client() as client, ThreadPoolExecutor(8) as pool:
+        replies = [pool.submit(one, number) for number in range(8)]
+        until = time.monotonic() + 60
+        while open_requests(client) + sum(map(Future.done, replies)) < 8 and time.monotonic() < until:
             time.sleep(0.01)
-    begin = time.monotonic()
-    process.send_signal(number)
-    _, err = process.communicate(timeout=180)
-    thread.join(60)
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.2)
+        _, err = process.communicate(timeout=60)
+        ended = [reply.result() for reply in replies if reply.exception() is None]
     assert process.returncode == status
     assert "Traceback" not in err
-    if number == signal.SIGTERM:
-        assert "data: [DONE]" in replies
+    whole = [reply for reply in ended if reply.status_code == 200 and re.search(r'"finish_reason": ?"', reply.text)]
+    if signals == [signal.SIGTERM]:
+        assert len(whole) == 8
     else:
-        assert time.monotonic() - begin < 60
+        stopped = [reply for reply in ended if "server_stopping" in reply.text]
+        assert len(whole) + len(stopped) == len(ended)
+        assert {reply.status_code for reply in stopped} <= {200, 503}  # a stream that has begun ends with the error
     assert not list(Path(tmp_path).glob("dyto-serve-*"))
+
+
+def open_requests(client):
+    """The number of questions that wait or are being answered."""
+    found = re.findall(r"^dyto_(?:waiting|answering) (\S+)", client.get("/metrics").text, re.MULTILINE)
+    return sum(map(float, found))
 
 
 def test_without_a_key_it_listens_to_this_machine_alone(capsys):
@@ -72,6 +81,7 @@ def test_without_a_key_it_listens_to_this_machine_alone(capsys):
     [
         (["--api-key-env", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE is not set"),
         (["--media-root", "no/such/folder"], "is no folder"),
+        (["--allow-host", "https://media.example.org"], "expected a name alone"),
         (["--strategy", "dyot"], "did you mean 'dyto'"),
         (["--public-url", "video.example"], "is not a public address"),
         (["--prompt", "tyni"], "did you mean 'tiny'"),

@@ -180,6 +180,11 @@ def test_unknown_fields_that_are_null_are_left_out(client, inline):
         ({"temperature": 3}, "temperature"),
         ({"top_p": 0}, "top_p"),
         ({"stop": [""]}, "stop.0"),
+        ({"stop": "x" * 1001}, "stop"),
+        ({"stop": ["x" * 1001]}, "stop.0"),
+        ({"dyto": {"token_budget": -1}}, "dyto.token_budget"),
+        ({"dyto": {"fps": -1.0}}, "dyto.fps"),
+        ({"dyto": {"fps": "fast"}}, "dyto.fps"),
         ({"seed": 2**63}, "seed"),
         ({"presence_penalty": 0.5}, "presence_penalty"),
         ({"dyto": {"strategi": "dyto"}}, "dyto.strategi"),
@@ -235,6 +240,31 @@ def test_bad_json_is_a_400(client, body):
     response = client.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model": "tiny", "messages": [' + b"{}," * 60_000 + b"{}]}",
+        b"[" * 200_000,
+        b'{"model": "tiny", ' + b'"x": null, ' * 60_000 + b'"messages": []}',
+    ],
+)
+def test_a_body_of_too_many_values_is_refused_before_it_is_read(client, body, monkeypatch):
+    monkeypatch.setattr("json.loads", lambda *_: pytest.fail("it was read"))
+    response = client.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
+    monkeypatch.undo()
+    assert response.status_code == 413
+    assert "more than 100,000 commas" in response.json()["error"]["message"]
+
+
+def test_texts_that_are_too_long_together_are_refused_before_they_are_tokenized(client, inline, service, monkeypatch):
+    monkeypatch.setattr(service.engine, "submit", lambda *_: pytest.fail("it was tokenized"))
+    body = chat(inline)
+    body["messages"][0]["content"] += [{"type": "text", "text": "x" * 200_000}] * 5
+    response = client.post("/v1/chat/completions", json=body)
+    assert response.status_code == 400
+    assert "expected 1,000,000 at most" in response.json()["error"]["message"]
 
 
 def test_an_error_after_the_first_question_of_many_does_not_touch_the_others(service, inline, clip):

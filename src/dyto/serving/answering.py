@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -13,8 +13,7 @@ from starlette.requests import Request
 
 from dyto.serving.asking import AskedRequest
 from dyto.serving.engine import Engine
-from dyto.serving.events import Answered, Event, Failed, TextPiece
-from dyto.serving.metrics import Metrics
+from dyto.serving.events import Answered, EngineReply, Event, Failed, TextPiece
 from dyto.serving.refusing import Refusal, refusal_of
 from dyto.serving.replies import Completion
 from dyto.serving.tickets import Ticket
@@ -25,14 +24,16 @@ class ServedAnswer:
 
     Args:
         engine: The engine that answers.
-        metrics: Where answers are counted.
+        count: Called with the reply, and the seconds from the request to it.
         asked: The question.
         name: Name of the model.
         begin: When the request came, by `time.perf_counter`.
     """
 
-    def __init__(self, engine: Engine, metrics: Metrics, asked: AskedRequest, name: str, begin: float) -> None:
-        self._engine, self._metrics, self._asked, self._begin = engine, metrics, asked, begin
+    def __init__(
+        self, engine: Engine, count: Callable[[EngineReply, float], None], asked: AskedRequest, name: str, begin: float
+    ) -> None:
+        self._engine, self._count, self._asked, self._begin = engine, count, asked, begin
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._ticket: Ticket | None = None
         hidden = {str(asked.media.path): asked.media.name, asked.media.path.name: asked.media.name}
@@ -72,7 +73,7 @@ class ServedAnswer:
         """Wait for the reply."""
         while not isinstance(event, Answered):
             event = await self.first(request)
-        self._metrics.answered(event.reply, time.perf_counter() - self._begin)
+        self._count(event.reply, time.perf_counter() - self._begin)
         return event.reply
 
     async def streamed(self, event: Event, usage: bool) -> AsyncIterator[str]:
@@ -83,7 +84,7 @@ class ServedAnswer:
                 if isinstance(event, Answered):
                     if first:
                         yield self.completion.piece("", True)
-                    self._metrics.answered(event.reply, time.perf_counter() - self._begin)
+                    self._count(event.reply, time.perf_counter() - self._begin)
                     yield self.completion.last(event.reply, usage)
                     return
                 if isinstance(event, TextPiece):

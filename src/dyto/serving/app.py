@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -152,8 +153,9 @@ async def health(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """Return counters and gauges."""
-    return Response(_service(request).metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    """Return the counters of whoever asks, and the gauges of the service."""
+    told = _service(request).metrics.text(_owner(request))
+    return Response(told, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 async def models(request: Request) -> dict[str, Any]:
@@ -184,7 +186,8 @@ async def chat(request: Request, body: ChatRequest) -> Response:
     service, begin = _service(request), time.perf_counter()
     _check_model(service, body.model)
     asked = await read_chat(body, _owner(request), service.reader, service.engine.strategy)
-    answering = ServedAnswer(service.engine, service.metrics, asked, service.name, begin)
+    counted = partial(service.metrics.answered, _owner(request))
+    answering = ServedAnswer(service.engine, counted, asked, service.name, begin)
     try:
         await answering.submit()
         first = await answering.first(request)

@@ -20,6 +20,9 @@ from dyto.strategies.targets import with_budget
 
 DEFAULT_TOKENS = 128
 
+MOST_LETTERS = 1_000_000
+"""Letters of all texts of a request together: they are tokenized before anybody knows that they do not fit."""
+
 
 @dataclass(frozen=True)
 class AskedRequest:
@@ -51,6 +54,12 @@ async def read_chat(chat: ChatRequest, owner: str, reader: Reader, usual: Strate
     strategy = chosen_strategy(options, usual)
     sampling = sampling_of(chat, options)
     words = conversation(chat.messages)
+    letters = len(words) + sum(map(len, options.choices or ()))
+    if letters > MOST_LETTERS:
+        raise Refusal(
+            400, f"the texts have {letters:,} letters, expected {MOST_LETTERS:,} at most: ask a shorter question",
+            code="context_length_exceeded", param="messages",
+        )  # fmt: skip
     if chat.max_tokens is not None and chat.max_completion_tokens is not None:
         raise Refusal(400, "found max_tokens and max_completion_tokens, expected one of them", param="max_tokens")
     media = await media_of(chat.messages, owner, reader)

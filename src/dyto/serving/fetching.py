@@ -14,6 +14,8 @@ import httpx
 
 from dyto.serving.refusing import Refusal
 
+PORTS = {"http": 80, "https": 443}
+
 CONNECT_SECONDS, READ_SECONDS, WHOLE_SECONDS = 10.0, 20.0, 300.0
 
 
@@ -66,8 +68,8 @@ class Fetcher:
         if parsed.userinfo:
             raise Refusal(400, "the address holds a name or password, expected none", param=param)
         host = parsed.host.rstrip(".").lower()
-        named = host if parsed.port is None else f"{host}:{parsed.port}"
-        if named not in self.hosts:
+        usual = {host, f"{host}:{PORTS[parsed.scheme]}"}
+        if self.hosts.isdisjoint(usual if parsed.port is None else {f"{host}:{parsed.port}"}):
             raise Refusal(
                 403, "media from this host are not allowed here: upload the file, or ask the operator for --allow-host",
                 code="host_not_allowed", param=param,
@@ -76,7 +78,7 @@ class Fetcher:
 
     async def _public_address(self, url: httpx.URL, param: str) -> str:
         """Return an address of a host, all of whose addresses are public; the connection uses it, not the name."""
-        port = url.port or {"http": 80, "https": 443}[url.scheme]
+        port = url.port or PORTS[url.scheme]
         try:
             found = await asyncio.wait_for(
                 asyncio.get_running_loop().getaddrinfo(url.host, port, type=socket.SOCK_STREAM), CONNECT_SECONDS
@@ -128,6 +130,13 @@ def too_large(most_bytes: int, param: str | None) -> Refusal:
     )  # fmt: skip
 
 
+SERVICES = frozenset({ipaddress.IPv4Address("168.63.129.16")})
+"""Addresses that look public, but lead to the services of a cloud that a machine runs in (here: Azure)."""
+
+ISATAP = (0x5EFE, 0x200_5EFE)
+"""Marks in the middle of an address of IPv6 whose last 32 bits are an address of IPv4 (RFC 5214, section 6.1)."""
+
+
 def is_public(address: str) -> bool:
     """Return whether an address belongs to the public internet, in whatever form it is written.
 
@@ -143,7 +152,10 @@ def is_public(address: str) -> bool:
     if isinstance(number, ipaddress.IPv6Address):
         teredo = number.teredo or ()
         inside = [one for one in (number.ipv4_mapped, number.sixtofour, *teredo) if one is not None]
-        if number in ipaddress.ip_network("64:ff9b::/96") or int(number) >> 32 == 0:
+        head, mark = int(number) >> 32, int(number) >> 32 & 0xFFFFFFFF
+        if number in ipaddress.ip_network("64:ff9b::/96") or head == 0 or mark in ISATAP:
             inside.append(ipaddress.IPv4Address(int(number) & 0xFFFFFFFF))
+        if number.is_site_local:
+            return False
     judged: Sequence[ipaddress.IPv4Address | ipaddress.IPv6Address] = inside or [number]
-    return all(one.is_global and not one.is_multicast and not one.is_reserved for one in judged)
+    return all(one.is_global and not (one.is_multicast or one.is_reserved or one in SERVICES) for one in judged)

@@ -12,6 +12,7 @@ from typing import Any
 from dyto.demo.addresses import Addresses
 from dyto.demo.messages import RequestError
 from dyto.demo.wire import Message, Receive, Send, read_headers
+from dyto.errors import ClosedError
 from dyto.serving.keys import Keys
 from dyto.serving.refusing import Refusal, refusal_of
 
@@ -25,6 +26,10 @@ IDLE_SECONDS, BODY_SECONDS, LEAST_RATE = 20.0, 60.0, 50_000
 
 SMALL_BYTES = 1_000_000
 """Bytes of a body that count towards no limit but its own."""
+
+MOST_MARKS = 100_000
+"""Largest number of commas, colons and brackets in a body of JSON. They limit the number of its values, and so the
+memory and the time that reading it takes; its bytes do not."""
 
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -41,7 +46,7 @@ class ServiceGate:
         addresses: The service's own addresses; requests for other names are refused.
         keys: Keys of clients.
         most_bytes: Largest body of a request.
-        count: Called with the route and the status of each response.
+        count: Called with the owner (empty for one without a key), the route and the status of each response.
         bodies: Number of bodies of that size that may be in memory together.
     """
 
@@ -52,7 +57,7 @@ class ServiceGate:
         keys: Keys,
         most_bytes: int,
         *,
-        count: Callable[[str, int], None],
+        count: Callable[[str, str, int], None],
         bodies: int = 4,
     ) -> None:
         self._site, self._addresses, self._keys, self._count = site, addresses, keys, count
@@ -67,7 +72,7 @@ class ServiceGate:
         if scope["type"] != "http":
             await self._site(scope, receive, send)
             return
-        begun = False
+        begun, owner = False, ""
         body = _Body(self, receive)
 
         async def sending(message: Message) -> None:
@@ -76,7 +81,7 @@ class ServiceGate:
                 return  # the application answers to a body that was refused here
             if message["type"] == "http.response.start":
                 begun = True
-                self._count(getattr(scope.get("route"), "path", "other"), message["status"])
+                self._count(owner, getattr(scope.get("route"), "path", "other"), message["status"])
                 if body.error is not None:
                     await _refuse(send, body.error)
                     return
@@ -85,14 +90,17 @@ class ServiceGate:
 
         try:
             owner = self._check(scope)
-            body.check_length(scope)
+            body.check_head(scope)
             scope.setdefault("state", {})["owner"] = owner
             await self._site(scope, body.receive, sending)
-        except Exception as err:  # noqa: BLE001 - told to the client, and logged there
-            refusal = refusal_of(body.error or err)
+        except (Exception, asyncio.CancelledError) as err:  # told to the client, and logged there
+            stops = ClosedError("the service stops before it could answer: ask another one")
+            refusal = refusal_of(body.error or (err if isinstance(err, Exception) else stops))
             if not begun:
-                self._count("refused", refusal.status)
+                self._count(owner, "refused", refusal.status)
                 await _refuse(send, refusal)
+            if not isinstance(err, Exception):
+                raise
         finally:
             body.close()
 
@@ -157,13 +165,15 @@ class _Body:
 
     def __init__(self, gate: ServiceGate, receive: Receive) -> None:
         self._gate, self._receive = gate, receive
-        self._held, self._whole = 0, False
+        self._held, self._marks, self._whole, self._form = 0, 0, False, False
         self._begin = time.monotonic()
         self.error: Refusal | None = None
 
-    def check_length(self, scope: Message) -> None:
+    def check_head(self, scope: Message) -> None:
         """Refuse a body that says it is too large, before it is received."""
-        said = dict(scope["headers"]).get(b"content-length", b"0")
+        headers = dict(scope["headers"])
+        self._form = headers.get(b"content-type", b"").lower().startswith(b"multipart/")
+        said = headers.get(b"content-length", b"0")
         if said.isdigit() and int(said) > self._gate._most_bytes:
             raise Refusal(413, f"the request has more than {self._gate._most_bytes / 1e6:.0f} MB", code="too_large")
 
@@ -176,6 +186,7 @@ class _Body:
             message = await asyncio.wait_for(self._receive(), max(0.001, min(IDLE_SECONDS, left)))
             if message["type"] == "http.request":
                 self._held = self._gate.take(len(message.get("body", b"")), self._held)
+                self._count_marks(message.get("body", b""))
                 self._whole = not message.get("more_body", False)
         except (asyncio.TimeoutError, TimeoutError) as err:
             self.error = Refusal(408, "the request came too slowly", code="too_slow")
@@ -184,6 +195,17 @@ class _Body:
             self.error = err
             raise
         return message
+
+    def _count_marks(self, piece: bytes) -> None:
+        if not self._form:
+            self._marks += sum(map(piece.count, (b",", b":", b"[", b"{")))
+            if self._marks > MOST_MARKS:
+                raise Refusal(
+                    413,
+                    f"the request has more than {MOST_MARKS:,} commas, colons and brackets, which is the "
+                    "limit here: send a shorter chat",
+                    code="too_large",
+                )
 
     def close(self) -> None:
         self._gate.give(self._held)

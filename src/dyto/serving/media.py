@@ -14,9 +14,10 @@ from urllib.parse import unquote, urlsplit
 
 import anyio
 
-from dyto.errors import VideoError
+from dyto.demo.addresses import HOST
+from dyto.errors import ConfigError, VideoError
 from dyto.serving.fetching import Fetcher, too_large
-from dyto.serving.messages import FilePart, PicturePart, VideoPart
+from dyto.serving.messages import MOST_PARTS, FilePart, PicturePart, VideoPart
 from dyto.serving.refusing import Refusal
 from dyto.serving.storing import Files, Media, Store
 from dyto.strategies.videos import content_of
@@ -37,6 +38,7 @@ class MediaPolicy:
         megabytes: Largest size of a video, in MB.
 
     Raises:
+        ConfigError: A host is no name.
         VideoError: The folder does not exist.
     """
 
@@ -47,6 +49,9 @@ class MediaPolicy:
     def __post_init__(self) -> None:
         if self.root is not None and not self.root.is_dir():
             raise VideoError(f"media root {self.root} is no folder, expected one: give the folder of the videos")
+        for host in self.hosts:
+            if not HOST.fullmatch(host):
+                raise ConfigError(f"found the host {host!r}, expected a name alone: give e.g. media.example.org")
 
     @property
     def most_bytes(self) -> int:
@@ -198,6 +203,11 @@ def _split_data(url: str, param: str) -> tuple[str, list[str]]:
     if not comma or "base64" not in options or not kind.startswith(("video/", "image/", "application/octet-stream")):
         raise Refusal(400, "the data cannot be read, expected data:video/mp4;base64,...", param=param)
     if kind == "video/jpeg":  # frames, in vLLM's words
+        count = rest.count(",") + 1
+        if count > MOST_PARTS:
+            raise Refusal(
+                400, f"found {count} frames, expected at most {MOST_PARTS}: send fewer, or a video", param=param
+            )
         return "image/jpeg", rest.split(",")
     return kind, [rest]
 

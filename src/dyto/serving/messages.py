@@ -125,11 +125,7 @@ class ChatRequest(Strict):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    stop: (
-        Annotated[str, Field(min_length=1)]
-        | Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=16)]
-        | None
-    ) = None
+    stop: StopText | Annotated[list[StopText], Field(max_length=16)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     media_io_kwargs: MediaOptions | None = None
@@ -169,7 +165,7 @@ def where(place: tuple[int | str, ...]) -> str:
         text = str(part)
         after_index = number > 0 and isinstance(place[number - 1], int)
         tag = text in kinds and after_index and "content" in found
-        union = any(mark in text for mark in "[(") or text in ("str", "int", "float", "constrained-str")
+        union = any(mark in text for mark in "[(") or text in ("str", "int", "float") or text.startswith("constrained-")
         if not (tag or union or text.startswith("literal")):
             found.append(text)
     return ".".join(found)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import import_module
 from types import FrameType
 from typing import Any
@@ -98,7 +100,7 @@ def serve(
             addresses = Addresses(host, door.getsockname()[1], public_url)
             app, service = build(engine, folder, addresses=addresses, keys=accepted, policy=policy or MediaPolicy())
             door.listen(128)
-            server = _server(app, service, drain_seconds)
+            server = _server(app, service, drain_seconds, partial(engine.close, wait=False))
             if until:
                 threading.Thread(target=_watch, args=(until, server), name="dyto-until", daemon=True).start()
             ready(addresses.local)
@@ -109,23 +111,40 @@ def serve(
         end_readers()
 
 
-def _server(app: Any, service: Any, drain_seconds: float) -> Any:
+SPARE_SECONDS = 5
+"""Seconds for clients to take the last replies, after which the server leaves them."""
+
+
+def _server(app: Any, service: Any, drain_seconds: float, give_up: Callable[[], None]) -> Any:
+    """Return a server; when its time is over, it gives up, which ends all requests with an error."""
     uvicorn = import_module("uvicorn")
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a broken form is reported to its sender
 
     class Server(uvicorn.Server):  # type: ignore[misc, name-defined, unused-ignore]
+        loop: asyncio.AbstractEventLoop
+
+        async def serve(self, sockets: Any = None) -> None:
+            self.loop = asyncio.get_running_loop()
+            await super().serve(sockets)
+
+        async def shutdown(self, sockets: Any = None) -> None:
+            late = self.loop.call_later(drain_seconds, give_up)
+            await super().shutdown(sockets)
+            late.cancel()
+
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             """Drain at SIGTERM; stop now at Ctrl-C and at a second signal."""
             service.stopping = True
             if sig == signal.SIGINT or self.should_exit:
                 self.force_exit = True
+                self.loop.call_soon_threadsafe(give_up)
             super().handle_exit(sig, frame)
 
     return Server(
         uvicorn.Config(
             app,
             log_level="critical",  # requests are counted, and errors are logged where they are answered
-            timeout_graceful_shutdown=max(1, round(drain_seconds)),
+            timeout_graceful_shutdown=round(drain_seconds) + SPARE_SECONDS,
             timeout_keep_alive=30,
             server_header=False,
             proxy_headers=False,  # their content is up to the sender of a request

@@ -53,7 +53,8 @@ class Writer(TextStreamer):  # type: ignore[misc]
 
     def _open(self, text: str) -> int:
         """Return how many letters at the end of a text might begin a stop text."""
-        lengths = [n for stop in self._stops for n in range(1, len(stop)) if text.endswith(stop[:n])]
+        most = len(text) + 1
+        lengths = [n for stop in self._stops for n in range(1, min(most, len(stop))) if text.endswith(stop[:n])]
         return max(lengths, default=0)
 
 
