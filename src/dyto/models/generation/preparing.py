@@ -31,7 +31,9 @@ class PreparedQuestion:
     spoken: Spoken | None = None
 
 
-def said_in(video: Any, which: SubtitleChoice, model: VideoModel, limits: Any = None) -> Subtitles | None:
+def said_in(
+    video: Any, which: SubtitleChoice, model: VideoModel, limits: Any = None, *, guarded: bool = False
+) -> Subtitles | None:
     """Find what is said in a video, and check that the model reads it, unless it may be left out.
 
     Args:
@@ -39,6 +41,7 @@ def said_in(video: Any, which: SubtitleChoice, model: VideoModel, limits: Any = 
         which: As for `dyto.find_subtitles`.
         model: Who is asked.
         limits: As for `dyto.sample_frames`.
+        guarded: As for `dyto.find_subtitles`.
 
     Raises:
         VideoError: They cannot be read.
@@ -46,7 +49,7 @@ def said_in(video: Any, which: SubtitleChoice, model: VideoModel, limits: Any = 
     """
     if video is None and which == AUTO:
         raise ConfigError("found tokens encoded before, expected a file for subtitles 'auto': find them first")
-    found = find_subtitles(video, which, limits=limits)
+    found = find_subtitles(video, which, limits=limits, guarded=guarded)
     if found is not None and not found.optional:
         model.check_subtitles()
     return found
