@@ -71,7 +71,7 @@ def frames_command(
     if clips:
         check_clips(video)
     with err.status("loading the model") as status:
-        qa = _pipeline(chosen.make(), loading, saved)
+        qa = _pipeline(chosen.make(), loading, saved, asked=False)
         from dyto.moments.finding import find_timeline
         from dyto.moments.saving import save_frames
 
@@ -133,7 +133,7 @@ def timeline_command(
     if ask is not None:
         early.check_question(ask, None, None, 1)
     with err.status("loading the model") as status:
-        qa = _pipeline(chosen.make(), loading, saved)
+        qa = _pipeline(chosen.make(), loading, saved, asked=lines)
         from dyto.moments.describing import describe_timeline
         from dyto.moments.finding import find_timeline
         from dyto.moments.writing import FORMS, save_timeline
@@ -155,12 +155,16 @@ def timeline_command(
         _print_notes(timeline)
 
 
-def _pipeline(strategy: Strategy, loading: Loading, savings: Savings) -> VideoQA:
+def _pipeline(strategy: Strategy, loading: Loading, savings: Savings, *, asked: bool) -> VideoQA:
+    """Load the model: where nothing is asked and an eye is named, the smallest, unless another is named, too."""
     with quickly():
         from dyto.models.loading.naming import usual_model
         from dyto.pipeline import VideoQA
 
-        return VideoQA.from_pretrained(usual_model(loading.model), strategy, savings=savings, **loading.options)
+        model, own = usual_model(loading.model), loading.options
+        if loading.eye and not asked and model == usual_model(None):
+            model, own = "tiny", {name: own[name] for name in ("eye", "device") if name in own}
+        return VideoQA.from_pretrained(model, strategy, savings=savings, **own)
 
 
 def _print_notes(timeline: VideoTimeline) -> None:
