@@ -115,7 +115,7 @@ class Reading:
         asked, begin = coming.first.asked, time.perf_counter()
         video: Any = asked.video
         coming.first.stage("decode")
-        said = said_in(video, asked.subtitles, self._model, self._limits, guarded=True)
+        said = said_in(video, asked.subtitles, self._model, {"limits": self._limits, "guarded": True})
         if isinstance(video, Frames) and not asked.sampling:
             return video, said
         options = {"limits": self._limits, "guarded": True, **asked.sampling}
