@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dyto.cli import early, options
-from dyto.cli.console import err, out
+from dyto.cli.console import out
 from dyto.cli.groups import with_flags
 from dyto.cli.printing import print_note
 from dyto.cli.process import quickly
+from dyto.cli.waiting import loading_model
 
 if TYPE_CHECKING:
     from dyto.models.loading.options import Loading
@@ -64,14 +65,15 @@ def frames_command(
     from dyto.moments.options import check_clips, check_detail, check_folder, check_picture
 
     early.check_video(video, sampling)
+    loading = _least(loading, asked=False)
     early.check_model(loading, usual=True)
     check_detail(segments, least_gain)
     check_folder(folder, overwrite)
     check_picture(picture, max_side)
     if clips:
         check_clips(video)
-    with err.status("loading the model") as status:
-        qa = _pipeline(chosen.make(), loading, saved, asked=False)
+    with loading_model(loading.model) as status:
+        qa = _pipeline(chosen.make(), loading, saved)
         from dyto.moments.finding import find_timeline
         from dyto.moments.saving import save_frames
 
@@ -128,12 +130,13 @@ def timeline_command(
     if target is not None:
         check_target(target)
     early.check_video(video, sampling)
+    loading = _least(loading, asked=lines)
     early.check_model(loading, usual=True)
     check_detail(segments, least_gain)
     if ask is not None:
         early.check_question(ask, None, None, 1)
-    with err.status("loading the model") as status:
-        qa = _pipeline(chosen.make(), loading, saved, asked=lines)
+    with loading_model(loading.model) as status:
+        qa = _pipeline(chosen.make(), loading, saved)
         from dyto.moments.describing import describe_timeline
         from dyto.moments.finding import find_timeline
         from dyto.moments.writing import FORMS, save_timeline
@@ -155,16 +158,21 @@ def timeline_command(
         _print_notes(timeline)
 
 
-def _pipeline(strategy: Strategy, loading: Loading, savings: Savings, *, asked: bool) -> VideoQA:
-    """Load the model: where nothing is asked and an eye is named, the smallest, unless another is named, too."""
+def _least(loading: Loading, asked: bool) -> Loading:
+    """Return the smallest model where nothing is asked and an eye is named, unless a model is named, too."""
+    from dyto.models.loading.naming import usual_model
+
+    if asked or not loading.eye or usual_model(loading.model) != usual_model(None):
+        return loading
+    return type(loading)(model="tiny", eye=loading.eye, device=loading.device)
+
+
+def _pipeline(strategy: Strategy, loading: Loading, savings: Savings) -> VideoQA:
     with quickly():
         from dyto.models.loading.naming import usual_model
         from dyto.pipeline import VideoQA
 
-        model, own = usual_model(loading.model), loading.options
-        if loading.eye and not asked and model == usual_model(None):
-            model, own = "tiny", {name: own[name] for name in ("eye", "device") if name in own}
-        return VideoQA.from_pretrained(model, strategy, savings=savings, **own)
+        return VideoQA.from_pretrained(usual_model(loading.model), strategy, savings=savings, **loading.options)
 
 
 def _print_notes(timeline: VideoTimeline) -> None:
