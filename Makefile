@@ -10,9 +10,9 @@ OLDEST ?= 5.17.0
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 # Threads that wait without spinning: where other work shares the cores, spinning costs more than it saves.
-demo test test-demo test-vision test-ray test-serve coverage soak: export OMP_WAIT_POLICY ?= passive
+demo test test-demo test-vision test-ray test-serve test-speech coverage soak: export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo test test-demo with-browser test-vision test-ray test-serve coverage check soak with-soak bench docs clean
+.PHONY: demo test test-demo with-browser test-vision test-ray test-serve test-speech coverage check soak with-soak bench docs clean
 
 demo: $(VENV)/.installed
 	@echo "asking about two sample videos"
@@ -58,6 +58,11 @@ test-ray: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,ray]' 'ray[data]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak tests/scaling
 
+# Transcripts by a real faster-whisper, with weights that the test makes. A part of `make soak`.
+test-speech: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,speech]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak tests/subtitles/test_speech.py
+
 # Random requests by the service's own description. A part of `make soak`.
 test-serve: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]' 'schemathesis>=4'
@@ -78,7 +83,7 @@ soak: test with-soak
 	OMP_NUM_THREADS=1 $(VENV)-oldest/bin/python -m pytest $(QUICK)
 
 with-soak: $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,soak,quantized]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,soak,quantized,speech]'
 	$(BIN)/python -m pip install --quiet --no-deps lmms-eval==0.7.3
 	test -d /usr/share/wordnet || { apt-get update -qq && apt-get install -y -qq --no-install-recommends wordnet-base; }
 

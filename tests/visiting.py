@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import httpx
 
 API = "/gradio_api"
-NOWHERE = "this video is not here"
+NOWHERE = "this file is not here"
 
 
 @contextmanager
@@ -34,7 +34,7 @@ class Visitor:
         self.page = page
         self.web = httpx.Client(base_url=address, timeout=60)
         self.config = self.web.get("/config").json()
-        (self.asking,) = [d["id"] for d in self.config["dependencies"] if len(d["inputs"]) == 9 and d["backend_fn"]]
+        (self.asking,) = [d["id"] for d in self.config["dependencies"] if len(d["inputs"]) == 11 and d["backend_fn"]]
 
     def upload(self, content, name="film.mp4"):
         """The response to an upload."""
@@ -42,7 +42,7 @@ class Visitor:
 
     def join(self, video, **changes):
         """The response to a question."""
-        data = [video, "what is it ?", "", "tiny", "dyto", "none", 0, "none", None]
+        data = [video, "", True, "what is it ?", "", "tiny", "dyto", "none", 0, "none", None]
         body = {
             "data": data,
             "fn_index": self.asking,

@@ -154,7 +154,7 @@ class VideoQA(Remembers):
             tokens = self.recall(video, question, sampling)
             return self.encode(tokens, subtitles=None if subtitles == AUTO else subtitles)
         own: dict[str, Any] = {"on_stage": self.on_stage, "on_frames": self.on_frames}
-        own["subtitles"] = said_in(video, subtitles, self.model, sampling.get("limits"))
+        own["subtitles"] = said_in(video, subtitles, self.model, sampling)
         return self._encoder.encode(video, question, self._strategy, self.savings, sampling, **own)
 
     def ask(
@@ -224,7 +224,7 @@ class VideoQA(Remembers):
         sampled = isinstance(video, (Frames, VisualTokens, Memory)) or is_remembered(video)
         if self.uses_question and not sampled and len(questions) > 1:
             assert not isinstance(video, (VisualTokens, Memory))
-            said = said_in(video, sampling.pop("subtitles", None), self.model, sampling.get("limits"))
+            said = said_in(video, sampling.pop("subtitles", None), self.model, sampling)
             video, asker.savings = decode_once(video, self.model, self.savings, sampling)
             sampling = {"subtitles": said}
         own: dict[str, Any] = {"max_new_tokens": max_new_tokens, "batch_size": batch_size, "generation": generation}

@@ -161,9 +161,9 @@ def test_every_sample_has_a_name_a_picture_and_a_question_for_a_bundled_model(tm
 
 def test_a_sample_chooses_its_model_where_that_is_offered(tmp_path):
     (photographs, drawn, _) = make_samples(tmp_path / "samples")
-    assert sample_script(photographs, ["nouns", "tiny"]).endswith('"nouns"]')
-    assert sample_script(drawn, ["nouns", "tiny"]).endswith('"tiny"]')
-    assert sample_script(drawn, ["qwen3-vl-2b"]).endswith("model]")
+    assert sample_script(photographs, ["nouns", "tiny"]).endswith(""", "nouns", null, '']""")
+    assert sample_script(drawn, ["nouns", "tiny"]).endswith(""", "tiny", null, '']""")
+    assert sample_script(drawn, ["qwen3-vl-2b"]).endswith("model, null, '']")
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,38 @@ def test_upload_ask_watch_the_answer_jump_and_ask_again(page, film):
     page.wait_for_selector("#maps-a img")
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_file_of_subtitles_is_told_asked_with_and_taken_away(page, film, tmp_path, width, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    (tmp_path / "film.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nHello.\n")
+    (tmp_path / "bad.srt").write_text("nothing")
+    upload(page, film)
+    page.wait_for_selector("#video video")
+    page.get_by_role("button", name="Subtitles").click()
+    page.set_input_files("#subtitles input[type=file]", str(tmp_path / "film.srt"))
+    page.wait_for_function(
+        "document.querySelector('#said').innerText.includes('film.srt: 1 line, from 1.0 s to 2.0 s')"
+    )
+    ask(page, "Is there a red ring?")
+    assert "reads no subtitles, so those of film.srt were left out" in page.locator("#answer-a .notes").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if folder := os.environ.get("DYTO_SCREENSHOTS"):
+        page.screenshot(path=str(Path(folder) / f"subtitles-{width}-{scheme}.png"), full_page=True)
+    page.locator("#subtitles").get_by_role("button", name="Clear").click()
+    page.wait_for_selector("#said", state="hidden")
+    ask(page, "Is there a blue ring?")
+    assert "film.srt" not in page.locator("#answer-a").inner_text()
+    page.set_input_files("#subtitles input[type=file]", str(tmp_path / "bad.srt"))
+    page.wait_for_selector("#said strong")
+    begin(page, "And now?")
+    end(page)
+    assert "bad.srt has no line with times" in status_of(page)
+    page.get_by_role("button", name="Drawn shapes").click()  # another video has none of its own
+    page.wait_for_selector("#said", state="hidden")
+
+
 def test_turns_stand_above_the_next_question_and_go_with_the_video(page, film):
     upload(page, film)
     page.wait_for_selector("#video video")

@@ -144,12 +144,15 @@ def test_a_file_goes_when_its_last_page_shows_another_or_closes(tmp_path):
         assert visitors.admit("ann", page)
         visitors.beat(page)
     first, second = send(uploads, HEAD, TAIL), send(uploads, HEAD, TAIL)
-    assert visitors.clip("one-", first.token) is visitors.clip("two-", first.token) is first
-    visitors.clip("one-", second.token)
+    assert visitors.clips("one-", first.token) == visitors.clips("two-", first.token) == [first]
+    said = send(uploads, HEAD, TAIL)
+    assert visitors.clips("one-", second.token, said.token) == [second, said]
     assert first.path.exists()
+    assert visitors.clips("one-", second.token, "") == [second, None]
+    assert not said.path.exists()
     visitors.rest("two-")
     assert not first.path.exists()
-    assert gone == [str(first.path)]
+    assert gone == [str(said.path), str(first.path)]
     third = send(uploads, HEAD, TAIL)  # no page shows it yet
     visitors.rest("one-")
     assert not second.path.exists()

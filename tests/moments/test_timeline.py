@@ -115,6 +115,7 @@ def test_tiny_says_nothing_outside_of_its_world(qa, by_pixels):
     noise = np.random.default_rng(0).integers(0, 255, (8, 64, 96, 3), dtype=np.uint8)
     timeline = dyto.describe_timeline(qa, dyto.find_timeline(by_pixels, noise, segments=2))
     assert [segment.text for segment in timeline.segments] == ["", ""]
+    assert "model tiny has nothing true to say of these segments, so they have no lines" in timeline.warnings
 
 
 def test_tiny_names_a_background_only_where_it_does_not_change(qa, tmp_path):
@@ -142,7 +143,7 @@ def test_another_model_is_asked_about_each_segment(found, monkeypatch):
     tokens = SimpleNamespace(meaningful=True)
 
     class Pipeline:
-        model = SimpleNamespace(account=lambda *_: {}, knows=None)
+        model = SimpleNamespace(account=lambda *_: {}, knows=None, notices=("drawn by lot",))
 
         def question_for_strategy(self, question):
             return None
@@ -160,6 +161,7 @@ def test_another_model_is_asked_about_each_segment(found, monkeypatch):
     assert [count for _, count in seen] == list(LENGTHS)
     assert [segment.text for segment in timeline.segments[:2]] == ["A red ball.", ""]
     assert len(timeline.segments[2].text) == LONGEST
+    assert timeline.warnings == (*found.warnings, "drawn by lot")
 
 
 # --- forms ------------------------------------------------------------------------------------------------
@@ -253,6 +255,22 @@ def test_mistakes_are_one_line(capsys, clip, tmp_path, monkeypatch, words, code,
     found, _, err = command(capsys, "timeline", *[clip if word == "CLIP" else word for word in words])
     assert found == code
     assert message in err.replace("\n", " ")
+
+
+def test_where_nothing_is_asked_an_eye_needs_no_large_model(capsys, clip, monkeypatch, tmp_path):
+    monkeypatch.setenv("DYTO_MODEL", "qwen3-vl-2b")  # which would have to be downloaded
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    few = ("--num-frames", 12, "--eye", "pixels")
+    code, out, err = command(capsys, "timeline", clip, *few, "--no-lines")
+    assert (code, err) == (0, "")
+    assert out.lstrip().startswith("1  0.0 s")
+    assert command(capsys, "frames", clip, *few, "--out", tmp_path / "frames")[0] == 0
+
+
+def test_pixels_find_about_as_many_segments_as_an_eye_does(by_pixels, shared):
+    """The bundled eye finds five; by the noise of pixels alone, 13 seconds would fall into 26."""
+    timeline = dyto.find_timeline(by_pixels, shared / "videos" / "rlQ2kW-FvMk_66_79.mp4")
+    assert len(timeline.segments) == 5
 
 
 def test_a_boundary_is_the_first_frame_behind_it(by_pixels, tmp_path):

@@ -1,5 +1,6 @@
 """A service in front of another server: what it sends there, what comes back and when, and what a client is told."""
 
+import base64
 import json
 import re
 import threading
@@ -16,6 +17,7 @@ from dyto.models.endpoint.upstream import upstream_options
 
 from endpoints import StubEndpoint, fail, picture_of, say, stream
 from serving_client import KEYS, ask, chat, start
+from subtitle_files import with_track
 
 USAGE = {"prompt_tokens": 900, "completion_tokens": 3}
 
@@ -78,6 +80,17 @@ def test_the_chat_goes_on_as_it_is_with_key_frames_and_their_times_for_the_video
     for said, shown, picture in zip(parts[::2], parts[1::2], pictures, strict=True):
         assert said["text"] == f"{picture['second']:.1f} s:\n"
         assert picture_of(shown).size == (picture["width"], picture["height"])
+
+
+def test_what_is_said_goes_on_before_the_question_where_it_is_asked_for(client, upstream, tmp_path):
+    film = with_track(tmp_path / "film.mkv", texts=("A red star.", "A blue ring."))
+    inline = "data:video/x-matroska;base64," + base64.b64encode(film.read_bytes()).decode()
+    told = post(client, inline, dyto={"subtitles": "auto"}).json()
+    post(client, inline)
+    said, plain = (request["messages"][-1]["content"][-1]["text"] for request in upstream.requests)
+    assert said.index("0.5 s: A red star.") < said.index("1.5 s: A blue ring.") < said.index("what happens ?")
+    assert "red star" not in plain
+    assert told["dyto"]["subtitles"]["read"] == 2
 
 
 def test_the_reply_says_what_was_sent_and_saved(client, inline):

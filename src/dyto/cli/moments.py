@@ -65,6 +65,7 @@ def frames_command(
     from dyto.moments.options import check_clips, check_detail, check_folder, check_picture
 
     early.check_video(video, sampling)
+    loading = _least(loading, asked=False)
     early.check_model(loading, usual=True)
     check_detail(segments, least_gain)
     check_folder(folder, overwrite)
@@ -129,6 +130,7 @@ def timeline_command(
     if target is not None:
         check_target(target)
     early.check_video(video, sampling)
+    loading = _least(loading, asked=lines)
     early.check_model(loading, usual=True)
     check_detail(segments, least_gain)
     if ask is not None:
@@ -154,6 +156,15 @@ def timeline_command(
         out.print(f"saved {target}: {len(timeline.segments)} segments")
     if form != "json":
         _print_notes(timeline)
+
+
+def _least(loading: Loading, asked: bool) -> Loading:
+    """Return the smallest model where nothing is asked and an eye is named, unless a model is named, too."""
+    from dyto.models.loading.naming import usual_model
+
+    if asked or not loading.eye or usual_model(loading.model) != usual_model(None):
+        return loading
+    return type(loading)(model="tiny", eye=loading.eye, device=loading.device)
 
 
 def _pipeline(strategy: Strategy, loading: Loading, savings: Savings) -> VideoQA:

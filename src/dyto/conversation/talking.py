@@ -234,6 +234,6 @@ class Conversation:
             assert not isinstance(self._video, (VisualTokens, Memory))
             if self._qa.on_stage is not None:
                 self._qa.on_stage("decode")
-            self._subtitles = said_in(self._video, self._subtitles, self._qa.model, self._sampling.get("limits"))
+            self._subtitles = said_in(self._video, self._subtitles, self._qa.model, self._sampling)
             self._decoded = decode_once(self._video, self._qa.model, self._qa.savings, self._sampling)
         return self._decoded

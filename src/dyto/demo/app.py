@@ -103,7 +103,8 @@ def build_page(gr: Any, engine: DemoEngine, visitors: Visitors, folder: Path) ->
     handlers = Handlers(gr, engine, visitors)
     with gr.Blocks(title="dyto", analytics_enabled=False) as page:
         given, shown = layout(gr, engine, samples)
-        token = gr.Textbox(visible="hidden", elem_id="token")  # the video to ask about; only its token is sent
+        # The video to ask about and the subtitles beside it: only their tokens are sent.
+        token, spoken = (gr.Textbox(visible="hidden", elem_id=name) for name in ("token", "spoken-token"))
         turns = gr.State(())
         parts = {**vars(shown), "question": given.question, "options": given.options, "turns": turns}
         quick = {"api_name": False, "concurrency_limit": None, "show_progress": "hidden", "postprocess": False}
@@ -114,7 +115,7 @@ def build_page(gr: Any, engine: DemoEngine, visitors: Visitors, folder: Path) ->
         asking = gr.on(
             asks,
             handlers.ask(),
-            [token, given.question, given.options, *given.how, turns],
+            [token, spoken, given.listens, given.question, given.options, *given.how, turns],
             [parts[name] for name in ASKED],
             # The engine manages the queue and informs waiting visitors. Nothing is served as a public file.
             **quick,
@@ -125,9 +126,12 @@ def build_page(gr: Any, engine: DemoEngine, visitors: Visitors, folder: Path) ->
         for button, sample in zip(given.samples, samples, strict=True):
             visitors.uploads.add_sample(sample.path.name, sample.path, sample.name)
             script = sample_script(sample, list(shown_models(engine.models)))
-            filled = [token, given.file, given.question, given.options, given.how[0]]
+            filled = [token, given.file, given.question, given.options, given.how[0], given.subtitles, spoken]
             button.click(None, [given.how[0]], filled, js=script, api_name=False)
         given.file.upload(None, [given.file], [token], js=UPLOADED, api_name=False)
-        given.file.clear(None, None, [token], js=CLEARED, api_name=False)
-        token.change(handlers.hold(), [token], [parts[name] for name in SHOWN], **quick)
+        given.file.clear(None, None, [token, given.subtitles, spoken], js=CLEARED, api_name=False)
+        given.subtitles.upload(None, [given.subtitles], [spoken], js=UPLOADED, api_name=False)
+        given.subtitles.clear(None, None, [spoken], js="() => ''", api_name=False)
+        token.change(handlers.hold(), [token, spoken], [parts[name] for name in SHOWN], **quick)
+        spoken.change(handlers.hear(), [token, spoken], [shown.said], **quick)
     return page, CSS + sample_style(samples)

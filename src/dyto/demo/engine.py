@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from dyto.conversation.talking import SHARE_FORGOTTEN
 from dyto.conversation.turns import NOT_READ
@@ -30,7 +30,7 @@ from dyto.demo.limits import DemoLimits
 from dyto.demo.messages import names_a_place, unforeseen
 from dyto.demo.views import SIDE, parts_of, pictures_of
 from dyto.demo.waiting import LOOK_SECONDS, WORDS, events_of, submitted
-from dyto.errors import BadQuestionError, BusyError, ClosedError, DoesNotFitError, DytoError
+from dyto.errors import BadQuestionError, BusyError, ClosedError, ConfigError, DoesNotFitError, DytoError
 from dyto.features import VisualTokens
 from dyto.models import load_model
 from dyto.models.loading.options import fitting
@@ -39,6 +39,7 @@ from dyto.serving.engine import Engine
 from dyto.serving.events import Answered, EngineQuestion, Failed, TextPiece
 from dyto.strategies import Strategy
 from dyto.strategies.calling import BoundStrategy
+from dyto.subtitles.finding import Subtitles, find_subtitles, identity_of
 from dyto.tokens import NOT_ITS_WORLD
 from dyto.video import Frames, sample_frames
 
@@ -49,6 +50,10 @@ KEPT_VIEWS = 16
 
 CHECKS = 2
 """Number of files that are checked at a time as they arrive."""
+
+
+_Read: TypeAlias = "tuple[Frames, Subtitles | None]"
+"""The frames of a video, and what is said in it."""
 
 
 @dataclass
@@ -114,6 +119,23 @@ class DemoEngine:
         finally:
             self._checking.release()
 
+    def subtitles_in(self, file: str, name: str) -> Subtitles:
+        """Read a visitor's file of subtitles, which a model that reads none may leave out.
+
+        Args:
+            file: The file.
+            name: The visitor's name for it.
+
+        Raises:
+            ConfigError: It cannot be read; in words for the visitor.
+        """
+        try:
+            found = find_subtitles(None, file, guarded=True)
+        except Exception as err:
+            raise ConfigError(_for_visitors(err, file).replace(Path(file).name, name)) from err
+        assert found is not None
+        return replace(found, source=name, optional=True)
+
     def ask(self, wish: DemoQuestion) -> Generator[Event, None, None]:
         """Answer a question; closing the generator early stops the work.
 
@@ -123,9 +145,9 @@ class DemoEngine:
         begun = time.monotonic()
         try:
             engine = yield from self._engine(wish.model)
-            frames: Frames | None = None
+            read: _Read | None = None
             for side in range(len(wish.strategies)):
-                frames = yield from self._side(engine, wish, side, frames, begun)
+                read = yield from self._side(engine, wish, side, read, begun)
                 begun = time.monotonic()
         except ClosedError:
             pass  # the demo ends
@@ -186,15 +208,15 @@ class DemoEngine:
     # --- questions --------------------------------------------------------------------------------------
 
     def _side(
-        self, engine: Engine, wish: DemoQuestion, side: int, frames: Frames | None, begun: float
-    ) -> Generator[Event, None, Frames | None]:
-        """Answer for one strategy, asked at `begun`, and return the frames of the video if they were read."""
+        self, engine: Engine, wish: DemoQuestion, side: int, read: _Read | None, begun: float
+    ) -> Generator[Event, None, _Read | None]:
+        """Answer for one strategy, asked at `begun`, and return what was read of the video, if anything was."""
         turns, forgotten = wish.turns, 0
         with self._lock:
             known = _key(wish, wish.strategies[side]) in self._seen
         while True:
             try:
-                frames, answered = yield from self._attempt(engine, replace(wish, turns=turns), side, frames)
+                read, answered = yield from self._attempt(engine, replace(wish, turns=turns), side, read)
                 break
             except (DoesNotFitError, BadQuestionError) as err:
                 if not turns:
@@ -209,11 +231,11 @@ class DemoEngine:
             notes = [f"the first {forgotten} of {len(wish.turns)} earlier turns were not read: they do not fit"]
         answer = replace(answered.answer, warnings=(*answered.answer.warnings, *notes))
         yield replace(answered, answer=answer, seconds=time.monotonic() - begun, known=known)
-        return frames
+        return read
 
     def _attempt(
-        self, engine: Engine, wish: DemoQuestion, side: int, frames: Frames | None
-    ) -> Generator[Event, None, tuple[Frames | None, SideAnswered]]:
+        self, engine: Engine, wish: DemoQuestion, side: int, read: _Read | None
+    ) -> Generator[Event, None, tuple[_Read | None, SideAnswered]]:
         """Answer with these earlier turns; the last event is returned."""
         strategy = wish.strategies[side]
         key = _key(wish, strategy)
@@ -221,15 +243,17 @@ class DemoEngine:
             seen = self._seen.get(key)
             if seen is not None:
                 self._seen.move_to_end(key)
-        if seen is None and frames is None:
+        if seen is None and read is None:
             self.limits.check(wish.video)
+        video, said = (seen.tokens, None) if seen else read or (wish.video, wish.subtitles)
         told: queue.SimpleQueue[Any] = queue.SimpleQueue()
         asked = EngineQuestion(
-            video=seen.tokens if seen else wish.video if frames is None else frames,
+            video=video,
             question=wish.question,
             choices=wish.choices,
             strategy=strategy,
-            sampling={"preview": SIDE} if seen is None and frames is None else {},
+            sampling={"preview": SIDE} if seen is None and read is None else {},
+            subtitles=said,
             max_new_tokens=wish.max_new_tokens,
             turns=[part for question, reply in wish.turns for part in (("user", question), ("assistant", reply))],
             on_stage=lambda stage: told.put(StageBegun(WORDS[stage])) if stage in WORDS else None,
@@ -243,6 +267,7 @@ class DemoEngine:
             for event in events_of(engine, ticket, told):
                 if isinstance(event, tuple):
                     frames, tokens = event
+                    read = frames, tokens.subtitles
                     seen = self._keep(key, _Seen(engine, tokens, *pictures_of(frames, tokens), parts_of(frames)))
                     if remark := _remark(seen):
                         yield TextWritten(side, text, remark)
@@ -252,7 +277,7 @@ class DemoEngine:
                 elif isinstance(event, Answered):
                     assert seen is not None
                     shown = seen.keyframes, seen.maps, seen.parts
-                    return frames, SideAnswered(side, event.reply.answer, *shown, 0.0, False)
+                    return read, SideAnswered(side, event.reply.answer, *shown, 0.0, False)
                 elif isinstance(event, Failed):
                     raise event.error
                 else:
@@ -294,4 +319,4 @@ def _key(wish: DemoQuestion, strategy: Strategy) -> tuple[Any, ...]:
     there = file.is_file()
     stamp = (file.stat().st_mtime_ns, file.stat().st_size) if there else (0, 0)
     asked = BoundStrategy(strategy).question(wish.question)
-    return wish.video, stamp, wish.model, repr(strategy), asked
+    return wish.video, stamp, identity_of(wish.video, wish.subtitles), wish.model, repr(strategy), asked

@@ -9,6 +9,7 @@ from PIL import Image
 
 from dyto.answer import Answer
 from dyto.strategies import Strategy
+from dyto.subtitles.finding import SubtitleChoice
 
 Captioned = list[tuple[Image.Image, str]]
 
@@ -39,6 +40,7 @@ class DemoQuestion:
         model: One of the offered models.
         strategies: One or several strategies to show side by side.
         max_new_tokens: Largest number of tokens in an answer.
+        subtitles: What is said in the video, as for `dyto.find_subtitles`.
         turns: Earlier questions about the video, each with the reply of the first strategy.
     """
 
@@ -48,6 +50,7 @@ class DemoQuestion:
     strategies: Sequence[Strategy]
     choices: Sequence[str] | None = None
     max_new_tokens: int = 128
+    subtitles: SubtitleChoice = None
     turns: Sequence[tuple[str, str]] = ()
 
 

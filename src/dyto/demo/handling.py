@@ -14,15 +14,18 @@ from typing import Any
 
 from PIL import Image
 
+from dyto.answer import Answer
 from dyto.demo.engine import DemoEngine
 from dyto.demo.events import Captioned, DemoQuestion, QuestionFailed, SideAnswered, StageBegun, TextWritten
 from dyto.demo.messages import unforeseen
 from dyto.demo.parts import shown_models
-from dyto.demo.showing import ShownShot, ShownSide, ShownTurn, download, player, shots, side_of, timeline, zipped
+from dyto.demo.showing import ShownShot, ShownSide, ShownTurn, download, player, said, shots, side_of, timeline, zipped
 from dyto.demo.visitors import Visitors
 from dyto.demo.waiting import LOOK_SECONDS, WORDS
 from dyto.demo.wishes import read_wish
 from dyto.errors import ConfigError
+from dyto.serving.refusing import tidy
+from dyto.subtitles.finding import AUTO
 
 logger = logging.getLogger(__name__)
 
@@ -69,15 +72,14 @@ class Handlers:
     def hold(self) -> Callable[..., list[Any]]:
         """Return the handler for a page that shows another video: the previous one is removed."""
 
-        def hold(token: str | None, request: Any) -> list[Any]:
+        def hold(token: str | None, spoken: str | None, request: Any) -> list[Any]:
             page = str(request.session_hash)
             self._visitors.clear(page)
             blank: dict[str, Any] = {**dict.fromkeys(SHOWN, ""), "turns": ()}
-            if not token:
-                self._visitors.uploads.show(page, None)
-                return self._changed(SHOWN, blank)
             try:
-                clip = self._visitors.clip(page, token)
+                clip, _ = self._visitors.clips(page, token, spoken)
+                if clip is None:
+                    return self._changed(SHOWN, blank)
                 wrong = self._engine.wrong_with(str(clip.path))
                 blank |= (
                     {"status": told(wrong.replace(clip.path.name, clip.name))} if wrong else {"player": player(clip)}
@@ -88,18 +90,33 @@ class Handlers:
 
         return self._requesting(hold)
 
+    def hear(self) -> Callable[..., Any]:
+        """Return the handler for a page that is given other subtitles: it says what they are."""
+
+        def hear(token: str | None, spoken: str | None, request: Any) -> Any:
+            try:
+                _, file = self._visitors.clips(str(request.session_hash), token, spoken)
+                words = "" if file is None else said(self._engine.subtitles_in(str(file.path), file.name))
+            except ConfigError as err:
+                words = f"<strong>{plain(str(err))}</strong>"
+            return self._gr.update(value=words)
+
+        return self._requesting(hear)
+
     def ask(self) -> Callable[..., Changes]:
         """Return the handler for a question."""
 
         def ask(
-            token: str | None, question: str, options: str, model: str, strategy: str, preset: str, budget: int | None,
-            versus: str, turns: tuple[ShownTurn, ...], request: Any,
+            token: str | None, spoken: str | None, listens: bool, question: str, options: str, model: str,
+            strategy: str, preset: str, budget: int | None, versus: str, turns: tuple[ShownTurn, ...], request: Any,
         ) -> Changes:  # fmt: skip
             page = str(request.session_hash)
             try:
-                clip = self._visitors.clip(page, token) if token else None
+                clip, file = self._visitors.clips(page, token, spoken)
                 path = str(clip.path) if clip else None
-                wish = read_wish(path, question, options, self._models[model], strategy, preset, budget, versus)
+                subtitles = self._engine.subtitles_in(str(file.path), file.name) if file and listens else None
+                how = strategy, preset, budget, versus, subtitles or (AUTO if listens else None)
+                wish = read_wish(path, question, options, self._models[model], *how)
                 wish = replace(wish, turns=[(turn.question, turn.sides[0].reply) for turn in turns or ()])
                 yield from self._answer(page, wish, clip.name if clip else "", turns or ())
             except ConfigError as err:
@@ -114,6 +131,8 @@ class Handlers:
     def _answer(self, page: str, wish: DemoQuestion, name: str, turns: tuple[ShownTurn, ...]) -> Changes:
         self._visitors.clear(page)
         names = [str(getattr(strategy, "name", "own strategy")) for strategy in wish.strategies]
+        shown_model = next(label for label, model in self._models.items() if model == wish.model)
+        known = {Path(wish.video).name: name, wish.model: shown_model}
         turn = ShownTurn(wish.question, wish.choices, tuple(map(ShownSide, names)))
         past = "".join(old.html(latest=False) for old in turns)
         shown: dict[str, Any] = {
@@ -136,6 +155,7 @@ class Handlers:
                 turn = turn.with_side(event.side, side)
                 yield self._changed(ASKED, {"now": turn.html()})
             else:
+                event = replace(event, answer=_renamed(event.answer, known))
                 turn = turn.with_side(event.side, self._side(names[event.side], wish, event, (*turns, turn)))
                 keyframes = event.answer.keyframes
                 pictures = [list(map(jpeg, drawn)) for drawn in (event.keyframes, event.maps)]
@@ -177,6 +197,13 @@ class Handlers:
         """Annotate a function so that gradio fills in its `request`."""
         function.__annotations__["request"] = self._gr.Request
         return function
+
+
+def _renamed(answer: Answer, names: Mapping[str, str]) -> Answer:
+    """Return an answer that calls model and video by the names that the visitor knows."""
+    spoken = answer.spoken and replace(answer.spoken, source=tidy(answer.spoken.source, names))
+    notes = tuple(tidy(note, names) for note in answer.warnings)
+    return replace(answer, model=tidy(answer.model, names), spoken=spoken, warnings=notes)
 
 
 def jpeg(captioned: tuple[Image.Image, str]) -> bytes:

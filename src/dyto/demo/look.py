@@ -14,13 +14,17 @@ footer { display: none !important; }
 .gradio-container h4 { font-size: .95rem; font-weight: 600; margin: 0 0 4px; }
 body:not(:has(#talk[aria-busy="true"])) #stop { display: none; }
 #past:not(:has(.turn)), #now:not(:has(.turn)) { display: none; }
-#line:not(:has(.line)), #video:not(:has(.film, .unshown)) { display: none; }
+#line:not(:has(.line)), #video:not(:has(.film)):not(:has(.unshown)) { display: none; }
 #status:not(:has(p)) { position: absolute; height: 0; overflow: hidden; }
 .gradio-container .html-container { padding: 0 !important; }
 #talk:not([aria-busy="true"]) .said:has(.writing), #turns:not(:has(.turn)), #seen:not(:has(.shot)) { display: none; }
 #status [data-testid="status-tracker"] { display: none; }
-#status strong { color: #b91c1c; }
+#said:not(:has(bdi)):not(:has(strong)) { display: none; }
+#said { font-size: .85rem; }
+#subtitles a { pointer-events: none; text-decoration: none; color: inherit; }
+#status strong, #said strong { color: #b91c1c; }
 .dark #status strong { color: #fca5a5; }
+.dark #said strong { color: #fca5a5; }
 #video .film { display: block; width: 100%; max-height: 340px; object-fit: contain; background: #0b0b0d;
   border-radius: var(--block-radius); }
 #video .unshown { padding: 12px; border: 1px solid var(--border-color-primary); border-radius: var(--block-radius); }
@@ -105,10 +109,10 @@ IDLE = """() => {
 """Script for the end of a question: scroll to the answer, or bring an error, which may be long, fully into view."""
 
 UPLOADED = "(file) => file ? file.path : ''"
-"""Script for a new file: a question refers only to the server's token of the video."""
+"""Script for a new file: a question refers only to the server's token of it."""
 
-CLEARED = "() => ''"
-"""Script for a file that was taken away."""
+CLEARED = "() => ['', null, '']"
+"""Script for a video that was taken away: its subtitles go with it."""
 
 
 def sample_script(sample: SampleVideo, models: Sequence[str]) -> str:
@@ -119,11 +123,11 @@ def sample_script(sample: SampleVideo, models: Sequence[str]) -> str:
         models: Names in the menu of models.
 
     Returns:
-        A JavaScript function from the chosen model to the token of the clip, no file, the question, the options and the
-        model.
+        A JavaScript function from the chosen model to the token of the clip, no file, the question, the options, the
+        model, and no subtitles.
     """
     values = json.dumps([sample.path.name, None, sample.question, "\n".join(sample.options)])
-    return f"(model) => [...{values}, {json.dumps(sample.model) if sample.model in models else 'model'}]"
+    return f"(model) => [...{values}, {json.dumps(sample.model) if sample.model in models else 'model'}, null, '']"
 
 
 def sample_style(samples: Sequence[SampleVideo]) -> str:

@@ -12,6 +12,7 @@ from dyto.demo.engine import DemoEngine
 from dyto.demo.samples import SampleVideo
 from dyto.demo.wishes import NOTHING
 from dyto.strategies import DEFAULT, PRESETS, STRATEGIES
+from dyto.subtitles.reading import ENDINGS
 
 
 def shown_models(models: Sequence[str]) -> dict[str, str]:
@@ -36,6 +37,8 @@ class Inputs:
     Attributes:
         file: Where a video is dropped.
         samples: A button for each sample.
+        subtitles: Where a file of subtitles is dropped.
+        listens: Whether subtitles are read.
         question: The question.
         options: Its options, one a line.
         ask: The button that asks.
@@ -45,6 +48,8 @@ class Inputs:
 
     file: Any
     samples: list[Any]
+    subtitles: Any
+    listens: Any
     question: Any
     options: Any
     ask: Any
@@ -59,6 +64,7 @@ class Outputs:
     Attributes:
         player: The video.
         line: Its timeline.
+        said: What the file of subtitles holds.
         past: The conversation without its last turn.
         now: The last turn.
         status: What is happening, or an error.
@@ -68,6 +74,7 @@ class Outputs:
 
     player: Any
     line: Any
+    said: Any
     past: Any
     now: Any
     status: Any
@@ -90,6 +97,8 @@ def layout(gr: Any, engine: DemoEngine, samples: Sequence[SampleVideo]) -> tuple
                     gr.Button(sample.name, min_width=90, elem_classes="sample", elem_id=f"sample-{number}")
                     for number, sample in enumerate(samples, start=1)
                 ]
+            with gr.Accordion("Subtitles", open=False, elem_id="spoken"):
+                subtitles, listens, said = spoken(gr)
         with gr.Column(min_width=320, elem_id="talk"):
             with gr.Column(elem_id="turns"):
                 past, now = plain(elem_id="past"), plain(elem_id="now")
@@ -114,9 +123,19 @@ def layout(gr: Any, engine: DemoEngine, samples: Sequence[SampleVideo]) -> tuple
         with gr.Tab("What was merged"):
             maps = plain(elem_id="maps")
     return (
-        Inputs(file, buttons, question, options, ask, stop, how),
-        Outputs(player, line, past, now, status, frames, maps),
+        Inputs(file, buttons, subtitles, listens, question, options, ask, stop, how),
+        Outputs(player, line, said, past, now, status, frames, maps),
     )
+
+
+def spoken(gr: Any) -> tuple[Any, Any, Any]:
+    """Build the controls of subtitles: a file, whether they are read, and a line about the file."""
+    listens = gr.Checkbox(
+        value=True, label="Read what is said: the file given here, or else a track inside the video",
+        elem_id="listens",
+    )  # fmt: skip
+    file = gr.File(label="Subtitle file (.srt, .vtt, .ass)", file_types=list(ENDINGS), elem_id="subtitles", height=140)
+    return file, listens, gr.HTML("", apply_default_css=False, elem_id="said")
 
 
 def controls(gr: Any, engine: DemoEngine) -> list[Any]:

@@ -14,6 +14,7 @@ from dyto.features import KeyFrames
 from dyto.inspecting.markup import text
 from dyto.inspecting.times import clock
 from dyto.models.suitable import for_a_page
+from dyto.subtitles.finding import Subtitles
 from dyto.tokens import NOT_ITS_WORLD
 
 MANY = 24
@@ -154,9 +155,10 @@ def facts_of(name: str, answer: Answer, choices: Sequence[str] | None, seconds: 
     read = min(seconds, sum(answer.seconds[stage] for stage in ("decode", "encode", "select", "merge")))
     spent = "; the video had been read before" if known else f", of which reading the video took {read:.1f} s"
     frames = len(answer.keyframes)
+    heard = "" if answer.spoken is None else f" It read {text(answer.spoken.told)}."
     return (
         f"{chosen}{text(answer.model)} with {text(name)}: {frames} key frame{'' if frames == 1 else 's'}, "
-        f"{answer.uncompressed_tokens} → {answer.num_visual_tokens} tokens ({budget}). "
+        f"{answer.uncompressed_tokens} → {answer.num_visual_tokens} tokens ({budget}).{heard} "
         f"Answered after {seconds:.1f} s{spent}."
     )
 
@@ -173,6 +175,18 @@ def player(clip: UploadedVideo) -> str:
         f'<video class="film" src="{place}" controls playsinline preload="metadata" aria-label="{name}"></video>'
         f'<p class="unshown" hidden><bdi>{name}</bdi> does not play in this browser. You can ask about it.</p>'
     )
+
+
+def said(subtitles: Subtitles) -> str:
+    """Return in words what a file of subtitles holds.
+
+    Example:
+        >>> said(Subtitles((Subtitle(1.0, 2.5, "Hello."), Subtitle(61.0, 62.0, "Bye.")), "film.srt"))
+        '<bdi>film.srt</bdi>: 2 lines, from 0:01 to 1:02'
+    """
+    count = f"{len(subtitles)} line{'' if len(subtitles) == 1 else 's'}"
+    start, end = subtitles.lines[0].start, max(line.end for line in subtitles.lines)
+    return f"<bdi>{text(subtitles.source)}</bdi>: {count}, from {clock(start)} to {clock(end)}"
 
 
 def shots(kind: str, sides: Sequence[tuple[str, Sequence[ShownShot]]]) -> str:

@@ -1,4 +1,4 @@
-"""Visitors' uploads: each under a name known only to its visitor, limited in size, and deleted soon."""
+"""Visitors' videos and subtitles: under names known only to their visitor, limited in size, and deleted soon."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KINDS = {
 
 NAME_LETTERS = 120
 
-GONE = "this video is not here, or no longer: upload it, or take a sample"
+GONE = "this file is not here, or no longer: upload it again, or take a sample"
 """The same message for another visitor's file, a deleted file and one that never existed."""
 
 
@@ -188,16 +188,17 @@ class Uploads:
         clip.used = time.monotonic()
         return clip
 
-    def show(self, page: str, clip: UploadedVideo | None) -> None:
-        """Record that a page shows this file and no other; files that no page shows are removed."""
+    def show(self, page: str, *clips: UploadedVideo) -> None:
+        """Record that a page shows these files and no others; files that no page shows are removed."""
         with self._lock:
             for other in list(self._clips.values()):
-                if other is not clip and page in other.pages:
+                if other not in clips and page in other.pages:
                     other.pages.discard(page)
                     if not other.pages:
                         self.remove(other)
-            if clip is not None and clip.owner is not None and clip.token in self._clips:
-                clip.pages.add(page)
+            for clip in clips:
+                if clip.owner is not None and clip.token in self._clips:
+                    clip.pages.add(page)
 
     def leave(self, owner: str) -> None:
         """Remove all files of a visitor who has closed the last page."""

@@ -48,9 +48,9 @@ def parts_of(video: Frames) -> tuple[ShownPart, ...]:
     bounds = scenes.runs_of(x, scenes.MOST).bounds.tolist()
     seconds = video.seconds.tolist()
     last = seconds[-1] + (float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1.0)
-    ends = [*(seconds[bound] for bound in bounds[1:-1]), last]
+    cuts = [seconds[bound] for bound in bounds[1:-1]]
     colors = [video.data[first:after].mean((0, 1, 2)).round() for first, after in zip(bounds, bounds[1:], strict=False)]
     return tuple(
-        ShownPart(seconds[first], end, (int(color[0]), int(color[1]), int(color[2])))
-        for first, end, color in zip(bounds, ends, colors, strict=False)
+        ShownPart(start, end, (int(color[0]), int(color[1]), int(color[2])))
+        for start, end, color in zip([0.0, *cuts], [*cuts, last], colors, strict=True)
     )

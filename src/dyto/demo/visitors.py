@@ -103,17 +103,22 @@ class Visitors:
     def _close(self, page: str) -> None:
         self.clear(page)
         self._pages.pop(page, None)
-        self.uploads.show(page, None)
+        self.uploads.show(page)
 
-    def clip(self, page: str | None, token: object) -> UploadedVideo:
-        """Return the file that this page names, which it shows from now on.
+    def clips(self, page: str | None, *tokens: object) -> list[UploadedVideo | None]:
+        """Return the files that this page names, a video and its subtitles, which it shows from now on.
+
+        Args:
+            page: The page.
+            *tokens: What the page names; nothing for no file.
 
         Raises:
             ConfigError: There is no such file of this visitor.
         """
-        clip = self.uploads.find(self.of_page(page), token)
-        self.uploads.show(str(page), clip)
-        return clip
+        owner = self.of_page(page)
+        found = [self.uploads.find(owner, token) if token else None for token in tokens]
+        self.uploads.show(str(page), *filter(None, found))
+        return found
 
     def clear(self, page: str) -> None:
         """Drop the pictures of a page."""

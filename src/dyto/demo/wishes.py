@@ -6,6 +6,7 @@ from dyto.demo.events import DemoQuestion
 from dyto.errors import ConfigError, unknown
 from dyto.strategies import PRESETS, STRATEGIES, Strategy, build_strategy
 from dyto.strategies.targets import make_second
+from dyto.subtitles.finding import SubtitleChoice
 
 NOTHING = "none"
 """The entry of a menu that stands for no choice."""
@@ -13,7 +14,7 @@ NOTHING = "none"
 
 def read_wish(
     video: str | None, question: str, options: str, model: str, strategy: str, preset: str, budget: int | None,
-    versus: str,
+    versus: str, subtitles: SubtitleChoice = None,
 ) -> DemoQuestion:  # fmt: skip
     """Read the fields of the page.
 
@@ -35,7 +36,7 @@ def read_wish(
     else:
         chosen = _listed(strategy, most)
     others = () if versus == NOTHING else (_listed(versus, most),)
-    return DemoQuestion(video, question, model, (chosen, *others), choices or None)
+    return DemoQuestion(video, question, model, (chosen, *others), choices or None, subtitles=subtitles)
 
 
 def _listed(name: str, most: int | None) -> Strategy:

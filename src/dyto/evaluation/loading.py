@@ -109,7 +109,7 @@ class Loader:
             kept = self.cache if clip.path.exists() else None  # what is fetched from elsewhere is not kept
             key = kept.key(clip.path, clip.start, clip.end, self.sampling) if kept else None
             tokens = self.cache.load(key) if self.cache and key else None
-            said = find_subtitles(clip.path, self.spoken, limits=self.sampling.get("limits"))
+            said = find_subtitles(clip.path, self.spoken, limits=self.sampling.get("limits"), guarded=True)
             if tokens is not None:
                 return Loaded(tokens, key, subtitles=said)
             start = time.perf_counter()

@@ -38,7 +38,7 @@ def describe_timeline(
         on_segment: Called before each segment.
 
     Returns:
-        The timeline with lines.
+        The timeline with lines; if there are none, its `warnings` say why.
 
     Raises:
         DytoError: As for `VideoQA.ask`.
@@ -56,7 +56,10 @@ def describe_timeline(
             on_segment(number, len(timeline.segments))
         frames = timeline.frames[segment.first : segment.last + 1]
         told.append(replace(segment, text=_line(_alone(qa), frames, ask)))
-    return replace(timeline, segments=tuple(told))
+    notes = list(qa.model.notices)
+    if not any(segment.text for segment in told):
+        notes.append(f"model {qa.model.name} has nothing true to say of these segments, so they have no lines")
+    return replace(timeline, segments=tuple(told), warnings=tuple(dict.fromkeys((*timeline.warnings, *notes))))
 
 
 def _alone(qa: VideoQA) -> VideoQA:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dyto.errors import ConfigError, VideoError
+from dyto.eye.pixels import PixelEye
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import FloatArray, IntArray
 from dyto.inspecting.sheet import TILE
@@ -141,7 +142,8 @@ def find_timeline(
     """Find the segments of a video, and the key frames of the pipeline's strategy.
 
     The segments are the runs of `Plus`: neighbouring frames join until all that are left stand apart from the noise of
-    the video. A boundary is the time of the first sampled frame behind it, so it is as exact as the frames are dense.
+    the video, or differ by 0.25 where the eye `pixels` compares them. A boundary is the time of the first sampled frame
+    behind it, so it is as exact as the frames are dense.
 
     Args:
         qa: Model and strategy. The model's tower, or its eye, compares the frames.
@@ -169,7 +171,7 @@ def find_timeline(
     savings = qa.savings.sampling(sampling.get("fps"))
     frames = _sampled(qa.model, video, savings, sampling)
     watch = Stopwatch(qa.model.device, qa.on_stage)
-    model, notes = qa.model, list(qa.model.notices)
+    model, notes = qa.model, []
 
     def look(by: VideoModel) -> tuple[Encoder, FrameFeatures]:
         encode = Encoder(by, watch, savings, KeptFeatures(), frames)
@@ -183,6 +185,8 @@ def find_timeline(
     strategy = BoundStrategy(qa.strategy)
     tokens = strategy(frames, encode, strategy.question(question))
     plus = qa.strategy if isinstance(qa.strategy, Plus) else Plus()
+    if segments is None and least_gain is None and features.summary_source == f"eye {PixelEye.name}":
+        least_gain = scenes.MOST  # numbers of pixels spread wider than those of a tower
     bounds, gains = cut_runs(features.summary.float().cpu().numpy(), plus.factor, segments, least_gain)
     stop = end_of(video, frames, sampling)
     return VideoTimeline(

@@ -78,7 +78,8 @@ async def read_chat(chat: ChatRequest, owner: str, reader: Reader, usual: Strate
             stop=stop,
             evidence=options.evidence,
             content=media.content,
-            messages=None if options.choices else passed_on(chat.messages),
+            subtitles=options.subtitles,
+            messages=passed_on(chat.messages) if not options.choices and options.subtitles == "none" else None,
         )
     except BaseException:
         media.release()

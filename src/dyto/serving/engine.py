@@ -28,6 +28,7 @@ from dyto.serving.working import ModelThread
 from dyto.strategies import DEFAULT, Strategy, build_strategy
 from dyto.strategies.calling import BoundStrategy
 from dyto.strategies.videos import content_of, tokens_key
+from dyto.subtitles.finding import identity_of
 from dyto.video.limits import Limits
 
 logger = logging.getLogger(__name__)
@@ -195,8 +196,9 @@ class Engine:
             content = content_of(asked.video)
         key: Hashable = None
         if content is not None:
+            content = content, identity_of(asked.video, asked.subtitles)
             key = tokens_key(content, bound, asked.question, asked.sampling, self.savings)
-        ticket = Ticket(asked, self._qa(self.model, strategy), prompt, tell, self._ended)
+        ticket = Ticket(asked, self._qa(self.model, strategy), question, prompt, tell, self._ended)
         self._admit(ticket)
         self._start(ticket, key)
         return ticket
@@ -221,6 +223,8 @@ class Engine:
     def _start(self, ticket: Ticket, key: Hashable) -> None:
         """Let a question wait for its video, or for the model if the video is known."""
         video, read = ticket.asked.video, ticket.asked.on_seen is not None
+        if isinstance(video, VisualTokens):
+            video = ticket.qa.encode(video, subtitles=ticket.asked.subtitles)
         known = video if isinstance(video, VisualTokens) else None if key is None or read else self.kept.tokens(key)
         if known is not None:
             ticket.wait()

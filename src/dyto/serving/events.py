@@ -13,6 +13,7 @@ from dyto.features import VisualTokens
 from dyto.inspecting.evidence import Moment
 from dyto.pipeline import Video
 from dyto.strategies import Strategy
+from dyto.subtitles.finding import SubtitleChoice
 from dyto.video import Frames
 
 MOST_STOPS = 16
@@ -35,6 +36,7 @@ class EngineQuestion:
         stop: Texts before which the answer ends.
         evidence: Whether to rank the key frames by how much the answer rests on them.
         content: What identifies the video, such as a hash of its bytes; None to go by the file's name, size and time.
+        subtitles: What is said in the video, as for `dyto.find_subtitles`; files are read in a child process.
         turns: What was asked and answered before, as roles ("user", "assistant") and texts. Neither
             models that read one question alone nor strategies that read the question get it.
         messages: The chat of the question, with `dyto.models.endpoint.passing.VIDEO` in the place of the video, for a
@@ -64,6 +66,7 @@ class EngineQuestion:
     stop: Sequence[str] = ()
     evidence: bool = False
     content: Hashable = None
+    subtitles: SubtitleChoice = None
     turns: Sequence[tuple[str, str]] = ()
     messages: Sequence[Mapping[str, Any]] | None = None
     on_stage: Callable[[str], None] | None = None

@@ -113,6 +113,7 @@ class DytoOptions(Strict):
     end: Annotated[float, Field(gt=0, le=1e7)] | None = None
     choices: Annotated[list[Text], Field(min_length=2, max_length=26)] | None = None
     evidence: bool = False
+    subtitles: Literal["auto", "none"] = "none"
 
 
 class ChatRequest(Strict):

@@ -9,7 +9,6 @@ from typing import Any
 
 from dyto.errors import DytoError
 from dyto.models.endpoint.passing import Passed, PassedReply
-from dyto.models.generation.preparing import PreparedQuestion
 from dyto.serving.events import Answered, EngineQuestion, EngineReply, Failed
 from dyto.serving.tickets import Ticket
 
@@ -40,6 +39,7 @@ class Passing:
         try:
             assert ticket.tokens is not None
             begin = time.perf_counter()
+            ticket.prepare()
             ticket.begin()
             model: Any = ticket.qa.model
             passed = Passed(_settings(ticket.asked), ticket.asked.messages, ticket.piece, ticket.left.is_set)
@@ -66,11 +66,10 @@ def _settings(asked: EngineQuestion) -> dict[str, Any]:
 
 
 def _told(ticket: Ticket, reply: PassedReply, seconds: float) -> EngineReply:
-    assert ticket.tokens is not None
-    asked, one = ticket.asked, PreparedQuestion(ticket.tokens, ticket.prompt)
+    asked = ticket.asked
     stages = {"prefill": 0.0, "generate": seconds}
     return EngineReply(
-        answer=ticket.qa.answer_of(one, reply.text.strip(), asked.question, asked.choices, stages),
+        answer=ticket.qa.answer_of(ticket.question, reply.text.strip(), asked.question, asked.choices, stages),
         reason=reply.reason,
         prompt_tokens=reply.prompt_tokens,
         completion_tokens=reply.reply_tokens,

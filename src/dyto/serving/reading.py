@@ -12,8 +12,10 @@ from typing import Any
 
 from dyto.errors import ClosedError
 from dyto.models.base import VideoModel
+from dyto.models.generation.preparing import said_in
 from dyto.savings import Savings
 from dyto.serving.tickets import Coming, Ticket
+from dyto.subtitles.finding import Subtitles
 from dyto.video import Frames, sample_frames
 from dyto.video.limits import Limits
 
@@ -28,14 +30,14 @@ class Reading:
     """The videos that are on their way; questions about the same one share its reading.
 
     Args:
-        model: The model, for the size of the frames.
+        model: The model, for the size of the frames, and whether it reads subtitles.
         savings: The savings to use.
         limits: Limits on videos.
         arrived: Called with each video whose frames are there.
     """
 
     def __init__(self, model: VideoModel, savings: Savings, limits: Limits, arrived: Callable[[Coming], None]) -> None:
-        self._size, self._limits, self._arrived = model.image_size, limits, arrived
+        self._model, self._limits, self._arrived = model, limits, arrived
         self._savings = dataclasses.replace(savings, overlap=False)
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="dyto-engine-read")
         self._coming: dict[Hashable, Coming] = {}
@@ -91,30 +93,32 @@ class Reading:
 
     def _read_and_wait(self, coming: Coming) -> None:
         try:
-            frames = self._frames(coming) if coming.wanted and not self._closed else None
+            read = self._read_all(coming) if coming.wanted and not self._closed else None
         except Exception as err:  # noqa: BLE001 - told to everybody who waits for this video
             self.done(coming)
             coming.fail(err)
             return
-        if frames is None:  # everybody has left, but somebody may have come in the meantime
+        if read is None:  # everybody has left, but somebody may have come in the meantime
             for ticket in self.done(coming):
                 if not ticket.ended:
                     self.add(coming.key, ticket)
             return
         with self._lock:
-            coming.frames = frames
+            coming.frames, coming.subtitles = read
             for ticket in coming.tickets:
                 ticket.wait()
         self._arrived(coming)
         coming.over.wait()  # so that no more frames are in memory than there are readers
 
-    def _frames(self, coming: Coming) -> Frames:
+    def _read_all(self, coming: Coming) -> tuple[Frames, Subtitles | None]:
+        """Return the frames of a video and what is said in it."""
         asked, begin = coming.first.asked, time.perf_counter()
         video: Any = asked.video
         coming.first.stage("decode")
+        said = said_in(video, asked.subtitles, self._model, {"limits": self._limits, "guarded": True})
         if isinstance(video, Frames) and not asked.sampling:
-            return video
+            return video, said
         options = {"limits": self._limits, "guarded": True, **asked.sampling}
-        frames = sample_frames(video, size=self._size, savings=self._savings, **options)
+        frames = sample_frames(video, size=self._model.image_size, savings=self._savings, **options)
         coming.seconds = time.perf_counter() - begin
-        return frames
+        return frames, said

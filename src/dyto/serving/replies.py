@@ -62,6 +62,8 @@ class Completion:
         details.pop("spent", None)  # by all clients together
         details["warnings"] = [tidy(words, self.hidden) for words in told["warnings"]]
         details["reused"] = reply.reused
+        if said := told["subtitles"]:
+            details["subtitles"] = {**said, "source": tidy(said["source"], self.hidden)}
         if reply.evidence is not None:
             details["evidence"] = [moment.to_dict() for moment in reply.evidence]
         return details

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 
 from dyto.features import VisualTokens
 from dyto.models.base import Encoded
-from dyto.models.generation.preparing import PreparedQuestion
+from dyto.models.generation.preparing import PreparedQuestion, with_subtitles
 from dyto.models.generation.rows import Row
 from dyto.pipeline import VideoQA
 from dyto.serving.events import EngineQuestion, EngineReply, Event, Failed, Tell, TextPiece
 from dyto.serving.writing import Writer, cut_before
+from dyto.subtitles.choosing import Spoken
+from dyto.subtitles.finding import Subtitles
 from dyto.video import Frames
 
 logger = logging.getLogger(__name__)
@@ -30,7 +32,8 @@ class Ticket:
     Attributes:
         asked: The question.
         qa: The model with the question's strategy.
-        prompt: The tokenized prompt.
+        words: The question, behind the turns before it.
+        prompt: The tokenized prompt; from `prepare` on with what is said in the video.
         left: Set when nobody waits for the answer any more.
         begun: Whether the model has begun to answer.
         reused: Whether the tokens of the video were kept.
@@ -42,6 +45,7 @@ class Ticket:
 
     asked: EngineQuestion
     qa: VideoQA
+    words: str
     prompt: Encoded
     tell: Tell
     on_end: Callable[[Ticket], None]
@@ -52,6 +56,8 @@ class Ticket:
     scaled: bool = False
     explained: bool = False
     turn: int | None = None
+    _spoken: Spoken | None = None
+    _prepared: bool = False
     _told: int = -1
     _ended: threading.Event = field(default_factory=threading.Event)
     _last: threading.Lock = field(default_factory=threading.Lock)
@@ -79,13 +85,32 @@ class Ticket:
         if event is not None and not self.left.is_set():
             self.tell(event)
 
+    def prepare(self) -> None:
+        """Put what is said in the video into the prompt, as far as there is room, if that has not been done.
+
+        Raises:
+            DoesNotFitError: There is not even room for the question.
+        """
+        if not self._prepared:
+            asked, one, model = self.asked, self.question, self.qa.model
+            template = self.qa.prompt_for(asked.choices)
+            one = with_subtitles(model, template, one, self.words, asked.choices, asked.max_new_tokens)
+            self.prompt, self._spoken, self._prepared = one.prompt, one.spoken, True
+
+    @property
+    def question(self) -> PreparedQuestion:
+        """The question, as far as it is prepared."""
+        assert self.tokens is not None
+        return PreparedQuestion(self.tokens, self.prompt, self._spoken)
+
     def check_fit(self) -> None:
-        """Check that the question and the video fit the context together.
+        """Prepare the question, and check that it and the video fit the context together.
 
         Raises:
             DoesNotFitError: They do not.
         """
         assert self.tokens is not None
+        self.prepare()
         self.scaled = self.qa.model.check_fit(self.prompt, self.tokens, self.asked.max_new_tokens)
 
     def wait(self) -> None:
@@ -149,8 +174,7 @@ class Ticket:
         asked, model = self.asked, self.qa.model
         text = str(model.tokenizer.decode(row.ids, skip_special_tokens=True))
         text = cut_before(text, asked.stop).strip()
-        one = PreparedQuestion(self.tokens, self.prompt)
-        answer = self.qa.answer_of(one, text, asked.question, asked.choices, seconds)
+        answer = self.qa.answer_of(self.question, text, asked.question, asked.choices, seconds)
         return EngineReply(
             answer=answer,
             reason="length" if row.reason == "length" else "stop",
@@ -169,6 +193,7 @@ class Coming:
         tickets: The questions.
         close: Closes the list of questions and returns it: those that come later do not wait for this video.
         frames: The frames, when they are there.
+        subtitles: What is said in it, likewise.
         seconds: Seconds of reading them.
         over: Set when the frames are no longer needed.
     """
@@ -177,6 +202,7 @@ class Coming:
     tickets: list[Ticket]
     close: Callable[[Coming], list[Ticket]]
     frames: Frames | None = None
+    subtitles: Subtitles | None = None
     seconds: float = 0.0
     over: threading.Event = field(default_factory=threading.Event)
 

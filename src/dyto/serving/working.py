@@ -136,7 +136,8 @@ class ModelThread:
         ticket, self._between = coming.first, 0.0
         assert coming.frames is not None
         ticket.qa.on_stage = ticket.stage
-        tokens = ticket.qa.encode(coming.frames, question=ticket.qa.question_for_strategy(ticket.asked.question))
+        own = ticket.qa.question_for_strategy(ticket.asked.question)
+        tokens = ticket.qa.encode(coming.frames, question=own, subtitles=coming.subtitles)
         stages = {**tokens.stages, "decode": coming.seconds}
         stages["encode"] = max(0.0, stages.get("encode", 0.0) - self._between)
         tokens = replace(tokens, stages=stages)

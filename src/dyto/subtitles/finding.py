@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +14,7 @@ from dyto.errors import ConfigError, VideoError
 from dyto.subtitles.parsing import Subtitle
 from dyto.subtitles.reading import ENDINGS, read_lines
 from dyto.subtitles.tracks import Track, read_track, tracks_of
+from dyto.video.guarded import can_guard
 from dyto.video.limits import Limits
 from dyto.video.pictures import is_picture
 
@@ -61,7 +62,9 @@ SubtitleChoice: TypeAlias = "str | os.PathLike[str] | Subtitles | None"
 """Which subtitles: "auto", "none", "track:N", a file, or some that were read before; None for none."""
 
 
-def find_subtitles(video: Any, which: SubtitleChoice = AUTO, *, limits: Any = None) -> Subtitles | None:
+def find_subtitles(
+    video: Any, which: SubtitleChoice = AUTO, *, limits: Any = None, guarded: bool = False
+) -> Subtitles | None:
     """Find what is said in a video.
 
     Args:
@@ -70,6 +73,7 @@ def find_subtitles(video: Any, which: SubtitleChoice = AUTO, *, limits: Any = No
             N-th track inside it; the path of an `.srt`, `.vtt`, `.ass` or `.ssa` file; or subtitles, which are
             returned as they are.
         limits: As for `dyto.sample_frames`.
+        guarded: Read files in a child process, as for `dyto.sample_frames`. Use it for files from strangers.
 
     Returns:
         The subtitles; None if there are none.
@@ -90,22 +94,59 @@ def find_subtitles(video: Any, which: SubtitleChoice = AUTO, *, limits: Any = No
     text = os.fspath(which)
     if text == NONE:
         return None
+    given = named_file(text)
     path = Path(video).expanduser() if isinstance(video, (str, os.PathLike)) else None
     file = path if path is not None and path.is_file() and not is_picture(path) else None
     bounds = Limits.of(limits)
+    if guarded and (given or file) and can_guard():
+        from dyto.subtitles.passing import find_guarded
+
+        return find_guarded(file, text if given is None else str(given.absolute()), bounds)
+    if given is not None:
+        return _named(read_lines(given), given.name)
     if text == AUTO:
         return None if file is None else _found(file, bounds)
-    if track := TRACK.fullmatch(text):
-        if file is None:
-            raise ConfigError(f"found subtitles {text!r}, expected a video file with tracks: give a file of subtitles")
-        return _named(read_track(file, int(track[1]), bounds), f"track {int(track[1])} of {file.name}")
-    given = Path(text).expanduser()
-    if not text or not given.is_file():
+    if file is None:
+        raise ConfigError(f"found subtitles {text!r}, expected a video file with tracks: give a file of subtitles")
+    number = int(text.partition(":")[2])
+    return _named(read_track(file, number, bounds), f"track {number} of {file.name}")
+
+
+def named_file(which: str) -> Path | None:
+    """Return the file that a choice names; None for "auto" and for a track.
+
+    Raises:
+        ConfigError: It is no such choice, and no file either.
+    """
+    if which == AUTO or TRACK.fullmatch(which):
+        return None
+    given = Path(which).expanduser()
+    if not which or not given.is_file():
         raise ConfigError(
-            f"subtitles {text!r} are none, expected auto, none, track:N or a file that exists "
+            f"subtitles {which!r} are none, expected auto, none, track:N or a file that exists "
             f"({', '.join(ENDINGS)}): check the path"
         )
-    return _named(read_lines(given), given.name)
+    return given
+
+
+def identity_of(video: Any, which: SubtitleChoice) -> Hashable:
+    """Return what identifies the subtitles that a choice would find, before they are read.
+
+    Args:
+        video: As for `find_subtitles`; what identifies the video itself identifies its tracks.
+        which: As for `find_subtitles`.
+
+    Raises:
+        ConfigError: It is no choice.
+    """
+    if which is None or isinstance(which, Subtitles):
+        return which
+    text = os.fspath(which)
+    if text == NONE:
+        return None
+    given = named_file(text)
+    beside = files_beside(Path(video)) if text == AUTO and isinstance(video, (str, os.PathLike)) else []
+    return text, *((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in filter(None, [given, *beside]))
 
 
 def _named(lines: Iterable[Subtitle], source: str) -> Subtitles:

@@ -77,9 +77,9 @@ def transcribe(
         if place.is_file() and place.stat().st_mtime >= path.stat().st_mtime:
             return _subtitles(read_lines(place), path, model)
     check_speech(model)
-    lines = heard(load_speech(model, on_download), path)
-    keep(lines, places_for(path, model))
-    return _subtitles(lines, path, model)
+    found = _subtitles(heard(load_speech(model, on_download), path), path, model)
+    keep(found.lines, places_for(path, model))
+    return found
 
 
 def _subtitles(lines: Iterable[Subtitle], path: Path, model: str) -> Subtitles:

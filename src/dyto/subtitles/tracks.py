@@ -124,7 +124,8 @@ def read_track(path: Path, number: int, limits: Limits | None = None) -> list[Su
     with opened(path, limits=limits) as (container, _):
         streams = container.streams.subtitles
         if not 1 <= number <= len(streams):
-            raise VideoError(f"{path.name} has {len(streams)} tracks of subtitles, found the number {number}")
+            count = f"{len(streams)} track{'' if len(streams) == 1 else 's'}"
+            raise VideoError(f"{path.name} has {count} of subtitles, found the number {number}: name another")
         stream = streams[number - 1]
         track = _track(number, stream)
         if not track.is_text:

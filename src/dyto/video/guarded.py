@@ -21,6 +21,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,10 @@ LAST_SECONDS = 1.0
 MOST_IDLE = 4
 """Largest number of idle children."""
 
+MOST_PIECES = 100
+"""Largest number of pieces in which a child tells what it found."""
+
+Receive = Callable[[], "tuple[dict[str, Any], int | None]"]
 
 _children: set[_Child] = set()
 """All living children, working or idle."""
@@ -123,33 +128,74 @@ class _Child:
             DytoError: The child reports an error about the video, or the child died; then it is not alive.
             OSError: The system gives no shared memory.
         """
-        longest, start = 3600 * options["limits"]["hours"], 0 if self._begun else START_SECONDS
-        watch = _Watch(self._process.pid, path, self.memory, longest, start)
         size = options.pop("size", None)
         options |= {} if callable(size) else {"size": size}
+
+        def heard(message: dict[str, Any], file: int | None, receive: Receive) -> Any:
+            if "size_of" in message:
+                height, width = message["size_of"]
+                self._channel.send({"size": size(int(height), int(width))})
+                return None
+            described = _checked(message["frames"])
+            pixels = [mapped(file, described["shape"], self.memory)]
+            if described["preview"]:
+                pixels.append(mapped(receive()[1], described["preview"], self.memory))
+            return described, pixels
+
+        found: tuple[dict[str, Any], list[NDArray[np.uint8]]]
+        found = self._request(path, {"options": options, "asks_size": callable(size)}, heard)
+        return found
+
+    def tell(self, path: str, function: str, options: dict[str, Any]) -> list[dict[str, Any]]:
+        """Let the child call a function with a file, and return what that yields.
+
+        Raises:
+            DytoError: As for `read`.
+        """
+        found: list[dict[str, Any]] = []
+
+        def heard(message: dict[str, Any], file: int | None, receive: Receive) -> Any:
+            if "done" in message:
+                return found
+            if len(found) >= MOST_PIECES or not isinstance(message["piece"], dict):
+                raise ValueError("a function tells too much")
+            found.append(message["piece"])
+            return None
+
+        self._request(path, {"options": options, "function": function}, heard)
+        return found
+
+    def _request(self, path: str, request: dict[str, Any], heard: Callable[..., Any]) -> Any:
+        """Send a request about a file, and hear messages until one of them is the end.
+
+        Args:
+            path: The file.
+            request: The request.
+            heard: Called with each message, its file and a function that receives another one; returns None until the
+                last.
+        """
+        longest = 3600 * request["options"]["limits"]["hours"]
+        watch = _Watch(self._process.pid, path, self.memory, longest, 0 if self._begun else START_SECONDS)
+        receive = functools.partial(self._receive, watch)
+        found = None
         try:
             # This process may have changed its folder since the child started, so the path must be absolute.
             whole = os.path.abspath(path)
-            self._channel.send({"path": whole, "options": options, "asks_size": callable(size)})
-            while True:
-                message, file = self._receive(watch)
+            self._channel.send({"path": whole, **request})
+            while found is None:
+                message, file = receive()
                 if "begun" in message and not self._begun:
                     self._begun = True
                     watch.begin()
-                elif "size_of" in message:
-                    height, width = message["size_of"]
-                    self._channel.send({"size": size(int(height), int(width))})
                 elif "lasts" in message:
                     watch.allow(float(message["lasts"]))
                 elif "error" in message:
                     failed = _error_said(message, whole, path)
                     break
                 else:
-                    described = _checked(message["frames"])
-                    pixels = [mapped(file, described["shape"], self.memory)]
-                    if described["preview"]:
-                        pixels.append(mapped(self._receive(watch)[1], described["preview"], self.memory))
-                    return described, pixels
+                    found = heard(message, file, receive)
+            else:
+                return found
         except DytoError:  # from the watch, or from the function that was asked for a size
             self.end()
             raise
@@ -292,6 +338,27 @@ def read_guarded(
     child = _pool.take()
     try:
         return child.read(str(path), plain)
+    finally:
+        _pool.give(child)
+
+
+def told_guarded(path: str, function: str, limits: Limits, **options: Any) -> list[dict[str, Any]]:
+    """Call a function that reads a file in a child process, and return what it yields.
+
+    Args:
+        path: The file.
+        function: Module and name of a generator function of this package, as in "dyto.subtitles.passing:pieces". It is
+            called with the path, `limits` and the options, and yields what JSON can hold.
+        limits: Limits on the file.
+        **options: Options of the function, as JSON can hold them.
+
+    Raises:
+        VideoError: As from the function; or it took too long, took too much memory, or crashed.
+        OSError: The system cannot start a process.
+    """
+    child = _pool.take()
+    try:
+        return child.tell(path, function, {**options, "limits": dataclasses.asdict(limits)})
     finally:
         _pool.give(child)
 

@@ -1,4 +1,4 @@
-"""The child process that decodes for `dyto.video.guarded`: it reads one video after another until its parent is gone.
+"""The child process that reads for `dyto.video.guarded`: one video after another, until its parent is gone.
 
 It imports neither torch nor transformers. It takes JSON requests over a socket and answers in JSON; the pixels are in
 a shared memory file, whose descriptor is sent along.
@@ -13,6 +13,7 @@ import resource
 import socket
 import sys
 import threading
+from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
@@ -127,10 +128,16 @@ def _answer(channel: Channel, shared: _Shared, request: dict[str, Any]) -> None:
 
     path, options = request["path"], request["options"]
     options["limits"] = _TellingLimits(**options["limits"])
-    options["savings"] = Savings(**options["savings"])
-    if request["asks_size"]:
-        options["size"] = size_of
     try:
+        if "function" in request:
+            module, _, name = request["function"].partition(":")
+            for piece in getattr(import_module(module), name)(path, **options):
+                channel.send({"piece": piece})
+            channel.send({"done": True})
+            return
+        options["savings"] = Savings(**options["savings"])
+        if request["asks_size"]:
+            options["size"] = size_of
         if os.path.isdir(path):
             channel.send({"lasts": len(os.listdir(path)) / options.get("source_fps", 1.0)})
         frames = sample_frames(path, **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -31,22 +31,25 @@ class PreparedQuestion:
     spoken: Spoken | None = None
 
 
-def said_in(video: Any, which: SubtitleChoice, model: VideoModel, limits: Any = None) -> Subtitles | None:
+def said_in(
+    video: Any, which: SubtitleChoice, model: VideoModel, sampling: Mapping[str, Any] | None = None
+) -> Subtitles | None:
     """Find what is said in a video, and check that the model reads it, unless it may be left out.
 
     Args:
         video: The video; None for one that is encoded.
         which: As for `dyto.find_subtitles`.
         model: Who is asked.
-        limits: As for `dyto.sample_frames`.
+        sampling: Options of `dyto.sample_frames`; `limits` and `guarded` are those of `dyto.find_subtitles`, too.
 
     Raises:
         VideoError: They cannot be read.
         ConfigError: There is no such choice, or the model reads only its own questions.
     """
+    own = {name: value for name, value in (sampling or {}).items() if name in ("limits", "guarded")}
     if video is None and which == AUTO:
         raise ConfigError("found tokens encoded before, expected a file for subtitles 'auto': find them first")
-    found = find_subtitles(video, which, limits=limits)
+    found = find_subtitles(video, which, **own)
     if found is not None and not found.optional:
         model.check_subtitles()
     return found
