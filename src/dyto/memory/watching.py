@@ -136,7 +136,7 @@ class Watch:
             return
         picture = _pixels(still)
         size = picture.shape[0], picture.shape[1]
-        small = np.ascontiguousarray(resized(picture, *self._fit.shape(*size)))[None]
+        small = np.array(resized(picture, *self._fit.shape(*size)), order="C")[None]  # a copy: cameras reuse theirs
         at = np.array([number]), np.array([time])
         # One at a time: a tower's rounding depends on how many pass it together.
         features = self._qa.model.encode(Frames(small, *at, source_size=size))
