@@ -126,8 +126,7 @@ class Remembers:
                 return known
         watch = Stopwatch(self.model.device, self.on_stage)
         with watch.stage("decode"):
-            whole = video if isinstance(video, Memory) else Memory.open(video)
-            memory = _stretch(whole, sampling)
+            memory = opened(video, sampling)
         tokens = memory.tokens(self.model, self._strategy, question, watch=watch)
         if self.on_frames is not None:
             self.on_frames(memory.frames)
@@ -196,10 +195,15 @@ def is_remembered(video: object) -> bool:
     return isinstance(video, Memory) or (isinstance(video, (str, Path)) and is_memory(video))
 
 
-def _stretch(memory: Memory, sampling: Mapping[str, Any]) -> Memory:
+def opened(video: Memory | str | Path, sampling: Mapping[str, Any]) -> Memory:
     """Return the part of a memory that the options of `dyto.sample_frames` ask for.
 
+    Args:
+        video: The memory, or its file.
+        sampling: The options.
+
     Raises:
+        BadMemoryError: The file is damaged.
         ConfigError: They ask for anything but a part.
     """
     usual = {"start": ..., "end": ..., "limits": ..., "preview": ..., "guarded": ..., "sampling": "uniform"}
@@ -210,4 +214,5 @@ def _stretch(memory: Memory, sampling: Mapping[str, Any]) -> Memory:
             f"{', '.join(sorted(others))} given with a memory, which holds frames that were sampled before: leave it "
             "out, or ask about the video itself"
         )
+    memory = video if isinstance(video, Memory) else Memory.open(video)
     return memory.between(sampling.get("start"), sampling.get("end"))

@@ -31,6 +31,8 @@ from dyto.system.files import cannot_write, replacing
 
 KEPT = {"summary": 2, "patches": 3, "owners": 2, "scales": 2, "deep": 4, "deep_scales": 3}
 """Tensors of the frames that represent segments, and their axes; the first two are always there."""
+MOST_SIDE = 1 << 14
+"""Rows or columns of a picture that a file may speak of, so that a hostile one fills no memory."""
 WHOLE = ("first", "last", "sizes", "frames", "parents", "edges", "thumbnail_ends")
 REAL = ("start", "end", "seconds", "edge_seconds")
 
@@ -136,7 +138,8 @@ def described(facts: Mapping[str, Any]) -> tuple[Origin, About]:
 
 
 def _pair(given: Any) -> tuple[int, int]:
-    if not isinstance(given, (list, tuple)) or len(given) != 2 or any(type(n) is not int or n < 1 for n in given):
+    whole = isinstance(given, (list, tuple)) and len(given) == 2
+    if not whole or any(type(n) is not int or not 0 < n <= MOST_SIDE for n in given):
         raise ValueError(f"{given!r} are no rows and columns")
     return given[0], given[1]
 

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from dyto.errors import ClosedError
+from dyto.memory.remembered import Memory
+from dyto.memory.remembering import is_remembered, opened
 from dyto.models.base import VideoModel
 from dyto.savings import Savings
 from dyto.serving.tickets import Coming, Ticket
@@ -108,12 +110,17 @@ class Reading:
         self._arrived(coming)
         coming.over.wait()  # so that no more frames are in memory than there are readers
 
-    def _frames(self, coming: Coming) -> Frames:
+    def _frames(self, coming: Coming) -> Frames | Memory:
+        """Return the frames of a video, or a memory."""
         asked, begin = coming.first.asked, time.perf_counter()
         video: Any = asked.video
         coming.first.stage("decode")
         if isinstance(video, Frames) and not asked.sampling:
             return video
+        if is_remembered(video):
+            memory = opened(video, asked.sampling)
+            coming.seconds = time.perf_counter() - begin
+            return memory
         options = {"limits": self._limits, "guarded": True, **asked.sampling}
         frames = sample_frames(video, size=self._size, savings=self._savings, **options)
         coming.seconds = time.perf_counter() - begin
