@@ -37,7 +37,7 @@ def is_memory(path: str | os.PathLike[str]) -> bool:
     where = Path(path)
     try:
         with where.open("rb") as file:
-            begin = file.read(MOST_HEADER if where.suffix == SUFFIX else 4096)
+            begin = file.read(4096)
     except (OSError, ValueError):
         return False
     if where.suffix == SUFFIX or begin.startswith(MAGIC):
