@@ -12,7 +12,6 @@ from dyto.cli.app import run
 from schemas import keys_of_table
 from searching.conftest import folder, seen, towers  # noqa: F401 - fixtures
 
-
 NOUNS = ("--model", "nouns")
 
 

@@ -67,7 +67,36 @@ class GrowingMemory:
         self._waiting: dict[int, _Fresh] = {}
         self._fresh: dict[int, _Fresh] = {}
         self._packs: dict[int, Pack] = {}
+        self._held: int | None = None  # patches of a frame in the memory from which it goes on
         self.about: About | None = None
+
+    @classmethod
+    def of(cls, memory: Memory, segments: int, kind: str = "same", max_mb: float = 64.0) -> GrowingMemory:
+        """Go on from a memory; how far its last frames are from those that follow is not part of the noise.
+
+        Args:
+            memory: The memory.
+            segments: As for a new one.
+            kind: As for a new one.
+            max_mb: As for a new one.
+
+        Raises:
+            ConfigError: The memory has more segments, or keeps something else of each.
+        """
+        growing = cls(segments, kind, max_mb)
+        if len(memory) > segments or memory.about.kind != kind:
+            raise ConfigError(
+                f"{memory.name} has {len(memory)} segments and numbers {memory.about.kind!r}, expected {segments} at "
+                f"most and {kind!r}: go on with the options that it was begun with"
+            )
+        growing._tree = OnlineHierarchy.of(memory.segments, memory.directions, segments)
+        growing._meter = NoiseMeter(memory.noise)
+        growing.about, growing._held = memory.about, memory.tensors["patches"].shape[1]
+        for row, number in enumerate(memory.segments.frames.tolist()):
+            picture = torch.frombuffer(bytearray(memory.thumbnails[row]), dtype=torch.uint8)
+            pack = {name: tensor[row].clone() for name, tensor in memory.tensors.items()}
+            growing._packs[number] = {**pack, "thumbnail": picture}
+        return growing
 
     def __len__(self) -> int:
         self._settle()
@@ -90,8 +119,15 @@ class GrowingMemory:
             if not np.isfinite(np.vdot(vectors, vectors)):  # the cheapest test that seldom errs
                 scenes.directions(vectors)
         size = (int(pictures.shape[1]), int(pictures.shape[2]))
+        if self._packing is None:
+            packing = Packing.fitting(features, self._tree.most, self._kind, self._max_mb)
+            if self._held not in (None, packing.patches):
+                raise ConfigError(
+                    f"the memory keeps {self._held} tokens of a frame, but {packing.patches} fit now, expected as "
+                    "many: go on with the options that it was begun with"
+                )
+            self._packing = packing
         if self.about is None:
-            self._packing = Packing.fitting(features, self._tree.most, self._kind, self._max_mb)
             self.about = About(features.grid, features.summary_source, size, source_size, self._kind)
         elif self.about.grid != features.grid or self.about.size != size:
             raise ConfigError(

@@ -78,7 +78,7 @@ def facts_of(path: str | os.PathLike[str]) -> dict[str, Any]:
     if MAGIC.startswith(head[:8]) or len(head) < 8:
         raise damaged(where, f"has {size} bytes")
     if text and not text.startswith(b"{"):
-        raise BadMemoryError(f"{where} is no memory, expected a file of `dyto remember` or `dyto watch`: check the name")
+        raise _no_memory(where)
     if len(text) < length:
         raise damaged(where, f"is cut within its header, after {size} bytes")
     header = _parsed(where, text)
@@ -113,7 +113,7 @@ def facts_in(header: Any, where: Path) -> dict[str, Any]:
     """Return the facts in the header of a safetensors file."""
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or MARK not in metadata:
-        raise BadMemoryError(f"{where} is no memory, expected a file of `dyto remember` or `dyto watch`: check the name")
+        raise _no_memory(where)
     facts = _parsed(where, str(metadata[MARK]).encode())
     if not isinstance(facts, dict) or not isinstance(facts.get("format"), int):
         raise damaged(where, "does not say of which format it is")
@@ -125,6 +125,11 @@ def facts_in(header: Any, where: Path) -> dict[str, Any]:
 def damaged(where: Path, what: str, advice: str = "copy it again, or remember the video again") -> BadMemoryError:
     """Return the error for a memory that cannot be read."""
     return BadMemoryError(f"{where} {what}, expected a whole memory: {advice}")
+
+
+def _no_memory(where: Path) -> BadMemoryError:
+    made = "a file of `dyto remember` or `dyto watch`"
+    return BadMemoryError(f"{where} is no memory, expected {made}: check the name")
 
 
 def _parsed(where: Path, text: bytes) -> Any:

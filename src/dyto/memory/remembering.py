@@ -165,6 +165,7 @@ class Remembers:
         numbers: str = "same",
         max_mb: float = MAX_MB,
         seal_seconds: float = 60.0,
+        resume: bool = False,
     ) -> Watch:
         """Watch a video while it is filmed; the frames come by `Watch.feed`.
 
@@ -175,19 +176,28 @@ class Remembers:
             numbers: As in `remember`.
             max_mb: As in `remember`.
             seal_seconds: Seconds of the video after which what is new is sealed in that file.
+            resume: Whether to go on with what is in that file, if it is there: a memory, or the log of a watch that
+                ended at once. The times of frames must then follow its own.
 
         Returns:
-            A watch that has seen nothing.
+            A watch that has seen nothing, or what is in the file.
 
         Raises:
             ConfigError: A number is impossible.
             DatasetError: The file is there already, or cannot be written.
-            ModelError: The model hands out no features, as one behind an endpoint.
+            ModelError: The model hands out no features, as one behind an endpoint, or another made the memory.
         """
         from dyto.memory.watching import Watch
 
-        growing = GrowingMemory(segments, numbers, max_mb)
-        return Watch(self, growing, fps=fps, save=save, seal_seconds=seal_seconds)
+        if resume and save is None:
+            raise ConfigError("resume is given without save, expected the file to go on with: name it")
+        before = Memory.open(save) if resume and save is not None and Path(save).exists() else None
+        if before is None:
+            growing = GrowingMemory(segments, numbers, max_mb)
+        else:
+            before.origin.check(self.model, before.name)
+            growing = GrowingMemory.of(before, segments, numbers, max_mb)
+        return Watch(self, growing, fps=fps, save=save, seal_seconds=seal_seconds, before=before)
 
 
 def is_remembered(video: object) -> bool:
