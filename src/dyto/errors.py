@@ -5,6 +5,7 @@
     ├── ModelError          a checkpoint cannot be loaded or used
     │   ├── DoesNotFitError     prompt, video and answer are longer than the model's context
     │   ├── BadFeaturesError    a model returned NaN, infinity or wrong shapes
+    │   ├── OtherModelError     a memory was made by another model
     │   └── EndpointError       a model behind an endpoint cannot be reached, or does not answer
     │       ├── EndpointLateError      it does not answer in time
     │       ├── EndpointBusyError      it takes no more requests now
@@ -13,6 +14,7 @@
     ├── DatasetError        a question file or a results folder is wrong
     │   ├── UnsafeNameError     a video's name leads out of its folder
     │   ├── AmbiguousNameError  several files match a video's name
+    │   ├── BadMemoryError      a file is no memory, or a damaged one
     │   └── TooManyErrorsError  a run reached the number of errors at which it should stop
     ├── JudgeError          the judge of open-ended answers cannot be reached or understood
     ├── ConfigError         wrong usage: an unknown name, key or value
@@ -98,6 +100,10 @@ class BadFeaturesError(ModelError):
     """
 
 
+class OtherModelError(ModelError):
+    """Error for a memory that another model, revision, dtype or preprocessing made."""
+
+
 class EndpointError(ModelError):
     """A model behind an endpoint cannot be reached, does not answer, or may not be asked any more.
 
@@ -165,6 +171,10 @@ class UnsafeNameError(DatasetError):
 
 class AmbiguousNameError(DatasetError):
     """Error for a video's name that matches several files."""
+
+
+class BadMemoryError(DatasetError):
+    """Error for a file that is no memory, is cut or damaged, or is of a newer version."""
 
 
 class TooManyErrorsError(DatasetError):

@@ -12,6 +12,8 @@ from dyto.cli.app import run
 from schemas import keys_of_table
 from searching.conftest import folder, seen, towers  # noqa: F401 - fixtures
 
+NOUNS = ("--model", "nouns")
+
 
 def command(capsys, *words):
     """Run a command in this process: exit code, stdout, stderr."""
@@ -104,3 +106,33 @@ def test_a_search_for_nothing_known_is_one_line(capsys, folder):  # noqa: F811
     assert (code, out) == (2, "")
     assert "did you mean 'zebra'" in err
     assert isinstance(dyto.search("hen", [folder], top=1)[0], dyto.Hit)
+
+
+def test_the_most_relevant_memories_of_a_folder_are_asked(capsys, folder, tmp_path):  # noqa: F811
+    code, out, err = command(capsys, "ask", folder, "Is there a hen?", "--top", 1, *NOUNS)
+    assert code == 0, err
+    (line,) = out.splitlines()
+    assert line.startswith(f"{folder / 'birds.dyto'}\t")
+    assert "1 of 3 memories are asked" in " ".join(err.split())
+    code, out, err = command(capsys, "ask", folder, "What happens?", "--top", 2, *NOUNS)
+    assert (code, len(out.splitlines())) == (0, 3), "a question that names nothing is put to all"
+    assert "all 3 memories are asked" in " ".join(err.split())
+
+
+def test_a_damaged_memory_of_a_folder_does_not_stop_the_others(capsys, folder, tmp_path):  # noqa: F811
+    for path in folder.iterdir():
+        shutil.copy(path, tmp_path)
+    whole = (folder / "birds.dyto").read_bytes()
+    for count, top in (("1", 1), ("3", 9)):
+        (tmp_path / "aaa.dyto").write_bytes(whole[:-9])
+        code, out, err = command(capsys, "ask", tmp_path, "Is there a hen?", "--top", top, *NOUNS)
+        assert (code, len(out.splitlines())) == (1, int(count)), err
+        assert "aaa.dyto has " in err
+
+
+def test_a_folder_with_videos_stands_for_its_videos(capsys, folder, clip, tmp_path):  # noqa: F811
+    shutil.copy(folder / "birds.dyto", tmp_path)
+    shutil.copy(clip, tmp_path / "clip.mp4")
+    code, out, err = command(capsys, "ask", tmp_path, "is there a star ?", "--num-frames", 4, "--model", "tiny")
+    assert code == 0, err
+    assert [line.partition("\t")[0] for line in out.splitlines()] == [str(tmp_path / "clip.mp4")]

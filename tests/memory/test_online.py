@@ -157,9 +157,11 @@ def test_nothing_seen_is_an_error():
 @pytest.mark.parametrize("frames", [1, 2, 9, 10, 120])
 def test_the_noise_is_that_of_the_whole_video_within_a_bin(noise, frames):
     x = film(5, noise=noise)[:frames]
-    meter = NoiseMeter()
+    meter, one_by_one = NoiseMeter(), NoiseMeter()
+    meter.add(x)
     for row in x:
-        meter.add(row)
+        one_by_one.add(row[None])
+    np.testing.assert_array_equal(meter.counts, one_by_one.counts)
     exact = scenes.noise_level(x)
     assert meter.counts.sum() == (len(x) if len(x) > 1 else 0)
     assert level_of(meter.counts) == meter.level()
@@ -172,7 +174,7 @@ def test_the_noise_is_that_of_the_whole_video_within_a_bin(noise, frames):
 def test_the_meter_does_not_grow():
     meter = NoiseMeter()
     for row in film(0, frames=300):
-        meter.add(row)
+        meter.add(row[None])
     assert meter.counts.shape == (BINS,)
     assert len(meter._before) == scenes.WINDOW
 

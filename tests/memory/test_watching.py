@@ -10,6 +10,7 @@ from PIL import Image
 
 import dyto
 from dyto.errors import BadFeaturesError, ConfigError, VideoError
+from dyto.memory.growing import BLOCK
 
 
 def fed(qa, film, steps=None, **options):
@@ -223,15 +224,18 @@ def test_frames_and_questions_from_many_threads(qa, film):
 
 def test_what_is_held_does_not_grow(qa):
     """After the first frames nothing is held for those that follow."""
-    watch, sizes = qa.watch(segments=4), []
+    watch, sizes, waiting = qa.watch(segments=4), [], []
     still = np.random.default_rng(0).integers(0, 255, (3, 84, 84, 3), dtype=np.uint8)
-    for second in range(60):
+    growing = watch._growing
+    for second in range(200):
         watch.feed(still[second // 7 % 3], second)
-        growing = watch._growing
-        held = len(growing._fresh) + len(growing._packs)
-        assert set(growing._fresh) | set(growing._packs) == set(growing.snapshot().segments.frames.tolist())
-        sizes.append(held)
-    assert max(sizes) == 4
+        waiting.append(len(growing._waiting) + len(growing._fresh))
+        if second % 50 == 49:
+            frames = set(growing.snapshot().segments.frames.tolist())
+            assert set(growing._fresh) | set(growing._packs) == frames
+            sizes.append(len(growing._fresh) + len(growing._packs))
+    assert sizes == [4] * 4
+    assert max(waiting) <= 2 * BLOCK
 
 
 def test_a_tower_that_gives_nan_is_an_error_and_changes_nothing(qa, film):

@@ -14,7 +14,7 @@ from dyto.cli.console import out
 from dyto.cli.groups import with_flags
 from dyto.cli.printing import print_answer, print_evidence, print_stream
 from dyto.cli.process import quickly
-from dyto.cli.several import ask_several, questions_in, refuse_file, refuse_for_several, videos_of
+from dyto.cli.several import MEMORIES, ask_several, questions_in, refuse_file, refuse_for_several, videos_of
 from dyto.cli.starting import load_qa
 from dyto.cli.waiting import loading_model
 from dyto.errors import ConfigError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 VideoFiles = Annotated[
     list[str] | None,
     typer.Argument(
-        help="A video file or a folder of pictures; or several of them, or a folder of video files.",
+        help="A video file or a folder of pictures; or several of them, or a folder of video files or of memories.",
         show_default=False,
     ),
 ]
@@ -65,6 +65,9 @@ def ask(
         Path | None, typer.Option(help="Ask every question of this text file, one a line.", metavar="FILE")
     ] = None,
     encoding: options.Encoding = None,
+    top: Annotated[
+        int, typer.Option(help="Memories of a folder to ask, the most relevant to the question.", min=1)
+    ] = MEMORIES,
     prompt: options.PromptName = None,
     max_new_tokens: options.MaxNewTokens = 128,
     as_json: Annotated[
@@ -104,7 +107,7 @@ def ask(
         "subtitles": subtitles,
         "savings": saved,
     }
-    found = videos_of(words)
+    found = videos_of(words, None if each is not None else question, top)
     if each is None and question is not None and found == words and len(words) == 1:
         ask_and_print(words[0], question, **asked, speech=speech, save_keyframes=save_keyframes, dry_run=dry_run)
         return

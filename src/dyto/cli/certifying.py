@@ -43,6 +43,9 @@ def certify_command(
     only: Annotated[
         options.Text, typer.Option(help="Comma-separated names of the checks to run. (default: all)")
     ] = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="Check what it makes of a stream, frame by frame, as `dyto watch` does.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as JSON on stdout, and nothing else.")
     ] = False,
@@ -61,7 +64,7 @@ def certify_command(
         loaded = load_model(model, device=device, dtype=dtype)
         status.update("examining")
         chosen = split_names(only) if only else ()
-        report = certify(strategy, loaded, budget=budget, seconds=seconds, calls=calls, only=chosen)
+        report = certify(strategy, loaded, budget=budget, seconds=seconds, calls=calls, only=chosen, online=online)
     if as_json:
         sys.stdout.write(json.dumps(report.to_dict(), ensure_ascii=False) + "\n")
     else:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dyto.errors import ConfigError, VideoError
+from dyto.errors import ConfigError, DatasetError, DytoError, VideoError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,18 +105,18 @@ def check_video(video: str, sampling: dict[str, Any]) -> None:
     openable(video, sampling.get("limits"))
 
 
-def unreadable(videos: Sequence[str], sampling: dict[str, Any]) -> dict[int, VideoError]:
+def unreadable(videos: Sequence[str], sampling: dict[str, Any]) -> dict[int, DytoError]:
     """Return the errors of the videos that lead to none, by position, up to the first that is one.
 
     Args:
         videos: The videos.
         sampling: Options of `dyto.sample_frames`.
     """
-    errors: dict[int, VideoError] = {}
+    errors: dict[int, DytoError] = {}
     for place, video in enumerate(videos):
         try:
             check_video(video, sampling)
-        except VideoError as err:
+        except (VideoError, DatasetError) as err:
             errors[place] = err
         else:
             break
@@ -177,3 +177,22 @@ def loading_for(video: str, loading: Loading) -> Loading:
         return loading
     stated = {"model": origin.get("model"), "revision": origin.get("revision") or None, "dtype": origin.get("dtype")}
     return replace(loading, **{name: value for name, value in stated.items() if getattr(loading, name) is None})
+
+
+def loading_of_all(videos: Sequence[str], loading: Loading) -> Loading:
+    """Return the model for several videos: the one with which the first memory was made, if all are memories.
+
+    Args:
+        videos: The videos.
+        loading: The model and how to load it.
+    """
+    from dyto.memory.header import is_memory
+
+    if not all(map(is_memory, videos)):
+        return loading
+    for video in videos:
+        try:
+            return loading_for(video, loading)
+        except DatasetError:  # told in its line
+            continue
+    return loading

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections.abc import Callable
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 WAITING = 4
 """Frames of a camera or a pipe that may wait for the model; one that comes then is dropped."""
+GAP = 1.0
+"""Seconds by which a stream that is watched again comes after what was seen before: nobody knows how long it was."""
 TURN = 0.1
 """Seconds between looks at whether to stop."""
 
@@ -36,6 +39,7 @@ class Feeding:
     def __init__(self, watch: Watch, frames: LiveFrames) -> None:
         self._watch, self._frames = watch, frames
         self._live = frames.source.live is not None
+        self._known = watch.latest  # of a file these seconds were seen; a camera's own begin at 0 again
         self._waiting: queue.Queue[tuple[NDArray[np.uint8], float] | None] = queue.Queue(WAITING)
         self._stopping, self._first, self._ended = threading.Event(), threading.Event(), threading.Event()
         self.error: DytoError | None = None
@@ -109,6 +113,11 @@ class Feeding:
                 continue
             if frame is None:
                 break
-            self._watch.feed(*frame)
+            pixels, seconds = frame
+            if math.isfinite(self._known):
+                if not self._live and seconds <= self._known:
+                    continue
+                seconds += self._known + GAP if self._live else 0.0
+            self._watch.feed(pixels, seconds)
             self._first.set()
         self._ended.set()

@@ -134,6 +134,9 @@ def watch_command(
     save: Annotated[
         Path | None, typer.Option(help="A new file for the memory, which can be asked while it grows.", metavar="FILE")
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the memory in the file of --save, if it is there.")
+    ] = False,
     ask: Annotated[
         list[str] | None,
         typer.Option(help="A question to ask at the end; repeatable. - for the lines of standard input, at any time."),
@@ -146,6 +149,8 @@ def watch_command(
 ) -> None:
     """Watch a video while it is filmed, remember it, and answer questions about what was seen so far."""
     asked = ask or []
+    if resume and save is None:
+        raise ConfigError("found --resume without --save, expected both: name the file to go on with")
     if QUESTIONS in asked and source == "-":
         raise ConfigError("found - for both the video and the questions, expected standard input once: give --ask TEXT")
     chosen.check()
@@ -162,7 +167,7 @@ def watch_command(
         from dyto.pipeline import VideoQA
 
         qa = VideoQA.from_pretrained(usual_model(loading.model), chosen.make(), prompt=prompt, **loading.options)
-        watch = qa.watch(segments=memory, fps=fps, save=save, numbers=numbers, max_mb=max_mb)
+        watch = qa.watch(segments=memory, fps=fps, save=save, numbers=numbers, max_mb=max_mb, resume=resume)
     feeding = Feeding(watch, LiveFrames(found, qa.model.image_size, fps))
     answering = _WatchAnswers(watch, feeding, max_new_tokens, as_json)
     feeding.start()

@@ -13,8 +13,9 @@ from dyto.cli.lines import AnswerLines, Weigh
 from dyto.cli.printing import one_line, print_note
 from dyto.cli.starting import load_qa
 from dyto.cli.waiting import loading_model
-from dyto.errors import BadQuestionError, ConfigError, VideoError
+from dyto.errors import BadQuestionError, ConfigError, DatasetError, MissingExtraError, VideoError
 from dyto.evaluation.progress import Bars
+from dyto.memory.header import SUFFIX
 
 if TYPE_CHECKING:
     from dyto.answer import Answer
@@ -28,17 +29,49 @@ Questions = Sequence[tuple[str | None, str]]
 """Questions, each with the place where it stands; None on the command line."""
 
 
-def videos_of(words: Sequence[str]) -> list[str]:
+MEMORIES = 3
+"""Memories of a folder that are asked where no other number is said."""
+
+
+def videos_of(words: Sequence[str], question: str | None = None, top: int = MEMORIES) -> list[str]:
     """Return the videos that the words of a command line name.
 
     Args:
-        words: Files, folders of pictures, and folders of video files, which stand for all of these files.
+        words: Files, folders of pictures, folders of video files, which stand for all of these files, and folders of
+            memories, which stand for those that a search for the question finds.
+        question: The question; None to take all memories.
+        top: Most memories of folders.
     """
-    return [video for word in words for video in _in_folder(word) or [word]]
+    inside = [(word, _in_folder(word)) for word in words]
+    kept = [memory for _, found in inside for memory in found if memory.endswith(SUFFIX)]
+    if question is None or len(kept) <= top:
+        return [video for word, found in inside for video in found or [word]]
+    others = [v for word, found in inside for v in found or [word] if v not in kept]
+    return others + _most_relevant(kept, question, top)
+
+
+def _most_relevant(memories: list[str], question: str, top: int) -> list[str]:
+    """Return the memories that show best what a question names, and those that cannot be read; or else all."""
+    unread: list[DatasetError] = []
+    try:
+        with err.status("searching the memories"):
+            from dyto.searching.index import MemoryIndex
+
+            index = MemoryIndex.open(memories, skip=unread.append)
+            found = [str(outline.path) for outline in index.relevant(question, top)]
+    except (ConfigError, MissingExtraError) as error:
+        print_note(f"all {len(memories)} memories are asked, as none can be told to be the most relevant: {error}")
+        return memories
+    print_note(f"{len(found)} of {len(memories)} memories are asked, the most relevant first; --top N asks more")
+    known = {str(outline.path) for outline in index.outlines}
+    return found + [memory for memory in memories if memory not in known]
 
 
 def _in_folder(word: str) -> list[str]:
-    """Return the video files of a folder; none if it has pictures, which make it one video, or cannot be read."""
+    """Return the video files of a folder, or else its memories, those in the folders below, too.
+
+    None if it has pictures, which make it one video, or cannot be read.
+    """
     folder = os.path.expanduser(word)
     if not word or not os.path.isdir(folder):
         return []
@@ -54,7 +87,9 @@ def _in_folder(word: str) -> list[str]:
             f"({len(videos)}), name them"
         )
         return []
-    return [str(video) for video in videos]
+    if pictures or videos:
+        return [str(video) for video in videos]
+    return [str(path) for path in sorted(Path(folder).rglob(f"*{SUFFIX}"))]
 
 
 def questions_in(path: Path, encoding: str | None) -> Questions:
@@ -165,6 +200,7 @@ def ask_several(
             early.check_question(question, choices, prompt, max_new_tokens)
         except BadQuestionError as error:
             raise error if line is None else BadQuestionError(f"{line}: {error}") from error
+    loading = early.loading_of_all(videos, loading)
     early.check_model(loading, usual=True)
     asked = [question for _, question in questions]
     broken = early.unreadable(videos, sampling)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from dyto.errors import ConfigError
@@ -18,8 +18,9 @@ from dyto.memory.packing import Pack, Packing, Picture
 from dyto.memory.remembered import About, Memory
 from dyto.strategies import scenes
 
-FRESH = 16
-"""Newest frames that are held as they are: most of them soon represent nothing, and need not be packed."""
+BLOCK = 32
+"""Frames that wait until the hierarchy takes them together: that costs less than one by one, and changes nothing. They
+are held as they are until the next ones come: most soon represent nothing, and need not be packed."""
 
 
 class _Fresh(NamedTuple):
@@ -28,6 +29,7 @@ class _Fresh(NamedTuple):
     features: FrameFeatures
     row: int
     picture: Picture
+    vector: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Snapshot:
 class GrowingMemory:
     """Segments of a stream with what is kept of them, at most M.
 
-    The result depends on the features of the frames, not on how many are added at a time. One thread at a time.
+    The result depends on the features of the frames, not on how many are added at a time, nor on when it is looked at.
+    One thread at a time.
 
     Args:
         segments: M.
@@ -61,11 +64,42 @@ class GrowingMemory:
         self._meter = NoiseMeter()
         self._kind, self._max_mb = kind, max_mb
         self._packing: Packing | None = None
-        self._fresh: OrderedDict[int, _Fresh] = OrderedDict()
+        self._waiting: dict[int, _Fresh] = {}
+        self._fresh: dict[int, _Fresh] = {}
         self._packs: dict[int, Pack] = {}
+        self._held: int | None = None  # patches of a frame in the memory from which it goes on
         self.about: About | None = None
 
+    @classmethod
+    def of(cls, memory: Memory, segments: int, kind: str = "same", max_mb: float = 64.0) -> GrowingMemory:
+        """Go on from a memory; how far its last frames are from those that follow is not part of the noise.
+
+        Args:
+            memory: The memory.
+            segments: As for a new one.
+            kind: As for a new one.
+            max_mb: As for a new one.
+
+        Raises:
+            ConfigError: The memory has more segments, or keeps something else of each.
+        """
+        growing = cls(segments, kind, max_mb)
+        if len(memory) > segments or memory.about.kind != kind:
+            raise ConfigError(
+                f"{memory.name} has {len(memory)} segments and numbers {memory.about.kind!r}, expected {segments} at "
+                f"most and {kind!r}: go on with the options that it was begun with"
+            )
+        growing._tree = OnlineHierarchy.of(memory.segments, memory.directions, segments)
+        growing._meter = NoiseMeter(memory.noise)
+        growing.about, growing._held = memory.about, memory.tensors["patches"].shape[1]
+        for row, number in enumerate(memory.segments.frames.tolist()):
+            picture = torch.frombuffer(bytearray(memory.thumbnails[row]), dtype=torch.uint8)
+            pack = {name: tensor[row].clone() for name, tensor in memory.tensors.items()}
+            growing._packs[number] = {**pack, "thumbnail": picture}
+        return growing
+
     def __len__(self) -> int:
+        self._settle()
         return len(self._tree)
 
     def add(self, features: FrameFeatures, pictures: Picture, source_size: tuple[int, int]) -> None:
@@ -80,27 +114,48 @@ class GrowingMemory:
             BadFeaturesError: The features hold NaN or infinity.
             ConfigError: Frames are of another size than those before them, or not even a token of each fits.
         """
+        vectors = features.summary.detach().float().cpu().numpy()
+        with usable_features():
+            if not np.isfinite(np.vdot(vectors, vectors)):  # the cheapest test that seldom errs
+                scenes.directions(vectors)
         size = (int(pictures.shape[1]), int(pictures.shape[2]))
+        if self._packing is None:
+            packing = Packing.fitting(features, self._tree.most, self._kind, self._max_mb)
+            if self._held not in (None, packing.patches):
+                raise ConfigError(
+                    f"the memory keeps {self._held} tokens of a frame, but {packing.patches} fit now, expected as "
+                    "many: go on with the options that it was begun with"
+                )
+            self._packing = packing
         if self.about is None:
-            self._packing = Packing.fitting(features, self._tree.most, self._kind, self._max_mb)
             self.about = About(features.grid, features.summary_source, size, source_size, self._kind)
         elif self.about.grid != features.grid or self.about.size != size:
             raise ConfigError(
                 f"found a frame of {size[0]}x{size[1]}, expected {self.about.size[0]}x{self.about.size[1]} like those "
                 "before it: a memory has frames of one size"
             )
-        with usable_features():
-            directions = scenes.directions(features.summary)
-        for row, direction in enumerate(directions):
-            number = int(features.indices[row])
-            dropped = self._tree.add(direction, number, float(features.seconds[row]))
-            self._meter.add(direction)
-            self._fresh[number] = _Fresh(features, row, pictures[row])
+        for row, number in enumerate(features.indices.tolist()):
+            self._waiting[number] = _Fresh(features, row, pictures[row], vectors[row])
+            if len(self._waiting) == BLOCK:
+                self._settle()
+
+    def _settle(self) -> None:
+        """Let the hierarchy take the frames that wait."""
+        if not self._waiting:
+            return
+        old, frames = list(self._fresh), list(self._waiting.items())
+        self._fresh |= self._waiting
+        self._waiting = {}
+        directions = scenes.directions(np.stack([one.vector for _, one in frames]))
+        self._meter.add(directions)
+        for (number, one), direction in zip(frames, directions, strict=True):
+            dropped = self._tree.add(direction, number, float(one.features.seconds[one.row]))
             if dropped is not None:
                 self._fresh.pop(dropped, None)
                 self._packs.pop(dropped, None)
-        for number in list(self._fresh)[:-FRESH]:
-            self._pack(number)
+        for number in old:
+            if number in self._fresh:
+                self._pack(number)
 
     def snapshot(self) -> Snapshot:
         """Return the memory of what was added so far.
@@ -108,6 +163,7 @@ class GrowingMemory:
         Raises:
             ConfigError: Nothing was.
         """
+        self._settle()
         segments = self._tree.segments()
         for number in segments.frames.tolist():
             if number in self._fresh:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from dyto.errors import DatasetError
+from dyto.errors import BadMemoryError, DatasetError
 
 MARK = "dyto_memory"
 FORMAT = 1
@@ -37,7 +37,7 @@ def is_memory(path: str | os.PathLike[str]) -> bool:
     where = Path(path)
     try:
         with where.open("rb") as file:
-            begin = file.read(MOST_HEADER if where.suffix == SUFFIX else 4096)
+            begin = file.read(4096)
     except (OSError, ValueError):
         return False
     if where.suffix == SUFFIX or begin.startswith(MAGIC):
@@ -78,7 +78,7 @@ def facts_of(path: str | os.PathLike[str]) -> dict[str, Any]:
     if MAGIC.startswith(head[:8]) or len(head) < 8:
         raise damaged(where, f"has {size} bytes")
     if text and not text.startswith(b"{"):
-        raise DatasetError(f"{where} is no memory, expected a file of `dyto remember` or `dyto watch`: check the name")
+        raise _no_memory(where)
     if len(text) < length:
         raise damaged(where, f"is cut within its header, after {size} bytes")
     header = _parsed(where, text)
@@ -113,18 +113,23 @@ def facts_in(header: Any, where: Path) -> dict[str, Any]:
     """Return the facts in the header of a safetensors file."""
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or MARK not in metadata:
-        raise DatasetError(f"{where} is no memory, expected a file of `dyto remember` or `dyto watch`: check the name")
+        raise _no_memory(where)
     facts = _parsed(where, str(metadata[MARK]).encode())
     if not isinstance(facts, dict) or not isinstance(facts.get("format"), int):
         raise damaged(where, "does not say of which format it is")
     if facts["format"] > FORMAT:
-        raise DatasetError(f"{where} is of format {facts['format']}, expected {FORMAT} at most: use a newer dyto")
+        raise BadMemoryError(f"{where} is of format {facts['format']}, expected {FORMAT} at most: use a newer dyto")
     return facts
 
 
-def damaged(where: Path, what: str, advice: str = "copy it again, or remember the video again") -> DatasetError:
+def damaged(where: Path, what: str, advice: str = "copy it again, or remember the video again") -> BadMemoryError:
     """Return the error for a memory that cannot be read."""
-    return DatasetError(f"{where} {what}, expected a whole memory: {advice}")
+    return BadMemoryError(f"{where} {what}, expected a whole memory: {advice}")
+
+
+def _no_memory(where: Path) -> BadMemoryError:
+    made = "a file of `dyto remember` or `dyto watch`"
+    return BadMemoryError(f"{where} is no memory, expected {made}: check the name")
 
 
 def _parsed(where: Path, text: bytes) -> Any:

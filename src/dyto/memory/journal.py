@@ -46,17 +46,20 @@ class GrowthLog:
     Args:
         path: The file; it must not be there yet.
         origin: The model.
+        resumes: Whether the file is there, and is replaced by the first seal.
 
     Raises:
         DatasetError: There is such a file, or it cannot be written.
     """
 
-    def __init__(self, path: Path, origin: Origin) -> None:
+    def __init__(self, path: Path, origin: Origin, resumes: bool = False) -> None:
         self.path, self._origin = path, origin
         self._spans: set[Span] = set()
         self._frames: set[int] = set()
         self._size = 0
         self._file: BinaryIO | None = None
+        if resumes:
+            return
         try:
             self._file = path.open("xb")
             self._append(MAGIC)

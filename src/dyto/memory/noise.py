@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import numpy as np
 import numpy.typing as npt
 
 from dyto.finch import FloatArray
-from dyto.strategies.scenes import WINDOW
+from dyto.strategies.scenes import WINDOW, Directions
 
 LEAST, MOST, BINS = 1e-6, 4.0, 1024
 """Halved squared distances from the first to the second fall into that many bins of equal ratio, 1.5 % each."""
 
 Counts = npt.NDArray[np.int64]
-Direction = npt.NDArray[np.float32]
+_EDGES: FloatArray = LEAST * (MOST / LEAST) ** (np.arange(BINS - 1) / (BINS - 1))
 
 
 class NoiseMeter:
@@ -25,37 +23,34 @@ class NoiseMeter:
 
     Example:
         >>> meter = NoiseMeter()
-        >>> for row in np.repeat(np.eye(4, dtype=np.float32), 3, axis=0):
-        ...     meter.add(row)
+        >>> meter.add(np.repeat(np.eye(4, dtype=np.float32), 3, axis=0))
         >>> meter.level() <= LEAST
         True
     """
 
     def __init__(self, counts: Counts | None = None) -> None:
         self._counts = np.zeros(BINS, np.int64) if counts is None else counts.astype(np.int64)
-        self._before: deque[Direction] = deque(maxlen=WINDOW)
-        self._nearest: deque[float] = deque(maxlen=WINDOW)  # of those frames, so far
+        self._before: Directions | None = None  # of the last frames, (WINDOW, D) at most
+        self._nearest = np.empty(0, np.float32)  # of those frames, so far
 
-    def add(self, direction: Direction) -> None:
-        """Take the next frame, (D,) of length 1 in float32."""
-        nearest = np.inf
-        if self._before:
-            half = np.square(np.stack(self._before) - direction).sum(1) / 2
-            nearest = float(half.min())
-            if len(self._nearest) == WINDOW:
-                self._counts[_bin(min(self._nearest[0], float(half[0])))] += 1
-            self._nearest = deque(map(min, self._nearest, half.tolist()), maxlen=WINDOW)
-        self._before.append(direction)
-        self._nearest.append(nearest)
+    def add(self, directions: Directions) -> None:
+        """Take the next frames, (T, D) of length 1 in float32; how many at a time does not matter."""
+        known = 0 if self._before is None else len(self._before)
+        x = directions if self._before is None else np.concatenate([self._before, directions])
+        nearest = np.concatenate([self._nearest, np.full(len(directions), np.inf, np.float32)])
+        for gap in range(1, min(WINDOW, len(x) - 1) + 1):
+            first = max(known, gap)  # pairs whose later frame is new
+            half = np.square(x[first:] - x[first - gap : len(x) - gap]).sum(1) / 2
+            np.minimum(nearest[first:], half, out=nearest[first:])
+            np.minimum(nearest[first - gap : len(x) - gap], half, out=nearest[first - gap : len(x) - gap])
+        done = max(0, len(x) - WINDOW)
+        self._counts += _histogram(nearest[:done])
+        self._before, self._nearest = x[done:].copy(), nearest[done:]
 
     @property
     def counts(self) -> Counts:
         """(BINS,) frames in each bin, those with neighbours still to come, too."""
-        counts = self._counts.copy()
-        for nearest in self._nearest:
-            if np.isfinite(nearest):
-                counts[_bin(nearest)] += 1
-        return counts
+        return self._counts + _histogram(self._nearest[np.isfinite(self._nearest)])
 
     def level(self) -> float:
         """Return the noise of what has been seen, within the width of a bin."""
@@ -71,11 +66,9 @@ def level_of(counts: Counts) -> float:
     return float(_middles()[middle]) if middle else 0.0
 
 
-def _bin(value: float) -> int:
-    """Return the bin of a halved squared distance."""
-    if value <= LEAST:
-        return 0
-    return min(BINS - 1, 1 + int(np.log(value / LEAST) / np.log(MOST / LEAST) * (BINS - 1)))
+def _histogram(values: Directions) -> Counts:
+    """Return how many halved squared distances fall into each bin; those up to `LEAST` into the first."""
+    return np.bincount(np.searchsorted(_EDGES, values), minlength=BINS)
 
 
 def _middles() -> FloatArray:

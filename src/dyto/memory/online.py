@@ -105,21 +105,23 @@ class OnlineHierarchy:
         return self.join() if len(self._order) > self.most else None
 
     @classmethod
-    def of(cls, segments: Segments, directions: Directions) -> OnlineHierarchy:
+    def of(cls, segments: Segments, directions: Directions, most: int | None = None) -> OnlineHierarchy:
         """Go on from segments.
 
         Args:
-            segments: K of them, at least 2.
+            segments: K of them.
             directions: (K, D) those of their representatives.
+            most: M, at least K; None for K.
         """
-        tree = cls(len(segments.frames))
+        count = len(segments.frames)
+        tree = cls(count if most is None else most)
         columns = tree._make(directions.shape[1])
         pairs: Any = zip(columns, segments, strict=True)
         for column, values in pairs:
-            column[: tree.most] = values
-        tree._directions[: tree.most] = directions
-        tree._order, tree._free = list(range(tree.most)), [tree.most]
-        tree._costs = [np.inf, *map(tree._cost, range(1, tree.most))]
+            column[:count] = values
+        tree._directions[:count] = directions
+        tree._order, tree._free = list(range(count)), list(range(tree.most, count - 1, -1))
+        tree._costs = [np.inf, *map(tree._cost, range(1, count))]
         return tree
 
     def segments(self) -> Segments:

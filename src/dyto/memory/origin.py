@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from dyto.errors import ModelError
+from dyto.errors import OtherModelError
 from dyto.models.base import VideoModel
 from dyto.models.stock import weights_fingerprint
 from dyto.video import READER
@@ -40,11 +41,11 @@ class Origin:
         """Describe a model.
 
         Raises:
-            ModelError: It is behind an endpoint, which hands no features out.
+            OtherModelError: It is behind an endpoint, which hands no features out.
         """
         stock: Any = getattr(model, "model", None)
         if stock is None or not model.can_cache:
-            raise ModelError(
+            raise OtherModelError(
                 f"model {model.name} hands out no features, expected one that runs here: a memory needs them"
             )
         config = getattr(stock, "config", None)
@@ -88,29 +89,35 @@ class Origin:
             name: Of the memory, for the message.
 
         Raises:
-            ModelError: Another model, revision, dtype or preprocessing made it.
+            OtherModelError: Another model, revision, dtype or preprocessing made it.
         """
         mine = Origin.of(model)
+        theirs, ours = _short(self.model), _short(mine.model)
         again = "load that one, or remember the video again with this one"
         if self.dtype != mine.dtype:
-            raise ModelError(
-                f"{name} was made in {self.dtype}, but model {mine.model} is loaded in {mine.dtype}, expected the same "
+            raise OtherModelError(
+                f"{name} was made in {self.dtype}, but model {ours} is loaded in {mine.dtype}, expected the same "
                 f"numbers: load it with dtype={self.dtype!r} (--dtype {self.dtype}), or remember the video again"
             )
         if self.weights == mine.weights:
             if self.preprocessing != mine.preprocessing:
-                raise ModelError(
-                    f"{name} was made from {self.preprocessing}, but model {mine.model} takes {mine.preprocessing}, "
+                raise OtherModelError(
+                    f"{name} was made from {self.preprocessing}, but model {ours} takes {mine.preprocessing}, "
                     "expected the same preprocessing: remember the video again"
                 )
             return
-        if self.model == mine.model:
-            theirs, ours = self.revision or self.weights, mine.revision or mine.weights
-            raise ModelError(
-                f"{name} was made with revision {theirs} of model {self.model}, but {ours} is loaded, expected the "
+        if theirs == ours:
+            made, loaded = self.revision or self.weights, mine.revision or mine.weights
+            raise OtherModelError(
+                f"{name} was made with revision {made} of model {theirs}, but {loaded} is loaded, expected the "
                 f"same weights: {again}"
             )
-        raise ModelError(f"{name} was made with model {self.model}, but {mine.model} is loaded: {again}")
+        raise OtherModelError(f"{name} was made with model {theirs}, but {ours} is loaded: {again}")
+
+
+def _short(model: str) -> str:
+    """Return the name of a model; of one in a folder only the folder's, which may be read by others."""
+    return Path(model).name if Path(model).is_absolute() else model
 
 
 def numbers_named(name: str) -> torch.dtype:

@@ -157,8 +157,11 @@ def picture_of(data: bytes) -> Picture:
     Raises:
         OSError: It is none.
     """
-    with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-        return np.asarray(image.convert("RGB"))
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+            return np.asarray(image.convert("RGB"))
+    except Image.DecompressionBombError as err:
+        raise OSError(str(err)) from err
 
 
 def _means(deep: Tensor, owners: Tensor, count: int) -> Tensor:

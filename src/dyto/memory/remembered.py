@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dyto.errors import ConfigError
+from dyto.errors import BadMemoryError, ConfigError
 from dyto.features import FrameFeatures, Stands, VisualTokens
 from dyto.finch import FloatArray, IntArray
 from dyto.memory.noise import Counts, level_of
@@ -125,8 +125,18 @@ class Memory:
         return self.segments.seconds
 
     def picture(self, segment: int) -> Picture:
-        """Return the picture of a segment, (H, W, 3) uint8, as the model saw it but for JPEG."""
-        return resized(picture_of(self.thumbnails[segment]), *self.about.size)
+        """Return the picture of a segment, (H, W, 3) uint8, as the model saw it but for JPEG.
+
+        Raises:
+            BadMemoryError: It is damaged.
+        """
+        try:
+            return resized(picture_of(self.thumbnails[segment]), *self.about.size)
+        except OSError as err:
+            raise BadMemoryError(
+                f"{self.name} holds a damaged picture of {self.seconds[segment]:.1f} s ({err}), expected a whole "
+                "memory: copy it again, or remember the video again"
+            ) from err
 
     @cached_property
     def directions(self) -> scenes.Directions:

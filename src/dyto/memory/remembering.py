@@ -126,8 +126,7 @@ class Remembers:
                 return known
         watch = Stopwatch(self.model.device, self.on_stage)
         with watch.stage("decode"):
-            whole = video if isinstance(video, Memory) else Memory.open(video)
-            memory = _stretch(whole, sampling)
+            memory = opened(video, sampling)
         tokens = memory.tokens(self.model, self._strategy, question, watch=watch)
         if self.on_frames is not None:
             self.on_frames(memory.frames)
@@ -166,6 +165,7 @@ class Remembers:
         numbers: str = "same",
         max_mb: float = MAX_MB,
         seal_seconds: float = 60.0,
+        resume: bool = False,
     ) -> Watch:
         """Watch a video while it is filmed; the frames come by `Watch.feed`.
 
@@ -176,19 +176,28 @@ class Remembers:
             numbers: As in `remember`.
             max_mb: As in `remember`.
             seal_seconds: Seconds of the video after which what is new is sealed in that file.
+            resume: Whether to go on with what is in that file, if it is there: a memory, or the log of a watch that
+                ended at once. The times of frames must then follow its own.
 
         Returns:
-            A watch that has seen nothing.
+            A watch that has seen nothing, or what is in the file.
 
         Raises:
             ConfigError: A number is impossible.
             DatasetError: The file is there already, or cannot be written.
-            ModelError: The model hands out no features, as one behind an endpoint.
+            ModelError: The model hands out no features, as one behind an endpoint, or another made the memory.
         """
         from dyto.memory.watching import Watch
 
-        growing = GrowingMemory(segments, numbers, max_mb)
-        return Watch(self, growing, fps=fps, save=save, seal_seconds=seal_seconds)
+        if resume and save is None:
+            raise ConfigError("resume is given without save, expected the file to go on with: name it")
+        before = Memory.open(save) if resume and save is not None and Path(save).exists() else None
+        if before is None:
+            growing = GrowingMemory(segments, numbers, max_mb)
+        else:
+            before.origin.check(self.model, before.name)
+            growing = GrowingMemory.of(before, segments, numbers, max_mb)
+        return Watch(self, growing, fps=fps, save=save, seal_seconds=seal_seconds, before=before)
 
 
 def is_remembered(video: object) -> bool:
@@ -196,10 +205,15 @@ def is_remembered(video: object) -> bool:
     return isinstance(video, Memory) or (isinstance(video, (str, Path)) and is_memory(video))
 
 
-def _stretch(memory: Memory, sampling: Mapping[str, Any]) -> Memory:
+def opened(video: Memory | str | Path, sampling: Mapping[str, Any]) -> Memory:
     """Return the part of a memory that the options of `dyto.sample_frames` ask for.
 
+    Args:
+        video: The memory, or its file.
+        sampling: The options.
+
     Raises:
+        BadMemoryError: The file is damaged.
         ConfigError: They ask for anything but a part.
     """
     usual = {"start": ..., "end": ..., "limits": ..., "preview": ..., "guarded": ..., "sampling": "uniform"}
@@ -210,4 +224,5 @@ def _stretch(memory: Memory, sampling: Mapping[str, Any]) -> Memory:
             f"{', '.join(sorted(others))} given with a memory, which holds frames that were sampled before: leave it "
             "out, or ask about the video itself"
         )
+    memory = video if isinstance(video, Memory) else Memory.open(video)
     return memory.between(sampling.get("start"), sampling.get("end"))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
@@ -31,6 +32,8 @@ from dyto.system.files import cannot_write, replacing
 
 KEPT = {"summary": 2, "patches": 3, "owners": 2, "scales": 2, "deep": 4, "deep_scales": 3}
 """Tensors of the frames that represent segments, and their axes; the first two are always there."""
+MOST_SIDE = 1 << 14
+"""Rows or columns of a picture that a file may speak of, so that a hostile one fills no memory."""
 WHOLE = ("first", "last", "sizes", "frames", "parents", "edges", "thumbnail_ends")
 REAL = ("start", "end", "seconds", "edge_seconds")
 
@@ -97,14 +100,16 @@ def read_memory(path: Path, segments: int | None = None) -> Memory:
         return memory if segments is None else memory.prefix(segments)
     try:
         origin, about = described(facts)
-        with safe_open(path, framework="pt") as file:
-            names = set(file.keys())
-            count = file.get_slice("frames").get_shape()[0]
-            taken = count if segments is None else min(segments, count)
-            arrays = {name: file.get_slice(name)[:taken] for name in names - {"thumbnails", "noise"}}
-            ends = arrays.pop("thumbnail_ends")
-            arrays["thumbnails"] = file.get_slice("thumbnails")[: int(ends[-1])]
-            noise = file.get_tensor("noise")
+        if segments is None:  # read at once: the pages of a mapped file would be touched one by one
+            arrays = from_bytes(path.read_bytes())
+        else:
+            with safe_open(path, framework="pt") as file:
+                names = set(file.keys())
+                taken = min(segments, file.get_slice("frames").get_shape()[0])
+                arrays = {name: file.get_slice(name)[:taken] for name in names - {"thumbnails", "noise"}}
+                arrays["thumbnails"] = file.get_slice("thumbnails")[: int(arrays["thumbnail_ends"][-1])]
+                arrays["noise"] = file.get_tensor("noise")
+        ends, noise = arrays.pop("thumbnail_ends"), arrays.pop("noise")
         return _checked(origin, about, arrays, ends, noise)
     except (SafetensorError, LookupError, TypeError, ValueError, OverflowError, RuntimeError) as err:
         raise damaged(path, f"is damaged ({err})") from err
@@ -136,7 +141,8 @@ def described(facts: Mapping[str, Any]) -> tuple[Origin, About]:
 
 
 def _pair(given: Any) -> tuple[int, int]:
-    if not isinstance(given, (list, tuple)) or len(given) != 2 or any(type(n) is not int or n < 1 for n in given):
+    whole = isinstance(given, (list, tuple)) and len(given) == 2
+    if not whole or any(type(n) is not int or not 0 < n <= MOST_SIDE for n in given):
         raise ValueError(f"{given!r} are no rows and columns")
     return given[0], given[1]
 
@@ -189,7 +195,7 @@ def check_kept(kept: Mapping[str, Tensor], count: int, about: About) -> None:
     for name, tensor in kept.items():
         if tensor.ndim != KEPT[name] or len(tensor) != count or 0 in tensor.shape:
             raise ValueError(f"{name} has shape {tuple(tensor.shape)}")
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if tensor.is_floating_point() and not _is_finite(tensor):
             raise ValueError(f"{name} hold NaN or infinity")
     held, owners = patches.shape[1], kept.get("owners")
     if kept["summary"].shape[0] != count or (owners is None and held != n):
@@ -199,6 +205,11 @@ def check_kept(kept: Mapping[str, Tensor], count: int, about: About) -> None:
     whole = about.kind == "int8"
     if ("scales" in kept) != whole or (patches.dtype == torch.int8) != whole or patches.is_floating_point() == whole:
         raise ValueError(f"patches are of {patches.dtype}")
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Return whether no number is NaN or infinity; their sum, which is soon made, seldom says so wrongly."""
+    return bool(torch.isfinite(tensor.sum(dtype=torch.float32))) or bool(torch.isfinite(tensor).all())
 
 
 def _column(tensor: Tensor, name: str, count: int, dtype: torch.dtype) -> np.ndarray[Any, Any]:

@@ -74,6 +74,7 @@ class Watch:
         fps: float | None = 1.0,
         save: str | PathLike[str] | None = None,
         seal_seconds: float = 60.0,
+        before: Memory | None = None,
     ) -> None:
         for name, value in (("fps", fps), ("seal_seconds", seal_seconds)):
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -82,9 +83,13 @@ class Watch:
         self._qa, self._growing, self._fps, self._seal_seconds = qa, growing, fps, seal_seconds
         self._origin = Origin.of(qa.model)
         self._fit = TargetSize(qa.model.image_size)
-        self._journal = None if save is None else GrowthLog(Path(save), self._origin)
+        self._journal = None if save is None else GrowthLog(Path(save), self._origin, resumes=before is not None)
         self.seen = self.taken = self.dropped = 0
         self._last = self._last_taken = self._sealed = -math.inf
+        if before is not None:
+            self.seen, self.taken = int(before.segments.last[-1]) + 1, before.num_frames
+            self.dropped = self.seen - self.taken
+            self._last = self._last_taken = self._sealed = float(before.segments.end[-1])
         self._feeding, self._state, self._asking = threading.RLock(), threading.Lock(), threading.Lock()
         self._answered: tuple[Any, VisualTokens] | None = None
 
@@ -108,8 +113,14 @@ class Watch:
         with self._feeding:
             before = self.taken
             for still, time in zip(stills, given, strict=True):
-                self._take(still, self.seen / (self._fps or 1.0) if time is None else time)
+                self._take(still, self._next() if time is None else time)
             return self.taken - before
+
+    def _next(self) -> float:
+        """Return the time of a frame that comes without one."""
+        rate = self._fps or 1.0
+        usual = self.seen / rate
+        return usual if usual > self._last else self._last + 1 / rate
 
     def drop(self, count: int = 1) -> None:
         """Count frames that came when there was no time for them."""
@@ -136,7 +147,7 @@ class Watch:
             return
         picture = _pixels(still)
         size = picture.shape[0], picture.shape[1]
-        small = np.ascontiguousarray(resized(picture, *self._fit.shape(*size)))[None]
+        small = np.array(resized(picture, *self._fit.shape(*size)), order="C")[None]  # a copy: cameras reuse theirs
         at = np.array([number]), np.array([time])
         # One at a time: a tower's rounding depends on how many pass it together.
         features = self._qa.model.encode(Frames(small, *at, source_size=size))

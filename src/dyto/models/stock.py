@@ -100,7 +100,6 @@ def weights_fingerprint(model: StockModel) -> str:
     for name, weight in sorted(model.named_parameters()):
         digest.update(f"{name} {tuple(weight.shape)}".encode())
         if weight.device.type != "meta":
-            flat = weight.detach().flatten()
-            step = max(1, len(flat) // _SAMPLES_PER_TENSOR)
-            digest.update(flat[::step][:_SAMPLES_PER_TENSOR].float().cpu().numpy().tobytes())
+            every = max(1, weight.numel() // _SAMPLES_PER_TENSOR)
+            digest.update(weight.detach().flatten()[::every][:_SAMPLES_PER_TENSOR].float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

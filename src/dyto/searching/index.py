@@ -138,6 +138,24 @@ class MemoryIndex:
         columns, self.notes = self.eye.query(text)
         return columns
 
+    def relevant(self, query: str, top: int = 3) -> list[Outline]:
+        """Return the memories whose best segments match a text best.
+
+        Args:
+            query: What to look for, or a question about it.
+            top: Most memories to return.
+
+        Raises:
+            ConfigError: The text is empty, or names nothing that the eye knows.
+        """
+        columns = self.query(query)
+        sizes = np.diff(self._begins)
+        held = np.flatnonzero(sizes)
+        if not len(held):
+            return []
+        best = np.maximum.reduceat((self.rows @ columns.T).min(1), self._begins[:-1][held])
+        return [self.outlines[owner] for owner in held[_in_order(best, np.arange(len(best)))][:top].tolist()]
+
     def search(self, query: str, top: int = 5) -> list[Hit]:
         """Find the moments that match a text best.
 

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from dyto.errors import ClosedError
+from dyto.memory.remembered import Memory
+from dyto.memory.remembering import is_remembered, opened
 from dyto.models.base import VideoModel
 from dyto.models.generation.preparing import said_in
 from dyto.savings import Savings
@@ -110,11 +112,15 @@ class Reading:
         self._arrived(coming)
         coming.over.wait()  # so that no more frames are in memory than there are readers
 
-    def _read_all(self, coming: Coming) -> tuple[Frames, Subtitles | None]:
-        """Return the frames of a video and what is said in it."""
+    def _read_all(self, coming: Coming) -> tuple[Frames | Memory, Subtitles | None]:
+        """Return the frames of a video and what is said in it, or a memory."""
         asked, begin = coming.first.asked, time.perf_counter()
         video: Any = asked.video
         coming.first.stage("decode")
+        if is_remembered(video):
+            memory = opened(video, asked.sampling)
+            coming.seconds = time.perf_counter() - begin
+            return memory, None
         said = said_in(video, asked.subtitles, self._model, {"limits": self._limits, "guarded": True})
         if isinstance(video, Frames) and not asked.sampling:
             return video, said

@@ -11,6 +11,7 @@ from typing import Any
 from dyto.demo.messages import names_a_place
 from dyto.errors import (
     BadFeaturesError,
+    BadMemoryError,
     BusyError,
     ClosedError,
     ConfigError,
@@ -20,6 +21,7 @@ from dyto.errors import (
     EndpointError,
     EndpointLateError,
     EndpointRefusedError,
+    OtherModelError,
     VideoError,
 )
 
@@ -35,6 +37,8 @@ STATUSES: tuple[tuple[type[DytoError], int, str], ...] = (
     (EndpointRefusedError, 400, "upstream_refused"),
     (EndpointError, 502, "upstream_failed"),
     (VideoError, 400, "invalid_media"),
+    (BadMemoryError, 400, "invalid_media"),
+    (OtherModelError, 400, "invalid_media"),
     (ConfigError, 400, "invalid_value"),
 )
 """Error class, status of the response, and code in its body; the first that fits counts, and 500 is for all others."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from dyto.features import VisualTokens
+from dyto.memory.remembered import Memory
 from dyto.models.base import Encoded
 from dyto.models.generation.preparing import PreparedQuestion, with_subtitles
 from dyto.models.generation.rows import Row
@@ -192,7 +193,7 @@ class Coming:
         key: Under which its tokens will be kept; None to keep nothing.
         tickets: The questions.
         close: Closes the list of questions and returns it: those that come later do not wait for this video.
-        frames: The frames, when they are there.
+        frames: The frames, or a memory, when they are there.
         subtitles: What is said in it, likewise.
         seconds: Seconds of reading them.
         over: Set when the frames are no longer needed.
@@ -201,7 +202,7 @@ class Coming:
     key: Hashable
     tickets: list[Ticket]
     close: Callable[[Coming], list[Ticket]]
-    frames: Frames | None = None
+    frames: Frames | Memory | None = None
     subtitles: Subtitles | None = None
     seconds: float = 0.0
     over: threading.Event = field(default_factory=threading.Event)

@@ -13,6 +13,7 @@ from typing import Any
 
 from dyto.errors import DytoError
 from dyto.inspecting.evidence import find_evidence
+from dyto.memory.remembered import Memory
 from dyto.models.base import Prefix, VideoModel
 from dyto.models.generation.keeping import KeptVideos
 from dyto.models.generation.rows import Row
@@ -146,7 +147,8 @@ class ModelThread:
         for number, ticket in enumerate(coming.close(coming)):
             ticket.tokens, ticket.reused = tokens, number > 0
             if ticket.asked.on_seen is not None and not ticket.ended:
-                ticket.asked.on_seen(coming.frames, tokens)
+                seen = coming.frames.frames if isinstance(coming.frames, Memory) else coming.frames
+                ticket.asked.on_seen(seen, tokens)
             self.add(ticket)
 
     def _answer_ready(self) -> None:

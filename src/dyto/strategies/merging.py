@@ -165,7 +165,7 @@ def merge_shares(
     data = empty_tokens((int(kept.sum()), features.dim), summary)
     owners = np.empty((len(positions), n), np.int64)
     with usable_features():
-        for keep in np.unique(kept):
+        for keep in sorted(set(kept.tolist())):
             alike = np.flatnonzero(kept == keep)
             for chunk in chunks(len(alike), n * features.dim * summary.element_size(), summary.device):
                 frames = alike[chunk]

@@ -186,7 +186,7 @@ def assemble(
         The tokens; frames without tokens are not key frames.
     """
     token, source_frame, patch = sources
-    used = np.union1d(frame, source_frame)
+    used = np.flatnonzero(np.bincount(np.concatenate([frame, source_frame])))
     return VisualTokens(
         data=data,
         keyframes=KeyFrames.of(features, used),
