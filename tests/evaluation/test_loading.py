@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from dyto.errors import ConfigError
 from dyto.evaluation.loading import Loaded, Loader, Unavailable
 from dyto.evaluation.subtitles import spoken_at, with_subtitles
 from dyto.subtitles.parsing import Subtitle, parse_srt
+from dyto.video.channel import AVAILABLE
+
+from subtitle_files import with_track
 
 
 def sample(video, **more):
@@ -61,6 +65,15 @@ def test_an_odd_file_is_recorded_and_wrong_settings_are_not_blamed_on_it(loader,
     monkeypatch.setattr("dyto.evaluation.loading.sample_frames", odd)
     refused = loader.load(sample("A.mp4"))
     assert (refused.status, refused.reason) == ("undecodable", "RuntimeError: the codec is confused")
+
+
+@pytest.mark.skipif(not AVAILABLE, reason="needs shared memory with seals, as Linux has it")
+def test_what_is_said_is_read_where_a_poison_file_can_be_stopped(loader, tmp_path, monkeypatch):
+    with_track(tmp_path / "A.mkv")
+    for name in ("tracks_of", "read_track"):
+        monkeypatch.setattr(f"dyto.subtitles.finding.{name}", lambda *args: pytest.fail("read in this process"))
+    assert len(replace(loader, spoken="auto").load(sample("A.mkv")).subtitles) == 2
+    assert loader.load(sample("A.mkv")).subtitles is None
 
 
 def test_a_folder_of_frames_has_the_benchmarks_frame_rate(tmp_path):

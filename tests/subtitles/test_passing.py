@@ -9,7 +9,7 @@ import pytest
 from dyto.errors import ConfigError, VideoError
 from dyto.subtitles import passing
 from dyto.subtitles.finding import find_subtitles, identity_of
-from dyto.video import channel, guarded
+from dyto.video import allowance, channel, guarded
 from dyto.video.limits import Limits
 
 from subtitle_files import SRT, with_track
@@ -107,10 +107,10 @@ def children(monkeypatch):
 )  # fmt: skip
 def test_a_file_that_breaks_its_reader_costs_one_request(tmp_path, monkeypatch, children, function, message):
     (tmp_path / "a.srt").write_text(SRT)
-    monkeypatch.setattr(guarded, "FIRST_SECONDS", 0.5)
+    monkeypatch.setattr(allowance, "FIRST_SECONDS", 0.5)
     with pytest.raises(VideoError, match=message):
         guarded.told_guarded(str(tmp_path / "a.srt"), function, Limits())
-    monkeypatch.setattr(guarded, "FIRST_SECONDS", 10.0)
+    monkeypatch.setattr(allowance, "FIRST_SECONDS", 10.0)
     assert len(find_subtitles(None, tmp_path / "a.srt", guarded=True)) == 2
 
 

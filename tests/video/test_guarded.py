@@ -14,7 +14,7 @@ import pytest
 
 import dyto
 from dyto import VideoError, sample_frames
-from dyto.video import channel, guarded
+from dyto.video import allowance, channel, guarded
 
 
 def wide(height, width):  # as families of native resolution decide it: by a function
@@ -119,13 +119,13 @@ def test_a_warm_reader_serves_the_next_video(clip):
     ],
 )
 def test_poison_costs_its_own_request_only(poison, monkeypatch, name, said):
-    monkeypatch.setattr(guarded, "FIRST_SECONDS", 1.0 if name == "hang" else 30.0)
+    monkeypatch.setattr(allowance, "FIRST_SECONDS", 1.0 if name == "hang" else 30.0)
     monkeypatch.setattr(guarded, "MEMORY", 900 << 20)
     if name == "swell":  # the address space may grow, what is held may not
         monkeypatch.setattr(
-            guarded._Watch,
+            allowance.Allowance,
             "__init__",
-            lambda *words, real=guarded._Watch.__init__: real(*words[:3], 400 << 20, *words[4:]),
+            lambda *words, real=allowance.Allowance.__init__: real(*words[:3], 400 << 20, *words[4:]),
         )
     before = time.monotonic()
     with pytest.raises(VideoError, match=said):
@@ -136,7 +136,7 @@ def test_poison_costs_its_own_request_only(poison, monkeypatch, name, said):
 
 @pytest.mark.parametrize("name", ["stall", "forever", "chatter", "deaf"])
 def test_a_reader_that_holds_the_line_is_stopped(poison, monkeypatch, name):
-    monkeypatch.setattr(guarded, "FIRST_SECONDS", 2.0)
+    monkeypatch.setattr(allowance, "FIRST_SECONDS", 2.0)
     file, before = poison(name), time.monotonic()
     with pytest.raises(VideoError, match=f"{name}.mp4 (takes more than [23] s|broke the process)"):
         sample_frames(file, num_frames=2, guarded=True, size=wide, limits={"hours": 0.01})

@@ -12,15 +12,12 @@ import dataclasses
 import functools
 import logging
 import math
-import mmap
 import os
 import select
-import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,19 +29,14 @@ from dyto import errors
 from dyto.errors import DytoError, VideoError
 from dyto.savings import Savings
 from dyto.system.children import deaf_children
+from dyto.video.allowance import Allowance, resident
 from dyto.video.channel import AVAILABLE, Channel, mapped
 from dyto.video.limits import Limits
 
 logger = logging.getLogger(__name__)
 
-FIRST_SECONDS, SECONDS_A_MINUTE = 10.0, 2.0
-"""Seconds allowed for reading, and additional seconds for each minute of video."""
-
 START_SECONDS = 60.0
 """Seconds allowed for starting a new child; they do not count as reading."""
-
-BYTES_A_SECOND = 50e6
-"""Bytes that add a second to the deadline until the duration is known, because the whole index must be read."""
 
 MEMORY = 4 << 30
 """Memory limit of a child, in bytes."""
@@ -175,7 +167,7 @@ class _Child:
                 last.
         """
         longest = 3600 * request["options"]["limits"]["hours"]
-        watch = _Watch(self._process.pid, path, self.memory, longest, 0 if self._begun else START_SECONDS)
+        watch = Allowance(self._process.pid, path, self.memory, longest, 0 if self._begun else START_SECONDS)
         receive = functools.partial(self._receive, watch)
         found = None
         try:
@@ -208,7 +200,7 @@ class _Child:
             raise OSError(refused, os.strerror(refused))
         raise failed
 
-    def _receive(self, watch: _Watch) -> tuple[dict[str, Any], int | None]:
+    def _receive(self, watch: Allowance) -> tuple[dict[str, Any], int | None]:
         def wait() -> None:
             watch.check()  # also stops a child that sends without end
             while not select.select([self._channel.end], [], [], LOOK_SECONDS)[0]:
@@ -251,56 +243,6 @@ def _error_said(message: dict[str, Any], whole: str, path: str) -> DytoError:
     known = isinstance(kind, type) and issubclass(kind, DytoError) and kind is not errors.MissingExtraError
     failed: DytoError = kind(words) if known and kind is not None else VideoError(words)
     return failed
-
-
-class _Watch:
-    """The deadline and memory limit of one request."""
-
-    def __init__(self, pid: int, path: str, memory: int, longest: float, start: float) -> None:
-        self._pid, self._path, self._memory, self._longest = pid, path, memory, longest
-        self._start = time.monotonic() + start
-        self._allowed = FIRST_SECONDS + (os.path.getsize(path) if os.path.isfile(path) else 0) / BYTES_A_SECOND
-
-    def begin(self) -> None:
-        """Start the clock, because the child is ready."""
-        self._start = time.monotonic()
-
-    def allow(self, lasts: float) -> None:
-        """Set the deadline from the duration that the video declares."""
-        self._allowed = FIRST_SECONDS + SECONDS_A_MINUTE * min(max(0.0, lasts), self._longest) / 60
-
-    def check(self) -> None:
-        """Fail if the child takes too long or too much memory.
-
-        Raises:
-            VideoError: A limit is exceeded.
-        """
-        name = Path(self._path).name
-        if time.monotonic() - self._start > self._allowed:
-            raise VideoError(
-                f"{name} takes more than {self._allowed:.0f} s to read, expected {FIRST_SECONDS:.0f} s and "
-                f"{SECONDS_A_MINUTE:.0f} s for each minute of video at most: convert it with ffmpeg"
-            )
-        if _resident(self._pid) > self._memory:
-            raise self._too_much()
-
-    def died(self, status: int | None) -> VideoError:
-        """Return the error for a child that ended while reading, or sent nonsense."""
-        if status is not None and -status == signal.SIGKILL:
-            return self._too_much()  # the system kills it if memory runs short
-        ended = "it says what cannot be understood" if status is None else f"status {status}"
-        if status is not None and status < 0:
-            ended = f"signal {signal.Signals(-status).name}"
-        return VideoError(
-            f"{Path(self._path).name} broke the process that decodes it ({ended}), expected a video that can be read: "
-            "convert it with ffmpeg"
-        )
-
-    def _too_much(self) -> VideoError:
-        return VideoError(
-            f"{Path(self._path).name} takes more than {self._memory / 2**30:.1f} GiB of memory to read, expected less: "
-            "scale it down, or take fewer frames"
-        )
 
 
 def can_guard() -> bool:
@@ -383,7 +325,7 @@ class _Pool:
     def give(self, child: _Child) -> None:
         """Keep a child for the next video, or end it if it is not needed."""
         with self._lock:
-            if child.alive and len(self._idle) < MOST_IDLE and _resident(child._process.pid) < child.memory // 4:
+            if child.alive and len(self._idle) < MOST_IDLE and resident(child._process.pid) < child.memory // 4:
                 self._idle.append(child)
                 return
         child.end()
@@ -397,11 +339,3 @@ def end_readers() -> None:
 
 _pool = _Pool()
 atexit.register(end_readers)
-
-
-def _resident(pid: int) -> int:
-    """Return the bytes of memory that a process holds, or 0 if that is unknown."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * mmap.PAGESIZE
-    except (OSError, IndexError, ValueError):
-        return 0
