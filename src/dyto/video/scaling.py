@@ -1,8 +1,8 @@
 """Resizing pictures with FFmpeg's scaler, close to PIL's bicubic filter and in a fraction of its time.
 
 FFmpeg's scaler computes PIL's filter if it is told the same cubic, goes first across and then down as PIL does, and
-rounds in between. Only at the borders it repeats the outermost pixel, where PIL leaves the rest of the filter out: these
-few rows and columns are computed here.
+rounds in between. Only at the borders it repeats the outermost pixel, where PIL leaves the rest of the filter out:
+these few rows and columns are computed here.
 """
 
 from __future__ import annotations
