@@ -175,8 +175,8 @@ def merge_with_owners(
     if out is None:
         out = x.new_empty(batch, keep, x.shape[2])
     at_once = batch if x.device.type != "cpu" else max(1, CACHE_BYTES // (n * x.shape[2] * x.element_size()))
-    options = reduce, split, order, groups
-    parts = [_merge(*some, *options) for some in zip(x.split(at_once), owner.split(at_once), out.split(at_once))]
+    cut = zip(*(torch.split(tensor, at_once) for tensor in (x, owner, out)), strict=True)
+    parts = [_merge(*some, reduce, split, order, groups) for some in cut]
     owners, similarities = (torch.cat(part) for part in zip(*parts, strict=True))
     if not torch.isfinite(similarities).all():  # checked once, because it waits for the device
         raise ValueError("tokens hold NaN or infinity and cannot be compared")

@@ -71,7 +71,7 @@ class VideoQA(Remembers):
             strategy: A strategy or its name.
             prompt: Template for open questions: a name, a file or a `Prompt`; None for the model's own.
             choice_prompt: Template for multiple choice, in the same forms.
-            savings: The savings to use; None for those that change no answer.
+            savings: The savings to use; None for those that are on by default.
             keep_gb: Limit in GB on what is kept of videos for further questions; the last video is always kept.
             kept: Store to share with other pipelines that use the same model; None for a new one.
 

@@ -121,8 +121,8 @@ class Savings:
 
         Example:
             >>> Savings.of(without=["overlap"], given=["still", "similar=2"])
-            Savings(overlap=False, parallel=True, repeats=True, quick_resize=True, keep_prefix=True, keep_features=True, \
-batch_questions=True, project_chosen=True, similar=2.0, still=True, hardware=False, compiled=False)
+            Savings(overlap=False, parallel=True, repeats=True, quick_resize=True, keep_prefix=True, \
+keep_features=True, batch_questions=True, project_chosen=True, similar=2.0, still=True, hardware=False, compiled=False)
         """
         names = [field.name for field in fields(cls)]
         changes: dict[str, Any] = {}

@@ -5,12 +5,13 @@ from dataclasses import replace
 import av
 import numpy as np
 import pytest
-from video_files import write_video
 
 from dyto import Savings, sample_frames
 from dyto.video.planes import FORMATS, PlanarConverter, samples
 from dyto.video.sampling import resized
 from dyto.video.scaling import Scaler, _suits
+
+from video_files import write_video
 
 EXACT = Savings(quick_resize=False)
 

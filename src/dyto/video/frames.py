@@ -201,7 +201,7 @@ def sample_frames(
         sampling: "uniform", or "iframes" for intra frames only, which are much faster to reach in a long video.
         allow_partial: Use the readable part of a broken file, and say so in `warnings`.
         source_fps: Frames per second of a folder, pages, an array or a list, which have no times of their own.
-        savings: How to read a file, see `dyto.Savings`; None for the savings that change no frame. With `overlap` the
+        savings: How to read a file, see `dyto.Savings`; None for the usual ones without `overlap`. With `overlap` the
             result is `ArrivingFrames`, in which a later row may turn out to be unreadable.
         limits: Limits on a file before it is decoded, see `dyto.video.limits`; or the changed ones by name, as in
             {"megapixels": 100}.
@@ -211,7 +211,8 @@ def sample_frames(
         numbers: Take exactly the frames with these numbers, in ascending order, as in `Frames.indices`.
 
     Returns:
-        Frames: (T, H, W, 3) uint8, resized with PIL's bicubic filter one by one as they are decoded.
+        Frames: (T, H, W, 3) uint8, resized one by one as they are decoded: with PIL's bicubic filter, or those of a
+            video file with FFmpeg's scaler, which differs by at most two levels (see `quick_resize` of `dyto.Savings`).
 
     Raises:
         VideoError: The source cannot be read or is over a limit, or the clip is outside it.

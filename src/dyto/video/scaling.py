@@ -1,8 +1,8 @@
 """Resizing pictures with FFmpeg's scaler, close to PIL's bicubic filter and in a fraction of its time.
 
 FFmpeg's scaler computes PIL's filter if it is told the same cubic, goes first across and then down as PIL does, and
-rounds in between. Only at the borders it repeats the outermost pixel, where PIL leaves the rest of the filter out: these
-few rows and columns are computed here.
+rounds in between. Only at the borders it repeats the outermost pixel, where PIL leaves the rest of the filter out:
+these few rows and columns are computed here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from fractions import Fraction
 
 import numpy as np
-from av import VideoFrame
+from av import VideoFormat, VideoFrame
 from av.filter import Graph
 from numpy.typing import NDArray
 
@@ -81,8 +81,8 @@ class _Passes:
         for plane, color in zip(tall.planes, planes, strict=True):
             samples(plane)[:, :width] = color
         picture = np.empty((height, width, 3), np.uint8)
-        for color, plane in enumerate(_through(self._down, tall).planes):
-            picture[:, :, color] = samples(plane)[:, :width]
+        for number, plane in enumerate(_through(self._down, tall).planes):
+            picture[:, :, number] = samples(plane)[:, :width]
         self._rows.compute(planes.swapaxes(1, 2), picture.transpose(2, 1, 0))
         return picture
 
@@ -124,7 +124,7 @@ def _graph(layout: str, full: tuple[int, int], scale: str) -> Graph:
     """Make a graph that resizes frames of one format and (height, width)."""
     graph = Graph()
     graph.threads = 1
-    source = graph.add_buffer(width=full[1], height=full[0], format=layout, time_base=Fraction(1))
+    source = graph.add_buffer(width=full[1], height=full[0], format=VideoFormat(layout), time_base=Fraction(1))
     scaler = graph.add("scale", f"{scale}:param0=0:param1={SHARPNESS}")
     source.link_to(scaler)
     scaler.link_to(graph.add("buffersink"))

@@ -61,7 +61,9 @@ def bench_command(
         options.Text,
         typer.Option("--with", help="Also measure with savings that are off by default.", metavar="similar=2,..."),
     ] = None,
-    rivals: Annotated[str, typer.Option(help="Rivals: stock, or for reading pyav, decord, torchcodec, opencv; or none.")] = "stock",
+    rivals: Annotated[
+        str, typer.Option(help="Rivals: stock, or for reading pyav, decord, torchcodec, opencv; or none.")
+    ] = "stock",
     out_dir: options.OutFolder = Path("outputs/bench"),
     picture: Annotated[bool, typer.Option(help="Draw the picture (needs matplotlib).")] = True,
     as_json: Annotated[
