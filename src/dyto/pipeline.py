@@ -136,6 +136,7 @@ class VideoQA(Remembers):
                 its file.
             question: The question, for a strategy that reads it.
             subtitles: What is said in the video, for the prompts: as for `dyto.find_subtitles`; None for nothing.
+                "auto" takes what a memory holds.
             **sampling: Options of `dyto.sample_frames`, such as `num_frames`, `start`, `end` and `allow_partial`; with
                 a memory, `start` and `end` alone.
 
@@ -151,7 +152,7 @@ class VideoQA(Remembers):
                 raise ConfigError(f"sampling options {', '.join(sampling)} given with tokens encoded before")
             return video if subtitles is None else replace(video, subtitles=said_in(None, subtitles, self.model))
         if isinstance(video, Memory) or is_remembered(video):
-            tokens = self.recall(video, question, sampling)
+            tokens = self.recall(video, question, sampling, hears=subtitles == AUTO)
             return self.encode(tokens, subtitles=None if subtitles == AUTO else subtitles)
         own: dict[str, Any] = {"on_stage": self.on_stage, "on_frames": self.on_frames}
         own["subtitles"] = said_in(video, subtitles, self.model, sampling)

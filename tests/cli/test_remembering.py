@@ -182,6 +182,8 @@ def test_bytes_that_are_no_video(capsys, monkeypatch):
 class Slow:
     """A watch that needs a while for each frame."""
 
+    latest = float("-inf")
+
     def __init__(self):
         self.fed, self.dropped = [], 0
 

@@ -4,6 +4,7 @@ import json
 import struct
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -268,6 +269,32 @@ def test_a_killed_watch_loses_what_was_not_sealed(tmp_path):
     memory = dyto.Memory.open(path)
     assert memory.segments.end[-1] == 20
     assert memory.num_frames == 21
+
+
+SAVING = """
+import sys
+import dyto
+memories = [dyto.Memory.open(path) for path in sys.argv[1:3]]
+print("ready", flush=True)
+while True:
+    for memory in memories:
+        memory.save(sys.argv[3])
+"""
+
+
+@pytest.mark.soak
+def test_whenever_a_process_that_saves_is_killed_the_file_is_whole(small, tmp_path):
+    short, long, path = tmp_path / "short.dyto", tmp_path / "long.dyto", tmp_path / "film.dyto"
+    small.prefix(3).save(short)
+    small.save(long)
+    small.save(path)
+    for number in range(4):
+        saving = subprocess.Popen([sys.executable, "-c", SAVING, short, long, path], stdout=subprocess.PIPE)
+        assert saving.stdout.readline() == b"ready\n"
+        time.sleep(0.1 + 0.03 * number)
+        saving.kill()
+        saving.communicate()
+        assert len(dyto.Memory.open(path)) in (3, 12)
 
 
 def test_a_kill_while_it_is_saved_leaves_the_old_file(small, path, monkeypatch):

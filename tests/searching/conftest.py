@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import CLIPConfig, CLIPModel
+from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
 
 import dyto
 from dyto.models.adapters.tiny import build_tokenizer, vocabulary
@@ -54,6 +54,18 @@ def make_towers(where, seed):
 def towers(tmp_path_factory):
     """Folders of two CLIP of equal shapes and different weights."""
     return [make_towers(tmp_path_factory.mktemp(f"towers{seed}") / "clip", seed) for seed in (0, 1)]
+
+
+@pytest.fixture(scope="session")
+def siglip(tmp_path_factory):
+    """A folder of a small SigLIP, whose texts are padded to its length."""
+    where = tmp_path_factory.mktemp("siglip") / "siglip"
+    text = {**SMALL, "vocab_size": len(vocabulary()), "max_position_embeddings": 12, "projection_size": 16}
+    torch.manual_seed(2)
+    towers = SiglipModel(SiglipConfig(text_config=text, vision_config={**SMALL, "image_size": 28, "patch_size": 7}))
+    towers.eval().save_pretrained(where)
+    build_tokenizer().save_pretrained(where)
+    return str(where)
 
 
 @pytest.fixture(scope="session")

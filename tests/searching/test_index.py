@@ -129,6 +129,22 @@ def test_vectors_that_were_kept_are_those_of_the_pictures(seen, towers, tiny):
     assert index.search(query, 1)[0].row == wanted.argmax()
 
 
+def test_a_siglip_is_searched_by_its_own_texts(siglip, tiny, tmp_path):
+    frames = np.random.default_rng(0).integers(0, 255, (12, 48, 48, 3), dtype=np.uint8)
+    kept = dyto.VideoQA.from_pretrained("tiny", eye=siglip).remember(frames).save(tmp_path / "noise.dyto")
+    index, query = MemoryIndex.open([kept]), "is it a red circle ?"
+    assert (index.eye.name, index.looked_at) == (siglip, 0)
+    pictures = dyto.sample_frames(frames, size=tiny.image_size).data
+    wanted = match_by_towers(siglip, pictures, query, torch.device("cpu"))
+    np.testing.assert_allclose(index.rows @ index.query(query)[0], wanted, atol=1e-5)
+    hit = index.search(query, 1)[0]
+    assert (hit.row, hit.file) == (wanted.argmax(), str(kept))
+    plain = dyto.VideoQA.from_pretrained("tiny").remember(frames).save(tmp_path / "plain.dyto")
+    other = MemoryIndex.open([plain], siglip)
+    assert other.looked_at == 1
+    assert other.search(query, 1)[0].row == hit.row, "its pictures, which are JPEG, say the same"
+
+
 def test_another_eye_looks_at_the_pictures(seen, towers, index):
     shutil.copytree(towers[0], elsewhere := seen.parent / "same", dirs_exist_ok=True)
     assert MemoryIndex.open([seen], str(elsewhere)).looked_at == 0  # the weights count, not the name

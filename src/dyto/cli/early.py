@@ -80,7 +80,7 @@ def find_said(video: str, subtitles: str, speech: str | None, sampling: dict[str
         with err.status("writing down what is said"):
             return transcribe(video, speech, limits=sampling.get("limits"), on_download=err.print)
     if subtitles == "auto" and is_memory(video):
-        return None
+        return subtitles  # it says itself what is said
     return find_subtitles(video, subtitles, limits=sampling.get("limits"))
 
 

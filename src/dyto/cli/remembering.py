@@ -49,6 +49,7 @@ def remember_command(
     memory: Annotated[int, typer.Option(help="Largest number of segments; each keeps one frame.", min=2)] = 128,
     numbers: Numbers = "same",
     max_mb: MaxMb = 64.0,
+    subtitles: options.SubtitlesOf = "auto",
 ) -> None:
     """Encode videos once, for any number of questions later: `dyto ask FILE.dyto QUESTION`."""
     sampling, saved = frames.sampling_options(), savings.make()
@@ -70,7 +71,9 @@ def remember_command(
         for video in one_by_one.left:
             status.update(f"remembering {video}")
             with one_by_one.tolerating():
-                made = qa.remember(video, segments=memory, numbers=numbers, max_mb=max_mb, **sampling)
+                made = qa.remember(
+                    video, segments=memory, numbers=numbers, max_mb=max_mb, subtitles=subtitles, **sampling
+                )
                 size = made.save(targets[video]).stat().st_size / 1e6
                 out.print(f"{targets[video]}: {len(made)} segments of {made.num_frames} frames, {size:.1f} MB")
                 for warning in made.about.warnings:

@@ -27,6 +27,7 @@ from dyto.models.deepstack import with_deep
 from dyto.strategies import scenes
 from dyto.strategies.base import Strategy
 from dyto.strategies.calling import BoundStrategy
+from dyto.subtitles.finding import Subtitles
 from dyto.timing import Stopwatch
 from dyto.tokens import NOT_ITS_WORLD
 from dyto.video import Frames
@@ -75,6 +76,7 @@ class Memory:
             "owners" (K, N), "scales" (K, R), "deep" (K, levels, R, D), "deep_scales" (K, levels, R).
         thumbnails: JPEG of each frame that represents a segment.
         noise: Histogram of how far neighbouring frames are apart, see `dyto.memory.noise`.
+        said: What is said in the video, for the prompts that want it; None for nothing.
 
     Example:
         >>> import numpy as np, dyto
@@ -93,6 +95,7 @@ class Memory:
     tensors: Mapping[str, Tensor]
     thumbnails: tuple[bytes, ...]
     noise: Counts
+    said: Subtitles | None = None
 
     def __len__(self) -> int:
         return len(self.thumbnails)
@@ -297,7 +300,8 @@ class Memory:
         seconds["merge"] = max(0.0, seconds.pop("strategy") - seconds.get("select", 0.0))
         unknown = () if self.about.meaningful else (NOT_ITS_WORLD,)
         warnings = (*unknown, *tokens.warnings, *self.about.warnings)
-        return replace(tokens, stages={"decode": 0.0, "encode": 0.0, **seconds}, warnings=warnings)
+        stages = {"decode": 0.0, "encode": 0.0, **seconds}
+        return replace(tokens, stages=stages, warnings=warnings, subtitles=self.said)
 
 
 def _deep_of(features: FrameFeatures) -> Sequence[FrameFeatures]:

@@ -21,6 +21,7 @@ from dyto.savings import Savings
 from dyto.strategies.calling import BoundStrategy
 from dyto.strategies.encoding import Encoder
 from dyto.strategies.videos import content_of, tokens_key
+from dyto.subtitles.finding import SubtitleChoice, find_subtitles
 from dyto.timing import Stopwatch
 from dyto.video import Frames, VideoSource, sample_frames
 from dyto.video.arrival import FramesChanged
@@ -77,6 +78,7 @@ class Remembers:
         segments: int = SEGMENTS,
         numbers: str = "same",
         max_mb: float = MAX_MB,
+        subtitles: SubtitleChoice = None,
         **sampling: Any,
     ) -> Memory:
         """Encode a video for any number of questions at any budget.
@@ -90,6 +92,7 @@ class Remembers:
             numbers: What patches are kept as: "same" as the model's, "float16" or "int8".
             max_mb: Size limit of its file in MB. Patches are merged before they are kept if they would not fit; where
                 a question then asks for more, the frame's picture is encoded again.
+            subtitles: What is said in the video, as for `dyto.find_subtitles`; asking with subtitles "auto" reads it.
             **sampling: Options of `dyto.sample_frames`, such as `num_frames` and `fps`.
 
         Returns:
@@ -101,18 +104,23 @@ class Remembers:
             ModelError: The model hands out no features, as one behind an endpoint.
         """
         used = self.savings.sampling(sampling.get("fps")).on(self.model.device.type)
+        said = find_subtitles(video, subtitles, limits=sampling.get("limits"))
         try:
-            return self._remember(video, segments, numbers, max_mb, used, sampling)
+            found = self._remember(video, segments, numbers, max_mb, used, sampling)
         except FramesChanged:
-            return self._remember(video, segments, numbers, max_mb, replace(used, overlap=False), sampling)
+            found = self._remember(video, segments, numbers, max_mb, replace(used, overlap=False), sampling)
+        return replace(found, said=said)
 
-    def recall(self, video: Any, question: str | None, sampling: Mapping[str, Any]) -> VisualTokens:
+    def recall(
+        self, video: Any, question: str | None, sampling: Mapping[str, Any], hears: bool = False
+    ) -> VisualTokens:
         """Return the tokens of a memory.
 
         Args:
             video: A memory, or its file.
             question: The question, for a strategy that reads it.
             sampling: Options of `dyto.sample_frames`, of which a memory takes `start` and `end`.
+            hears: Whether the tokens take along what is said.
 
         Raises:
             DatasetError: The file is damaged.
@@ -121,13 +129,15 @@ class Remembers:
         """
         key = None
         if not isinstance(video, Memory) and self.on_frames is None:
-            key = tokens_key(content_of(video), self._strategy, question, sampling, self.savings)
+            key = tokens_key((content_of(video), hears), self._strategy, question, sampling, self.savings)
             if key is not None and (known := self.kept.tokens(key)) is not None:
                 return known
         watch = Stopwatch(self.model.device, self.on_stage)
         with watch.stage("decode"):
             memory = opened(video, sampling)
         tokens = memory.tokens(self.model, self._strategy, question, watch=watch)
+        if not hears:
+            tokens = replace(tokens, subtitles=None)
         if self.on_frames is not None:
             self.on_frames(memory.frames)
         if key is not None:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from dyto.errors import ConfigError, DatasetError
 from dyto.finch import IntArray
+from dyto.memory import said
 from dyto.memory.header import FORMAT, MAGIC, MARK, damaged, facts_of
 from dyto.memory.noise import BINS
 from dyto.memory.online import Segments
@@ -32,6 +33,8 @@ from dyto.system.files import cannot_write, replacing
 
 KEPT = {"summary": 2, "patches": 3, "owners": 2, "scales": 2, "deep": 4, "deep_scales": 3}
 """Tensors of the frames that represent segments, and their axes; the first two are always there."""
+SAID = "said"
+"""The tensor with the bytes of what is said; it is not there if nothing is."""
 MOST_SIDE = 1 << 14
 """Rows or columns of a picture that a file may speak of, so that a hostile one fills no memory."""
 WHOLE = ("first", "last", "sizes", "frames", "parents", "edges", "thumbnail_ends")
@@ -68,6 +71,8 @@ def write_memory(memory: Memory, path: Path) -> Path:
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
     tensors |= {name: tensor[torch.tensor(rows)].contiguous() for name, tensor in memory.tensors.items()}
     tensors["thumbnails"] = torch.frombuffer(bytearray(b"".join(pictures)), dtype=torch.uint8)
+    if memory.said is not None:
+        tensors[SAID] = said.written(memory.said)
     data = to_bytes(tensors, metadata=metadata_of(memory.origin, memory.about))
     try:
         with replacing(path) as half:
@@ -106,9 +111,9 @@ def read_memory(path: Path, segments: int | None = None) -> Memory:
             with safe_open(path, framework="pt") as file:
                 names = set(file.keys())
                 taken = min(segments, file.get_slice("frames").get_shape()[0])
-                arrays = {name: file.get_slice(name)[:taken] for name in names - {"thumbnails", "noise"}}
+                arrays = {name: file.get_slice(name)[:taken] for name in names - {"thumbnails", "noise", SAID}}
                 arrays["thumbnails"] = file.get_slice("thumbnails")[: int(arrays["thumbnail_ends"][-1])]
-                arrays["noise"] = file.get_tensor("noise")
+                arrays |= {name: file.get_tensor(name) for name in names & {"noise", SAID}}
         ends, noise = arrays.pop("thumbnail_ends"), arrays.pop("noise")
         return _checked(origin, about, arrays, ends, noise)
     except (SafetensorError, LookupError, TypeError, ValueError, OverflowError, RuntimeError) as err:
@@ -162,7 +167,8 @@ def _checked(origin: Origin, about: About, tensors: dict[str, Tensor], ends: Ten
     check_kept(kept, count, about)
     if noise.shape != (BINS,) or noise.dtype != torch.int64 or (noise < 0).any():
         raise ValueError(f"noise is {tuple(noise.shape)} of {noise.dtype}")
-    return Memory(origin, about, segments, kept, tuple(pictures[row] for row in order), noise.numpy())
+    words = said.read(tensors[SAID]) if SAID in tensors else None
+    return Memory(origin, about, segments, kept, tuple(pictures[row] for row in order), noise.numpy(), words)
 
 
 def segments_in(tensors: Mapping[str, Tensor]) -> tuple[IntArray, Segments]:
