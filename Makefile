@@ -80,6 +80,7 @@ soak: test with-soak
 with-soak: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,soak,quantized]'
 	$(BIN)/python -m pip install --quiet --no-deps lmms-eval==0.7.3
+	test -d /usr/share/wordnet || { apt-get update -qq && apt-get install -y -qq --no-install-recommends wordnet-base; }
 
 SCRIPTS = tools/bench/scripts
 

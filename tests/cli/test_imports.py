@@ -16,24 +16,41 @@ from dyto.strategies import NEEDS, PRESETS, STRATEGIES, DyTo
 from dyto.strategies.table import ROWS
 
 TELL = """
-import json, sys
+import contextlib, io, json, sys
 from dyto.cli.app import run
-status = run({words!r}, False)
-print(json.dumps([status, sorted({{name.partition(".")[0] for name in sys.modules}}), sorted(sys.modules)]))
+told = []
+for words in {requests!r}:
+    with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(io.StringIO()):
+        status = run(words, False)
+    told.append([status, sorted(sys.modules), said.getvalue()])
+print(json.dumps(told))
 """
 HEAVY = {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "accelerate", "sympy"}
 READING = {"numpy", "av", "PIL"}
 """What a video is opened with."""
 
 
-def imported(*words, **environment):
-    """Run a command in a process of its own: its status, the packages it imported, and the modules."""
+def packages_of(modules):
+    return {name.partition(".")[0] for name in modules}
+
+
+def imported(*requests, **environment):
+    """Run commands, one after another, in a process of their own: the status of each, the modules that are there after it,
+    and what it said."""
     env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | environment
-    code = TELL.format(words=[str(word) for word in words])
+    code = TELL.format(requests=[[str(word) for word in words] for words in requests])
     told = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr
-    status, packages, modules = json.loads(told.stdout.splitlines()[-1])
-    return status, set(packages), set(modules), told.stderr
+    return [(status, set(modules), said) for status, modules, said in json.loads(told.stdout.splitlines()[-1])]
+
+
+def after_each(requests, files=None):
+    """Run commands in one process: the status, the packages that it was the first to import, and the words of each."""
+    before = set()
+    for status, modules, said in imported(*([(files or {}).get(word, word) for word in words] for words in requests)):
+        packages = packages_of(modules)
+        yield status, packages - before, said
+        before |= packages
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +85,10 @@ ALONE = [
 """Commands that need neither a model nor a video, and their status."""
 
 
-@pytest.mark.parametrize(("words", "status"), ALONE, ids=lambda part: " ".join(part) if isinstance(part, list) else "")
-def test_a_command_without_a_video_imports_no_library_for_one(words, status, tmp_path):
-    found, packages, _, said = imported(*words)
-    assert found == status, said
-    assert not packages & (HEAVY | READING)
+def test_a_command_without_a_video_imports_no_library_for_one():
+    for (words, status), (found, packages, said) in zip(ALONE, after_each(words for words, _ in ALONE), strict=True):
+        assert found == status, (words, said)
+        assert not packages & (HEAVY | READING), words
 
 
 BOTH = [
@@ -139,27 +155,27 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("words", "message"), WRONG, ids=lambda part: " ".join(part) if isinstance(part, list) else "")
-def test_a_wrong_request_is_refused_before_a_model_is_imported(words, message, clip, text):
+def test_a_wrong_request_is_refused_before_a_model_is_imported(clip, text):
     cut = text.with_name("cut.dyto")
     cut.write_bytes(b"DYTO memory log\n")
     files = {"CLIP": clip, "TEXT": text, "FOLDER": text.parent, "CUT": cut}
-    status, packages, _, said = imported(*(files.get(word, word) for word in words))
-    assert status in (1, 2)
-    assert message in said
-    assert not packages & HEAVY
+    told = after_each((words for words, _ in WRONG), files)
+    for (words, message), (status, packages, said) in zip(WRONG, told, strict=True):
+        assert status in (1, 2), words
+        assert message in said, words
+        assert not packages & HEAVY, words
 
 
 def test_the_bundled_eye_needs_no_stock_model(clip):
     """Whoever asks the model `nouns` does not wait for the classes of language models."""
-    status, packages, modules, said = imported("ask", clip, "what is there ?", "--model", "nouns", "--num-frames", 2)
+    [(status, modules, said)] = imported(["ask", clip, "what is there ?", "--model", "nouns", "--num-frames", 2])
     assert status == 0, said
     assert not {"transformers.modeling_utils", "transformers.generation.utils", "torch._dynamo"} & modules
-    assert not packages & {"accelerate", "sympy"}
+    assert not packages_of(modules) & {"accelerate", "sympy"}
 
 
 def test_a_model_of_a_family_needs_no_other(clip):
-    status, _, modules, said = imported("ask", clip, "what is there ?", "--model", "tiny", "--num-frames", 2)
+    [(status, modules, said)] = imported(["ask", clip, "what is there ?", "--model", "tiny", "--num-frames", 2])
     assert status == 0, said
     ours = {name for name in modules if name.startswith("dyto.models.adapters.")}
     assert ours == {"dyto.models.adapters.llava", "dyto.models.adapters.llava_next"}
@@ -199,7 +215,7 @@ def test_the_names_of_eyes_are_those_of_the_eyes():
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for accelerators in /dev")
 def test_models_are_ranked_for_a_machine_without_an_accelerator_without_torch(tmp_path):
-    found, packages, _, said = imported("list", "models", HF_HOME=str(tmp_path))
+    [(found, modules, said)] = imported(["list", "models"], HF_HOME=str(tmp_path))
     assert found == 0, said
     if not any(next(Path("/dev").glob(part), None) for part in ACCELERATORS):
-        assert not packages & (HEAVY | READING) - {"huggingface_hub"}  # which knows where downloads lie
+        assert not packages_of(modules) & (HEAVY | READING) - {"huggingface_hub"}  # which knows where downloads lie

@@ -1,5 +1,6 @@
 """Several videos and questions in one command: a line each, in order, whatever is wrong with one of them."""
 
+import errno
 import io
 import json
 import os
@@ -224,12 +225,19 @@ def test_wrong_usage_is_one_line(capsys, clip, tmp_path, monkeypatch, words, sta
     assert message in err.replace("\n", " ")
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_cannot_be_listed_is_a_line(capsys, clip, tmp_path):
+def test_a_folder_that_cannot_be_listed_is_a_line(capsys, clip, tmp_path, monkeypatch):
     closed = tmp_path / "closed"
-    closed.mkdir(mode=0)
+    closed.mkdir()
+    listed = os.scandir
+
+    def refused(path="."):  # root may list what others may not
+        if str(path) == str(closed):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    monkeypatch.setattr(os, "listdir", lambda path=".": [entry.name for entry in refused(path)])
     code, out, err = dyto(capsys, "ask", clip, closed, "what ?", *QUICK)
-    closed.chmod(0o700)
     assert code == 1
     assert len(out.splitlines()) == 1
     assert "closed" in err

@@ -171,7 +171,9 @@ WRITERS = {
 }
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.soak] * (name == "pictures")) for name in WRITERS]
+)
 def test_a_file_is_written_whole_or_the_one_before_it_stays(world, seen, monkeypatch, name):
     if name == "a benchmark":
         monkeypatch.setattr("dyto.synthetic.benchmark.REGIMES", ("static",))

@@ -39,7 +39,7 @@ def test_a_model_on_the_disk_comes_before_a_download():
 
 
 def test_the_disk_is_asked_for_weights_not_for_folders(tmp_path, monkeypatch):
-    monkeypatch.setattr(suitable, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     snapshot = tmp_path / f"models--{CATALOG['qwen3-vl-2b'].source.replace('/', '--')}" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
     (snapshot / "config.json").write_text("{}")

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dyto.cli import early, options
-from dyto.cli.console import err, out
+from dyto.cli.console import out
 from dyto.cli.groups import with_flags
 from dyto.cli.printing import print_answer, print_evidence, print_stream
 from dyto.cli.process import quickly
 from dyto.cli.several import MEMORIES, ask_several, questions_in, refuse_file, refuse_for_several, videos_of
-from dyto.cli.starting import STAGE_WORDS, load_qa
+from dyto.cli.starting import load_qa
+from dyto.cli.waiting import loading_model
 from dyto.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def ask_and_print(
     early.check_model(loading, usual=True)
     early.check_question(question, choices, prompt, max_new_tokens)
     said = early.find_said(video, subtitles, speech, sampling)
-    with err.status(STAGE_WORDS["load"]) as status:
+    with loading_model(loading.model) as status:
         with quickly():
             from dyto.cli.planning import AskPlan
             from dyto.inspecting.evidence import check_evidence, find_evidence

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from dyto.certifying.limit import CALLS, SECONDS
 from dyto.cli import options
-from dyto.cli.console import err, out
+from dyto.cli.console import out
+from dyto.cli.waiting import loading_model
 
 STYLES = {"passed": "green", "FAILED": "bold red", "not examined": "yellow"}
 
@@ -59,8 +60,9 @@ def certify_command(
     from dyto.strategies.targets import find_strategy
 
     strategy = find_strategy(target)  # fail for a missing strategy before a model is loaded
-    with err.status("examining"):
+    with loading_model(model, "examining") as status:
         loaded = load_model(model, device=device, dtype=dtype)
+        status.update("examining")
         chosen = split_names(only) if only else ()
         report = certify(strategy, loaded, budget=budget, seconds=seconds, calls=calls, only=chosen, online=online)
     if as_json:

@@ -15,6 +15,7 @@ from dyto.cli.groups import with_flags
 from dyto.cli.printing import one_line, print_evidence, print_note, print_stream
 from dyto.cli.several import counted
 from dyto.cli.starting import STAGE_WORDS, load_qa
+from dyto.cli.waiting import loading_model
 from dyto.errors import ConfigError, DytoError, unknown
 from dyto.evaluation.outcome import reason_of
 
@@ -63,7 +64,7 @@ def chat_command(
     early.check_model(loading, usual=True)
     early.check_question("?", None, prompt, max_new_tokens)
     said = early.find_said(video, subtitles, speech, sampling)
-    with err.status(STAGE_WORDS["load"]) as status:
+    with loading_model(loading.model) as status:
         qa, _ = load_qa(loading, chosen.make, status, savings=saved, prompt=prompt)
         conversation = qa.chat(video, max_new_tokens=max_new_tokens, subtitles=said, **sampling)
         conversation.prepare()

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from dyto.cli import early, options
-from dyto.cli.console import err, out
+from dyto.cli.console import out
 from dyto.cli.groups import Flags, with_flags
 from dyto.cli.printing import one_line, print_note
 from dyto.cli.process import quickly
+from dyto.cli.waiting import loading_model
 from dyto.models.loading.options import Loading
 
 LEFT_OUT = ("attn_implementation", "device_map", "quantization", "rope_scaling_factor")
@@ -68,7 +69,7 @@ def inspect_command(
     folder = out_file.with_suffix("") if png == "" else png
     first = chosen.make()
     others = [make_second(versus, chosen.budget)] if versus else []
-    with err.status("loading the model") as status:
+    with loading_model(loading.model) as status:
         from dyto.inspecting import inspect_video, save_page, save_pictures
         from dyto.models.loading.naming import usual_model
         from dyto.pipeline import VideoQA

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dyto.cli import early, options
-from dyto.cli.console import err, out
+from dyto.cli.console import out
 from dyto.cli.groups import with_flags
 from dyto.cli.printing import print_note
 from dyto.cli.process import quickly
+from dyto.cli.waiting import loading_model
 
 if TYPE_CHECKING:
     from dyto.models.loading.options import Loading
@@ -70,7 +71,7 @@ def frames_command(
     check_picture(picture, max_side)
     if clips:
         check_clips(video)
-    with err.status("loading the model") as status:
+    with loading_model(loading.model) as status:
         qa = _pipeline(chosen.make(), loading, saved)
         from dyto.moments.finding import find_timeline
         from dyto.moments.saving import save_frames
@@ -132,7 +133,7 @@ def timeline_command(
     check_detail(segments, least_gain)
     if ask is not None:
         early.check_question(ask, None, None, 1)
-    with err.status("loading the model") as status:
+    with loading_model(loading.model) as status:
         qa = _pipeline(chosen.make(), loading, saved)
         from dyto.moments.describing import describe_timeline
         from dyto.moments.finding import find_timeline

@@ -16,6 +16,7 @@ from dyto.cli.console import err, out
 from dyto.cli.groups import with_flags
 from dyto.cli.printing import print_note
 from dyto.cli.process import Terminated, quickly
+from dyto.cli.waiting import loading_model
 from dyto.errors import ConfigError, DatasetError, DytoError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def remember_command(
             one_by_one.left.append(video)
     if not one_by_one.left:
         raise one_by_one.missing()
-    with err.status("loading the model") as status:
+    with loading_model(loading.model) as status:
         with quickly():
             from dyto.models.loading.naming import usual_model
             from dyto.pipeline import VideoQA
@@ -163,7 +164,7 @@ def watch_command(
     from dyto.video.live import LiveFrames, Source
 
     found = Source.of(source)
-    with err.status("loading the model"), quickly():
+    with loading_model(loading.model), quickly():
         from dyto.cli.feeding import Feeding
         from dyto.models.loading.naming import usual_model
         from dyto.pipeline import VideoQA

@@ -16,6 +16,7 @@ from dyto.cli.console import err, out
 from dyto.cli.groups import Flags, with_flags
 from dyto.cli.printing import print_note
 from dyto.cli.process import quickly
+from dyto.cli.waiting import loading_model
 from dyto.errors import DatasetError
 from dyto.models.loading.options import Loading
 
@@ -79,8 +80,9 @@ def search_command(
         seconds["load"] = time.perf_counter() - begun
         qa = None
         if rerank is not None and index.outlines:
-            status.update("loading the model")
+            status.stop()
             qa = _loaded(early.loading_for(str(index.outlines[0].path), loading))
+            status.start()
         status.update("searching")
         begun = time.perf_counter()
         hits = search(query, index, top=top, rerank=0 if qa is None else rerank or 0, qa=qa)
@@ -102,7 +104,8 @@ def _loaded(loading: Loading) -> VideoQA:
         from dyto.pipeline import VideoQA
         from dyto.searching.reranking import check_likelihoods
 
-        early.check_model(loading, usual=True)
+    early.check_model(loading, usual=True)
+    with loading_model(loading.model), quickly():
         qa = VideoQA.from_pretrained(usual_model(loading.model), **loading.options)
     check_likelihoods(qa.model)
     return qa

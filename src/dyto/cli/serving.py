@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from dyto.cli import options
-from dyto.cli.console import err, out
+from dyto.cli.console import out
 from dyto.cli.groups import with_flags
 from dyto.cli.process import Terminated, hurry
+from dyto.cli.waiting import loading_model
 from dyto.errors import ConfigError
 from dyto.models.loading.chosen import chosen_model
 from dyto.models.loading.options import Loading
@@ -85,7 +86,7 @@ def serve_command(
     policy = MediaPolicy(media_root, tuple(allow_host or ()), max_media_mb)
     strategy = chosen.make()
     how = _loading(loading, upstream, upstream_key_env, upstream_model)
-    with err.status("loading the model"):
+    with loading_model(loading.model):
         engine = Engine(
             strategy=strategy,
             prompt=prompt,

@@ -11,7 +11,8 @@ from dyto.cli import early
 from dyto.cli.console import err
 from dyto.cli.lines import AnswerLines, Weigh
 from dyto.cli.printing import one_line, print_note
-from dyto.cli.starting import STAGE_WORDS, load_qa
+from dyto.cli.starting import load_qa
+from dyto.cli.waiting import loading_model
 from dyto.errors import BadQuestionError, ConfigError, DatasetError, MissingExtraError, VideoError
 from dyto.evaluation.progress import Bars
 from dyto.memory.header import SUFFIX
@@ -210,7 +211,7 @@ def ask_several(
             lines.print(video, [broken[place]] * len(asked))
         lines.end()
         return
-    with err.status(STAGE_WORDS["load"]) as status:
+    with loading_model(loading.model) as status:
         template: dict[str, Any] = {"choice_prompt" if choices else "prompt": prompt}
         qa, _ = load_qa(loading, strategy, status, savings=savings, **template)
         qa.on_stage = None

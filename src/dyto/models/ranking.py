@@ -6,7 +6,6 @@ models that take minutes for a first word come after the quick ones, small ones 
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from dyto.eye import can_see
 from dyto.models.catalog import CATALOG
 from dyto.models.facts import FACTS, LARGE
+from dyto.models.loading.downloads import is_offline, on_disk
 from dyto.models.loading.naming import AUTO
 from dyto.system.memory import machine_memory
 
@@ -92,11 +92,10 @@ def best_model(machine: ThisMachine | None = None) -> Ranked:
     A model whose makers ask for consent is left out, since its download would fail; so is any download if
     HF_HUB_OFFLINE is set.
     """
-    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     for place in ranking(machine):
         bundled = not CATALOG[place.name].source
         asks = "asks for consent" in CATALOG[place.name].note
-        if place.usable and (place.on_disk or not (offline or asks)) and (place.name != "nouns" or can_see()):
+        if place.usable and (place.on_disk or not (is_offline() or asks)) and (place.name != "nouns" or can_see()):
             if bundled and place.name == "tiny" and can_see():
                 continue
             return place
@@ -131,14 +130,3 @@ def _placed(name: str, machine: ThisMachine) -> tuple[tuple[float, ...], Ranked]
         return (0, not here, 1, need, newest), Ranked(name, True, here, f"{fits}, but slow on a CPU; {where}")
     original = name.endswith("-original") or entry.source.startswith("liuhaotian/")  # the same weights once more
     return (0, not here, 0, -round(facts.weights), original, newest), Ranked(name, True, here, f"{fits}; {where}")
-
-
-def on_disk(source: str) -> bool:
-    """Return whether the weights of a hub name are in the cache of downloads."""
-    from huggingface_hub import constants
-
-    snapshots = Path(constants.HF_HUB_CACHE) / f"models--{source.replace('/', '--')}" / "snapshots"
-    try:
-        return any(next(folder.glob("*.safetensors"), None) for folder in snapshots.iterdir())
-    except OSError:
-        return False

@@ -6,14 +6,13 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import torch
-from huggingface_hub.constants import HF_HUB_CACHE
 
 from dyto.models.catalog import CATALOG
 from dyto.models.facts import FACTS, LARGE, first_to_try
 from dyto.models.loading.devices import memory_of
+from dyto.models.loading.downloads import on_disk
 
 PATIENCE = 120.0
 """Longest time for the first answer, in seconds, that a suitable model may be expected to take."""
@@ -116,17 +115,8 @@ def _speed(device: torch.device) -> float:
 
 
 def _on_disk() -> frozenset[str]:
-    """Return the short names of the models in the hub's cache, with at least one complete snapshot of weights."""
-    home = Path(HF_HUB_CACHE)
-    return frozenset(name for name, entry in CATALOG.items() if entry.source and _has_weights(home, entry.source))
-
-
-def _has_weights(home: Path, source: str) -> bool:
-    snapshots = home / f"models--{source.replace('/', '--')}" / "snapshots"
-    try:
-        return any(path.is_file() for path in snapshots.glob("*/*.safetensors"))
-    except OSError:  # a cache that cannot be read holds nothing for us
-        return False
+    """Return the short names of the models in the hub's cache."""
+    return frozenset(name for name, entry in CATALOG.items() if entry.source and on_disk(entry.source))
 
 
 def for_more(device: torch.device, what: str) -> str:

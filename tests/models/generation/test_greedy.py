@@ -34,7 +34,7 @@ HOSTILE = {
 }  # fmt: skip
 """Settings of a checkpoint that would shape an answer, or break the way it is written."""
 
-FAST = ("gemma3-4b", "llava-v1.6-vicuna-13b-hf", "qwen2.5-vl-7b", "smolvlm2-500m")
+FAST = ("llava-v1.6-vicuna-13b-hf", "qwen2.5-vl-7b", "smolvlm2-500m")
 NAMES = (
     "gemma3-12b", "gemma3-4b", "internvl3-1b-hf", "llava-next-video-7b-hf", "llava-onevision-0.5b-hf",
     "llava-onevision-7b-hf", "llava-v1.6-34b-hf", "llava-v1.6-mistral-7b-hf", "llava-v1.6-vicuna-13b-hf",

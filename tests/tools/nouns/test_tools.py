@@ -36,6 +36,7 @@ def test_a_table_holds_the_classes_and_all_above_them(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(not WORDNET.is_dir(), reason="needs Debian's wordnet-base")
 def test_the_table_that_ships_is_made_of_wordnet():
     home = Path(sample.__file__).resolve().parents[1]

@@ -39,12 +39,13 @@ def in_one_line(source: str, load: Callable[..., Any], *args: Any, **kwargs: Any
             "check the folder, or the name and the network"
         ) from err
     except Exception as err:
-        if type(err).__module__.partition(".")[0] not in (
-            "safetensors",
-            "safetensors_rust",
-            "httpx",
-            "huggingface_hub",
-        ):
+        package = type(err).__module__.partition(".")[0]
+        if package.startswith("httpx"):
+            raise ModelError(
+                f"model {source} cannot be downloaded ({_one_line(err)}), expected all of its files: check the network "
+                "and run it again, which goes on where it stopped"
+            ) from err
+        if package not in ("safetensors", "safetensors_rust", "huggingface_hub"):
             raise
         raise ModelError(f"model {source} cannot be loaded ({_one_line(err)}): download it again") from err
 

@@ -15,6 +15,7 @@ from transformers.utils import cached_file
 from transformers.utils import logging as hf_logging
 
 from dyto.errors import ModelError
+from dyto.models.loading.complaints import in_one_line
 from dyto.models.pixels import Normalization
 
 MOST_BYTES = {"tokenizer.json": 256 << 20, "tokenizer.model": 64 << 20, "model.safetensors.index.json": 64 << 20}
@@ -66,9 +67,11 @@ def find_file(source: str, name: str, revision: str | None) -> str | None:
     """Return the path of a checkpoint's file, downloaded if necessary; None if there is no such file.
 
     Raises:
-        ModelError: The file is larger than its limit.
+        ModelError: The file is larger than its limit, or its download ends early.
     """
-    found: str | None = cached_file(
+    found: str | None = in_one_line(
+        source,
+        cached_file,
         source,
         name,
         revision=revision,

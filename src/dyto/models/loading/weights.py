@@ -7,9 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from transformers.utils.hub import cached_files
 
 from dyto.errors import ModelError
+from dyto.models.loading.complaints import in_one_line
 from dyto.models.loading.devices import memory_of
 from dyto.models.loading.files import find_file, read_json
 from dyto.models.loading.placement import Placement
@@ -43,6 +46,7 @@ def weight_files(source: str, revision: str | None) -> list[Path]:
     else:
         index = read_json(source, INDEX, revision)
         if index is None:
+            _check_reached(source, revision)
             raise ModelError(
                 f"model {source} cannot be loaded: it has neither {WHOLE} nor {INDEX}, expected weights as "
                 "*.safetensors (pickled weights are never read): convert them, or use another checkpoint"
@@ -51,6 +55,21 @@ def weight_files(source: str, revision: str | None) -> list[Path]:
     for file in files:
         check_head(source, file)
     return files
+
+
+def _check_reached(source: str, revision: str | None) -> None:
+    """Tell a hub that cannot be reached from one that does not have the weights."""
+    if Path(source).is_dir():
+        return
+    try:
+        hf_hub_download(source, WHOLE, revision=revision)
+    except LocalEntryNotFoundError as err:
+        raise ModelError(
+            f"model {source} cannot be loaded: its weights are not on this disk, and the hub cannot be reached, "
+            "expected one of the two: check the network, and whether HF_HUB_OFFLINE is set"
+        ) from err
+    except EntryNotFoundError:
+        pass
 
 
 def _named(source: str, index: dict[str, Any]) -> list[str]:
@@ -76,10 +95,7 @@ def _shards(source: str, revision: str | None, names: list[str]) -> list[Path]:
                 f"{missing[0]}), expected all of them: download it again"
             )
         return [Path(source) / name for name in names]
-    try:
-        return [Path(path) for path in cached_files(source, names, revision=revision) or []]
-    except OSError as err:
-        raise ModelError(f"model {source} cannot be loaded ({err}): check the network, or download it again") from err
+    return [Path(path) for path in in_one_line(source, cached_files, source, names, revision=revision) or []]
 
 
 def check_head(source: str, file: Path) -> None:

@@ -1,0 +1,52 @@
+"""The line on the terminal while a model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import RenderableType
+from rich.status import Status
+from rich.style import StyleType
+
+from dyto.cli.console import err
+from dyto.models.loading.downloads import download_of
+from dyto.models.loading.naming import usual_model
+
+
+class _LateStatus(Status):
+    """A line that begins with its first update, if it was not begun before."""
+
+    def update(
+        self,
+        status: RenderableType | None = None,
+        *,
+        spinner: str | None = None,
+        spinner_style: StyleType | None = None,
+        speed: float | None = None,
+    ) -> None:
+        self.start()
+        super().update(status, spinner=spinner, spinner_style=spinner_style, speed=speed)
+
+
+@contextmanager
+def loading_model(name: str | None, words: str = "loading the model") -> Iterator[Status]:
+    """Say that a model is loaded; while it is downloaded, leave the terminal to the bars of huggingface_hub.
+
+    Args:
+        name: Name of the model; None for the usual one.
+        words: What is said if nothing has to be downloaded.
+
+    Yields:
+        The line, which later stages update.
+    """
+    status = _LateStatus(words, console=err)
+    missing = download_of(usual_model(name))
+    if missing:
+        err.print(f"downloading the model: {missing}")
+    else:
+        status.start()
+    try:
+        yield status
+    finally:
+        status.stop()
