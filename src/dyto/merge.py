@@ -175,7 +175,7 @@ def merge_with_owners(
     if out is None:
         out = x.new_empty(batch, keep, x.shape[2])
     at_once = batch if x.device.type != "cpu" else max(1, CACHE_BYTES // (n * x.shape[2] * x.element_size()))
-    cut = zip(*(torch.split(tensor, at_once) for tensor in (x, owner, out)), strict=True)
+    cut = zip(torch.split(x, at_once), torch.split(owner, at_once), torch.split(out, at_once), strict=True)
     parts = [_merge(*some, reduce, split, order, groups) for some in cut]
     owners, similarities = (torch.cat(part) for part in zip(*parts, strict=True))
     if not torch.isfinite(similarities).all():  # checked once, because it waits for the device
