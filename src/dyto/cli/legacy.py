@@ -10,6 +10,7 @@ from dyto.cli.asking import ask_and_print
 from dyto.cli.process import report_errors
 from dyto.errors import unknown
 from dyto.models.loading.options import Loading
+from dyto.savings import Savings
 from dyto.strategies import build_strategy
 from dyto.strategies.published import RELEASE, aggregation_strategy
 
@@ -65,4 +66,5 @@ def answer(options: argparse.Namespace) -> None:
         prompt=options.conv_mode or (None if options.model_path == "tiny" else CONV_MODE),
         max_new_tokens=MAX_NEW_TOKENS,
         sampling={"num_frames": options.num_frames},
+        savings=Savings(quick_resize=False),  # the published pixels
     )

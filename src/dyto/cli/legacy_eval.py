@@ -152,6 +152,7 @@ def config_settings(
     """
     from dyto.evaluation.settings import Settings
     from dyto.models.loading.options import Loading
+    from dyto.savings import Savings
 
     strategy, options = aggregation_strategy(config["TEMPORAL_AGGREGATION"])
     if config["TOKEN_BUDGET"] is not None:
@@ -169,6 +170,7 @@ def config_settings(
             options=options,
             prompt=config["CONV_MODE"],
             sampling={"num_frames": config["NUM_FRAMES"]},
+            savings=Savings(quick_resize=False),  # the published pixels
             max_new_tokens=config["MAX_NEW_TOKENS"],
             limit=limit,
             name=name if config["CONFIG_NAME"] == "auto" else str(config["CONFIG_NAME"]),
