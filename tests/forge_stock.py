@@ -72,11 +72,31 @@ class Kind:
         return there and (not self.needs or find_spec(self.needs) is not None)
 
     def config_class(self):
-        return getattr(stock, f"{self.stock}{self.suffix}").config_class
+        return self.stock_class.config_class
 
     def build(self, seed=0):
         """The stock model."""
-        return loud(getattr(stock, f"{self.stock}{self.suffix}"), self.config_class()(**self.config), seed)
+        return loud(self.stock_class, self.config_class()(**self.config), seed)
+
+    @property
+    def image_token(self):
+        """The id of a picture's placeholders."""
+        named = ("image_token_id", "image_token_index", "image_patch_id")
+        return next(self.config[name] for name in named if name in self.config)
+
+    @property
+    def around(self):
+        """The ids that its own processor writes before and after a picture."""
+        if "visual_indicator_token_ids" in self.config:
+            start, grid, *_, end = self.config["visual_indicator_token_ids"]
+            return [start], [grid, end]
+        names = ("vision_start_token_id", "image_start_token_id", "image_start_id", "boi_token_id")
+        start = next((name for name in names if name in self.config), "")
+        return ([self.config[start]], [self.config[start.replace("start", "end").replace("boi", "eoi")]]) if start else ([], [])
+
+    @property
+    def stock_class(self):
+        return getattr(stock, f"{self.stock}{self.suffix}")
 
     def tokenizer(self):
         """Its tokenizer."""
@@ -104,6 +124,21 @@ def adapter(name, seed=0, **kwargs):
     kind = KINDS[name]
     build = partial(StockVision, name, kind.build(seed), kind.tokenizer(), normalization=Normalization(), chat="vicuna")
     return build(processor=kind.processor(), **kwargs)
+
+
+@dataclass(frozen=True)
+class Processor:
+    """A stock processor, as far as it concerns pictures."""
+
+    image_processor: Any
+    tokenizer: Any
+
+
+def processor(name):
+    """The processor of a family, in somebody else's code."""
+    kind = KINDS[name]
+    made = kind.processor()
+    return Processor(lambda images, return_tensors: made([np.asarray(picture) for picture in images]), kind.tokenizer())
 
 
 def save(name, folder):

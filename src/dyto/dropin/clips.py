@@ -13,6 +13,7 @@ from torch import Tensor
 from dyto.dropin.captions import Captions, unread, unread_caption
 from dyto.dropin.inputs import PromptSample, PromptVideo, Span, Visual
 from dyto.errors import ConfigError
+from dyto.dropin.unseen import UnseenFrames
 from dyto.video import Frames
 
 NO_TIMES = "the times of the frames are not known: they are counted as one a second"
@@ -183,7 +184,7 @@ def _clip(number: int, run: list[PlacedVisual], spans: list[Span], told: list[fl
     pictures = np.concatenate([visual.pictures for visual in visuals])  # (T, H, W, 3)
     index = np.arange(len(pictures))
     times = np.array(told) if len(told) == len(index) else visuals[0].seconds
-    frames = Frames(
+    frames = (UnseenFrames if visuals[0].unseen else Frames)(
         pictures,
         index,
         index.astype(np.float64) if times is None else times,

@@ -16,10 +16,11 @@ from dyto.dropin.calls import Shortened, shorten
 from dyto.dropin.inputs import has_pixels
 from dyto.dropin.kept import Kept, cache_in, cache_of, keep, kept_in, length_of, open_for_reading
 from dyto.dropin.whole import Whole
-from dyto.dropin.wrapped import WrappedModel, wrap_model
+from dyto.dropin.wrapped import WrappedModel
+from dyto.dropin.wrapping import wrap_model
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
-from dyto.models.generation.decoding import taking_embeds
+from dyto.models.generation.decoding import for_first_step, taking_embeds
 from dyto.models.stock import StockModel
 from dyto.strategies import Strategy, build_strategy
 from dyto.strategies.calling import BoundStrategy
@@ -123,7 +124,7 @@ def _replacements(model: StockModel) -> dict[str, Callable[[Any], Any]]:
     replacements: dict[str, Callable[[Any], Any]] = {
         "generate": functools.partial(_compressed, model, "generate"),
         "forward": functools.partial(_compressed, model, "forward"),
-        PREPARE: taking_embeds,
+        PREPARE: lambda prepare: for_first_step(taking_embeds(prepare)),
     }
     if vars(model).get(COMPILED) is not None:
         replacements[COMPILED] = lambda compiled: None

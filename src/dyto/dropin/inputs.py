@@ -34,6 +34,8 @@ class Visual:
         tiled: Whether the model itself reads more than this one picture: the tiles of a large image.
         video: Whether it is a video, not an image.
         mark: Id of its placeholders, if a prompt may have both images and videos.
+        unseen: Whether the pictures cannot be had back from the pixels: in `pictures` a pixel stands for a token, and
+            `patches` are the tokens (N, D) of each frame.
     """
 
     pictures: npt.NDArray[np.uint8]
@@ -44,6 +46,7 @@ class Visual:
     tiled: bool = False
     video: bool = False
     mark: int | None = None
+    unseen: bool = False
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def stock_logits(model, frames, before, after):
     made = model.pixels(list(frames))
     count = model.encode(list(frames)).num_patches
     start, end = (model.tokenizer(mark, return_tensors="pt", add_special_tokens=False).input_ids[0].long()
-                  for mark in (model._start, model._end))  # fmt: skip
+                  for mark in model.marks)  # fmt: skip
     shown = [part for _ in frames for part in (start, torch.full((count,), model.image_token), end)]
     ids = torch.cat([before, *shown, after])[None]
     types = (ids == model.image_token).long()
