@@ -92,7 +92,11 @@ class Kind:
             return [start], [grid, end]
         names = ("vision_start_token_id", "image_start_token_id", "image_start_id", "boi_token_id")
         start = next((name for name in names if name in self.config), "")
-        return ([self.config[start]], [self.config[start.replace("start", "end").replace("boi", "eoi")]]) if start else ([], [])
+        return (
+            ([self.config[start]], [self.config[start.replace("start", "end").replace("boi", "eoi")]])
+            if start
+            else ([], [])
+        )
 
     @property
     def stock_class(self):

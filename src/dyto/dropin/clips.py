@@ -12,8 +12,8 @@ from torch import Tensor
 
 from dyto.dropin.captions import Captions, unread, unread_caption
 from dyto.dropin.inputs import PromptSample, PromptVideo, Span, Visual
-from dyto.errors import ConfigError
 from dyto.dropin.unseen import UnseenFrames
+from dyto.errors import ConfigError
 from dyto.video import Frames
 
 NO_TIMES = "the times of the frames are not known: they are counted as one a second"

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dyto.dropin import blocks
 from dyto.dropin.arguments import LAYOUT
-from dyto.dropin.inputs import PIXELS, PromptVideo, Visual
+from dyto.dropin.inputs import PromptVideo, Visual
 from dyto.dropin.kept import CACHES
 from dyto.dropin.splice import PromptRow
 from dyto.dropin.unseen import SeenFrames
@@ -141,7 +141,8 @@ class OtherModel(WrappedModel):
         places = [place for place, number in enumerate(ids) if number == self.adapter.image_token]
         for left, right in pairwise(places):
             gap = ids[left + 1 : right]
-            if gap and self.captions.kind(gap) == "words" and self.captions.text([n for n in gap if n not in special]) == "":
+            words = [number for number in gap if number not in special]
+            if gap and self.captions.kind(gap) == "words" and self.captions.text(words) == "":
                 raise _in_tiles()
 
     @property
@@ -178,8 +179,8 @@ class OtherModel(WrappedModel):
             found = embeds[(ids == number).to(embeds.device)]
             if not torch.allclose(found, found[:1].expand_as(found), rtol=1e-3, atol=1e-3):
                 raise ConfigError(
-                    f"the model reads token {number} of the prompt in several ways, expected one: this family cannot be "
-                    "compressed in a block; ask with VideoQA"
+                    f"the model reads token {number} of the prompt in several ways, expected one: such a family cannot "
+                    "be compressed in a block; ask with VideoQA"
                 )
             self.own[number] = found[0]
 
@@ -214,8 +215,8 @@ def _grids(call: Mapping[str, Any], total: int, name: str) -> list[tuple[int, in
     areas = areas or [1] * len(call["pixel_values"])
     if any(total * area % sum(areas) for area in areas):
         raise ConfigError(
-            f"{total} placeholders cannot be divided among {len(areas)} pictures of model {name}: pass what one call of "
-            "the processor made, unchanged"
+            f"{total} placeholders cannot be divided among {len(areas)} pictures of model {name}: pass what one call "
+            "of the processor made, unchanged"
         )
     counts = [total * area // sum(areas) for area in areas]
     made = [{told: size} for size in sizes] or [{}] * len(counts)

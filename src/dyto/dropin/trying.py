@@ -70,8 +70,8 @@ def wrap_other(model: StockModel, processor: Any, marks: frozenset[int]) -> Othe
     tokenizer, images = getattr(processor, "tokenizer", None), getattr(processor, "image_processor", None)
     if tokenizer is None or images is None:
         raise ConfigError(
-            f"{name} of type {config.model_type!r} has no adapter, so it reads a short prompt first, but processor is a "
-            f"{type(processor).__name__}, expected one with image_processor and tokenizer: pass processor="
+            f"{name} of type {config.model_type!r} has no adapter, so it reads a short prompt first, but processor is "
+            f"a {type(processor).__name__}, expected one with image_processor and tokenizer: pass processor="
         )
     with undisturbed(model), blocks.calling(model):
         adapter = BorrowedVision(

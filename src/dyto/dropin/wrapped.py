@@ -26,6 +26,7 @@ from dyto.strategies.calling import BoundStrategy
 from dyto.strategies.encoding import Encoder
 from dyto.timing import Stopwatch
 
+
 @dataclass(frozen=True)
 class WrappedModel:
     """The known facts about a model in a user's own code.
@@ -142,5 +143,3 @@ class BorrowedTokenizer:
         if self._tokenizer is None:
             raise ConfigError("this strategy reads words, but there is no tokenizer: pass processor=")
         return self._tokenizer(*args, **kwargs)
-
-
