@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 
 import numpy as np
@@ -60,10 +60,12 @@ class OtherModel(WrappedModel):
     those of its stock class, too.
 
     Attributes:
+        row_end: Id of the text between the rows of a picture; None for none.
         own: Embeddings of marks that the stock class makes in another way than those of words, by id.
     """
 
     adapter: StockVision
+    row_end: int | None = None
     own: dict[int, Tensor] = field(default_factory=dict)
 
     @property
@@ -114,7 +116,7 @@ class OtherModel(WrappedModel):
         grids = _grids(call, int(places.sum()), self.adapter.name)
         tokens = embeds[places].split([rows * cols for rows, cols in grids])
         return [
-            Visual(np.zeros((1, *grid, 3), np.uint8), len(own), patches=(own,), unseen=True)
+            Visual(np.zeros((1, *grid, 3), np.uint8), len(own), patches=(own,), unseen=True, row_end=self.row_end)
             for grid, own in zip(grids, tokens, strict=True)
         ]
 
@@ -136,13 +138,19 @@ class OtherModel(WrappedModel):
             self._check_marks(row)
 
     def _check_marks(self, row: Tensor) -> None:
-        """Check that what divides two pictures is not a mark of a tile."""
-        ids, special = row.tolist(), self._special
+        """Check that what divides two pictures are not the marks of tiles: those around all of them stand there."""
+        ids, marks = row.tolist(), self.captions.marks - {self.row_end}
         places = [place for place, number in enumerate(ids) if number == self.adapter.image_token]
-        for left, right in pairwise(places):
-            gap = ids[left + 1 : right]
-            words = [number for number in gap if number not in special]
-            if gap and self.captions.kind(gap) == "words" and self.captions.text(words) == "":
+        if not places:
+            return
+        head = list(takewhile(marks.__contains__, ids[: places[0]][::-1]))[::-1]
+        around = [*takewhile(marks.__contains__, ids[places[-1] + 1 :]), *head]
+        for gap in (ids[left + 1 : right] for left, right in pairwise(places) if right > left + 1):
+            kind, words = self.captions.kind(gap), [number for number in gap if number not in self._special]
+            named = [number for number in gap if number in marks]
+            if gap != [self.row_end] and (
+                (kind == "words" and not self.captions.text(words)) or (kind == "nothing" and named != around)
+            ):
                 raise _in_tiles()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,6 +19,7 @@ from dyto.models.adapters.generic import StockVision
 from dyto.models.generation.language import Encoded
 from dyto.models.generation.tokenizing import token_ids
 from dyto.models.loading.records import Record
+from dyto.models.loading.templates import own_chat
 from dyto.models.pixels import Normalization
 from dyto.models.processing import one_tile
 from dyto.models.stock import StockModel
@@ -25,6 +27,12 @@ from dyto.models.stock_classes import image_token_of
 from dyto.models.trial import ASKED, pictures_of_trial, stock_call
 from dyto.strategies import Concat
 from dyto.strategies.calling import BoundStrategy
+
+ROW_END = "image_break"
+MARKS = ("vision_start", "vision_end", "image_start", "image_end", ROW_END)
+"""Names under which processors and tokenizers have the tokens around a picture, and between its rows."""
+
+logger = logging.getLogger(__name__)
 
 _tried: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 """For every model what came of the trial of its adapter, and under "block" that of the block."""
@@ -81,15 +89,18 @@ def wrap_other(model: StockModel, processor: Any, marks: frozenset[int]) -> Othe
             normalization=Normalization(),
             chat="vicuna",
             processor=one_tile(images),
+            picture=_picture(name, processor),
             record=_InMemory(model),
         )
     video = [getattr(config, f"video_token_{end}", None) for end in ("id", "index")]
+    named = {part: _id_of(processor, f"{part}_token") for part in MARKS}
     wrapped = OtherModel(
         model,
         adapter,
         frozenset({adapter.image_token, *(number for number in video if isinstance(number, int))}),
-        Captions(marks, lambda: tokenizer, tuple(mark.strip() for mark in adapter.marks if mark.strip())),
+        Captions(marks.union(own for own in named.values() if own is not None), lambda: tokenizer, _written(adapter)),
         tokenizer,
+        named[ROW_END],
     )
     kept = _tried[model]
     if "block" not in kept:
@@ -101,6 +112,31 @@ def wrap_other(model: StockModel, processor: Any, marks: frozenset[int]) -> Othe
             "dyto.VideoQA(dyto.load_model(...)) instead"
         )
     return wrapped
+
+
+def _picture(name: str, processor: Any) -> str:
+    """Return a picture as the processor's chat template writes it; "" if it has no usable one."""
+    template = getattr(processor, "chat_template", None) or getattr(processor.tokenizer, "chat_template", None)
+    if not isinstance(template, str):
+        return ""
+    try:
+        return own_chat(name, template, processor.tokenizer).picture
+    except ModelError as err:
+        logger.info("%s", err)
+        return ""
+
+
+def _id_of(processor: Any, name: str) -> int | None:
+    """Return the id of a token that a processor or its tokenizer has under a name; None if they have none."""
+    token = getattr(processor, name, None) or getattr(processor.tokenizer, name, None)
+    found: int | None = processor.tokenizer.get_vocab().get(token)
+    return found
+
+
+def _written(adapter: StockVision) -> tuple[str, ...]:
+    """Return the text around a picture, where it is more than words."""
+    special = adapter.tokenizer.all_special_tokens
+    return tuple(mark.strip() for mark in adapter.marks if any(token in mark for token in special))
 
 
 @torch.inference_mode()
