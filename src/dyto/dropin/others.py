@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise, takewhile
+from itertools import groupby, pairwise, takewhile
 from typing import Any
 
 import numpy as np
@@ -114,7 +114,7 @@ class OtherModel(WrappedModel):
         places = (ids == self.adapter.image_token) & attended
         self._learn(ids[attended & ~places], embeds[attended & ~places])
         grids = _grids(call, int(places.sum()), self.adapter.name)
-        tokens = embeds[places].split([rows * cols for rows, cols in grids])
+        tokens = torch.split(embeds[places], [rows * cols for rows, cols in grids])
         return [
             Visual(np.zeros((1, *grid, 3), np.uint8), len(own), patches=(own,), unseen=True, row_end=self.row_end)
             for grid, own in zip(grids, tokens, strict=True)
@@ -183,7 +183,7 @@ class OtherModel(WrappedModel):
     def _learn(self, ids: Tensor, embeds: Tensor) -> None:
         """Keep the embeddings of marks that the stock class makes in its own way; the same id has the same one."""
         usual = self.adapter.embed_words(ids.to(embeds.device))
-        for number in ids[(usual != embeds).any(-1).to(ids.device)].unique().tolist():
+        for number in set(ids[(usual != embeds).any(-1).to(ids.device)].tolist()):
             found = embeds[(ids == number).to(embeds.device)]
             if not torch.allclose(found, found[:1].expand_as(found), rtol=1e-3, atol=1e-3):
                 raise ConfigError(
@@ -198,7 +198,8 @@ def _runs(row: PromptRow) -> Iterator[tuple[TextRun, int]]:
     if not (row.clip >= 0).any():
         return
     taken, place, text, number = 0, 0, row.ids[:0], 0
-    for same, count in zip(*(part.tolist() for part in row.clip.unique_consecutive(return_counts=True)), strict=True):
+    for same, group in groupby(row.clip.tolist()):
+        count = len(list(group))
         if same < 0:
             text = row.ids[place : place + count]
         else:

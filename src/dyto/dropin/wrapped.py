@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -76,7 +76,7 @@ class WrappedModel:
 
     def positions_of(self, row: PromptRow, tokens: Sequence[VisualTokens]) -> tuple[Tensor, int]:
         """Return (n, 3) positions of a shortened row on three axes, and the position of the text that follows."""
-        return positions_of(self.adapter, row, tokens)
+        return positions_of(cast(QwenVL, self.adapter), row, tokens)
 
     def compress(self, strategy: BoundStrategy, sample: PromptSample) -> list[VisualTokens]:
         """Compress each video of a sample with a strategy."""

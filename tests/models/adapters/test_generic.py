@@ -241,10 +241,3 @@ def test_a_model_type_without_such_a_class_is_refused_by_name(model_type, tmp_pa
     (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
     with pytest.raises(dyto.ModelError, match=rf"is of type '{model_type}', expected one of .*get_image_features"):
         dyto.load_model(tmp_path, device="cpu")
-
-
-def test_compressing_says_that_it_wants_a_family_of_the_table_and_what_to_do_instead():
-    model = adapter("VideoLLaMA 3")
-    said = r"'video_llama_3' has no adapter here.* expected a model of type .*qwen3_vl.*: ask with dyto\.VideoQA"
-    with pytest.raises(dyto.ConfigError, match=said), dyto.compressing(model.model):
-        pass
