@@ -74,11 +74,12 @@ def compressing(
     compiled model runs uncompiled inside.
 
     Args:
-        model: A transformers model of a family in `dyto list models`, or the result of `torch.compile` on one.
+        model: A transformers model of a family in `dyto list models`, or of one without an adapter that passes a short
+            trial; or the result of `torch.compile` on one.
         strategy: A strategy or its name; None for the default, see `dyto.strategies.build_strategy`.
         processor: The stock processor that makes the inputs. It is needed if its mean and deviation are unusual for
-            the family, for a strategy that reads the question, and to read captions of frames if no tokenizer is
-            stored next to the model's weights.
+            the family, for a strategy that reads the question, to read captions of frames if no tokenizer is stored
+            next to the model's weights, and for every family without an adapter.
         **fields: Fields of a strategy given by name, such as `token_budget`, or `preset`.
 
     Yields:
@@ -87,7 +88,7 @@ def compressing(
     Raises:
         ConfigError: The model's family is unknown; a call has visual input that cannot be compressed, or continues
             from an unsuitable cache; or no call in the block had visual input.
-        ModelError: Words of a prompt would not reach the model.
+        ModelError: Words of a prompt would not reach the model, or it did not pass its trial.
 
     Example:
         >>> import dyto, torch

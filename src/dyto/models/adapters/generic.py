@@ -38,8 +38,7 @@ class StockVision(OnTrial):
     The image processor of the checkpoint turns each frame into one tile. The tokens of a frame are those that the stock
     class puts in place of its placeholders, and these are merged. The summary of a frame is the mean of its tokens. The
     text around a frame is that of the chat template and of the marks that the config or the tokenizer names. Positions
-    of several axes come from `get_rope_index` for whole key frames; merged tokens have the places of
-    `VisualTokens.patch`.
+    of several axes come from `get_rope_index` for whole key frames; a merged token has that of `VisualTokens.patch`.
 
     Nobody has checked these families by hand. So the stock class alone and this adapter first read a short prompt with
     two pictures, and the two must agree (`trial`).
@@ -77,8 +76,8 @@ class StockVision(OnTrial):
         self.marks = common.marks_around(picture, self.image_token, model.config, tokenizer)
         self.image_size, self.num_patches = AtMost(LARGEST), LARGEST
         self.trial = try_out(self, record)
-        told = f"model type {model.config.model_type!r} has no adapter of its own, but agreed with its stock class"
-        self.notices = (f"{told} in a short trial with two pictures", *self.notices)
+        told = f"model type {model.config.model_type!r} has no adapter of its own, but agreed with its stock class in a"
+        self.notices = (f"{told} short trial with two pictures", *self.notices)
 
     def language_model(self) -> Any:
         decoder = self.holder.language_model
