@@ -15,6 +15,9 @@ from dyto.nouns.table import Concept, nouns, with_article
 PRESENT = 0.03
 """Share from which a thing is present rather than absent, if the scene is clear, see `STRENGTH`."""
 
+PRESENT_OF_MANY = 0.15
+"""Largest such share: a kind needs a thousandth more for each of its nouns, since each has a little of every scene."""
+
 ORDERED = 0.06
 """Share from which a thing takes part in what comes first, last, before and after."""
 
@@ -76,7 +79,7 @@ def _what(timeline: Timeline, question: ParsedQuestion) -> Reply:
     if beside:
         return _beside(timeline, question.place, seen, question.concepts[split:])
     sure = named(seen)
-    if kind is not None and not sure and _most(timeline, kind) < PRESENT:
+    if kind is not None and not sure and _most(timeline, kind) < _present(kind):
         text = f"nothing of that kind: I do not see {with_article(kind.word)} {_looked(timeline)}"
         return Reply(text, 1 - _most(timeline, kind))
     if question.place == "at":
@@ -94,7 +97,9 @@ def _what(timeline: Timeline, question: ParsedQuestion) -> Reply:
 
 
 def _looked(timeline: Timeline) -> str:
-    return f"in the {len(timeline)} frames that I looked at"
+    return (
+        "in the one frame that I looked at" if len(timeline) == 1 else f"in the {len(timeline)} frames that I looked at"
+    )
 
 
 def _whole(timeline: Timeline, within: Concept | None) -> Sighting:
@@ -145,6 +150,11 @@ def _missed(timeline: Timeline, concept: Concept) -> Reply:
     return Reply(f"{NOT_SURE}: {reason}", _most(timeline, concept), reason=reason)
 
 
+def _present(concept: Concept) -> float:
+    """Return the share from which a noun or a kind is present rather than absent."""
+    return min(PRESENT + len(concept.classes) / 1000, PRESENT_OF_MANY)
+
+
 def _most(timeline: Timeline, concept: Concept) -> float:
     return float(timeline.share_of(concept).max(initial=0.0))
 
@@ -188,14 +198,14 @@ def _is_there(timeline: Timeline, question: ParsedQuestion) -> Reply:
     if question.place in ("first", "last"):
         return _is_at_the_end(timeline, question)
     shares = [_most(timeline, one) for one in question.concepts]
-    concept = question.concepts[int(np.argmin(shares))]  # if there are several, all must be present
-    share = min(shares)
-    if share < PRESENT:
+    least = int(np.argmin([share / _present(one) for share, one in zip(shares, question.concepts, strict=True)]))
+    concept, share = question.concepts[least], shares[least]  # if there are several, all must be present
+    if share < _present(concept):
         told = f"I do not see {with_article(concept.word)} {_looked(timeline)}"
         return Reply(told if question.denied else f"no: {told}", 1 - share, yes=share)
     found = _where(timeline, concept)
     clear = timeline.is_clear(int(timeline.share_of(concept).argmax()))
-    if nouns().worn[list(concept.classes)].all() or share < (PRESENT if clear else SEEN):
+    if nouns().worn[list(concept.classes)].all() or (share < SEEN and not clear):
         text, reason = f"{NOT_SURE}: perhaps {with_article(concept.word)}, {found[0].when}", "it was not seen clearly"
         return Reply(text, share, reason=reason, yes=share, seen=found[:1])
     said = share >= SEEN and not nouns().guarded[list(concept.classes)].all()
@@ -298,7 +308,7 @@ def _score(timeline: Timeline, question: ParsedQuestion, concept: Concept, optio
     shares = timeline.share_of(concept)
     scenes = range(len(shares))
     if question.place in ("first", "last"):
-        seen = [s for s in scenes if any(o is not None and timeline.share_of(o)[s] >= ORDERED for o in options)]
+        seen = [s for s in scenes if any(_meets(timeline, o, s) for o in options)]
         return float(shares[seen[0] if question.place == "first" else seen[-1]]) if seen else 0.0
     if question.place == "at":
         spans = [timeline.span(s) for s in scenes]
@@ -308,9 +318,17 @@ def _score(timeline: Timeline, question: ParsedQuestion, concept: Concept, optio
         beside = timeline.share_of(question.concepts[-1])
         place = int(beside.argmax())
         step = range(place + 1, len(shares)) if question.place == "after" else range(place - 1, -1, -1)
-        seen = [s for s in step if any(o is not None and timeline.share_of(o)[s] >= ORDERED for o in options)]
+        seen = [s for s in step if any(_meets(timeline, o, s) for o in options)]
         return float(shares[seen[0]]) if seen and beside[place] >= ORDERED else 0.0
     return float(shares.max())
+
+
+def _meets(timeline: Timeline, option: Concept | None, scene: int) -> bool:
+    """Return whether a scene shows an option at least half as clearly as any scene does."""
+    if option is None:
+        return False
+    shares = timeline.share_of(option)
+    return bool(shares[scene] >= max(ORDERED, float(shares.max()) / 2))
 
 
 def _by_words(answer: Reply, options: Sequence[str]) -> Reply:

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from dyto.finch import FloatArray
 from dyto.nouns.table import Concept, nouns, with_article
 
-NOUN = 0.4
+NOUN = 0.3
 """Smallest share with which a noun is named."""
 
-KIND = 0.5
+KIND = 0.45
 """Smallest share of all nouns of a kind with which the kind is named instead."""
 
 STRENGTH = 5.5
