@@ -54,6 +54,7 @@ class Kind:
         suffix: What its class ends with.
         needs: A package without which its class cannot be built.
         marks: Tokens behind the table of words, which its class looks up in a table of their own.
+        cols: Tokens between two ends of rows (id 3), which its processor writes; 0 for none.
     """
 
     stock: str
@@ -62,6 +63,7 @@ class Kind:
     suffix: str = "ForConditionalGeneration"
     needs: str = ""
     marks: tuple[str, ...] = ()
+    cols: int = 0
 
     @property
     def is_there(self):
@@ -72,11 +74,43 @@ class Kind:
         return there and (not self.needs or find_spec(self.needs) is not None)
 
     def config_class(self):
-        return getattr(stock, f"{self.stock}{self.suffix}").config_class
+        return self.stock_class.config_class
 
     def build(self, seed=0):
         """The stock model."""
-        return loud(getattr(stock, f"{self.stock}{self.suffix}"), self.config_class()(**self.config), seed)
+        return loud(self.stock_class, self.config_class()(**self.config), seed)
+
+    @property
+    def image_token(self):
+        """The id of a picture's placeholders."""
+        named = ("image_token_id", "image_token_index", "image_patch_id")
+        return next(self.config[name] for name in named if name in self.config)
+
+    @property
+    def around(self):
+        """The ids that its own processor writes before and after a picture."""
+        if "visual_indicator_token_ids" in self.config:
+            start, grid, *_, end = self.config["visual_indicator_token_ids"]
+            return [start], [grid, end]
+        if self.cols:
+            return [], [4]
+        names = ("vision_start_token_id", "image_start_token_id", "image_start_id", "boi_token_id")
+        start = next((name for name in names if name in self.config), "")
+        return (
+            ([self.config[start]], [self.config[start.replace("start", "end").replace("boi", "eoi")]])
+            if start
+            else ([], [])
+        )
+
+    def places(self, count):
+        """The ids in place of a picture with so many tokens."""
+        cols = self.cols or count
+        rows = [number for _ in range(count // cols) for number in [3, *[self.image_token] * cols]]
+        return rows[1:]
+
+    @property
+    def stock_class(self):
+        return getattr(stock, f"{self.stock}{self.suffix}")
 
     def tokenizer(self):
         """Its tokenizer."""
@@ -104,6 +138,27 @@ def adapter(name, seed=0, **kwargs):
     kind = KINDS[name]
     build = partial(StockVision, name, kind.build(seed), kind.tokenizer(), normalization=Normalization(), chat="vicuna")
     return build(processor=kind.processor(), **kwargs)
+
+
+@dataclass(frozen=True)
+class Processor:
+    """A stock processor, as far as it concerns pictures."""
+
+    image_processor: Any
+    tokenizer: Any
+    image_break_token: str | None = None
+    image_end_token: str | None = None
+
+
+def processor(name):
+    """The processor of a family, in somebody else's code."""
+    kind = KINDS[name]
+    made = kind.processor()
+    return Processor(
+        lambda images, return_tensors: made([np.asarray(picture) for picture in images]),
+        kind.tokenizer(),
+        *(SPECIALS[:2] if kind.cols else ()),
+    )
 
 
 def save(name, folder):
@@ -301,7 +356,7 @@ KINDS = {
     ),
     "Ministral 3": Kind(
         "Mistral3", _pixtral({**TEXT, "model_type": "mistral"}),
-        ("PixtralImageProcessorPil", {"size": {"longest_edge": 32}, "patch_size": 8}),
+        ("PixtralImageProcessorPil", {"size": {"longest_edge": 32}, "patch_size": 8}), cols=4,
     ),
     "Aya Vision": Kind(
         "AyaVision",

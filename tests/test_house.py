@@ -175,7 +175,7 @@ def test_the_nouns_have_types():
         if isinstance(node, ast.arg) and node.arg in ("strategy", "model", "tokenizer", "encode", "qa")
         if isinstance(node.annotation, ast.Name) and node.annotation.id == "Any"
     }
-    assert untyped == {("dropin/wrapped.py", "model")}
+    assert untyped == {("dropin/wrapping.py", "model")}
 
 
 @pytest.mark.parametrize("name", dyto._MOVED)

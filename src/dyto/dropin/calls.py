@@ -11,18 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dyto.dropin.arguments import LAYOUT, check, check_pictures, limits
+from dyto.dropin.arguments import check, check_pictures, limits
 from dyto.dropin.clips import read_samples
 from dyto.dropin.guard import Guard, watching
-from dyto.dropin.inputs import PIXELS, PromptSample, has_pixels
+from dyto.dropin.inputs import PromptSample, has_pixels
 from dyto.dropin.kept import Kept, split
-from dyto.dropin.qwen import positions_of
 from dyto.dropin.splice import PromptRow, splice, stack
 from dyto.dropin.wrapped import WrappedModel
 from dyto.features import VisualTokens
-from dyto.models.families import FAMILIES
-from dyto.models.mrope import QwenVL
 from dyto.strategies.calling import BoundStrategy
+
+TEXT = ("input_ids", "attention_mask")
+"""Arguments that are made anew."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ class Shortened:
     def reading(self, wrapped: WrappedModel) -> AbstractContextManager[Any]:
         """Give the language model what it needs while the call runs, and check what it reads."""
         stack = ExitStack()
-        embed = wrapped.model.get_input_embeddings()
-        stack.enter_context(watching(wrapped.adapter.language_model(), embed, self.ids, self.text))
+        stack.enter_context(watching(wrapped.adapter.language_model(), wrapped.embed, self.ids, self.text))
         stack.enter_context(wrapped.reading(self.visual, [own for own in self.tokens if own is not None]))
         return stack
 
@@ -119,7 +118,7 @@ def shorten(
     )
     found = [own for some in tokens for own in some]
     arguments = _arguments(wrapped, part, begun, read, found, generating)
-    others = {key: value for key, value in call.items() if key not in (*PIXELS, *LAYOUT, "input_ids", "attention_mask")}
+    others = {key: value for key, value in call.items() if key not in (*wrapped.told_of_pixels, *TEXT)}
     length = read.short.shape[1]
     changed = limits(call, length - call["input_ids"].shape[1]) if generating else {}
     text = part.mask.bool() & ~_is_in(part.ids, wrapped.placeholders)
@@ -140,8 +139,8 @@ def _part(wrapped: WrappedModel, rows: list[PromptRow], tokens: list[list[Visual
     ids = stack([row.ids for row in rows], length, left, fill=wrapped.pad)
     mask = stack([torch.ones_like(row.ids) for row in rows], length, left)
     visual = stack([row.clip for row in rows], length, left, fill=-1) >= 0
-    if isinstance(wrapped.adapter, QwenVL):
-        placed = [positions_of(wrapped.adapter, row, own) for row, own in zip(rows, tokens, strict=True)]
+    if wrapped.has_axes:
+        placed = [wrapped.positions_of(row, own) for row, own in zip(rows, tokens, strict=True)]
         axes, then = stack([own for own, _ in placed], length, left), ids.new_tensor([after for _, after in placed])
     else:
         axes, then = mask.cumsum(-1).sub(1).clamp(min=0)[..., None].expand(-1, -1, 3), mask.sum(-1)
@@ -159,9 +158,9 @@ def _arguments(
     filled, new = begun.short.shape[1], part.ids.shape[1]
     places = read.short_mask.cumsum(-1).sub(1).clamp(min=0)[:, filled:]  # (B, n)
     positions = places
-    if isinstance(wrapped.adapter, QwenVL):
+    if wrapped.has_axes:
         axes = (part.axes + begun.then[:, None, None]).permute(2, 0, 1)  # (3, B, n)
-        positions = torch.cat([places[None], axes])
+        positions = wrapped.adapter.axes(torch.cat([places[None], axes]))
     before = filled if generating else 0
     arguments = {
         "attention_mask": read.short_mask,
@@ -172,7 +171,7 @@ def _arguments(
     if tokens:
         embeds = _embedded(wrapped, part, tokens)
         arguments["inputs_embeds"] = torch.nn.functional.pad(embeds, (0, 0, before, 0))
-        if FAMILIES[wrapped.model.config.model_type].sees_both_ways:
+        if wrapped.sees_both_ways:
             arguments["token_type_ids"] = torch.nn.functional.pad(part.visual.long(), (before, 0))
         told = wrapped.adapter.beside(part.ids.masked_fill(part.visual, -1).to(wrapped.adapter.device))
         for name, own in told.items():  # of the kinds of places `generate` cuts off those in the cache, of others not
@@ -184,8 +183,8 @@ def _arguments(
 def _embedded(wrapped: WrappedModel, part: PromptPart, tokens: list[VisualTokens]) -> Tensor:
     """Return (B, n, D) embeddings with the visual tokens in place."""
     ends = _is_in(part.ids, wrapped.placeholders) & ~part.visual & part.mask.bool()
-    embed, device = wrapped.model.get_input_embeddings(), wrapped.adapter.device
-    embeds: Tensor = embed(part.ids.masked_fill(part.visual | ends, wrapped.pad).to(device))
+    device = wrapped.adapter.device
+    embeds = wrapped.embed(part.ids.masked_fill(part.visual | ends, wrapped.pad))
     embeds[part.visual.to(device)] = torch.cat([own.data.to(embeds) for own in tokens])
     end = wrapped.adapter.video_end()
     if end is not None:

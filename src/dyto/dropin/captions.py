@@ -28,6 +28,7 @@ _CAPTION = re.compile(
     rf"{_IN_BRACKETS}\s*:?"  # <0.5 seconds>  [00:01]
     rf"|{_TIME}\s*:|{_CLOCK}"  # 0.5s:  00:07
     rf"|(?:frame|time|timestamp)\s*(?:from|at|=|:)?\s*(?:{_TIME}|{_IN_BRACKETS})\s*:?"  # Frame from 00:01:
+    r"|<image_id>\s*\d+\s*</image_id>"  # of MiniCPM-V
     rf"|{_NUMBER}(?:\s*[,:-]?\s*(?:from|at)?\s*(?:{_TIME}|{_IN_BRACKETS}))?\s*:?",  # Frame1:  Frame 2 (0.5s):
     re.IGNORECASE,
 )
@@ -82,10 +83,12 @@ class Captions:
     Attributes:
         marks: Ids of marks that the model's config names.
         tokenizer: Function that returns the tokenizer, or None if it is unknown; then only these marks are read.
+        written: Further marks, as text.
     """
 
     marks: frozenset[int]
     tokenizer: Callable[[], Any]
+    written: tuple[str, ...] = ()
 
     def text(self, ids: Sequence[int]) -> str | None:
         """Return a text without marks; None if it cannot be read."""
@@ -96,7 +99,7 @@ class Captions:
         if tokenizer is None:
             return None
         text = str(tokenizer.decode(rest, skip_special_tokens=False, clean_up_tokenization_spaces=False))
-        for mark in MARKS:
+        for mark in (*self.written, *MARKS):
             text = text.replace(mark, "")
         return text.strip()
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dyto.dropin.captions import Captions, unread, unread_caption
 from dyto.dropin.inputs import PromptSample, PromptVideo, Span, Visual
+from dyto.dropin.unseen import UnseenFrames
 from dyto.errors import ConfigError
 from dyto.video import Frames
 
@@ -56,7 +57,7 @@ def read_samples(
                     f"{sum(shown.visual.tokens for shown in mine)}: pass what one call of the processor made, unchanged"
                 )
             waiting = [some for some in waiting if some is not visual]
-            mine.append(PlacedVisual(visual, _spans(number, places[: visual.tokens], visual)))
+            mine.append(PlacedVisual(visual, _spans(number, numbers, places[: visual.tokens], visual)))
             places = places[visual.tokens :]
         samples.append(PromptSample(ids, _clips(number, numbers, mine, captions)))
     if waiting:
@@ -70,7 +71,7 @@ def _stands(ids: list[int], places: list[int], visual: Visual) -> bool:
     return len(own) == visual.tokens and len(set(own)) == 1
 
 
-def _spans(number: int, places: list[int], visual: Visual) -> list[Span]:
+def _spans(number: int, ids: list[int], places: list[int], visual: Visual) -> list[Span]:
     """Divide the placeholders of one image or video among its frames."""
     frames = len(visual.pictures)
     each, rest = divmod(len(places) - visual.end, frames)
@@ -78,7 +79,7 @@ def _spans(number: int, places: list[int], visual: Visual) -> list[Span]:
         raise ConfigError(f"a video of {frames} frames has {len(places)} placeholders: pass it unchanged")
     spans = [(places[i * each], places[(i + 1) * each - 1] + 1) for i in range(frames)]
     for start, stop in spans:
-        if stop - start != each:
+        if sum(own != visual.row_end for own in ids[start:stop]) != each:
             raise ConfigError(
                 f"sample {number} has text among the {each} placeholders of one picture, expected them side by side: "
                 "pass what one call of the processor made, unchanged"
@@ -183,11 +184,13 @@ def _clip(number: int, run: list[PlacedVisual], spans: list[Span], told: list[fl
     pictures = np.concatenate([visual.pictures for visual in visuals])  # (T, H, W, 3)
     index = np.arange(len(pictures))
     times = np.array(told) if len(told) == len(index) else visuals[0].seconds
-    frames = Frames(
+    frames = (UnseenFrames if visuals[0].unseen else Frames)(
         pictures,
         index,
         index.astype(np.float64) if times is None else times,
         source_size=pictures.shape[1:3],
         warnings=(NO_TIMES,) if times is None and len(index) > 1 else (),
     )
-    return PromptVideo(frames, spans, tuple(patch for visual in visuals for patch in visual.patches))
+    return PromptVideo(
+        frames, spans, tuple(patch for visual in visuals for patch in visual.patches), row_end=visuals[0].row_end
+    )

@@ -16,10 +16,11 @@ from dyto.dropin.calls import Shortened, shorten
 from dyto.dropin.inputs import has_pixels
 from dyto.dropin.kept import Kept, cache_in, cache_of, keep, kept_in, length_of, open_for_reading
 from dyto.dropin.whole import Whole
-from dyto.dropin.wrapped import WrappedModel, wrap_model
+from dyto.dropin.wrapped import WrappedModel
+from dyto.dropin.wrapping import wrap_model
 from dyto.errors import ConfigError
 from dyto.features import VisualTokens
-from dyto.models.generation.decoding import taking_embeds
+from dyto.models.generation.decoding import for_first_step, taking_embeds
 from dyto.models.stock import StockModel
 from dyto.strategies import Strategy, build_strategy
 from dyto.strategies.calling import BoundStrategy
@@ -73,11 +74,12 @@ def compressing(
     compiled model runs uncompiled inside.
 
     Args:
-        model: A transformers model of a family in `dyto list models`, or the result of `torch.compile` on one.
+        model: A transformers model of a family in `dyto list models`, or of one without an adapter that passes a short
+            trial; or the result of `torch.compile` on one.
         strategy: A strategy or its name; None for the default, see `dyto.strategies.build_strategy`.
         processor: The stock processor that makes the inputs. It is needed if its mean and deviation are unusual for
-            the family, for a strategy that reads the question, and to read captions of frames if no tokenizer is
-            stored next to the model's weights.
+            the family, for a strategy that reads the question, to read captions of frames if no tokenizer is stored
+            next to the model's weights, and for every family without an adapter.
         **fields: Fields of a strategy given by name, such as `token_budget`, or `preset`.
 
     Yields:
@@ -86,7 +88,7 @@ def compressing(
     Raises:
         ConfigError: The model's family is unknown; a call has visual input that cannot be compressed, or continues
             from an unsuitable cache; or no call in the block had visual input.
-        ModelError: Words of a prompt would not reach the model.
+        ModelError: Words of a prompt would not reach the model, or it did not pass its trial.
 
     Example:
         >>> import dyto, torch
@@ -123,7 +125,7 @@ def _replacements(model: StockModel) -> dict[str, Callable[[Any], Any]]:
     replacements: dict[str, Callable[[Any], Any]] = {
         "generate": functools.partial(_compressed, model, "generate"),
         "forward": functools.partial(_compressed, model, "forward"),
-        PREPARE: taking_embeds,
+        PREPARE: lambda prepare: for_first_step(taking_embeds(prepare)),
     }
     if vars(model).get(COMPILED) is not None:
         replacements[COMPILED] = lambda compiled: None

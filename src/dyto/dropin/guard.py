@@ -108,7 +108,7 @@ def watching(language_model: Any, embed: Any, ids: Tensor, text: Tensor) -> Iter
         if embeds.shape[:2] != (len(ids) * times, ids.shape[1]):
             raise _elsewhere(f"{tuple(embeds.shape[:2])} places are read, expected {tuple(ids.shape)}")
         for copy in embeds.view(len(ids), times, *embeds.shape[1:]).unbind(1):
-            expected = embed(ids[text].to(embed.weight.device))  # (n, D)
+            expected = embed(ids[text])  # (n, D)
             found = copy[text.to(copy.device)]
             if not torch.equal(found, expected.to(found)) and not bool(expected.isnan().any()):
                 raise _elsewhere("other text is read than was asked")

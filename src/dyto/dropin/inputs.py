@@ -34,6 +34,9 @@ class Visual:
         tiled: Whether the model itself reads more than this one picture: the tiles of a large image.
         video: Whether it is a video, not an image.
         mark: Id of its placeholders, if a prompt may have both images and videos.
+        unseen: Whether the pictures cannot be had back from the pixels: in `pictures` a pixel stands for a token, and
+            `patches` are the tokens (N, D) of each frame.
+        row_end: Id of the text that may stand between the rows of a picture; None for none.
     """
 
     pictures: npt.NDArray[np.uint8]
@@ -44,6 +47,8 @@ class Visual:
     tiled: bool = False
     video: bool = False
     mark: int | None = None
+    unseen: bool = False
+    row_end: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class PromptVideo:
         patches: For each frame its patches, as in `Visual`.
         caption: Number of ids before the first frame that are its caption and marks; 0 without captions.
         after: Number of ids after each frame that can be its marks, and are not the next caption.
+        row_end: As in `Visual`.
     """
 
     frames: Frames
@@ -63,6 +69,7 @@ class PromptVideo:
     patches: tuple[Tensor, ...] = ()
     caption: int = 0
     after: int = 0
+    row_end: int | None = None
 
 
 @dataclass(frozen=True)

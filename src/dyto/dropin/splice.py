@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -98,7 +99,8 @@ def splice(sample: PromptSample, tokens: list[VisualTokens]) -> PromptRow:
         end = sample.clips[number + 1].spans[0][0] if number + 1 < len(tokens) else len(ids)
         spans = [(start - begin, stop - begin) for start, stop in clip.spans]
         units = Units.of(ids[begin:end], spans, clip.caption, clip.after)
-        pieces += _placed(units, own, ids[clip.spans[0][0]], number)
+        has_ends = clip.row_end in ids[slice(*clip.spans[0])]
+        pieces += _placed(units, own, ids[clip.spans[0][0]], number, clip.row_end if has_ends else None)
         begin = end - len(units.tail)
     pieces.append((ids[begin:], -1))
     new = torch.tensor([place for piece, _ in pieces for place in piece], dtype=sample.ids.dtype)
@@ -106,15 +108,21 @@ def splice(sample: PromptSample, tokens: list[VisualTokens]) -> PromptRow:
     return PromptRow(new.to(sample.ids.device), clips.to(sample.ids.device))
 
 
-def _placed(units: Units, tokens: VisualTokens, placeholder: int, number: int) -> list[tuple[list[int], int]]:
-    """Return the pieces of one video and the text before it."""
+def _placed(
+    units: Units, tokens: VisualTokens, placeholder: int, number: int, row_end: int | None
+) -> list[tuple[list[int], int]]:
+    """Return the pieces of one video and the text before it; `row_end` stands wherever a lower row begins."""
     pieces = [(units.head, -1)]
     separated = not units.captions[0]
     for order, (run, keyframe) in enumerate(runs_of(tokens.keyframe)):
         frame = int(tokens.keyframes.positions[keyframe])
         if order or not separated or not frame:
             pieces.append((units.captions[frame], -1))
-        pieces += [(units.before, -1), ([placeholder] * (run.stop - run.start), number), (units.after, -1)]
+        pieces.append((units.before, -1))
+        rows = np.zeros(run.stop - run.start) if row_end is None else tokens.patch[run] // tokens.grid[1]
+        for place, same in enumerate(np.split(rows, np.flatnonzero(np.diff(rows) > 0) + 1)):
+            pieces += [([row_end] if place and row_end is not None else [], -1), ([placeholder] * len(same), number)]
+        pieces.append((units.after, -1))
     return pieces
 
 

@@ -70,11 +70,19 @@ def load_processor(name: str, source: str, revision: str | None, model_type: str
             "how pictures are prepared: download it again"
         )
     _check_size(name, settings)
-    made = kind.from_dict(checked_claims(name, settings, said))
-    told = {option: value for option, value in ONE_TILE.items() if hasattr(made, option)}
+    return one_tile(kind.from_dict(checked_claims(name, settings, said)))
+
+
+def one_tile(images: Any) -> PictureProcessor:
+    """Let an image processor of transformers make one tile of each picture.
+
+    Args:
+        images: The image processor.
+    """
+    told = {option: value for option, value in ONE_TILE.items() if hasattr(images, option)}
 
     def process(pictures: Sequence[npt.NDArray[np.uint8]]) -> Mapping[str, Any]:
-        return overviews(made([Image.fromarray(picture) for picture in pictures], return_tensors="pt", **told))
+        return overviews(images([Image.fromarray(picture) for picture in pictures], return_tensors="pt", **told))
 
     return process
 

@@ -13,6 +13,7 @@ import transformers
 from torch import Tensor
 
 from dyto.errors import ModelError
+from dyto.features import VisualTokens
 from dyto.models.families import Family
 from dyto.models.generation.chats import OTHER_CHATS, OTHER_MARKS
 from dyto.models.generation.layout import TextRun
@@ -199,39 +200,50 @@ def axes_of(
     rope: Callable[..., Any],
     runs: Sequence[TextRun],
     patch: Tensor,
-    tokens: tuple[int, int],
+    tokens: Sequence[tuple[int, int]],
     grid: tuple[str, int],
     word: Tensor,
     image_token: int,
 ) -> Tensor:
-    """Return positions of three axes of a video's tokens, as a stock class has them for all tokens of its key frames.
+    """Return positions of three axes of a text with videos, as a stock class has them for all tokens of key frames.
 
     Args:
         rope: Its `get_rope_index`.
-        runs: The video.
+        runs: The text, and the visual tokens that follow each part.
         patch: (L,) of each visual token the patch of its frame whose place it takes.
-        tokens: Rows and columns of the tokens of a whole frame.
+        tokens: For each run, rows and columns of the tokens of a whole frame.
         grid: The argument that tells `rope` of the patches of a frame, and how many are along the side of a token.
-        word: (1,) id of a word, to stand before the video and behind it.
+        word: (1,) id of a word, to stand before the text and behind it.
         image_token: Id of the placeholders.
 
     Returns:
         (3, V + 1) from 0; the last one is where a text goes on.
     """
-    count, ids, kept = tokens[0] * tokens[1], [word], []
-    for run in runs:
+    ids, kept, shapes = [word], [], []
+    for run, size in zip(runs, tokens, strict=True):
         place = sum(map(len, ids))
         kept.append(place + torch.arange(len(run.text), device=word.device))
         ids.append(run.text)
         if run.tokens.stop > run.tokens.start:
             kept.append(place + len(run.text) + patch[run.tokens])
-            ids.append(word.new_full((count,), image_token))
+            ids.append(word.new_full((size[0] * size[1],), image_token))
+            patches = [side * grid[1] for side in size]
+            shapes.append([1, *patches] if grid[0] == GRIDS[0] else patches)
     whole = torch.cat([*ids, word])[None]
     types = (whole == image_token).int()
-    patches = [side * grid[1] for side in tokens]
-    shape = word.new_tensor([[1, *patches] if grid[0] == GRIDS[0] else patches])
-    grids = shape.repeat(int(types.sum()) // count, 1)
-    call = {"input_ids": whole, "mm_token_type_ids": types, grid[0]: grids}
+    call = {"input_ids": whole, "mm_token_type_ids": types, grid[0]: word.new_tensor(shapes)}
     axes: Tensor = rope(**accepted(rope, call))[0][:, 0] - 1  # (3, 1 + whole + 1)
     kept.append(torch.tensor([whole.shape[1] - 1], device=word.device))
     return axes[:, torch.cat(kept)]
+
+
+def patches_in(name: str, videos: Sequence[VisualTokens]) -> Tensor:
+    """Return the (L,) patches whose places the tokens of some videos take.
+
+    Raises:
+        ModelError: The tokens do not state them.
+    """
+    try:
+        return torch.cat([torch.from_numpy(video.patch) for video in videos])
+    except ValueError as err:
+        raise ModelError(f"model {name} needs the places of tokens in their frames, but {err}") from err

@@ -196,7 +196,17 @@ def pictures_of_trial() -> list[np.ndarray]:
 
 
 def read_alone(model: OnTrial, made: dict[str, Any], count: int, before: Tensor, after: Tensor) -> Tensor:
-    """Let the stock model alone read ids with placeholders, and pixels.
+    """Let the stock model alone read ids with placeholders, and pixels, as in `stock_call`.
+
+    Returns:
+        (S, V) logits of the text after the pictures.
+    """
+    logits: Tensor = model.model(**stock_call(model, made, count, before, after)).logits
+    return logits[0, -len(after) :]
+
+
+def stock_call(model: OnTrial, made: dict[str, Any], count: int, before: Tensor, after: Tensor) -> dict[str, Any]:
+    """Return what a stock model alone is called with: ids with placeholders, and pixels.
 
     Args:
         model: The adapter of the stock model.
@@ -204,17 +214,13 @@ def read_alone(model: OnTrial, made: dict[str, Any], count: int, before: Tensor,
         count: Number of tokens of each picture.
         before: (P,) ids before the pictures.
         after: (S,) ids after them.
-
-    Returns:
-        (S, V) logits of the text after the pictures.
     """
     texts = [model._ids_of(text) for text in model.frame_texts(np.zeros(2))]
     places = before.new_full((count,), model.image_token)
     ids = torch.cat([before, texts[0], places, texts[1], places, texts[2], after])[None]
     types = (ids == model.image_token).long()
-    call = {**made, **dict.fromkeys(TYPES, types), "attention_mask": torch.ones_like(ids)}
-    logits: Tensor = model.model(input_ids=ids, **accepted(model.model.forward, call)).logits
-    return logits[0, -len(after) :]
+    call = {**made, **dict.fromkeys(TYPES, types), "input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    return accepted(model.model.forward, call)
 
 
 def _whole(model: OnTrial, pictures: list[np.ndarray]) -> VisualTokens:

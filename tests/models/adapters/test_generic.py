@@ -45,7 +45,7 @@ def stock_logits(model, frames, before, after):
     made = model.pixels(list(frames))
     count = model.encode(list(frames)).num_patches
     start, end = (model.tokenizer(mark, return_tensors="pt", add_special_tokens=False).input_ids[0].long()
-                  for mark in (model._start, model._end))  # fmt: skip
+                  for mark in model.marks)  # fmt: skip
     shown = [part for _ in frames for part in (start, torch.full((count,), model.image_token), end)]
     ids = torch.cat([before, *shown, after])[None]
     types = (ids == model.image_token).long()
@@ -241,10 +241,3 @@ def test_a_model_type_without_such_a_class_is_refused_by_name(model_type, tmp_pa
     (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
     with pytest.raises(dyto.ModelError, match=rf"is of type '{model_type}', expected one of .*get_image_features"):
         dyto.load_model(tmp_path, device="cpu")
-
-
-def test_compressing_says_that_it_wants_a_family_of_the_table_and_what_to_do_instead():
-    model = adapter("VideoLLaMA 3")
-    said = r"'video_llama_3' has no adapter here.* expected a model of type .*qwen3_vl.*: ask with dyto\.VideoQA"
-    with pytest.raises(dyto.ConfigError, match=said), dyto.compressing(model.model):
-        pass

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from dyto.errors import ModelError
 from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import FloatArray
 from dyto.models import stock_classes as common
@@ -39,8 +38,7 @@ class StockVision(OnTrial):
     The image processor of the checkpoint turns each frame into one tile. The tokens of a frame are those that the stock
     class puts in place of its placeholders, and these are merged. The summary of a frame is the mean of its tokens. The
     text around a frame is that of the chat template and of the marks that the config or the tokenizer names. Positions
-    of several axes come from `get_rope_index` for whole key frames; merged tokens have the places of
-    `VisualTokens.patch`.
+    of several axes come from `get_rope_index` for whole key frames; a merged token has that of `VisualTokens.patch`.
 
     Nobody has checked these families by hand. So the stock class alone and this adapter first read a short prompt with
     two pictures, and the two must agree (`trial`).
@@ -52,6 +50,8 @@ class StockVision(OnTrial):
 
     Attributes:
         trial: The difference of the two, and how this adapter reads.
+        holder: The part of the stock model that makes tokens of pictures.
+        marks: Text before and after a picture's tokens.
 
     Raises:
         ModelError: They differ, or the class lacks these methods.
@@ -68,23 +68,23 @@ class StockVision(OnTrial):
         record: Record | None = None,
         **kwargs: Any,
     ) -> None:
-        self._holder = common.holder_of(name, model)
-        self._processor, self.has_axes = processor, hasattr(self._holder, "get_rope_index")
+        self.holder = common.holder_of(name, model)
+        self._processor, self.has_axes = processor, hasattr(self.holder, "get_rope_index")
         self.way = Way()
         super().__init__(name, model, tokenizer, **kwargs)
         self.image_token = common.image_token_of(name, model.config, tokenizer)
-        self._start, self._end = common.marks_around(picture, self.image_token, model.config, tokenizer)
+        self.marks = common.marks_around(picture, self.image_token, model.config, tokenizer)
         self.image_size, self.num_patches = AtMost(LARGEST), LARGEST
         self.trial = try_out(self, record)
-        told = f"model type {model.config.model_type!r} has no adapter of its own, but agreed with its stock class"
-        self.notices = (f"{told} in a short trial with two pictures", *self.notices)
+        told = f"model type {model.config.model_type!r} has no adapter of its own, but agreed with its stock class in a"
+        self.notices = (f"{told} short trial with two pictures", *self.notices)
 
     def language_model(self) -> Any:
-        decoder = self._holder.language_model
+        decoder = self.holder.language_model
         return decoder if hasattr(decoder, "layers") else getattr(decoder, "model", decoder)
 
     def tower(self) -> Any:
-        return getattr(self._holder, "vision_tower", None) or getattr(self._holder, "visual", self._holder)
+        return getattr(self.holder, "vision_tower", None) or getattr(self.holder, "visual", self.holder)
 
     @torch.inference_mode()
     def encode(self, images: Frames | Pictures, *, attention_layer: int | None = None) -> FrameFeatures:
@@ -100,9 +100,8 @@ class StockVision(OnTrial):
 
         summary, load = look(pictures, see, lambda seen: seen.mean(1), CHUNK_FRAMES)
         return FrameFeatures(
-            summary=summary, grid=shapes[0], load_patches=load, indices=indices, seconds=seconds,
-            summary_source="mean patch",
-        )  # fmt: skip
+            summary, grid=shapes[0], load_patches=load, indices=indices, seconds=seconds, summary_source="mean patch"
+        )
 
     def pixels(self, pictures: Pictures) -> dict[str, Any]:
         device = device_of(self.tower())
@@ -110,27 +109,28 @@ class StockVision(OnTrial):
         return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in made.items()}
 
     def tokens_of(self, made: dict[str, Any], count: int) -> Tensor:
-        tokens = common.tokens_of(self.name, self._holder, made, count).to(self.device, self.dtype)
+        tokens = common.tokens_of(self.name, self.holder, made, count).to(self.device, self.dtype)
         if self.way.added:
             tokens = tokens + self.model.get_input_embeddings()(torch.tensor(self.image_token, device=self.device))
         return tokens
 
     def embed_words(self, ids: Tensor) -> Tensor:
-        return common.mark_embeddings(self._holder, ids, super().embed_words(ids))
+        return common.mark_embeddings(self.holder, ids, super().embed_words(ids))
 
     def frame_texts(self, seconds: FloatArray) -> list[str]:
-        texts = [self.time_text.format(seconds=at) + self._start for at in seconds.tolist()]
-        return [texts[0], *(self._end + text for text in texts[1:]), self._end]
+        texts = [self.time_text.format(seconds=at) + self.marks[0] for at in seconds.tolist()]
+        return [texts[0], *(self.marks[1] + text for text in texts[1:]), self.marks[1]]
 
     def positions(self, video: VisualTokens, runs: Sequence[TextRun]) -> tuple[Tensor | None, int]:
-        if not self.has_axes:
-            return super().positions(video, runs)
-        try:
-            patch = torch.from_numpy(video.patch).to(self.device)
-        except ValueError as err:
-            raise ModelError(f"model {self.name} needs the places of tokens in their frames, but {err}") from err
+        return self.places(runs, [video], [0] * len(runs)) if self.has_axes else super().positions(video, runs)
+
+    def places(
+        self, runs: Sequence[TextRun], videos: Sequence[VisualTokens], numbers: Sequence[int]
+    ) -> tuple[Tensor, int]:
+        """Return `positions` of a text with several videos: `numbers` says of each run whose tokens follow."""
+        patch, sizes = common.patches_in(self.name, videos).to(self.device), [videos[own].grid for own in numbers]
         grid, word = (self.way.grid, self.way.merged), self._ids_of("a")[:1]
-        axes = common.axes_of(self._holder.get_rope_index, runs, patch, video.grid, grid, word, self.image_token)
+        axes = common.axes_of(self.holder.get_rope_index, runs, patch, sizes, grid, word, self.image_token)
         return axes[:, :-1], int(axes[0, -1])
 
     def axes(self, positions: Tensor) -> Tensor:
