@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -22,7 +23,13 @@ QUESTIONS = ["what color is the star ?", "is there a red circle at the end of th
 GREEDY = {"max_new_tokens": 4, "do_sample": False, "pad_token_id": 0}
 
 
-@pytest.fixture(scope="module", params=READ)
+DAILY = ("GLM-4.6V", "LFM2-VL", "MiniCPM-V 4.7", "Ministral 3")
+"""Families that are tried in every run: axes of positions, a state, marks around pictures, ends of rows."""
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.soak] * (name not in DAILY)) for name in READ]
+)
 def name(request):
     return request.param
 
@@ -43,7 +50,7 @@ def prepare(name, *rows, captions=None):
         ids = made.tokenizer(before).input_ids
         for number in range(len(frames)):
             caption = "" if captions is None else captions.format(number)
-            ids += [*words(made, caption), *start, *kind.places(TOKENS[name]), *end]
+            ids += [*words(made, caption), *start, *kind.places(patches(name)), *end]
         told.append(torch.tensor([*ids, *words(made, after)]))
     ids, mask = (
         pad_sequence(own, batch_first=True, padding_side="left") for own in (told, list(map(torch.ones_like, told)))
@@ -56,7 +63,9 @@ def words(made, text):
     return made.tokenizer(text, add_special_tokens=False).input_ids
 
 
-TOKENS = {name: adapter(name).encode(list(film(1))).num_patches for name in READ}
+@cache
+def patches(name):
+    return adapter(name).encode(list(film(1))).num_patches
 
 
 def test_uncompressed_logits_and_answers_are_those_of_the_stock_model(name, stock):
