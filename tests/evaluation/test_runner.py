@@ -112,8 +112,10 @@ def test_results_of_another_configuration_are_left_alone_and_the_difference_name
 def test_savings_that_can_change_an_answer_are_a_part_of_the_configuration_and_others_are_not(world):
     evaluate(settings(world, limit=3))
     before = predictions(world)
-    evaluate(settings(world, limit=3, savings=Savings.none()))
+    evaluate(settings(world, limit=3, savings=replace(Savings.none(), quick_resize=True)))
     assert predictions(world) == before
+    with pytest.raises(DatasetError, match=r"savings was .* and is now|savings\.quick_resize was"):
+        evaluate(settings(world, limit=3, savings=Savings(quick_resize=False)))
     with pytest.raises(DatasetError, match=r"savings was .* and is now|savings\.similar was"):
         evaluate(settings(world, limit=3, savings=Savings(similar=1)))
     evaluate(settings(world, "alike", limit=3, savings=Savings(similar=0, still=True)))
