@@ -9,6 +9,7 @@ of a seed that went wrong stays in the folder. With SOURCE that file, or folder,
 
 from __future__ import annotations
 
+import dataclasses
 import faulthandler
 import hashlib
 import random
@@ -76,6 +77,9 @@ VIDEOS: dict[str, tuple[str, dict[str, Any]]] = {
 """Name and how it is written, by kind."""
 
 ANIMATIONS = {"apng": "a.png", "webp": "a.webp", "tiff": "a.tiff"}
+PLAIN = dataclasses.replace(Savings.none(), quick_resize=True)
+"""Every frame decoded by one decoder; what resizes them is that of the other ways."""
+
 KINDS = (*VIDEOS, *ANIMATIONS, "folder", "several")
 EVERYDAY = ("mp4", "mkv", "webm", "avi", "ts", "gif", "flv", "mpg", "mov", "apng", "webp", "folder")
 
@@ -208,7 +212,7 @@ def read(path: Path, **options: Any) -> tuple[Any, ...]:
 def readings(path: Path, options: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """What comes of reading a file in every way that promises the same."""
     real = _stretches.cores
-    yield "plainly", read(path, savings=Savings.none(), **options)
+    yield "plainly", read(path, savings=PLAIN, **options)
     try:
         for count in CORES:
             _stretches.cores = lambda count=count: count  # type: ignore[misc]
@@ -219,7 +223,7 @@ def readings(path: Path, options: dict[str, Any]) -> Iterator[tuple[str, tuple[A
     finally:
         _stretches.cores = real
     yield "guarded", read(path, guarded=True, **options)
-    yield "again", read(path, savings=Savings.none(), **options)
+    yield "again", read(path, savings=PLAIN, **options)
 
 
 def _peak() -> float:

@@ -181,8 +181,9 @@ def said(subtitles: Subtitles) -> str:
     """Return in words what a file of subtitles holds.
 
     Example:
+        >>> from dyto.subtitles.parsing import Subtitle
         >>> said(Subtitles((Subtitle(1.0, 2.5, "Hello."), Subtitle(61.0, 62.0, "Bye.")), "film.srt"))
-        '<bdi>film.srt</bdi>: 2 lines, from 0:01 to 1:02'
+        '<bdi>film.srt</bdi>: 2 lines, from 1.0 s to 1:02.0'
     """
     count = f"{len(subtitles)} line{'' if len(subtitles) == 1 else 's'}"
     start, end = subtitles.lines[0].start, max(line.end for line in subtitles.lines)
