@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 import zlib
+from collections import Counter
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -25,6 +26,18 @@ GOLDEN = Path(__file__).parent / "golden"
 os.environ.setdefault("DYTO_MODEL", "tiny")  # what a command asks where a test names no model: always the same
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Leave to the soak what the marker `sampled` leaves out: of n cases of a test, all but one."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        if marker := item.get_closest_marker("sampled"):
+            name = item.nodeid.partition("[")[0]
+            if seen[name] % marker.args[0]:
+                item.add_marker(pytest.mark.soak)
+            seen[name] += 1
 
 
 def pytest_collection_finish():

@@ -54,6 +54,7 @@ def rows(folder):
 OPTIONS = ("--qa-file", "qa.json", "--video-dir", "videos", "--num-frames", "4")
 
 
+@pytest.mark.soak
 def test_ask_answers(world):
     out, _ = said(start(world, "ask", "videos/v0.mp4", "what is shown ?", "--json"))
     assert json.loads(out)["tokens"]["used"] > 0

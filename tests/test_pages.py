@@ -30,7 +30,7 @@ WALKED = [
 ]
 """Pages that a stranger can walk through from top to bottom without a download."""
 
-WALKED_DAILY = ("ask", "chat", "remember", "own-model", "strategies", "budget", "look")
+WALKED_DAILY = ("ask", "own-model", "strategies", "look")
 """Those that every run of the tests walks through; the soak walks through all."""
 
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])

@@ -17,6 +17,7 @@ from dyto.errors import ConfigError
 HERE = Path(__file__).parent
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("faulty", "check"), FAULTS.items(), ids=lambda value: getattr(value, "__name__", value))
 def test_every_fault_is_found(small, faulty, check):
     report = dyto.certify(faulty, small, only=(check,))

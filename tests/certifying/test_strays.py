@@ -15,17 +15,8 @@ def named(value):
     return getattr(value, "__name__", value)
 
 
-def daily_or_soak():
-    """All strays; of those that one check finds, two are tried in every run, and the others in the soak."""
-    seen = dict.fromkeys(STRAYS.values(), 0)
-    tried = []
-    for stray, check in STRAYS.items():
-        seen[check] += 1
-        tried.append(pytest.param(stray, check, marks=[pytest.mark.soak] * (seen[check] > 2)))
-    return tried
-
-
-@pytest.mark.parametrize(("stray", "check"), daily_or_soak(), ids=named)
+@pytest.mark.sampled(4)
+@pytest.mark.parametrize(("stray", "check"), STRAYS.items(), ids=named)
 def test_every_stray_is_found(small, stray, check):
     report = dyto.certify(stray, small, only=(check,), calls=400)
     assert check in report.failed, str(report)

@@ -54,6 +54,7 @@ def check(adapter, inputs, frames, images, name, times):
         torch.testing.assert_close(tokens.data, expected.data, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", [name for name, kind in STRATEGIES.items() if not kind.uses_question])
 def test_families(family, name):
     which, adapter = family
@@ -63,6 +64,7 @@ def test_families(family, name):
     check(adapter, inputs, frames, images, name, np.arange(8.0))
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", [name for name, kind in STRATEGIES.items() if not kind.uses_question])
 def test_qwen(qwen, processor, name):  # noqa: F811
     frames = film(8, size=(32, 40))

@@ -173,6 +173,7 @@ def test_rows_that_repeat_a_candidate_are_reported_with_their_line_and_kept(prep
     assert complaints[0].startswith("line 626 (id 52569282107): candidate 'scarf' occurs 2 times")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", FILES)
 def test_the_prepared_file_is_read_as_the_same_samples(shared, prepared, name):
     original = read_questions(get(name), shared / "qa" / FILES[name][0])

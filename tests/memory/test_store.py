@@ -263,6 +263,7 @@ for second in range(40):
 """
 
 
+@pytest.mark.soak
 def test_a_killed_watch_loses_what_was_not_sealed(tmp_path):
     path = tmp_path / "stream.dyto"
     assert subprocess.run([sys.executable, "-c", KILLED, path], check=False).returncode == 9

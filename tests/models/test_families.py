@@ -143,6 +143,7 @@ def test_a_prompt_without_any_video_is_read_as_by_stock_transformers(model, stoc
     torch.testing.assert_close(model.logits(prefix, prompt.after), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_runs_within_its_budget_or_says_what_is_missing(model, strategy):
     qa = dyto.VideoQA(model, strategy)

@@ -23,6 +23,7 @@ def large(tmp_path_factory) -> Path:
     )
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("reading", KINDS_OF_READING)
 def test_a_large_frame_shows_the_same_in_its_small_size(large, monkeypatch, reading):
     savings = KINDS_OF_READING[reading]

@@ -93,6 +93,7 @@ def plain_answer(model, tokens, question):
     return model.tokenizer.decode(answer, skip_special_tokens=True).strip()
 
 
+@pytest.mark.sampled(2)
 def test_compressed_kept_batched_and_streamed_answers_equal_plain_ones(model):
     qa = dyto.VideoQA(model, dyto.DyTo(token_budget=30))
     videos = [qa.encode(film(12, seed=1)), qa.encode(film(9, size=(60, 30), seed=2))]
@@ -117,6 +118,7 @@ def test_two_tokens_that_are_swapped_change_what_is_answered(model):
     assert (ours - other).abs().max() > 1e-2
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_keeps_its_budget_or_says_what_the_family_lacks(model, strategy):
     qa = dyto.VideoQA(model, strategy)

@@ -120,6 +120,7 @@ def plain_answer(model, tokens, question):
     return model.tokenizer.decode(answer, skip_special_tokens=True).strip()
 
 
+@pytest.mark.sampled(3)
 def test_kept_batched_and_streamed_answers_equal_plain_ones_and_the_budget_holds(model):
     qa = dyto.VideoQA(model, dyto.DyTo(token_budget=24))
     videos = [qa.encode(film(10, seed=1)), qa.encode(film(7, seed=2))]

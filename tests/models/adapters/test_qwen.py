@@ -235,6 +235,7 @@ def plain_answer(model, tokens, question):
     return model.tokenizer.decode(written, skip_special_tokens=True).strip()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("family", "strategy"),
     [*((family, dyto.DyTo(token_budget=30)) for family in FAMILIES), ("qwen2_5_vl", dyto.SlowFast(token_budget=60))],
@@ -333,6 +334,7 @@ def test_a_strategy_that_hides_where_tokens_come_from_is_refused(models):
 
 
 @some
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_keeps_its_budget_or_says_what_the_family_lacks(models, family, strategy):
     qa = dyto.VideoQA(models[family], strategy)
@@ -446,6 +448,7 @@ def test_a_prompt_without_any_video_is_read_as_by_stock_transformers(models, fam
     torch.testing.assert_close(model.logits(prefix, prompt.after), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.sampled(3)
 @some
 def test_frames_with_fewer_tokens_than_the_most_are_certified_all_the_same(models, family):
     report = dyto.certify(dyto.Uniform(token_budget=200), models[family], budget=200)

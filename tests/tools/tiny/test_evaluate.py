@@ -68,6 +68,7 @@ def test_the_oracle_takes_the_middle_of_every_scene(tmp_path: Path):
         assert shot.start <= indices[position] < shot.end
 
 
+@pytest.mark.soak
 def test_every_method_answers_every_question_within_the_budget(folder: Path):
     qa = dyto.VideoQA.from_pretrained(folder)
     methods = ("release", "uniform", "oracle", "blind", "guess")

@@ -84,7 +84,8 @@ def uninterrupted(tmp_path_factory):
     return weights
 
 
-@pytest.mark.parametrize("stop", [pytest.param(2, marks=pytest.mark.soak), pytest.param(3, marks=pytest.mark.soak), 5])
+@pytest.mark.soak
+@pytest.mark.parametrize("stop", [2, 3, 5])
 def test_a_restarted_run_gives_the_same_weights(stop, tmp_path: Path, quick_epochs, uninterrupted):
     settings = RESTARTED
     first = uninterrupted()
