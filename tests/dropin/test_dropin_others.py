@@ -174,6 +174,7 @@ def test_words_between_pictures_divide_videos_and_reach_the_model(first):
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)  # a picture alone is not compressed
 
 
+@pytest.mark.skipif("MiniCPM-V 4.7" not in READ, reason="this transformers has no class for it")
 def test_two_videos_on_three_axes_have_the_positions_of_the_stock_model():
     """Of a family that looks at the marks around pictures for their positions."""
     name = "MiniCPM-V 4.7"
@@ -239,6 +240,7 @@ def test_what_cannot_be_compressed_is_refused_in_words(first):
             first(**inputs)
 
 
+@pytest.mark.skipif("Ovis2" not in READ, reason="this transformers reads its pictures with torchvision alone")
 def test_tiles_of_one_picture_are_not_taken_for_frames():
     stock = KINDS["Ovis2"].build()
     inputs, made = prepare("Ovis2", (film(3), QUESTIONS[0]))
