@@ -495,6 +495,7 @@ def apart(plain, still):
     return np.array([one.mean() for one in both]), np.array([one.max() for one in both])
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("preset", ["ultrafast", "medium"])
 def test_a_still_page_is_decoded_at_its_intra_frames(tmp_path, preset):
     path = write_scene(tmp_path / "page.mp4", lambda picture, number: None, preset=preset)
@@ -517,6 +518,7 @@ def test_groups_in_which_nothing_happens_are_one_stretch(tmp_path, monkeypatch):
     assert len(set(decoded[:-240])) < 60  # the last group whole, and some of the intra frames
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("side", [8, 16])
 def test_a_thing_that_is_there_from_one_intra_frame_to_another_is_not_lost(tmp_path, side):
     def paint(picture, number):

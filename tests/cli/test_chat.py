@@ -234,6 +234,7 @@ def test_a_conversation_in_a_terminal(clip, tmp_path):
         terminal.close()
 
 
+@pytest.mark.soak
 @posix
 def test_an_interrupt_at_a_prompt_ends_it(clip):
     pty = pytest.importorskip("pty")

@@ -64,6 +64,7 @@ def test_a_command_that_hangs_is_ended_all_the_same(number, said, tmp_path):
     assert child.returncode == 128 + number
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("command", ["ask", pytest.param("eval", marks=pytest.mark.soak)])
 def test_a_signal_inside_a_strategy_is_not_the_strategys_error(command, clip, tmp_path):
     strategy = tmp_path / "rings.py"

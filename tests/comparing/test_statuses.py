@@ -33,6 +33,7 @@ def ask_both_ways(world: Path) -> set[str]:
     return {eval_rows(world, "single")[0]["status"], *found.values()}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("change", "status"),
     [
@@ -94,6 +95,7 @@ def test_a_comparison_stops_at_so_many_rows_without_an_answer(world):
         compare(contest(world, strategies=f"dyto,{BREAKS}", budgets="72", settings=limit))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("field", ["sample", "rotation", "strategy", "budget"])
 def test_a_row_or_a_cost_that_is_none_is_done_again(world, field):
     compare(contest(world, budgets="72"))

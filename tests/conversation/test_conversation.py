@@ -44,6 +44,7 @@ def counted(monkeypatch):
     return count
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "strategy", ["plus", "uniform", lambda frames, encode, question=None: dyto.Plus()(frames, encode)]
 )

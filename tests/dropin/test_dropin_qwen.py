@@ -92,6 +92,7 @@ def test_uncompressed_logits_and_answers_are_those_of_the_stock_model(model, pro
     assert torch.equal(ids, same)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("strategy", [dyto.DyTo(token_budget=60), dyto.SlowFast(), dyto.Uniform()])
 def test_compressed_answers_are_those_of_video_qa(model, processor, strategy):
     frames = film(14, seed=2)
@@ -106,6 +107,7 @@ def test_compressed_answers_are_those_of_video_qa(model, processor, strategy):
     assert len(compression.tokens[0]) == expected.num_visual_tokens
 
 
+@pytest.mark.sampled(3)
 def test_batches_and_beams_give_the_answers_of_one_by_one(model, processor):
     made = [prepare(model, processor, film(n, seed=n), q) for n, q in zip((6, 12), QUESTIONS, strict=True)]
     batch, stock = stacked(made), model.model

@@ -78,6 +78,7 @@ def test_in_every_family(name, tmp_path):
     check_next_turn(adapter.model, inputs, adapter.tokenizer, FEW, {"token_budget": 40, "processor": images})
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", QWENS)
 @pytest.mark.parametrize("kind", ["video", "image"])
 def test_with_positions_of_three_axes(name, kind, processor):  # noqa: F811

@@ -95,6 +95,7 @@ def test_whichever_write_of_a_run_fails_nothing_is_lost_and_the_next_run_complet
         assert not leftovers
 
 
+@pytest.mark.soak
 def test_whichever_write_of_the_judging_fails_no_verdict_is_lost(world, stub, monkeypatch):
     names = [{"video_name": f"v{i}", "question": f"what is there {i} ?", "question_id": str(i)} for i in range(4)]
     (world / "gt/MSVD_Zero_Shot_QA").mkdir(parents=True)

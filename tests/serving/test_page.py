@@ -61,6 +61,7 @@ def test_the_health_check_of_the_container_works(local):
     assert subprocess.run([sys.executable, "-c", nowhere], timeout=180, capture_output=True).returncode != 0
 
 
+@pytest.mark.soak
 def test_the_command_of_the_container_is_one_of_ours_and_it_is_nobodys_root():
     words = json.loads(re.search(r"^CMD (\[.*\])", CONTAINER, re.MULTILINE)[1])
     assert words[:2] == ["dyto", "serve"]

@@ -71,6 +71,7 @@ def check(tokens, name, frames, budget):
         assert (np.diff(tokens.frames) >= 0).all()
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", BUDGETED)
 @pytest.mark.parametrize("frames", [1, 2, 7, 30, 100])
 @pytest.mark.parametrize("budget", [1, "fewer", 37, 230, 2300, 10**6])

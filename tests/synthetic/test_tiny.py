@@ -26,6 +26,7 @@ def test_same_seed_same_weights():
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
+@pytest.mark.soak
 def test_it_loads_in_stock_transformers_without_this_package(folder: Path):
     program = f"""
 import sys

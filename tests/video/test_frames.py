@@ -100,6 +100,7 @@ def test_frames_carry_their_number_and_time(videos, name):
     assert frames.warnings == ()
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", KINDS)
 def test_every_way_of_reading_gives_what_decoding_everything_gives(videos, name, monkeypatch):
     requests = [

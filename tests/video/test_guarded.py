@@ -106,6 +106,7 @@ def test_a_warm_reader_serves_the_next_video(clip):
     assert guarded._pool._idle[-1] is child
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -143,6 +144,7 @@ def test_a_reader_that_holds_the_line_is_stopped(poison, monkeypatch, name):
     assert time.monotonic() - before < 20
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", ["holes", *(f"nonsense{number}" for number in range(18))])
 def test_a_reader_that_lies_is_not_believed(poison, name):
     before = time.monotonic()

@@ -132,6 +132,7 @@ def test_where_torch_cannot_compile_nothing_changes_and_it_is_said_once(tiny, cl
     ]
 
 
+@pytest.mark.soak
 def test_what_torch_cannot_compile_is_told_with_what_to_do(tiny, clip, monkeypatch):
     def broken(graph, inputs):
         raise ValueError("an operator that nobody knows")

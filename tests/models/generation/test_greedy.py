@@ -212,6 +212,7 @@ def told(*words):
     return child.stdout, child.stderr
 
 
+@pytest.mark.soak
 def test_nothing_of_transformers_is_printed(llava, clip, tmp_path):
     for file in Path(llava).iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())

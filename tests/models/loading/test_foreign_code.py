@@ -81,6 +81,7 @@ def test_a_checkpoint_full_of_code_answers_and_runs_none_of_it(folder, mark, tmp
     assert time.monotonic() - begun < 200
 
 
+@pytest.mark.soak
 def test_a_tokenizer_that_only_code_can_read_is_refused(folder, mark, tmp_path):
     change(
         folder, "tokenizer_config.json", tokenizer_class="Evil", auto_map={"AutoTokenizer": ["evil.Tokenizer", None]}
