@@ -12,7 +12,7 @@ from pathlib import Path
 
 import dyto
 from dyto.demo.samples import FILM
-from dyto.eye.weights import can_see
+from dyto.eye import can_see
 from dyto.inspecting.sheet import save_keyframe_sheet
 from dyto.synthetic.videos import sample_video
 
@@ -61,11 +61,11 @@ def main() -> None:
         print(f"note: {warning}")
     if can_see():
         ask_about_photographs()
-        said = as_typed(FILM), "When is an animal seen?"
+        film, question = FILM, "When is an animal seen?"
     else:
-        said = as_typed(video), "Is there a green square?"
+        film, question = video, "Is there a green square?"
     print("\nNow ask a question of your own, or about a video of your own:")
-    print(f"{dyto_command()} ask {said[0]} '{said[1]}'")
+    print(f"{dyto_command()} ask {as_typed(film)} '{question}'")
 
 
 def ask_about_photographs() -> None:
