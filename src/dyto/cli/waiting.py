@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from rich.console import RenderableType
 from rich.status import Status
-from rich.style import StyleType
 
 from dyto.cli.console import err
 from dyto.models.loading.downloads import download_of
@@ -17,16 +16,9 @@ from dyto.models.loading.naming import usual_model
 class _LateStatus(Status):
     """A line that begins with its first update, if it was not begun before."""
 
-    def update(
-        self,
-        status: RenderableType | None = None,
-        *,
-        spinner: str | None = None,
-        spinner_style: StyleType | None = None,
-        speed: float | None = None,
-    ) -> None:
+    def update(self, *args: Any, **kwargs: Any) -> None:
         self.start()
-        super().update(status, spinner=spinner, spinner_style=spinner_style, speed=speed)
+        super().update(*args, **kwargs)
 
 
 @contextmanager

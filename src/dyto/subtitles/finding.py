@@ -89,11 +89,9 @@ def find_subtitles(
         >>> find_subtitles("film.mp4", folder / "film.srt")
         Subtitles(1 line of film.srt, 1.5 s to 2.0 s)
     """
-    if which is None or isinstance(which, Subtitles):
-        return which
-    text = os.fspath(which)
-    if text == NONE:
-        return None
+    text = _choice(which)
+    if not isinstance(text, str):
+        return text
     given = named_file(text)
     path = Path(video).expanduser() if isinstance(video, (str, os.PathLike)) else None
     file = path if path is not None and path.is_file() and not is_picture(path) else None
@@ -110,6 +108,14 @@ def find_subtitles(
         raise ConfigError(f"found subtitles {text!r}, expected a video file with tracks: give a file of subtitles")
     number = int(text.partition(":")[2])
     return _named(read_track(file, number, bounds), f"track {number} of {file.name}")
+
+
+def _choice(which: SubtitleChoice) -> str | Subtitles | None:
+    """Return a choice as a text, or what it says without looking."""
+    if which is None or isinstance(which, Subtitles):
+        return which
+    text = os.fspath(which)
+    return None if text == NONE else text
 
 
 def named_file(which: str) -> Path | None:
@@ -139,11 +145,9 @@ def identity_of(video: Any, which: SubtitleChoice) -> Hashable:
     Raises:
         ConfigError: It is no choice.
     """
-    if which is None or isinstance(which, Subtitles):
-        return which
-    text = os.fspath(which)
-    if text == NONE:
-        return None
+    text = _choice(which)
+    if not isinstance(text, str):
+        return text
     given = named_file(text)
     beside = files_beside(Path(video)) if text == AUTO and isinstance(video, (str, os.PathLike)) else []
     return text, *((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in filter(None, [given, *beside]))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyto.errors import VideoError
-from dyto.video.sampling import FrameBuffer, Resize, TargetSize
+from dyto.video.sampling import FrameBuffer, TargetSize
 
 
 class FramesChanged(VideoError):
@@ -61,16 +61,8 @@ class Arrival(FrameBuffer):
         if self._closed:
             raise _Closed
 
-    def put(
-        self,
-        position: int,
-        picture: NDArray[np.uint8],
-        shape: tuple[int, int] | None = None,
-        resize: Resize | None = None,
-    ) -> None:
-        """Override `FrameBuffer.put`: also wake readers that wait for the frame."""
-        self.check()
-        super().put(position, picture, shape, resize)
+    def kept(self, position: int, picture: NDArray[np.uint8]) -> None:
+        """Override `FrameBuffer.kept`: wake readers that wait for the frame."""
         self._tell(position)
 
     def repeat(self, position: int, before: int) -> None:

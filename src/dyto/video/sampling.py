@@ -299,6 +299,7 @@ class FrameBuffer:
             shape: Its (height, width) in the source, if it was shrunk.
             resize: What resizes it; None for `resized`.
         """
+        self.check()
         resize = resize or resized
         shape = shape or (picture.shape[0], picture.shape[1])
         height, width = self.fit.shape(*shape)
@@ -317,6 +318,10 @@ class FrameBuffer:
             self.preview[row] = resize(picture, *self.preview.shape[1:3])
         self.data[row] = resize(picture, height, width)
         self.left.discard(position)
+        self.kept(position, picture)
+
+    def kept(self, position: int, picture: NDArray[np.uint8]) -> None:
+        """Take note of a frame that has been put, (H, W, 3) in full size."""
 
     def repeat(self, position: int, before: int) -> None:
         """Keep the frame at `position`, which equals the frame at `before`, if it is wanted."""

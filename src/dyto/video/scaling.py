@@ -28,6 +28,10 @@ LEAST, MOST_SHRINK = 16, 16
 """Smallest side of a picture, and largest factor, for which FFmpeg's scaler is used."""
 
 
+MOST_SIZES = 4
+"""Number of sizes for which a scaler keeps what it has prepared: those of the frames and of their previews."""
+
+
 class Scaler:
     """A resizer of pictures, to be used by one thread.
 
@@ -41,16 +45,18 @@ class Scaler:
     """
 
     def __init__(self) -> None:
-        self._passes: _Passes | None = None
+        self._passes: dict[tuple[int, ...], _Passes] = {}
 
     def __call__(self, picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
         """Resize a picture (H, W, 3) to (height, width, 3); it is fastest if each color has a plane of its own."""
         sizes = (*picture.shape[:2], height, width)
         if sizes[:2] == sizes[2:] or not _suits(*sizes):
             return resized(picture, height, width)
-        if self._passes is None or self._passes.sizes != sizes:
-            self._passes = _Passes(sizes)
-        return self._passes.scale(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+        if sizes not in self._passes:
+            if len(self._passes) == MOST_SIZES:
+                self._passes.clear()
+            self._passes[sizes] = _Passes(sizes)
+        return self._passes[sizes].scale(np.ascontiguousarray(picture.transpose(2, 0, 1)))
 
 
 def _suits(full_height: int, full_width: int, height: int, width: int) -> bool:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dyto.video.index import Index
-from dyto.video.sampling import FrameBuffer, Resize, TargetSize, resized
+from dyto.video.sampling import FrameBuffer, TargetSize, resized
 
 MOST_BITS = 1 / 80
 """Largest median of bits per pixel among the packets of a quiet group."""
@@ -181,17 +181,9 @@ class _Remembering(FrameBuffer):
         super().__init__(wanted, fit, name)
         self._cells = cells
 
-    def put(
-        self,
-        position: int,
-        picture: NDArray[np.uint8],
-        shape: tuple[int, int] | None = None,
-        resize: Resize | None = None,
-    ) -> None:
-        """Override `FrameBuffer.put`: also remember the cells."""
-        if position in self.left:
-            self._cells[position] = np.asarray(Image.fromarray(picture).reduce(CELL))  # (H / 8, W / 8, 3)
-        super().put(position, picture, shape, resize)
+    def kept(self, position: int, picture: NDArray[np.uint8]) -> None:
+        """Override `FrameBuffer.kept`: remember the cells."""
+        self._cells[position] = np.asarray(Image.fromarray(picture).reduce(CELL))  # (H / 8, W / 8, 3)
 
     def repeat(self, position: int, before: int) -> None:
         """Override `FrameBuffer.repeat`: also remember the cells."""
