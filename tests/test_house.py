@@ -167,7 +167,7 @@ def test_the_package_knows_nothing_of_the_tools_nor_they_of_each_other():
 
 
 def test_the_nouns_have_types():
-    """A model or a strategy is never just anything, but where somebody's own is looked at for the first time."""
+    """A model or a strategy is never just anything."""
     untyped = {
         (path.relative_to(SRC).as_posix(), node.arg)
         for path in files()
@@ -175,7 +175,7 @@ def test_the_nouns_have_types():
         if isinstance(node, ast.arg) and node.arg in ("strategy", "model", "tokenizer", "encode", "qa")
         if isinstance(node.annotation, ast.Name) and node.annotation.id == "Any"
     }
-    assert untyped == {("dropin/wrapping.py", "model")}
+    assert not untyped
 
 
 @pytest.mark.parametrize("name", dyto._MOVED)

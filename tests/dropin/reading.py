@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
+from dyto.dropin import compressing
+
 
 def cache_name(model):
     """What this version of transformers calls the cache."""
@@ -32,3 +34,15 @@ def read_by(model, language_model):
 def _text(place, weight):
     same = (weight == place).all(1).nonzero().flatten()
     return int(same[0]) if len(same) else None
+
+
+def check_uncompressed(stock, inputs, processor, tolerance):
+    """In a block without compression, a stock model's logits and greedy tokens are those that it has outside."""
+    greedy = {"max_new_tokens": 4, "do_sample": False, "pad_token_id": 0}
+    with torch.no_grad():
+        expected, ids = stock(**inputs).logits, stock.generate(**inputs, **greedy)
+        with compressing(stock, "concat", processor=processor):
+            found, same = stock(**inputs).logits, stock.generate(**inputs, **greedy)
+    assert found.shape == expected.shape
+    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+    assert torch.equal(ids, same)

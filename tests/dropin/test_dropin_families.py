@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import dyto
+from dropin.reading import check_uncompressed
 from dyto.dropin import compressing
 from dyto.models import VideoModel, families
 from dyto.prompts import PROMPT_PAIRS, PROMPTS
@@ -38,15 +39,8 @@ def prepare(name, model, frames, question=QUESTIONS[0]):
 
 
 def test_uncompressed_logits_and_answers_are_those_of_the_stock_model(name, model):
-    stock = model.model
     inputs, images = prepare(name, model, video())
-    with torch.no_grad():
-        expected, ids = stock(**inputs).logits, stock.generate(**inputs, **GREEDY)
-        with compressing(stock, "concat", processor=images):
-            found, same = stock(**inputs).logits, stock.generate(**inputs, **GREEDY)
-    assert found.shape == expected.shape
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-    assert torch.equal(ids, same)
+    check_uncompressed(model.model, inputs, images, 1e-4)
 
 
 def test_the_usual_normalization_need_not_be_given(name, model):

@@ -9,7 +9,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 import dyto
-from dropin.reading import read_by
+from dropin.reading import check_uncompressed, read_by
 from dropin.test_going_on import check_next_turn
 from dyto.dropin import calls, compressing
 from dyto.dropin.others import OtherModel
@@ -70,13 +70,7 @@ def patches(name):
 
 def test_uncompressed_logits_and_answers_are_those_of_the_stock_model(name, stock):
     inputs, made = prepare(name, (film(3), QUESTIONS[0]))
-    with torch.no_grad():
-        expected, ids = stock(**inputs).logits, stock.generate(**inputs, **GREEDY)
-        with compressing(stock, "concat", processor=made):
-            found, same = stock(**inputs).logits, stock.generate(**inputs, **GREEDY)
-    assert found.shape == expected.shape
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
-    assert torch.equal(ids, same)
+    check_uncompressed(stock, inputs, made, 1e-3)
 
 
 def test_compressed_answers_are_those_of_video_qa(name, stock):

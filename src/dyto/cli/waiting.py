@@ -11,6 +11,7 @@ from rich.status import Status
 from dyto.cli.console import err
 from dyto.models.loading.downloads import download_of
 from dyto.models.loading.naming import usual_model
+from dyto.models.ranking import chosen_for
 
 
 class _LateStatus(Status):
@@ -33,7 +34,7 @@ def loading_model(name: str | None, words: str = "loading the model") -> Iterato
         The line, which later stages update.
     """
     status = _LateStatus(words, console=err)
-    missing = download_of(usual_model(name))
+    missing = download_of(chosen_for(usual_model(name))[0])
     if missing:
         err.print(f"downloading the model: {missing}")
     else:

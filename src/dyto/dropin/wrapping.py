@@ -33,7 +33,7 @@ TOWERS = {"siglip_vision_model": HALF}
 logger = logging.getLogger(__name__)
 
 
-def wrap_model(model: Any, processor: Any) -> WrappedModel:
+def wrap_model(model: object, processor: Any) -> WrappedModel:
     """Find the adapter for a stock model.
 
     Args:

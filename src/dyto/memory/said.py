@@ -8,8 +8,7 @@ import zlib
 import torch
 from torch import Tensor
 
-from dyto.subtitles.finding import LONGEST, MOST_LINES, Subtitles, tidy
-from dyto.subtitles.parsing import Subtitle
+from dyto.subtitles.finding import LONGEST, MOST_LINES, Subtitles
 
 MOST_BYTES = MOST_LINES * (4 * LONGEST + 100)
 """Bytes that the lines may have, so that a hostile file fills no memory."""
@@ -17,8 +16,7 @@ MOST_BYTES = MOST_LINES * (4 * LONGEST + 100)
 
 def written(said: Subtitles) -> Tensor:
     """Return subtitles as (bytes,) uint8."""
-    lines = [(line.start, line.end, line.text) for line in said.lines]
-    text = json.dumps({"source": said.source, "notes": said.notes, "lines": lines})
+    text = json.dumps({"source": said.source, "notes": said.notes, "lines": said.plain})
     return torch.frombuffer(bytearray(zlib.compress(text.encode())), dtype=torch.uint8)
 
 
@@ -29,7 +27,7 @@ def read(data: Tensor) -> Subtitles:
         ValueError: They are something else.
 
     Example:
-        >>> read(written(Subtitles((Subtitle(1.0, 2.5, "Hello there."),), "film.srt")))
+        >>> read(written(Subtitles.of([[1.0, 2.5, "Hello there."]], "film.srt", optional=True, notes=())))
         Subtitles(1 line of film.srt, 1.0 s to 2.5 s)
     """
     if data.dtype != torch.uint8 or data.ndim != 1:
@@ -37,7 +35,6 @@ def read(data: Tensor) -> Subtitles:
     try:
         packed = zlib.decompressobj()
         found = json.loads(packed.decompress(data.numpy().tobytes(), MOST_BYTES))
-        lines = [Subtitle(float(start), float(end), str(text)) for start, end, text in found["lines"]]
-        return Subtitles(tidy(lines), str(found["source"]), True, tuple(map(str, found["notes"])))
+        return Subtitles.of(found["lines"], found["source"], optional=True, notes=found["notes"])
     except (zlib.error, LookupError, TypeError, ValueError, RecursionError) as err:
         raise ValueError(f"what is said cannot be read: {err}") from err

@@ -57,6 +57,26 @@ class Subtitles:
     def __len__(self) -> int:
         return len(self.lines)
 
+    @property
+    def plain(self) -> list[list[Any]]:
+        """The lines as JSON can hold them: start, end and text of each."""
+        return [[line.start, line.end, line.text] for line in self.lines]
+
+    @classmethod
+    def of(cls, plain: Iterable[Iterable[Any]], source: Any, *, optional: bool, notes: Iterable[Any]) -> Subtitles:
+        """Make subtitles of what `plain` gave; a malicious file may have made something else of it.
+
+        Raises:
+            TypeError: A line is of another kind.
+            ValueError: A number is none, or a line has other parts.
+
+        Example:
+            >>> Subtitles.of([[1, 2.5, "Hello."]], "a.srt", optional=True, notes=())
+            Subtitles(1 line of a.srt, 1.0 s to 2.5 s)
+        """
+        lines = (Subtitle(float(start), float(end), str(text)) for start, end, text in plain)
+        return cls(tidy(lines), str(source), optional, tuple(map(str, notes)))
+
 
 SubtitleChoice: TypeAlias = "str | os.PathLike[str] | Subtitles | None"
 """Which subtitles: "auto", "none", "track:N", a file, or some that were read before; None for none."""

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dyto.errors import VideoError
-from dyto.subtitles.finding import Subtitles, find_subtitles, tidy
-from dyto.subtitles.parsing import Subtitle
+from dyto.subtitles.finding import Subtitles, find_subtitles
 from dyto.video.guarded import told_guarded
 from dyto.video.limits import Limits
 
@@ -55,8 +54,9 @@ def pieces(path: str, *, video: str | None, which: str, limits: Limits) -> Itera
     if found is None:
         return
     yield {"source": found.source, "optional": found.optional, "notes": list(found.notes)}
-    for first in range(0, len(found), LINES):
-        yield {"lines": [[line.start, line.end, line.text] for line in found.lines[first : first + LINES]]}
+    lines = found.plain
+    for first in range(0, len(lines), LINES):
+        yield {"lines": lines[first : first + LINES]}
 
 
 def joined(told: Iterable[dict[str, Any]]) -> Subtitles | None:
@@ -75,5 +75,5 @@ def joined(told: Iterable[dict[str, Any]]) -> Subtitles | None:
     head = next(rest, None)
     if head is None:
         return None
-    lines = [Subtitle(float(start), float(end), str(text)) for piece in rest for start, end, text in piece["lines"]]
-    return Subtitles(tidy(lines), str(head["source"]), head["optional"] is True, tuple(map(str, head["notes"])))
+    lines = (line for piece in rest for line in piece["lines"])
+    return Subtitles.of(lines, head["source"], optional=head["optional"] is True, notes=head["notes"])

@@ -45,7 +45,7 @@ def test_a_model_is_on_the_disk_once_all_of_its_weights_are(cache, monkeypatch):
     assert download_of("somebody/small") == ""
 
 
-@pytest.mark.parametrize("name", ["tiny", "nouns", "auto", "endpoint:anything"])
+@pytest.mark.parametrize("name", ["tiny", "nouns", "endpoint:anything"])
 def test_what_needs_no_download_says_nothing(name):
     assert download_of(name) == ""
 

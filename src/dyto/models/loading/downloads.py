@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from dyto.models.catalog import CATALOG
-from dyto.models.loading.naming import AUTO, BUNDLED, ENDPOINT, locate
+from dyto.models.loading.naming import BUNDLED, ENDPOINT, locate
 
 
 def is_offline() -> bool:
@@ -46,7 +46,7 @@ def download_of(name: str) -> str:
     Args:
         name: A short name, a folder or a Hub name.
     """
-    if name in (*BUNDLED, AUTO) or name.startswith(ENDPOINT) or is_offline():
+    if name in BUNDLED or name.startswith(ENDPOINT) or is_offline():
         return ""
     source = locate(name)
     if Path(source).is_dir() or on_disk(source):
