@@ -86,6 +86,76 @@ def test_returns_come_last_the_ends_of_the_video_first_among_them():
     assert set(ranking.order[3:5].tolist()) == {0, 5}
 
 
+def faded(steps, noise=0.02, seed=0):
+    """Three scenes of 30 frames; between the first two so many frames of a cross-fade."""
+    one, two, three = np.eye(3, 64)
+    between = [(1 - a) * one + a * two for a in (np.arange(steps) + 1) / (steps + 1)]
+    views = np.vstack(
+        [*np.repeat(one[None], 30, 0), *between, *np.repeat(two[None], 30, 0), *np.repeat(three[None], 30, 0)]
+    )
+    return scenes.directions(views + noise * np.random.default_rng(seed).normal(size=views.shape) / 8)
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_the_frames_of_a_fade_are_no_scenes(steps):
+    x = faded(steps)
+    least = scenes.threshold(x, 8.0)
+    runs, _ = scenes.scenes_of(x, least)
+    assert len(runs.means) == 3
+    assert 30 <= runs.bounds[1] <= 30 + steps
+    if steps:
+        assert len(scenes.runs_of(x, least).means) > 3  # noise alone tells them apart
+
+
+def test_slow_change_is_more_than_a_fade():
+    x = faded(60, noise=0.0)
+    assert len(scenes.scenes_of(x, 0.02)[0].means) == 5  # the three scenes, and two states on the way
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(st.integers(0, 10**6), st.integers(1, 3), st.floats(0.0, 0.7), st.booleans())
+def test_what_is_cut_in_stays_however_brief_and_however_alike_its_neighbours(seed, frames, like, returns):
+    rng = np.random.default_rng(seed)
+    before, event, after = np.linalg.qr(rng.normal(size=(64, 3)))[0].T
+    event = np.sqrt(1 - like**2) * event + like * before
+    x = noisy(np.stack([before, event, before if returns else after]), (40, frames, 30), 0.05, seed)
+    runs, least = scenes.scenes_of(x, scenes.threshold(x, 8.0))
+    assert runs.bounds.tolist() == [0, 40, 40 + frames, 70 + frames]
+    apart = np.square(runs.means - runs.means[runs.sizes.argmax()]).sum(1).max()
+    assert least == pytest.approx(max(0.02, 0.05 * apart), rel=0.05)
+
+
+def test_movement_counts_where_nothing_else_happens_and_not_beside_other_scenes():
+    still, moved, other = np.eye(3, 64)
+    moved = np.sqrt(1 - 0.97**2) * moved + 0.97 * still  # squared distance 0.06
+    alone = noisy(np.stack([still, moved]), (30, 30), 0.02)
+    beside = noisy(np.stack([still, moved, other]), (30, 30, 30), 0.02)
+    assert scenes.scenes_of(alone, 0.02)[0].bounds.tolist() == [0, 30, 60]
+    assert scenes.scenes_of(beside, 0.02)[0].bounds.tolist() == [0, 60, 90]
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(st.integers(0, 10**6), st.integers(1, 60), st.integers(2, 5))
+def test_scenes_are_runs_of_which_some_were_joined(seed, frames, width):
+    x = scenes.directions(np.random.default_rng(seed).normal(size=(frames, width)).cumsum(0))
+    fine = scenes.runs_of(x, 0.02)
+    runs, least = scenes.scenes_of(x, 0.02)
+    assert set(runs.bounds) <= set(fine.bounds)
+    assert runs.sizes.tolist() == np.diff(runs.bounds).tolist()
+    for mean, start, end in zip(runs.means, runs.bounds[:-1], runs.bounds[1:], strict=True):
+        np.testing.assert_allclose(mean, x[start:end].mean(0), atol=1e-5)
+    same = scenes.scenes_of(fine.means, 0.02, (fine.means, fine.sizes))  # as a memory of these runs would say it
+    assert fine.bounds[same[0].bounds].tolist() == runs.bounds.tolist()
+    assert same[1] == least
+
+
+def test_a_way_without_an_end_is_gone_in_one_sweep():
+    angle = np.linspace(0, 40, 20_000) ** 1.2
+    x = scenes.directions(np.stack([np.cos(angle), np.sin(angle)], 1))
+    runs, _ = scenes.scenes_of(x, 1e-9)
+    assert 1 < len(runs.means) < len(x)
+
+
 def test_the_frame_of_a_run_is_the_one_nearest_to_its_mean():
     x = scenes.directions(np.array([[1, 0.3], [1, 0.0], [1, -0.4], [0, 1]]))
     runs = scenes.runs_of(x, 0.5)

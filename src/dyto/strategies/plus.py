@@ -101,7 +101,7 @@ class Plus:
         """
         x = scenes.directions(summary)
         least = scenes.threshold(x, self.factor, stands and stands.noise)
-        runs = scenes.runs_of(x, least) if stands is None else scenes.runs_of(stands.means, least, sizes=stands.sizes)
+        runs, least = scenes.scenes_of(x, least, stands and (stands.means, stands.sizes))
         ranking = scenes.rank(runs, budget, least)
         worth = self.worth(ranking, least, len(runs.means))
         part = np.where(ranking.apart > 0, np.maximum(worth, SPARE), worth)

@@ -26,6 +26,10 @@ WINDOW = 8
 LEAST, MOST = 0.02, 0.25
 """Squared distances below the first are never a difference; those above the second always are: cosines of 0.99 and
 0.875. Where every frame differs from its neighbours, these cannot tell what noise is."""
+PART = 0.05
+"""Part of the largest difference in the video from which on a difference counts, however calm the video is."""
+FADE = 3
+"""Most frames of a run that can be a step between two scenes."""
 ROWS = 1024
 """Frames that are gone through at a time."""
 
@@ -135,36 +139,114 @@ def runs_of(x: Directions, least: float, count: int | None = None, sizes: IntArr
         >>> runs_of(directions(scenes), 0.1).bounds.tolist()
         [0, 40, 41, 45]
     """
-    total = len(x)
-    mean, size = x.copy(), np.ones(total, np.int64) if sizes is None else sizes.copy()
-    left, right = np.arange(total) - 1, np.arange(total) + 1
-    stands, turn = np.ones(total, bool), np.zeros(total, np.int64)
-    heap = [(_between(mean, size, i - 1, i), i, 0) for i in range(1, total)]
+    row = _Row(x, np.ones(len(x), np.int64) if sizes is None else sizes)
+    total, left_over = len(x), len(x)
+    turn = np.zeros(total, np.int64)
+    heap = [(row.between(i - 1, i), i, 0) for i in range(1, total)]
     heapq.heapify(heap)
-    left_over = total
     while heap and left_over != count:
         differ, second, when = heapq.heappop(heap)
-        if not stands[second] or when != turn[second]:
+        if not row.stands[second] or when != turn[second]:
             continue
         if count is None and differ >= least:
             break
         left_over -= 1
-        first, after = int(left[second]), int(right[second])
-        whole = int(size[first] + size[second])
-        mean[first] = joined(mean[first], mean[second], int(size[second]), whole)
-        size[first], stands[second], right[first] = whole, False, after
-        if after < total:
-            left[after] = first
-        for later in (first, after):
+        first = int(row.left[second])
+        row.join(first, second)
+        for later in (first, int(row.right[first])):
             if 0 < later < total:
                 turn[later] += 1
-                heapq.heappush(heap, (_between(mean, size, int(left[later]), later), later, int(turn[later])))
-    starts = np.flatnonzero(stands)
-    return Runs(np.append(starts, total), mean[starts], size[starts])
+                heapq.heappush(heap, (row.between(int(row.left[later]), later), later, int(turn[later])))
+    return row.runs(np.arange(total + 1))
 
 
-def _between(mean: Directions, size: IntArray, one: int, other: int) -> float:
-    return differ(mean[one], mean[other], int(size[one]), int(size[other]))
+def scenes_of(x: Directions, least: float, segments: tuple[Directions, IntArray] | None = None) -> tuple[Runs, float]:
+    """Find the runs that are scenes, not movement inside one and not the frames of a fade.
+
+    The runs of `runs_of` join further until all that are left differ by `PART` of the largest distance from the longest
+    of them. Then a run of at most `FADE` frames, no longer than its neighbours, joins the nearer of the two if it lies
+    between them: in the ball that has their means at either end. What is cut in does not lie there: its neighbours are
+    alike, or it is as far from both as they are from each other.
+
+    Args:
+        x: (T, D) directions.
+        least: Squared distance that noise does not reach, see `threshold`.
+        segments: (S, D) means and (S,) sizes of segments that stand for the frames, if the x do not stand for
+            themselves; S = T.
+
+    Returns:
+        The runs, and the squared distance from which on runs differ.
+
+    Example:
+        >>> fade = np.array([[1, 0], [3, 1], [1, 3], [0, 1]])
+        >>> runs, least = scenes_of(directions(np.repeat(fade, [20, 1, 1, 9], axis=0)), 0.02)
+        >>> runs.bounds.tolist(), round(least, 3)
+        ([0, 21, 31], 0.1)
+    """
+    runs = runs_of(x, least) if segments is None else runs_of(segments[0], least, sizes=segments[1])
+    farthest = np.square(runs.means - runs.means[runs.sizes.argmax()]).sum(1).max()
+    least = max(least, PART * float(farthest))
+    more = runs_of(runs.means, least, sizes=runs.sizes)
+    return _without_fades(Runs(runs.bounds[more.bounds], more.means, more.sizes)), least
+
+
+def _without_fades(runs: Runs) -> Runs:
+    row, total = _Row(runs.means, runs.sizes), len(runs.means)
+    turn = np.zeros(total, np.int64)
+    heap = [(*step, i, 0) for i in range(total) if (step := row.step(i))]
+    heapq.heapify(heap)
+    while heap:
+        _, _, i, when = heapq.heappop(heap)
+        if not row.stands[i] or when != turn[i]:
+            continue
+        before, after = int(row.left[i]), int(row.right[i])
+        nearer = row.gap(before, i) <= row.gap(i, after)
+        first, second = (before, i) if nearer else (i, after)
+        row.join(first, second)
+        for later in (int(row.left[first]), first, int(row.right[first])):
+            if 0 <= later < total:
+                turn[later] += 1
+                if step := row.step(later):
+                    heapq.heappush(heap, (*step, later, int(turn[later])))
+    return row.runs(runs.bounds)
+
+
+class _Row:
+    """Runs in order of time, of which neighbours join."""
+
+    def __init__(self, means: Directions, sizes: IntArray) -> None:
+        self.mean, self.size = means.copy(), sizes.copy()
+        self.left, self.right = np.arange(len(means)) - 1, np.arange(len(means)) + 1
+        self.stands = np.ones(len(means), bool)
+
+    def join(self, first: int, second: int) -> None:
+        """Let a run take in the one after it."""
+        whole, after = int(self.size[first] + self.size[second]), int(self.right[second])
+        self.mean[first] = joined(self.mean[first], self.mean[second], int(self.size[second]), whole)
+        self.size[first], self.stands[second], self.right[first] = whole, False, after
+        if after < len(self.mean):
+            self.left[after] = first
+
+    def gap(self, one: int, other: int) -> float:
+        """Return the squared distance of two means."""
+        return differ(self.mean[one], self.mean[other], 2, 2)
+
+    def between(self, one: int, other: int) -> float:
+        """Return by how much two runs differ."""
+        return differ(self.mean[one], self.mean[other], int(self.size[one]), int(self.size[other]))
+
+    def step(self, i: int) -> tuple[int, float] | None:
+        """Return the size of a run that is a step between its neighbours, and how far it is from the middle of them."""
+        before, after = int(self.left[i]), int(self.right[i])
+        if before < 0 or after >= len(self.mean) or self.size[i] > min(FADE, self.size[before], self.size[after]):
+            return None
+        over = self.gap(before, i) + self.gap(i, after) - self.gap(before, after)
+        return (int(self.size[i]), over) if over <= 0 else None
+
+    def runs(self, bounds: IntArray) -> Runs:
+        """Return what is left, given the (S + 1,) bounds of what the row began with."""
+        starts = np.flatnonzero(self.stands)
+        return Runs(bounds[np.append(starts, len(self.mean))], self.mean[starts], self.size[starts])
 
 
 def differ(one: Directions, other: Directions, a: int, b: int) -> float:
