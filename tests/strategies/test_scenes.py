@@ -113,7 +113,7 @@ def test_slow_change_is_more_than_a_fade():
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
-@given(st.integers(0, 10**6), st.integers(1, 3), st.floats(0.0, 0.7), st.booleans())
+@given(st.integers(0, 10**6), st.integers(1, 3), st.floats(0.0, 0.75), st.booleans())
 def test_what_is_cut_in_stays_however_brief_and_however_alike_its_neighbours(seed, frames, like, returns):
     rng = np.random.default_rng(seed)
     before, event, after = np.linalg.qr(rng.normal(size=(64, 3)))[0].T

@@ -28,8 +28,9 @@ LEAST, MOST = 0.02, 0.25
 0.875. Where every frame differs from its neighbours, these cannot tell what noise is."""
 PART = 0.05
 """Part of the largest difference in the video from which on a difference counts, however calm the video is."""
-FADE = 3
-"""Most frames of a run that can be a step between two scenes."""
+FADE, BETWEEN = 3, 1.2
+"""A run of at most so many frames is a step between two others if its squared distances from both add up to at most
+this multiple of theirs; 1 is the ball that has the two at either end."""
 ROWS = 1024
 """Frames that are gone through at a time."""
 
@@ -165,8 +166,7 @@ def scenes_of(x: Directions, least: float, segments: tuple[Directions, IntArray]
 
     The runs of `runs_of` join further until all that are left differ by `PART` of the largest distance from the longest
     of them. Then a run of at most `FADE` frames, no longer than its neighbours, joins the nearer of the two if it lies
-    between them: in the ball that has their means at either end. What is cut in does not lie there: its neighbours are
-    alike, or it is as far from both as they are from each other.
+    between them. What is cut in does not: its neighbours are alike, or it is as far from both as they are apart.
 
     Args:
         x: (T, D) directions.
@@ -240,7 +240,7 @@ class _Row:
         before, after = int(self.left[i]), int(self.right[i])
         if before < 0 or after >= len(self.mean) or self.size[i] > min(FADE, self.size[before], self.size[after]):
             return None
-        over = self.gap(before, i) + self.gap(i, after) - self.gap(before, after)
+        over = self.gap(before, i) + self.gap(i, after) - BETWEEN * self.gap(before, after)
         return (int(self.size[i]), over) if over <= 0 else None
 
     def runs(self, bounds: IntArray) -> Runs:
