@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from dyto.errors import ConfigError
@@ -29,7 +29,6 @@ class _Fresh(NamedTuple):
     features: FrameFeatures
     row: int
     picture: Picture
-    vector: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -114,10 +113,9 @@ class GrowingMemory:
             BadFeaturesError: The features hold NaN or infinity.
             ConfigError: Frames are of another size than those before them, or not even a token of each fits.
         """
-        vectors = features.summary.detach().float().cpu().numpy()
-        with usable_features():
-            if not np.isfinite(np.vdot(vectors, vectors)):  # the cheapest test that seldom errs
-                scenes.directions(vectors)
+        if not math.isfinite(features.summary.sum()):  # the cheapest test that seldom errs
+            with usable_features():
+                scenes.directions(features.summary)
         size = (int(pictures.shape[1]), int(pictures.shape[2]))
         if self._packing is None:
             packing = Packing.fitting(features, self._tree.most, self._kind, self._max_mb)
@@ -135,7 +133,7 @@ class GrowingMemory:
                 "before it: a memory has frames of one size"
             )
         for row, number in enumerate(features.indices.tolist()):
-            self._waiting[number] = _Fresh(features, row, pictures[row], vectors[row])
+            self._waiting[number] = _Fresh(features, row, pictures[row])
             if len(self._waiting) == BLOCK:
                 self._settle()
 
@@ -146,7 +144,7 @@ class GrowingMemory:
         old, frames = list(self._fresh), list(self._waiting.items())
         self._fresh |= self._waiting
         self._waiting = {}
-        directions = scenes.directions(np.stack([one.vector for _, one in frames]))
+        directions = scenes.directions(torch.stack([one.features.summary[one.row] for _, one in frames]))
         self._meter.add(directions)
         for (number, one), direction in zip(frames, directions, strict=True):
             dropped = self._tree.add(direction, number, float(one.features.seconds[one.row]))

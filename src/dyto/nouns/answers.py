@@ -7,16 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 
+from dyto.nouns.options import scores
 from dyto.nouns.questions import ParsedQuestion
 from dyto.nouns.replies import NOT_SURE, Reply, any_of, unseen
 from dyto.nouns.seeing import GUESS, Recognition, Sighting, Timeline, named
 from dyto.nouns.table import Concept, nouns, with_article
 
-PRESENT = 0.03
+PRESENT = 0.015
 """Share from which a thing is present rather than absent, if the scene is clear, see `STRENGTH`."""
 
-PRESENT_OF_MANY = 0.15
-"""Largest such share: a kind needs a thousandth more for each of its nouns, since each has a little of every scene."""
+PRESENT_KIND, PRESENT_OF_MANY = 0.03, 0.15
+"""Smallest and largest such share of a kind, which needs a thousandth more for each of its nouns: each has a little of
+every scene."""
 
 ORDERED = 0.06
 """Share from which a thing takes part in what comes first, last, before and after."""
@@ -152,7 +154,9 @@ def _missed(timeline: Timeline, concept: Concept) -> Reply:
 
 def _present(concept: Concept) -> float:
     """Return the share from which a noun or a kind is present rather than absent."""
-    return min(PRESENT + len(concept.classes) / 1000, PRESENT_OF_MANY)
+    if len(concept.classes) == 1:
+        return PRESENT
+    return min(PRESENT_KIND + len(concept.classes) / 1000, PRESENT_OF_MANY)
 
 
 def _most(timeline: Timeline, concept: Concept) -> float:
@@ -291,44 +295,16 @@ def _choose(timeline: Timeline, question: ParsedQuestion) -> Reply:
             question.form, question.about, question.concepts, question.place, question.number
         )
         return _by_words(reply(timeline, open_question), question.options)
-    scores = np.array([0.0 if one is None else _score(timeline, question, one, concepts) for one in concepts])
+    shares = scores(timeline, question, concepts)
     if question.denied:
-        scores = np.where([one is None for one in concepts], 0.0, 1 - scores)
-    best = int(scores.argmax())
-    rest = float(np.delete(scores, best).max(initial=0.0))
-    if scores[best] < GUESS or scores[best] < CLEAR * rest:
-        reason = "no option was seen clearly" if scores[best] < GUESS else "two options are about equally likely"
-        share = float(scores[best] / max(scores.sum(), 1.0))
+        shares = np.where([one is None for one in concepts], 0.0, 1 - shares)
+    best = int(shares.argmax())
+    rest = float(np.delete(shares, best).max(initial=0.0))
+    if shares[best] < GUESS or shares[best] < CLEAR * rest:
+        reason = "no option was seen clearly" if shares[best] < GUESS else "two options are about equally likely"
+        share = float(shares[best] / max(shares.sum(), 1.0))
         return Reply(f"{NOT_SURE}: {reason}", share, reason=reason)
-    return Reply(f"({chr(65 + best)}) {question.options[best]}", float(scores[best] / scores.sum()), choice=best)
-
-
-def _score(timeline: Timeline, question: ParsedQuestion, concept: Concept, options: Sequence[Concept | None]) -> float:
-    """Return how much speaks for an option."""
-    shares = timeline.share_of(concept)
-    scenes = range(len(shares))
-    if question.place in ("first", "last"):
-        seen = [s for s in scenes if any(_meets(timeline, o, s) for o in options)]
-        return float(shares[seen[0] if question.place == "first" else seen[-1]]) if seen else 0.0
-    if question.place == "at":
-        spans = [timeline.span(s) for s in scenes]
-        near = min(scenes, key=lambda s: max(spans[s].start - question.number, question.number - spans[s].end, 0.0))
-        return float(shares[near])
-    if question.place in ("before", "after") and question.concepts:
-        beside = timeline.share_of(question.concepts[-1])
-        place = int(beside.argmax())
-        step = range(place + 1, len(shares)) if question.place == "after" else range(place - 1, -1, -1)
-        seen = [s for s in step if any(_meets(timeline, o, s) for o in options)]
-        return float(shares[seen[0]]) if seen and beside[place] >= ORDERED else 0.0
-    return float(shares.max())
-
-
-def _meets(timeline: Timeline, option: Concept | None, scene: int) -> bool:
-    """Return whether a scene shows an option at least half as clearly as any scene does."""
-    if option is None:
-        return False
-    shares = timeline.share_of(option)
-    return bool(shares[scene] >= max(ORDERED, float(shares.max()) / 2))
+    return Reply(f"({chr(65 + best)}) {question.options[best]}", float(shares[best] / shares.sum()), choice=best)
 
 
 def _by_words(answer: Reply, options: Sequence[str]) -> Reply:

@@ -152,7 +152,9 @@ def measure(film: PhotoFilm, timeline: Timeline, tally: Tally, rng: np.random.Ge
 def _exist(film: PhotoFilm, timeline: Timeline, tally: Tally, rng: np.random.Generator) -> None:
     """Is there a ...: of what is shown, and of as many things that are not."""
     shown = [photo for photo in film.photos if photo.known]
-    kinds = {kind.word for photo in film.photos for kind in nouns().kinds if photo.classes & kind.classes}
+    things = [thing for photo in film.photos for thing in photo.things]
+    kinds = {kind.word for kind in nouns().kinds if any(thing <= kind.classes for thing in things)}
+    maybe = {kind.word for kind in nouns().kinds if any(thing & kind.classes for thing in things)}
     half = film.photos[0].half
     others = [
         photo for photo in listed(half) if photo.known and not any(photo.classes & p.classes for p in film.photos)
@@ -161,7 +163,7 @@ def _exist(film: PhotoFilm, timeline: Timeline, tally: Tally, rng: np.random.Gen
     for photo, there in [*((p, True) for p in shown), *((p, False) for p in absent)]:
         said = _said(timeline, f"Is there {with_article(photo.shows.split(' or ')[0])}?")
         tally.add(f"is there: {'yes' if there else 'no'}", _outcome(said, "yes" if there else "no"))
-    missing = [kind.word for kind in nouns().kinds if kind.word not in kinds]
+    missing = [kind.word for kind in nouns().kinds if kind.word not in maybe]
     for words, there in ((sorted(kinds), True), (missing, False)):
         if not words:  # what is shown is of none of the kinds
             continue
