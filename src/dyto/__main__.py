@@ -32,7 +32,8 @@ def start(module: str, function: str, *arguments: str) -> None:
         from importlib import import_module
 
         import_module("dyto.cli.clock")  # it starts with its import
-        command = getattr(import_module(module), function)
+        with import_module("dyto.cli.quick").quickly():
+            command = getattr(import_module(module), function)
         status = import_module("dyto.cli.process").attend_to(command, *arguments)
         end = import_module("dyto.cli.ending").end
     except KeyboardInterrupt:

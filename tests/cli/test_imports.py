@@ -1,6 +1,8 @@
 """What a command imports before it does its work: nothing that it does not need."""
 
 import dataclasses
+import gc
+import importlib
 import json
 import os
 import subprocess
@@ -8,7 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
+from dyto.cli.app import MODULES
+from dyto.cli.quick import quickly
 from dyto.eye.names import BUNDLED
 from dyto.models.eyes import EYES
 from dyto.models.ranking import ACCELERATORS
@@ -187,6 +192,46 @@ def test_a_model_of_a_family_needs_no_other(clip):
             "auto.modeling_auto", "clip.modeling_clip", "llama.modeling_llama", "llava_next.modeling_llava_next",
         )
     }  # fmt: skip
+
+
+def test_a_command_imports_no_module_of_another(clip):
+    requests = [["list", "prompts"], ["report", "nowhere"], ["ask", clip, "what is there ?", "--model", "tiny"]]
+    for request in requests:
+        [(_, modules, said)] = imported(request)
+        others = {f"dyto.cli.{module}" for name, module in MODULES.items() if name != request[0]}
+        needed = {f"dyto.cli.{MODULES[request[0]]}", "dyto.cli.app"}
+        assert not (others - needed) & modules, (request, said)
+    assert "dyto.cli.planning" not in modules
+
+
+def test_the_table_of_commands_names_the_module_that_adds_each():
+    for module in set(MODULES.values()):
+        app = typer.Typer()
+        importlib.import_module(f"dyto.cli.{module}").register(app)
+        added = {command.name for command in app.registered_commands}
+        added |= {group.typer_instance.info.name for group in app.registered_groups}
+        assert added == {name for name, place in MODULES.items() if place == module}
+
+
+def test_what_is_imported_quickly_is_old_for_the_garbage_collector():
+    with quickly():
+        assert not gc.isenabled()
+        made = [[] for _ in range(10_000)]  # a collection of the young would look through all of them
+        assert gc.get_count()[0] >= len(made)
+    assert gc.isenabled()
+    assert gc.get_count()[0] < 1000
+    assert gc.get_freeze_count() == 0
+    assert any(made is one for one in gc.get_objects(generation=2))
+
+
+def test_the_garbage_collector_stays_off_for_whoever_turned_it_off():
+    gc.disable()
+    try:
+        with quickly():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_the_table_of_strategies_says_what_the_classes_say():

@@ -1,48 +1,35 @@
-"""The command line: `dyto list` and the commands of other modules."""
+"""The command line: `dyto list`, and the commands of other modules, each imported when it is called."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dyto.cli import clock
-from dyto.cli.asking import register as register_asking
-from dyto.cli.batch import register as register_batch
-from dyto.cli.certifying import register as register_certifying
-from dyto.cli.chatting import register as register_chatting
-from dyto.cli.comparing import register as register_comparing
 from dyto.cli.console import out
-from dyto.cli.demo import register as register_demo
-from dyto.cli.evaluation import register as register_evaluation
-from dyto.cli.inspecting import register as register_inspecting
-from dyto.cli.moments import register as register_moments
 from dyto.cli.plugins import Commands
 from dyto.cli.process import report_errors
-from dyto.cli.remembering import register as register_remembering
-from dyto.cli.results import app as results_app
-from dyto.cli.searching import register as register_searching
-from dyto.cli.serving import register as register_serving
-from dyto.cli.synthetic import app as synthetic_app
+from dyto.cli.quick import quickly
 from dyto.errors import ConfigError
+
+MODULES = {
+    "ask": "asking", "chat": "chatting", "list": "app", "remember": "remembering", "watch": "remembering",
+    "search": "searching", "batch": "batch", "eval": "evaluation", "prepare": "evaluation", "report": "evaluation",
+    "compare": "comparing", "plan": "comparing", "certify": "certifying", "inspect": "inspecting",
+    "frames": "moments", "timeline": "moments", "demo": "demo", "serve": "serving", "synth": "synthetic",
+    "results": "results",
+}  # fmt: skip
+"""The module of each command, in the order of `dyto --help`. Each has a function `register`; only the one in demand is
+imported."""
 
 # File names and answers are printed verbatim, including brackets and ":words:".
 
-app = typer.Typer(
-    name="dyto",
-    cls=Commands,
-    help="Ask questions about videos, with image models and without training. Unofficial implementation of DyTo.",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
 
-
-@app.callback(invoke_without_command=True)
 def root(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and the library's log.")] = False,
@@ -55,11 +42,6 @@ def root(
         raise typer.Exit
 
 
-register_asking(app)
-register_chatting(app)
-
-
-@app.command("list")
 def list_names(
     what: Annotated[
         str, typer.Argument(help="models, strategies, presets, benchmarks, prompts or savings.", show_default=False)
@@ -73,6 +55,34 @@ def list_names(
     for style, row in [("bold", columns), *((None, row) for row in rows)]:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         out.print(line.rstrip(), style=style)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command `list` to a command line."""
+    app.command("list")(list_names)
+
+
+def app_for(words: Sequence[str]) -> typer.Typer:
+    """Return a command line with the command that some words call, or with all commands if they call none of them.
+
+    Example:
+        >>> len(app_for(["list", "models"]).registered_commands)
+        1
+    """
+    app = typer.Typer(
+        name="dyto",
+        cls=Commands,
+        help="Ask questions about videos, with image models and without training. Unofficial implementation of DyTo.",
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+    app.callback(invoke_without_command=True)(root)
+    called = next((word for word in words if not word.startswith("-")), None)
+    for module in dict.fromkeys([MODULES[called]] if called in MODULES else MODULES.values()):
+        import_module(f"dyto.cli.{module}").register(app)
+    return app
 
 
 def spread_choices(argv: Sequence[str]) -> list[str]:
@@ -139,18 +149,10 @@ def run(words: list[str], debug: bool, *, first: bool = False) -> int:
     if not first:
         clock.restart()
     given = [word for word in words if word != "--debug"]
-    return report_errors(lambda: app(allow_bare_png(spread_choices(given)), prog_name="dyto"), debug)
 
+    def command() -> None:
+        with quickly():
+            app = app_for(given)
+        app(allow_bare_png(spread_choices(given)), prog_name="dyto")
 
-register_remembering(app)
-register_searching(app)
-register_batch(app)
-register_evaluation(app)
-register_comparing(app)
-register_certifying(app)
-register_inspecting(app)
-register_moments(app)
-register_demo(app)
-register_serving(app)
-app.add_typer(synthetic_app)
-app.add_typer(results_app)
+    return report_errors(command, debug)

@@ -13,7 +13,7 @@ from dyto.cli import early, options
 from dyto.cli.console import out
 from dyto.cli.groups import with_flags
 from dyto.cli.printing import print_answer, print_evidence, print_stream
-from dyto.cli.process import quickly
+from dyto.cli.quick import quickly
 from dyto.cli.several import MEMORIES, ask_several, questions_in, refuse_file, refuse_for_several, videos_of
 from dyto.cli.starting import load_qa
 from dyto.cli.waiting import loading_model
@@ -160,7 +160,6 @@ def ask_and_print(
     said = early.find_said(video, subtitles, speech, sampling)
     with loading_model(loading.model) as status:
         with quickly():
-            from dyto.cli.planning import AskPlan
             from dyto.inspecting.evidence import check_evidence, find_evidence
             from dyto.inspecting.sheet import TILE, check_sheet, save_keyframe_sheet
             from dyto.tokens import NOT_ITS_WORLD
@@ -175,6 +174,8 @@ def ask_and_print(
             check_evidence(qa.model)
         tokens = qa.encode(video, question=qa.question_for_strategy(question), subtitles=said, **sampling)
         if dry_run:
+            from dyto.cli.planning import AskPlan
+
             plan = AskPlan.of(qa, tokens, question, choices, max_new_tokens)
             status.stop()
             plan.print(as_json)

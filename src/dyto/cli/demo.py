@@ -9,7 +9,8 @@ import typer
 
 from dyto.cli import options
 from dyto.cli.console import err, out
-from dyto.cli.process import hurry, quickly
+from dyto.cli.process import hurry
+from dyto.cli.quick import quickly
 from dyto.models.loading.naming import check_names, usual_model
 from dyto.models.loading.options import Loading, fitting
 

@@ -11,7 +11,7 @@ from dyto.cli import early, options
 from dyto.cli.console import out
 from dyto.cli.groups import Flags, with_flags
 from dyto.cli.printing import one_line, print_note
-from dyto.cli.process import quickly
+from dyto.cli.quick import quickly
 from dyto.cli.waiting import loading_model
 from dyto.models.loading.options import Loading
 

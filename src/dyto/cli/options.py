@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dyto.cli.groups import Flags
+from dyto.cli.quick import quickly
 from dyto.models.loading.options import Loading
 
 if TYPE_CHECKING:
@@ -188,7 +189,8 @@ class FrameFlags:
         Args:
             usual: Number of frames if neither a number nor a rate is given; None to leave it open.
         """
-        from dyto.video.limits import limits_given
+        with quickly():
+            from dyto.video.limits import limits_given
 
         count = usual if self.num_frames is None and self.fps is None else self.num_frames
         stated: dict[str, Any] = {"num_frames": count, "fps": self.fps, "start": self.start, "end": self.end}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import gc
 import logging
 import multiprocessing
 import os
@@ -63,18 +62,6 @@ def _attend() -> None:
     threading.Thread(target=_watch, args=(bell, ear), name="dyto-signals", daemon=True).start()
     ignored = sys.unraisablehook
     sys.unraisablehook = lambda told: None if told.exc_type in (KeyboardInterrupt, Terminated) else ignored(told)
-
-
-@contextlib.contextmanager
-def quickly() -> Iterator[None]:
-    """Import or load without the garbage collector, which would look through all the new objects time and again."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def report_errors(command: Callable[[], Any], debug: bool) -> int:

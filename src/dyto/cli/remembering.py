@@ -15,7 +15,8 @@ from dyto.cli import early, options
 from dyto.cli.console import err, out
 from dyto.cli.groups import with_flags
 from dyto.cli.printing import print_note
-from dyto.cli.process import Terminated, quickly
+from dyto.cli.process import Terminated
+from dyto.cli.quick import quickly
 from dyto.cli.waiting import loading_model
 from dyto.errors import ConfigError, DatasetError, DytoError
 

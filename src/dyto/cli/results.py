@@ -16,6 +16,11 @@ app = typer.Typer(name="results", help="Check submitted predictions, and prepare
 Root = Annotated[Path, typer.Argument(help="Folder that contains submissions, at any depth.")]
 
 
+def register(commands: typer.Typer) -> None:
+    """Add the commands to a command line."""
+    commands.add_typer(app)
+
+
 @app.command()
 def check(root: Root = Path("results")) -> None:
     """Check every submission and compute its scores again from its rows; exit with status 1 if anything differs."""

@@ -15,7 +15,7 @@ from dyto.cli import early, options
 from dyto.cli.console import err, out
 from dyto.cli.groups import Flags, with_flags
 from dyto.cli.printing import print_note
-from dyto.cli.process import quickly
+from dyto.cli.quick import quickly
 from dyto.cli.waiting import loading_model
 from dyto.errors import DatasetError
 from dyto.models.loading.options import Loading

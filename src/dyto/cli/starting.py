@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dyto.cli import clock
-from dyto.cli.process import quickly
+from dyto.cli.quick import quickly
 
 if TYPE_CHECKING:
     from rich.status import Status

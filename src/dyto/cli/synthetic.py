@@ -17,6 +17,11 @@ app = typer.Typer(
 )
 
 
+def register(commands: typer.Typer) -> None:
+    """Add the commands to a command line."""
+    commands.add_typer(app)
+
+
 @app.command()
 def video(
     out: Annotated[Path, typer.Option(help="The MP4 file to write.")],

@@ -1,8 +1,10 @@
 """Reading 100 frames of a long file against decoding all of it, and intra frames against both.
 
-    python bench_video.py [--minutes 3] [--group 250] [--rounds 3] [--file F]
+    python bench_video.py [--minutes 3] [--group 250] [--rounds 3] [--file F | --still]
+    python bench_video.py --rivals pyav,decord [...]      the CPU seconds of other libraries for the same 100 frames
 
-Without --file a 1280 x 720 H.264 file is made first: moving shapes over a noisy background, 30 frames a second.
+Without --file a 1280 x 720 H.264 file is made first: moving shapes over a noisy background, 30 frames a second; with
+--still, the talk over slides of hour.py, 854 x 480 at 25 frames a second.
 """
 
 import argparse
@@ -15,6 +17,11 @@ import av
 import numpy as np
 
 import dyto
+from dyto_bench import reading
+from hour import write_hour
+
+
+SECONDS = ("cpu", "seconds")
 
 
 def make_file(path, minutes, group):
@@ -40,17 +47,40 @@ def decode_all(path):
         return sum(1 for _ in container.decode(stream))
 
 
+def beside(path, names, rounds):
+    """Print the CPU seconds and time of other libraries for 100 frames at 336 x 336, each by those of dyto."""
+    numbers = dyto.sample_frames(path, num_frames=100, size=28).indices.tolist()
+    request = {"path": str(path), "numbers": numbers, "size": (336, 336)}
+    for record in reading.measure(names, request, rounds, lambda told: None):
+        if "missing" in record:
+            print(f"{record['name']:10} {record['missing']}")
+            continue
+        told = (f"{what} {record['figures'][what]['median']:7.2f} s, {_spread(record, what)}" for what in SECONDS)
+        print(f"{record['name']:10} {';  '.join(told)}", flush=True)
+
+
+def _spread(record, what):
+    ratios = record["ratios"][what]
+    return f"{ratios['median']:.2f} [{ratios['low']:.2f}, {ratios['high']:.2f}] of dyto's"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=3)
     parser.add_argument("--group", type=int, default=250, help="frames from one intra frame to the next")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--file", type=Path)
+    parser.add_argument("--still", action="store_true", help="make the talk over slides of hour.py")
+    parser.add_argument("--rivals", help="read beside these libraries, instead of beside decoding everything")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = options.file or Path(folder) / "long.mp4"
         if not options.file:
-            make_file(path, options.minutes, options.group)
+            make = write_hour if options.still else make_file
+            make(path, options.minutes, options.group)
+        if options.rivals:
+            beside(path, options.rivals.split(","), options.rounds)
+            return
         ways = {
             "decode everything": lambda: decode_all(path),
             "100 frames": lambda: dyto.sample_frames(path, num_frames=100, size=336),
