@@ -41,6 +41,7 @@ def cpu(command):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--only", action="append", help="only this row, as it is printed; may be repeated")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         clip = str(Path(folder) / "clip.mp4")
@@ -56,7 +57,8 @@ def main():
         commands = {name: [sys.executable, "-m", "dyto", *words] for name, words in dyto.items()}
         commands["the classes of tiny"] = [sys.executable, "-c", CLASSES]
         print(f"threads: OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}, {os.cpu_count()} cores")
-        for name, command in commands.items():
+        for name in options.only or commands:
+            command = commands[name]
             pairs = [(cpu(command), cpu(TORCH)) for _ in range(options.runs)]
             ratios = sorted(one / other for one, other in pairs)
             seconds = " against ".join(f"{median(side):.2f}" for side in zip(*pairs, strict=True))

@@ -20,7 +20,6 @@ import dyto
 from dyto_bench import reading
 from hour import write_hour
 
-
 SECONDS = ("cpu", "seconds")
 
 
