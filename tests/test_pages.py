@@ -20,7 +20,7 @@ import pytest
 import torch
 import typer.main
 
-from dyto.cli.app import app, run
+from dyto.cli.app import app_for, run
 
 ROOT = Path(__file__).resolve().parents[1]
 WALKED = [
@@ -173,7 +173,7 @@ def known_options(words):
     """The commands behind the first words, and every option of the last of them."""
     import click
 
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(app_for([]))
     context = click.Context(command)
     for word in words:
         if not hasattr(command, "resolve_command") or command.get_command(context, word) is None:  # type: ignore[attr-defined]
