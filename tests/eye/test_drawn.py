@@ -94,6 +94,14 @@ def test_the_note_comes_before_the_answer_and_evidence_is_not_computed(panda, ca
     assert (document["meaningful"], document["evidence"]) == (False, [])
 
 
+@pytest.mark.parametrize(("drawings", "looked_at", "drawn_world"), [(20, 2, True), (0, 8, False), (3, 8, False)])
+def test_no_more_frames_are_looked_at_than_are_needed(monkeypatch, drawings, looked_at, drawn_world):
+    seen = []
+    monkeypatch.setattr(drawn, "is_drawing", lambda frame: seen.append(frame) or frame < drawings)
+    assert drawn.is_drawn(list(range(20))) == drawn_world  # 0, 3, 5, 8, 11, 14, 16 and 19 can be looked at
+    assert len(seen) == looked_at
+
+
 def test_inspect_says_so_before_the_answer(panda, tmp_path, capfd):
     page = tmp_path / "page.html"
     assert main(["inspect", str(panda), "--question", "what ?", "--out", str(page), "--model", "tiny"]) == 0

@@ -96,6 +96,14 @@ def test_whoever_else_asks_the_answers_are_those_of_ask(tiny, engine, videos, mo
     assert max(held.batches()) > 8  # all that waited went together, whatever its length and sampling
 
 
+@pytest.mark.parametrize("stop", [(), ("s",)])
+def test_who_wants_no_pieces_is_told_only_the_end(engine, videos, stop):
+    options = {"max_new_tokens": 12, "stop": stop}
+    whole, pieces = Asked(engine, videos[0], pieces=False, **options), Asked(engine, videos[0], **options)
+    assert whole.end.reply.text == pieces.text
+    assert len(whole.events) == 1 < len(pieces.events)
+
+
 def test_a_choice_is_answered_as_ask_does(tiny, engine, videos):
     choices = ["a red ring", "a blue star"]
     expected = dyto.VideoQA(tiny).ask(videos[0], QUESTIONS[0], choices=choices)

@@ -7,6 +7,8 @@ What stands on it is flat, too, and has one of six colours. Photographs fail one
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,7 +56,9 @@ def is_drawn(frames: Sequence[npt.NDArray[np.uint8]] | npt.NDArray[np.uint8]) ->
         (True, False)
     """
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), MOST_FRAMES)).round().astype(int))
-    return bool(np.mean([is_drawing(frames[place]) for place in chosen]) >= LEAST_FRAMES)
+    wanted = max(1, math.ceil(LEAST_FRAMES * len(chosen)))
+    drawings = (place for place in chosen if is_drawing(frames[place]))
+    return len(list(itertools.islice(drawings, wanted))) == wanted  # no more frames are looked at than are needed
 
 
 def is_drawing(frame: npt.NDArray[np.uint8]) -> bool:

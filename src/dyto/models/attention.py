@@ -13,25 +13,33 @@ from torch import Tensor
 from dyto.errors import ConfigError
 
 
-def received_attention(states: Sequence[Tensor], layers: Sequence[Any], layer: int, has_cls: bool) -> Tensor:
-    """Return the attention that patches receive in one layer, averaged over its heads.
+def layer_at(layers: Sequence[Any], layer: int) -> int:
+    """Return the place of a layer of a tower, from 0.
 
     Args:
-        states: Inputs of the tower's layers, each (B, 1 + P or P, C), and the output of the last one.
-        layers: The layers of the tower.
+        layers: The layers.
         layer: Index of the layer; negative counts from the end.
-        has_cls: True for the attention from CLS; False, for a tower without CLS, for the mean attention from all
-            patches.
-
-    Returns:
-        (B, P) float32.
 
     Raises:
         ConfigError: There is no such layer.
     """
     if not -len(layers) <= layer < len(layers):
         raise ConfigError(f"attention layer {layer}, but the tower has layers 0 to {len(layers) - 1}")
-    block, x = layers[layer], states[range(len(layers))[layer]]  # (B, n, C)
+    return range(len(layers))[layer]
+
+
+def received_attention(x: Tensor, block: Any, has_cls: bool) -> Tensor:
+    """Return the attention that patches receive in one layer of a tower, averaged over its heads.
+
+    Args:
+        x: (B, 1 + P or P, C) input of the layer.
+        block: The layer.
+        has_cls: True for the attention from CLS; False, for a tower without CLS, for the mean attention from all
+            patches.
+
+    Returns:
+        (B, P) float32.
+    """
     if hasattr(block, "attention"):  # InternVL
         attention, x = block.attention, block.layernorm_before(x)
         query, key = attention.q_norm(attention.q_proj(x)), attention.k_norm(attention.k_proj(x))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,7 +57,7 @@ class ChatService:
         self.reader = Reader(self.policy, self.store, self.files)
         self.metrics = Metrics(self.engine)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name of the model: of one in a folder only the folder's name, of one behind an endpoint its name there."""
         name = self.engine.model.name.removeprefix(PREFIX)

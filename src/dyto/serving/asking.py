@@ -77,6 +77,7 @@ async def read_chat(chat: ChatRequest, owner: str, reader: Reader, usual: Strate
             seed=chat.seed,
             stop=stop,
             evidence=options.evidence,
+            pieces=bool(chat.stream),
             content=media.content,
             subtitles=options.subtitles,
             messages=passed_on(chat.messages) if not options.choices and options.subtitles == "none" else None,

@@ -130,7 +130,7 @@ class Engine:
             DytoError: As for `VideoQA.ask`.
             EngineError: The engine has stopped, or too many questions wait.
         """
-        pieces = self.stream(video, question, **options)
+        pieces = self.stream(video, question, **{"pieces": False, **options})
         while True:
             try:
                 next(pieces)

@@ -41,6 +41,7 @@ class EngineQuestion:
             models that read one question alone nor strategies that read the question get it.
         messages: The chat of the question, with `dyto.models.endpoint.passing.VIDEO` in the place of the video, for a
             model that answers elsewhere. None, or an engine with a prompt of its own, asks by the prompt's template.
+        pieces: Whether the answer is told piece by piece, as `TextPiece` events; False to be told only the end.
         on_stage: Called with the name of each stage when it begins ("decode", "waiting", "strategy", "encode",
             "generate"), in threads of the engine; it must return at once.
         on_seen: Called in the same way with the frames of the video and its tokens, before the answer begins. A
@@ -69,6 +70,7 @@ class EngineQuestion:
     subtitles: SubtitleChoice = None
     turns: Sequence[tuple[str, str]] = ()
     messages: Sequence[Mapping[str, Any]] | None = None
+    pieces: bool = True
     on_stage: Callable[[str], None] | None = None
     on_seen: Callable[[Frames, VisualTokens], None] | None = None
 
@@ -114,7 +116,7 @@ class EngineReply:
 
 @dataclass(frozen=True)
 class TextPiece:
-    """Event: a further piece of the answer."""
+    """Event: a further piece of the answer, for a question that wants pieces."""
 
     text: str
 

@@ -132,7 +132,7 @@ class Ticket:
         start = self.qa.prompt_for(self.asked.choices).answer_start
         if self._told < 0:
             self._told = 0
-            if start:
+            if start and self.asked.pieces:
                 self.tell(TextPiece(start))
 
     def row(self, prefill: float, finished: Callable[[Ticket, EngineReply], None]) -> Row:
@@ -144,30 +144,33 @@ class Ticket:
         """
         begin = time.perf_counter()
         self.begin()
-        writer = Writer(self.qa.model.tokenizer, self.asked.stop, self.piece, skip=self._told)
+        asked, writer = self.asked, None
+        if asked.pieces or asked.stop:  # anybody else wants only the whole text
+            writer = Writer(self.qa.model.tokenizer, asked.stop, self.piece, skip=self._told)
+
+        def ended() -> bool:
+            return self.left.is_set() or (writer is not None and writer.stopped)
 
         def done() -> None:
             if self.left.is_set():
                 return
             try:
-                writer.end()
+                if writer is not None:
+                    writer.end()
                 seconds = {"prefill": prefill, "generate": time.perf_counter() - begin}
                 finished(self, self._reply(row, seconds))
             except Exception as err:
                 logger.exception("an answer could not be finished")
                 self.end(Failed(err))
 
-        asked = self.asked
-        row = Row(
-            asked.max_new_tokens, asked.temperature, asked.top_p, asked.seed,
-            tell=writer.token, ended=lambda: writer.stopped or self.left.is_set(), done=done,
-        )  # fmt: skip
+        sampling = (asked.max_new_tokens, asked.temperature, asked.top_p, asked.seed)
+        row = Row(*sampling, tell=writer.token if writer else lambda token: None, ended=ended, done=done)
         return row
 
     def piece(self, text: str) -> None:
         """Tell a further piece of the answer."""
         self._told += len(text)
-        if not self.left.is_set():
+        if self.asked.pieces and not self.left.is_set():
             self.tell(TextPiece(text))
 
     def _reply(self, row: Row, seconds: dict[str, float]) -> EngineReply:

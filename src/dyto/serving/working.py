@@ -20,6 +20,7 @@ from dyto.models.generation.rows import Row
 from dyto.serving.events import Answered, EngineReply, Failed
 from dyto.serving.passing import Passing
 from dyto.serving.tickets import Coming, Ticket
+from dyto.system.memory import keep_freed_at_hand
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ class ModelThread:
     # --- in the thread ----------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        keep_freed_at_hand()
         while True:
             with self._wake:
                 self._wake.wait_for(lambda: self._closed or self._ready or self._videos or self._explaining)

@@ -7,6 +7,8 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 
 def machine_memory() -> int | None:
     """Return the total bytes of memory, swap included; None if unknown.
@@ -38,6 +40,19 @@ def give_back() -> bool:
     if trim is not None:
         trim(0)
     return trim is not None
+
+
+KEPT_AT_HAND = 31 << 20
+"""Bytes of a block that is freed as a hint; glibc takes hints of up to 32 MiB."""
+
+
+def keep_freed_at_hand() -> None:
+    """Let the C library (glibc) keep freed memory for the next tensors, up to 62 MiB at the end of each of its heaps.
+
+    It gives larger ends back to the system, which hands the same pages out again emptied: a batch of 16 questions to
+    `tiny` took 60 instead of 40 ms of CPU. By itself it learns what it should keep from the largest block freed so far.
+    """
+    np.empty(KEPT_AT_HAND, np.uint8)
 
 
 @functools.cache

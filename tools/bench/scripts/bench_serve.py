@@ -10,7 +10,8 @@ further line compares one request with `VideoQA.ask` in this process, for the sa
 
 asks `dyto serve` and `transformers serve` with the same weights 20 questions about one video, which is new in each
 round, and counts the CPU seconds of all their processes, those of reading the video included. `transformers serve` gets
-the key frames that ours chose as pictures, since this model takes no video there: it need not read or choose.
+the key frames that ours chose as pictures, since this model takes no video there: it need not read or choose. With
+`--pictures 15` it gets so many frames, evenly spread, instead: its CPU time depends on their number.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from typing_extensions import Self
 
 import dyto
 from dyto.synthetic.videos import sample_video
+from dyto.video.sampling import uniform_indices
 
 STOCK = "import sys; from transformers.cli.transformers import main; sys.argv = ['transformers', *sys.argv[1:]]; main()"
 ALONE = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
@@ -59,6 +61,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=160, help="requests of each side in a round")
     parser.add_argument("--clients", default="1,8,32")
     parser.add_argument("--transformers", action="store_true", help="compare with `transformers serve`")
+    parser.add_argument("--pictures", type=int, help="evenly spread frames for `transformers serve`, not key frames")
     options = parser.parse_args()
     sides = [int(one) for one in options.clients.split(",")]
     with tempfile.TemporaryDirectory() as folder:
@@ -155,7 +158,7 @@ def cpu_seconds(pid: int) -> float:
 
 def compare_servers(folder: Path, video: Path, options: argparse.Namespace) -> None:
     """Print requests per CPU second of both servers."""
-    parts, kept = pictures(video)
+    parts, kept = pictures(video, options.pictures)
     sides = [int(one) for one in options.clients.split(",")]
     found: dict[tuple[str, int], list[float]] = {}
     with RunningService(folder) as ours, StockServer(folder / "log") as stock:
@@ -178,7 +181,7 @@ def compare_servers(folder: Path, video: Path, options: argparse.Namespace) -> N
     print(
         f"requests per CPU second, one torch thread, {len(QUESTIONS)} questions about a new video: {len(kept)} visual"
     )
-    print(f"tokens here, {len(kept.keyframes)} key frames as pictures there; medians of {options.rounds} rounds")
+    print(f"tokens here, {len(parts)} frames as pictures there; medians of {options.rounds} rounds")
     for clients in sides:
         ours_, theirs = found["dyto serve", clients], found["transformers serve", clients]
         ratio = statistics.median(one / other for one, other in zip(ours_, theirs, strict=True))
@@ -186,13 +189,13 @@ def compare_servers(folder: Path, video: Path, options: argparse.Namespace) -> N
         print(f"{clients:>3} clients: {told}, ratio {ratio:.1f} ({min(ours_) / max(theirs):.1f} at least)")
 
 
-def pictures(video: Path) -> tuple[list[dict[str, Any]], dyto.VisualTokens]:
-    """Return the key frames of the strategy as parts of a message, and the tokens that ours reads."""
+def pictures(video: Path, count: int | None) -> tuple[list[dict[str, Any]], dyto.VisualTokens]:
+    """Return the key frames of the strategy, or evenly spread frames, as parts of a message; and what ours reads."""
     qa = dyto.VideoQA.from_pretrained("tiny", "plus")
     frames = dyto.sample_frames(video, size=qa.model.image_size)
     tokens = qa.encode(frames)
     parts: list[dict[str, Any]] = []
-    for position in tokens.keyframes.positions:
+    for position in uniform_indices(len(frames), count) if count else tokens.keyframes.positions:
         file = io.BytesIO()
         Image.fromarray(frames.data[int(position)]).save(file, "PNG")
         url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import DynamicCache, Gemma3ForCausalLM
 
 from dyto.finch import FloatArray
-from dyto.models.attention import mean_of_squares, received_attention
+from dyto.models.attention import layer_at, mean_of_squares, received_attention
 from dyto.models.framing import AtMost, squashed
 from dyto.models.generation.layout import Layout
 from dyto.models.loading.versions import cache_argument
@@ -62,9 +62,10 @@ class Gemma3(FrameTower):
         return states  # (B, P, C)
 
     def attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        seen, tower = self.tower()(pixels, output_hidden_states=True), self.tower()
+        tower = self.tower()
         layers = getattr(tower, "vision_model", tower).encoder.layers
-        paid = received_attention(seen.hidden_states, layers, layer, has_cls=False)  # (B, P)
+        place, seen = layer_at(layers, layer), tower(pixels, output_hidden_states=True)
+        paid = received_attention(seen.hidden_states[place], layers[place], has_cls=False)  # (B, P)
         return seen.last_hidden_state, mean_of_squares(paid, self.grid)
 
     def project(self, states: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dyto.errors import ModelError
 from dyto.finch import FloatArray
-from dyto.models.attention import mean_of_squares, received_attention
+from dyto.models.attention import layer_at, mean_of_squares, received_attention
 from dyto.models.stock import StockModel, Tokenizer
 from dyto.models.towers import FrameTower
 
@@ -44,8 +44,9 @@ class InternVL(FrameTower):
         return self._chosen(self.tower()(pixels, output_hidden_states=True))
 
     def attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        seen = self.tower()(pixels, output_hidden_states=True)
-        paid = received_attention(seen.hidden_states, self.tower().encoder.layer, layer, has_cls=True)  # (B, P)
+        layers = self.tower().encoder.layer
+        place, seen = layer_at(layers, layer), self.tower()(pixels, output_hidden_states=True)
+        paid = received_attention(seen.hidden_states[place], layers[place], has_cls=True)  # (B, P)
         return self._chosen(seen), mean_of_squares(paid, self.grid)
 
     def _chosen(self, seen: Any) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from dyto.errors import ModelError
 from dyto.features import FrameFeatures
-from dyto.models.attention import received_attention
+from dyto.models.attention import layer_at, received_attention
+from dyto.models.early_exit import states_of
 from dyto.models.framing import ShortestSide, center_cropped, squashed
 from dyto.models.loading.placement import device_of
 from dyto.models.pixels import Pictures, resize_pictures
@@ -54,12 +55,13 @@ class LlavaTower(FrameTower):
                 f"{'default' if self.has_cls else 'full'!r}: correct it in its config.json"
             )
         layer, depth = self._chosen_layers(model.config), vision.num_hidden_layers
-        self._layers: tuple[int, ...] = (layer,) if isinstance(layer, int) else tuple(layer)
-        if not self._layers or not all(-depth - 1 <= one <= depth for one in self._layers):
+        layers: tuple[int, ...] = (layer,) if isinstance(layer, int) else tuple(layer)
+        if not layers or not all(-depth - 1 <= one <= depth for one in layers):
             raise ModelError(
                 f"model {name} takes its features from layer {layer}, but its tower has {depth}: correct "
                 "vision_feature_layer in its config.json"
             )
+        self._layers = [range(depth + 1)[one] for one in layers]
         self._crop = self.has_cls and self.crops
         self._edge = int(vision.image_size)
         side = self._edge // vision.patch_size
@@ -83,20 +85,24 @@ class LlavaTower(FrameTower):
         return squashed(pictures, self._edge, Image.Resampling.BICUBIC)
 
     def tower_states(self, pixels: Tensor) -> Tensor:
-        return self._chosen(self._hidden(pixels))
+        return self._chosen(self._seen(pixels, self._layers))
 
     def attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        hidden, tower = self._hidden(pixels), self.tower()
-        layers = getattr(tower, "vision_model", tower).encoder.layers
-        return self._chosen(hidden), received_attention(hidden, layers, layer, self.has_cls)
+        place = layer_at(self._tower_layers, layer)
+        states = self._seen(pixels, [*self._layers, place])
+        return self._chosen(states), received_attention(states[place], self._tower_layers[place], self.has_cls)
 
-    def _hidden(self, pixels: Tensor, **options: Any) -> Sequence[Tensor]:
-        """Return the inputs of the tower's layers and the output of the last, each (B, 1 + P or P, C)."""
-        hidden: Sequence[Tensor] = self.tower()(pixels, output_hidden_states=True, **options).hidden_states
-        return hidden
+    @property
+    def _tower_layers(self) -> Any:
+        tower = self.tower()
+        return getattr(tower, "vision_model", tower).encoder.layers
 
-    def _chosen(self, hidden: Sequence[Tensor]) -> Tensor:
-        return torch.cat([hidden[layer] for layer in self._layers], -1)
+    def _seen(self, pixels: Tensor, wanted: Collection[int], **options: Any) -> Mapping[int, Tensor]:
+        """Return states of the tower, each (B, 1 + P or P, C): 0 is the input of its first layer."""
+        return states_of(self.tower(), self._tower_layers, set(wanted), pixels, **options)
+
+    def _chosen(self, states: Mapping[int, Tensor]) -> Tensor:
+        return torch.cat([states[number] for number in self._layers], -1)
 
     def project(self, states: Tensor) -> Tensor:
         projected: Tensor = self.model.model.multi_modal_projector(states)
@@ -127,6 +133,6 @@ class Llava(LlavaTower):
         def see(some: Pictures) -> Tensor:
             square = list(center_cropped(some, max(size))) if self._crop else some
             pixels = self.normalization.apply(resize_pictures(square, size), device, dtype)
-            return self._chosen(self._hidden(pixels, interpolate_pos_encoding=True))
+            return self._chosen(self._seen(pixels, self._layers, interpolate_pos_encoding=True))
 
         return self._features(images, see, grid)

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from dyto.finch import FloatArray
-from dyto.models.attention import mean_of_squares, received_attention
+from dyto.models.attention import layer_at, mean_of_squares, received_attention
 from dyto.models.framing import AtMost, LongestSide, resize, squashed
 from dyto.models.generation.layout import clock
 from dyto.models.pixels import Pictures
@@ -61,8 +61,9 @@ class SmolVLM(FrameTower):
         return states  # (B, P, C)
 
     def attend(self, pixels: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        seen = self.tower()(pixels, output_hidden_states=True)
-        paid = received_attention(seen.hidden_states, self.tower().encoder.layers, layer, has_cls=False)  # (B, P)
+        layers = self.tower().encoder.layers
+        place, seen = layer_at(layers, layer), self.tower()(pixels, output_hidden_states=True)
+        paid = received_attention(seen.hidden_states[place], layers[place], has_cls=False)  # (B, P)
         return seen.last_hidden_state, mean_of_squares(paid, self.grid)
 
     def project(self, states: Tensor) -> Tensor:

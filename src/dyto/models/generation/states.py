@@ -85,7 +85,7 @@ def can_stand_together(cache: DynamicCache) -> bool:
 
 
 def side_by_side(caches: Sequence[DynamicCache]) -> DynamicCache:
-    """Copy caches of one row each into one of Q rows; the originals stay unchanged.
+    """Put caches of one row each into one of Q rows; the originals stay unchanged.
 
     Keys and values of shorter texts are padded on the left. States have no length and are copied. Nothing can be taken
     back out of a recurrence, so a question must never be read into a state that another question needs.
@@ -94,11 +94,16 @@ def side_by_side(caches: Sequence[DynamicCache]) -> DynamicCache:
         caches: At least one; other attributes, such as the number of places seen, come from the longest.
     """
     longest = max(caches, key=lambda cache: cache.get_seq_length())
-    joined = copy.deepcopy(longest)
+    joined = copy.copy(longest)
+    joined.layers = [_apart(layer) for layer in longest.layers]
     if len(caches) == 1:
         return joined
+    alike = all(cache is longest for cache in caches)
     for number, layer in enumerate(joined.layers):
         for (name, key), own in tensors_of(layer).items():
+            if alike and type(layer) is DynamicLayer:
+                setattr(layer, name, own.expand(len(caches), *own.shape[1:]))
+                continue
             rows = list(_rows(caches, number, name, key))
             if name in BY_PLACE:
                 places = own.shape[2]
@@ -108,6 +113,14 @@ def side_by_side(caches: Sequence[DynamicCache]) -> DynamicCache:
             else:
                 getattr(layer, name)[key] = torch.cat(rows)
     return joined
+
+
+def _apart(layer: Any) -> Any:
+    """Copy a layer so that reading on changes only the copy.
+
+    A plain layer puts longer keys and values in the place of its own, and so may share them; others write into theirs.
+    """
+    return copy.copy(layer) if type(layer) is DynamicLayer else copy.deepcopy(layer)
 
 
 def _rows(caches: Sequence[DynamicCache], number: int, name: str, key: int | None) -> Iterator[Tensor]:
