@@ -7,8 +7,6 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 
 def machine_memory() -> int | None:
     """Return the total bytes of memory, swap included; None if unknown.
@@ -52,7 +50,7 @@ def keep_freed_at_hand() -> None:
     It gives larger ends back to the system, which hands the same pages out again emptied: a batch of 16 questions to
     `tiny` took 60 instead of 40 ms of CPU. By itself it learns what it should keep from the largest block freed so far.
     """
-    np.empty(KEPT_AT_HAND, np.uint8)
+    bytearray(KEPT_AT_HAND)
 
 
 @functools.cache
