@@ -17,6 +17,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import av
 import numpy as np
 import torch
 
@@ -27,8 +28,9 @@ from dyto.strategies import STRATEGIES
 from dyto.strategies.sparing import alike
 from dyto.synthetic.benchmark import SPLITS
 from dyto.synthetic.films import REGIMES
-from dyto.synthetic.videos import make_video
+from dyto.synthetic.videos import make_video, write_video
 from dyto.video import sample_frames
+from dyto.video.sampling import resized
 from hour import write_hour
 
 sys.path.insert(0, str(Path(__file__).parent / "ablation"))
@@ -115,7 +117,9 @@ def loss(args, folder):
     for number in range(args.videos):
         for regime in REGIMES:
             path = folder / f"{regime}_{number}.mp4"
-            _, asked = make_video(path, (SPLITS["test"], REGIMES.index(regime), number), regime)
+            film, asked = make_video(path, (SPLITS["test"], REGIMES.index(regime), number), regime)
+            if args.side:
+                enlarge(path, args.side, film.fps)
             for side, (features, share) in _sides(model, path, args.only).items():
                 kept[side, regime].append(share)
                 for name in LOSING:
@@ -137,6 +141,13 @@ def loss(args, folder):
     for side in sides:
         shares = "  ".join(f"{regime} {100 * np.mean(kept[side, regime]):.0f}" for regime in REGIMES)
         print(f"{side:18} percent of frames that pass the tower or are decoded: {shares}")
+
+
+def enlarge(path, side, fps):
+    """Write a film again at another size; at its own, twice what the model sees, both resizers give the same pixels."""
+    with av.open(str(path)) as film:
+        frames = [resized(frame.to_ndarray(format="rgb24"), side, side) for frame in film.decode(video=0)]
+    write_video(path, frames, fps)
 
 
 def _sides(model, path, only):
@@ -167,6 +178,7 @@ def main():
     parser.add_argument("--group", type=int, default=250)
     parser.add_argument("--height", type=int, default=480, help="of the hour, 16:9")
     parser.add_argument("--fps", type=float, default=1.0)
+    parser.add_argument("--side", type=int, help="pixels of the films of `loss`; 168 where none is named")
     parser.add_argument("--only", action="append", help="only this side of `hour`, or only quick_resize of `loss`")
     parser.add_argument("--videos", type=int, default=6)
     parser.add_argument("--work", type=Path)
