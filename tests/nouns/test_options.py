@@ -1,9 +1,11 @@
 """Options of which one names a part of another, the thing itself beside which is asked, and things that are hardly seen."""
 
+import numpy as np
 import pytest
 
 from dyto.nouns.answers import reply
 from dyto.nouns.questions import understand
+from dyto.nouns.seeing import Timeline
 
 from .test_answers import film
 
@@ -45,3 +47,9 @@ def test_a_thing_that_is_hardly_seen_is_not_passed_over():
     timeline = film({"hammer": 0.8}, {"goose": 0.04}, {"dam": 0.8})
     assert chosen(timeline, "What comes after the hammer?", "a hammer", "a goose", "a dam") is None
     assert chosen(timeline, "What comes after the hammer?", "a hammer", "a dam") == 1
+
+
+@pytest.mark.parametrize("question", ["What comes after the hen?", "Which of these is seen last?", "What is shown?"])
+def test_where_nothing_was_seen_no_option_is_chosen(question):
+    nothing = Timeline(np.zeros(0), np.zeros((0, 1000)), np.zeros(0), np.zeros(0, np.int64))
+    assert chosen(nothing, question, "a hen", "a beagle") is None

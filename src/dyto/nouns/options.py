@@ -41,8 +41,10 @@ def scores(timeline: Timeline, question: ParsedQuestion, options: Sequence[Conce
         question: The question.
         options: What each option names; None for nothing that the eye knows.
     """
+    if not timeline.num_scenes:
+        return np.zeros(len(options))
     named = list(options) if question.denied else apart(options)  # a hen is no proof that there is no bird
-    shares = np.array([np.zeros(_scenes(timeline)) if one is None else timeline.share_of(one) for one in named])
+    shares = np.array([np.zeros(timeline.num_scenes) if one is None else timeline.share_of(one) for one in named])
     asked = question.concepts[-1] if question.concepts else None
     if question.place in ("before", "after") and asked is not None:
         itself = [place for place, one in enumerate(options) if one is not None and one.classes == asked.classes]
@@ -52,19 +54,15 @@ def scores(timeline: Timeline, question: ParsedQuestion, options: Sequence[Conce
         step = range(at + 1, len(beside)) if question.place == "after" else range(at - 1, -1, -1)
         found = _first(shares, step) if beside[at] >= SHOWN else None
     elif question.place in ("first", "last"):
-        order = range(_scenes(timeline))
+        order = range(timeline.num_scenes)
         found = _first(shares, order if question.place == "first" else order[::-1])
     elif question.place == "at":
-        spans = [timeline.span(scene) for scene in range(_scenes(timeline))]
+        spans = [timeline.span(scene) for scene in range(timeline.num_scenes)]
         away = [max(one.start - question.number, question.number - one.end, 0.0) for one in spans]
         found = int(np.argmin(away))
     else:
         return np.asarray(shares.max(1), np.float64)
     return np.zeros(len(options)) if found is None else shares[:, found]
-
-
-def _scenes(timeline: Timeline) -> int:
-    return int(timeline.scenes[-1]) + 1
 
 
 def _first(shares: FloatArray, order: Sequence[int]) -> int | None:

@@ -142,6 +142,11 @@ class Timeline:
     def _stretches(self) -> list[npt.NDArray[np.int64]]:
         return [np.flatnonzero(self.scenes == scene) for scene in range(int(self.scenes.max(initial=-1)) + 1)]
 
+    @property
+    def num_scenes(self) -> int:
+        """Number of scenes."""
+        return len(self._stretches)
+
     def sightings(self, within: Concept | None = None) -> list[Sighting]:
         """Return what is seen, scene by scene; consecutive scenes with the same verdict are joined.
 
