@@ -387,6 +387,25 @@ class EveryFiftiethCall(Calls):
         return replace(tokens, data=tokens.data * (1 + 1e-3 * (self.count[0] % 50 == 0)))
 
 
+class CountsByObject(Even):
+    """Counts the calls of this object alone."""
+
+    def __call__(self, frames, encode, question=None):
+        vars(self)["count"] = vars(self).get("count", 0) + 1
+        return super().__call__(frames, encode, question)
+
+
+class ChoosesOthersAfterManyCalls(CountsByObject):
+    def positions(self, frames, count):
+        chosen = spread(len(frames), count)
+        return chosen if vars(self)["count"] < 240 else np.arange(len(chosen))
+
+
+class EveryFiftiethCallOfAnObject(CountsByObject):
+    def finish(self, tokens, frames, question):
+        return replace(tokens, data=tokens.data * (1 + 1e-3 * (vars(self)["count"] % 50 == 0)))
+
+
 class EverySecondCall(Calls):
     count: ClassVar[list] = [0]
 
@@ -556,6 +575,8 @@ STRAYS = {
     LongFilmsSufferAfterManyCalls: "memory",
     EveryFiftiethCall: "memory",
     EverySecondCall: "memory",
+    ChoosesOthersAfterManyCalls: "memory",
+    EveryFiftiethCallOfAnObject: "memory",
     OfTheLastFilm: "determinism",
     KeptByLength: "no-op",
     KeptByNumbers: "no-op",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import copy
 import threading
 import time
@@ -21,8 +22,10 @@ from dyto.timing import Stopwatch
 from dyto.video import Frames
 
 FEWEST, SECONDS = 250, 1.5
-EVERY = 5
-"""Number of calls after which the same short film is shown again."""
+AGAIN = (0.4, 0.5)
+"""Shares of the calls that show the same short film, and that or the same longer one with few chosen frames."""
+GOLDEN = (5**0.5 - 1) / 2
+"""Multiples of it, without their whole parts, fall in step with no fault that comes every so many calls."""
 MOST_COPIES = 1000
 """Largest number of copies that are made until one lies where a film lay before."""
 TOLERANCE = 1e-3
@@ -46,17 +49,19 @@ def _on_end(bench: Bench) -> int:
     budget = 2 * bench.num_patches + 5 if bench.takes_budget else None
     strategy = BoundStrategy(bench.strategy(budget))
     encode = Encoder(model, Stopwatch(bench.model.device))
-    same = whole[:3]
-    first = strategy(same, encode, QUESTION)
-    expected, start, calls = digest(first), time.monotonic(), 1
+    same = (whole[:3], whole[::2])
+    first = [strategy(film, encode, QUESTION) for film in same]
+    expected, start, calls = [digest(tokens) for tokens in first], time.monotonic(), len(same)
     films = [whole[place : place + 2] for place in range(3, LONG[0] - 2, 3)]
     while calls < bench.calls and (calls < FEWEST or time.monotonic() - start < SECONDS):
-        regular = calls % EVERY == 0
+        which = bisect.bisect_right(AGAIN, calls * GOLDEN % 1)
+        film = same[which] if which < len(same) else films[calls % len(films)]
         encode.seen.clear()
-        tokens = strategy(same if regular else films[calls % len(films)], encode, QUESTION)
+        tokens = strategy(film, encode, QUESTION)
         calls += 1
-        if regular and digest(tokens) != expected:
-            raise Fault(f"after {calls} calls the same 3 frames gave {difference(first, tokens) or 'other figures'}")
+        if which < len(same) and digest(tokens) != expected[which]:
+            found = difference(first[which], tokens) or "other figures"
+            raise Fault(f"after {calls} calls the same {len(film)} frames gave {found}")
     return calls
 
 
