@@ -45,6 +45,12 @@ def rows(world: Path, out: str = "out") -> list[dict]:
     return [json.loads(line) for line in (world / out / "predictions.jsonl").read_text().splitlines()]
 
 
+def test_kind_is_another_word_for_type(world):
+    assert contest(world, by=("kind", "kind+type")).by == ("type", "type+type")
+    with pytest.raises(ConfigError, match="unknown breakdown 'length'"):
+        contest(world, by=("length",))
+
+
 def test_every_strategy_is_asked_every_question_at_every_budget(world):
     found = compare(contest(world))
     assert [(c["strategy"], c["budget"]) for c in found["cells"]] == [

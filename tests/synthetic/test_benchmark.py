@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import av
 import numpy as np
+import pytest
 from typer.testing import CliRunner
 
 from dyto.cli.synthetic import app
@@ -19,6 +21,7 @@ from dyto.synthetic.benchmark import (
     synth_benchmark,
 )
 from dyto.synthetic.films import REGIMES
+from dyto.synthetic.regimes import LONG_REGIMES
 
 
 def test_the_benchmark_lies_where_evaluation_looks(tmp_path: Path):
@@ -42,6 +45,53 @@ def test_the_benchmark_lies_where_evaluation_looks(tmp_path: Path):
     assert {sample.extra["regime"] for sample in free} == set(REGIMES)
     places = np.bincount([sample.answer_number for sample in choice], minlength=4)
     assert min(places) > 0.1 * len(choice)
+
+
+def test_long_films_have_their_lengths_in_turn(tmp_path: Path, monkeypatch):
+    from dyto.benchmarks.synthetic import SYNTHETIC
+    from dyto.evaluation.layout import read_prepared
+
+    regimes = LONG_REGIMES[:2]
+    monkeypatch.setattr("dyto.synthetic.benchmark.LONG_REGIMES", regimes)
+    words = ["benchmark", "--seconds", "20, 40", "--videos", "2", "--split", "test", "--out", str(tmp_path)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    samples = read_prepared(SYNTHETIC, tmp_path / CHOICE_FILE)
+    group = SYNTHETIC.groupings
+    found = {(group["regime"](sample), group["length"](sample)) for sample in samples}
+    assert found == {(regime, length) for regime in regimes for length in ("20 s", "40 s")}
+    for sample in samples:
+        assert sample.candidates[sample.answer_number] == sample.answer
+    for name in {sample.video for sample in samples}:
+        with av.open(str(tmp_path / CHOICE_VIDEOS / name)) as container:
+            length = f"{container.duration / av.time_base:.0f}s"
+        assert name.endswith(f"_{length}.mp4")
+    assert group["length"](read_prepared(SYNTHETIC, _without_length(tmp_path))[0]) == "none", "files of before"
+
+
+def _without_length(folder: Path) -> Path:
+    records = json.loads((folder / CHOICE_FILE).read_text())
+    old = folder / "old.json"
+    old.write_text(json.dumps([{k: v for k, v in record.items() if k != "length"} for record in records]))
+    return old
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--seconds", "5"], "expected 20 to 3600"),
+        (["--seconds", "20,nan"], "expected 20 to 3600"),
+        (["--seconds", "20,4000"], "expected 20 to 3600"),
+        (["--seconds", ""], "expected numbers"),
+        (["--seconds", "20 60"], "expected numbers"),
+        (["--seconds", "20", "--pictures", "."], "leave one out"),
+    ],
+)
+def test_lengths_that_no_film_has_are_refused(tmp_path: Path, words, told):
+    result = CliRunner().invoke(app, ["benchmark", "--out", str(tmp_path / "out"), *words])
+    assert isinstance(result.exception, ConfigError)
+    assert told in str(result.exception)
+    assert not (tmp_path / "out").exists()
 
 
 def test_dev_and_test_share_no_video(tmp_path: Path, monkeypatch):

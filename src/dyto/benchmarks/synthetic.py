@@ -13,7 +13,7 @@ SYNTHETIC = Benchmark(
     columns=("video_name", "question", "question_id", "answer", "a0", "a1"),
     sample=choice_sample,
     source="the output of `dyto synth benchmark`",
-    groupings={"type": by_type({}), "regime": by_extra("regime")},
+    groupings={"type": by_type({}), "regime": by_extra("regime"), "length": by_extra("length")},
 )
 SYNTHETIC_OPEN = replace(
     SYNTHETIC,

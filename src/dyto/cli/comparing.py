@@ -169,7 +169,7 @@ def compare_command(
     if as_json:
         write_json(found, allow_nan=False)
     else:
-        show(found, chosen)
+        show(found, chosen and contest.by)
     err.print(f"written: {', '.join(map(str, paths))}", markup=False)
     if not found["questions"]:
         if any(cell["unanswered"].get("missing_video") for cell in found["cells"]):

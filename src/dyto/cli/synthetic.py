@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dyto.cli.console import out as console
+from dyto.errors import ConfigError
 from dyto.synthetic.regimes import LONG_REGIMES, REGIMES
 
 app = typer.Typer(
@@ -49,6 +50,13 @@ def benchmark(
     out: Annotated[Path, typer.Option(help="Folder for question files and videos.")],
     split: Annotated[str, typer.Option(help="dev or test; they share no videos.")] = "dev",
     videos: Annotated[int, typer.Option(help="Number of videos of each regime.", min=1)] = 20,
+    seconds: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Instead, make films of {LONG_REGIMES[0]} and the regimes after it, of these lengths in turn, "
+            "such as 20,60,600 (20 to 3600).",
+        ),
+    ] = None,
     pictures: Annotated[
         Path | None,
         typer.Option(help="Instead, make films of the photographs in this folder, whose names say what they show."),
@@ -58,13 +66,16 @@ def benchmark(
     from dyto.synthetic.benchmark import CHOICE_FILE, synth_benchmark
     from dyto.synthetic.photo_benchmark import photo_benchmark
 
+    if seconds is not None and pictures is not None:
+        raise ConfigError("found both --seconds and --pictures, which make different films: leave one out")
+    lengths = lengths_of(seconds) if seconds is not None else []
     with console.status("writing") as status:
 
         def told(done: int, every: int) -> None:
             status.update(f"video {done} of {every}")
 
         if pictures is None:
-            counts = synth_benchmark(split, out, videos, told)
+            counts = synth_benchmark(split, out, videos, told, lengths)
         else:
             counts = photo_benchmark(pictures, split, out, videos, told)
     console.print(
@@ -72,3 +83,21 @@ def benchmark(
         f"{counts['free']} for free answers",
         markup=False,
     )
+
+
+def lengths_of(text: str) -> list[float]:
+    """Read lengths in seconds.
+
+    Example:
+        >>> lengths_of("20, 60,600")
+        [20.0, 60.0, 600.0]
+
+    Raises:
+        ConfigError: They are no numbers, or there is none.
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(
+            f"--seconds is {text!r}, expected numbers with commas between them, such as 20,60,600"
+        ) from None

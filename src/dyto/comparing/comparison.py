@@ -32,7 +32,8 @@ class Comparison:
         blind: Also ask without any video.
         rivals: Comma-separated names of simple strategies, of which the best is the rival; None for
             those of `SIMPLE_RIVALS` that take part.
-        by: Breakdowns by several groupings at once, with a plus between them: "length+regime".
+        by: Breakdowns by several groupings at once, with a plus between them: "length+regime". "kind" is another word
+            for "type".
         margin: By how much a strategy may be worse without being inferior.
     """
 
@@ -61,6 +62,7 @@ class Comparison:
             raise ConfigError(
                 "found --rotate with --scoring likelihood, which shows no options to rotate: leave one out"
             )
+        object.__setattr__(self, "by", tuple("+".join(map(self._grouping, name.split("+"))) for name in self.by))
         for name in [part for crossing in self.by for part in crossing.split("+")]:
             if name not in self.settings.spec.groupings:
                 raise unknown("breakdown", name, self.settings.spec.groupings)
@@ -69,6 +71,9 @@ class Comparison:
         for name in self.rival_names:
             if self.rivals is not None and name not in self.names:
                 raise unknown("rival", name, self.names)
+
+    def _grouping(self, name: str) -> str:
+        return "type" if name == "kind" and "kind" not in self.settings.spec.groupings else name
 
     @property
     def names(self) -> list[str]:

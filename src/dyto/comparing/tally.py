@@ -16,6 +16,7 @@ from dyto.evaluation.intervals import clustered_mean
 from dyto.evaluation.rows import ANSWERED, Row
 from dyto.evaluation.scoring import is_right as is_right_choice
 from dyto.evaluation.verdicts import Case, exact_match
+from dyto.system.order import natural
 
 MARGIN = 0.01
 """By how much a strategy may be worse without being inferior: one point."""
@@ -68,12 +69,12 @@ class AskedQuestions:
         return [key for key, groups in self.groups.items() if groups.get(grouping) == name]
 
     def breakdowns(self) -> dict[str, list[str]]:
-        """Return the groups of every breakdown, sorted."""
+        """Return the groups of every breakdown, in the order of the numbers in their names."""
         found: dict[str, set[str]] = defaultdict(set)
         for groups in self.groups.values():
             for grouping, name in groups.items():
                 found[grouping].add(name)
-        return {grouping: sorted(names) for grouping, names in found.items()}
+        return {grouping: sorted(names, key=natural) for grouping, names in found.items()}
 
 
 def crossed(questions: AskedQuestions, wanted: Iterable[str]) -> AskedQuestions:

@@ -12,6 +12,7 @@ from dyto.evaluation.intervals import clustered_mean
 from dyto.evaluation.judging import Verdicts
 from dyto.evaluation.rows import ANSWERED, Row
 from dyto.evaluation.verdicts import Case
+from dyto.system.order import natural
 
 TOP_SCORE = 5.0
 Values = dict[str, float]
@@ -112,7 +113,7 @@ def _figures(rows: Sequence[Row], values: Values, total: int, top: float) -> dic
             groups[grouping][group].append(row)
     return _figure(rows, values, total, top) | {
         "groups": {
-            grouping: {name: _figure(members, values, len(members), top) for name, members in sorted(by.items())}
+            grouping: {name: _figure(by[name], values, len(by[name]), top) for name in sorted(by, key=natural)}
             for grouping, by in groups.items()
         }
     }

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from dyto.errors import ConfigError, unknown
 from dyto.synthetic.filming import write_long_film
-from dyto.synthetic.long_films import SHORTEST, draw_long_film
+from dyto.synthetic.long_films import SHORTEST, LongFilm, check_seconds, draw_long_film
 from dyto.synthetic.long_questions import ask_about
 from dyto.synthetic.regimes import LONG_REGIMES, REGIMES
 from dyto.synthetic.videos import Asked, make_video
@@ -89,6 +89,7 @@ def synth_benchmark(
     out: str | Path,
     videos: int = 20,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
+    lengths: Sequence[float] = (),
 ) -> dict[str, int]:
     """Write the benchmark: `videos` videos of every regime, questions with options and for free answers.
 
@@ -101,43 +102,76 @@ def synth_benchmark(
         out: The folder.
         videos: Number of videos of every regime.
         progress: Called with the number of written videos and of all videos.
+        lengths: Seconds of films of `LONG_REGIMES`, taken in turn, instead of `REGIMES`; 20 to 3600. In every third
+            film an event lasts a hundredth of it, so that 100 sampled frames show it once.
 
     Returns:
         The numbers of videos, questions with options, and questions for free answers.
 
     Raises:
-        ConfigError: The split is unknown, or `videos` is below 1.
+        ConfigError: The split is unknown, `videos` is below 1, or a length is out of range.
         DatasetError: The disk is full, or the folder is not writable; the same command completes it.
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     if videos < 1:
         raise ConfigError(f"{videos} videos of every regime asked for, expected at least 1")
-    root = Path(out)
+    for length in lengths:
+        check_seconds(length)
+    root, regimes = Path(out), LONG_REGIMES if lengths else REGIMES
     with _telling(root / OPEN_VIDEOS):
         (root / OPEN_VIDEOS).mkdir(parents=True, exist_ok=True)
     choice: list[Record] = []
     open_questions: list[Record] = []
     open_answers: list[Record] = []
     for number in range(videos):
-        for place, regime in enumerate(REGIMES):
-            name = f"{split}_{regime}_{number:04d}"
+        for place, regime in enumerate(regimes):
+            seconds = lengths[number % len(lengths)] if lengths else SHORTEST
+            name = f"{split}_{regime}_{number:04d}" + f"_{seconds:g}s" * bool(lengths)
             path = root / CHOICE_VIDEOS / f"{name}.mp4"
             with _telling(path):
-                _, asked = make_video(path, (SPLITS[split], place, number), regime)
+                if lengths:
+                    asked = _make_long(path, split, place, number, seconds)
+                else:
+                    _, asked = make_video(path, (SPLITS[split], place, number), regime)
                 _same_file(path, root / OPEN_VIDEOS / path.name)
+            groups = {"regime": regime, "length": f"{seconds:g} s"}
             for count, a in enumerate(asked):
-                common = {"question_id": f"{name}_{count:02d}", "question": a.question, "regime": regime}
+                common = {"question_id": f"{name}_{count:02d}", "question": a.question, **groups}
                 if a.choices:
                     choice.append({"task_name": "Synthetic", "video_name": path.name, **common, **_facts(a)})
                 else:
                     open_questions.append({"video_name": name, **common})
                     open_answers.append({"answer": a.answer, "type": a.type, "question_id": common["question_id"]})
-            progress(number * len(REGIMES) + place + 1, videos * len(REGIMES))
+            progress(number * len(regimes) + place + 1, videos * len(regimes))
     write_records(root / CHOICE_FILE, choice)
     write_records(root / QUESTION_FILE, open_questions)
     write_records(root / ANSWER_FILE, open_answers)
-    return {"videos": videos * len(REGIMES), "choice": len(choice), "free": len(open_questions)}
+    return {"videos": videos * len(regimes), "choice": len(choice), "free": len(open_questions)}
+
+
+def long_film_of(
+    split: str, place: int, number: int, seconds: float, event: float | None
+) -> tuple[LongFilm, list[Asked]]:
+    """Draw a long film of a split, and what is asked about it.
+
+    Args:
+        split: "dev" or "test".
+        place: Place of its regime in `LONG_REGIMES`.
+        number: Which film of this regime.
+        seconds: Its length.
+        event: Length of its events in seconds; None for a length by chance.
+    """
+    rng = np.random.default_rng((SPLITS[split], 17, place, number))
+    film = draw_long_film(rng, LONG_REGIMES[place], seconds, split, event)
+    return film, ask_about(rng, film)
+
+
+def _make_long(path: Path, split: str, place: int, number: int, seconds: float) -> list[Asked]:
+    film, asked = long_film_of(split, place, number, seconds, seconds / 100 if number % 3 == 2 else None)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_long_film(path, film)
+    return asked
 
 
 def _facts(asked: Asked) -> Record:

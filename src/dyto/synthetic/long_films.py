@@ -147,6 +147,16 @@ class _Plan:
     same: float = 0.0
 
 
+def check_seconds(seconds: float) -> None:
+    """Check that a film can have this length.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if not SHORTEST <= seconds <= LONGEST:
+        raise ConfigError(f"a film of {seconds:g} seconds asked for, expected {SHORTEST} to {LONGEST}")
+
+
 def draw_long_film(
     rng: np.random.Generator, regime: str, seconds: float, split: str = "dev", event: float | None = None
 ) -> LongFilm:
@@ -177,8 +187,7 @@ def draw_long_film(
         raise unknown("regime", regime, LONG_REGIMES)
     if split not in RANGES:
         raise unknown("split", split, RANGES)
-    if not SHORTEST <= seconds <= LONGEST:
-        raise ConfigError(f"a film of {seconds:g} seconds asked for, expected {SHORTEST} to {LONGEST}")
+    check_seconds(seconds)
     ranges = RANGES[split]
     if event is not None:
         unit = 100 * event / seconds

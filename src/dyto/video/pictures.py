@@ -7,7 +7,6 @@ processors do.
 from __future__ import annotations
 
 import logging
-import re
 import struct
 import warnings
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dyto.errors import DytoError, VideoError
+from dyto.system.order import natural
 from dyto.video.limits import Limits
 from dyto.video.sampling import FrameBuffer
 
@@ -100,12 +100,7 @@ def in_order(files: Sequence[Path]) -> list[Path]:
         >>> [path.name for path in in_order([Path("frame10.png"), Path("frame2.png")])]
         ['frame2.png', 'frame10.png']
     """
-    return sorted(files, key=_natural)
-
-
-def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
-    parts = re.split(r"([0-9]+)", path.name.lower())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], path.name
+    return sorted(files, key=lambda path: natural(path.name))
 
 
 def readable(pictures: Sequence[Picture], limits: Limits) -> tuple[list[int], list[str]]:

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 
 from dyto.features import FrameFeatures
-from dyto.synthetic.benchmark import SPLITS
+from dyto.synthetic.benchmark import long_film_of
 from dyto.synthetic.filming import frame_of, sample_long_film
-from dyto.synthetic.long_films import LONG_REGIMES, draw_long_film
-from dyto.synthetic.long_questions import ask_about
+from dyto.synthetic.long_films import LONG_REGIMES
 from dyto.synthetic.videos import Asked
 
 ATTENTION_LAYER = -2
@@ -109,9 +108,8 @@ def watch(model, work, cell):
 
 @torch.inference_mode()
 def _make(model, cell):
-    rng = np.random.default_rng((SPLITS[cell.split], 17, LONG_REGIMES.index(cell.regime), cell.number))
-    film = draw_long_film(rng, cell.regime, cell.seconds, cell.split, cell.event)
-    asked = ask_about(rng, film)
+    regime = LONG_REGIMES.index(cell.regime)
+    film, asked = long_film_of(cell.split, regime, cell.number, cell.seconds, cell.event)
     side = model.image_size[0]
     frames = sample_long_film(film, num_frames=cell.num_frames, side=side)
     place = np.searchsorted([shot.end for shot in film.shots], frames.indices, side="right")
