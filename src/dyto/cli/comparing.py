@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.cells import cell_len
 from rich.table import Table
 
 from dyto.cli import options
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from dyto.comparing.tables import Table as Cells
 
 WIDE = 220
+GAP = 2
+"""Spaces between two columns."""
 MOST_COLUMNS = 14
 ONE_DEVICE = ("device_map", "quantization")
 """Options that a comparison does not have, because all strategies are timed on one device."""
@@ -238,11 +241,36 @@ def show_plan(planned: Mapping[str, Any]) -> None:
 
 
 def print_table(table: Cells) -> None:
-    """Print one table: names aligned left, numbers aligned right."""
+    """Print one table, names aligned left, numbers aligned right; below one another what does not fit side by side."""
     head, rows = table
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    for number, heading in enumerate(head):
-        grid.add_column(heading, justify="left" if number == 0 else "right", no_wrap=number > 0)
-    for row in rows:
-        grid.add_row(*row)
-    out.print(grid)
+    for columns in side_by_side(table, out.width):
+        grid = Table(box=None, pad_edge=False, header_style="bold")
+        for number in columns:
+            grid.add_column(head[number], justify="left" if number == 0 else "right", no_wrap=number > 0)
+        for row in rows:
+            grid.add_row(*(row[number] for number in columns))
+        out.print(grid)
+
+
+def side_by_side(table: Cells, width: int) -> list[list[int]]:
+    """Split the columns of a table into parts that fit, each of which begins with what names its rows.
+
+    Args:
+        table: The headings and the rows.
+        width: Characters in a line.
+
+    Example:
+        >>> side_by_side((["pair", "budget", "long", "short"], [["a - b", "58", "+1.0", "+2.0"]]), 22)
+        [[0, 1, 2], [0, 1, 3]]
+    """
+    head, rows = table
+    wide = [max(map(cell_len, column)) + GAP for column in zip(head, *rows, strict=True)]
+    named = 2 if head[1:2] == ["budget"] else 1
+    parts, used = [list(range(named))], sum(wide[:named])
+    for number in range(named, len(head)):
+        if used + wide[number] > width + GAP and len(parts[-1]) > named:
+            parts.append(list(range(named)))
+            used = sum(wide[:named])
+        parts[-1].append(number)
+        used += wide[number]
+    return parts
