@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 import dyto
-from dyto.serving import gate
+from dyto.serving import gate, server
 from dyto.serving.answering import ServedAnswer, _gone
 from dyto.serving.keys import Keys
 from dyto.serving.media import MediaPolicy
@@ -149,6 +149,20 @@ def test_one_key_has_a_limited_number_of_files(client, monkeypatch):
 def test_pages_elsewhere_and_names_pointed_here_are_refused(client, headers):
     assert client.get("/health", headers=headers).status_code == 403
     assert client.post("/v1/chat/completions", headers=headers, json={}).status_code == 403
+
+
+def test_headers_without_an_end_are_cut_off(client):
+    """With httptools, if it is installed, they would fill the memory."""
+    assert server._server(None, None, 1.0, lambda: None).config.http == "h11"
+    at, sent = urlsplit(str(client.base_url)), 0
+    with socket.create_connection((at.hostname, at.port), timeout=20) as line:
+        line.sendall(b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n")
+        with pytest.raises(OSError):  # reset, or a broken pipe
+            while sent < 30 << 20:
+                line.sendall(b"x-more: " + b"a" * 60_000 + b"\r\n")
+                sent += 60_000
+    assert sent < 30 << 20
+    assert client.get("/health").status_code == 200
 
 
 def test_behind_a_proxy_its_name_is_known(tiny):

@@ -148,6 +148,7 @@ def _server(app: Any, service: Any, drain_seconds: float, give_up: Callable[[], 
             timeout_keep_alive=30,
             server_header=False,
             proxy_headers=False,  # their content is up to the sender of a request
+            http="h11",  # httptools, which it would take if it were installed, has no limit on headers
             ws="none",
             lifespan="off",
             limit_concurrency=MOST_CONNECTIONS,
