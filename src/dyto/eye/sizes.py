@@ -1,4 +1,4 @@
-"""Sizes in which the bundled eye sees pictures: about their own aspect ratio, and about the same area."""
+"""Sizes in which the bundled eye sees pictures: of one area, and nearly of their own aspect ratio, up to 4:3."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NearestAspect:
 
     Example:
         >>> SIZES(1080, 1920), SIZES(1920, 1080), SIZES(480, 640), SIZES(1, 1000)
-        ((160, 288), (288, 160), (192, 256), (128, 384))
+        ((192, 256), (256, 192), (192, 256), (192, 256))
     """
 
     sizes: tuple[Size, ...]
@@ -40,10 +40,9 @@ class NearestAspect:
         return (short, long) if height <= width else (long, short)
 
 
-SIZES = NearestAspect(
-    ((224, 224), (192, 224), (192, 256), (192, 288), (160, 288), (160, 320), (128, 320), (128, 384))
-)
-"""Of the bundled eye: multiples of 32 pixels, of about the area of the squares that it was trained on."""
+SIZES = NearestAspect(((224, 224), (192, 224), (192, 256)))
+"""Of the bundled eye, multiples of 32 pixels: the square that it was trained on, and shapes of about that area. Longer
+pictures are squeezed to 4:3; how other sizes did is stated in docs/nouns.md."""
 
 
 def by_size(pictures: Sequence[Picture], see: Callable[[Picture], Tensor]) -> Tensor:

@@ -3,6 +3,8 @@
 python -m dyto_nouns.shots PACKAGES --half "held out"
 
 This separates what the eye and the thresholds can do from what a strategy leaves of a film; `dyto_nouns.measure` films.
+"Where a reader knew when" bounds any reader of the eye's likeliest noun and its kinds: it says what the grammar says
+where that is right, and otherwise that noun or a kind of it exactly where that is right.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from dyto.models.loading.load import load_model
 from dyto.nouns.seeing import named
 from dyto.nouns.table import nouns
 from dyto.synthetic.photographs import filmed, plan
-from dyto_nouns.measure import right_kind, right_noun, whole
+from dyto_nouns.measure import is_right, right_kind, right_noun, whole
 from dyto_nouns.photos import HALVES, Photo, listed, load
 
 SIZE = (224, 398)
@@ -39,7 +41,11 @@ def count(model: NounsModel, photo: Photo, pixels: np.ndarray, seed: tuple[int, 
     guessed = any(nouns().names.index(name) in photo.classes for one in every for name in one.verdict.guesses[:2])
     counted["shots"] += 1
     counted["asserted"] += bool(seen)
-    counted["asserted and right by kind"] += bool(seen) and all(right_kind(one, photo) for one in seen)
+    said = bool(seen) and all(right_kind(one, photo) for one in seen)
+    counted["asserted and right by kind"] += said
+    counted["right where a reader knew when"] += said or can_be_right(likeliest[0], photo)
+    allowed = int(np.where(nouns().guarded, 0, shares).argmax())
+    counted["... that asserts nothing of people"] += said or can_be_right(allowed, photo)
     if photo.known and photo.classes & set(likeliest):
         noun = any(one.verdict.classes <= photo.classes for one in seen)
         counted["held"] += 1
@@ -48,6 +54,12 @@ def count(model: NounsModel, photo: Photo, pixels: np.ndarray, seed: tuple[int, 
         counted["held: kind asserted"] += kind
         counted["held: likeliest noun right"] += likeliest[0] in photo.classes
         counted["held: likeliest noun right by kind"] += right_noun(likeliest[0], photo)
+
+
+def can_be_right(noun: int, photo: Photo) -> bool:
+    """Whether a noun, or one of its kinds, is right of a photograph."""
+    kinds = [kind.classes for kind in nouns().kinds_of(noun)]
+    return any(is_right(said, true) for said in (frozenset([noun]), *kinds) for true in photo.things)
 
 
 def main(argv: list[str] | None = None) -> None:
