@@ -14,6 +14,7 @@ from dyto_nouns.measure import right_kind, right_noun
 from dyto_nouns.nothing import pictures
 from dyto_nouns.photos import HALVES, listed, load, people
 from dyto_nouns.probe import find, fit
+from dyto_nouns.shots import can_be_right
 from dyto_nouns.table import TABLE, read_names, read_wordnet, table
 
 WORDNET = Path("/usr/share/wordnet")
@@ -70,6 +71,12 @@ def test_the_halves_share_no_package_and_no_picture():
     assert len(people()) >= 50
     assert len({photo.digest for photo in listed()}) == len(listed())
     assert not {photo.digest for photo in calibration} & {photo.digest for photo in people()}
+
+
+def test_a_reader_could_be_right_by_the_likeliest_noun_or_a_kind_of_it():
+    photo = next(photo for photo in listed() if photo.known and photo.shows == "giant panda")
+    other = {name: can_be_right(nouns().names.index(name), photo) for name in ("giant panda", "hen", "pizza")}
+    assert other == {"giant panda": True, "hen": True, "pizza": False}  # a hen is an animal, too
 
 
 def test_another_picture_than_the_listed_one_is_refused(tmp_path):
