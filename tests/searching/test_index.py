@@ -1,7 +1,6 @@
 """Searching an index of memories."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,8 @@ import torch
 
 import dyto
 from dyto import ConfigError, DatasetError, Memory, MemoryIndex
-from dyto.eye import load_eye
-from dyto.eye.weights import SHA256
-from dyto.memory.origin import Origin
-from dyto.models.eyes import seen_by
 from dyto.nouns.seeing import Timeline
 from dyto.nouns.table import nouns
-from dyto.searching.eyes import text_eye
 from dyto.searching.index import MARGIN
 from dyto.searching.outlines import Outline
 from dyto.strategies.matching import match_by_towers
@@ -276,13 +270,3 @@ def test_rows_and_a_query_are_all_that_another_store_needs(index):
     hit = index.search("giant panda", 1)[0]
     assert (index.files[best], index.seconds[best]) == (hit.file, hit.second)
     assert len(index.files) == len(index.seconds) == len(index)
-
-
-def test_vectors_of_the_bundled_eye_are_used_only_if_it_saw_pictures_in_todays_sizes(tiny):
-    eye = text_eye("nouns")
-    now = Origin.of(dyto.load_model("nouns", device="cpu"))
-    assert eye.made(now)
-    assert not eye.made(replace(now, preprocessing="pictures of (224, 224), normalised by 0.5, reader 1"))
-    beside = Origin.of(seen_by(tiny, load_eye()))
-    assert eye.made(beside)
-    assert not eye.made(replace(beside, eye_weights=SHA256[:16]))

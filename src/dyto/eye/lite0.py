@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,9 +16,6 @@ from torch import Tensor, nn
 CLASSES = 1000
 WIDTH = 1280
 """Numbers that describe a patch."""
-
-GRID = 7
-"""Rows and columns of patches, whatever the size of the picture."""
 
 STEM = 32
 EPS = 1e-3
@@ -111,37 +105,13 @@ class Lite0(nn.Module):
         """Describe patches.
 
         Args:
-            pixels: (B, 3, H, W) pixels from -1 to 1, both sides multiples of 32.
+            pixels: (B, 3, 224, 224) pixels from -1 to 1.
 
         Returns:
-            (B, 49, 1280) in raster order; their mean is that of the network's H / 32 x W / 32 places.
+            (B, 49, 1280) in raster order.
         """
         x = self.blocks(F.relu6(self.stem(pixels), inplace=True))
-        return regridded(F.relu6(self.head(x), inplace=True)).flatten(2).transpose(1, 2)
-
-
-def regridded(places: Tensor) -> Tensor:
-    """Resample (B, C, H, W) to (B, C, 7, 7): each patch is the mean of the area that it covers, and the mean is kept.
-
-    Example:
-        >>> x = torch.arange(24.0).reshape(1, 1, 3, 8)
-        >>> regridded(x).shape, bool(torch.isclose(regridded(x).mean(), x.mean()))
-        (torch.Size([1, 1, 7, 7]), True)
-    """
-    rows, cols = (torch.from_numpy(_areas(side)).to(places) for side in places.shape[2:])
-    if places.shape[2] != GRID:
-        places = torch.einsum("ih,bchw->bciw", rows, places)
-    if places.shape[3] != GRID:
-        places = torch.einsum("jw,bchw->bchj", cols, places)
-    return places
-
-
-@cache
-def _areas(side: int) -> npt.NDArray[np.float64]:
-    """Return (7, side): how much of each patch along a side each of the network's places fills; rows sum to 1."""
-    patches, places = np.arange(GRID)[:, None], np.arange(side)  # in units of 1 / (7 * side), so integers
-    stop = np.minimum((patches + 1) * side, (places + 1) * GRID)
-    return np.clip(stop - np.maximum(patches * side, places * GRID), 0, None) / side
+        return F.relu6(self.head(x), inplace=True).flatten(2).transpose(1, 2)
 
 
 def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

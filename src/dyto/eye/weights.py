@@ -10,12 +10,12 @@ from io import BytesIO
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import Tensor
 
 from dyto.errors import ModelError
-from dyto.eye.lite0 import GRID, WIDTH, Lite0, folded
+from dyto.eye.lite0 import WIDTH, Lite0, folded
 from dyto.eye.package import PACKAGE, weights_path
-from dyto.eye.sizes import SIZES, by_size
 
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 """SHA-256 of the file of weights; no other file is loaded."""
@@ -29,17 +29,17 @@ class Lite0Eye:
 
     Attributes:
         name: "nouns".
-        weights: Beginning of the hash of its file of weights and of the sizes in which it sees pictures.
-        image_size: Function from the (height, width) of a picture to those that the network sees.
+        weights: Beginning of the hash of its file of weights.
+        image_size: 224 x 224 pixels.
         grid: 7 x 7 patches.
         width: 1280 numbers a patch, none below 0 or above 6.
         net: The network, with its classifier.
     """
 
     name = "nouns"
-    weights = sha256(f"{SHA256} {SIZES}".encode()).hexdigest()[:16]
-    image_size = SIZES
-    grid = (GRID, GRID)
+    weights = SHA256[:16]
+    image_size = (224, 224)
+    grid = (7, 7)
     width = WIDTH
 
     def __init__(self, net: Lite0) -> None:
@@ -56,12 +56,15 @@ class Lite0Eye:
         return torch.cat([self._see(pictures[at : at + CHUNK]).mean(1) for at in range(0, len(pictures), CHUNK)])
 
     def _see(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
-        return by_size(pictures, self._patches)
-
-    def _patches(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
+        pixels = np.stack([self._resized(picture) for picture in pictures])  # (B, H, W, 3)
         x = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self.net.classifier.weight)
         patches: Tensor = self.net((x - 127) / 128)
         return patches.float()
+
+    def _resized(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        if picture.shape[:2] == self.image_size:
+            return picture
+        return np.asarray(Image.fromarray(picture).resize(self.image_size[::-1], Image.Resampling.BICUBIC))
 
 
 def load_eye() -> Lite0Eye:

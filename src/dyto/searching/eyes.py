@@ -67,9 +67,7 @@ class NounsEye:
 
     def made(self, origin: Origin) -> bool:
         """See `TextEye.made`; the model `nouns` has this eye as its tower."""
-        if origin.model == "nouns" and not origin.eye:
-            return repr(self._eye.image_size) in origin.preprocessing  # and not those of an earlier version
-        return origin.eye_weights == self._eye.weights
+        return origin.eye_weights == self._eye.weights or (origin.model == "nouns" and not origin.eye)
 
     def summaries(self, pictures: Sequence[Picture]) -> Tensor:
         """See `TextEye.summaries`."""

@@ -11,25 +11,23 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, GenerationConfig, PretrainedConfig, PreTrainedTokenizerFast
 
 from dyto.errors import BadFeaturesError, ConfigError, DoesNotFitError
-from dyto.eye.lite0 import GRID, WIDTH, Lite0
-from dyto.eye.sizes import SIZES, by_size
+from dyto.eye.lite0 import WIDTH, Lite0
 from dyto.eye.weights import load_eye
-from dyto.features import FrameFeatures, VisualTokens
+from dyto.features import VisualTokens
 from dyto.models.generation.decoding import check_time_text
 from dyto.models.generation.language import Encoded
 from dyto.models.generation.prefix import Prefix
 from dyto.models.generation.tokenizing import spelling_tokenizer
 from dyto.models.loading.placement import Placement
-from dyto.models.pixels import Normalization, Pictures
+from dyto.models.pixels import Normalization
 from dyto.models.stock import Tokenizer
 from dyto.models.suitable import for_more
 from dyto.models.towers import FrameTower
@@ -39,9 +37,6 @@ from dyto.nouns.replies import Reply
 from dyto.nouns.seeing import Timeline
 from dyto.nouns.table import nouns
 from dyto.nouns.writing import likelihood
-
-if TYPE_CHECKING:
-    from dyto.video import Frames
 
 CONTEXT = 1 << 20
 """Largest number of tokens of prompt, video and answer together; the grammar reads texts of any length."""
@@ -126,7 +121,7 @@ class NounsModel(FrameTower):
         self.time_text = check_time_text("")
         self._image_id = int(tokenizer.convert_tokens_to_ids("<image>") or 0)
         self._net = net
-        self.set_grid(SIZES, (GRID, GRID))
+        self.set_grid((224, 224), (7, 7))
 
     # --- the eye ----------------------------------------------------------------------------------------
 
@@ -139,15 +134,6 @@ class NounsModel(FrameTower):
 
     def project(self, states: Tensor) -> Tensor:
         return states
-
-    @torch.inference_mode()
-    def encode(self, images: Frames | Pictures, *, attention_layer: int | None = None) -> FrameFeatures:
-        """Encode pictures as `VideoModel.encode` does; those of different sizes need not be of one aspect ratio."""
-
-        def see(pixels: npt.NDArray[np.uint8]) -> Tensor:
-            return self.tower_states(self.normalization.apply(pixels, self.device, self._net.dtype))
-
-        return self._features(images, lambda some: by_size(some, see), self.grid)
 
     def compiled_tower(self) -> AbstractContextManager[None]:
         return nullcontext()
