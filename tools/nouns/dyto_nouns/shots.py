@@ -16,10 +16,11 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from dyto.models.adapters.nouns import NounsModel
 from dyto.models.loading.load import load_model
-from dyto.nouns.seeing import named
+from dyto.nouns.seeing import NOUN, STRENGTH, named
 from dyto.nouns.table import nouns
 from dyto.synthetic.photographs import filmed, plan
 from dyto_nouns.measure import is_right, right_kind, right_noun, whole
@@ -54,6 +55,23 @@ def count(model: NounsModel, photo: Photo, pixels: np.ndarray, seed: tuple[int, 
         counted["held: kind asserted"] += kind
         counted["held: likeliest noun right"] += likeliest[0] in photo.classes
         counted["held: likeliest noun right by kind"] += right_noun(likeliest[0], photo)
+        if not noun:
+            reason = why(photo, shares, float(timeline.strength.max()))
+            counted[f"held: noun not asserted: {reason}"] += 1
+            counted[f"held: noun not asserted: {reason}, but the kind"] += kind
+
+
+def why(photo: Photo, shares: npt.NDArray[np.float64], strength: float) -> str:
+    """Why the noun of a photograph is not asserted, from the (1000,) shares of its shot and its strongest output."""
+    allowed = np.where(nouns().guarded, 0, shares)
+    best = int(allowed.argmax())
+    if photo.classes <= set(np.flatnonzero(nouns().guarded).tolist()):
+        return "it may only be guessed"
+    if best not in photo.classes:
+        return "another is likelier"
+    if strength < STRENGTH:
+        return "weak output"
+    return "small share" if allowed[best] < NOUN else "frames differ"
 
 
 def can_be_right(noun: int, photo: Photo) -> bool:
