@@ -45,8 +45,7 @@ def count(model: NounsModel, photo: Photo, pixels: np.ndarray, seed: tuple[int, 
     said = bool(seen) and all(right_kind(one, photo) for one in seen)
     counted["asserted and right by kind"] += said
     counted["right where a reader knew when"] += said or can_be_right(likeliest[0], photo)
-    allowed = int(np.where(nouns().guarded, 0, shares).argmax())
-    counted["... that asserts nothing of people"] += said or can_be_right(allowed, photo)
+    counted["nothing asserted, where a reader would be right"] += not seen and can_be_right(likeliest[0], photo)
     if photo.known and photo.classes & set(likeliest):
         noun = any(one.verdict.classes <= photo.classes for one in seen)
         counted["held"] += 1
