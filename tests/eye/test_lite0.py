@@ -84,6 +84,19 @@ def test_summaries_are_the_mean_of_the_patches_whatever_the_number_of_pictures(e
     torch.testing.assert_close(eye.patches(pictures[-1:]), patches[-1:], atol=1e-4, rtol=1e-4)
 
 
+def test_pictures_of_any_sizes_are_seen_in_their_order_as_they_are_alone(eye):
+    sizes = [(90, 160), (160, 90), (1, 1000), (1000, 1), (1, 1), (33, 47), (224, 224)]
+    rng = np.random.default_rng(3)
+    pictures = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+    together = eye.patches(pictures)
+    assert together.shape == (len(sizes), 49, eye.width)
+    assert torch.isfinite(together).all()
+    for picture, patches in zip(pictures, together, strict=True):
+        torch.testing.assert_close(eye.patches([picture])[0], patches, atol=1e-4, rtol=1e-4)
+    features = dyto.load_model("nouns", device="cpu").encode(pictures)
+    torch.testing.assert_close(features.patches(), together, atol=1e-4, rtol=1e-4)
+
+
 def test_every_published_weight_is_used(published):
     used = folded(published)
     with torch.device("meta"):

@@ -1,5 +1,6 @@
 """The tools behind the model `nouns`: its table, its photographs, its film."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from dyto_nouns.measure import right_kind, right_noun
 from dyto_nouns.nothing import pictures
 from dyto_nouns.photos import HALVES, listed, load, people
 from dyto_nouns.probe import find, fit
+from dyto_nouns.shots import can_be_right, why
 from dyto_nouns.table import TABLE, read_names, read_wordnet, table
 
 WORDNET = Path("/usr/share/wordnet")
@@ -70,6 +72,31 @@ def test_the_halves_share_no_package_and_no_picture():
     assert len(people()) >= 50
     assert len({photo.digest for photo in listed()}) == len(listed())
     assert not {photo.digest for photo in calibration} & {photo.digest for photo in people()}
+
+
+def test_a_reader_could_be_right_by_the_likeliest_noun_or_a_kind_of_it():
+    photo = next(photo for photo in listed() if photo.known and photo.shows == "giant panda")
+    other = {name: can_be_right(nouns().names.index(name), photo) for name in ("giant panda", "hen", "pizza")}
+    assert other == {"giant panda": True, "hen": True, "pizza": False}  # a hen is an animal, too
+
+
+def test_what_keeps_a_noun_from_being_asserted_is_told():
+    panda = next(photo for photo in listed() if photo.known and photo.shows == "giant panda")
+    names = nouns().names
+    worn = replace(panda, shows="wig")
+
+    def told(photo, strength=9.0, **shares):
+        given = np.zeros(1000)
+        for name, share in shares.items():
+            given[names.index(name.replace("_", " "))] = share
+        return why(photo, given, strength)
+
+    assert told(panda, giant_panda=0.2, hen=0.1) == "small share"
+    assert told(panda, giant_panda=0.2, hen=0.1, strength=5.0) == "weak output"
+    assert told(panda, giant_panda=0.2, hen=0.3) == "another is likelier"
+    assert told(panda, giant_panda=0.2, wig=0.3) == "small share"  # a wig is never asserted
+    assert told(panda, giant_panda=0.6) == "frames differ"
+    assert told(worn, wig=0.9) == "it may only be guessed"
 
 
 def test_another_picture_than_the_listed_one_is_refused(tmp_path):

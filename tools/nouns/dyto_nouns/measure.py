@@ -107,15 +107,16 @@ class PhotoFilm:
 
 def right_kind(one: Sighting, photo: Photo) -> bool:
     """Whether what is said of a sighting is true of a photograph: its noun, or a kind that covers it."""
-    return any(_right(one.verdict.classes, true) for true in photo.things)
+    return any(is_right(one.verdict.classes, true) for true in photo.things)
 
 
 def right_noun(noun: int, photo: Photo) -> bool:
     """Whether a noun is right of a photograph, or of one of its kinds."""
-    return any(_right(frozenset([noun]), true) for true in photo.things)
+    return any(is_right(frozenset([noun]), true) for true in photo.things)
 
 
-def _right(said: frozenset[int], true: frozenset[int]) -> bool:
+def is_right(said: frozenset[int], true: frozenset[int]) -> bool:
+    """Whether classes that are said are right of a thing: they hold it, or are of one narrow kind with it."""
     shared = [kind.classes for kind in nouns().kinds if true <= kind.classes and len(kind.classes) < 200]
     return (bool(said & true) and (len(said) == 1 or true <= said)) or any(said <= kind for kind in shared)
 

@@ -3,6 +3,8 @@
 python -m dyto_nouns.shots PACKAGES --half "held out"
 
 This separates what the eye and the thresholds can do from what a strategy leaves of a film; `dyto_nouns.measure` films.
+"Where a reader knew when" bounds any reader of the eye's likeliest noun and its kinds: it says what the grammar says
+where that is right, and otherwise that noun or a kind of it exactly where that is right.
 """
 
 from __future__ import annotations
@@ -14,13 +16,14 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from dyto.models.adapters.nouns import NounsModel
 from dyto.models.loading.load import load_model
-from dyto.nouns.seeing import named
+from dyto.nouns.seeing import NOUN, STRENGTH, named
 from dyto.nouns.table import nouns
 from dyto.synthetic.photographs import filmed, plan
-from dyto_nouns.measure import right_kind, right_noun, whole
+from dyto_nouns.measure import is_right, right_kind, right_noun, whole
 from dyto_nouns.photos import HALVES, Photo, listed, load
 
 SIZE = (224, 398)
@@ -39,7 +42,10 @@ def count(model: NounsModel, photo: Photo, pixels: np.ndarray, seed: tuple[int, 
     guessed = any(nouns().names.index(name) in photo.classes for one in every for name in one.verdict.guesses[:2])
     counted["shots"] += 1
     counted["asserted"] += bool(seen)
-    counted["asserted and right by kind"] += bool(seen) and all(right_kind(one, photo) for one in seen)
+    said = bool(seen) and all(right_kind(one, photo) for one in seen)
+    counted["asserted and right by kind"] += said
+    counted["right where a reader knew when"] += said or can_be_right(likeliest[0], photo)
+    counted["nothing asserted, where a reader would be right"] += not seen and can_be_right(likeliest[0], photo)
     if photo.known and photo.classes & set(likeliest):
         noun = any(one.verdict.classes <= photo.classes for one in seen)
         counted["held"] += 1
@@ -48,6 +54,29 @@ def count(model: NounsModel, photo: Photo, pixels: np.ndarray, seed: tuple[int, 
         counted["held: kind asserted"] += kind
         counted["held: likeliest noun right"] += likeliest[0] in photo.classes
         counted["held: likeliest noun right by kind"] += right_noun(likeliest[0], photo)
+        if not noun:
+            reason = why(photo, shares, float(timeline.strength.max()))
+            counted[f"held: noun not asserted: {reason}"] += 1
+            counted[f"held: noun not asserted: {reason}, but the kind"] += kind
+
+
+def why(photo: Photo, shares: npt.NDArray[np.float64], strength: float) -> str:
+    """Why the noun of a photograph is not asserted, from the (1000,) shares of its shot and its strongest output."""
+    allowed = np.where(nouns().guarded, 0, shares)
+    best = int(allowed.argmax())
+    if photo.classes <= set(np.flatnonzero(nouns().guarded).tolist()):
+        return "it may only be guessed"
+    if best not in photo.classes:
+        return "another is likelier"
+    if strength < STRENGTH:
+        return "weak output"
+    return "small share" if allowed[best] < NOUN else "frames differ"
+
+
+def can_be_right(noun: int, photo: Photo) -> bool:
+    """Whether a noun, or one of its kinds, is right of a photograph."""
+    kinds = [kind.classes for kind in nouns().kinds_of(noun)]
+    return any(is_right(said, true) for said in (frozenset([noun]), *kinds) for true in photo.things)
 
 
 def main(argv: list[str] | None = None) -> None:
