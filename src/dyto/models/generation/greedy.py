@@ -1,4 +1,4 @@
-"""Greedy answers step by step: what `generate` of transformers writes, without what it prepares for other ways to write.
+"""Greedy answers step by step: what `generate` of transformers writes, without preparations for other ways to write.
 
 A step of a small model takes a few milliseconds on a CPU, and stock `generate` adds half of that again: it copies and
 checks configs, reads signatures, and updates inputs that these answers do not have.
@@ -32,7 +32,7 @@ def can_step(model: Any, batch: Batch) -> bool:
         model: The stock model.
         batch: The questions.
     """
-    return batch.positions is None and ignores_padding(batch.cache) and INPUTS <= _inputs(type(model))
+    return batch.positions is None and ignores_padding(batch.cache) and _inputs(type(model)) >= INPUTS
 
 
 @cache
