@@ -105,7 +105,7 @@ def test_other_families_leave_it_to_stock_generate(family, models, monkeypatch):
 @pytest.mark.parametrize(
     "asking",
     [
-        {"generation": {"no_repeat_ngram_size": 2}},
+        {"generation": {"suppress_tokens": [7]}},
         {"generation": {"do_sample": True, "temperature": 0.5}},
         {"generation": {"eos_token_id": 7}},
     ],

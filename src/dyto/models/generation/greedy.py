@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dyto.models.generation.prefix import Batch
-from dyto.models.generation.states import ignores_padding
+from dyto.models.generation.states import growing, ignores_padding
 from dyto.models.loading.versions import cache_argument
 
 Processor = Callable[[Tensor, Tensor], Tensor]
@@ -55,7 +55,7 @@ def write_greedily(
 
     Args:
         model: The stock model.
-        batch: The questions after their prefixes; its cache is filled further.
+        batch: The questions after their prefixes.
         max_new_tokens: Largest number of tokens in an answer.
         ends: Tokens that end an answer.
         pad: Token that follows in the rows that have ended.
@@ -65,7 +65,8 @@ def write_greedily(
     Returns:
         (Q, n) ids of the answers.
     """
-    mask, places = batch.mask, batch.cache.get_seq_length()
+    mask, kept = batch.mask, growing(batch.cache)
+    places = kept.get_seq_length()
     seen = (mask.cumsum(1) - 1).masked_fill(mask == 0, 0)  # (Q, P + S)
     positions = seen[:, places:]  # (Q, S)
     padded = not bool(mask.all())  # without padding there is no mask, and attention is faster
@@ -80,7 +81,7 @@ def write_greedily(
             position_ids=positions,
             use_cache=True,
             logits_to_keep=1,
-            **cache_argument(model, batch.cache),
+            **cache_argument(model, kept),
         ).logits
         scores = logits[:, -1].float()  # (Q, V)
         for process in processors:
