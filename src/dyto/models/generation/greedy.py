@@ -17,6 +17,7 @@ from torch import Tensor
 from dyto.models.generation.prefix import Batch
 from dyto.models.generation.states import growing, ignores_padding
 from dyto.models.loading.versions import cache_argument
+from dyto.models.stock import StockModel
 
 Processor = Callable[[Tensor, Tensor], Tensor]
 Criterion = Callable[[Tensor, Any], Tensor]
@@ -25,7 +26,7 @@ INPUTS = frozenset(("inputs_embeds", "input_ids", "attention_mask", "position_id
 """What a stock model must take for these steps."""
 
 
-def can_step(model: Any, batch: Batch) -> bool:
+def can_step(model: StockModel, batch: Batch) -> bool:
     """Return whether answers can be written here: places are counted, and attention sees all of them.
 
     Args:
@@ -42,7 +43,7 @@ def _inputs(kind: Any) -> frozenset[str]:
 
 
 def write_greedily(
-    model: Any,
+    model: StockModel,
     batch: Batch,
     *,
     max_new_tokens: int,
