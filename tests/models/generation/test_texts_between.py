@@ -47,5 +47,5 @@ def test_only_so_many_texts_are_kept_and_they_stay_right(model, monkeypatch):
     monkeypatch.setattr(language, "MOST_SPELLED", 3)
     tokens = encoded(model)
     texts = [run.text for run in model._runs(tokens)]
-    assert len(model._spelled) <= 3
+    assert len(model._ids_by_text) <= 3
     assert all(torch.equal(one, other.text) for one, other in zip(texts, model._runs(tokens), strict=True))

@@ -255,18 +255,20 @@ class LanguageSide(ABC):
         return [TextRun(self._ids_of(text), tokens) for text, tokens in zip(texts, slices, strict=True)]
 
     @cached_property
-    def _spelled(self) -> dict[str, Tensor]:
+    def _ids_by_text(self) -> dict[str, Tensor]:
         return {}
 
     def _ids_of(self, text: str) -> Tensor:
         """Return (n,) ids of a text inside a prompt; in some families `<image>` is a mark around a picture."""
-        if text not in self._spelled:
-            if len(self._spelled) == MOST_SPELLED:
-                self._spelled.clear()
+        found = self._ids_by_text.get(text)
+        if found is None:
             mark = torch.tensor([self._image_id], device=self.device)
             parts = [part for piece in text.split(IMAGE) for part in (mark, self.tokenize("", piece).after)]
-            self._spelled[text] = torch.cat(parts[1:]) if text else mark[:0]
-        return self._spelled[text]
+            found = torch.cat(parts[1:]) if text else mark[:0]
+            if len(self._ids_by_text) >= MOST_SPELLED:
+                self._ids_by_text.clear()
+            self._ids_by_text[text] = found
+        return found
 
     def lay_out(self, video: VisualTokens | Tensor) -> Layout:
         """Lay out a video as the family writes it: its tokens, with the text between them.
