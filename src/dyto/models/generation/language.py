@@ -33,7 +33,7 @@ from dyto.models.stock import StockModel, Tokenizer
 from dyto.prompts import IMAGE
 
 MOST_SPELLED = 4096
-"""Number of texts between visual tokens, such as the times of frames, whose ids are kept: each question counts them."""
+"""Number of texts between visual tokens, such as times, whose ids are kept: each question counts them."""
 
 
 @dataclass(frozen=True)
@@ -260,14 +260,12 @@ class LanguageSide(ABC):
 
     def _ids_of(self, text: str) -> Tensor:
         """Return (n,) ids of a text inside a prompt; in some families `<image>` is a mark around a picture."""
-        found = self._ids_by_text.get(text)
-        if found is None:
+        if (found := self._ids_by_text.get(text)) is None:
             mark = torch.tensor([self._image_id], device=self.device)
             parts = [part for piece in text.split(IMAGE) for part in (mark, self.tokenize("", piece).after)]
             found = torch.cat(parts[1:]) if text else mark[:0]
-            if len(self._ids_by_text) >= MOST_SPELLED:
-                self._ids_by_text.clear()
-            self._ids_by_text[text] = found
+            if len(self._ids_by_text) < MOST_SPELLED:  # times recur: the first ones serve most videos
+                self._ids_by_text[text] = found
         return found
 
     def lay_out(self, video: VisualTokens | Tensor) -> Layout:

@@ -151,7 +151,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
 
     def __init__(self, layer: DynamicLayer) -> None:
         super().__init__()
-        vars(self).update(vars(layer))
+        self.__dict__.update(vars(layer))
         self._held: dict[str, Tensor] = {}
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
