@@ -9,7 +9,15 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from dyto.models.generation.prefix import Prefix
-from dyto.models.generation.states import bytes_of, can_stand_together, ignores_padding, side_by_side, tensors_of
+from dyto.models.generation.states import (
+    SPARE_PLACES,
+    bytes_of,
+    can_stand_together,
+    growing,
+    ignores_padding,
+    side_by_side,
+    tensors_of,
+)
 from dyto.models.loading.versions import cache_argument
 
 from forge_qwen import loud
@@ -180,3 +188,34 @@ def test_a_layer_of_an_unknown_kind_is_counted_and_copied_and_read_one_by_one():
     found = answered(model, side_by_side([prefix.cache]), torch.ones(1, 14).long(), question)
     close(found, whole(model, text(9), question))
     assert odd.keys.shape[2] == 9
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_growing_cache_holds_what_a_stock_one_holds_and_leaves_the_one_before_it_alone(rows):
+    torch.manual_seed(0)
+    before, plain = DynamicCache(), DynamicCache()
+    for layer in range(2):
+        start = torch.randn(1, 2, 7, 4), torch.randn(1, 2, 7, 4)
+        before.update(*start, layer)
+        plain.update(*(part.expand(rows, -1, -1, -1) for part in start), layer)
+    kept = [{key: part.clone() for key, part in tensors_of(layer).items()} for layer in before.layers]
+    cache = growing(side_by_side([before] * rows))
+    for step in [5, *[1] * (2 * SPARE_PLACES), SPARE_PLACES + 3, 1]:
+        for layer in range(2):
+            new = torch.randn(rows, 2, step, 4), torch.randn(rows, 2, step, 4)
+            for ours, theirs in zip(cache.update(*new, layer), plain.update(*new, layer), strict=True):
+                assert torch.equal(ours, theirs)
+        assert cache.get_seq_length() == plain.get_seq_length()
+    for layer, parts in zip(before.layers, kept, strict=True):
+        assert all(torch.equal(part, parts[key]) for key, part in tensors_of(layer).items())
+
+
+def test_a_growing_cache_copies_its_keys_and_values_only_now_and_then():
+    before = DynamicCache()
+    before.update(torch.zeros(1, 2, 7, 4), torch.zeros(1, 2, 7, 4), 0)
+    cache, places = growing(before), []
+    for _ in range(SPARE_PLACES):
+        keys, _ = cache.update(torch.ones(1, 2, 1, 4), torch.ones(1, 2, 1, 4), 0)
+        places.append(keys.data_ptr())
+    assert len(set(places)) == 1
+    assert len(places) + 7 == cache.get_seq_length()

@@ -9,9 +9,14 @@ further line compares one request with `VideoQA.ask` in this process, for the sa
     python tools/bench/scripts/bench_serve.py --transformers
 
 asks `dyto serve` and `transformers serve` with the same weights 20 questions about one video, which is new in each
-round, and counts the CPU seconds of all their processes, those of reading the video included. `transformers serve` gets
-the key frames that ours chose as pictures, since this model takes no video there: it need not read or choose. With
-`--pictures 15` it gets so many frames, evenly spread, instead: its CPU time depends on their number.
+round, and counts the CPU seconds of all their processes, those of reading the video included. This family takes no
+video in `transformers serve`, so pictures are sent with each question, and their number makes most of the work there:
+
+    key     the key frames that ours chose: their choice, and the reading of the video, cost nothing there
+    15      so many frames, evenly spread (any number)
+    most    as many evenly spread frames as the context holds
+
+`--pictures key,15,most` asks with all three in each round.
 """
 
 from __future__ import annotations
@@ -28,7 +33,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.resources import files
@@ -61,7 +66,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=160, help="requests of each side in a round")
     parser.add_argument("--clients", default="1,8,32")
     parser.add_argument("--transformers", action="store_true", help="compare with `transformers serve`")
-    parser.add_argument("--pictures", type=int, help="evenly spread frames for `transformers serve`, not key frames")
+    parser.add_argument("--pictures", default="key,15,most", help="what `transformers serve` gets: key, most, numbers")
     options = parser.parse_args()
     sides = [int(one) for one in options.clients.split(",")]
     with tempfile.TemporaryDirectory() as folder:
@@ -84,12 +89,16 @@ class MeasuredServer:
         self.client = httpx.Client(base_url=address, timeout=600, trust_env=False, limits=limits)
 
     def chat(self, parts: list[dict[str, Any]], question: str) -> str:
+        return str(self.completion(parts, question)["choices"][0]["message"]["content"])
+
+    def completion(self, parts: list[dict[str, Any]], question: str) -> dict[str, Any]:
         content = [*parts, {"type": "text", "text": question}]
         messages = [{"role": "user", "content": content}]
         body = {"model": self.model, "messages": messages, "max_tokens": MOST_TOKENS, "temperature": 0}
         response = self.client.post("/v1/chat/completions", json=body)
         response.raise_for_status()
-        return str(response.json()["choices"][0]["message"]["content"])
+        found: dict[str, Any] = response.json()
+        return found
 
     @property
     def cpu_seconds(self) -> float:
@@ -158,19 +167,23 @@ def cpu_seconds(pid: int) -> float:
 
 def compare_servers(folder: Path, video: Path, options: argparse.Namespace) -> None:
     """Print requests per CPU second of both servers."""
-    parts, kept = pictures(video, options.pictures)
     sides = [int(one) for one in options.clients.split(",")]
     found: dict[tuple[str, int], list[float]] = {}
+    qa = dyto.VideoQA.from_pretrained("tiny", "plus")
+    frames = dyto.sample_frames(video, size=qa.model.image_size)
+    tokens = qa.encode(frames)
     with RunningService(folder) as ours, StockServer(folder / "log") as stock:
+        sent = pictures(frames, tokens, stock, qa.model.context_length, options.pictures.split(","))
         ours.ask(QUESTIONS[0])
-        stock.chat(parts, QUESTIONS[0])  # both have loaded the model and answered once
+        for parts in sent.values():
+            stock.chat(parts, QUESTIONS[0])  # both have loaded the model and answered once
         for turn in range(options.rounds):
             for clients in sides:
                 name = f"{turn}-{clients}.mp4"
                 shutil.copyfile(video, folder / name)  # another file: nothing is kept of it
                 asks: list[tuple[MeasuredServer, str, Callable[[str], str]]] = [
                     (ours, "dyto serve", partial(ours.ask, name=name)),
-                    (stock, "transformers serve", partial(stock.chat, parts)),
+                    *((stock, side, partial(stock.chat, parts)) for side, parts in sent.items()),
                 ]
                 for server, side, ask in asks:
                     begin = server.all_cpu_seconds
@@ -179,28 +192,51 @@ def compare_servers(folder: Path, video: Path, options: argparse.Namespace) -> N
                     spent = server.all_cpu_seconds - begin
                     found.setdefault((side, clients), []).append(len(QUESTIONS) / spent)
     print(
-        f"requests per CPU second, one torch thread, {len(QUESTIONS)} questions about a new video: {len(kept)} visual"
+        f"requests per CPU second, one torch thread, {len(QUESTIONS)} questions about a new video of which dyto serve"
     )
-    print(f"tokens here, {len(parts)} frames as pictures there; medians of {options.rounds} rounds")
+    print(f"reads {len(frames)} frames and keeps {len(tokens)} tokens; medians of {options.rounds} rounds")
     for clients in sides:
-        ours_, theirs = found["dyto serve", clients], found["transformers serve", clients]
-        ratio = statistics.median(one / other for one, other in zip(ours_, theirs, strict=True))
-        told = f"dyto serve {statistics.median(ours_):.2f}, transformers serve {statistics.median(theirs):.2f}"
-        print(f"{clients:>3} clients: {told}, ratio {ratio:.1f} ({min(ours_) / max(theirs):.1f} at least)")
+        mine = found["dyto serve", clients]
+        print(f"{clients:>3} clients: dyto serve {statistics.median(mine):.2f}")
+        for side in sent:
+            theirs = found[side, clients]
+            ratio = statistics.median(one / other for one, other in zip(mine, theirs, strict=True))
+            told = f"{statistics.median(theirs):.2f}, ratio {ratio:.1f} ({min(mine) / max(theirs):.1f} at least)"
+            print(f"     transformers serve with {side}: {told}")
 
 
-def pictures(video: Path, count: int | None) -> tuple[list[dict[str, Any]], dyto.VisualTokens]:
-    """Return the key frames of the strategy, or evenly spread frames, as parts of a message; and what ours reads."""
-    qa = dyto.VideoQA.from_pretrained("tiny", "plus")
-    frames = dyto.sample_frames(video, size=qa.model.image_size)
-    tokens = qa.encode(frames)
-    parts: list[dict[str, Any]] = []
-    for position in uniform_indices(len(frames), count) if count else tokens.keyframes.positions:
-        file = io.BytesIO()
-        Image.fromarray(frames.data[int(position)]).save(file, "PNG")
-        url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-        parts.append({"type": "image_url", "image_url": {"url": url}})
-    return parts, tokens
+def pictures(
+    frames: dyto.Frames, tokens: dyto.VisualTokens, stock: StockServer, context: int, wanted: Sequence[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return pictures as parts of a message, each choice under a name that says what it is."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for what in wanted:
+        if what == "key":
+            positions, name = tokens.keyframes.positions.tolist(), "our key frames"
+        else:
+            count = most_pictures(frames, stock, context) if what == "most" else int(what)
+            positions, name = uniform_indices(len(frames), count).tolist(), "evenly spread frames"
+            name += ", all that its context holds" if what == "most" else ""
+        found[f"{len(positions)} {name}"] = [part_of(frames, position) for position in positions]
+    return found
+
+
+def most_pictures(frames: dyto.Frames, stock: StockServer, context: int) -> int:
+    """Return how many pictures, the longest question and an answer fit the context, by what the server counts."""
+    longest = max(QUESTIONS, key=lambda question: len(question.split()))
+    one, two = (
+        int(stock.completion([part_of(frames, 0)] * count, longest)["usage"]["prompt_tokens"]) for count in (1, 2)
+    )
+    return (context - MOST_TOKENS - (2 * one - two)) // (two - one)
+
+
+def part_of(frames: dyto.Frames, position: int) -> dict[str, Any]:
+    file = io.BytesIO()
+    Image.fromarray(frames.data[position]).save(file, "PNG")
+    return {
+        "type": "image_url",
+        "image_url": {"url": "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()},
+    }
 
 
 def measure(service: RunningService, sides: list[int], options: argparse.Namespace) -> None:

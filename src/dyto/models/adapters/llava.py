@@ -36,6 +36,8 @@ class LlavaTower(FrameTower):
     towers: ClassVar[Mapping[str, bool]] = {"clip_vision_model": True, "siglip_vision_model": False}
     """Allowed towers, and whether they have a CLS."""
 
+    plain_steps = True
+
     crops = True
     """Whether frames for a CLIP tower are cropped to a square; False to squash them."""
 

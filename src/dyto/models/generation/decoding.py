@@ -84,14 +84,11 @@ def generation_config(
         max_new_tokens: Largest number of tokens in an answer.
         options: Generation options of transformers.
     """
-    ends = end_ids(model, tokenizer)
-    size = model.get_input_embeddings().weight.shape[0]
-    pads = _ids([model.generation_config.pad_token_id, tokenizer.pad_token_id, *ends, 0])
     told = {
         **GREEDY,
         "max_new_tokens": max_new_tokens,
-        "eos_token_id": ends or None,
-        "pad_token_id": next(pad for pad in pads if pad < size),  # an id above the vocabulary cannot be embedded
+        "eos_token_id": end_ids(model, tokenizer) or None,
+        "pad_token_id": pad_id(model, tokenizer),
         "bos_token_id": tokenizer.bos_token_id,
     }
     return GenerationConfig(**{**told, **options})
@@ -130,6 +127,18 @@ def end_ids(model: StockModel, tokenizer: Tokenizer) -> list[int]:
         or _ids([getattr(config, "eos_token_id", None), tokenizer.eos_token_id])
         or _ids(getattr(config.get_text_config(), "eos_token_id", None))
     )
+
+
+def pad_id(model: StockModel, tokenizer: Tokenizer) -> int:
+    """Return the id that follows in a row that has ended, while others of its batch go on.
+
+    Args:
+        model: The stock model.
+        tokenizer: The model's tokenizer.
+    """
+    size = model.get_input_embeddings().weight.shape[0]
+    pads = _ids([model.generation_config.pad_token_id, tokenizer.pad_token_id, *end_ids(model, tokenizer), 0])
+    return next(pad for pad in pads if pad < size)  # an id above the vocabulary cannot be embedded
 
 
 def _ids(said: Any) -> list[int]:

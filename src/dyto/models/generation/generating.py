@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,8 +12,16 @@ from transformers import Cache
 
 from dyto.errors import ConfigError
 from dyto.models.generation.compiling import StaticRoom, can_compile, compile_errors, compiled_steps, spread_out
-from dyto.models.generation.decoding import generation_config, stopping, through_end, without_options
+from dyto.models.generation.decoding import (
+    end_ids,
+    generation_config,
+    pad_id,
+    stopping,
+    through_end,
+    without_options,
+)
 from dyto.models.generation.finite import FiniteScores, check_computed
+from dyto.models.generation.greedy import can_step, write_greedily
 from dyto.models.generation.language import LanguageSide
 from dyto.models.generation.prefix import Batch, Prefix
 from dyto.models.generation.rows import Row, Rows
@@ -25,6 +33,10 @@ CACHE_BYTES = 4 << 30
 
 class Generates(LanguageSide):
     """Generation of answers after prefixes; see `dyto.models.base.VideoModel`."""
+
+    plain_steps: ClassVar[bool] = False
+    """Whether a step of the family's stock `generate` reads token ids and counted places, and nothing else. Greedy
+    answers are then written without its preparations, see `dyto.models.generation.greedy`."""
 
     @cached_property
     def _room(self) -> StaticRoom:
@@ -81,12 +93,11 @@ class Generates(LanguageSide):
         for group in groups.values():
             for start in range(0, len(group), size):
                 rows = group[start : start + size]
-                options = generation_config(self.model, self.tokenizer, max_new_tokens, sampling)
                 some, asked = [prefixes[i] for i in rows], [after[i] for i in rows]
                 checks = [FiniteScores(self.model, masked=bool(sampling))]
                 stops = [] if stop is None else stopping(stop)
-                ids = self._generate(some, asked, options, compiled, checks, streamer, stops)
-                answers = through_end(ids, options.eos_token_id)
+                ids = self._generate(some, asked, max_new_tokens, sampling, compiled, checks, streamer, stops)
+                answers = through_end(ids, sampling.get("eos_token_id", end_ids(self.model, self.tokenizer)))
                 for row, text in zip(rows, self.tokenizer.batch_decode(answers, skip_special_tokens=True), strict=True):
                     texts[row] = text.strip()
         return texts
@@ -111,10 +122,9 @@ class Generates(LanguageSide):
         if type(self).generate is not Generates.generate:
             self._write_whole(prefixes, after, rows, compiled)
             return
-        options = generation_config(self.model, self.tokenizer, max(row.max_new_tokens for row in rows), {})
-        company = Rows(rows, options.eos_token_id or ())
-        checks = [FiniteScores(self.model, masked=False), company]
-        self._generate(prefixes, after, options, compiled, checks, None, [company.stopped])
+        company = Rows(rows, end_ids(self.model, self.tokenizer))
+        checks, most = [FiniteScores(self.model, masked=False), company], max(row.max_new_tokens for row in rows)
+        self._generate(prefixes, after, most, {}, compiled, checks, None, [company.stopped])
 
     def _write_whole(
         self, prefixes: Sequence[Prefix], after: Sequence[Tensor], rows: Sequence[Row], compiled: bool
@@ -141,7 +151,8 @@ class Generates(LanguageSide):
         self,
         prefixes: Sequence[Prefix],
         after: Sequence[Tensor],
-        options: Any,
+        max_new_tokens: int,
+        sampling: Mapping[str, Any],
         compiled: bool,
         processors: Sequence[Any],
         streamer: Any,
@@ -149,13 +160,26 @@ class Generates(LanguageSide):
     ) -> Tensor:
         """Return (Q, n) ids of the answers to one batch of questions."""
         batch = Batch.of(prefixes, [self.model.get_input_embeddings()(ids) for ids in after])
+        is_plain = not sampling and not compiled and streamer is None
+        if self.plain_steps and is_plain and can_step(self.causal_lm(), batch):
+            with self._rope.active(prefixes[0].scaled):
+                return write_greedily(
+                    self.causal_lm(),
+                    batch,
+                    max_new_tokens=max_new_tokens,
+                    ends=end_ids(self.model, self.tokenizer),
+                    pad=pad_id(self.model, self.tokenizer),
+                    processors=processors,
+                    stops=stops,
+                )
+        options = generation_config(self.model, self.tokenizer, max_new_tokens, sampling)
         extra: dict[str, Any] = {"stopping_criteria": list(stops)} if stops else {}
         if batch.positions is not None:
             extra["position_ids"] = self.axes(batch.positions)
         cache: Cache = batch.cache
         writer = without_options(self.causal_lm())
         if compiled and not spread_out(self.model) and can_compile(self.device.type):
-            places = batch.embeds.shape[1] + options.max_new_tokens
+            places = batch.mask.shape[1] + options.max_new_tokens
             static = self._room.filled(batch.cache, self.causal_lm().config.get_text_config(), places)
             if static is not None:
                 cache, writer = static, self._compiled_writer
@@ -191,7 +215,7 @@ class Generates(LanguageSide):
         extra = {} if batch.positions is None else {"position_ids": self.axes(batch.positions[..., len(prefix) :])}
         with self._rope.active(prefix.scaled):
             logits: Tensor = self.causal_lm()(
-                inputs_embeds=batch.embeds[:, len(prefix) :],
+                inputs_embeds=batch.questions,
                 attention_mask=batch.mask,
                 **self.beside(after[None]),
                 **cache_argument(self.causal_lm(), batch.cache),

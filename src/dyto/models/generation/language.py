@@ -32,6 +32,9 @@ from dyto.models.rope import RopeScaling
 from dyto.models.stock import StockModel, Tokenizer
 from dyto.prompts import IMAGE
 
+MOST_SPELLED = 4096
+"""Number of texts between visual tokens, such as times, whose ids are kept: each question counts them."""
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -251,11 +254,19 @@ class LanguageSide(ABC):
         slices = [*(tokens for tokens, _ in places), slice(len(video), len(video))]
         return [TextRun(self._ids_of(text), tokens) for text, tokens in zip(texts, slices, strict=True)]
 
+    @cached_property
+    def _ids_by_text(self) -> dict[str, Tensor]:
+        return {}
+
     def _ids_of(self, text: str) -> Tensor:
         """Return (n,) ids of a text inside a prompt; in some families `<image>` is a mark around a picture."""
-        mark = torch.tensor([self._image_id], device=self.device)
-        parts = [part for piece in text.split(IMAGE) for part in (mark, self.tokenize("", piece).after)]
-        return torch.cat(parts[1:]) if text else mark[:0]
+        if (found := self._ids_by_text.get(text)) is None:
+            mark = torch.tensor([self._image_id], device=self.device)
+            parts = [part for piece in text.split(IMAGE) for part in (mark, self.tokenize("", piece).after)]
+            found = torch.cat(parts[1:]) if text else mark[:0]
+            if len(self._ids_by_text) < MOST_SPELLED:  # times recur: the first ones serve most videos
+                self._ids_by_text[text] = found
+        return found
 
     def lay_out(self, video: VisualTokens | Tensor) -> Layout:
         """Lay out a video as the family writes it: its tokens, with the text between them.

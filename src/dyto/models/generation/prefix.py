@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from transformers import DynamicCache
 
@@ -53,13 +54,15 @@ class Batch:
     """Questions after their prefixes: [padding, prefix, padding, question] in every row.
 
     Attributes:
-        embeds: (Q, P + S, D), zero in the padding.
+        prefixes: The prefix of each row.
+        questions: (Q, S, D) embeddings of the questions, zero in the padding before shorter ones.
         mask: (Q, P + S) int64, 0 in the padding.
         cache: Keys, values and states of the first P places.
         positions: (4, Q, P + S) int64 places, then time, height and width; None if places are simply counted.
     """
 
-    embeds: Tensor
+    prefixes: Sequence[Prefix]
+    questions: Tensor
     mask: Tensor
     cache: DynamicCache
     positions: Tensor | None
@@ -72,17 +75,27 @@ class Batch:
             prefixes: One prefix per question; they are not changed.
             questions: (S, D) embeddings of each question.
         """
-        places, longest = max(map(len, prefixes)), max(map(len, questions))
-        like = prefixes[0].embeds
-        embeds = like.new_zeros(len(questions), places + longest, like.shape[2])
-        mask = torch.zeros(embeds.shape[:2], dtype=torch.int64, device=like.device)
+        places = max(map(len, prefixes))
+        asked = _behind_zeros(questions)
+        mask = torch.zeros(len(asked), places + asked.shape[1], dtype=torch.int64, device=asked.device)
         for row, (prefix, question) in enumerate(zip(prefixes, questions, strict=True)):
-            for part, stop in ((prefix.embeds[0], places), (question, places + longest)):
-                embeds[row, stop - len(part) : stop] = part
-                mask[row, stop - len(part) : stop] = 1
+            mask[row, places - len(prefix) : places] = 1
+            mask[row, mask.shape[1] - len(question) :] = 1
         positions = None
         if prefixes[0].next_position is not None:
             positions = (mask.cumsum(1) - 1).clamp(min=0).repeat(4, 1, 1)  # (4, Q, P + S)
             for row, prefix in enumerate(prefixes):
                 positions[1:, row, places:] += (prefix.next_position or 0) - len(prefix)
-        return cls(embeds, mask, side_by_side([prefix.cache for prefix in prefixes]), positions)
+        return cls(prefixes, asked, mask, side_by_side([prefix.cache for prefix in prefixes]), positions)
+
+    @property
+    def embeds(self) -> Tensor:
+        """(Q, P + S, D) embeddings of the whole texts, zero in the padding."""
+        before = _behind_zeros([prefix.embeds[0] for prefix in self.prefixes])
+        return torch.cat([before, self.questions], 1)
+
+
+def _behind_zeros(texts: Sequence[Tensor]) -> Tensor:
+    """Stack embeddings (n, D) of texts, those of shorter texts behind zeros: (Q, longest n, D)."""
+    longest = max(map(len, texts))
+    return torch.stack([F.pad(text, (0, 0, longest - len(text), 0)) for text in texts])

@@ -127,3 +127,52 @@ def _rows(caches: Sequence[DynamicCache], number: int, name: str, key: int | Non
     """Return the tensors of all caches in one place of one layer."""
     for cache in caches:
         yield tensors_of(cache.layers[number])[name, key]
+
+
+SPARE_PLACES = 32
+"""Places for which a growing layer has room when it is copied."""
+
+
+class GrowingLayer(DynamicLayer):  # type: ignore[misc]
+    """Keys and values of plain attention with room for further ones, which are copied only when it is used up.
+
+    A stock layer copies all of its keys and values at every step of an answer.
+
+    Args:
+        layer: A plain layer to go on from; it stays unchanged.
+
+    Example:
+        >>> layer = DynamicLayer()
+        >>> _ = layer.update(torch.zeros(1, 2, 5, 4), torch.zeros(1, 2, 5, 4))
+        >>> keys, values = GrowingLayer(layer).update(torch.ones(3, 2, 1, 4), torch.ones(3, 2, 1, 4))
+        >>> keys.shape, keys[:, 0, :, 0].sum(), layer.get_seq_length()
+        (torch.Size([3, 2, 6, 4]), tensor(3.), 5)
+    """
+
+    def __init__(self, layer: DynamicLayer) -> None:
+        super().__init__()
+        self.__dict__.update(vars(layer))
+        self._held: dict[str, Tensor] = {}
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Add keys and values (Q, h, n, d), and return all of them; a single row before may go on as Q."""
+        for name, new in zip(BY_PLACE, (key_states, value_states), strict=True):
+            before: Tensor = getattr(self, name)  # (Q or 1, h, P, d)
+            start, end = before.shape[2], before.shape[2] + new.shape[2]
+            if name not in self._held or end > self._held[name].shape[2]:
+                self._held[name] = new.new_empty(*new.shape[:2], end + SPARE_PLACES, new.shape[3])
+                self._held[name][:, :, :start] = before
+            self._held[name][:, :, start:end] = new
+            setattr(self, name, self._held[name][:, :, :end])
+        return self.keys, self.values
+
+
+def growing(cache: DynamicCache) -> DynamicCache:
+    """Return a cache of plain layers with room for an answer; the original stays unchanged.
+
+    Args:
+        cache: A cache that `ignores_padding`.
+    """
+    grown = copy.copy(cache)
+    grown.layers = [GrowingLayer(layer) if tensors_of(layer) else layer for layer in cache.layers]
+    return grown
