@@ -3,10 +3,11 @@
     python tools/bench/scripts/bench_start.py --runs 5
 
 Each pair is one command and one `import torch`, both from the start of the interpreter to the end of the process. The
-clip is a drawn film of 20 seconds. Threads are as in the shell that it is started from. Python keeps what it compiles of
-all modules, as where packages are installed, and each command runs once before the pairs, which compiles it. "the classes of tiny" imports
-the classes of transformers that the model `tiny` consists of, and nothing of dyto, without the garbage collector and
-without the interpreter's own end, as the commands do: no command that uses them can take less.
+clip is a drawn film of 20 seconds. Threads are as in the shell that it is started from. Python keeps what it compiles
+of all modules, as where packages are installed, and each command runs once before the pairs, which compiles it. "the
+classes of tiny" imports the classes of transformers that the model `tiny` consists of, and nothing of dyto, without
+the garbage collector and without the interpreter's own end, as the commands do: no command that uses them can take
+less.
 """
 
 import argparse
