@@ -185,6 +185,7 @@ def test_a_model_of_a_family_needs_no_other(clip):
     ours = {name for name in modules if name.startswith("dyto.models.adapters.")}
     assert ours == {"dyto.models.adapters.llava", "dyto.models.adapters.llava_next"}
     assert not {"dyto.models.loading.original_llava", "dyto.models.trial", "gradio", "dyto.dropin"} & modules
+    assert not {"dyto.inspecting.sheet", "dyto.inspecting.evidence", "rich.progress", "PIL.ImageFont"} & modules
     stock = {name for name in modules if name.startswith("transformers.models.") and ".modeling_" in name}
     assert stock <= {
         f"transformers.models.{name}"

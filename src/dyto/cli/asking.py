@@ -159,18 +159,18 @@ def ask_and_print(
     early.check_question(question, choices, prompt, max_new_tokens)
     said = early.find_said(video, subtitles, speech, sampling)
     with loading_model(loading.model) as status:
-        with quickly():
-            from dyto.inspecting.evidence import check_evidence, find_evidence
-            from dyto.inspecting.sheet import TILE, check_sheet, save_keyframe_sheet
-            from dyto.tokens import NOT_ITS_WORLD
         seen: list[Any] = []  # keep the frames for their picture, so that the file is read once
         if save_keyframes:
+            with quickly():
+                from dyto.inspecting.sheet import TILE, check_sheet, save_keyframe_sheet
             check_sheet(save_keyframes)
             sampling = {**sampling, "preview": TILE}
         template: dict[str, Any] = {"choice_prompt" if choices else "prompt": prompt}
         qa, before = load_qa(loading, strategy, status, savings=savings, **template)
         qa.on_frames = seen.append if save_keyframes else None
         if evidence:
+            from dyto.inspecting.evidence import check_evidence, find_evidence
+
             check_evidence(qa.model)
         tokens = qa.encode(video, question=qa.question_for_strategy(question), subtitles=said, **sampling)
         if dry_run:
@@ -183,6 +183,8 @@ def ask_and_print(
         if as_json:
             answer = qa.ask(tokens, question, choices=choices, max_new_tokens=max_new_tokens)
         else:
+            from dyto.tokens import NOT_ITS_WORLD
+
             pieces = qa.stream(tokens, question, choices=choices, max_new_tokens=max_new_tokens)
             answer = print_stream(pieces, status, None if tokens.meaningful else NOT_ITS_WORLD)
         weigh = evidence and answer.text and answer.meaningful

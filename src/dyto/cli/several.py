@@ -14,7 +14,6 @@ from dyto.cli.printing import one_line, print_note
 from dyto.cli.starting import load_qa
 from dyto.cli.waiting import loading_model
 from dyto.errors import BadQuestionError, ConfigError, DatasetError, MissingExtraError, VideoError
-from dyto.evaluation.progress import Bars
 from dyto.memory.header import SUFFIX
 
 if TYPE_CHECKING:
@@ -219,6 +218,8 @@ def ask_several(
     options = {"choices": choices, "max_new_tokens": max_new_tokens, **sampling}
     title = counted(len(videos), "video") if len(videos) > 1 else counted(len(asked), "question")
     total = len(videos) * len(asked)
+    from dyto.evaluation.progress import Bars
+
     with Bars(err, title, transient=True) as bars:
         for place, video in enumerate(videos):
             bars.asking(place * len(asked), total)

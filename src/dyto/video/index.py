@@ -81,8 +81,10 @@ class Index:
             trusted = codec in TRUSTED_CODECS and container.format.name in INDEXED_FORMATS
             try:
                 for packet in packets_of(container, stream):
-                    trusted &= packet.pts is not None and not packet.is_corrupt
-                    time = next((time for time in (packet.pts, packet.dts) if time is not None), len(rows) // 5)
+                    time = packet.pts
+                    trusted &= time is not None and not packet.is_corrupt
+                    if time is None:
+                        time = len(rows) // 5 if packet.dts is None else packet.dts
                     hidden = packet.is_discard or (codec == "vp8" and not bytes(packet)[0] & VP8_SHOWN)
                     rows.extend((time, packet.duration or 0, packet.is_keyframe, not hidden, packet.size))
                     if packet.is_keyframe and looks < LOOKS:
@@ -164,7 +166,7 @@ def _look(stream: VideoStream, packet: av.Packet, looks: int) -> tuple[int, Matr
 
 def _orderly(pts: NDArray[np.int64], key: NDArray[np.bool_], shown: NDArray[np.bool_]) -> bool:
     """Return whether all packets have distinct times, the first is a key frame, and key frames are in order."""
-    if not pts.size or not key[0] or not shown.any() or np.unique(pts).size != pts.size:
+    if not pts.size or not key[0] or not shown.any() or not np.diff(np.sort(pts)).all():
         return False
     return bool((pts[shown] >= pts[0]).all() and (np.diff(pts[key]) > 0).all())
 

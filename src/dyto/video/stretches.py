@@ -155,7 +155,7 @@ class _Work:
             self.end = min(self.end, place)
 
     def _fill(self, number: int, filler: Filler, frames: Iterator[av.VideoFrame]) -> None:
-        before = -1
+        before, size = -1, (0, 0)
         for frame in frames:
             self._buffer.check()
             if number > self.end:
@@ -165,8 +165,9 @@ class _Work:
                 raise IndexBroken(f"the frame at tick {frame.pts} comes out of turn")
             if frame.is_corrupt:
                 raise IndexBroken(f"the frame at tick {frame.pts} is damaged")
-            name = f"{self._path.name}, frame {position}"
-            self._index.limits.check_growth(name, frame.height, frame.width, self._index.area)
+            if size != (frame.height, frame.width):
+                size = frame.height, frame.width
+                self._index.limits.check_growth(f"{self._path.name}, frame {position}", *size, self._index.area)
             if position in self._buffer.left:
                 if number:
                     self._begun.wait()
@@ -184,12 +185,12 @@ def decoded_stretch(
     # only one temporal layer.)
     skipped: Any = "NONREF" if context.name == "h264" else "DEFAULT"
     for packet in packets:
-        found = index.position(packet.pts)
-        if found < first and at < first:
-            continue
+        time = packet.pts
+        if time != index.pts[at + 1]:  # no two packets have the same time
+            if at < first and index.position(time) < first:
+                continue
+            raise IndexBroken(f"packet {at + 1} was not found again")
         at += 1
-        if found != at:
-            raise IndexBroken(f"packet {at} was not found again")
         context.skip_frame = "DEFAULT" if at in wanted else skipped
         yield from context.decode(packet)
         if at == last:
