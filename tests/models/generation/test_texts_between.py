@@ -9,14 +9,19 @@ from dyto.models.generation import language
 
 
 @pytest.fixture
-def model(monkeypatch):
+def model():
     model = dyto.load_model("tiny", device="cpu")
     model.time_text = "second {seconds:.1f} : "
+    return model
+
+
+@pytest.fixture
+def asked(model, monkeypatch):
+    """The texts that were tokenized so far."""
     asked = []
     tokenize = model.tokenize
     monkeypatch.setattr(model, "tokenize", lambda before, after: asked.append(after) or tokenize(before, after))
-    model.asked = asked
-    return model
+    return asked
 
 
 def encoded(model, frames=6):
@@ -24,23 +29,23 @@ def encoded(model, frames=6):
     return dyto.VideoQA(model, "uniform").encode(video, num_frames=frames)
 
 
-def test_a_second_question_tokenizes_no_times_again(model):
+def test_a_second_question_tokenizes_no_times_again(model, asked):
     tokens = encoded(model)
     count = model.count_text(tokens)
-    assert len(model.asked) > 1
-    assert count == sum(len(model.tokenize("", text).after) for text in dict.fromkeys(model.asked) if text)
-    model.asked.clear()
+    assert len(asked) > 1
+    assert count == sum(len(model.tokenize("", text).after) for text in dict.fromkeys(asked) if text)
+    asked.clear()
     assert model.count_text(tokens) == count
-    assert model.asked == []
+    assert asked == []
 
 
-def test_a_model_that_writes_no_times_tokenizes_nothing_for_them(model):
+def test_a_model_that_writes_no_times_tokenizes_nothing_for_them(model, asked):
     model.time_text = ""
     tokens = encoded(model)
     model.count_text(tokens)
-    model.asked.clear()
+    asked.clear()
     assert model.count_text(tokens) == 0
-    assert model.asked == []
+    assert asked == []
 
 
 def test_only_so_many_texts_are_kept_and_they_stay_right(model, monkeypatch):
