@@ -54,3 +54,13 @@ def test_only_so_many_texts_are_kept_and_they_stay_right(model, monkeypatch):
     texts = [run.text for run in model._runs(tokens)]
     assert len(model._ids_by_text) <= 3
     assert all(torch.equal(one, other.text) for one, other in zip(texts, model._runs(tokens), strict=True))
+
+
+def test_what_was_kept_while_an_answer_was_written_may_be_used_with_gradients(model):
+    tokens = encoded(model)
+    with torch.inference_mode():
+        model.count_text(tokens)
+    kept = model._ids_by_text.values()
+    assert kept
+    assert not any(ids.is_inference() for ids in kept)
+    model.lay_out(tokens).embeds.sum().backward()

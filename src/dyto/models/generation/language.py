@@ -234,9 +234,8 @@ class LanguageSide(ABC):
         if need > self.context_length:
             advice = "lower token_budget or max_new_tokens"
             if text + 1 + max_new_tokens > self.context_length:  # no budget is small enough
-                advice = "ask a shorter question"
-                if text + 1 < self.context_length:
-                    advice += " or lower max_new_tokens"
+                shorter = " or lower max_new_tokens" if text + 1 < self.context_length else ""
+                advice = f"ask a shorter question{shorter}"
             if self.rope_factor == 1.0 and need <= 2 * self._rope.original_context and self._rope.possible:
                 advice += ", or set rope_scaling_factor 2"
             raise DoesNotFitError(
@@ -261,9 +260,10 @@ class LanguageSide(ABC):
     def _ids_of(self, text: str) -> Tensor:
         """Return (n,) ids of a text inside a prompt; in some families `<image>` is a mark around a picture."""
         if (found := self._ids_by_text.get(text)) is None:
-            mark = torch.tensor([self._image_id], device=self.device)
-            parts = [part for piece in text.split(IMAGE) for part in (mark, self.tokenize("", piece).after)]
-            found = torch.cat(parts[1:]) if text else mark[:0]
+            with torch.inference_mode(False):  # what is kept may be used with gradients
+                mark = torch.tensor([self._image_id], device=self.device)
+                parts = [part for piece in text.split(IMAGE) for part in (mark, self.tokenize("", piece).after)]
+                found = torch.cat(parts[1:]) if text else mark[:0]
             if len(self._ids_by_text) < MOST_SPELLED:  # times recur: the first ones serve most videos
                 self._ids_by_text[text] = found
         return found
