@@ -89,8 +89,10 @@ def test_each_step_is_that_of_stock_generate(models, family, rows, inputs, monke
     assert len(ours) == len(theirs) == plain.shape[1]
     for one, other in zip(ours, theirs, strict=True):
         for name, value in one.items():
-            assert (value is None) == (other[name] is None), name
-            assert value is None or torch.equal(value, other[name]), name
+            if value is None:  # older versions of transformers pass a mask on that hides nothing
+                assert other[name] is None or (name == "attention_mask" and bool(other[name].all())), name
+            else:
+                assert torch.equal(value, other[name]), name
 
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name not in PLAIN])
