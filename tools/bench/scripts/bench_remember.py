@@ -2,7 +2,7 @@
 
 python bench_remember.py agree [--films 42]                    # the same answers as the video gives: 20 seconds
 python bench_remember.py agree --long [--frames 300]           # films of 20 seconds to an hour
-python bench_remember.py stream [--hours 10]                   # resident memory, needles, milliseconds a frame
+python bench_remember.py stream [--hours 10] [--part 2]        # resident memory, needles, milliseconds a frame
 python bench_remember.py grow                                  # milliseconds a frame, its features at hand
 python bench_remember.py reopen [--frames 100]                 # CPU of the first answer, cold and from a memory
 python bench_remember.py size                                  # bytes of files, at the shapes of 7B models
@@ -81,15 +81,15 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def stream_of(hours, side, seed=0):
+def stream_of(hours, side, seed=0, part_hours=2):
     """Yield (picture, second, name of the scene or needle) of a stream at one frame a second.
 
-    Every two hours have twelve long scenes and six needles of 5 to 10 seconds, all different.
+    Every part has twelve long scenes and six needles of 5 to 10 seconds, all different.
     """
     second = 0.0
-    for part in range(-(-hours // 2)):
+    for part in range(-(-hours // part_hours)):
         rng = np.random.default_rng((seed, part))
-        lengths = rng.dirichlet(np.full(12, 4.0)) * 7200
+        lengths = rng.dirichlet(np.full(12, 4.0)) * 3600 * part_hours
         needles = set(rng.choice(11, 6, replace=False).tolist())
         for scene, length in enumerate(lengths):
             spans = [(f"scene {part}.{scene}", length)]
@@ -116,7 +116,7 @@ def stream(options):
 
     qa.model = qa.model.seeing_by(timed)
     watch, spans = qa.watch(segments=options.segments), {}
-    for picture, second, name in stream_of(options.hours, SIDE):
+    for picture, second, name in stream_of(options.hours, SIDE, part_hours=options.part):
         if second >= 3600 * options.hours:
             break
         start = time.process_time()
@@ -229,6 +229,9 @@ def main():
     parser.add_argument("--numbers", default="same")
     parser.add_argument("--budget", type=int, default=230)
     parser.add_argument("--hours", type=int, default=10)
+    parser.add_argument(
+        "--part", type=int, default=2, help="hours of a stream with twelve scenes, six needles"
+    )
     parser.add_argument("--segments", type=int, default=64)
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
