@@ -229,9 +229,7 @@ def main():
     parser.add_argument("--numbers", default="same")
     parser.add_argument("--budget", type=int, default=230)
     parser.add_argument("--hours", type=int, default=10)
-    parser.add_argument(
-        "--part", type=int, default=2, help="hours of a stream with twelve scenes, six needles"
-    )
+    parser.add_argument("--part", type=int, default=2, help="hours of a stream with twelve scenes, six needles")
     parser.add_argument("--segments", type=int, default=64)
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
