@@ -64,3 +64,10 @@ def test_what_was_kept_while_an_answer_was_written_may_be_used_with_gradients(mo
     assert kept
     assert not any(ids.is_inference() for ids in kept)
     model.lay_out(tokens).embeds.sum().backward()
+
+
+def test_kept_ids_go_where_the_model_goes(model):
+    tokens = encoded(model)
+    model.count_text(tokens)
+    model.model.to("meta")
+    assert {run.text.device.type for run in model._runs(tokens)} == {"meta"}

@@ -266,7 +266,7 @@ class LanguageSide(ABC):
                 found = torch.cat(parts[1:]) if text else mark[:0]
             if len(self._ids_by_text) < MOST_SPELLED:  # times recur: the first ones serve most videos
                 self._ids_by_text[text] = found
-        return found
+        return found.to(self.device)  # the model may have moved since
 
     def lay_out(self, video: VisualTokens | Tensor) -> Layout:
         """Lay out a video as the family writes it: its tokens, with the text between them.
