@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -13,9 +14,10 @@ from starlette.requests import Request
 
 from dyto.serving.asking import AskedRequest
 from dyto.serving.engine import Engine
-from dyto.serving.events import Answered, EngineReply, Event, Failed, TextPiece
+from dyto.serving.events import Answered, EngineReply, Event, Failed, Tell, TextPiece
 from dyto.serving.refusing import Refusal, refusal_of
 from dyto.serving.replies import Completion
+from dyto.serving.storing import Media
 from dyto.serving.tickets import Ticket
 
 
@@ -34,13 +36,13 @@ class ServedAnswer:
         self, engine: Engine, count: Callable[[EngineReply, float], None], asked: AskedRequest, name: str, begin: float
     ) -> None:
         self._engine, self._count, self._asked, self._begin = engine, count, asked, begin
-        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()  # None when the client has left
         self._ticket: Ticket | None = None
-        hidden = {str(asked.media.path): asked.media.name, asked.media.path.name: asked.media.name}
-        self.completion = Completion(name, hidden)
+        self._media = asked.media if isinstance(asked.media, Media) else None
+        self.completion = Completion(name, {})
 
     async def submit(self) -> None:
-        """Hand the question to the engine."""
+        """Find the video, and hand the question to the engine."""
         loop = asyncio.get_running_loop()
 
         def tell(event: Event) -> None:
@@ -48,9 +50,14 @@ class ServedAnswer:
                 loop.call_soon_threadsafe(self._events.put_nowait, event)
 
         try:
-            self._ticket = await anyio.to_thread.run_sync(self._engine.submit, self._asked.question, tell)
+            await anyio.to_thread.run_sync(self._submit, tell)  # one thread for both: the loop waits for neither
         except Exception as err:
             raise refusal_of(err, self.completion.hidden) from err
+
+    def _submit(self, tell: Tell) -> None:
+        media = self._media = self._asked.media if isinstance(self._asked.media, Media) else self._asked.media()
+        self.completion = replace(self.completion, hidden={str(media.path): media.name, media.path.name: media.name})
+        self._ticket = self._engine.submit(self._asked.about(media), tell)
 
     async def first(self, request: Request) -> Event:
         """Wait for the first event, or for the client to leave.
@@ -58,16 +65,15 @@ class ServedAnswer:
         Raises:
             Refusal: The question failed, or the client has left.
         """
-        event = asyncio.ensure_future(self._events.get())
-        gone = asyncio.ensure_future(_gone(request))
+        gone = asyncio.ensure_future(self._note_gone(request))
         try:
-            await asyncio.wait((event, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not event.done():
-                raise Refusal(499, "the client has left", code="client_left")
-            return self._checked(event.result())
+            return self._checked(await self._events.get())
         finally:
             gone.cancel()
-            event.cancel()
+
+    async def _note_gone(self, request: Request) -> None:
+        await _gone(request)
+        self._events.put_nowait(None)
 
     async def rest(self, event: Event, request: Request) -> Any:
         """Wait for the reply."""
@@ -100,9 +106,12 @@ class ServedAnswer:
         """Give up the answer, if it is not there, and release the video."""
         if self._ticket is not None:
             self._ticket.leave()
-        self._asked.media.release()
+        if self._media is not None:
+            self._media.release()
 
-    def _checked(self, event: Event) -> Event:
+    def _checked(self, event: Event | None) -> Event:
+        if event is None:
+            raise Refusal(499, "the client has left", code="client_left")
         if isinstance(event, Failed):
             raise refusal_of(event.error, self.completion.hidden) from event.error
         return event

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from dyto.errors import ConfigError, unknown
 from dyto.models.endpoint.passing import VIDEO
 from dyto.prompts import write_turns
 from dyto.serving.events import EngineQuestion
-from dyto.serving.media import Reader
+from dyto.serving.media import FindMedia, Reader
 from dyto.serving.messages import ChatRequest, DytoOptions, FilePart, Message, PicturePart, TextPart, VideoPart
 from dyto.serving.refusing import Refusal
 from dyto.serving.storing import Media
@@ -26,15 +26,15 @@ MOST_LETTERS = 1_000_000
 
 @dataclass(frozen=True)
 class AskedRequest:
-    """A question with its video.
+    """A question about a video.
 
     Attributes:
-        question: The question for the engine.
-        media: The video, to be released after the answer.
+        media: The video, to be released after the answer; or what finds it, which may wait for a disk.
+        about: Makes the question for the engine, given the video.
     """
 
-    question: EngineQuestion
-    media: Media
+    media: Media | FindMedia
+    about: Callable[[Media], EngineQuestion]
 
 
 async def read_chat(chat: ChatRequest, owner: str, reader: Reader, usual: Strategy) -> AskedRequest:
@@ -48,7 +48,7 @@ async def read_chat(chat: ChatRequest, owner: str, reader: Reader, usual: Strate
 
     Raises:
         Refusal: A field is not offered or wrong, or the policy forbids its media.
-        ConfigError: An option is impossible.
+        ConfigError: An option is impossible; some are checked when the question is made.
     """
     options = chat.dyto or DytoOptions()
     strategy = chosen_strategy(options, usual)
@@ -62,10 +62,9 @@ async def read_chat(chat: ChatRequest, owner: str, reader: Reader, usual: Strate
         )  # fmt: skip
     if chat.max_tokens is not None and chat.max_completion_tokens is not None:
         raise Refusal(400, "found max_tokens and max_completion_tokens, expected one of them", param="max_tokens")
-    media = await media_of(chat.messages, owner, reader)
-    stop = [chat.stop] if isinstance(chat.stop, str) else chat.stop or []
-    try:
-        question = EngineQuestion(
+
+    def about(media: Media) -> EngineQuestion:
+        return EngineQuestion(
             video=media.path,
             question=words,
             choices=options.choices,
@@ -75,17 +74,15 @@ async def read_chat(chat: ChatRequest, owner: str, reader: Reader, usual: Strate
             temperature=chat.temperature or 0.0,
             top_p=1.0 if chat.top_p is None else chat.top_p,
             seed=chat.seed,
-            stop=stop,
+            stop=[chat.stop] if isinstance(chat.stop, str) else chat.stop or [],
             evidence=options.evidence,
             pieces=bool(chat.stream),
             content=media.content,
             subtitles=options.subtitles,
             messages=passed_on(chat.messages) if not options.choices and options.subtitles == "none" else None,
         )
-    except BaseException:
-        media.release()
-        raise
-    return AskedRequest(question, media)
+
+    return AskedRequest(await media_of(chat.messages, owner, reader), about)
 
 
 def chosen_strategy(options: DytoOptions, usual: Strategy) -> Strategy:
@@ -167,8 +164,8 @@ def passed_on(messages: Sequence[Message]) -> list[dict[str, Any]]:
     return found
 
 
-async def media_of(messages: Sequence[Message], owner: str, reader: Reader) -> Media:
-    """Return the video of a conversation: one video, or pictures as its frames.
+async def media_of(messages: Sequence[Message], owner: str, reader: Reader) -> Media | FindMedia:
+    """Return the video of a conversation, or what finds it: one video, or pictures as its frames.
 
     Raises:
         Refusal: There is none, or more than one.

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import anyio
+
 from dyto.demo.addresses import Addresses
 from dyto.demo.messages import RequestError
 from dyto.demo.wire import Message, Receive, Send, read_headers
@@ -183,12 +185,13 @@ class _Body:
             return await self._receive()
         try:
             left = self._begin + BODY_SECONDS + self._held / LEAST_RATE - time.monotonic()
-            message = await asyncio.wait_for(self._receive(), max(0.001, min(IDLE_SECONDS, left)))
+            with anyio.fail_after(max(0.001, min(IDLE_SECONDS, left))):
+                message = await self._receive()
             if message["type"] == "http.request":
                 self._held = self._gate.take(len(message.get("body", b"")), self._held)
                 self._count_marks(message.get("body", b""))
                 self._whole = not message.get("more_body", False)
-        except (asyncio.TimeoutError, TimeoutError) as err:
+        except TimeoutError as err:
             self.error = Refusal(408, "the request came too slowly", code="too_slow")
             raise self.error from err
         except Refusal as err:

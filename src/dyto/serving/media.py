@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import anyio
@@ -21,6 +22,9 @@ from dyto.serving.messages import MOST_PARTS, FilePart, PicturePart, VideoPart
 from dyto.serving.refusing import Refusal
 from dyto.serving.storing import Files, Media, Store
 from dyto.strategies.videos import content_of
+
+FindMedia: TypeAlias = Callable[[], Media]
+"""What finds a video on a disk, or raises `Refusal`."""
 
 MEGABYTES = 200
 """Default limit on one video, in MB (10^6 bytes)."""
@@ -72,8 +76,8 @@ class Reader:
         self._policy, self._store, self._files = policy, store, files
         self._fetcher = Fetcher(frozenset(host.lower() for host in policy.hosts), policy.most_bytes)
 
-    async def video(self, part: VideoPart | FilePart, owner: str, param: str) -> Media:
-        """Return the video of a part; whoever calls releases it.
+    async def video(self, part: VideoPart | FilePart, owner: str, param: str) -> Media | FindMedia:
+        """Return the video of a part, or what finds it on a disk of the server; whoever calls releases it.
 
         Args:
             part: The part.
@@ -97,6 +101,8 @@ class Reader:
                 )
             (data,) = _decoded(texts, self._policy.most_bytes, f"{param}.url")
             return await anyio.to_thread.run_sync(self._keep, data)
+        if _scheme(url) == "file":
+            return partial(self._in_root, url, f"{param}.url")
         return await self._at(url, f"{param}.url")
 
     async def pictures(self, parts: Sequence[PicturePart], params: Sequence[str]) -> Media:
@@ -123,7 +129,7 @@ class Reader:
         return await self._frames(found, params[0])
 
     async def _at(self, url: str, param: str) -> Media:
-        scheme = url.partition(":")[0].lower()
+        scheme = _scheme(url)
         if scheme == "file":
             return await anyio.to_thread.run_sync(self._in_root, url, param)
         if scheme not in ("http", "https"):
@@ -190,6 +196,10 @@ class Reader:
                 (folder / f"{number:06d}{ending}").write_bytes(data)
 
         return await anyio.to_thread.run_sync(self._store.hold, digest.hexdigest(), "the frames", write)
+
+
+def _scheme(url: str) -> str:
+    return url.partition(":")[0].lower()
 
 
 def _must_be_there(path: Path) -> None:
