@@ -9,8 +9,8 @@ OLDEST ?= 5.17.0
 
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-# Threads that wait without spinning: where other work shares the cores, spinning costs more than it saves.
-demo test test-demo test-vision test-ray test-serve test-speech coverage soak: export OMP_WAIT_POLICY ?= passive
+# Idle threads spin for a moment only, as in every command of dyto: other work may want their cores.
+demo test test-demo test-vision test-ray test-serve test-speech coverage soak: export GOMP_SPINCOUNT ?= 10000
 
 .PHONY: demo test test-demo with-browser test-vision test-ray test-serve test-speech coverage check soak with-soak bench docs clean
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dyto.__main__ import _let_idle_threads_sleep
+
 HANGS = """
 import sys, time
 
@@ -62,6 +64,22 @@ def test_a_command_that_hangs_is_ended_all_the_same(number, said, tmp_path):
     assert time.monotonic() - before < 4  # two seconds where nothing else shares the cores
     assert err == f"dyto: {said}\n"
     assert child.returncode == 128 + number
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({}, ("10000", "0", None)),
+        ({"GOMP_SPINCOUNT": "7"}, ("7", "0", None)),
+        ({"OMP_WAIT_POLICY": "active"}, (None, None, "active")),
+    ],
+)
+def test_idle_threads_sleep_soon_unless_somebody_says_otherwise(own, expected, monkeypatch):
+    names = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_WAIT_POLICY")
+    environment = {name: value for name, value in os.environ.items() if name not in names} | own
+    monkeypatch.setattr(os, "environ", environment)
+    _let_idle_threads_sleep()
+    assert tuple(environment.get(name) for name in names) == expected
 
 
 @pytest.mark.soak

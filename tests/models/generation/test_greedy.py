@@ -14,6 +14,7 @@ from transformers import GenerationConfig
 import dyto
 from dyto.errors import ConfigError, DytoError
 from dyto.models.generation.decoding import GREEDY, end_ids, generation_config, stated_options
+from dyto.models.generation.rows import Row
 from forge_real import forge_real
 
 from forge_families import FAMILIES
@@ -240,3 +241,14 @@ def test_a_generation_config_that_is_no_json_is_told_of(llava, tmp_path):
     (tmp_path / "generation_config.json").write_text("[1, 2]")
     with pytest.raises(DytoError, match="generation_config.json.*expected a JSON object"):
         dyto.load_model(tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize("temperature", [1e-7, 1e-40, 2.2250738585072014e-308, 5e-324])
+def test_a_temperature_near_zero_gives_the_likeliest_token(plain, temperature):
+    qa, tokens, _ = plain
+    options = {"do_sample": True, "temperature": temperature}
+    greedy = qa.ask(tokens, "what is shown ?", max_new_tokens=6)
+    assert qa.ask(tokens, "what is shown ?", max_new_tokens=6, generation=options).text == greedy.text
+    scores = torch.tensor([1.0, -torch.inf, 3.0, 2.999])
+    for top_p in (1.0, temperature):
+        assert Row(1, temperature=temperature, top_p=top_p, seed=0).choose(scores) == 2

@@ -76,15 +76,17 @@ def written(model, prefixes, after, count=12, **sampling):
     return model._generate(prefixes, after, count, sampling, False, [], None, [])
 
 
-@pytest.mark.parametrize("rows", [1, 2, 4])
+@pytest.mark.parametrize(("rows", "least"), [(1, None), (2, None), (4, None), (1, 12), (4, 5)])
 @pytest.mark.parametrize("family", ["tiny", *PLAIN])
-def test_each_step_is_that_of_stock_generate(models, family, rows, inputs, monkeypatch):
+def test_each_step_is_that_of_stock_generate(models, family, rows, least, inputs, monkeypatch):
     model = models(family)
     prefixes, after = asked(model, QUESTIONS[:rows], 12)
+    sampling = {} if least is None else {"min_new_tokens": least}
     with torch.inference_mode():
-        plain, ours = inputs(model, lambda: written(model, prefixes, after))
+        plain, ours = inputs(model, lambda: written(model, prefixes, after, **sampling))
         monkeypatch.setattr(generating, "can_step", lambda model, batch: False)
-        stock, theirs = inputs(model, lambda: written(model, prefixes, after))
+        stock, theirs = inputs(model, lambda: written(model, prefixes, after, **sampling))
+    assert plain.shape[1] >= (least or 0)
     assert plain.tolist() == stock.tolist()
     assert len(ours) == len(theirs) == plain.shape[1]
     for one, other in zip(ours, theirs, strict=True):

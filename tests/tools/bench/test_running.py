@@ -14,7 +14,6 @@ from dyto.errors import ConfigError, ModelError
 from dyto.savings import Savings
 from dyto_bench import report, setup, tally
 from dyto_bench.plan import FORMAT, Plan
-from dyto_bench.probes import Probe
 from dyto_bench.running import bench
 from dyto_bench.sides import STAGES, Ours
 from dyto_bench.stock import Stock
@@ -185,12 +184,6 @@ def test_the_projector_counts_for_itself_and_not_for_the_tower(subject, monkeypa
 def test_stock_without_a_processor_says_so(subject):
     with pytest.raises(ModelError, match="--rivals none"):
         Stock(dataclasses.replace(subject, processor=None))
-
-
-def test_a_probe_leaves_the_model_alone_after_an_error(tiny):
-    with pytest.raises(RuntimeError), Probe(tiny).watching():
-        raise RuntimeError
-    assert "generate" not in vars(tiny.model)
 
 
 def test_versions_of_the_savings_differ_in_one_each():

@@ -70,13 +70,16 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--file", type=Path)
     parser.add_argument("--still", action="store_true", help="make the talk over slides of hour.py")
+    parser.add_argument("--preset", default="veryfast", help="how x264 codes the talk; ultrafast is made sooner")
     parser.add_argument("--rivals", help="read beside these libraries, instead of beside decoding everything")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = options.file or Path(folder) / "long.mp4"
         if not options.file:
-            make = write_hour if options.still else make_file
-            make(path, options.minutes, options.group)
+            if options.still:
+                write_hour(path, options.minutes, options.group, options.preset)
+            else:
+                make_file(path, options.minutes, options.group)
         if options.rivals:
             beside(path, options.rivals.split(","), options.rounds)
             return

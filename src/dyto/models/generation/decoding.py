@@ -40,6 +40,11 @@ GREEDY: dict[str, Any] = {
 of transformers is off, see `without_options`."""
 
 
+LEAST_TEMPERATURE = 1e-6
+"""Temperatures below count as this one, at which the likeliest token is as good as certain: logits divided by less are
+infinite in float32."""
+
+
 def check_generation(max_new_tokens: int, options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Check generation options before anything runs.
 
@@ -91,6 +96,9 @@ def generation_config(
         "pad_token_id": pad_id(model, tokenizer),
         "bos_token_id": tokenizer.bos_token_id,
     }
+    temperature = options.get("temperature")
+    if temperature is not None and 0 < temperature < LEAST_TEMPERATURE:
+        told["temperature"], options = LEAST_TEMPERATURE, {k: v for k, v in options.items() if k != "temperature"}
     return GenerationConfig(**{**told, **options})
 
 

@@ -47,6 +47,7 @@ def write_greedily(
     batch: Batch,
     *,
     max_new_tokens: int,
+    min_new_tokens: int = 0,
     ends: Sequence[int],
     pad: int,
     processors: Sequence[Processor],
@@ -58,6 +59,7 @@ def write_greedily(
         model: The stock model.
         batch: The questions after their prefixes.
         max_new_tokens: Largest number of tokens in an answer.
+        min_new_tokens: Number of tokens before which none ends.
         ends: Tokens that end an answer.
         pad: Token that follows in the rows that have ended.
         processors: Logits processors, in their order.
@@ -85,6 +87,8 @@ def write_greedily(
             **cache_argument(model, kept),
         ).logits
         scores = logits[:, -1].float()  # (Q, V)
+        if ids.shape[1] < min_new_tokens:
+            scores = scores.index_fill(1, ending.to(scores.device), -torch.inf)
         for process in processors:
             scores = process(ids, scores)
         tokens = scores.argmax(-1).to(ids.device).where(going, ids.new_tensor(pad))  # (Q,)

@@ -90,7 +90,8 @@ class Row:
         Args:
             scores: (V,) logits.
         """
-        logits = scores.double().cpu()[None] / self.temperature  # (1, V)
+        exact = scores.double().cpu()[None]
+        logits = (exact - exact.max()) / self.temperature  # (1, V): 0 or less, so that no temperature is too small
         if self.top_p < 1:
             logits = TopPLogitsWarper(self.top_p)(logits.new_zeros(1, 0, dtype=torch.int64), logits)
         return int(torch.multinomial(logits.softmax(-1), 1, generator=self.generator))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dyto.errors import ModelError
 from dyto.models.base import VideoModel
+from dyto.models.generation.generating import Generates
 
 MIB = 1 << 20
 _STATUS = Path("/proc/self/status")
@@ -58,6 +59,7 @@ class Probe:
     model: VideoModel
     written: list[Written] = field(default_factory=list)
     projected: float = 0.0
+    _inside: bool = False
 
     @contextmanager
     def watching(self) -> Iterator[Probe]:
@@ -65,19 +67,17 @@ class Probe:
         stock = self.model.causal_lm()
         with ExitStack() as changes:
             changes.enter_context(_replaced(stock, "generate", self._generate(stock.generate)))
+            if isinstance(self.model, Generates):  # it writes some answers without `generate`
+                changes.enter_context(_replaced(self.model, "_generate", self._answering(self.model._generate)))
             if hasattr(self.model, "project"):
                 changes.enter_context(_replaced(self.model, "project", self._projecting(self.model.project)))
             yield self
 
     def _generate(self, generate: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **options: Any) -> Any:
-            marks: list[float] = []
-
-            def mark(ids: Tensor, scores: Any, **_: Any) -> Tensor:
-                if not marks:
-                    marks.append(now(self.model.device))
-                return torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
-
+            if self._inside:  # it is being watched already
+                return generate(*args, **options)
+            marks, mark = self._mark()
             criteria = [*(options.pop("stopping_criteria", None) or []), mark]
             start = now(self.model.device)
             found = generate(*args, stopping_criteria=criteria, **options)
@@ -88,6 +88,31 @@ class Probe:
             return found
 
         return call
+
+    def _answering(self, generate: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def call(*args: Any) -> Tensor:
+            marks, mark = self._mark()
+            *rest, stops = args
+            self._inside, start = True, now(self.model.device)
+            try:
+                ids = generate(*rest, [*stops, mark])
+            finally:
+                self._inside = False
+            self.written.append(Written(start, marks[0], now(self.model.device), ids))
+            return ids
+
+        return call
+
+    def _mark(self) -> tuple[list[float], Callable[..., Tensor]]:
+        """Return a list, and a stopping criterion that stops nothing and puts the time of the first token there."""
+        marks: list[float] = []
+
+        def mark(ids: Tensor, scores: Any, **_: Any) -> Tensor:
+            if not marks:
+                marks.append(now(self.model.device))
+            return torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+
+        return marks, mark
 
     def _projecting(self, project: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         def call(states: Tensor) -> Tensor:
