@@ -96,10 +96,10 @@ def generation_config(
         "pad_token_id": pad_id(model, tokenizer),
         "bos_token_id": tokenizer.bos_token_id,
     }
-    temperature = options.get("temperature")
-    if temperature is not None and 0 < temperature < LEAST_TEMPERATURE:
-        told["temperature"], options = LEAST_TEMPERATURE, {k: v for k, v in options.items() if k != "temperature"}
-    return GenerationConfig(**{**told, **options})
+    config = GenerationConfig(**{**told, **options})
+    if isinstance(config.temperature, float) and 0 < config.temperature < LEAST_TEMPERATURE:
+        config.temperature = LEAST_TEMPERATURE
+    return config
 
 
 def stated_options(model: StockModel, tokenizer: Tokenizer, max_new_tokens: int) -> dict[str, Any]:

@@ -160,14 +160,17 @@ class Generates(LanguageSide):
     ) -> Tensor:
         """Return (Q, n) ids of the answers to one batch of questions."""
         batch = Batch.of(prefixes, [self.model.get_input_embeddings()(ids) for ids in after])
-        is_plain = sampling.keys() <= {"min_new_tokens"} and not compiled and streamer is None
+        least = sampling.get("min_new_tokens") or 0
+        is_plain = (
+            sampling.keys() <= {"min_new_tokens"} and isinstance(least, int) and not compiled and streamer is None
+        )
         if self.plain_steps and is_plain and can_step(self.causal_lm(), batch):
             with self._rope.active(prefixes[0].scaled):
                 return write_greedily(
                     self.causal_lm(),
                     batch,
                     max_new_tokens=max_new_tokens,
-                    min_new_tokens=sampling.get("min_new_tokens") or 0,
+                    min_new_tokens=least,
                     ends=end_ids(self.model, self.tokenizer),
                     pad=pad_id(self.model, self.tokenizer),
                     processors=processors,
