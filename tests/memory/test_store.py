@@ -45,6 +45,16 @@ def test_what_is_read_is_what_was_written(qa, film, tmp_path, numbers, max_mb):
     assert path.stat().st_size <= max_mb * 1e6
 
 
+@pytest.mark.parametrize("segments", [None, 5])
+def test_a_memory_needs_its_file_no_more_once_it_is_read(small, path, segments):
+    """The file is mapped while it is read; what is written over it later changes nothing."""
+    read = dyto.Memory.open(path, segments)
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+        file.truncate(0)
+    equal(read, small if segments is None else small.prefix(segments))
+
+
 def test_the_rows_of_a_file_cut_by_hand_are_a_memory(small, path, tmp_path):
     """Whoever keeps the first rows of every tensor has the memory of so many segments."""
     tensors = load_file(path)

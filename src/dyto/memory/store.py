@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
@@ -105,17 +104,17 @@ def read_memory(path: Path, segments: int | None = None) -> Memory:
         return memory if segments is None else memory.prefix(segments)
     try:
         origin, about = described(facts)
-        if segments is None:  # read at once: the pages of a mapped file would be touched one by one
-            arrays = from_bytes(path.read_bytes())
-        else:
-            with safe_open(path, framework="pt") as file:
-                names = set(file.keys())
+        with safe_open(path, framework="pt") as file:
+            names = set(file.keys())
+            if segments is None:  # mapped: the memory below holds copies, in the order of time
+                arrays = {name: file.get_tensor(name) for name in names}
+            else:
                 taken = min(segments, file.get_slice("frames").get_shape()[0])
                 arrays = {name: file.get_slice(name)[:taken] for name in names - {"thumbnails", "noise", SAID}}
                 arrays["thumbnails"] = file.get_slice("thumbnails")[: int(arrays["thumbnail_ends"][-1])]
                 arrays |= {name: file.get_tensor(name) for name in names & {"noise", SAID}}
-        ends, noise = arrays.pop("thumbnail_ends"), arrays.pop("noise")
-        return _checked(origin, about, arrays, ends, noise)
+            ends, noise = arrays.pop("thumbnail_ends"), arrays.pop("noise").clone()
+            return _checked(origin, about, arrays, ends, noise)
     except (SafetensorError, LookupError, TypeError, ValueError, OverflowError, RuntimeError) as err:
         raise damaged(path, f"is damaged ({err})") from err
     except OSError as err:

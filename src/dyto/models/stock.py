@@ -101,5 +101,9 @@ def weights_fingerprint(model: StockModel) -> str:
         digest.update(f"{name} {tuple(weight.shape)}".encode())
         if weight.device.type != "meta":
             every = max(1, weight.numel() // _SAMPLES_PER_TENSOR)
-            digest.update(weight.detach().flatten()[::every][:_SAMPLES_PER_TENSOR].float().cpu().numpy().tobytes())
+            values = weight.detach()
+            if values.device.type == "cpu" and values.dtype == torch.float32:  # NumPy cuts many small ones sooner
+                digest.update(values.numpy().reshape(-1)[::every][:_SAMPLES_PER_TENSOR].tobytes())
+            else:
+                digest.update(values.flatten()[::every][:_SAMPLES_PER_TENSOR].float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
