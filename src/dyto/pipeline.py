@@ -82,8 +82,8 @@ class VideoQA(Remembers):
         self.strategy = build_strategy(strategy) if isinstance(strategy, str) else strategy
         self._prompts = (choose_prompt(prompt, model.chat, False), choose_prompt(choice_prompt, model.chat, True))
         self.savings = savings or Savings()
-        own = KeptVideos(model, bytes_allowed(keep_gb), keep=self.savings.keep_prefix)
-        self.kept = own if kept is None else kept
+        most = bytes_allowed(keep_gb)
+        self.kept = KeptVideos(model, most, keep=self.savings.keep_prefix) if kept is None else kept
         self._answerer = Answerer(model, self.kept)
         self._encoder = VideoEncoder(model, self.kept)
         self.on_stage = None

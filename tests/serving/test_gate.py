@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 import time
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,7 +16,8 @@ import dyto
 from dyto.serving import gate, server
 from dyto.serving.answering import ServedAnswer, _gone
 from dyto.serving.keys import Keys
-from dyto.serving.media import MediaPolicy
+from dyto.serving.media import MediaPolicy, Reader
+from dyto.serving.refusing import Refusal
 from dyto.serving.server import check_reach
 
 from serving_client import KEYS, ask, chat, start
@@ -259,6 +261,34 @@ def test_a_client_that_vanishes_before_its_stream_begins_leaves_nothing_behind(s
         time.sleep(0.05)
     assert service.engine.answering == 0
     assert os.listdir(service.folder()) == []
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_client_that_vanishes_while_its_video_is_looked_for_leaves_nothing_behind(service, head, monkeypatch, fails):
+    address, text = head
+    inside, go, over, released = (threading.Event() for _ in range(4))
+    inner, inner_over = Reader._in_root, ServedAnswer.over
+
+    def in_root(self, url, param):
+        inside.set()
+        assert go.wait(60)
+        if fails:
+            raise Refusal(404, "there is no such file in the media folder")
+        return replace(inner(self, url, param), release=released.set)
+
+    monkeypatch.setattr(Reader, "_in_root", in_root)
+    monkeypatch.setattr(ServedAnswer, "over", lambda self: (inner_over(self), over.set())[0])
+    body = httpx.Request("POST", "http://x", json=chat("file:clip.mp4", temperature=2.0, max_tokens=1500)).content
+    with socket.create_connection((address.hostname, address.port), 10) as raw:
+        raw.sendall(f"{text}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert inside.wait(60)
+    assert over.wait(60)  # the loop has noticed, while the disk still keeps the thread waiting
+    go.set()
+    until = time.monotonic() + 60
+    while (service.engine.waiting or service.engine.answering) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert fails or released.wait(60)
+    assert service.engine.waiting == service.engine.answering == 0
 
 
 def test_a_full_queue_is_429_with_a_time(tiny, inline, monkeypatch):

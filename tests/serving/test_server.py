@@ -1,5 +1,6 @@
 """The command `dyto serve` as a process: how it starts, refuses to start, and ends."""
 
+import gc
 import json
 import os
 import re
@@ -14,7 +15,7 @@ from dyto.cli.app import run
 from dyto.errors import MissingExtraError
 from dyto.serving import server
 
-from serving_client import ask, start_process
+from serving_client import ask, start, start_process
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -110,3 +111,13 @@ def test_the_description_is_json_that_names_our_own_options(client):
     schema = json.dumps(client.get("/openapi.json").json())
     for name in ("token_budget", "media_io_kwargs", "video_url", "evidence"):
         assert name in schema
+
+
+def test_the_collector_spares_what_the_start_has_made(tiny):
+    running = start(tiny)
+    until = time.monotonic() + 60
+    while not gc.get_freeze_count() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert gc.get_freeze_count()
+    running.stop()
+    assert not gc.get_freeze_count()

@@ -81,7 +81,7 @@ def test_many_requests_about_many_videos_leave_nothing_behind(tmp_path):
 
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(one, range(REQUESTS)))
-        time.sleep(11)  # the server ends a thread at the first call after 10 s without work
+        time.sleep(11)  # AnyIO, which receives uploads, ends a thread at the first call after 10 s without work
         most = max(most, resident(process.pid))
         assert ask(client, addresses[0], QUESTIONS[0]).status_code == 200
         client.close()

@@ -192,3 +192,20 @@ def test_several_read_at_the_same_time(clip):
 def test_answers_are_the_same(qa, clip):
     assert qa.ask(clip, "what is there ?", guarded=True).text == qa.ask(clip, "what is there ?").text
     assert isinstance(dyto.sample_frames(clip, guarded=True), dyto.Frames)
+
+
+def test_a_reader_that_several_threads_end_at_once_is_ended_once(monkeypatch):
+    """A descriptor that is closed twice may by then be another thread's file."""
+    child, close, closed = guarded._Child(guarded.MEMORY), os.close, []
+
+    def slowly(file):
+        closed.append(file)
+        time.sleep(0.2)
+        close(file)
+
+    lifeline = child._lifeline
+    monkeypatch.setattr(os, "close", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: child.end(), range(4)))
+    assert closed.count(lifeline) == 1
+    assert not child.alive

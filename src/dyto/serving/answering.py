@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-import anyio
 from starlette.requests import Request
 
 from dyto.serving.asking import AskedRequest
@@ -19,6 +20,9 @@ from dyto.serving.refusing import Refusal, refusal_of
 from dyto.serving.replies import Completion
 from dyto.serving.storing import Media
 from dyto.serving.tickets import Ticket
+
+LOOK_SECONDS = 0.05
+"""Seconds of an answer before anybody looks whether its client has left; most are there sooner."""
 
 
 class ServedAnswer:
@@ -37,27 +41,41 @@ class ServedAnswer:
     ) -> None:
         self._engine, self._count, self._asked, self._begin = engine, count, asked, begin
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()  # None when the client has left
+        self._lock = threading.Lock()
+        self._over = False
         self._ticket: Ticket | None = None
         self._media = asked.media if isinstance(asked.media, Media) else None
         self.completion = Completion(name, {})
 
-    async def submit(self) -> None:
-        """Find the video, and hand the question to the engine."""
+    def submit(self, hands: Executor) -> None:
+        """Find the video, and hand the question to the engine, in another thread: the loop waits for neither.
+
+        Args:
+            hands: Threads that may wait for a disk.
+        """
         loop = asyncio.get_running_loop()
 
         def tell(event: Event) -> None:
             with suppress(RuntimeError):  # the server has ended
                 loop.call_soon_threadsafe(self._events.put_nowait, event)
 
-        try:
-            await anyio.to_thread.run_sync(self._submit, tell)  # one thread for both: the loop waits for neither
-        except Exception as err:
-            raise refusal_of(err, self.completion.hidden) from err
+        hands.submit(self._submit, tell)
 
     def _submit(self, tell: Tell) -> None:
-        media = self._media = self._asked.media if isinstance(self._asked.media, Media) else self._asked.media()
-        self.completion = replace(self.completion, hidden={str(media.path): media.name, media.path.name: media.name})
-        self._ticket = self._engine.submit(self._asked.about(media), tell)
+        ticket, media = None, self._media
+        try:
+            if media is None:
+                assert not isinstance(self._asked.media, Media)
+                media = self._asked.media()
+            hidden = {str(media.path): media.name, media.path.name: media.name}
+            self.completion = replace(self.completion, hidden=hidden)
+            ticket = self._engine.submit(self._asked.about(media), tell)
+        except Exception as err:  # noqa: BLE001 - told to the client
+            tell(Failed(err))
+        with self._lock:
+            self._media, self._ticket = media, ticket
+        if self._over:
+            self.over()
 
     async def first(self, request: Request) -> Event:
         """Wait for the first event, or for the client to leave.
@@ -65,11 +83,15 @@ class ServedAnswer:
         Raises:
             Refusal: The question failed, or the client has left.
         """
-        gone = asyncio.ensure_future(self._note_gone(request))
+        gone: list[asyncio.Task[None]] = []
+        loop = asyncio.get_running_loop()
+        look = loop.call_later(LOOK_SECONDS, lambda: gone.append(loop.create_task(self._note_gone(request))))
         try:
             return self._checked(await self._events.get())
         finally:
-            gone.cancel()
+            look.cancel()
+            for task in gone:
+                task.cancel()
 
     async def _note_gone(self, request: Request) -> None:
         await _gone(request)
@@ -103,11 +125,14 @@ class ServedAnswer:
             self.over()
 
     def over(self) -> None:
-        """Give up the answer, if it is not there, and release the video."""
-        if self._ticket is not None:
-            self._ticket.leave()
-        if self._media is not None:
-            self._media.release()
+        """Give up the answer, if it is not there, and release the video; what is still being handed over follows."""
+        self._over = True
+        with self._lock:
+            ticket, media = self._ticket, self._media
+        if ticket is not None:
+            ticket.leave()
+        if media is not None:
+            media.release()
 
     def _checked(self, event: Event | None) -> Event:
         if event is None:

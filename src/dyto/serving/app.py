@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -35,6 +37,10 @@ BASE64 = 4 / 3 * 1.02
 """Bytes of a request for each byte of a video in it."""
 
 
+HANDS = 8
+"""Number of threads that look for videos on a disk and hand questions over."""
+
+
 @dataclass
 class ChatService:
     """What the routes share.
@@ -56,6 +62,14 @@ class ChatService:
         self.files = Files(10 * self.policy.most_bytes)
         self.reader = Reader(self.policy, self.store, self.files)
         self.metrics = Metrics(self.engine)
+        self.hands = ThreadPoolExecutor(HANDS, "dyto-hand")
+        all_here = threading.Barrier(HANDS)
+        for _ in range(HANDS):  # none starts later
+            self.hands.submit(all_here.wait)
+
+    def close(self) -> None:
+        """End the threads when they have nothing left to do."""
+        self.hands.shutdown(wait=False)
 
     @cached_property
     def name(self) -> str:
@@ -189,7 +203,7 @@ async def chat(request: Request, body: ChatRequest) -> Response:
     counted = partial(service.metrics.answered, _owner(request))
     answering = ServedAnswer(service.engine, counted, asked, service.name, begin)
     try:
-        await answering.submit()
+        answering.submit(service.hands)
         first = await answering.first(request)
         if body.stream:
             usage = body.stream_options is not None and body.stream_options.include_usage

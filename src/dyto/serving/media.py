@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from stat import S_ISREG
 from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
 
@@ -21,7 +22,7 @@ from dyto.serving.fetching import Fetcher, too_large
 from dyto.serving.messages import MOST_PARTS, FilePart, PicturePart, VideoPart
 from dyto.serving.refusing import Refusal
 from dyto.serving.storing import Files, Media, Store
-from dyto.strategies.videos import content_of
+from dyto.video.fingerprint import fingerprint
 
 FindMedia: TypeAlias = Callable[[], Media]
 """What finds a video on a disk, or raises `Refusal`."""
@@ -155,13 +156,14 @@ class Reader:
             text = unquote(parts.path, errors="strict")
             if "\0" in text or text.endswith("/"):
                 raise no_such
-            root = self._policy.root.resolve()
-            path = (root / text).resolve(strict=True)  # an absolute path replaces the root
-            if not path.is_relative_to(root) or not path.is_file():
+            root = os.path.realpath(self._policy.root)
+            path = Path(os.path.realpath(os.path.join(root, text), strict=True))  # an absolute path replaces the root
+            info = path.stat()
+            if not path.is_relative_to(root) or not S_ISREG(info.st_mode):
                 raise no_such
-            if path.stat().st_size > self._policy.most_bytes:
+            if info.st_size > self._policy.most_bytes:
                 raise too_large(self._policy.most_bytes, param)
-            return Media(path, sha256(repr(content_of(path)).encode()).hexdigest(), path.name)
+            return Media(path, sha256(repr((path, fingerprint(path))).encode()).hexdigest(), path.name)
         except (OSError, ValueError, RuntimeError, VideoError) as err:
             raise no_such from err
 

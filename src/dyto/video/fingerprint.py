@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from hashlib import sha256
 from pathlib import Path
+from stat import S_ISREG
 
 _EDGE_BYTES = 1 << 16
 
@@ -21,18 +22,19 @@ def fingerprint(path: Path) -> str:
         64 hexadecimal digits.
     """
     digest = sha256()
-    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+    folder = path.is_dir()
+    for file in sorted(path.iterdir()) if folder else [path]:
         try:
             info = file.stat()
         except OSError as err:
             logger.warning("%s cannot be read: %s", file, err.strerror)
             digest.update(f"{file.name} is not there".encode(errors="backslashreplace"))
             continue
-        name = file.name if path.is_dir() else ""
+        name = file.name if folder else ""
         digest.update(f"{name} {info.st_size} {info.st_mtime_ns}".encode(errors="backslashreplace"))
-    if path.is_file():
-        with path.open("rb") as stream:
-            digest.update(stream.read(_EDGE_BYTES))
-            stream.seek(max(0, path.stat().st_size - _EDGE_BYTES))
-            digest.update(stream.read(_EDGE_BYTES))
+        if not folder and S_ISREG(info.st_mode):
+            with path.open("rb") as stream:
+                digest.update(stream.read(_EDGE_BYTES))
+                stream.seek(max(0, info.st_size - _EDGE_BYTES))
+                digest.update(stream.read(_EDGE_BYTES))
     return digest.hexdigest()

@@ -84,6 +84,7 @@ class _Child:
         here.settimeout(LAST_SECONDS)  # a child that sends but does not read must not block us
         self._channel = Channel(here)
         self._begun = False
+        self._ending = threading.Lock()  # whoever reads from it and whoever ends all may come at once
         _children.add(self)
 
     @property
@@ -98,16 +99,17 @@ class _Child:
             Its exit status, if it had already ended by itself.
         """
         _children.discard(self)
-        try:
-            status = self._process.wait(LAST_SECONDS if self._channel.ended else 0)
-        except subprocess.TimeoutExpired:
-            status = None
-            self._process.kill()
-            self._process.wait()
-        self._channel.end.close()
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
+        with self._ending:
+            try:
+                status = self._process.wait(LAST_SECONDS if self._channel.ended else 0)
+            except subprocess.TimeoutExpired:
+                status = None
+                self._process.kill()
+                self._process.wait()
+            self._channel.end.close()
+            if self._lifeline >= 0:
+                os.close(self._lifeline)
+                self._lifeline = -1
         return status
 
     def read(self, path: str, options: dict[str, Any]) -> tuple[dict[str, Any], list[NDArray[np.uint8]]]:

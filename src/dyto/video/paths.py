@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
 from dyto.errors import VideoError
 from dyto.video.container import opened
@@ -35,18 +36,22 @@ def existing(source: str | os.PathLike[str]) -> Path:
     if not text:
         raise VideoError("the path of the video is empty, expected a file or a folder of images: pass one")
     path = Path(os.path.expanduser(text))
-    if ADDRESS.match(text) and not os.path.exists(path):
+    try:
+        info = os.stat(path)
+    except (OSError, ValueError):  # ValueError: a NUL in the text
+        info = None
+    if info is None and ADDRESS.match(text):
         raise VideoError(
             f"{text} is an address, expected a local file: download it first and give its path, as in "
             "curl -L -o video.mp4 ADDRESS"
         )
-    if not os.path.exists(path):  # unlike the method, it accepts a text that is too long for a path
+    if info is None:
         raise VideoError(f"{text} does not exist, expected a video or a folder of images: check the path")
     if not os.access(path, os.R_OK):
         raise VideoError(f"{text} is not readable, expected read permission: change it (chmod +r)")
-    if not path.is_dir() and not path.is_file():
+    if not S_ISDIR(info.st_mode) and not S_ISREG(info.st_mode):
         raise VideoError(f"{text} is neither file nor folder, expected one: save the video to a file first")
-    if path.is_file() and path.stat().st_size == 0:
+    if S_ISREG(info.st_mode) and info.st_size == 0:
         raise VideoError(f"{text} is empty (0 bytes), expected a video: get it again")
     return path
 
