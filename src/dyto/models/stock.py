@@ -102,7 +102,8 @@ def weights_fingerprint(model: StockModel) -> str:
         if weight.device.type != "meta":
             every = max(1, weight.numel() // _SAMPLES_PER_TENSOR)
             values = weight.detach()
-            if values.device.type == "cpu" and values.dtype == torch.float32:  # NumPy cuts many small ones sooner
+            plain = type(values) is Tensor and values.device.type == "cpu" and values.dtype == torch.float32
+            if plain:  # NumPy cuts many small ones sooner
                 digest.update(values.numpy().reshape(-1)[::every][:_SAMPLES_PER_TENSOR].tobytes())
             else:
                 digest.update(values.flatten()[::every][:_SAMPLES_PER_TENSOR].float().cpu().numpy().tobytes())
