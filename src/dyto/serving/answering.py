@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -41,8 +40,7 @@ class ServedAnswer:
     ) -> None:
         self._engine, self._count, self._asked, self._begin = engine, count, asked, begin
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()  # None when the client has left
-        self._lock = threading.Lock()
-        self._over = False
+        self._handed: Future[None] | None = None
         self._ticket: Ticket | None = None
         self._media = asked.media if isinstance(asked.media, Media) else None
         self.completion = Completion(name, {})
@@ -59,23 +57,16 @@ class ServedAnswer:
             with suppress(RuntimeError):  # the server has ended
                 loop.call_soon_threadsafe(self._events.put_nowait, event)
 
-        hands.submit(self._submit, tell)
+        self._handed = hands.submit(self._submit, tell)
 
     def _submit(self, tell: Tell) -> None:
-        ticket, media = None, self._media
         try:
-            if media is None:
-                assert not isinstance(self._asked.media, Media)
-                media = self._asked.media()
+            media = self._media = self._asked.media if isinstance(self._asked.media, Media) else self._asked.media()
             hidden = {str(media.path): media.name, media.path.name: media.name}
             self.completion = replace(self.completion, hidden=hidden)
-            ticket = self._engine.submit(self._asked.about(media), tell)
+            self._ticket = self._engine.submit(self._asked.about(media), tell)
         except Exception as err:  # noqa: BLE001 - told to the client
             tell(Failed(err))
-        with self._lock:
-            self._media, self._ticket = media, ticket
-        if self._over:
-            self.over()
 
     async def first(self, request: Request) -> Event:
         """Wait for the first event, or for the client to leave.
@@ -125,14 +116,17 @@ class ServedAnswer:
             self.over()
 
     def over(self) -> None:
-        """Give up the answer, if it is not there, and release the video; what is still being handed over follows."""
-        self._over = True
-        with self._lock:
-            ticket, media = self._ticket, self._media
-        if ticket is not None:
-            ticket.leave()
-        if media is not None:
-            media.release()
+        """Give up the answer, if it is not there, and release the video, as soon as they are handed over."""
+        if self._handed is None:
+            self._give_up()
+        else:
+            self._handed.add_done_callback(self._give_up)
+
+    def _give_up(self, *_: object) -> None:
+        if self._ticket is not None:
+            self._ticket.leave()
+        if self._media is not None:
+            self._media.release()
 
     def _checked(self, event: Event | None) -> Event:
         if event is None:

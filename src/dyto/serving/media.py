@@ -163,7 +163,7 @@ class Reader:
                 raise no_such
             if info.st_size > self._policy.most_bytes:
                 raise too_large(self._policy.most_bytes, param)
-            return Media(path, sha256(repr((path, fingerprint(path))).encode()).hexdigest(), path.name)
+            return Media(path, sha256(f"{path!r} {fingerprint(path)}".encode()).hexdigest(), path.name)
         except (OSError, ValueError, RuntimeError, VideoError) as err:
             raise no_such from err
 
