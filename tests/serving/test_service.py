@@ -215,6 +215,8 @@ def test_what_is_not_offered_or_wrong_is_a_400_that_names_the_field(client, inli
         ({"dyto": {"strategy": "os:getcwd"}}, 400, "unknown strategy"),
         ({"dyto": {"strategy": "concat", "token_budget": 9}}, 400, "no options"),
         ({"max_tokens": 5000}, 400, "the context is 2048"),
+        ({"stop": ["x"] * 17}, 400, "stop: list should have at most 16 items"),
+        ({"messages": [{"role": "user", "content": "x" * 200_001}]}, 400, "should have at most 200000 characters"),
         ({"dyto": {"start": 500.0}}, 400, "no frame begins"),
         ({"mm_processor_kwargs": {"num_frames": 3, "fps": 1.0}}, 400, "expected one"),
     ],
@@ -292,7 +294,28 @@ def test_the_models_health_metrics_and_description_are_there(client, official):
     assert client.put("/health").status_code == 405
     for path, methods in (("/v1/files", "GET, POST"), ("/v1/files/x", "DELETE, GET")):
         assert client.put(path).headers["allow"] == methods
+    assert paths["/v1/files"]["get"]["security"]
+    assert "security" not in paths["/health"]["get"]
     assert all({"default"} <= one["responses"].keys() for path in paths.values() for one in path.values())
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "words"),
+    [
+        (b"{}", None, 415, "the body has no type, expected the header 'Content-Type: application/json'"),
+        (b"{}", "application/x-www-form-urlencoded", 415, "the body is of type 'application/x-www-form-urlencoded'"),
+        (b"{}", "multipart/form-data; boundary=x", 415, "the body is of type 'multipart/form-data'"),
+        (b"{}", "Application/JSON; charset=utf-8", 400, "model: field required"),
+        (b"{}", "application/problem+json", 400, "model: field required"),
+        (b"[]", "application/json", 400, "the body is JSON, but no object"),
+        (b"[" * 90_000, "application/json", 400, "the body is JSON that cannot be read"),
+        (b'{"seed": ' + b"9" * 5000 + b"}", "application/json", 400, "the body is JSON that cannot be read"),
+    ],
+)
+def test_a_body_of_another_kind_is_told_so(client, body, kind, status, words):
+    response = client.post("/v1/chat/completions", content=body, headers={"content-type": kind} if kind else {})
+    assert response.status_code == status
+    assert response.json()["error"]["message"].startswith(words)
 
 
 def test_a_body_that_is_not_json_is_told_so(client):

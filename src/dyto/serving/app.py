@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
-from fastapi import FastAPI, Form, Request, Security, UploadFile
+from fastapi import FastAPI, Form, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -23,11 +22,12 @@ from dyto.demo.addresses import Addresses
 from dyto.models.endpoint.service import PREFIX
 from dyto.serving.answering import ServedAnswer
 from dyto.serving.asking import read_chat
+from dyto.serving.describing import CHAT, DescribedAPI
 from dyto.serving.engine import Engine
 from dyto.serving.gate import ServiceGate
 from dyto.serving.keys import Keys
 from dyto.serving.media import MediaPolicy, Reader
-from dyto.serving.messages import ChatRequest, ErrorReply, explain
+from dyto.serving.messages import ErrorReply, explain, read_body
 from dyto.serving.metrics import Metrics
 from dyto.serving.refusing import Refusal, refusal_of
 from dyto.serving.storing import Files, Store, Uploaded
@@ -94,7 +94,7 @@ def build_service(
         An ASGI application, and what its routes share.
     """
     service = ChatService(engine, folder, policy)
-    app = FastAPI(
+    app = DescribedAPI(
         title="dyto",
         description="Questions about videos, in the protocol of OpenAI's chat completions.",
         version=version("dyto"),
@@ -103,18 +103,17 @@ def build_service(
     )
     app.state.service = service
     _handle_errors(app)
-    app.get("/health", summary="Whether the service takes questions")(health)
-    known: dict[str, Any] = {"dependencies": [Security(HTTPBearer(auto_error=False))]}  # the gate checks it
     texts: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}}}
     streams: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
-    app.get("/metrics", summary="Counters for Prometheus", response_class=Response, responses=texts, **known)(metrics)
-    app.get("/v1/models", summary="The model that answers", **known)(models)
-    app.get("/v1/models/{name:path}", summary="One model", **known)(model)
-    app.post("/v1/chat/completions", summary="Ask about a video", responses=streams, **known)(chat)
-    app.post("/v1/files", summary="Upload a video", **known)(upload)
-    app.get("/v1/files", summary="List your files", **known)(list_files)
-    app.get("/v1/files/{file_id}", summary="Look up a file", **known)(find_file)
-    app.delete("/v1/files/{file_id}", summary="Delete a file", **known)(delete_file)
+    app.post("/v1/chat/completions", summary="Ask about a video", responses=streams, openapi_extra=CHAT)(chat)
+    app.get("/v1/models", summary="The model that answers")(models)
+    app.get("/v1/models/{name:path}", summary="One model")(model)
+    app.post("/v1/files", summary="Upload a video")(upload)
+    app.get("/v1/files", summary="List your files")(list_files)
+    app.get("/v1/files/{file_id}", summary="Look up a file")(find_file)
+    app.delete("/v1/files/{file_id}", summary="Delete a file")(delete_file)
+    app.get("/metrics", summary="Counters for Prometheus", response_class=Response, responses=texts)(metrics)
+    app.get("/health", summary="Whether the service takes questions")(health)
     most = int(policy.most_bytes * BASE64) + 1_000_000
     return ServiceGate(app, addresses, keys, most, count=service.metrics.request), service
 
@@ -195,9 +194,10 @@ def _check_model(service: ChatService, name: str) -> None:
         )
 
 
-async def chat(request: Request, body: ChatRequest) -> Response:
+async def chat(request: Request) -> Response:
     """Answer a question about a video."""
     service, begin = _service(request), time.perf_counter()
+    body = read_body(request.headers.get("content-type", ""), await request.body())
     _check_model(service, body.model)
     asked = await read_chat(body, _owner(request), service.reader, service.engine.strategy)
     counted = partial(service.metrics.answered, _owner(request))

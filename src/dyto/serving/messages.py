@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dyto.serving.refusing import Refusal
 
 MOST_MESSAGES, MOST_PARTS = 256, 4096
 MOST_LETTERS = 200_000
@@ -153,6 +156,35 @@ class ErrorReply(BaseModel):
     error: ErrorWords
 
 
+def read_body(kind: str, body: bytes) -> ChatRequest:
+    """Read the chat in a body.
+
+    Args:
+        kind: The header `Content-Type`.
+        body: The body.
+
+    Raises:
+        Refusal: It is no chat, or one of its fields is not offered or wrong.
+    """
+    kind = kind.partition(";")[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        words = f"is of type {kind[:100]!r}" if kind else "has no type"
+        raise Refusal(415, f"the body {words}, expected the header 'Content-Type: application/json'")
+    try:
+        found = json.loads(body)
+    except json.JSONDecodeError as err:
+        raise Refusal(400, f"the body is not JSON ({err.msg} at {err.pos}), expected a chat") from err
+    except (ValueError, RecursionError) as err:  # bytes that are no text, a number without end, a list in a list in ...
+        raise Refusal(400, "the body is JSON that cannot be read, expected a chat") from err
+    if not isinstance(found, dict):
+        raise Refusal(400, "the body is JSON, but no object, expected a chat: an object with model and messages")
+    try:
+        return ChatRequest.model_validate(found)
+    except ValidationError as err:
+        words, field = explain(err.errors())
+        raise Refusal(400, words, param=field or None) from err
+
+
 def where(place: tuple[int | str, ...]) -> str:
     """Return the name of a field as a client writes it.
 
@@ -178,9 +210,12 @@ def explain(errors: list[Any]) -> tuple[str, str]:
     Args:
         errors: The errors of pydantic.
     """
-    first = max(errors, key=lambda error: (error["type"] == "extra_forbidden", len(error["loc"])))
-    if first["type"] == "json_invalid":
-        return f"the body is not JSON ({first['ctx']['error']} at {first['loc'][-1]}), expected a chat", ""
+
+    def weight(error: Any) -> tuple[bool, bool, int]:
+        another_kind = error["type"].endswith("_type")  # of what is text or a list, one always says so
+        return error["type"] == "extra_forbidden", not another_kind, len(error["loc"])
+
+    first = max(errors, key=weight)
     field = where(tuple(part for part in first["loc"] if part != "body"))
     if first["type"] == "extra_forbidden":
         return f"{field} is not offered here: leave it out", field
