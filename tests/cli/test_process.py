@@ -51,6 +51,28 @@ def test_an_interrupt_while_a_command_is_imported_leaves_no_traceback(seconds, c
 
 
 @pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_no_exception_goes_through_a_half_imported_torch(number, said, tmp_path):
+    """It would meet torch's C++ code, which aborts."""
+    (tmp_path / "torch.py").write_text(
+        "import os, signal, sys\n"
+        "try:\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        "    print('went on')\n"
+        "except BaseException as err:\n"
+        "    print(type(err))\n"
+        "sys.stdout.flush()\n"
+    )
+    (tmp_path / "asks.py").write_text("def command():\n    import torch\n    return 0\n")
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from dyto.__main__ import start; start('asks', 'command')"
+    )
+    child = start("-c", code, stdout=subprocess.PIPE)
+    out, err = child.communicate(timeout=20)
+    assert (child.returncode, out) == (128 + number, "")
+    assert err == f"dyto: {said}\n"
+
+
+@pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
 def test_a_command_that_hangs_is_ended_all_the_same(number, said, tmp_path):
     (tmp_path / "hangs.py").write_text(HANGS)
     code = (

@@ -138,13 +138,24 @@ def _divert_stdout() -> None:
 
 
 def _interrupt(number: int, frame: object) -> None:
-    _next_one_ends(number)
+    _at_signal(number)
     raise KeyboardInterrupt
 
 
 def _terminate(number: int, frame: object) -> None:
-    _next_one_ends(number)
+    _at_signal(number)
     raise Terminated
+
+
+def _at_signal(number: int) -> None:
+    """Let the next signal end the process, or this one if an exception would not come through.
+
+    While torch is imported, its C++ code calls Python, and an exception from there ends the process with SIGABRT.
+    """
+    spec = getattr(sys.modules.get("torch"), "__spec__", None)
+    if getattr(spec, "_initializing", False):
+        _end(number)
+    _next_one_ends(number)
 
 
 def _next_one_ends(number: int) -> None:
