@@ -59,7 +59,7 @@ def test_another_choice_of_key_frames_has_no_hierarchy_of_the_parents(tiny):
     class Own(Plus):
         name = "own"
 
-        def select_keyframes(self, summary, budget, patches, stands=None):
+        def select_keyframes(self, summary, budget, patches, stands=None, load_patches=None):
             return np.array([0, 3]), np.ones(2), np.array([9, 9])
 
     (view,) = inspect_video(dyto.VideoQA(tiny, Own()), scenes()).views

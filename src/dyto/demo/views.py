@@ -12,6 +12,7 @@ from dyto.inspecting.regions import regions, tokens_per_keyframe
 from dyto.inspecting.sheet import small_frames
 from dyto.inspecting.times import clock
 from dyto.strategies import scenes
+from dyto.strategies.runs import runs_of
 from dyto.video import Frames
 
 SIDE = 480
@@ -45,7 +46,7 @@ def parts_of(video: Frames) -> tuple[ShownPart, ...]:
         [(0.0, 2.0, (40, 90, 200)), (2.0, 4.0, (220, 200, 30))]
     """
     x = scenes.directions(PixelEye().summaries(list(video.data)))
-    bounds = scenes.runs_of(x, scenes.MOST).bounds.tolist()
+    bounds = runs_of(x, scenes.MOST).bounds.tolist()
     seconds = video.seconds.tolist()
     last = seconds[-1] + (float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1.0)
     cuts = [seconds[bound] for bound in bounds[1:-1]]

@@ -54,7 +54,7 @@ def levels_of(strategy: Strategy, features: FrameFeatures | None, count: int) ->
         return Levels(tuple(labels_of(tree.cut(cut)) for cut in cuts), cuts.index(count), cuts.index(wanted), "segment")
     if isinstance(strategy, Plus) and type(strategy).select_keyframes is Plus.select_keyframes:
         x = scenes.directions(features.summary)
-        runs, _ = scenes.scenes_of(x, scenes.threshold(x, strategy.factor))
+        runs, _ = scenes.scenes_of(x, scenes.threshold(x, strategy.factor), load_patches=features.patches)
         return Levels((labels_of(runs.bounds),), 0, unit="run")
     return Levels()
 

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dyto.finch import FloatArray
-from dyto.strategies.scenes import WINDOW, Directions
+from dyto.strategies.runs import Directions
+from dyto.strategies.scenes import WINDOW
 
 LEAST, MOST, BINS = 1e-6, 4.0, 1024
 """Halved squared distances from the first to the second fall into that many bins of equal ratio, 1.5 % each."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from dyto.errors import ConfigError
 from dyto.finch import FloatArray, IntArray
-from dyto.strategies.scenes import Directions, differ, joined
+from dyto.strategies.runs import Directions, differ, joined
 
 NEAR = 1e-6
 """Squared distances that differ by less are equal. Then the earlier frame stays, unless it is in the first third of the
@@ -52,7 +52,7 @@ class OnlineHierarchy:
     """At most M segments of a stream of frames.
 
     A new frame is a segment. If there are then more than M, the two neighbours that differ least join, by the rule of
-    `dyto.strategies.scenes.runs_of`; of equal ones the earliest. Of their representatives the one nearer to the mean of
+    `dyto.strategies.runs.runs_of`; of equal ones the earliest. Of their representatives the one nearer to the mean of
     all their frames stays.
 
     Args:

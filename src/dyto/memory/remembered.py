@@ -27,6 +27,7 @@ from dyto.models.deepstack import with_deep
 from dyto.strategies import scenes
 from dyto.strategies.base import Strategy
 from dyto.strategies.calling import BoundStrategy
+from dyto.strategies.runs import Directions
 from dyto.subtitles.finding import Subtitles
 from dyto.timing import Stopwatch
 from dyto.tokens import NOT_ITS_WORLD
@@ -142,7 +143,7 @@ class Memory:
             ) from err
 
     @cached_property
-    def directions(self) -> scenes.Directions:
+    def directions(self) -> Directions:
         """(K, D) directions of the summaries."""
         return scenes.directions(self.vectors)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from dyto.finch import FloatArray, IntArray
 from dyto.memory.online import OnlineHierarchy, Segments
-from dyto.strategies.scenes import Directions
+from dyto.strategies.runs import Directions
 
 
 class Splits(NamedTuple):

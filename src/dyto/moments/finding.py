@@ -22,6 +22,7 @@ from dyto.pipeline import VideoQA
 from dyto.strategies import Plus, scenes
 from dyto.strategies.calling import BoundStrategy
 from dyto.strategies.encoding import Encoder, KeptFeatures
+from dyto.strategies.runs import runs_of
 from dyto.timing import Stopwatch
 from dyto.tokens import KeyFrames
 from dyto.video import Frames, VideoSource, sample_frames
@@ -232,7 +233,7 @@ def cut_runs(
     if segments is not None and segments > len(x):
         raise ConfigError(f"segments is {segments}, but {len(x)} frames were sampled: take more with num_frames or fps")
     least = scenes.threshold(x, factor) if least_gain is None else least_gain
-    runs = scenes.runs_of(x, least, segments)
+    runs = runs_of(x, least, segments)
     gaps = np.square(np.diff(runs.means, axis=0)).sum(1)
     return runs.bounds, [None, *map(float, gaps)]
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from dyto.errors import ConfigError
-from dyto.features import FrameFeatures, Stands, VisualTokens, usable_features
+from dyto.features import FrameFeatures, PatchLoader, Stands, VisualTokens, usable_features
 from dyto.finch import FloatArray, IntArray
 from dyto.strategies import scenes
 from dyto.strategies.base import Encode, check_at_least, resolve_budget
@@ -82,7 +82,12 @@ class Plus:
                 raise ConfigError(f"{name} of strategy {self.name!r} is {part!r}, expected a share from 0 to 1")
 
     def select_keyframes(
-        self, summary: Tensor | npt.ArrayLike, budget: int, patches: int, stands: Stands | None = None
+        self,
+        summary: Tensor | npt.ArrayLike,
+        budget: int,
+        patches: int,
+        stands: Stands | None = None,
+        load_patches: PatchLoader | None = None,
     ) -> tuple[IntArray, FloatArray, IntArray]:
         """Choose key frames.
 
@@ -91,6 +96,7 @@ class Plus:
             budget: Number of tokens available.
             patches: Patches per frame, N.
             stands: The segments that the frames stand for, if each stands for more than itself.
+            load_patches: Gives the patches of a few frames, which tell fades from brief scenes where summaries do not.
 
         Returns:
             (K,) sorted positions, at most `budget` of them; (K,) the worth of each, above 0 and up to 1; and (K,) the
@@ -101,7 +107,7 @@ class Plus:
         """
         x = scenes.directions(summary)
         least = scenes.threshold(x, self.factor, stands and stands.noise)
-        runs, least = scenes.scenes_of(x, least, stands and (stands.means, stands.sizes))
+        runs, least = scenes.scenes_of(x, least, stands and (stands.means, stands.sizes), load_patches)
         ranking = scenes.rank(runs, budget, least)
         worth = self.worth(ranking, least, len(runs.means))
         part = np.where(ranking.apart > 0, np.maximum(worth, SPARE), worth)
@@ -110,12 +116,15 @@ class Plus:
         chosen = np.argsort(ranking.order[:count])
         return scenes.medoids(x, runs, ranking.order[chosen]), worth[chosen], room[chosen]
 
-    def chosen_of(self, features: FrameFeatures, budget: int) -> tuple[IntArray, FloatArray, IntArray]:
+    def chosen_of(
+        self, features: FrameFeatures, budget: int, watch: Stopwatch
+    ) -> tuple[IntArray, FloatArray, IntArray]:
         """Choose key frames of a video, or of the segments that its frames stand for, as `select_keyframes` does."""
-        summary, n = features.summary, features.num_patches
-        if features.stands is None:
-            return self.select_keyframes(summary, budget, n)
-        return self.select_keyframes(summary, budget, n, features.stands)
+        load_patches = watch.taken_off("select", features.patches)  # who makes them says how long that took
+        with usable_features(), watch.stage("select"):
+            return self.select_keyframes(
+                features.summary, budget, features.num_patches, stands=features.stands, load_patches=load_patches
+            )
 
     def worth(self, ranking: scenes.Ranking, least: float, runs: int) -> FloatArray:
         """Return the worth of runs: 1 from half the largest distance on, nearly 0 at `least`; less if a scene returns.
@@ -151,8 +160,7 @@ class Plus:
         n = features.num_patches
         budget = resolve_budget(self.token_budget, self.reference_budget, n)
         watch = Stopwatch(features.summary.device)
-        with usable_features(), watch.stage("select"):
-            positions, worth, room = self.chosen_of(features, budget)
+        positions, worth, room = self.chosen_of(features, budget, watch)
         return merge_shares(self, features, positions, scenes.share(worth, room, budget), watch)
 
     def __call__(self, frames: Frames, encode: Encode, question: str | None = None) -> VisualTokens:

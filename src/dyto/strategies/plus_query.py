@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dyto.errors import ConfigError
-from dyto.features import FrameFeatures, VisualTokens, usable_features
+from dyto.features import FrameFeatures, VisualTokens
 from dyto.finch import FloatArray, IntArray
 from dyto.strategies import scenes
 from dyto.strategies.base import Encode, check_at_least, hook, resolve_budget
@@ -103,8 +103,7 @@ class PlusQuery(Plus):
         n = features.num_patches
         budget = resolve_budget(self.token_budget, self.reference_budget, n)
         watch = Stopwatch(features.summary.device)
-        with usable_features(), watch.stage("select"):
-            positions, worth, room = self.chosen_of(features, budget)
+        positions, worth, room = self.chosen_of(features, budget, watch)
         patches = features.patches(positions)  # (K, N, D)
         with watch.stage("select"):
             fit = match(patches, words.to(patches.device)).mean(1).double().cpu().numpy()  # (K,)

@@ -10,16 +10,16 @@ over the runs for each that is chosen.
 
 from __future__ import annotations
 
-import heapq
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from dyto.features import PatchLoader
 from dyto.finch import FloatArray, IntArray
-
-Directions: TypeAlias = npt.NDArray[np.float32]
+from dyto.strategies.fades import without_fades
+from dyto.strategies.runs import Directions, Runs, runs_of
 
 WINDOW = 8
 """Neighbours in time, on either side, among which the nearest is looked for."""
@@ -28,25 +28,8 @@ LEAST, MOST = 0.02, 0.25
 0.875. Where every frame differs from its neighbours, these cannot tell what noise is."""
 PART = 0.05
 """Part of the largest difference in the video from which on a difference counts, however calm the video is."""
-FADE, BETWEEN = 3, 1.2
-"""A run of at most so many frames is a step between two others if its squared distances from both add up to at most
-this multiple of theirs; 1 is the ball that has the two at either end."""
 ROWS = 1024
 """Frames that are gone through at a time."""
-
-
-class Runs(NamedTuple):
-    """A video as a row of runs of frames that are alike.
-
-    Attributes:
-        bounds: (S + 1,) first frame of every run, and T.
-        means: (S, D) mean direction of each.
-        sizes: (S,) frames of each.
-    """
-
-    bounds: IntArray
-    means: Directions
-    sizes: IntArray
 
 
 class Ranking(NamedTuple):
@@ -119,60 +102,23 @@ def threshold(x: Directions, factor: float, noise: float | None = None) -> float
     return float(np.clip(factor * (noise_level(x) if noise is None else noise), LEAST, MOST))
 
 
-def runs_of(x: Directions, least: float, count: int | None = None, sizes: IntArray | None = None) -> Runs:
-    """Join neighbours in time until all that are left differ, or until so many are left.
-
-    Again and again the two neighbouring runs join that differ least: by the squared distance g of their means, or,
-    where one of them is a single frame, whose noise is no mean over many, by g h with h = a b / (a + b) for runs of a
-    and b frames (`min(h, 1) g`). That a run is long makes it neither more nor less different.
-
-    Args:
-        x: (T, D) directions; or the means of segments, neighbours in time.
-        least: Runs that differ by less join.
-        count: Number of runs at which to end instead, from 1 to T.
-        sizes: (T,) frames of each segment; None for one each.
-
-    Returns:
-        The runs; ties join from the beginning of the video on.
-
-    Example:
-        >>> scenes = np.repeat(np.eye(3), [40, 1, 4], axis=0)
-        >>> runs_of(directions(scenes), 0.1).bounds.tolist()
-        [0, 40, 41, 45]
-    """
-    row = _Row(x, np.ones(len(x), np.int64) if sizes is None else sizes)
-    total, left_over = len(x), len(x)
-    turn = np.zeros(total, np.int64)
-    heap = [(row.between(i - 1, i), i, 0) for i in range(1, total)]
-    heapq.heapify(heap)
-    while heap and left_over != count:
-        differ, second, when = heapq.heappop(heap)
-        if not row.stands[second] or when != turn[second]:
-            continue
-        if count is None and differ >= least:
-            break
-        left_over -= 1
-        first = int(row.left[second])
-        row.join(first, second)
-        for later in (first, int(row.right[first])):
-            if 0 < later < total:
-                turn[later] += 1
-                heapq.heappush(heap, (row.between(int(row.left[later]), later), later, int(turn[later])))
-    return row.runs(np.arange(total + 1))
-
-
-def scenes_of(x: Directions, least: float, segments: tuple[Directions, IntArray] | None = None) -> tuple[Runs, float]:
+def scenes_of(
+    x: Directions,
+    least: float,
+    segments: tuple[Directions, IntArray] | None = None,
+    load_patches: PatchLoader | None = None,
+) -> tuple[Runs, float]:
     """Find the runs that are scenes, not movement inside one and not the frames of a fade.
 
     The runs of `runs_of` join further until all that are left differ by `PART` of the largest distance from the longest
-    of them. Then a run of at most `FADE` frames, no longer than its neighbours, joins the nearer of the two if it lies
-    between them. What is cut in does not: its neighbours are alike, or it is as far from both as they are apart.
+    of them. Then the frames of fades join (`dyto.strategies.fades`).
 
     Args:
         x: (T, D) directions.
         least: Squared distance that noise does not reach, see `threshold`.
         segments: (S, D) means and (S,) sizes of segments that stand for the frames, if the x do not stand for
             themselves; S = T.
+        load_patches: Gives the patches of a few frames, which tell a fade from something new where the x do not.
 
     Returns:
         The runs, and the squared distance from which on runs differ.
@@ -187,77 +133,7 @@ def scenes_of(x: Directions, least: float, segments: tuple[Directions, IntArray]
     farthest = np.square(runs.means - runs.means[runs.sizes.argmax()]).sum(1).max()
     least = max(least, PART * float(farthest))
     more = runs_of(runs.means, least, sizes=runs.sizes)
-    return _without_fades(Runs(runs.bounds[more.bounds], more.means, more.sizes)), least
-
-
-def _without_fades(runs: Runs) -> Runs:
-    row, total = _Row(runs.means, runs.sizes), len(runs.means)
-    turn = np.zeros(total, np.int64)
-    heap = [(*step, i, 0) for i in range(total) if (step := row.step(i))]
-    heapq.heapify(heap)
-    while heap:
-        _, _, i, when = heapq.heappop(heap)
-        if not row.stands[i] or when != turn[i]:
-            continue
-        before, after = int(row.left[i]), int(row.right[i])
-        nearer = row.gap(before, i) <= row.gap(i, after)
-        first, second = (before, i) if nearer else (i, after)
-        row.join(first, second)
-        for later in (int(row.left[first]), first, int(row.right[first])):
-            if 0 <= later < total:
-                turn[later] += 1
-                if step := row.step(later):
-                    heapq.heappush(heap, (*step, later, int(turn[later])))
-    return row.runs(runs.bounds)
-
-
-class _Row:
-    """Runs in order of time, of which neighbours join."""
-
-    def __init__(self, means: Directions, sizes: IntArray) -> None:
-        self.mean, self.size = means.copy(), sizes.copy()
-        self.left, self.right = np.arange(len(means)) - 1, np.arange(len(means)) + 1
-        self.stands = np.ones(len(means), bool)
-
-    def join(self, first: int, second: int) -> None:
-        """Let a run take in the one after it."""
-        whole, after = int(self.size[first] + self.size[second]), int(self.right[second])
-        self.mean[first] = joined(self.mean[first], self.mean[second], int(self.size[second]), whole)
-        self.size[first], self.stands[second], self.right[first] = whole, False, after
-        if after < len(self.mean):
-            self.left[after] = first
-
-    def gap(self, one: int, other: int) -> float:
-        """Return the squared distance of two means."""
-        return differ(self.mean[one], self.mean[other], 2, 2)
-
-    def between(self, one: int, other: int) -> float:
-        """Return by how much two runs differ."""
-        return differ(self.mean[one], self.mean[other], int(self.size[one]), int(self.size[other]))
-
-    def step(self, i: int) -> tuple[int, float] | None:
-        """Return the size of a run that is a step between its neighbours, and how far it is from the middle of them."""
-        before, after = int(self.left[i]), int(self.right[i])
-        if before < 0 or after >= len(self.mean) or self.size[i] > min(FADE, self.size[before], self.size[after]):
-            return None
-        over = self.gap(before, i) + self.gap(i, after) - BETWEEN * self.gap(before, after)
-        return (int(self.size[i]), over) if over <= 0 else None
-
-    def runs(self, bounds: IntArray) -> Runs:
-        """Return what is left, given the (S + 1,) bounds of what the row began with."""
-        starts = np.flatnonzero(self.stands)
-        return Runs(bounds[np.append(starts, len(self.mean))], self.mean[starts], self.size[starts])
-
-
-def differ(one: Directions, other: Directions, a: int, b: int) -> float:
-    """Return by how much two runs of a and b frames differ, given their means (D,); see `runs_of`."""
-    gap = one - other
-    return float(gap @ gap) * min(1.0, a * b / (a + b))
-
-
-def joined(one: Directions, other: Directions, size: int, whole: int) -> Directions:
-    """Return the mean (D,) of two runs that join, the other of them `size` of `whole` frames."""
-    return one + (other - one) * np.float32(size / whole)
+    return without_fades(Runs(runs.bounds[more.bounds], more.means, more.sizes), load_patches), least
 
 
 def rank(runs: Runs, most: int, least: float) -> Ranking:
