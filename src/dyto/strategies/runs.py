@@ -21,7 +21,7 @@ class Runs(NamedTuple):
 
     Attributes:
         bounds: (S + 1,) first frame of every run, and T.
-        means: (S, D) mean direction of each; of a scene that took in frames of a fade, without these.
+        means: (S, D) mean direction of each; that of a scene leaves out the frames of fades that joined it.
         sizes: (S,) frames of each.
     """
 
@@ -47,8 +47,8 @@ def runs_of(x: Directions, least: float, count: int | None = None, sizes: IntArr
         The runs; ties join from the beginning of the video on.
 
     Example:
-        >>> scenes = np.repeat(np.eye(3), [40, 1, 4], axis=0)
-        >>> runs_of(directions(scenes), 0.1).bounds.tolist()
+        >>> scenes = np.repeat(np.eye(3, dtype="float32"), [40, 1, 4], axis=0)
+        >>> runs_of(scenes, 0.1).bounds.tolist()
         [0, 40, 41, 45]
     """
     row = Joining(x, np.ones(len(x), np.int64) if sizes is None else sizes)
