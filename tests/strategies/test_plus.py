@@ -1,6 +1,7 @@
 """Plus: what is brief is kept at every length, budgets are met, and tokens go where something is to be seen."""
 
 import dataclasses
+import time
 import tracemalloc
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from dyto import ConfigError, DyTo, FrameFeatures, ModelError
 from dyto.strategies import Plus, build_strategy, scenes
 from dyto.strategies.plus import how_many
+from dyto.timing import Stopwatch
 
 
 def film(*shots, n=36, dim=64, noise=0.2, seed=0):
@@ -142,3 +144,11 @@ def test_features_that_are_no_numbers_are_an_error_of_the_model(where):
     x[:, where] = np.nan
     with pytest.raises(ModelError, match="unusable features"):
         Plus(token_budget=9).compress(FrameFeatures.from_projected(x))
+
+
+def test_the_time_of_who_makes_patches_is_not_that_of_the_selection():
+    watch = Stopwatch()
+    wait = watch.taken_off("select", time.sleep)
+    with watch.stage("select"):
+        wait(0.2)
+    assert 0 <= watch.seconds["select"] < 0.1

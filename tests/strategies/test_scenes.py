@@ -174,6 +174,19 @@ def test_where_summaries_leave_no_doubt_no_patch_is_loaded(apart, bounds):
     assert len(scenes.scenes_of(x, 0.02, load_patches=load)[0].bounds) == bounds
 
 
+def test_the_patches_of_a_run_are_loaded_once_though_the_run_beside_it_grows():
+    x, new = seen(0, 1.3, mixed=False)
+    x = np.concatenate([x, 0.8 * x[-1:] + 0.6 * x[:1], x[:1].repeat(20, 0)])  # a fade that the run after it takes in
+    asked = []
+
+    def load(positions):
+        asked.append(positions.tolist())
+        return new[positions]
+
+    assert scenes.scenes_of(x, 0.02, load_patches=load)[0].bounds[:3].tolist() == [0, 20, 21]
+    assert asked == [[19, 20, 21]]
+
+
 def test_a_fade_does_not_move_the_mean_of_the_scene_that_it_joins():
     x, fade = seen(0, 1.3, mixed=True)
     runs, _ = scenes.scenes_of(x, 0.02, load_patches=lambda positions: fade[positions])

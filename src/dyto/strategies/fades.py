@@ -63,6 +63,7 @@ class _Fading(Joining):
     def __init__(self, runs: Runs, load_patches: PatchLoader | None) -> None:
         super().__init__(runs.means, runs.sizes)
         self._bounds, self._load_patches = runs.bounds, load_patches
+        self._seen: dict[tuple[int, int], bool | None] = {}
 
     def step(self, i: int) -> tuple[int, float] | None:
         """Return the size of a run that is a step between its neighbours, and how far it is from the middle of them."""
@@ -76,12 +77,18 @@ class _Fading(Joining):
 
     def _mixed(self, i: int, by_way: float, apart: float) -> bool:
         """Say whether a run mixes the frames before and after it, as far as their patches are known."""
-        start, end = int(self._bounds[i]), int(self._bounds[self.right[i]])
-        if self._load_patches is not None:
-            three = self._load_patches(torch.tensor([start - 1, (start + end - 1) // 2, end]))
-            before, inside, after = torch.nn.functional.normalize(three.float(), dim=-1)
-            across = float((after - before).square().sum())
-            if across > 0:
-                way = float((inside - before).square().sum() + (after - inside).square().sum())
-                return way <= PLACE_BY_PLACE * across
-        return by_way <= BETWEEN * apart
+        frames = int(self._bounds[i]), int(self._bounds[self.right[i]])
+        if frames not in self._seen:  # once, however often the runs beside it grow
+            self._seen[frames] = self._by_patches(*frames)
+        seen = self._seen[frames]
+        return by_way <= BETWEEN * apart if seen is None else seen
+
+    def _by_patches(self, start: int, end: int) -> bool | None:
+        """Say the same of the frames from start to end - 1 by patches alone; None if these tell nothing."""
+        if self._load_patches is None:
+            return None
+        three = self._load_patches(torch.tensor([start - 1, (start + end - 1) // 2, end]))
+        before, inside, after = torch.nn.functional.normalize(three.float(), dim=-1)
+        across = float((after - before).square().sum())
+        way = float((inside - before).square().sum() + (after - inside).square().sum())
+        return way <= PLACE_BY_PLACE * across if across > 0 else None

@@ -83,8 +83,9 @@ class Joining:
     def join(self, first: int, second: int, mean: Directions | None = None) -> None:
         """Let a run take in the one after it; the mean (D,) is that of all their frames, or the one given."""
         whole, after = int(self.size[first] + self.size[second]), int(self.right[second])
-        both = joined(self.mean[first], self.mean[second], int(self.size[second]), whole) if mean is None else mean
-        self.mean[first] = both
+        if mean is None:
+            mean = joined(self.mean[first], self.mean[second], int(self.size[second]), whole)
+        self.mean[first] = mean
         self.size[first], self.stands[second], self.right[first] = whole, False, after
         if after < len(self.mean):
             self.left[after] = first
